@@ -1,0 +1,46 @@
+# Needs Python 3.11-3.13 and make. `make demo` and `make test` each build .venv and install what they use.
+PYTHON  ?= python3
+WORKERS ?= auto
+
+VENV := .venv
+RUN  := $(VENV)/bin/python
+
+.PHONY: demo test slow lint bench docs clean
+.NOTPARALLEL:
+
+# The main job: train, differentiate and plot on real data; writes notebooks/build/quickstart.html.
+demo: $(VENV)/ready-notebooks
+	$(RUN) notebooks/run.py quickstart
+
+# Linters, types, tests, doctests and notebooks; warnings are errors.
+test: lint
+	$(RUN) -m pytest -n $(WORKERS)
+
+# As above, with every test marked slow instead of a tenth of them.
+slow: lint
+	$(RUN) -m pytest -n $(WORKERS) --slow
+
+lint: $(VENV)/ready-test
+	$(RUN) -m ruff check
+	$(RUN) -m pyright --warnings --pythonpath $(RUN)
+
+# Side by side with JAX and autograd.
+bench: $(VENV)/ready-bench
+	$(RUN) benchmarks/tracing.py
+
+# The API reference, from the docstrings.
+docs: $(VENV)/ready-docs
+	$(RUN) -m pdoc functrans --output-directory docs/build
+
+clean:
+	rm -rf $(VENV) build dist docs/build notebooks/build .hypothesis .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp per extra, so that a second run starts at once; a changed pyproject.toml installs again.
+$(VENV)/ready-%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	  "functrans needs Python 3.11 to 3.13; name one, as in: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing functrans[$*] into $(VENV); the first time takes a minute or two."
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@

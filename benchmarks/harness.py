@@ -1,0 +1,121 @@
+"""What every benchmark here shares: interleaved medians, a table with ratios, and a record on disk."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+OURS = "functrans"
+RESULTS = Path(__file__).resolve().parent / "results"
+PACKAGES = ("functrans", "numpy", "scipy", "jax", "jaxlib", "autograd")
+
+
+@dataclass
+class Row:
+    """One measurement: median seconds of each contender, and what functrans has to reach."""
+
+    label: str
+    seconds: dict[str, float]
+    target: float | None = None
+
+
+def timer(function: Callable[[], object], sample: float = 0.02) -> Callable[[], float]:
+    """A sampler of seconds per call. Each of its samples repeats the call until it fills `sample` seconds."""
+    function()  # warm
+    started = time.perf_counter()
+    function()
+    repeats = max(1, round(sample / (time.perf_counter() - started)))
+
+    def seconds_per_call() -> float:
+        started = time.perf_counter()
+        for _ in range(repeats):
+            function()
+        return (time.perf_counter() - started) / repeats
+
+    return seconds_per_call
+
+
+def interleave(samplers: dict[str, Callable[[], float]], rounds: int = 15) -> dict[str, float]:
+    """Median sample of each. They take turns, so that whatever else the machine does slows all alike."""
+    samples: dict[str, list[float]] = {name: [] for name in samplers}
+    for round_ in range(rounds + 1):
+        for name, sampler in samplers.items():
+            seconds = sampler()
+            if round_:  # the first round only warms
+                samples[name].append(seconds)
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+def measure(functions: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
+    """Median seconds per call of each function, interleaved."""
+    return interleave({name: timer(function) for name, function in functions.items()}, rounds)
+
+
+def format_seconds(seconds: float) -> str:
+    for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(seconds) >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def print_table(rows: list[Row]) -> None:
+    """Times side by side; in brackets, how many times functrans' own."""
+    contenders = list(dict.fromkeys(name for row in rows for name in row.seconds))
+    print(f"{'':32}" + "".join(f"{name:>20}" for name in contenders) + "   functrans' target")
+    for row in rows:
+        cells = []
+        for name in contenders:
+            cell = format_seconds(row.seconds[name]) if name in row.seconds else "-"
+            if name != OURS and name in row.seconds:
+                ratio = row.seconds[name] / row.seconds[OURS]
+                cell += f" ({ratio:.0f}x)" if ratio >= 10 else f" ({ratio:.1f}x)"
+            cells.append(f"{cell:>20}")
+        print(f"{row.label:32}" + "".join(cells) + f"   {_verdict(row)}".rstrip())
+
+
+def _verdict(row: Row) -> str:
+    if row.target is None:
+        return ""
+    met = "met" if row.seconds[OURS] <= row.target else "missed"
+    return f"at most {format_seconds(row.target)}: {met}"
+
+
+def write_record(benchmark: str, rows: list[Row]) -> Path:
+    """Keep the figures, with what they were measured on, in benchmarks/results/."""
+    today = datetime.date.today().isoformat()
+    record = {
+        "benchmark": benchmark,
+        "date": today,
+        "commit": _commit(),
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "rows": [asdict(row) for row in rows],
+    }
+    path = RESULTS / f"{benchmark}-{today}.json"
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _versions() -> dict[str, str]:
+    installed = {dist.name: dist.version for dist in importlib.metadata.distributions()}
+    return {name: installed[name] for name in PACKAGES if name in installed}
+
+
+def _commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty"]
+    result = subprocess.run(command, cwd=RESULTS, capture_output=True, text=True)
+    return result.stdout.strip() or None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()

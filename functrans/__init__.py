@@ -1,0 +1,15 @@
+"""functrans: grad, jvp, vjp, vmap, jit and jet for functions written with NumPy."""
+
+from . import numpy, tree
+from .api.grad import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
+from .api.inspect import eval_shape, make_jaxpr
+from .api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
+from .api.jit import jit
+from .api.vmap import vmap
+from .core.avals import ShapeDtypeStruct, float0
+from .core.tracer import Array
+
+__all__ = [
+    "Array", "ShapeDtypeStruct", "eval_shape", "float0", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev",
+    "jit", "jvp", "linear_transpose", "linearize", "make_jaxpr", "numpy", "tree", "value_and_grad", "vjp", "vmap",
+]  # fmt: skip

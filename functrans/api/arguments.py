@@ -1,0 +1,203 @@
+"""Arguments on their way in and results on their way out: flattening, names and checks shared by all of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from .. import tree
+from ..core.avals import ZERO, ShapedArray, as_supported_array, float0, is_inexact, typeof
+from ..core.trace import Traced
+from ..errors import ArgumentIndexError, DtypeMismatchError, PytreeMismatchError, ShapeMismatchError
+from ..primitives.foundation import convert, zeros
+from ..source import user_traceback
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def hides_internals(function: F) -> F:
+    """Let exceptions out of a public function without the frames of the library."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            raise error.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
+
+    return wrapper  # type: ignore[return-value]
+
+
+class FlatFunction:
+    """A function of flat leaves: rebuilds the pytrees it was written for, and flattens what it returns.
+
+    Attributes:
+        out_tree: the structure of the result, once it has been called.
+        aux: what came back beside the result, with `has_aux`, as flat leaves; `aux_tree` its structure.
+    """
+
+    __slots__ = ("aux_count", "aux_tree", "function", "has_aux", "kwargs", "out_tree", "rebuild")
+
+    def __init__(
+        self, function: Callable[..., Any], rebuild: Callable[[Sequence[Any]], Any], kwargs: Any, has_aux: bool
+    ):
+        self.function = function
+        self.rebuild = rebuild
+        self.kwargs = kwargs
+        self.has_aux = has_aux
+        self.aux_count = 0
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        out = self.function(*self.rebuild(leaves), **self.kwargs)
+        if not self.has_aux:
+            flat, self.out_tree = tree.flatten(out)
+            return flat
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise PytreeMismatchError(
+                f"With has_aux=True the function must return a pair (result, aux), but it returned a "
+                f"{type(out).__name__}.",
+                "The second element is passed through without being differentiated.",
+                "Return `(result, aux)`, or leave has_aux out.",
+            )
+        flat, self.out_tree = tree.flatten(out[0])
+        aux, self.aux_tree = tree.flatten(out[1])
+        self.aux_count = len(aux)
+        return flat + aux
+
+    def split(self, leaves: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Leaves of the result and of aux."""
+        count = len(leaves) - self.aux_count
+        return leaves[:count], leaves[count:]
+
+
+class Selected(NamedTuple):
+    """The arguments that a transformation is about, flat, and the way back to all of them."""
+
+    leaves: list[Any]
+    treedef: Any
+    rebuild: Callable[[Sequence[Any]], Any]
+
+
+def select_arguments(args: tuple[Any, ...], argnums: int | Sequence[int], name: str) -> Selected:
+    """Pick positional arguments by number; one number stands for the argument itself, several for a tuple."""
+    single = isinstance(argnums, int)
+    numbers = normalize_argnums((argnums,) if single else argnums, len(args), name)  # type: ignore[arg-type]
+    leaves, treedef = tree.flatten(args[numbers[0]] if single else tuple(args[i] for i in numbers))
+
+    def rebuild(flat: Sequence[Any]) -> list[Any]:
+        chosen = treedef.unflatten(flat)
+        everything = list(args)
+        for i, value in zip(numbers, (chosen,) if single else chosen):
+            everything[i] = value
+        return everything
+
+    return Selected(leaves, treedef, rebuild)
+
+
+def normalize_argnums(argnums: Iterable[int], count: int, name: str) -> tuple[int, ...]:
+    """Non-negative argument numbers.
+
+    Raises:
+        ArgumentIndexError: a number is out of range, or not an integer.
+    """
+    result: list[int] = []
+    for number in argnums:
+        if not isinstance(number, int) or not -count <= number < count:
+            raise ArgumentIndexError(
+                f"{name}={number!r} names an argument that is not there.",
+                f"The function was called with {count} positional argument{'s' * (count != 1)}; keyword arguments "
+                "have no number.",
+                "Pass the argument by position, or correct the number.",
+            )
+        result.append(number % count)
+    return tuple(result)
+
+
+def describe_leaf(treedef: Any, position: int) -> str:
+    """Where in a pytree a leaf stands, as one would write it: `['w'][0]`; nothing for a bare leaf."""
+    path = treedef.paths()[position]
+    return "".join(f"[{entry!r}]" for entry in path)
+
+
+def input_leaf(x: Any) -> Any:
+    """An argument as something to compute with: base-class arrays, scalars, and tracers.
+
+    Raises:
+        UnsupportedDtypeError: it is not an array of a supported dtype.
+    """
+    x = as_supported_array(x)
+    return np.asarray(x) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
+
+
+def result_tangent(t: Any, aval: ShapedArray) -> Any:
+    """A tangent or cotangent for the user: an array where it is ZERO, float0 for integers and booleans."""
+    if not is_inexact(aval.dtype):
+        return np.zeros(aval.shape, float0)
+    if t is ZERO:
+        return zeros(aval)
+    return t
+
+
+def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
+    """A tangent or cotangent given by the user, ready for use; ZERO for integers and booleans.
+
+    Args:
+        what: "tangent" or "cotangent"; name: which one, for the message.
+
+    Raises:
+        ShapeMismatchError, DtypeMismatchError: it has not the type of its primal.
+    """
+    if getattr(t, "dtype", None) == float0 or t is ZERO:
+        if is_inexact(aval.dtype) and t is not ZERO:
+            raise DtypeMismatchError(_mismatch(what, name, "float0", str(aval)))
+        return ZERO
+    t = input_leaf(t)
+    found = typeof(t)
+    if found.shape != aval.shape:
+        raise ShapeMismatchError(
+            f"The {what}{name} has shape {found.shape}, but its primal has shape {aval.shape}.",
+            f"A {what} has the shape and dtype of its primal.",
+            f"Reshape or broadcast the {what}.",
+        )
+    if not is_inexact(aval.dtype):
+        raise DtypeMismatchError(
+            f"The {what}{name} is {found}, but its primal is {aval}, which has no derivative.",
+            "Integers and booleans have tangents of dtype functrans.float0 only.",
+            f"Convert the primal to a float, or pass `np.zeros({aval.shape}, functrans.float0)`.",
+        )
+    if found.dtype == aval.dtype or (found.weak and np.can_cast(found.dtype, aval.dtype, "same_kind")):
+        return t if found.weak == aval.weak or not found.weak else convert(t, dtype=aval.dtype)
+    if aval.weak and found.dtype.kind == aval.dtype.kind:
+        return t
+    raise DtypeMismatchError(
+        _mismatch(what, name, str(found), str(aval)),
+        f"A {what} has the shape and dtype of its primal.",
+        f"Convert it with `.astype('{aval.dtype.name}')`.",
+    )
+
+
+def _mismatch(what: str, name: str, found: str, wanted: str) -> str:
+    return f"The {what}{name} is {found}, but its primal is {wanted}."
+
+
+def check_same_structure(found: Any, wanted: Any, what: str, reference: str) -> None:
+    """Raise PytreeMismatchError unless two structures agree."""
+    if found != wanted:
+        raise PytreeMismatchError(
+            f"The {what} have another pytree structure than the {reference}: {_shown(found)} against "
+            f"{_shown(wanted)}.",
+            f"There is one leaf of the {what} for each leaf of the {reference}.",
+            "Build them with functrans.tree.map over the same tree.",
+        )
+
+
+def _shown(treedef: Any) -> str:
+    return str(treedef).removeprefix("PyTreeSpec(").removesuffix(", namespace='functrans')").removesuffix(")")
+
+
+def is_concrete(leaves: Iterable[Any]) -> bool:
+    """Whether no leaf is a tracer."""
+    return not any(isinstance(x, Traced) for x in leaves)

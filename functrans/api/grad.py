@@ -1,0 +1,344 @@
+"""Derivatives: jvp, linearize, vjp, linear_transpose, grad, value_and_grad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..core.avals import ZERO, ShapeDtypeStruct, is_inexact, typeof
+from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, prune
+from ..core.snapshot import Snapshots, own_results
+from ..core.trace import current_trace
+from ..errors import NonDifferentiableError, NonScalarOutputError
+from ..transforms.forward import JVPTrace, jvp_flat, run_jvp
+from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, partial_eval_flat
+from ..transforms.transpose import backward_pass
+from .arguments import (
+    FlatFunction,
+    check_same_structure,
+    check_tangent,
+    describe_leaf,
+    hides_internals,
+    input_leaf,
+    result_tangent,
+    select_arguments,
+)
+
+
+class Linearized:
+    """A function run forwards at one point: its results, and the linear program from tangents to tangents."""
+
+    __slots__ = ("eqns", "inputs", "outputs", "primals", "results", "trace")
+
+    def __init__(self, function: Callable[..., Sequence[Any]], primals: Sequence[Any]):
+        trace = PartialEvalTrace(current_trace.get())
+        tangents: list[Any] = []
+        for p in primals:
+            aval = typeof(p)
+            tangents.append(UnknownTracer(trace, aval) if is_inexact(aval.dtype) else ZERO)
+        jvp_trace = JVPTrace(trace, trace.user_arrays)
+        self.results, out_tangents = run_jvp(jvp_trace, function, primals, tangents)
+        self.primals = primals
+        self.trace = trace
+        self.inputs = [None if t is ZERO else t.var for t in tangents]
+        self.outputs = [t if t is ZERO else trace.atom(t) for t in out_tangents]
+
+    def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the primals, some of them ZERO."""
+        pairs = [(a, c) for a, c in zip(self.outputs, cotangents) if a is not ZERO]
+        variables = [v for v in self.inputs if v is not None]
+        with np.errstate(all="ignore"):
+            found = iter(backward_pass(self.trace.eqns, variables, [a for a, _ in pairs], [c for _, c in pairs]))
+        return [ZERO if v is None else next(found) for v in self.inputs]
+
+    def push_forward(self, tangents: Sequence[Any]) -> list[Any]:
+        """Tangents of the results, some of them ZERO."""
+        outputs = [a for a in self.outputs if a is not ZERO]
+        pairs = [(v, t) for v, t in zip(self.inputs, tangents) if v is not None]
+        jaxpr = Jaxpr([v for v, _ in pairs], prune(self.trace.eqns, outputs), outputs)
+        with np.errstate(all="ignore"):
+            found = iter(eval_jaxpr(jaxpr, *(t for _, t in pairs)))
+        return [ZERO if a is ZERO else next(found) for a in self.outputs]
+
+
+def value_and_grad(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the value of `fun` and its gradient.
+
+    Args:
+        fun: takes arrays, scalars or pytrees of them, and returns one real scalar (with `has_aux`, a pair of that
+            and anything else).
+        argnums: the positional argument to differentiate by, or several.
+        has_aux: whether `fun` returns `(value, aux)`; the result is then `((value, aux), gradient)`.
+        holomorphic: whether `fun` is complex differentiable; its arguments and value are then complex.
+
+    Returns:
+        A function of the same arguments. The gradient has the structure, shapes and dtypes of the argument, or is a
+        tuple with one for each of several `argnums`. Complex gradients follow JAX: for a real loss, the conjugate of
+        the direction of steepest ascent.
+
+    Raises:
+        NonScalarOutputError: the value is not a real scalar.
+        NonDifferentiableError: an argument or the value is an integer, boolean or no array.
+        ArgumentIndexError: argnums is out of range.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+        (np.float64(5.0), array([2., 4.]))
+    """
+
+    @wraps(fun)
+    @hides_internals
+    def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
+        value, gradient, aux = _value_grad_aux(fun, argnums, has_aux, holomorphic, args, kwargs)
+        return ((value, aux), gradient) if has_aux else (value, gradient)
+
+    return value_and_grad_fun
+
+
+def grad(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the gradient of `fun`; see `value_and_grad` for arguments and errors.
+
+    With `has_aux` it returns `(gradient, aux)`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.grad(np.sin)(0.0)
+        np.float64(1.0)
+        >>> ft.grad(ft.grad(lambda x: x**3))(2.0)
+        12.0
+    """
+
+    @wraps(fun)
+    @hides_internals
+    def grad_fun(*args: Any, **kwargs: Any) -> Any:
+        _, gradient, aux = _value_grad_aux(fun, argnums, has_aux, holomorphic, args, kwargs)
+        return (gradient, aux) if has_aux else gradient
+
+    return grad_fun
+
+
+def _value_grad_aux(
+    fun: Callable[..., Any], argnums: Any, has_aux: bool, holomorphic: bool, args: Any, kwargs: Any
+) -> tuple[Any, Any, Any]:
+    selected = select_arguments(args, argnums, "argnums")
+    primals = [input_leaf(x) for x in selected.leaves]
+    for i, p in enumerate(primals):
+        _check_gradient_input(p, selected.treedef, i, argnums, holomorphic)
+    flat = FlatFunction(fun, selected.rebuild, kwargs, has_aux)
+    linearized = Linearized(flat, primals)
+    results, aux = flat.split(linearized.results)
+    value = _check_gradient_output(results, flat.out_tree, holomorphic)
+    seed = typeof(value).dtype.type(1)
+    cotangents = linearized.pull_back([seed, *(ZERO for _ in aux)])
+    gradients = [result_tangent(c, typeof(p)) for c, p in zip(cotangents, primals)]
+    gradient = selected.treedef.unflatten(own_results(gradients, primals))
+    return value, gradient, flat.aux_tree.unflatten(aux) if has_aux else None
+
+
+def _check_gradient_input(p: Any, treedef: Any, position: int, argnums: Any, holomorphic: bool) -> None:
+    aval = typeof(p)
+    if aval.dtype.kind == ("c" if holomorphic else "f") or (aval.dtype.kind == "c" and not holomorphic):
+        return
+    name = f"argument {argnums}{describe_leaf(treedef, position)}"
+    if holomorphic:
+        raise NonDifferentiableError(
+            f"With holomorphic=True, {name} must be complex, but it is {aval}.",
+            "A holomorphic derivative is taken by a complex variable.",
+            "Convert it with `.astype(complex)`, or leave holomorphic out.",
+        )
+    raise NonDifferentiableError(
+        f"The gradient with respect to {name} was asked for, which is {aval}.",
+        "Integers and booleans do not vary continuously: they have no derivative.",
+        "Pass a float (`2.0` instead of `2`, or `x.astype(float)`), or choose other arguments with argnums.",
+    )
+
+
+def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool) -> Any:
+    wanted = "one complex scalar" if holomorphic else "one real scalar"
+    if len(results) != 1 or out_tree.num_nodes != 1:
+        raise NonScalarOutputError(
+            f"The gradient of a function with {len(results)} outputs, in the structure {out_tree}, was asked for.",
+            f"grad wants {wanted}.",
+            "Return the loss only, use has_aux=True for a pair (loss, aux), or use jacobian or vjp.",
+        )
+    value = input_leaf(results[0])
+    aval = typeof(value)
+    if aval.shape != ():
+        raise NonScalarOutputError(
+            f"The gradient of an output of shape {aval.shape} was asked for.",
+            f"grad wants {wanted}.",
+            "Reduce the output (np.sum, np.mean), or use jacrev, jacfwd or vjp.",
+        )
+    if aval.dtype.kind != ("c" if holomorphic else "f"):
+        raise NonDifferentiableError(
+            f"The gradient of an output of type {aval} was asked for.",
+            f"grad wants {wanted}.",
+            "For a complex output take np.real or np.abs of it, or set holomorphic=True; integers have no derivative.",
+        )
+    return value
+
+
+@hides_internals
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple[Any, ...]:
+    """The value of `fun` at `primals`, and its derivative in the direction `tangents` (forward mode).
+
+    Args:
+        primals, tangents: tuples with one entry for each positional argument; tangents have the structure, shapes
+            and dtypes of the primals (functrans.float0 for integers).
+        has_aux: whether `fun` returns `(value, aux)`; the result is then `(value, tangent, aux)`.
+
+    Raises:
+        PytreeMismatchError, ShapeMismatchError, DtypeMismatchError: tangents do not fit the primals.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
+        (6.0, 3.0)
+    """
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise TypeError("primals and tangents of jvp are tuples with one entry for each positional argument of fun")
+    leaves, treedef = tree.flatten(tuple(primals))
+    tangent_leaves, tangent_tree = tree.flatten(tuple(tangents))
+    check_same_structure(tangent_tree, treedef, "tangents", "primals")
+    leaves = [input_leaf(x) for x in leaves]
+    directions = [
+        check_tangent(t, typeof(p), "tangent", f" of argument {describe_leaf(treedef, i)}")
+        for i, (t, p) in enumerate(zip(tangent_leaves, leaves))
+    ]
+    flat = FlatFunction(fun, treedef.unflatten, {}, has_aux)
+    results, out_tangents = jvp_flat(flat, leaves, directions)
+    values, aux = flat.split(results)
+    out = [result_tangent(t, typeof(y)) for y, t in zip(values, out_tangents)]
+    out = own_results(out, [*leaves, *tangent_leaves, *values])
+    pair = flat.out_tree.unflatten(values), flat.out_tree.unflatten(out)
+    return (*pair, flat.aux_tree.unflatten(aux)) if has_aux else pair
+
+
+@hides_internals
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """The value of `fun`, and its derivative at that point as a linear function.
+
+    What does not depend on the tangent is computed once, so that many directions at one point are cheap.
+
+    Returns:
+        `(value, f_jvp)`, with has_aux `(value, f_jvp, aux)`; `f_jvp(*tangents)` is `jvp(fun, primals, tangents)[1]`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> y, f_jvp = ft.linearize(np.sin, 0.0)
+        >>> f_jvp(2.0)
+        np.float64(2.0)
+    """
+    flat, linearized, treedef, results, aux = _linearized(fun, primals, has_aux)
+
+    @hides_internals
+    def f_jvp(*tangents: Any) -> Any:
+        leaves, tangent_tree = tree.flatten(tangents)
+        check_same_structure(tangent_tree, treedef, "tangents", "primals")
+        directions = [
+            check_tangent(t, typeof(p), "tangent", f" of argument {describe_leaf(treedef, i)}")
+            for i, (t, p) in enumerate(zip(leaves, linearized.primals))
+        ]
+        filled = [result_tangent(t, typeof(p)) for t, p in zip(directions, linearized.primals)]
+        out = linearized.push_forward(filled)[: len(results)]
+        out = [result_tangent(t, typeof(y)) for t, y in zip(out, results)]
+        return flat.out_tree.unflatten(own_results(out, leaves))
+
+    value = flat.out_tree.unflatten(own_results(list(results), _residuals(linearized)))
+    return (value, f_jvp, flat.aux_tree.unflatten(aux)) if has_aux else (value, f_jvp)
+
+
+@hides_internals
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """The value of `fun`, and the function from cotangents of it to cotangents of the primals (reverse mode).
+
+    Returns:
+        `(value, f_vjp)`, with has_aux `(value, f_vjp, aux)`. `f_vjp` takes one pytree like the value, and returns a
+        tuple with one cotangent for each primal (dtype functrans.float0 for integers).
+
+    Raises:
+        PytreeMismatchError, ShapeMismatchError, DtypeMismatchError: a cotangent does not fit the value.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> y, f_vjp = ft.vjp(lambda x, y: x * y, 2.0, 3.0)
+        >>> f_vjp(1.0)
+        (3.0, 2.0)
+    """
+    flat, linearized, treedef, results, aux = _linearized(fun, primals, has_aux)
+
+    @hides_internals
+    def f_vjp(cotangents: Any) -> Any:
+        leaves, ct_tree = tree.flatten(cotangents)
+        check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
+        checked = [
+            check_tangent(c, typeof(y), "cotangent", describe_leaf(flat.out_tree, i))
+            for i, (c, y) in enumerate(zip(leaves, results))
+        ]
+        found = linearized.pull_back([*checked, *(ZERO for _ in aux)])
+        found = [result_tangent(c, typeof(p)) for c, p in zip(found, linearized.primals)]
+        return treedef.unflatten(own_results(found, [*leaves, *_residuals(linearized)]))
+
+    value = flat.out_tree.unflatten(own_results(list(results), _residuals(linearized)))
+    return (value, f_vjp, flat.aux_tree.unflatten(aux)) if has_aux else (value, f_vjp)
+
+
+def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[Any, ...]:
+    """Run forwards on copies of the primals: the caller may overwrite them before the derivative is used."""
+    leaves, treedef = tree.flatten(primals)
+    snapshots = Snapshots()
+    flat = FlatFunction(fun, treedef.unflatten, {}, has_aux)
+    linearized = Linearized(flat, [snapshots.of(input_leaf(x)) for x in leaves])
+    results, aux = flat.split(linearized.results)
+    return flat, linearized, treedef, results, aux
+
+
+def _residuals(linearized: Linearized) -> list[Any]:
+    return [a.value for eqn in linearized.trace.eqns for a in eqn.inputs if type(a) is not Var]  # type: ignore[union-attr]
+
+
+@hides_internals
+def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
+    """The transpose of a function that is linear in all of its arguments.
+
+    Args:
+        primals: arrays, or ShapeDtypeStructs: only their types matter.
+
+    Returns:
+        A function from a cotangent (a pytree like the result of `fun`) to a tuple of cotangents of the arguments.
+
+    Raises:
+        TransposeError: `fun` is not linear.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.linear_transpose(lambda x: 3.0 * x, 1.0)(2.0)
+        (6.0,)
+    """
+    leaves, treedef = tree.flatten(primals)
+    avals = [x.aval if isinstance(x, ShapeDtypeStruct) else typeof(input_leaf(x)) for x in leaves]
+    flat = FlatFunction(fun, treedef.unflatten, {}, False)
+    trace, inputs, outs = partial_eval_flat(flat, avals)
+    atoms = [trace.atom(out) for out in outs]
+
+    @hides_internals
+    def transposed(cotangents: Any) -> Any:
+        ct_leaves, ct_tree = tree.flatten(cotangents)
+        check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
+        checked = [check_tangent(c, a.aval, "cotangent", "") for c, a in zip(ct_leaves, atoms)]
+        found = backward_pass(trace.eqns, [x.var for x in inputs], atoms, checked)
+        found = [result_tangent(c, aval) for c, aval in zip(found, avals)]
+        return treedef.unflatten(own_results(found, ct_leaves))
+
+    return transposed

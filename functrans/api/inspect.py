@@ -1,0 +1,68 @@
+"""Looking at a function instead of running it: make_jaxpr and eval_shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from ..core.avals import ShapeDtypeStruct
+from .arguments import hides_internals
+from .jit import Jitted
+
+
+def make_jaxpr(
+    fun: Callable[..., Any], static_argnums: int | Iterable[int] = (), return_shape: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the jaxpr of `fun` for given arguments (arrays, or ShapeDtypeStructs).
+
+    Args:
+        static_argnums: arguments that are passed to `fun` as they are.
+        return_shape: whether to return `(jaxpr, shapes)`, the latter a pytree of ShapeDtypeStructs.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.make_jaxpr(ft.grad(lambda x: np.sin(x) * x))(1.0)
+        { lambda a:f64[]* .
+            b:f64[] = sin a
+            c:f64[] = cos a
+            d:f64[] = multiply b a
+            e:f64[] = scale 1 a
+            f:f64[] = scale e c
+            g:f64[] = scale 1 b
+            h:f64[] = add_any g f
+          in (h) }
+    """
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+
+    @wraps(fun)
+    @hides_internals
+    def jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
+        jitted = Jitted(fun, numbers, (), ())
+        staged = jitted.staged_for(args, kwargs)
+        if not return_shape:
+            return staged.jaxpr
+        shapes = [ShapeDtypeStruct(a.shape, a.dtype) for a in staged.jaxpr.out_avals]
+        return staged.jaxpr, staged.out_tree.unflatten(shapes)
+
+    return jaxpr_fun
+
+
+@hides_internals
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The shapes and dtypes of what `fun` would return, without computing it.
+
+    Args:
+        args, kwargs: arrays, or anything with shape and dtype such as ShapeDtypeStruct.
+
+    Returns:
+        A pytree of ShapeDtypeStructs like the result.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> x = ft.ShapeDtypeStruct((1000, 1000), np.float32)
+        >>> ft.eval_shape(lambda x: x @ x.T, x)
+        ShapeDtypeStruct(shape=(1000, 1000), dtype=float32)
+    """
+    return make_jaxpr(fun, return_shape=True)(*args, **kwargs)[1]
+

@@ -1,0 +1,166 @@
+"""Jacobians, Hessians and Hessian-vector products: jvp, vjp and vmap put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..core.avals import typeof
+from ..errors import NonDifferentiableError
+from ..primitives.foundation import reshape
+from .arguments import describe_leaf, hides_internals, input_leaf, select_arguments
+from .grad import grad, jvp, vjp
+from .vmap import move_axis, vmap
+
+
+def jacfwd(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the Jacobian of `fun`, column by column: for more outputs than inputs.
+
+    Returns:
+        A function of the same arguments. The Jacobian is a pytree like the result of `fun`, with a pytree like the
+        argument (a tuple of them for several argnums) at each leaf; its leaves have the shape of the output's leaf
+        followed by that of the argument's. With `has_aux`, `(jacobian, aux)`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.jacfwd(lambda x: x**2)(np.array([1.0, 2.0]))
+        array([[2., 0.],
+               [0., 4.]])
+    """
+
+    @wraps(fun)
+    @hides_internals
+    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+        selected = select_arguments(args, argnums, "argnums")
+        leaves = [input_leaf(x) for x in selected.leaves]
+        _check_leaves(leaves, selected.treedef, "argument", "c" if holomorphic else "f")
+
+        def push_forward(*tangents: Any) -> Any:
+            function: Callable[..., Any] = lambda *xs: fun(*selected.rebuild(xs), **kwargs)  # noqa: E731
+            _, out, *aux = jvp(function, tuple(leaves), tangents, has_aux=has_aux)
+            return out, tuple(aux)
+
+        columns, aux = vmap(push_forward, out_axes=(-1, None))(*_basis(leaves))
+
+        def by_argument(column: Any) -> Any:
+            shape = typeof(column).shape[:-1]
+            return selected.treedef.unflatten(
+                reshape(part, shape=(*shape, *typeof(x).shape)) for part, x in zip(_split(column, leaves, -1), leaves)
+            )
+
+        jacobian = tree.map(by_argument, columns)
+        return (jacobian, aux[0]) if has_aux else jacobian
+
+    return jacobian_fun
+
+
+def jacrev(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the Jacobian of `fun`, row by row: for more inputs than outputs. See `jacfwd`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.jacrev(lambda x: np.array([1.0, 2.0]) * x)(3.0)
+        array([1., 2.])
+    """
+
+    @wraps(fun)
+    @hides_internals
+    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+        selected = select_arguments(args, argnums, "argnums")
+        leaves = [input_leaf(x) for x in selected.leaves]
+        _check_leaves(leaves, selected.treedef, "argument", "c" if holomorphic else "fc")
+        function: Callable[..., Any] = lambda *xs: fun(*selected.rebuild(xs), **kwargs)  # noqa: E731
+        out, pull_back, *aux = vjp(function, *leaves, has_aux=has_aux)
+        out_leaves, out_tree = tree.flatten(out)
+        _check_leaves(out_leaves, out_tree, "output", "c" if holomorphic else "f")
+        rows = vmap(lambda *cts: pull_back(out_tree.unflatten(cts)))(*_basis(out_leaves))
+        rows_by_output = [
+            [
+                reshape(part, shape=(*typeof(y).shape, *typeof(x).shape))
+                for part, y in zip(_split(row, out_leaves, 0), out_leaves)
+            ]
+            for row, x in zip(rows, leaves)
+        ]
+        jacobian = out_tree.unflatten(selected.treedef.unflatten(parts) for parts in zip(*rows_by_output))
+        return (jacobian, aux[0]) if has_aux else jacobian
+
+    return jacobian_fun
+
+
+jacobian = jacrev
+
+
+def hessian(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the Hessian of `fun`: forward mode over reverse mode.
+
+    Returns:
+        A function of the same arguments; for an argument of shape s and a scalar result, an array of shape s + s.
+        Pytrees nest as in `jacfwd(jacrev(fun))`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.hessian(lambda x: x[0] * x[1] ** 2)(np.array([1.0, 2.0]))
+        array([[0., 4.],
+               [4., 2.]])
+    """
+    return jacfwd(jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
+
+
+def hvp(fun: Callable[..., Any], x: Any, v: Any) -> Any:
+    """The Hessian of a scalar function at `x` times `v`, at the cost of about two gradients: `jvp` of `grad`.
+
+    Args:
+        x, v: pytrees of one structure, shapes and dtypes.
+
+    Returns:
+        A pytree like `x`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+        array([ 6., 12.])
+    """
+    return jvp(grad(fun), (x,), (v,))[1]
+
+
+def _check_leaves(leaves: Sequence[Any], treedef: Any, what: str, kinds: str) -> None:
+    for i, x in enumerate(leaves):
+        if typeof(x).dtype.kind not in kinds:
+            raise NonDifferentiableError(
+                f"The Jacobian was asked for of an {what} of type {typeof(x)}{describe_leaf(treedef, i)}.",
+                "Derivatives are taken of and by real values, or complex ones with holomorphic=True.",
+                "Convert it with `.astype(float)`, split complex values into parts, or choose other arguments.",
+            )
+
+
+def _basis(leaves: Sequence[Any]) -> list[Any]:
+    """The unit vectors of the space of all leaves together: for each leaf an array with one row for each of them."""
+    sizes = [typeof(x).size for x in leaves]
+    total, start = sum(sizes), 0
+    basis: list[Any] = []
+    for x, size in zip(leaves, sizes):
+        aval = typeof(x)
+        block = np.zeros((total, size), aval.dtype)
+        block[start + np.arange(size), np.arange(size)] = 1
+        basis.append(block.reshape(total, *aval.shape))
+        start += size
+    return basis
+
+
+def _split(x: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
+    """Parts of the first (0) or last (-1) axis, one for each leaf."""
+    stops = np.cumsum([typeof(leaf).size for leaf in leaves])
+    if len(leaves) == 1:
+        return [x]
+    spans = (slice(int(stop) - typeof(leaf).size, int(stop)) for leaf, stop in zip(leaves, stops))
+    return [x[span] if axis == 0 else x[..., span] for span in spans]

@@ -1,0 +1,259 @@
+"""jit: trace a function once for each signature, and run the program."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial, update_wrapper
+from typing import Any, NamedTuple
+
+from .. import tree
+from ..compiler.program import compile_jaxpr, simplified
+from ..control.call import call
+from ..core.avals import ShapeDtypeStruct, typeof
+from ..core.jaxpr import Jaxpr
+from ..core.printing import jaxpr_text
+from ..core.snapshot import own_results
+from ..core.staging import trace_to_jaxpr
+from ..core.trace import EVAL, Trace, current_trace
+from ..errors import StaticArgumentError
+from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums
+
+
+class Staged(NamedTuple):
+    """What tracing a function for one signature gave: a jaxpr, the tracers it captured, the structure of results."""
+
+    jaxpr: Jaxpr
+    captured: list[Any]
+    out_tree: Any
+
+
+class Signature(NamedTuple):
+    """What a trace depends on: the static arguments, and structure and types of the others."""
+
+    static: Hashable
+    treedef: Any
+    avals: tuple[Any, ...]
+    axes: tuple[Any, ...]
+
+
+class Jitted:
+    """A function that is traced once for each signature of its arguments; made by `jit`."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        static_argnums: tuple[int, ...],
+        static_argnames: tuple[str, ...],
+        donate_argnums: tuple[int, ...],
+    ):
+        update_wrapper(self, fun)
+        self.fun = fun
+        self.static_argnums = static_argnums
+        self.static_argnames = static_argnames
+        self.donate_argnums = donate_argnums
+        self.name = getattr(fun, "__name__", type(fun).__name__)
+        self._staged: dict[Signature, Staged] = {}
+
+    def __repr__(self) -> str:
+        return f"<jit of {self.fun!r}>"
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        """As a method: `self` is the first argument, and static unless it is a pytree."""
+        return self if instance is None else partial(self, instance)
+
+    @hides_internals
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, signature, rebuild = self._signature(args, kwargs)
+        staged = self._stage(signature, rebuild)
+        operands = [*staged.captured, *leaves]
+        trace = current_trace.get()
+        if trace is EVAL and is_concrete(operands):
+            results = own_results(compile_jaxpr(staged.jaxpr)(*operands), operands)
+        else:
+            results = trace.process(call, operands, {"jaxpr": staged.jaxpr, "name": self.name})
+        return staged.out_tree.unflatten(results)
+
+    @hides_internals
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """What a call with these arguments (arrays or ShapeDtypeStructs) would run, to look at.
+
+        Example:
+            >>> import numpy as np, functrans as ft
+            >>> ft.jit(lambda x: np.sin(x) * 2).lower(np.ones(3)).jaxpr
+            { lambda a:f64[3] .
+                b:f64[3] = sin a
+                c:f64[3] = multiply b 2
+              in (c) }
+        """
+        return Lowered(self.name, self.staged_for(args, kwargs).jaxpr)
+
+    def staged_for(self, args: Any, kwargs: Any) -> Staged:
+        """The trace for the signature of these arguments."""
+        _, signature, rebuild = self._signature(args, kwargs)
+        return self._stage(signature, rebuild)
+
+    def _signature(self, args: Any, kwargs: Any) -> tuple[list[Any], Signature, Callable[..., Any]]:
+        if not self.static_argnums and not self.static_argnames:
+            leaves, treedef = tree.flatten((args, kwargs))
+            static: Any = ()
+        else:
+            numbers, names = self._static_places(args, kwargs)
+            static = (
+                tuple((i, _static(args[i], f"argument {i}")) for i in numbers),
+                tuple((name, _static(kwargs[name], f"argument {name!r}")) for name in names),
+            )
+            dynamic = [a for i, a in enumerate(args) if i not in numbers]
+            leaves, treedef = tree.flatten((dynamic, {k: v for k, v in kwargs.items() if k not in names}))
+        leaves = [x if isinstance(x, ShapeDtypeStruct) else input_leaf(x) for x in leaves]
+        signature = Signature(static, treedef, tuple(map(typeof, leaves)), named_axes())
+        return leaves, signature, partial(_merge_static, treedef, static)
+
+    def _static_places(self, args: Any, kwargs: Any) -> tuple[set[int], list[str]]:
+        """Numbers and names of the static arguments of this call: a name counts where it is passed by position."""
+        numbers = {i for i in self.static_argnums if i < len(args) and i >= -len(args)}
+        numbers = set(normalize_argnums(numbers, len(args), "static_argnums"))
+        names = list(self.static_argnames)
+        try:
+            parameters = list(inspect.signature(self.fun).parameters)
+        except (TypeError, ValueError):
+            parameters = []
+        numbers |= {parameters.index(n) for n in names if n in parameters and parameters.index(n) < len(args)}
+        names += [parameters[i] for i in self.static_argnums if 0 <= i < len(parameters)]
+        return numbers, [n for n in dict.fromkeys(names) if n in kwargs]
+
+    def _stage(self, signature: Signature, rebuild: Callable[..., Any]) -> Staged:
+        staged = self._staged.get(signature)
+        if staged is None:
+            flat = FlatFunction(self.fun, rebuild, {}, False)
+
+            def function(*leaves: Any) -> list[Any]:
+                args, flat.kwargs = rebuild(leaves)
+                flat.rebuild = lambda _: args
+                return flat(*leaves)
+
+            jaxpr, captured = trace_to_jaxpr(function, signature.avals)
+            staged = Staged(jaxpr, captured, flat.out_tree)
+            if not captured:  # captured tracers belong to this call only
+                self._staged[signature] = staged
+        return staged
+
+
+class Lowered:
+    """A function traced for one signature, before and after simplification."""
+
+    def __init__(self, name: str, jaxpr: Jaxpr):
+        self.name = name
+        self.jaxpr = jaxpr
+
+    @property
+    def simplified(self) -> Jaxpr:
+        """The jaxpr that is run."""
+        return simplified(self.jaxpr)
+
+    def compile(self) -> Callable[..., list[Any]]:
+        """The program: a function of flat arguments that returns a list of results."""
+        return compile_jaxpr(self.jaxpr)
+
+    def as_text(self, sources: bool = True) -> str:
+        """The jaxpr that is run as text, each equation with the line of the user's code behind it."""
+        return jaxpr_text(self.simplified, sources)
+
+    def __repr__(self) -> str:
+        before, after = len(self.jaxpr.eqns), len(self.simplified.eqns)
+        return f"<Lowered {self.name}: {before} equations, {after} after simplification>"
+
+
+def named_axes() -> tuple[Any, ...]:
+    """Names and sizes of the axes that enclosing vmaps bind, innermost first."""
+    axes: list[Any] = []
+    trace: Trace = current_trace.get()
+    while trace is not EVAL:
+        if trace.axis_name is not None:
+            axes.append((trace.axis_name, trace.axis_size))
+        trace = trace.parent
+    return tuple(axes)
+
+
+def _merge_static(treedef: Any, static: Any, leaves: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    args, kwargs = treedef.unflatten(leaves)
+    if not static:
+        return list(args), kwargs
+    by_number, by_name = static
+    merged = list(args)
+    for number, value in sorted(by_number):
+        merged.insert(number, value.value)
+    return merged, {**kwargs, **{name: value.value for name, value in by_name}}
+
+
+class _Static:
+    """A static argument; equal to another only if the types agree too (1 is not True, nor 1.0)."""
+
+    __slots__ = ("hash", "value")
+
+    def __init__(self, value: Any):
+        self.value = value
+        self.hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and type(self.value) is type(other.value) and self.value == other.value
+
+    def __lt__(self, other: _Static) -> bool:
+        return False
+
+
+def _static(value: Any, name: str) -> _Static:
+    try:
+        return _Static(value)
+    except TypeError:
+        raise StaticArgumentError(
+            f"The static {name} of a jitted function is a {type(value).__name__}, which is not hashable.",
+            "Static arguments are part of the key under which a trace is kept.",
+            "Pass a tuple instead of a list and a frozen dataclass instead of a dict, or let the argument be traced.",
+        ) from None
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
+    donate_argnums: int | Iterable[int] = (),
+) -> Any:
+    """Trace a function once for each signature of its arguments, and run the resulting program from then on.
+
+    A signature is the pytree structure, shapes and dtypes of the arguments, and the values of static ones. Python
+    code of `fun` runs only while tracing; arrays it captures are constants of the program.
+
+    Args:
+        fun: a pure function of arrays, scalars and pytrees of them. May be left out, for use as a decorator with
+            options.
+        static_argnums, static_argnames: arguments that are known while tracing; they must be hashable.
+        donate_argnums: positional arguments whose memory the program may reuse.
+
+    Raises:
+        ConcretizationError: `fun` needs the value of a traced array (`if`, `float`, `int`, `range`).
+        StaticArgumentError: a static argument is not hashable.
+        UnsupportedDtypeError: an argument is not an array.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> @ft.jit
+        ... def norm(x):
+        ...     return np.sqrt(np.sum(x * x))
+        >>> norm(np.array([3.0, 4.0]))
+        np.float64(5.0)
+    """
+    if fun is None:
+        return partial(
+            jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+        )
+    if not callable(fun):
+        raise TypeError(f"jit expects a function, not a {type(fun).__name__}")
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    donated = (donate_argnums,) if isinstance(donate_argnums, int) else tuple(donate_argnums)
+    return Jitted(fun, numbers, names, donated)

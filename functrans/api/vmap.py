@@ -1,0 +1,162 @@
+"""vmap: a function of one example becomes a function of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from .. import tree
+from ..core.avals import typeof
+from ..errors import MappedAxisError, PytreeMismatchError
+from ..primitives.foundation import broadcast_lanes
+from ..primitives.structural import transpose
+from ..transforms.batching import batch_flat
+from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf
+
+
+def vmap(
+    fun: Callable[..., Any],
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_size: int | None = None,
+    axis_name: Any = None,
+) -> Callable[..., Any]:
+    """A function that maps `fun` over axes of its arguments, all lanes at once.
+
+    Args:
+        in_axes: which axis of each positional argument to map over; an integer for all, or a tuple with one entry
+            for each, each an integer, None (not mapped), or a pytree prefix of the argument. Keyword arguments are
+            mapped over their first axis.
+        out_axes: where the mapped axis goes in each result: an integer, None (the result is the same for all
+            lanes), or a pytree prefix of the result.
+        axis_size: the number of lanes, needed only if no argument is mapped.
+        axis_name: a name for the axis, for functrans.lax.psum and its kin.
+
+    Raises:
+        MappedAxisError: an axis is out of range, the sizes differ, or nothing is mapped.
+        PytreeMismatchError: in_axes or out_axes is no prefix of the arguments or results.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.vmap(np.dot)(np.ones((3, 2)), np.arange(6.0).reshape(3, 2))
+        array([1., 5., 9.])
+    """
+
+    @wraps(fun)
+    @hides_internals
+    def vmap_fun(*args: Any, **kwargs: Any) -> Any:
+        leaves, treedef = tree.flatten((args, kwargs))
+        axes = _argument_axes(in_axes, args, kwargs)
+        values = [x if axis is None else input_leaf(x) for x, axis in zip(leaves, axes)]
+        axes = [_check_axis(axis, x, treedef, i) for i, (axis, x) in enumerate(zip(axes, values))]
+        size = _lane_count(values, axes, treedef, axis_size)
+        values = [x if axis is None else move_axis(x, axis, 0) for x, axis in zip(values, axes)]
+
+        def rebuild(flat: Sequence[Any]) -> Any:
+            new_args, new_kwargs = treedef.unflatten(flat)
+            function.kwargs = new_kwargs
+            return new_args
+
+        function = FlatFunction(fun, rebuild, {}, False)
+        outs, mapped = batch_flat(function, size, values, [axis is not None for axis in axes], axis_name)
+        out_tree = function.out_tree
+        targets = _prefix(out_axes, out_tree.unflatten(outs), "out_axes", "results")
+        placed = [
+            _place(out, is_mapped, target, size, describe_leaf(out_tree, i))
+            for i, (out, is_mapped, target) in enumerate(zip(outs, mapped, targets))
+        ]
+        return out_tree.unflatten(placed)
+
+    return vmap_fun
+
+
+def _argument_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+    if isinstance(in_axes, tuple) and len(in_axes) != len(args):
+        raise MappedAxisError(
+            f"in_axes has {len(in_axes)} entries, but the function was called with {len(args)} positional arguments.",
+            "A tuple has one entry for each positional argument.",
+            "Give one integer for all of them, or None for those that are not mapped.",
+        )
+    return [*_prefix(in_axes, args, "in_axes", "arguments"), *_prefix(0, kwargs, "in_axes", "keyword arguments")]
+
+
+def _prefix(axes: Any, full: Any, name: str, what: str) -> list[Any]:
+    try:
+        return tree.flatten_prefix(axes, full)
+    except ValueError as error:
+        raise PytreeMismatchError(
+            f"{name}={axes!r} is not a prefix of the pytree of the {what}.",
+            f"{name} may stop short of the structure of the {what}, but not differ from it ({error}).",
+            f"Give one integer or None, or a tree of them like the {what}.",
+        ) from None
+
+
+def _check_axis(axis: Any, x: Any, treedef: Any, position: int) -> int | None:
+    if axis is None:
+        return None
+    shape = typeof(x).shape
+    if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+        raise MappedAxisError(
+            f"Axis {axis!r} of an argument of shape {shape} was to be mapped ({_argument_name(treedef, position)}).",
+            "A mapped axis is an integer within the rank of its argument.",
+            "Use None in in_axes for arguments that are not mapped, or correct the axis.",
+        )
+    return axis % len(shape)
+
+
+def _argument_name(treedef: Any, position: int) -> str:
+    kind, *path = treedef.paths()[position]
+    inner = "".join(f"[{entry!r}]" for entry in path[1:])
+    return f"{'argument' if kind == 0 else 'keyword argument'} {path[0]}{inner}"
+
+
+def _lane_count(values: Sequence[Any], axes: Sequence[int | None], treedef: Any, axis_size: int | None) -> int:
+    sizes = {i: typeof(x).shape[axis] for i, (x, axis) in enumerate(zip(values, axes)) if axis is not None}
+    if not sizes and axis_size is None:
+        raise MappedAxisError(
+            "vmap was called with no mapped argument.",
+            "Without one the number of lanes is not known.",
+            "Map at least one argument (in_axes), or give axis_size.",
+        )
+    count = axis_size if axis_size is not None else next(iter(sizes.values()))
+    if any(size != count for size in sizes.values()):
+        shown = ", ".join(f"{_argument_name(treedef, i)}: {size}" for i, size in sizes.items())
+        raise MappedAxisError(
+            f"The mapped axes have different sizes ({shown}"
+            + (f"; axis_size={axis_size})." if axis_size is not None else ")."),
+            "All mapped axes are walked along together.",
+            "Correct the shapes, or use None in in_axes for arguments that are not mapped.",
+        )
+    return count
+
+
+def _place(out: Any, is_mapped: bool, target: Any, size: int, name: str) -> Any:
+    if target is None:
+        if is_mapped:
+            raise MappedAxisError(
+                f"out_axes is None for a result that differs between lanes{f' (result {name})' if name else ''}.",
+                "None promises that the result is the same for all lanes.",
+                "Give an axis, or reduce over the lanes (functrans.lax.psum with axis_name).",
+            )
+        return out
+    out = out if is_mapped else broadcast_lanes(input_leaf(out), size)
+    ndim = len(typeof(out).shape)
+    if not isinstance(target, int) or not -ndim <= target < ndim:
+        raise MappedAxisError(
+            f"out_axes={target!r} is out of range for a result with {ndim} axes, the mapped one included.",
+            "The mapped axis is put where out_axes says.",
+            f"Use an integer from {-ndim} to {ndim - 1}.",
+        )
+    return move_axis(out, 0, target % ndim)
+
+
+def move_axis(x: Any, source: int, target: int) -> Any:
+    """One axis moved, the others in order."""
+    if source == target:
+        return x
+    order = [axis for axis in range(len(typeof(x).shape)) if axis != source]
+    order.insert(target, source)
+    return transpose(x, permutation=tuple(order))

@@ -1,0 +1,78 @@
+"""call: a jaxpr as one equation; what `jit` binds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..compiler.program import compile_jaxpr
+from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.jaxpr import Jaxpr, memoized
+from ..core.primitive import Primitive, is_hole
+from ..core.trace import Params
+from ..transforms.batching import batch_jaxpr
+from ..transforms.forward import jvp_jaxpr
+from ..transforms.partial_eval import partial_eval_jaxpr
+from ..transforms.transpose import transpose_jaxpr
+
+
+class Call(Primitive):
+    """Runs a jaxpr. Every transformation of it is a call of the transformed jaxpr."""
+
+    def abstract_eval(self, *avals: ShapedArray, jaxpr: Jaxpr, name: str) -> list[ShapedArray]:
+        return jaxpr.out_avals
+
+    def impl(self, *args: Any, jaxpr: Jaxpr, name: str) -> list[Any]:
+        return compile_jaxpr(jaxpr)(*args)
+
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: Jaxpr, name: str
+    ) -> tuple[list[Any], list[Any]]:
+        derived, out_active = jvp_jaxpr(jaxpr, tuple(t is not ZERO for t in tangents))
+        outs = self.bind(*primals, *(t for t in tangents if t is not ZERO), jaxpr=derived, name=f"jvp_{name}")
+        count = len(jaxpr.outputs)
+        rest = iter(outs[count:])
+        return outs[:count], [next(rest) if is_active else ZERO for is_active in out_active]
+
+    def transpose(self, cotangents: Sequence[Any], *args: Any, jaxpr: Jaxpr, name: str) -> list[Any]:
+        linear = tuple(map(is_hole, args))
+        active = tuple(c is not ZERO for c in cotangents)
+        given = [c for c in cotangents if c is not ZERO]
+        derived, out_active = transpose_jaxpr(jaxpr, linear, active, tuple(map(typeof, given)))
+        others = [a for a, is_linear in zip(args, linear) if not is_linear]
+        outs = iter(self.bind(*others, *given, jaxpr=derived, name=f"transpose_{name}"))
+        found = iter([next(outs) if is_active else ZERO for is_active in out_active])
+        return [next(found) if is_linear else None for is_linear in linear]
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, jaxpr: Jaxpr, name: str
+    ) -> tuple[list[Any], tuple[bool, ...]]:
+        return self.batch_named(None, size, values, mapped, jaxpr=jaxpr, name=name)
+
+    def uses_axis(self, axis_name: Any, params: Params) -> bool:
+        return mentions_axis(params["jaxpr"], axis_name)
+
+    def batch_named(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], *, jaxpr: Jaxpr, name: str
+    ) -> tuple[list[Any], tuple[bool, ...]]:
+        derived, out_mapped = batch_jaxpr(jaxpr, size, tuple(mapped), None, axis_name)
+        return self.bind(*values, jaxpr=derived, name=f"vmap_{name}"), out_mapped
+
+    def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
+        known_jaxpr, rest, out_unknown = partial_eval_jaxpr(params["jaxpr"], tuple(unknown))
+        known_args = [a for a, is_unknown in zip(args, unknown) if not is_unknown]
+        outs = trace.parent.process(self, known_args, {**params, "jaxpr": known_jaxpr})
+        known_count = len(out_unknown) - sum(out_unknown)
+        unknown_args = [a for a, is_unknown in zip(args, unknown) if is_unknown]
+        recorded = iter(trace.record(self, [*outs[known_count:], *unknown_args], {**params, "jaxpr": rest}))
+        known = iter(outs[:known_count])
+        return [next(recorded) if is_unknown else next(known) for is_unknown in out_unknown]
+
+
+@memoized
+def mentions_axis(jaxpr: Jaxpr, axis_name: Any) -> bool:
+    """Whether some equation names an axis of an enclosing vmap."""
+    return any(eqn.primitive.uses_axis(axis_name, eqn.params) for eqn in jaxpr.eqns)
+
+
+call = Call("call")

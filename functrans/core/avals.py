@@ -1,0 +1,176 @@
+"""Abstract values: what is known of an array before its elements are."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from ..errors import UnsupportedDtypeError
+
+
+class ShapedArray(NamedTuple):
+    """The type of an array: its shape and dtype, and whether it is a Python scalar.
+
+    A weak value came from a Python number and takes the dtype of whatever it meets (NEP 50).
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    weak: bool = False
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+    def strong(self) -> ShapedArray:
+        """The same type, no longer weak."""
+        return ShapedArray(self.shape, self.dtype) if self.weak else self
+
+    def with_shape(self, shape: tuple[int, ...]) -> ShapedArray:
+        return ShapedArray(shape, self.dtype, self.weak)
+
+    def __str__(self) -> str:
+        return f"{short_dtype(self.dtype)}[{','.join(map(str, self.shape))}]{'*' if self.weak else ''}"
+
+
+class Zero:
+    """The symbolic zero tangent or cotangent: there is one instance, `ZERO`, whatever the type of the primal.
+
+    Rules receive it in place of an array of zeros, and return it where a derivative is zero by definition.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ZERO"
+
+    def __bool__(self) -> bool:
+        raise TypeError("compare a symbolic zero with `t is ZERO`")
+
+
+ZERO: Final = Zero()
+
+BOOL: Final = np.dtype(np.bool_)
+#: The type of a derivative with respect to an integer or a boolean, as in JAX: it holds nothing.
+float0: Final = np.dtype([("float0", np.void, 0)])
+
+#: What a Python scalar is taken for.
+PYTHON_SCALARS: Final[dict[type, ShapedArray]] = {
+    bool: ShapedArray((), BOOL, True),
+    int: ShapedArray((), np.dtype(np.int64), True),
+    float: ShapedArray((), np.dtype(np.float64), True),
+    complex: ShapedArray((), np.dtype(np.complex128), True),
+}
+
+SUPPORTED_DTYPES: Final = frozenset(
+    np.dtype(t)
+    for t in (
+        np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
+        np.float16, np.float32, np.float64, np.complex64, np.complex128,
+    )
+)  # fmt: skip
+
+_PREFIXES: Final = {"f": "f", "i": "i", "u": "u", "c": "c"}
+
+
+def short_dtype(dtype: np.dtype[Any]) -> str:
+    """`f64` for float64, `bool` for bool: as jaxprs are printed."""
+    prefix = _PREFIXES.get(dtype.kind)
+    return dtype.name if prefix is None else f"{prefix}{8 * dtype.itemsize}"
+
+
+def typeof(x: Any) -> ShapedArray:
+    """The abstract value of anything that can be an operand.
+
+    Raises:
+        UnsupportedDtypeError: x is not an array of a supported dtype.
+    """
+    kind = type(x)
+    if kind is np.ndarray:
+        return tuple.__new__(ShapedArray, (x.shape, x.dtype, False))
+    scalar = PYTHON_SCALARS.get(kind)
+    if scalar is not None:
+        return scalar
+    aval = getattr(x, "aval", None)
+    if aval is not None:
+        return aval
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return tuple.__new__(ShapedArray, (tuple(x.shape), np.dtype(x.dtype), False))
+    array = as_supported_array(x)
+    return tuple.__new__(ShapedArray, (array.shape, array.dtype, False))
+
+
+def as_supported_array(x: Any) -> Any:
+    """An operand as an array or scalar of a supported dtype; tracers, arrays and Python scalars as they are.
+
+    Raises:
+        UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
+    """
+    if type(x) in PYTHON_SCALARS or hasattr(x, "aval"):
+        return x
+    array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
+    if array.dtype in SUPPORTED_DTYPES:
+        return array
+    if np.dtype(array.dtype).newbyteorder("=") in SUPPORTED_DTYPES:
+        return array.astype(array.dtype.newbyteorder("="))
+    shown = type(x).__name__ if array.dtype == object and array.ndim == 0 else f"array of dtype {array.dtype}"
+    raise UnsupportedDtypeError(
+        f"A value of type {shown} cannot be traced.",
+        "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, complex64 and complex128.",
+        "Convert it with `.astype(...)`, or keep it out of the traced function (a closure, or static_argnums of jit).",
+    )
+
+
+def is_inexact(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this dtype have derivatives: floats and complex numbers."""
+    return dtype.kind in "fc"
+
+
+def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """float32 for complex64, float64 for complex128, and any other dtype as it is."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+
+
+class ShapeDtypeStruct:
+    """A stand-in for an array of which only shape and dtype matter.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.ShapeDtypeStruct((3, 2), "float32")
+        ShapeDtypeStruct(shape=(3, 2), dtype=float32)
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Any, dtype: Any):
+        self.shape = tuple(int(extent) for extent in shape)
+        self.dtype = np.dtype(dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return ShapedArray(self.shape, self.dtype).size
+
+    @property
+    def aval(self) -> ShapedArray:
+        return ShapedArray(self.shape, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and (self.shape, self.dtype) == (other.shape, other.dtype)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))

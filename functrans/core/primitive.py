@@ -1,0 +1,118 @@
+"""Primitive: one operation and all that every interpreter must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import NonDifferentiableError, TransposeError
+from .avals import ShapedArray, Zero
+from .trace import Params, Trace, bind, current_trace
+
+
+class UndefinedPrimal:
+    """The hole in a transpose rule: the operand that the primitive is linear in, known only by its type."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray):
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"UndefinedPrimal({self.aval})"
+
+
+#: Every primitive by name, for the completeness test and for looking around.
+registry: dict[str, Primitive] = {}
+
+
+class Primitive:
+    """One operation on arrays. Subclasses write these methods, in this order; families derive most of them.
+
+    Parameters of the operation (axes, shapes ...) are keyword arguments and hashable. Operands are arrays, Python
+    scalars or tracers. In `jvp`, `transpose` and `batch` the current trace is already the one to compute in: call
+    other primitives, not NumPy, on the operands. Results are always lists.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        registry[name] = self
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Bind to the current trace; for primitives with one result, which is returned."""
+        return current_trace.get().process(self, args, params)[0]
+
+    def abstract_eval(self, *avals: ShapedArray, **params: Any) -> list[ShapedArray]:
+        """The types of the results from the types of the operands. Raises the errors a user would see."""
+        raise NotImplementedError(f"{self.name} has no abstract_eval rule")
+
+    def impl(self, *args: Any, **params: Any) -> list[Any]:
+        """The results on concrete arrays, written with NumPy functions so that CuPy arrays work too."""
+        raise NotImplementedError(f"{self.name} has no impl rule")
+
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Results and their tangents. A tangent, given or returned, may be ZERO; at least one given is not.
+
+        A tangent has its primal's shape and dtype; integers and booleans always have ZERO.
+        """
+        raise NonDifferentiableError(
+            f"`{self.name}` has no derivative.",
+            "No rule for forward mode is defined for this primitive.",
+            "Use stop_gradient on its operands, or give the surrounding function a custom_jvp.",
+        )
+
+    def transpose(self, cotangents: Sequence[Any], *args: Any, **params: Any) -> Sequence[Any]:
+        """Cotangents of the linear operands, given those of the results.
+
+        `args` holds an UndefinedPrimal for each operand to be transposed and a value for each other one. A
+        cotangent, given or returned, may be ZERO, but not all that are given are. What is returned for operands
+        that are not linear is ignored.
+        """
+        raise TransposeError(
+            f"`{self.name}` is not linear in the argument that is to be transposed.",
+            "Only linear functions have a transpose.",
+            "Use vjp for a function that is not linear.",
+        )
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
+    ) -> tuple[Sequence[Any], Sequence[bool]]:
+        """All lanes at once: mapped operands have a leading axis of extent `size`, and so have mapped results."""
+        raise NotImplementedError(f"{self.name} has no batch rule")
+
+    def uses_axis(self, axis_name: Any, params: Params) -> bool:
+        """Whether the primitive speaks of a named axis of an enclosing vmap (psum and its kin)."""
+        return False
+
+    def batch_named(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
+    ) -> tuple[Sequence[Any], Sequence[bool]]:
+        """As `batch`, under the vmap whose axis the primitive names; no operand need be mapped."""
+        raise NotImplementedError(f"{self.name} has no rule for named axes")
+
+    def partial_eval(
+        self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params
+    ) -> list[Any]:
+        """What a PartialEvalTrace does where some operands are unknown; primitives that hold jaxprs split them."""
+        return trace.record(self, args, params)
+
+    def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
+        """What a JaxprTrace does; primitives whose parameters are Python functions stage those first."""
+        return trace.record(self, args, params)
+
+    def bind(self, *args: Any, **params: Any) -> list[Any]:
+        """Bind to the current trace; for primitives with any number of results."""
+        return bind(self, *args, **params)
+
+
+def is_hole(arg: Any) -> bool:
+    """Whether an operand of a transpose rule is the one to be transposed."""
+    return type(arg) is UndefinedPrimal
+
+
+__all__ = ["Primitive", "Trace", "UndefinedPrimal", "Zero", "is_hole", "registry"]

@@ -1,0 +1,98 @@
+"""The current trace: who decides what a primitive means right now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LeakedTracerError
+
+if TYPE_CHECKING:
+    from .avals import ShapedArray
+    from .primitive import Primitive
+
+Params = dict[str, Any]
+
+
+class Traced:
+    """A value that belongs to a trace; `Tracer` gives it the behaviour of an array."""
+
+    __slots__ = ("trace",)
+    trace: Trace
+    aval: ShapedArray
+
+
+class Trace:
+    """One interpreter: gives every primitive a meaning, in terms of its parent.
+
+    A trace owns the tracers with `tracer.trace is self`; every other operand is a constant to it. That identity
+    is what keeps nested derivatives apart.
+
+    Attributes:
+        parent: the trace that was current when this one began, and that its rules run in.
+        axis_name, axis_size: the named axis that this trace maps over, if it does.
+    """
+
+    __slots__ = ("parent",)
+    parent: Trace
+    axis_name: Any = None
+    axis_size: int = 0
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        """Apply a primitive to operands, some of which are this trace's tracers; results are always a list."""
+        raise NotImplementedError
+
+    def pure(self, value: Any) -> Any:
+        """A constant as a fresh tracer of this trace, which can be assigned into."""
+        raise NotImplementedError
+
+    def leak_error(self, tracer: Traced, primitive: Primitive) -> Exception:
+        """The error for one of this trace's tracers met by a primitive where this trace no longer runs."""
+        return LeakedTracerError(
+            f"A traced value of type {tracer.aval} reached `{primitive.name}` after its transformation had ended.",
+            f"It is a {type(tracer).__name__}: it stands for a value only while the function that made it is traced, "
+            "and was probably kept in a global, an attribute, a cache or a closure.",
+            "Return the value from the transformed function (has_aux=True helps), or pass it in as an argument.",
+        )
+
+
+class EvalTrace(Trace):
+    """The bottom of every stack: runs the primitive."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        for arg in args:
+            if isinstance(arg, Traced):
+                raise arg.trace.leak_error(arg, primitive)
+        return primitive.impl(*args, **params)
+
+    def pure(self, value: Any) -> Any:
+        return value
+
+
+EVAL = EvalTrace()
+EVAL.parent = EVAL
+current_trace: ContextVar[Trace] = ContextVar("current_trace", default=EVAL)
+
+
+class running:
+    """`with running(trace):` makes a trace the current one, and brings back the previous one afterwards."""
+
+    __slots__ = ("token", "trace")
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+
+    def __enter__(self) -> Trace:
+        self.token: Token[Trace] = current_trace.set(self.trace)
+        return self.trace
+
+    def __exit__(self, *exc: object) -> None:
+        current_trace.reset(self.token)
+
+
+def bind(primitive: Primitive, *args: Any, **params: Any) -> list[Any]:
+    """Hand a primitive to the current trace."""
+    return current_trace.get().process(primitive, args, params)

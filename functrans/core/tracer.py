@@ -1,0 +1,527 @@
+"""Tracer: stands for an array while a function is traced, and behaves like one."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from functools import cache
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar, Final, NoReturn
+
+import numpy as np
+
+from ..errors import (
+    ArgumentMutationError,
+    ConcretizationError,
+    DtypeMismatchError,
+    ForeignAssignmentError,
+    StaleViewError,
+    TracerConversionError,
+    ViewAssignmentError,
+)
+from .avals import ShapedArray
+from .trace import Trace, Traced, current_trace
+
+#: What the operators of a tracer mean; the primitives fill it when they are imported.
+operators: Final = SimpleNamespace()
+
+
+@cache
+def numpy_namespace() -> ModuleType:
+    """`functrans.numpy`, reached only when a protocol of a tracer is used: the one import that points upwards."""
+    import functrans.numpy
+
+    return functrans.numpy
+
+
+class _Argument:
+    """Marks the tracers that stand for arguments of a transformed function."""
+
+
+ARGUMENT: Final = _Argument()
+
+
+class View:
+    """Where a view was taken from: `base[index]`, or None as index if the view has another form."""
+
+    __slots__ = ("base", "index")
+
+    def __init__(self, base: Tracer, index: Any):
+        self.base, self.index = base, index
+
+
+class StaleTrace(Trace):
+    """Owns the views that an assignment to their base has made out of date."""
+
+    __slots__ = ()
+
+    def leak_error(self, tracer: Traced, primitive: Any) -> Exception:
+        return StaleViewError(
+            f"A view of type {tracer.aval} was used in `{primitive.name}` after the array it was taken from had "
+            "been assigned into.",
+            "In NumPy the view would have changed with it; a traced view cannot.",
+            "Take the view again after the assignment, or take a copy (`x[...].copy()`) before it.",
+        )
+
+
+STALE: Final = StaleTrace()
+
+
+class Tracer(Traced):
+    """An array of which a trace knows more than its value, or does not know the value.
+
+    A tracer is a cell: `x[i] = v` swaps its payload, the slots named in `payload`, for those of a scatter. It may
+    be assigned into only while its trace is the current one.
+
+    Attributes:
+        origin: unset, or ARGUMENT, or the View that says where this tracer was taken from.
+        views: unset, or weak references to the views taken from this tracer.
+    """
+
+    __slots__ = ("__weakref__", "origin", "views")
+    payload: ClassVar[tuple[str, ...]] = ()
+    __array_priority__ = 1000
+    __hash__ = object.__hash__  # type: ignore[assignment]  # == is elementwise, identity is what a dict needs
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+
+    # ---- what is known of the array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.aval.shape)
+
+    @property
+    def size(self) -> int:
+        return self.aval.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.aval.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.aval.size * self.aval.dtype.itemsize
+
+    def __len__(self) -> int:
+        if not self.aval.shape:
+            raise TypeError("len() of unsized object")
+        return self.aval.shape[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}<{self.aval}>"
+
+    # ---- conversion to Python values: only where nothing is lost
+
+    def concrete(self, wanted: str) -> Any:
+        """The value as an array or scalar, if this tracer knows it and nothing is lost by using it.
+
+        Raises:
+            ConcretizationError: the value is not known while tracing.
+            TracerConversionError: it is known, but its derivative or batch would be lost.
+        """
+        raise NotImplementedError
+
+    def __bool__(self) -> bool:
+        return bool(self.concrete("bool"))
+
+    def __int__(self) -> int:
+        return int(self.concrete("int"))
+
+    def __float__(self) -> float:
+        return float(self.concrete("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self.concrete("complex"))
+
+    def __index__(self) -> int:
+        return self.concrete("index").__index__()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self.concrete("array"), dtype=dtype)
+
+    def item(self, *index: Any) -> Any:
+        return self.concrete("item").item(*index)
+
+    def tolist(self) -> Any:
+        return self.concrete("tolist").tolist()
+
+    def __format__(self, spec: str) -> str:
+        return repr(self) if not spec else format(self.concrete("format"), spec)
+
+    # ---- the operators
+
+    def __pos__(self) -> Any:
+        return operators.positive(self)
+
+    def __neg__(self) -> Any:
+        return operators.negative(self)
+
+    def __abs__(self) -> Any:
+        return operators.absolute(self)
+
+    def __invert__(self) -> Any:
+        return operators.invert(self)
+
+    def __add__(self, other: Any) -> Any:
+        return operators.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return operators.add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return operators.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return operators.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return operators.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return operators.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return operators.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return operators.divide(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return operators.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return operators.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return operators.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return operators.remainder(other, self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return operators.floor_divide(self, other), operators.remainder(self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return operators.floor_divide(other, self), operators.remainder(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return operators.power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return operators.power(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return operators.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return operators.matmul(other, self)
+
+    def __and__(self, other: Any) -> Any:
+        return operators.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return operators.bitwise_and(other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return operators.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return operators.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return operators.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return operators.bitwise_xor(other, self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return operators.left_shift(self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return operators.left_shift(other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return operators.right_shift(self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return operators.right_shift(other, self)
+
+    def __eq__(self, other: object) -> Any:
+        return operators.equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return operators.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return operators.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return operators.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return operators.greater(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return operators.greater_equal(self, other)
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._update(operators.add(self, other))
+
+    def __isub__(self, other: Any) -> Any:
+        return self._update(operators.subtract(self, other))
+
+    def __imul__(self, other: Any) -> Any:
+        return self._update(operators.multiply(self, other))
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._update(operators.divide(self, other))
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self._update(operators.floor_divide(self, other))
+
+    def __imod__(self, other: Any) -> Any:
+        return self._update(operators.remainder(self, other))
+
+    def __ipow__(self, other: Any) -> Any:
+        return self._update(operators.power(self, other))
+
+    def __imatmul__(self, other: Any) -> Any:
+        return self._update(operators.matmul(self, other))
+
+    def __iand__(self, other: Any) -> Any:
+        return self._update(operators.bitwise_and(self, other))
+
+    def __ior__(self, other: Any) -> Any:
+        return self._update(operators.bitwise_or(self, other))
+
+    def __ixor__(self, other: Any) -> Any:
+        return self._update(operators.bitwise_xor(self, other))
+
+    def __ilshift__(self, other: Any) -> Any:
+        return self._update(operators.left_shift(self, other))
+
+    def __irshift__(self, other: Any) -> Any:
+        return self._update(operators.right_shift(self, other))
+
+    # ---- NumPy's protocols: the meaning of every NumPy function is looked up in functrans.numpy
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return numpy_namespace().apply_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        return numpy_namespace().apply_function(function, args, kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        return numpy_namespace()
+
+    def __getattr__(self, name: str) -> Any:
+        """The other methods and properties of ndarray: `x.sum()` is `functrans.numpy.sum(x)`."""
+        if name.startswith("__") or name in ("origin", "views"):
+            raise AttributeError(name)
+        return numpy_namespace().tracer_attribute(self, name)
+
+    # ---- indexing and assignment
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __getitem__(self, index: Any) -> Any:
+        result, is_view = operators.getitem(self, index)
+        return view_of(self, result, index) if is_view else result
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(value, Tracer) and value.is_view_of(self, index):
+            return  # `x[i] += v`: the update of the view has been written through already
+        self._check_assignable()
+        self._assign(operators.setitem(self, index, value))
+
+    def copy(self, order: str = "K") -> Any:
+        """A cell of its own with the same payload: assigning into one leaves the other alone."""
+        twin = object.__new__(type(self))
+        twin.trace = self.trace
+        for slot in self.payload:
+            setattr(twin, slot, getattr(self, slot))
+        return twin
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
+    def is_view_of(self, base: Tracer, index: Any) -> bool:
+        """Whether this is what `base[index]` returned, base not having been assigned into otherwise since."""
+        origin = getattr(self, "origin", None)
+        if type(origin) is not View or origin.base is not base or self.trace is STALE:
+            return False
+        return _same_index(origin.index, index)
+
+    def _check_assignable(self) -> None:
+        origin = getattr(self, "origin", None)
+        if origin is ARGUMENT:
+            raise ArgumentMutationError(
+                f"An argument of type {self.aval} was assigned into.",
+                "Transformed functions are pure: they may not change what their caller passed in.",
+                "Write `x = x.copy()` first (or `x = x + ...` for an augmented assignment), and assign to that.",
+            )
+        if self.trace is STALE:
+            raise self.trace.leak_error(self, SimpleNamespace(name="assignment"))
+        if self.trace is not current_trace.get():
+            raise ForeignAssignmentError(
+                f"An array of type {self.aval} was assigned into under another transformation than the one that "
+                "made it.",
+                "The inner function would change a value of the outer one behind its back.",
+                "Return the new value from the inner function, or make a copy inside it (`x = x.copy()`; "
+                "functrans.numpy.zeros and its kin make arrays of the current transformation).",
+            )
+
+    def _update(self, result: Any) -> Any:
+        """Augmented assignment: in place for arrays, as in NumPy; scalars are immutable and are replaced."""
+        if not self.aval.shape:
+            return result
+        self._check_assignable()
+        if not np.can_cast(result.dtype, self.dtype, casting="same_kind"):
+            raise DtypeMismatchError(
+                f"An augmented assignment would turn {result.aval} into {self.aval}.",
+                "As in NumPy, an in-place operation keeps the dtype of its left side.",
+                "Write `x = x + ...` instead, or convert with `.astype(...)` first.",
+            )
+        self._assign(operators.setitem(self, ..., result))
+        return self
+
+    def _assign(self, result: Tracer) -> None:
+        """Take over the payload of a new value, in the base of a view as well."""
+        origin = getattr(self, "origin", None)
+        if type(origin) is View and origin.index is None:
+            raise ViewAssignmentError(
+                f"A view of type {self.aval} that was not made by indexing was assigned into.",
+                "NumPy would change the array it was taken from; only views made by indexing can be written through.",
+                "Assign into the original array, or take a copy first.",
+            )
+        _retire_views(self)
+        for slot in self.payload:
+            setattr(self, slot, getattr(result, slot))
+        if type(origin) is View:
+            base = origin.base
+            base._check_assignable()
+            updated = operators.setitem(base, origin.index, self)
+            others = [ref for ref in getattr(base, "views", ()) if ref() is not self]
+            base.views = others
+            base._assign(updated)
+            base.views = [weakref.ref(self)]
+
+
+def view_of(base: Any, result: Any, index: Any = None) -> Any:
+    """Remember that `result` shares memory with `base` in NumPy's eyes; `index` if it is `base[index]`."""
+    if result is base or not isinstance(base, Tracer) or not isinstance(result, Tracer):
+        return result
+    result.origin = View(base, index)
+    try:
+        base.views.append(weakref.ref(result))
+    except AttributeError:
+        base.views = [weakref.ref(result)]
+    return result
+
+
+def _retire_views(base: Tracer) -> None:
+    for ref in getattr(base, "views", ()):
+        view = ref()
+        if view is not None:
+            _retire_views(view)
+            view.trace = STALE
+    base.views = []
+
+
+def _same_index(a: Any, b: Any) -> bool:
+    """Whether two indices of views (integers, slices, ellipses, None, tuples of them) are the same."""
+    a, b = (a if isinstance(a, tuple) else (a,)), (b if isinstance(b, tuple) else (b,))
+    return len(a) == len(b) and all(
+        x is y or (isinstance(x, (int, slice, np.integer)) and type(x) is type(y) and x == y) for x, y in zip(a, b)
+    )
+
+
+_WANTED: Final = {
+    "bool": "Its truth value decides which way Python goes (`if`, `while`, `and`, `not`, `assert`).",
+    "index": "It is used as a Python integer (an index into a list or NumPy array, `range`, a shape).",
+    "array": "It was passed to something that needs a NumPy array (np.asarray, or item assignment into an ndarray).",
+}
+_REPAIRS: Final = {
+    "bool": "Use functrans.lax.cond, functrans.numpy.where or functrans.lax.while_loop; or, if the argument may be "
+    "part of the signature, mark it with static_argnums.",
+    "index": "Index with `functrans.numpy.take(table, i)` or `functrans.numpy.asarray(table)[i]`; for shapes and "
+    "ranges mark the argument with static_argnums.",
+    "array": "Use functrans.numpy functions; make arrays to assign into with np.zeros_like(x), "
+    "np.zeros(n, like=x) or functrans.numpy.zeros(n).",
+}
+
+
+def abstract_value_error(tracer: Tracer, wanted: str) -> NoReturn:
+    """Raise for a value that is not known while tracing."""
+    raise ConcretizationError(
+        f"A {wanted} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
+        _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
+        + " The function is traced once, for all values of its arguments.",
+        _REPAIRS.get(wanted, "Keep the computation in arrays (float(x) is x, int(x) is x.astype(int)), use "
+        "functrans.lax.cond, or mark the argument with static_argnums."),
+    )  # fmt: skip
+
+
+def lossy_conversion_error(tracer: Tracer, wanted: str, loss: str) -> NoReturn:
+    """Raise for a value that is known, but is more than its value."""
+    raise TracerConversionError(
+        f"A {wanted} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
+        "This happens when it is stored in a plain NumPy array or converted to a Python number "
+        "(`out[i] = x` calls `x.__float__`).",
+        "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
+        "values; use functrans.numpy.asarray(table)[i] or functrans.numpy.take(table, i) to index; or "
+        "functrans.lax.stop_gradient if no derivative is wanted.",
+    )
+
+
+def argument(tracer: Tracer) -> Tracer:
+    """Mark a tracer as standing for an argument, which may not be assigned into."""
+    tracer.origin = ARGUMENT
+    return tracer
+
+
+def is_traced(x: Any) -> bool:
+    """Whether x is a tracer."""
+    return isinstance(x, Traced)
+
+
+class _ArrayType(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, (np.ndarray, np.generic, Traced)) or (
+            type(instance).__module__.partition(".")[0] == "cupy" and type(instance).__name__ == "ndarray"
+        )
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, (np.ndarray, np.generic, Traced)) or cls is subclass
+
+
+class Array(metaclass=_ArrayType):
+    """For annotations and `isinstance`: NumPy arrays and scalars, CuPy arrays, and tracers.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> isinstance(np.zeros(3), ft.Array), isinstance([1.0], ft.Array)
+        (True, False)
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("functrans.Array is a type to check against; make arrays with numpy or functrans.numpy")
+
+

@@ -1,0 +1,120 @@
+"""One class for each mistake a user can make.
+
+A message has four parts: what happened, on which line of the user's code, why, and how to repair it. Each class
+also derives from the built-in exception that a caller of NumPy would expect.
+"""
+
+from __future__ import annotations
+
+from .source import Source, where
+
+
+class FunctransError(Exception):
+    """Base of every error raised on purpose by functrans.
+
+    Args:
+        what: one sentence, what happened.
+        why: one sentence, the reason behind the rule.
+        repair: what to write instead.
+        source: the line at fault; by default the innermost line outside the library.
+    """
+
+    def __init__(self, what: str, why: str = "", repair: str = "", source: Source | None = None):
+        self.what, self.why, self.repair = what, why, repair
+        super().__init__("\n".join(part for part in (what, where(source), why, repair) if part))
+
+
+class LeakedTracerError(FunctransError, RuntimeError):
+    """A traced value outlived the transformation that made it."""
+
+
+class ConcretizationError(FunctransError, TypeError):
+    """A Python number or truth value was wanted of a value that is not known while tracing."""
+
+
+class TracerConversionError(FunctransError, TypeError):
+    """A traced value was to become a plain number or NumPy array, which would lose its derivative or batch."""
+
+
+class ArgumentMutationError(FunctransError, ValueError):
+    """An argument of a transformed function was assigned into; functions are pure."""
+
+
+class StaleViewError(FunctransError, ValueError):
+    """A view was used after the array it was taken from had been assigned into."""
+
+
+class ViewAssignmentError(FunctransError, ValueError):
+    """An assignment into a view that cannot be written through to its base."""
+
+
+class ForeignAssignmentError(FunctransError, ValueError):
+    """A traced array was assigned into while another transformation was tracing."""
+
+
+class NonScalarOutputError(FunctransError, TypeError):
+    """The gradient of a function whose output is not one real scalar."""
+
+
+class NonDifferentiableError(FunctransError, TypeError):
+    """A derivative with respect to, or of, something that has none (integers, booleans, objects)."""
+
+
+class PytreeMismatchError(FunctransError, TypeError):
+    """Two pytrees that should have the same structure differ."""
+
+
+class ShapeMismatchError(FunctransError, ValueError):
+    """Two shapes that should agree differ."""
+
+
+class DtypeMismatchError(FunctransError, TypeError):
+    """Two dtypes that should agree differ."""
+
+
+class MappedAxisError(FunctransError, ValueError):
+    """The mapped axes of vmap are missing, out of range or of different sizes."""
+
+
+class UnboundAxisError(FunctransError, NameError):
+    """A collective named an axis that no enclosing vmap binds."""
+
+
+class StaticArgumentError(FunctransError, TypeError):
+    """A static argument of jit is not hashable, or is an array."""
+
+
+class ArgumentIndexError(FunctransError, ValueError):
+    """argnums, static_argnums and the like name an argument that is not there."""
+
+
+class UnsupportedDtypeError(FunctransError, TypeError):
+    """A value is not an array of booleans, integers, floats or complex numbers."""
+
+
+class UnknownFunctionError(FunctransError, TypeError):
+    """A NumPy function that functrans does not trace."""
+
+
+class UnsupportedArgumentError(FunctransError, TypeError):
+    """A NumPy function was traced with an argument that cannot be honoured."""
+
+
+class TransposeError(FunctransError, TypeError):
+    """A function to be transposed is not linear in the given arguments."""
+
+
+class CustomRuleError(FunctransError, TypeError):
+    """A custom derivative rule is missing, or returned the wrong structure, shape or dtype."""
+
+
+class OutOfBoundsError(FunctransError, IndexError):
+    """An index points outside its array."""
+
+
+class InvalidKeyError(FunctransError, TypeError):
+    """A random key is not a uint32 array whose last axis has two elements."""
+
+
+class JaxprError(FunctransError, TypeError):
+    """A jaxpr breaks the rules that the checker holds it to; a bug of the library, not of its user."""

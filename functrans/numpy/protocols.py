@@ -1,0 +1,182 @@
+"""NumPy's protocols: what NumPy's own functions mean when an operand is a tracer.
+
+`np.mean(tracer)` calls `apply_function(np.mean, ...)`, which finds `mean` among the functions of this package. The
+tables are filled from the names in its modules (`register`), so a new function is one definition and no table entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..core.tracer import Tracer
+from ..errors import TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
+from ..primitives.families import Elementwise
+from ..primitives.foundation import convert
+from ..primitives.elementwise import select
+
+#: Our function for each of NumPy's (and SciPy's) ufuncs, functions and ufunc methods.
+UFUNCS: dict[Any, Callable[..., Any]] = {}
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
+#: Methods and properties of ndarray that tracers have too.
+METHODS: dict[str, Callable[..., Any]] = {}
+PROPERTIES: dict[str, Callable[..., Any]] = {}
+
+_DISPATCHED = type(np.mean)
+
+
+def register(module: ModuleType, numpy_module: ModuleType) -> dict[str, Any]:
+    """Enter the public functions of a module under their namesakes in NumPy.
+
+    Returns:
+        The names to export: NumPy's own function where it dispatches on tracers, and ours elsewhere.
+    """
+    exports: dict[str, Any] = {}
+    for name, ours in vars(module).items():
+        if name.startswith("_") or getattr(ours, "__module__", None) != module.__name__ or not callable(ours):
+            continue
+        theirs = getattr(numpy_module, name, None)
+        if theirs is not None:
+            FUNCTIONS[theirs] = ours
+        creates = getattr(module, "CREATES_ARRAYS", False)
+        exports[name] = theirs if isinstance(theirs, _DISPATCHED) and not creates else ours
+    return exports
+
+
+def register_ufunc(ufunc: Any, ours: Callable[..., Any]) -> None:
+    """Enter our function for a ufunc."""
+    UFUNCS[ufunc] = ours
+
+
+def register_elementwise(primitive: Elementwise) -> None:
+    """Enter an elementwise primitive as the meaning of the ufunc it was made from."""
+    register_ufunc(primitive.ufunc, primitive)
+
+
+def apply_function(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """What `__array_function__` calls.
+
+    Raises:
+        UnknownFunctionError: functrans does not trace this function.
+    """
+    ours = FUNCTIONS.get(function)
+    if ours is None:
+        name = f"{getattr(function, '__module__', 'numpy')}.{getattr(function, '__name__', function)}"
+        raise UnknownFunctionError(
+            f"{name} was called on a traced array, and functrans does not trace it.",
+            "Each NumPy function needs a definition in terms of differentiable primitives.",
+            "Write it with other functions (see functrans.numpy), or wrap it with functrans.custom_jvp.",
+        )
+    try:
+        return ours(*args, **kwargs)
+    except TypeError as error:
+        raise _better_argument_error(error, ours, function) from None
+
+
+def _better_argument_error(error: TypeError, ours: Callable[..., Any], function: Any) -> Exception:
+    if "unexpected keyword argument" not in str(error) or ours.__name__ not in str(error):
+        return error
+    name = str(error).rpartition("'")[0].rpartition("'")[2]
+    return UnsupportedArgumentError(
+        f"np.{function.__name__} was called on a traced array with `{name}`, which functrans does not support there.",
+        "The argument has no meaning, or none yet, for a traced array.",
+        f"Leave `{name}` out.",
+    )
+
+
+def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What `__array_ufunc__` calls.
+
+    Raises:
+        UnknownFunctionError: functrans does not trace this ufunc, or this method of it.
+    """
+    if method != "__call__":
+        return _apply_ufunc_method(ufunc, method, inputs, kwargs)
+    ours = UFUNCS.get(ufunc)
+    if ours is None:
+        raise UnknownFunctionError(
+            f"The ufunc {ufunc.__name__} was called on a traced array, and functrans does not trace it.",
+            "Each ufunc needs a derivative and a meaning for the compiler.",
+            "Write it with other functions, or wrap it with functrans.custom_jvp.",
+        )
+    if kwargs:
+        return _apply_with_options(ufunc, ours, inputs, kwargs)
+    result = ours(*inputs)
+    if isinstance(result, Tracer) and result.aval.weak:
+        return convert(result, dtype=result.aval.dtype)
+    return result
+
+
+def _apply_ufunc_method(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    ours = UFUNC_METHODS.get((ufunc, method))
+    if ours is None:
+        raise UnknownFunctionError(
+            f"np.{ufunc.__name__}.{method} was called on a traced array, and functrans does not trace it.",
+            "Only the common ufunc methods (reduce, accumulate, outer) have definitions.",
+            "Write it with other functions (see functrans.numpy).",
+        )
+    return ours(*inputs, **kwargs)
+
+
+def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A ufunc with dtype=, where= or out=."""
+    options = dict(kwargs)
+    dtype, where, (out, *_) = options.pop("dtype", None), options.pop("where", True), options.pop("out", (None,))
+    options.pop("casting", None)
+    options.pop("order", None)
+    if options:
+        raise UnsupportedArgumentError(
+            f"np.{ufunc.__name__} was called on a traced array with {', '.join(options)}.",
+            "These options have no meaning for a traced array.",
+            "Leave them out.",
+        )
+    if out is not None and not isinstance(out, Tracer):
+        raise TracerConversionError(
+            f"The result of np.{ufunc.__name__} on a traced array was to be stored in a plain NumPy array (out=, or "
+            "an augmented assignment such as `a += x`).",
+            "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
+            "Write `a = a + x`, or make the array with np.zeros_like(x) or functrans.numpy.zeros(n).",
+        )
+    result = ours(*inputs)
+    if dtype is not None:
+        result = convert(result, dtype=np.dtype(dtype))
+    if where is not True:
+        result = select(where, result, 0 if out is None else out)
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+def tracer_attribute(tracer: Tracer, name: str) -> Any:
+    """A method or property of ndarray, on a tracer."""
+    prop = PROPERTIES.get(name)
+    if prop is not None:
+        return prop(tracer)
+    method = METHODS.get(name)
+    if method is not None:
+        return _Method(method, tracer)
+    if hasattr(np.ndarray, name):
+        raise UnknownFunctionError(
+            f"`.{name}` of a traced array was used, and functrans does not trace it.",
+            "Only the methods and attributes of ndarray that have a pure meaning are there.",
+            "Use a function of functrans.numpy instead.",
+        )
+    raise AttributeError(f"a traced array has no attribute {name!r}")
+
+
+class _Method:
+    """A function bound to a tracer as its first argument."""
+
+    __slots__ = ("function", "tracer")
+
+    def __init__(self, function: Callable[..., Any], tracer: Tracer):
+        self.function = function
+        self.tracer = tracer
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(self.tracer, *args, **kwargs)

@@ -1,0 +1,150 @@
+"""Families: kinds of primitives whose rules are derived once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray
+from ..core.primitive import Primitive, is_hole
+from ..core.trace import current_trace
+from ..errors import TransposeError, UnsupportedDtypeError
+from .foundation import (
+    Linear,
+    Shape,
+    add_tangents,
+    align_ranks,
+    broadcast_shapes,
+    match,
+    scale,
+    unbroadcast,
+    without,
+)
+
+#: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a constant 1 or -1, or None
+#: where it is zero.
+Derivative = Callable[..., Any] | int | None
+
+
+class Elementwise(Primitive):
+    """A function of each element; operands broadcast and promote as NumPy's ufuncs do.
+
+    Args:
+        ufunc: the NumPy (or SciPy) ufunc behind it; its type resolution decides the dtype of the result.
+        derivatives: one for each operand.
+        operator: whether it is an operator of Python, which makes Python scalars of Python scalars.
+    """
+
+    def __init__(self, name: str, ufunc: Any, derivatives: Sequence[Derivative] = (), operator: bool = False):
+        super().__init__(name)
+        self.ufunc = ufunc
+        self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
+        self.operator = operator
+        self._dtypes: dict[Any, np.dtype[Any]] = {}
+
+    def abstract_eval(self, *avals: ShapedArray) -> list[ShapedArray]:
+        key = tuple((a.dtype, a.weak) for a in avals)
+        dtype = self._dtypes.get(key)
+        if dtype is None:
+            dtype = self._dtypes[key] = self.resolve_dtype(avals)
+        weak = self.operator and dtype is not BOOL and all(a.weak for a in avals)
+        return [tuple.__new__(ShapedArray, (broadcast_shapes(*[a.shape for a in avals]), dtype, weak))]
+
+    def resolve_dtype(self, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
+        """The dtype of the result."""
+        strong = all(a.weak for a in avals)
+        kinds = [a.dtype if strong or not a.weak else type(a.dtype.type(0).item()) for a in avals]
+        try:
+            return self.ufunc.resolve_dtypes((*kinds, *(None,) * self.ufunc.nout))[self.ufunc.nin]
+        except TypeError:
+            shown = ", ".join(a.dtype.name for a in avals)
+            raise UnsupportedDtypeError(
+                f"`{self.name}` is not defined for operands of dtype {shown}.",
+                "NumPy has no loop for them.",
+                "Convert the operands with `.astype(...)`.",
+            ) from None
+
+    def impl(self, *xs: Any) -> list[Any]:
+        y = self.ufunc(*xs)
+        if self.operator and type(xs[0]) in PYTHON_SCALARS and all(type(x) in PYTHON_SCALARS for x in xs):
+            y = y.item()
+        return [y]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        y = current_trace.get().process(self, primals, {})[0]
+        total: Any = ZERO
+        with np.errstate(all="ignore"):  # an infinite derivative is an answer, not an accident
+            for derivative, t in zip(self.derivatives, tangents):
+                if t is not ZERO and derivative is not None:
+                    term = match(self.term(derivative, t, y, primals), y)
+                    total = term if total is ZERO else add_tangents(total, term)
+        return [y], [total]
+
+    def term(self, derivative: Any, t: Any, y: Any, primals: Sequence[Any]) -> Any:
+        """What one operand's tangent contributes."""
+        if derivative == 1:
+            return t
+        return scale(t, derivative if type(derivative) is int else derivative(y, *primals))
+
+    def transpose(self, cotangents: Sequence[Any], *args: Any) -> list[Any]:
+        """For the operators of linear programs that users write: add, subtract, negative, and products."""
+        (ct,) = cotangents
+        constant = all(type(d) is int for d in self.derivatives)
+        if not constant or not all(map(is_hole, args)):
+            return super().transpose(cotangents, *args)  # type: ignore[return-value]
+        return [
+            unbroadcast(ct if d == 1 else scale(ct, d), a.aval) for d, a in zip(self.derivatives, args, strict=True)
+        ]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(*align_ranks(size, values, mapped))], [True]
+
+
+class Product(Elementwise):
+    """An elementwise function linear in its first operand, or in each of two: multiply and divide."""
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
+        (ct,) = cotangents
+        if is_hole(x) and not is_hole(y):
+            return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]  # type: ignore[operator,misc]
+        if is_hole(y) and not is_hole(x) and self.name == "multiply":
+            return [None, unbroadcast(scale(ct, x), y.aval)]
+        raise TransposeError(
+            f"`{self.name}` is not linear in the operands that are to be transposed.",
+            "A product of two linear values is quadratic, and a quotient is linear in its numerator only.",
+            "Use vjp for a function that is not linear.",
+        )
+
+
+class Structural(Linear):
+    """Moves the elements of one operand and computes nothing: linear, and of any dtype.
+
+    Subclasses write abstract_eval, impl, transpose and batch.
+    """
+
+
+class Reduction(Primitive):
+    """Combines the elements along `axes`, which disappear from the shape."""
+
+    def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
+        return [ShapedArray(without(x.shape, axes), self.result_dtype(x.dtype))]
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return dtype
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axes: Shape) -> tuple[Any, Any]:
+        return [self(values[0], axes=tuple(axis + 1 for axis in axes))], [True]
+
+
+class Bilinear(Primitive):
+    """Linear in each of two operands: contractions and convolutions. Subclasses write transpose and batch."""
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+        (x, y), (dx, dy) = primals, tangents
+        z = self(x, y, **params)
+        terms = [ZERO if dx is ZERO else self(dx, y, **params), ZERO if dy is ZERO else self(x, dy, **params)]
+        return [z], [match(add_tangents(*terms), z)]
+
+

@@ -1,0 +1,284 @@
+"""The few primitives that the rules of all others are written in.
+
+Cotangents are summed (`add_any`), scaled (`scale`), and brought to the type of their primal (`convert`, `reshape`,
+`broadcast_to`, `reduce_sum`); `full` makes arrays out of nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, Zero, real_dtype, typeof
+from ..core.primitive import Primitive, is_hole
+from ..errors import ShapeMismatchError
+
+Shape = tuple[int, ...]
+
+
+class Linear(Primitive):
+    """A primitive of one operand that is linear in it: its tangent is itself on the tangent."""
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+        return [self(primals[0], **params)], [self(tangents[0], **params)]
+
+
+class Full(Primitive):
+    """An array of one value: `full(value, shape=, dtype=)`; the value is a constant of the program."""
+
+    def abstract_eval(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[ShapedArray]:
+        return [ShapedArray(shape, dtype)]
+
+    def impl(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[Any]:
+        return [np.full(shape, value, dtype) if value != 0 else np.zeros(shape, dtype)]
+
+
+class AddAny(Primitive):
+    """The sum of two tangents or cotangents of one shape."""
+
+    def abstract_eval(self, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
+        return [ShapedArray(x.shape, np.promote_types(x.dtype, y.dtype), x.weak and y.weak)]
+
+    def impl(self, x: Any, y: Any) -> list[Any]:
+        return [np.add(x, y)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        return [self(*primals)], [add_tangents(*tangents)]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
+        (ct,) = cotangents
+        return [unbroadcast(ct, a.aval) if is_hole(a) else None for a in (x, y)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)))], [True]
+
+
+class Scale(Primitive):
+    """`scale(t, c)`: a (co)tangent times a derivative, where an exactly zero t gives zero whatever c is.
+
+    That makes `where(mask, f(x), 0)` safe to differentiate at points where f' is infinite or NaN (DESIGN 6). The
+    operands broadcast. As a function it is bilinear, and differentiates into itself.
+    """
+
+    def abstract_eval(self, t: ShapedArray, c: ShapedArray) -> list[ShapedArray]:
+        return [ShapedArray(broadcast_shapes(t.shape, c.shape), promoted(t, c), t.weak and c.weak)]
+
+    def impl(self, t: Any, c: Any) -> list[Any]:
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            y = np.multiply(t, c)
+            # One pass over y finds out whether any 0 * inf or 0 * nan is to be mended.
+            if not np.isfinite(y.sum() if y.ndim else y):
+                y = np.where(np.equal(t, 0), y.dtype.type(0), y)
+        return [y[()] if not y.ndim else y]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        (t, c), (dt, dc) = primals, tangents
+        y = self(t, c)
+        terms = [ZERO if dt is ZERO else self(dt, c), ZERO if dc is ZERO else self(t, dc)]
+        return [y], [add_tangents(*(match(term, y) for term in terms))]
+
+    def transpose(self, cotangents: Sequence[Any], t: Any, c: Any) -> list[Any]:
+        (ct,) = cotangents
+        if is_hole(t):
+            return [unbroadcast(self(ct, c), t.aval), None]
+        return [None, unbroadcast(self(ct, t), c.aval)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(*align_ranks(size, values, mapped))], [True]
+
+
+class Convert(Linear):
+    """A cast to another dtype; from complex to real it takes the real part."""
+
+    def abstract_eval(self, x: ShapedArray, *, dtype: np.dtype[Any]) -> list[ShapedArray]:
+        return [ShapedArray(x.shape, dtype)]
+
+    def impl(self, x: Any, *, dtype: np.dtype[Any]) -> list[Any]:
+        if type(x) in PYTHON_SCALARS:
+            return [np.asarray(x).astype(dtype)[()]]
+        if x.dtype.kind == "c" and dtype.kind not in "cb":
+            x = x.real
+        return [x.astype(dtype)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        tangent = self(tangents[0], dtype=dtype) if dtype.kind in "fc" else ZERO
+        return [self(primals[0], dtype=dtype)], [tangent]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, *, dtype: np.dtype[Any]) -> list[Any]:
+        return [unbroadcast(cotangents[0], x.aval)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Any, *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        return [self(values[0], dtype=dtype)], [True]
+
+
+class Reshape(Linear):
+    """The same elements in row-major order under another shape."""
+
+    def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
+        if x.size != ShapedArray(shape, x.dtype).size:
+            raise ShapeMismatchError(f"An array of shape {x.shape} cannot be reshaped to {shape}.")
+        return [ShapedArray(shape, x.dtype)]
+
+    def impl(self, x: Any, *, shape: Shape) -> list[Any]:
+        return [np.reshape(x, shape)]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, *, shape: Shape) -> list[Any]:
+        return [self(cotangents[0], shape=x.aval.shape)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, shape: Shape) -> tuple[Any, Any]:
+        return [self(values[0], shape=(size, *shape))], [True]
+
+
+class BroadcastTo(Linear):
+    """NumPy's broadcast_to: new leading axes, and axes of extent one stretched."""
+
+    def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
+        if broadcast_shapes(x.shape, shape) != shape:
+            raise ShapeMismatchError(f"An array of shape {x.shape} cannot be broadcast to {shape}.")
+        return [ShapedArray(shape, x.dtype)]
+
+    def impl(self, x: Any, *, shape: Shape) -> list[Any]:
+        return [np.broadcast_to(x, shape)]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, *, shape: Shape) -> list[Any]:
+        return [unbroadcast(cotangents[0], x.aval)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, shape: Shape) -> tuple[Any, Any]:
+        return [self(pad_rank(values[0], len(shape)), shape=(size, *shape))], [True]
+
+
+class ReduceSum(Linear):
+    """The sum over some axes, which disappear; NumPy's pairwise summation."""
+
+    def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
+        return [ShapedArray(without(x.shape, axes), x.dtype)]
+
+    def impl(self, x: Any, *, axes: Shape) -> list[Any]:
+        return [np.sum(x, axis=axes, dtype=x.dtype)]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, *, axes: Shape) -> list[Any]:
+        return [restore_axes(cotangents[0], x.aval.shape, axes)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axes: Shape) -> tuple[Any, Any]:
+        return [self(values[0], axes=tuple(axis + 1 for axis in axes))], [True]
+
+
+full = Full("full")
+add_any = AddAny("add_any")
+scale = Scale("scale")
+convert = Convert("convert")
+reshape = Reshape("reshape")
+broadcast_to = BroadcastTo("broadcast_to")
+reduce_sum = ReduceSum("reduce_sum")
+
+
+def promoted(*avals: ShapedArray) -> np.dtype[Any]:
+    """The dtype in which values meet, by NumPy 2's rules (NEP 50)."""
+    first = avals[0]
+    if all(a.dtype is first.dtype and a.weak == first.weak for a in avals):
+        return first.dtype
+    if all(a.weak for a in avals):
+        return np.result_type(*(a.dtype for a in avals))
+    return np.result_type(*(a.dtype.type(0).item() if a.weak else a.dtype for a in avals))
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """NumPy's broadcast_shapes, quick where the shapes are the same.
+
+    Raises:
+        ShapeMismatchError: the shapes do not broadcast.
+    """
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    if len(shapes) == 2 and not (shapes[0] and shapes[1]):
+        return shapes[0] or shapes[1]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        shown = " and ".join(map(str, shapes))
+        raise ShapeMismatchError(
+            f"Arrays of shapes {shown} cannot be broadcast together.",
+            "Aligned at the right, two extents must be equal or one of them 1.",
+            "Insert axes with `x[:, None]`, or transpose one of the arrays.",
+        ) from None
+
+
+def without(shape: Shape, axes: Shape) -> Shape:
+    """A shape without some of its axes."""
+    return tuple(extent for axis, extent in enumerate(shape) if axis not in axes)
+
+
+def restore_axes(x: Any, shape: Shape, axes: Shape) -> Any:
+    """The transpose of a sum: an array without `axes`, repeated along them to `shape`."""
+    kept = tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
+    return broadcast_to(reshape(x, shape=kept), shape=shape)
+
+
+def zeros(aval: ShapedArray) -> Any:
+    """An array of zeros; a Python zero for a weak type."""
+    return aval.dtype.type(0).item() if aval.weak else full(value=0, shape=aval.shape, dtype=aval.dtype)
+
+
+def instantiate(t: Any, aval: ShapedArray) -> Any:
+    """An array in place of a symbolic zero."""
+    return zeros(aval) if t is ZERO else t
+
+
+def add_tangents(x: Any, y: Any) -> Any:
+    """The sum of two tangents or cotangents, either of which may be ZERO."""
+    if x is ZERO:
+        return y
+    return x if y is ZERO else add_any(x, y)
+
+
+def match(t: Any, like: Any) -> Any:
+    """A tangent broadcast and cast to the type of its primal."""
+    if type(t) is Zero:
+        return t
+    have, want = typeof(t), typeof(like)
+    if have.dtype != want.dtype or (have.weak and not want.weak):
+        t = convert(t, dtype=want.dtype)
+    return t if have.shape == want.shape else broadcast_to(t, shape=want.shape)
+
+
+def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
+    """A cotangent summed and cast to the type of its primal: the transpose of `match`.
+
+    The cotangent of a weak primal keeps its own precision, since a Python scalar has none.
+    """
+    have = typeof(ct)
+    if have.shape != aval.shape:
+        lead = len(have.shape) - len(aval.shape)
+        stretched = (i + lead for i, extent in enumerate(aval.shape) if extent == 1 != have.shape[i + lead])
+        axes = (*range(lead), *stretched)
+        if axes:
+            ct = reduce_sum(ct, axes=axes)
+        if typeof(ct).shape != aval.shape:
+            ct = reshape(ct, shape=aval.shape)
+    if have.dtype is aval.dtype:
+        return ct
+    dtype = real_dtype(have.dtype) if aval.weak and aval.dtype.kind == "f" else aval.dtype
+    return ct if have.dtype == dtype or (aval.weak and have.dtype.kind == aval.dtype.kind) else convert(ct, dtype=dtype)
+
+
+def pad_rank(x: Any, ndim: int) -> Any:
+    """A mapped operand of lower rank with axes of extent one after its lanes, so that lanes do not broadcast."""
+    shape = typeof(x).shape
+    missing = ndim + 1 - len(shape)
+    return reshape(x, shape=(shape[0], *(1,) * missing, *shape[1:])) if missing else x
+
+
+def align_ranks(size: int, values: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
+    """Operands of a broadcasting primitive, with the lanes of the mapped ones leading."""
+    ndim = max(len(typeof(v).shape) - is_mapped for v, is_mapped in zip(values, mapped))
+    return [pad_rank(v, ndim) if is_mapped else v for v, is_mapped in zip(values, mapped)]
+
+
+def broadcast_lanes(x: Any, size: int) -> Any:
+    """A value that is the same for all lanes, with a leading axis of lanes."""
+    return broadcast_to(x, shape=(size, *typeof(x).shape))
+
+

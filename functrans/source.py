@@ -1,0 +1,99 @@
+"""Where in the user's code something happened: every equation and every error message says it."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from contextvars import ContextVar
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
+
+_HIDDEN_PACKAGES = ("numpy", "scipy", "optree", "opt_einsum")
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_internal_files: dict[str, bool] = {}
+
+
+class Source(NamedTuple):
+    """One place in a program: a code object and the index of the instruction that ran.
+
+    The line number is worked out only when somebody asks, so that recording a source costs nothing much.
+    """
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def file(self) -> str:
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        for start, end, line in self.code.co_lines():
+            if start <= self.instruction < end and line is not None:
+                return line
+        return self.code.co_firstlineno
+
+    @property
+    def text(self) -> str:
+        """The line of source itself, or nothing where the file cannot be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line} ({self.code.co_name})"
+
+
+#: The source that equations staged now should carry, while a jaxpr is re-traced; None: look at the stack.
+inherited_source: ContextVar[Source | None] = ContextVar("inherited_source", default=None)
+
+
+def is_internal(filename: str) -> bool:
+    """Whether a file belongs to functrans, or to a library that only passes calls on."""
+    known = _internal_files.get(filename)
+    if known is None:
+        parts = filename.split(os.sep)
+        library = "site-packages" in parts and any(name in parts for name in _HIDDEN_PACKAGES)
+        known = filename.startswith(_PACKAGE) or library or filename.startswith("<__array_function__")
+        _internal_files[filename] = known
+    return known
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame that is not ours."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def current_source() -> Source | None:
+    """The source for an equation recorded now."""
+    inherited = inherited_source.get()
+    if inherited is not None:
+        return inherited
+    frame = user_frame()
+    return None if frame is None else Source(frame.f_code, frame.f_lasti)
+
+
+def where(source: Source | None = None) -> str:
+    """A sentence that names a line of the user's code, or an empty string if there is none."""
+    source = source or current_source()
+    if source is None:
+        return ""
+    text = source.text
+    return f'At {source.file}:{source.line}, in {source.code.co_name}' + (f": `{text}`." if text else ".")
+
+
+def user_traceback(traceback: TracebackType | None) -> TracebackType | None:
+    """The same traceback without internal frames; FUNCTRANS_FULL_TRACEBACK=1 keeps them all."""
+    if os.environ.get("FUNCTRANS_FULL_TRACEBACK", "0") not in ("", "0"):
+        return traceback
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame.f_code.co_filename):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    chain: TracebackType | None = None
+    for entry in reversed(kept):
+        chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return chain

@@ -1,0 +1,130 @@
+"""Forward mode: a value and its tangent, together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
+from ..core.primitive import Primitive
+from ..core.staging import trace_closed
+from ..core.trace import Params, Trace, current_trace, running
+from ..core.tracer import Tracer, argument, lossy_conversion_error
+from ..primitives.foundation import instantiate
+
+
+class JVPTracer(Tracer):
+    """A primal and its tangent, which may be ZERO."""
+
+    __slots__ = ("primal", "tangent")
+    payload = ("primal", "tangent")
+
+    def __init__(self, trace: Trace, primal: Any, tangent: Any):
+        self.trace = trace
+        self.primal = primal
+        self.tangent = tangent
+
+    @property
+    def aval(self) -> ShapedArray:  # type: ignore[override]
+        return typeof(self.primal)
+
+    def concrete(self, wanted: str) -> Any:
+        if wanted not in ("bool", "index") and self.tangent is not ZERO:
+            lossy_conversion_error(self, wanted, "derivative")
+        primal = self.primal
+        return primal.concrete(wanted) if isinstance(primal, Tracer) else primal
+
+    def __repr__(self) -> str:
+        return f"JVPTracer<primal={self.primal!r}, tangent={self.tangent!r}>"
+
+
+class JVPTrace(Trace):
+    """Applies each primitive's jvp rule.
+
+    Args:
+        user_arrays: where to note the arrays that the traced function brought in from outside; a linear program
+            recorded behind this trace copies those before it keeps them.
+    """
+
+    __slots__ = ("user_arrays",)
+
+    def __init__(self, parent: Trace, user_arrays: dict[int, Any] | None = None):
+        self.parent = parent
+        self.user_arrays = user_arrays
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        primals: list[Any] = []
+        tangents: list[Any] = []
+        own = active = False
+        for arg in args:
+            if type(arg) is JVPTracer and arg.trace is self:
+                own = True
+                primals.append(arg.primal)
+                tangents.append(arg.tangent)
+                active = active or arg.tangent is not ZERO
+            else:
+                if self.user_arrays is not None and type(arg) is np.ndarray:
+                    self.user_arrays[id(arg)] = arg
+                primals.append(arg)
+                tangents.append(ZERO)
+        token = current_trace.set(self.parent)
+        try:
+            if active:
+                outs, out_tangents = primitive.jvp(primals, tangents, **params)
+                return [JVPTracer(self, y, dy) for y, dy in zip(outs, out_tangents)]
+            outs = self.parent.process(primitive, primals, params)
+        finally:
+            current_trace.reset(token)
+        return [JVPTracer(self, y, ZERO) for y in outs] if own else outs
+
+    def pure(self, value: Any) -> JVPTracer:
+        return JVPTracer(self, value, ZERO)
+
+    def split(self, value: Any) -> tuple[Any, Any]:
+        """The primal and tangent of any value."""
+        if type(value) is JVPTracer and value.trace is self:
+            return value.primal, value.tangent
+        return value, ZERO
+
+
+def jvp_flat(
+    function: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Results and tangents of a function of flat arguments; tangents may be ZERO."""
+    return run_jvp(JVPTrace(current_trace.get()), function, primals, tangents)
+
+
+def run_jvp(
+    trace: JVPTrace, function: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """The same in a trace that is given."""
+    args = [p if t is ZERO else argument(JVPTracer(trace, p, t)) for p, t in zip(primals, tangents, strict=True)]
+    with running(trace):
+        outs = [trace.split(out) for out in function(*args)]
+    return [y for y, _ in outs], [dy for _, dy in outs]
+
+
+@memoized
+def jvp_jaxpr(jaxpr: Jaxpr, active: tuple[bool, ...]) -> tuple[Jaxpr, tuple[bool, ...]]:
+    """The jaxpr `primals, active tangents -> results, active result tangents`, and which of the latter are active."""
+    out_active: list[bool] = []
+
+    def function(*args: Any) -> list[Any]:
+        primals, rest = args[: len(active)], iter(args[len(active) :])
+        outs, tangents = jvp_flat(
+            lambda *xs: eval_jaxpr(jaxpr, *xs), primals, [next(rest) if is_active else ZERO for is_active in active]
+        )
+        out_active[:] = [t is not ZERO for t in tangents]
+        return [*outs, *(t for t in tangents if t is not ZERO)]
+
+    avals = jaxpr.in_avals
+    derived = trace_closed(function, avals + [a for a, is_active in zip(avals, active) if is_active])
+    return derived, tuple(out_active)
+
+
+def instantiate_all(tangents: Sequence[Any], avals: Sequence[ShapedArray]) -> list[Any]:
+    """Arrays in place of symbolic zeros."""
+    return [instantiate(t, aval) for t, aval in zip(tangents, avals, strict=True)]

@@ -1,0 +1,139 @@
+"""Partial evaluation: run what is known now, record what is not. Reverse mode's linear half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..core.avals import ShapedArray, typeof
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
+from ..core.primitive import Primitive
+from ..core.snapshot import Snapshots
+from ..core.staging import trace_closed
+from ..core.trace import Params, Trace, Traced, current_trace, running
+from ..core.tracer import Tracer, abstract_value_error
+from ..source import current_source
+
+
+class UnknownTracer(Tracer):
+    """A variable of the program that is being recorded."""
+
+    __slots__ = ("aval", "var")
+    payload = ("aval", "var")
+
+    def __init__(self, trace: Trace, aval: ShapedArray):
+        self.trace = trace
+        self.aval = aval
+        self.var = Var(aval)
+
+    def concrete(self, wanted: str) -> NoReturn:
+        abstract_value_error(self, wanted)
+
+
+class PartialEvalTrace(Trace):
+    """Primitives of known operands run in the parent; the others are recorded, known operands as literals.
+
+    Attributes:
+        user_arrays: arrays that the traced function brought in and may still write to; they are copied before
+            they become residuals.
+    """
+
+    __slots__ = ("eqns", "snapshots", "user_arrays")
+
+    def __init__(self, parent: Trace):
+        self.parent = parent
+        self.eqns: list[Eqn] = []
+        self.user_arrays: dict[int, Any] = {}
+        self.snapshots = Snapshots()
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        for arg in args:
+            if type(arg) is UnknownTracer and arg.trace is self:
+                unknown = [type(a) is UnknownTracer and a.trace is self for a in args]
+                return primitive.partial_eval(self, unknown, args, params)
+        return self.parent.process(primitive, args, params)
+
+    def pure(self, value: Any) -> Any:
+        return self.parent.pure(value)
+
+    def is_unknown(self, value: Any) -> bool:
+        return type(value) is UnknownTracer and value.trace is self
+
+    def atom(self, value: Any) -> Atom:
+        """An operand of a recorded equation."""
+        if type(value) is UnknownTracer and value.trace is self:
+            return value.var
+        if id(value) in self.user_arrays:
+            value = self.snapshots.of(value)
+        return Literal(value)
+
+    def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[UnknownTracer]:
+        """Append an equation; its results."""
+        atoms = [self.atom(a) for a in args]
+        out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
+        tracers = [UnknownTracer(self, aval) for aval in out_avals]
+        self.eqns.append(Eqn(primitive, atoms, params, [t.var for t in tracers], current_source()))
+        return tracers
+
+
+@memoized
+def partial_eval_jaxpr(jaxpr: Jaxpr, unknown: tuple[bool, ...]) -> tuple[Jaxpr, Jaxpr, tuple[bool, ...]]:
+    """Split a jaxpr by what is known.
+
+    Returns:
+        known: `known inputs -> known results, residuals`; rest: `residuals, unknown inputs -> unknown results`;
+        and which results are unknown.
+    """
+    rest: list[Jaxpr] = []
+    out_unknown: list[bool] = []
+
+    def known_half(*known: Any) -> list[Any]:
+        trace = PartialEvalTrace(current_trace.get())
+        given = iter(known)
+        inputs = [
+            UnknownTracer(trace, aval) if is_unknown else next(given)
+            for aval, is_unknown in zip(jaxpr.in_avals, unknown)
+        ]
+        with running(trace):
+            outs = eval_jaxpr(jaxpr, *inputs)
+        out_unknown[:] = [trace.is_unknown(out) for out in outs]
+        linear, residuals = close_over_residuals(
+            trace.eqns,
+            [x.var for x, is_unknown in zip(inputs, unknown) if is_unknown],
+            [out.var for out in outs if trace.is_unknown(out)],
+        )
+        rest[:] = [linear]
+        return [out for out in outs if not trace.is_unknown(out)] + residuals
+
+    known = trace_closed(known_half, [a for a, is_unknown in zip(jaxpr.in_avals, unknown) if not is_unknown])
+    return known, rest[0], tuple(out_unknown)
+
+
+def close_over_residuals(
+    eqns: Sequence[Eqn], inputs: Sequence[Var], outputs: Sequence[Atom]
+) -> tuple[Jaxpr, list[Any]]:
+    """The jaxpr `residuals, inputs -> outputs` of recorded equations, and the residuals (tracers and arrays)."""
+    residuals: dict[int, tuple[Var, Any]] = {}
+
+    def close(atom: Atom) -> Atom:
+        if type(atom) is Literal and (isinstance(atom.value, Traced) or np.ndim(atom.value)):
+            return residuals.setdefault(id(atom.value), (Var(typeof(atom.value)), atom.value))[0]
+        return atom
+
+    closed = [eqn._replace(inputs=[close(a) for a in eqn.inputs]) for eqn in prune(eqns, outputs)]
+    closed_outputs = [close(a) for a in outputs]
+    jaxpr = Jaxpr([var for var, _ in residuals.values()] + list(inputs), closed, closed_outputs)
+    return jaxpr, [value for _, value in residuals.values()]
+
+
+def partial_eval_flat(
+    function: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]
+) -> tuple[PartialEvalTrace, list[UnknownTracer], list[Any]]:
+    """Run a function on unknown arguments: the trace with what was recorded, the arguments, the results."""
+    trace = PartialEvalTrace(current_trace.get())
+    inputs = [UnknownTracer(trace, aval) for aval in avals]
+    with running(trace):
+        outs = list(function(*inputs))
+    return trace, inputs, outs

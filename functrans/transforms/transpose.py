@@ -1,0 +1,95 @@
+"""Transposition: run a linear program backwards. Reverse mode is this after partial evaluation of forward mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, memoized
+from ..core.primitive import UndefinedPrimal
+from ..core.staging import trace_closed
+from ..core.trace import current_trace
+from ..primitives.foundation import add_any
+from ..source import inherited_source
+
+
+def backward_pass(
+    eqns: Sequence[Eqn], inputs: Sequence[Var], outputs: Sequence[Atom], cotangents: Sequence[Any]
+) -> list[Any]:
+    """Cotangents of `inputs` (some of them ZERO) from those of `outputs`; every operand is linear or a literal."""
+    pending: dict[Var, Any] = {}
+
+    def accumulate(atom: Atom, cotangent: Any) -> None:
+        if type(atom) is Var and cotangent is not ZERO and cotangent is not None:
+            so_far = pending.get(atom)
+            pending[atom] = cotangent if so_far is None else add_any(so_far, cotangent)
+
+    for atom, cotangent in zip(outputs, cotangents, strict=True):
+        accumulate(atom, cotangent)
+    token = inherited_source.set(inherited_source.get())
+    try:
+        for primitive, atoms, params, results, source in reversed(eqns):
+            given = [pending.pop(var, ZERO) for var in results]
+            if all(cotangent is ZERO for cotangent in given):
+                continue
+            if source is not None:
+                inherited_source.set(source)
+            args = [UndefinedPrimal(a.aval) if type(a) is Var else a.value for a in atoms]  # type: ignore[union-attr]
+            for atom, cotangent in zip(atoms, primitive.transpose(given, *args, **params)):
+                accumulate(atom, cotangent)
+    finally:
+        inherited_source.reset(token)
+    return [pending.get(var, ZERO) for var in inputs]
+
+
+@memoized
+def transpose_jaxpr(
+    jaxpr: Jaxpr, linear: tuple[bool, ...], active: tuple[bool, ...], ct_avals: tuple[ShapedArray, ...]
+) -> tuple[Jaxpr, tuple[bool, ...]]:
+    """The jaxpr `other inputs, active cotangents -> nonzero cotangents of the linear inputs`.
+
+    Args:
+        linear: which inputs to transpose; `jaxpr` must be linear in them for any value of the others.
+        active: which results have a cotangent that is not ZERO; `ct_avals` are the types of those.
+
+    Returns:
+        The jaxpr, and which linear inputs have a cotangent at all.
+    """
+    out_active: list[bool] = []
+
+    def function(*args: Any) -> list[Any]:
+        given = iter(args)
+        known = {v: next(given) for v, is_linear in zip(jaxpr.inputs, linear) if not is_linear}
+        cotangents = [next(given) if is_active else ZERO for is_active in active]
+        inputs = [v for v, is_linear in zip(jaxpr.inputs, linear) if is_linear]
+        eqns = evaluate_known(jaxpr.eqns, known)
+        found = backward_pass(eqns, inputs, jaxpr.outputs, cotangents)
+        out_active[:] = [c is not ZERO for c in found]
+        return [c for c in found if c is not ZERO]
+
+    others = [a for a, is_linear in zip(jaxpr.in_avals, linear) if not is_linear]
+    derived = trace_closed(function, [*others, *ct_avals])
+    return derived, tuple(out_active)
+
+
+def evaluate_known(eqns: Sequence[Eqn], known: dict[Var, Any]) -> list[Eqn]:
+    """Run the equations that depend on known variables only; the others, with known operands as literals."""
+    trace = current_trace.get()
+    remaining: list[Eqn] = []
+    token = inherited_source.set(inherited_source.get())
+    try:
+        for eqn in eqns:
+            atoms = [Literal(known[a], typeof(known[a])) if type(a) is Var and a in known else a for a in eqn.inputs]
+            if any(type(a) is Var for a in atoms):
+                remaining.append(eqn._replace(inputs=atoms))
+                continue
+            if eqn.source is not None:
+                inherited_source.set(eqn.source)
+            values = [a.value for a in atoms]  # type: ignore[union-attr]
+            known.update(zip(eqn.outputs, trace.process(eqn.primitive, values, eqn.params)))
+    finally:
+        inherited_source.reset(token)
+    return remaining
+
+

@@ -1,0 +1,52 @@
+"""Every notebook runs to its end, prints its key figures and shows its pictures; its stored form is clean."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+# What a reader must find: key figures on the terminal, and the number of pictures on the page.
+EXPECTED = {
+    "quickstart": (
+        [
+            r"test accuracy +9[5-9]\.\d%",
+            r"final training loss +0\.\d+",
+            r"largest Hessian eigenvalue +\d\.\d+",
+            r"third derivative along u +-?\d\.\d+",
+            r"median per-example norm +\d\.\d+",
+        ],
+        3,
+    ),
+}
+
+every_notebook = pytest.mark.parametrize(
+    "path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem
+)
+
+
+@every_notebook
+def test_runs_and_shows_its_results(path, tmp_path):
+    key_figures, pictures = EXPECTED[path.stem]
+    command = [sys.executable, NOTEBOOKS / "run.py", path.stem, "--build", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+    printed = result.stdout.partition("Key figures\n")[2]
+    for figure in key_figures:
+        assert re.search(figure, printed), f"{figure!r} is not among the key figures:\n{printed}"
+
+    page = (tmp_path / f"{path.stem}.html").read_text(encoding="utf-8")
+    described = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="[^"]+"', page)
+    assert len(described) == pictures
+
+
+@every_notebook
+def test_is_stored_without_outputs(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    clean = all(not cell.outputs and cell.execution_count is None for cell in cells)
+    assert clean, f"run: jupyter nbconvert --clear-output --inplace notebooks/{path.name}"
