@@ -116,5 +116,13 @@ class InvalidKeyError(FunctransError, TypeError):
     """A random key is not a uint32 array whose last axis has two elements."""
 
 
+class InvalidShapeError(FunctransError, TypeError, ValueError):
+    """A shape is not an integer or a sequence of integers, or one of them is negative."""
+
+
+class RandomParameterError(FunctransError, ValueError):
+    """A parameter of a random distribution lies outside its domain."""
+
+
 class JaxprError(FunctransError, TypeError):
     """A jaxpr breaks the rules that the checker holds it to; a bug of the library, not of its user."""

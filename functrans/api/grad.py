@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..core.avals import ZERO, ShapeDtypeStruct, is_inexact, typeof
+from ..core.avals import ZERO, ShapeDtypeStruct, typeof
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, prune
 from ..core.snapshot import Snapshots, own_results
 from ..core.trace import current_trace
@@ -37,23 +37,23 @@ class Linearized:
     def __init__(self, function: Callable[..., Sequence[Any]], primals: Sequence[Any]):
         trace = PartialEvalTrace(current_trace.get())
         tangents: list[Any] = []
+        self.inputs: list[Any] = []
         for p in primals:
             aval = typeof(p)
-            tangents.append(UnknownTracer(trace, aval) if is_inexact(aval.dtype) else ZERO)
-        jvp_trace = JVPTrace(trace, trace.user_arrays)
-        self.results, out_tangents = run_jvp(jvp_trace, function, primals, tangents)
+            tangent = UnknownTracer(trace, aval) if aval.dtype.kind in "fc" else ZERO
+            tangents.append(tangent)
+            self.inputs.append(None if tangent is ZERO else tangent.var)
+        self.results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
         self.primals = primals
         self.trace = trace
-        self.inputs = [None if t is ZERO else t.var for t in tangents]
-        self.outputs = [t if t is ZERO else trace.atom(t) for t in out_tangents]
+        self.outputs: list[Any] = []
+        for tangent in out_tangents:
+            self.outputs.append(ZERO if tangent is ZERO else trace.atom(tangent))
 
     def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the primals, some of them ZERO."""
-        pairs = [(a, c) for a, c in zip(self.outputs, cotangents) if a is not ZERO]
-        variables = [v for v in self.inputs if v is not None]
         with np.errstate(all="ignore"):
-            found = iter(backward_pass(self.trace.eqns, variables, [a for a, _ in pairs], [c for _, c in pairs]))
-        return [ZERO if v is None else next(found) for v in self.inputs]
+            return backward_pass(self.trace.eqns, self.inputs, self.outputs, cotangents)
 
     def push_forward(self, tangents: Sequence[Any]) -> list[Any]:
         """Tangents of the results, some of them ZERO."""
@@ -130,32 +130,35 @@ def _value_grad_aux(
     fun: Callable[..., Any], argnums: Any, has_aux: bool, holomorphic: bool, args: Any, kwargs: Any
 ) -> tuple[Any, Any, Any]:
     selected = select_arguments(args, argnums, "argnums")
-    primals = [input_leaf(x) for x in selected.leaves]
-    for i, p in enumerate(primals):
-        _check_gradient_input(p, selected.treedef, i, argnums, holomorphic)
+    primals = list(map(input_leaf, selected.leaves))
+    _check_gradient_inputs(primals, selected.treedef, argnums, holomorphic)
     flat = FlatFunction(fun, selected.rebuild, kwargs, has_aux)
     linearized = Linearized(flat, primals)
     results, aux = flat.split(linearized.results)
     value = _check_gradient_output(results, flat.out_tree, holomorphic)
     seed = typeof(value).dtype.type(1)
-    cotangents = linearized.pull_back([seed, *(ZERO for _ in aux)])
-    gradients = [result_tangent(c, typeof(p)) for c, p in zip(cotangents, primals)]
+    cotangents = linearized.pull_back([seed] + [ZERO] * len(aux))
+    gradients = list(map(result_tangent, cotangents, map(typeof, primals)))
     gradient = selected.treedef.unflatten(own_results(gradients, primals))
     return value, gradient, flat.aux_tree.unflatten(aux) if has_aux else None
 
 
-def _check_gradient_input(p: Any, treedef: Any, position: int, argnums: Any, holomorphic: bool) -> None:
-    aval = typeof(p)
-    if aval.dtype.kind == ("c" if holomorphic else "f") or (aval.dtype.kind == "c" and not holomorphic):
-        return
+def _check_gradient_inputs(primals: list[Any], treedef: Any, argnums: Any, holomorphic: bool) -> None:
+    for position, p in enumerate(primals):
+        aval = typeof(p)
+        if aval.dtype.kind not in ("c" if holomorphic else "fc"):
+            raise _gradient_input_error(aval, treedef, position, argnums, holomorphic)
+
+
+def _gradient_input_error(aval: Any, treedef: Any, position: int, argnums: Any, holomorphic: bool) -> Exception:
     name = f"argument {argnums}{describe_leaf(treedef, position)}"
     if holomorphic:
-        raise NonDifferentiableError(
+        return NonDifferentiableError(
             f"With holomorphic=True, {name} must be complex, but it is {aval}.",
             "A holomorphic derivative is taken by a complex variable.",
             "Convert it with `.astype(complex)`, or leave holomorphic out.",
         )
-    raise NonDifferentiableError(
+    return NonDifferentiableError(
         f"The gradient with respect to {name} was asked for, which is {aval}.",
         "Integers and booleans do not vary continuously: they have no derivative.",
         "Pass a float (`2.0` instead of `2`, or `x.astype(float)`), or choose other arguments with argnums.",

@@ -19,6 +19,8 @@ from ..transforms.transpose import transpose_jaxpr
 class Call(Primitive):
     """Runs a jaxpr. Every transformation of it is a call of the transformed jaxpr."""
 
+    holds_programs = True
+
     def abstract_eval(self, *avals: ShapedArray, jaxpr: Jaxpr, name: str) -> list[ShapedArray]:
         return jaxpr.out_avals
 

@@ -78,6 +78,7 @@ SUPPORTED_DTYPES: Final = frozenset(
     )
 )  # fmt: skip
 
+_SCALARS: Final = {**PYTHON_SCALARS, **{dtype.type: ShapedArray((), dtype) for dtype in SUPPORTED_DTYPES}}
 _PREFIXES: Final = {"f": "f", "i": "i", "u": "u", "c": "c"}
 
 
@@ -96,7 +97,7 @@ def typeof(x: Any) -> ShapedArray:
     kind = type(x)
     if kind is np.ndarray:
         return tuple.__new__(ShapedArray, (x.shape, x.dtype, False))
-    scalar = PYTHON_SCALARS.get(kind)
+    scalar = _SCALARS.get(kind)
     if scalar is not None:
         return scalar
     aval = getattr(x, "aval", None)
@@ -114,7 +115,7 @@ def as_supported_array(x: Any) -> Any:
     Raises:
         UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
     """
-    if type(x) in PYTHON_SCALARS or hasattr(x, "aval"):
+    if type(x) in _SCALARS or hasattr(x, "aval"):
         return x
     array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
     if array.dtype in SUPPORTED_DTYPES:

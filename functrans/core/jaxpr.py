@@ -25,17 +25,22 @@ class Var:
         return f"Var({self.aval})"
 
 
-class Literal:
+class Literal(NamedTuple):
     """A constant operand: a Python scalar, an array, or (in a linear program being transposed) a tracer."""
 
-    __slots__ = ("aval", "value")
+    value: Any
+    aval: ShapedArray
 
-    def __init__(self, value: Any, aval: ShapedArray | None = None):
-        self.value = value
-        self.aval = typeof(value) if aval is None else aval
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-    def __repr__(self) -> str:
-        return f"Literal({self.value!r})"
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def literal(value: Any) -> Literal:
+    """A constant operand and its type."""
+    return Literal(value, typeof(value))
 
 
 Atom = Var | Literal

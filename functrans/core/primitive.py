@@ -34,6 +34,9 @@ class Primitive:
     other primitives, not NumPy, on the operands. Results are always lists.
     """
 
+    #: Whether parameters hold jaxprs or functions, so that partial evaluation splits them (`partial_eval`).
+    holds_programs = False
+
     def __init__(self, name: str):
         self.name = name
         registry[name] = self
@@ -98,7 +101,7 @@ class Primitive:
     def partial_eval(
         self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params
     ) -> list[Any]:
-        """What a PartialEvalTrace does where some operands are unknown; primitives that hold jaxprs split them."""
+        """For primitives that hold programs: what a PartialEvalTrace does where some operands are unknown."""
         return trace.record(self, args, params)
 
     def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ..source import current_source
 from .avals import ShapedArray, as_supported_array
-from .jaxpr import Atom, Eqn, Jaxpr, Literal, Var
+from .jaxpr import Atom, Eqn, Jaxpr, Literal, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
 from .trace import Params, Trace, Traced, current_trace, running
@@ -58,7 +58,7 @@ class JaxprTrace(Trace):
             return value.var
         if isinstance(value, Traced):
             return self.captured.setdefault(id(value), (Var(value.aval), value))[0]
-        return Literal(self.snapshots.of(as_supported_array(value)))
+        return literal(self.snapshots.of(as_supported_array(value)))
 
     def pure(self, value: Any) -> Any:
         atom = self.atom(value)

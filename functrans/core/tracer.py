@@ -24,6 +24,8 @@ from .trace import Trace, Traced, current_trace
 
 #: What the operators of a tracer mean; the primitives fill it when they are imported.
 operators: Final = SimpleNamespace()
+#: Primitives that are exactly what a ufunc means; others are looked up in functrans.numpy.
+ufunc_primitives: Final[dict[Any, Callable[..., Any]]] = {}
 
 
 @cache
@@ -316,6 +318,9 @@ class Tracer(Traced):
     # ---- NumPy's protocols: the meaning of every NumPy function is looked up in functrans.numpy
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        primitive = ufunc_primitives.get(ufunc)
+        if primitive is not None and method == "__call__" and not kwargs:
+            return primitive(*inputs)
         return numpy_namespace().apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import add, and_, floordiv, inv, lshift, mod, mul, neg, or_, pos, pow, rshift, sub, truediv, xor
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import numpy as np
 from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
 from ..core.trace import current_trace
+from ..core.tracer import ufunc_primitives
 from ..errors import TransposeError, UnsupportedDtypeError
 from .foundation import (
     Linear,
     Shape,
+    add_any,
     add_tangents,
     align_ranks,
     broadcast_shapes,
@@ -26,6 +29,14 @@ from .foundation import (
 #: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a constant 1 or -1, or None
 #: where it is zero.
 Derivative = Callable[..., Any] | int | None
+
+
+#: Several times faster on NumPy scalars than the ufuncs they stand for.
+_PYTHON_OPERATORS = {
+    "positive": pos, "negative": neg, "absolute": abs, "invert": inv, "add": add, "subtract": sub, "multiply": mul,
+    "divide": truediv, "floor_divide": floordiv, "remainder": mod, "power": pow, "bitwise_and": and_,
+    "bitwise_or": or_, "bitwise_xor": xor, "left_shift": lshift, "right_shift": rshift,
+}  # fmt: skip
 
 
 class Elementwise(Primitive):
@@ -42,7 +53,13 @@ class Elementwise(Primitive):
         self.ufunc = ufunc
         self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
         self.operator = operator
+        self.python_operator = _PYTHON_OPERATORS[name] if operator else ufunc
         self._dtypes: dict[Any, np.dtype[Any]] = {}
+        if not operator:  # an operator is weak on Python scalars, its ufunc is not: protocols.apply_ufunc
+            ufunc_primitives[ufunc] = self
+
+    def __call__(self, *xs: Any) -> Any:
+        return current_trace.get().process(self, xs, {})[0]
 
     def abstract_eval(self, *avals: ShapedArray) -> list[ShapedArray]:
         key = tuple((a.dtype, a.weak) for a in avals)
@@ -67,26 +84,24 @@ class Elementwise(Primitive):
             ) from None
 
     def impl(self, *xs: Any) -> list[Any]:
-        y = self.ufunc(*xs)
-        if self.operator and type(xs[0]) in PYTHON_SCALARS and all(type(x) in PYTHON_SCALARS for x in xs):
-            y = y.item()
-        return [y]
+        if not self.operator:
+            return [self.ufunc(*xs)]
+        if type(xs[0]) in PYTHON_SCALARS and type(xs[-1]) in PYTHON_SCALARS:
+            return [self.ufunc(*xs).item()]
+        return [self.python_operator(*xs)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         y = current_trace.get().process(self, primals, {})[0]
         total: Any = ZERO
-        with np.errstate(all="ignore"):  # an infinite derivative is an answer, not an accident
-            for derivative, t in zip(self.derivatives, tangents):
-                if t is not ZERO and derivative is not None:
-                    term = match(self.term(derivative, t, y, primals), y)
-                    total = term if total is ZERO else add_tangents(total, term)
+        for derivative, t in zip(self.derivatives, tangents):
+            if t is ZERO or derivative is None:
+                continue
+            if derivative != 1:
+                with np.errstate(all="ignore"):  # an infinite derivative is an answer, not an accident
+                    t = scale(t, derivative if type(derivative) is int else derivative(y, *primals))
+            t = match(t, y)
+            total = t if total is ZERO else add_any(total, t)
         return [y], [total]
-
-    def term(self, derivative: Any, t: Any, y: Any, primals: Sequence[Any]) -> Any:
-        """What one operand's tangent contributes."""
-        if derivative == 1:
-            return t
-        return scale(t, derivative if type(derivative) is int else derivative(y, *primals))
 
     def transpose(self, cotangents: Sequence[Any], *args: Any) -> list[Any]:
         """For the operators of linear programs that users write: add, subtract, negative, and products."""

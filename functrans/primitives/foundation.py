@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, Zero, real_dtype, typeof
-from ..core.primitive import Primitive, is_hole
+from ..core.primitive import Primitive, UndefinedPrimal, is_hole
+from ..core.trace import current_trace
 from ..errors import ShapeMismatchError
 
 Shape = tuple[int, ...]
+
+
+class Plain(Primitive):
+    """A primitive without parameters."""
+
+    def __call__(self, *args: Any) -> Any:
+        return current_trace.get().process(self, args, {})[0]
 
 
 class Linear(Primitive):
@@ -35,27 +43,30 @@ class Full(Primitive):
         return [np.full(shape, value, dtype) if value != 0 else np.zeros(shape, dtype)]
 
 
-class AddAny(Primitive):
+class AddAny(Plain):
     """The sum of two tangents or cotangents of one shape."""
 
     def abstract_eval(self, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
+        if x == y:
+            return [x]
         return [ShapedArray(x.shape, np.promote_types(x.dtype, y.dtype), x.weak and y.weak)]
 
     def impl(self, x: Any, y: Any) -> list[Any]:
-        return [np.add(x, y)]
+        return [x + y]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         return [self(*primals)], [add_tangents(*tangents)]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
         (ct,) = cotangents
-        return [unbroadcast(ct, a.aval) if is_hole(a) else None for a in (x, y)]
+        by_x = unbroadcast(ct, x.aval) if type(x) is UndefinedPrimal else None
+        return [by_x, unbroadcast(ct, y.aval) if type(y) is UndefinedPrimal else None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)))], [True]
 
 
-class Scale(Primitive):
+class Scale(Plain):
     """`scale(t, c)`: a (co)tangent times a derivative, where an exactly zero t gives zero whatever c is.
 
     That makes `where(mask, f(x), 0)` safe to differentiate at points where f' is infinite or NaN (DESIGN 6). The
@@ -63,25 +74,29 @@ class Scale(Primitive):
     """
 
     def abstract_eval(self, t: ShapedArray, c: ShapedArray) -> list[ShapedArray]:
+        if t == c:
+            return [t]
         return [ShapedArray(broadcast_shapes(t.shape, c.shape), promoted(t, c), t.weak and c.weak)]
 
     def impl(self, t: Any, c: Any) -> list[Any]:
-        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-            y = np.multiply(t, c)
-            # One pass over y finds out whether any 0 * inf or 0 * nan is to be mended.
-            if not np.isfinite(y.sum() if y.ndim else y):
-                y = np.where(np.equal(t, 0), y.dtype.type(0), y)
-        return [y[()] if not y.ndim else y]
+        y = t * c
+        # One pass over y finds out whether there is a NaN, as of 0 * inf, that may have to be mended.
+        total = y.sum() if type(y) is np.ndarray else y
+        if total != total:
+            y = np.where(np.equal(t, 0), np.asarray(y).dtype.type(0), y)[()]
+        return [y]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         (t, c), (dt, dc) = primals, tangents
-        y = self(t, c)
-        terms = [ZERO if dt is ZERO else self(dt, c), ZERO if dc is ZERO else self(t, dc)]
-        return [y], [add_tangents(*(match(term, y) for term in terms))]
+        with np.errstate(all="ignore"):
+            y = self(t, c)
+            by_t = ZERO if dt is ZERO else match(self(dt, c), y)
+            by_c = ZERO if dc is ZERO else match(self(t, dc), y)
+            return [y], [add_tangents(by_t, by_c)]
 
     def transpose(self, cotangents: Sequence[Any], t: Any, c: Any) -> list[Any]:
         (ct,) = cotangents
-        if is_hole(t):
+        if type(t) is UndefinedPrimal:
             return [unbroadcast(self(ct, c), t.aval), None]
         return [None, unbroadcast(self(ct, t), c.aval)]
 
@@ -177,7 +192,7 @@ reduce_sum = ReduceSum("reduce_sum")
 def promoted(*avals: ShapedArray) -> np.dtype[Any]:
     """The dtype in which values meet, by NumPy 2's rules (NEP 50)."""
     first = avals[0]
-    if all(a.dtype is first.dtype and a.weak == first.weak for a in avals):
+    if len(avals) == 2 and first[1:] == avals[1][1:]:
         return first.dtype
     if all(a.weak for a in avals):
         return np.result_type(*(a.dtype for a in avals))
@@ -191,7 +206,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
         ShapeMismatchError: the shapes do not broadcast.
     """
     first = shapes[0]
-    if all(shape == first for shape in shapes):
+    if len(shapes) == 1 or (len(shapes) == 2 and shapes[1] == first):
         return first
     if len(shapes) == 2 and not (shapes[0] and shapes[1]):
         return shapes[0] or shapes[1]
@@ -239,6 +254,8 @@ def match(t: Any, like: Any) -> Any:
     if type(t) is Zero:
         return t
     have, want = typeof(t), typeof(like)
+    if have == want:
+        return t
     if have.dtype != want.dtype or (have.weak and not want.weak):
         t = convert(t, dtype=want.dtype)
     return t if have.shape == want.shape else broadcast_to(t, shape=want.shape)
@@ -250,6 +267,8 @@ def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
     The cotangent of a weak primal keeps its own precision, since a Python scalar has none.
     """
     have = typeof(ct)
+    if have == aval:
+        return ct
     if have.shape != aval.shape:
         lead = len(have.shape) - len(aval.shape)
         stretched = (i + lead for i, extent in enumerate(aval.shape) if extent == 1 != have.shape[i + lead])

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.avals import ShapedArray, typeof
 from ..core.primitive import Primitive
 from ..errors import DtypeMismatchError, InvalidKeyError
-from .foundation import pad_rank
+from .foundation import broadcast_shapes, pad_rank
 
 UINT32: Final = np.dtype(np.uint32)
 MASK: Final = 0xFFFFFFFF
@@ -164,21 +164,19 @@ class FoldIn(Primitive):
                 "What is folded into a key is a uint32.",
                 "Convert it with `.astype('uint32')`.",
             )
-        return [ShapedArray((*np.broadcast_shapes(key.shape[:-1], data.shape), 2), UINT32)]
+        return [ShapedArray((*broadcast_shapes(key.shape[:-1], data.shape), 2), UINT32)]
 
     def impl(self, key: Any, data: Any) -> list[Any]:
-        shape = np.broadcast_shapes(key.shape[:-1], data.shape)
-        keys = np.broadcast_to(key, (*shape, 2)).reshape(-1, 2)
-        if len(keys) <= FEW and type(key) is np.ndarray:
-            numbers = np.broadcast_to(data, shape).ravel().tolist()
-            words = [threefry2x32_words(*k, 0, n) for k, n in zip(keys.tolist(), numbers, strict=True)]
+        shape = broadcast_shapes(key.shape[:-1], data.shape)
+        blocks = np.zeros_like(key, shape=(4, *shape))  # two words of the key, two of the counter
+        blocks[0], blocks[1], blocks[3] = key[..., 0], key[..., 1], data
+        blocks = blocks.reshape(4, -1)
+        if blocks.shape[1] <= FEW and type(key) is np.ndarray:
+            words = [threefry2x32_words(*block) for block in blocks.T.tolist()]
             return [np.array(words, UINT32).reshape(*shape, 2)]
-        words = np.zeros_like(key, shape=(2, len(keys)))
-        words[1].reshape(shape)[...] = data
-        for start in range(0, len(keys), CHUNK):
-            part = slice(start, start + CHUNK)
-            threefry2x32_in_place(keys[part, 0], keys[part, 1], words[0, part], words[1, part])
-        return [np.ascontiguousarray(words.T).reshape(*shape, 2)]
+        for start in range(0, blocks.shape[1], CHUNK):
+            threefry2x32_in_place(*blocks[:, start : start + CHUNK])
+        return [np.ascontiguousarray(blocks[2:].T).reshape(*shape, 2)]
 
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool]

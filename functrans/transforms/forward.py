@@ -74,6 +74,8 @@ class JVPTrace(Trace):
         try:
             if active:
                 outs, out_tangents = primitive.jvp(primals, tangents, **params)
+                if len(outs) == 1:
+                    return [JVPTracer(self, outs[0], out_tangents[0])]
                 return [JVPTracer(self, y, dy) for y, dy in zip(outs, out_tangents)]
             outs = self.parent.process(primitive, primals, params)
         finally:
@@ -101,10 +103,17 @@ def run_jvp(
     trace: JVPTrace, function: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     """The same in a trace that is given."""
-    args = [p if t is ZERO else argument(JVPTracer(trace, p, t)) for p, t in zip(primals, tangents, strict=True)]
+    args: list[Any] = []
+    for p, t in zip(primals, tangents, strict=True):
+        args.append(p if t is ZERO else argument(JVPTracer(trace, p, t)))
+    results: list[Any] = []
+    out_tangents: list[Any] = []
     with running(trace):
-        outs = [trace.split(out) for out in function(*args)]
-    return [y for y, _ in outs], [dy for _, dy in outs]
+        for out in function(*args):
+            y, dy = trace.split(out)
+            results.append(y)
+            out_tangents.append(dy)
+    return results, out_tangents
 
 
 @memoized

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..core.avals import ShapedArray, typeof
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, literal, memoized, prune
 from ..core.primitive import Primitive
 from ..core.snapshot import Snapshots
 from ..core.staging import trace_closed
-from ..core.trace import Params, Trace, Traced, current_trace, running
+from ..core.trace import EVAL, Params, Trace, Traced, current_trace, running
 from ..core.tracer import Tracer, abstract_value_error
 from ..source import current_source
 
@@ -40,10 +40,11 @@ class PartialEvalTrace(Trace):
             they become residuals.
     """
 
-    __slots__ = ("eqns", "snapshots", "user_arrays")
+    __slots__ = ("eqns", "is_staged", "snapshots", "user_arrays")
 
     def __init__(self, parent: Trace):
         self.parent = parent
+        self.is_staged = parent is not EVAL  # only then will anybody read the sources of equations
         self.eqns: list[Eqn] = []
         self.user_arrays: dict[int, Any] = {}
         self.snapshots = Snapshots()
@@ -51,8 +52,9 @@ class PartialEvalTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         for arg in args:
             if type(arg) is UnknownTracer and arg.trace is self:
-                unknown = [type(a) is UnknownTracer and a.trace is self for a in args]
-                return primitive.partial_eval(self, unknown, args, params)
+                if primitive.holds_programs:
+                    return primitive.partial_eval(self, [self.is_unknown(a) for a in args], args, params)
+                return self.record(primitive, args, params)
         return self.parent.process(primitive, args, params)
 
     def pure(self, value: Any) -> Any:
@@ -67,14 +69,23 @@ class PartialEvalTrace(Trace):
             return value.var
         if id(value) in self.user_arrays:
             value = self.snapshots.of(value)
-        return Literal(value)
+        return literal(value)
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[UnknownTracer]:
         """Append an equation; its results."""
-        atoms = [self.atom(a) for a in args]
-        out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
-        tracers = [UnknownTracer(self, aval) for aval in out_avals]
-        self.eqns.append(Eqn(primitive, atoms, params, [t.var for t in tracers], current_source()))
+        atoms: list[Atom] = []
+        avals: list[ShapedArray] = []
+        for arg in args:
+            atom = arg.var if type(arg) is UnknownTracer and arg.trace is self else self.atom(arg)
+            atoms.append(atom)
+            avals.append(atom.aval)
+        tracers: list[UnknownTracer] = []
+        variables: list[Var] = []
+        for aval in primitive.abstract_eval(*avals, **params):
+            tracer = UnknownTracer(self, aval)
+            tracers.append(tracer)
+            variables.append(tracer.var)
+        self.eqns.append(Eqn(primitive, atoms, params, variables, current_source() if self.is_staged else None))
         return tracers
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.avals import ZERO, ShapedArray, typeof
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, memoized
+from ..core.avals import ZERO, ShapedArray
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, literal, memoized
 from ..core.primitive import UndefinedPrimal
 from ..core.staging import trace_closed
 from ..core.trace import current_trace
@@ -15,32 +15,45 @@ from ..source import inherited_source
 
 
 def backward_pass(
-    eqns: Sequence[Eqn], inputs: Sequence[Var], outputs: Sequence[Atom], cotangents: Sequence[Any]
+    eqns: Sequence[Eqn], inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]
 ) -> list[Any]:
-    """Cotangents of `inputs` (some of them ZERO) from those of `outputs`; every operand is linear or a literal."""
-    pending: dict[Var, Any] = {}
+    """Cotangents of `inputs` from those of `outputs`; some may be ZERO. Every operand is linear or a literal.
 
-    def accumulate(atom: Atom, cotangent: Any) -> None:
-        if type(atom) is Var and cotangent is not ZERO and cotangent is not None:
-            so_far = pending.get(atom)
-            pending[atom] = cotangent if so_far is None else add_any(so_far, cotangent)
-
-    for atom, cotangent in zip(outputs, cotangents, strict=True):
-        accumulate(atom, cotangent)
+    Inputs and outputs that are no variables (None, ZERO, a literal) have no cotangent.
+    """
+    pending: dict[Any, Any] = {}
+    _accumulate(pending, outputs, cotangents)
     token = inherited_source.set(inherited_source.get())
     try:
         for primitive, atoms, params, results, source in reversed(eqns):
-            given = [pending.pop(var, ZERO) for var in results]
-            if all(cotangent is ZERO for cotangent in given):
+            given: list[Any] = []
+            active = False
+            for var in results:
+                cotangent = pending.pop(var, ZERO)
+                active = active or cotangent is not ZERO
+                given.append(cotangent)
+            if not active:
                 continue
             if source is not None:
                 inherited_source.set(source)
-            args = [UndefinedPrimal(a.aval) if type(a) is Var else a.value for a in atoms]  # type: ignore[union-attr]
-            for atom, cotangent in zip(atoms, primitive.transpose(given, *args, **params)):
-                accumulate(atom, cotangent)
+            args: list[Any] = []
+            for atom in atoms:
+                args.append(UndefinedPrimal(atom.aval) if type(atom) is Var else atom.value)  # type: ignore[union-attr]
+            _accumulate(pending, atoms, primitive.transpose(given, *args, **params))
     finally:
         inherited_source.reset(token)
-    return [pending.get(var, ZERO) for var in inputs]
+    found: list[Any] = []
+    for var in inputs:
+        found.append(pending.get(var, ZERO))
+    return found
+
+
+def _accumulate(pending: dict[Any, Any], atoms: Sequence[Atom], cotangents: Sequence[Any]) -> None:
+    """Add cotangents to those of the same variables; constants have none."""
+    for atom, cotangent in zip(atoms, cotangents, strict=True):
+        if type(atom) is Var and cotangent is not ZERO and cotangent is not None:
+            so_far = pending.get(atom)
+            pending[atom] = cotangent if so_far is None else add_any(so_far, cotangent)
 
 
 @memoized
@@ -80,7 +93,7 @@ def evaluate_known(eqns: Sequence[Eqn], known: dict[Var, Any]) -> list[Eqn]:
     token = inherited_source.set(inherited_source.get())
     try:
         for eqn in eqns:
-            atoms = [Literal(known[a], typeof(known[a])) if type(a) is Var and a in known else a for a in eqn.inputs]
+            atoms = [literal(known[a]) if type(a) is Var and a in known else a for a in eqn.inputs]
             if any(type(a) is Var for a in atoms):
                 remaining.append(eqn._replace(inputs=atoms))
                 continue

@@ -1,4 +1,4 @@
-"""Record what JAX draws, for tests/test_random.py: `python tests/data/record_jax_random.py > tests/data/jax_random.json`.
+"""Record what JAX draws, for tests/test_random.py: `python benchmarks/record_jax_random.py > tests/data/jax_random.json`.
 
 Needs JAX, which the tests do not. Primitive by primitive (`jax.disable_jit`) every result is correctly rounded; compiled
 for a CPU, XLA fuses the multiply and add of `uniform` for ranges whose width is not a power of two.
