@@ -1,7 +1,8 @@
-"""Record what JAX draws, for tests/test_random.py: `python benchmarks/record_jax_random.py > tests/data/jax_random.json`.
+"""Record what JAX draws: `python benchmarks/record_jax_random.py > tests/data/jax_random.json`.
 
-Needs JAX, which the tests do not. Primitive by primitive (`jax.disable_jit`) every result is correctly rounded; compiled
-for a CPU, XLA fuses the multiply and add of `uniform` for ranges whose width is not a power of two.
+tests/test_random.py compares with it and needs no JAX. Primitive by primitive (`jax.disable_jit`) every result is
+correctly rounded; compiled for a CPU, XLA fuses the multiply and add of `uniform` for ranges whose width is not a power
+of two, which `... record_jax_random.py compiled` shows.
 """
 
 import json
@@ -80,7 +81,8 @@ def record(name: str, seed: int, arguments: dict) -> dict:
             arguments[argument] = tuple(value) if argument in ("shape", "num") else np.array(value)
     key = () if name == "key" else (jax.random.PRNGKey(seed),)
     values = np.asarray(jax.random.PRNGKey(seed) if name == "key" else getattr(jax.random, name)(*key, **arguments))
-    shown = values[:take]if take else values
+    values = values.astype(int) if name == "categorical" else values  # without replacement JAX has int32
+    shown = values[:take] if take else values
     parts = [shown.real.tolist(), shown.imag.tolist()] if values.dtype.kind == "c" else shown.tolist()
     return case | {"dtype": values.dtype.name, "shape": values.shape, "values": parts}
 

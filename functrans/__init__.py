@@ -1,15 +1,18 @@
 """functrans: grad, jvp, vjp, vmap, jit and jet for functions written with NumPy."""
 
 from . import numpy, tree
+from .api.custom_rules import custom_jvp, custom_vjp
 from .api.grad import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
 from .api.inspect import eval_shape, make_jaxpr
 from .api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
-from .api.jit import jit
+from .api.jet import jet
+from .api.jit import checkpoint, jit
 from .api.vmap import vmap
 from .core.avals import ShapeDtypeStruct, float0
 from .core.tracer import Array
 
 __all__ = [
-    "Array", "ShapeDtypeStruct", "eval_shape", "float0", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev",
-    "jit", "jvp", "linear_transpose", "linearize", "make_jaxpr", "numpy", "tree", "value_and_grad", "vjp", "vmap",
+    "Array", "ShapeDtypeStruct", "checkpoint", "custom_jvp", "custom_vjp", "eval_shape", "float0", "grad", "hessian",
+    "hvp", "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "linear_transpose", "linearize", "make_jaxpr", "numpy",
+    "tree", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -6,6 +6,8 @@ also derives from the built-in exception that a caller of NumPy would expect.
 
 from __future__ import annotations
 
+from numpy.linalg import LinAlgError
+
 from .source import Source, where
 
 
@@ -66,6 +68,10 @@ class PytreeMismatchError(FunctransError, TypeError):
 
 class ShapeMismatchError(FunctransError, ValueError):
     """Two shapes that should agree differ."""
+
+
+class MatrixShapeError(FunctransError, LinAlgError):
+    """An operand of linear algebra is no matrix, or not a square one, or has the wrong size."""
 
 
 class DtypeMismatchError(FunctransError, TypeError):

@@ -53,7 +53,7 @@ def is_internal(filename: str) -> bool:
     if known is None:
         parts = filename.split(os.sep)
         library = "site-packages" in parts and any(name in parts for name in _HIDDEN_PACKAGES)
-        known = filename.startswith(_PACKAGE) or library or filename.startswith("<__array_function__")
+        known = filename.startswith((_PACKAGE, "<__array_function__")) or library
         _internal_files[filename] = known
     return known
 

@@ -38,7 +38,7 @@ def make_jaxpr(
     @wraps(fun)
     @hides_internals
     def jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
-        jitted = Jitted(fun, numbers, (), ())
+        jitted = Jitted(fun, numbers, ())
         staged = jitted.staged_for(args, kwargs)
         if not return_shape:
             return staged.jaxpr

@@ -14,7 +14,7 @@ from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
 from .arguments import describe_leaf, hides_internals, input_leaf, select_arguments
 from .grad import grad, jvp, vjp
-from .vmap import move_axis, vmap
+from .vmap import vmap
 
 
 def jacfwd(

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from .. import tree
 from ..compiler.program import compile_jaxpr, simplified
-from ..control.call import call
+from ..control.call import Call, call
+from ..control.checkpoint import checkpoint_call
 from ..core.avals import ShapeDtypeStruct, typeof
 from ..core.jaxpr import Jaxpr
 from ..core.printing import jaxpr_text
 from ..core.snapshot import own_results
 from ..core.staging import trace_to_jaxpr
-from ..core.trace import EVAL, Trace, current_trace
+from ..core.trace import EVAL, current_trace, named_axes
 from ..errors import StaticArgumentError
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums
 
@@ -38,20 +39,26 @@ class Signature(NamedTuple):
 
 
 class Jitted:
-    """A function that is traced once for each signature of its arguments; made by `jit`."""
+    """A function that is traced once for each signature of its arguments; made by `jit` and `checkpoint`.
+
+    Args:
+        primitive: what the trace is bound as when a transformation is under way.
+    """
 
     def __init__(
         self,
         fun: Callable[..., Any],
         static_argnums: tuple[int, ...],
         static_argnames: tuple[str, ...],
-        donate_argnums: tuple[int, ...],
+        donate_argnums: tuple[int, ...] = (),
+        primitive: Call = call,
     ):
         update_wrapper(self, fun)
         self.fun = fun
         self.static_argnums = static_argnums
         self.static_argnames = static_argnames
         self.donate_argnums = donate_argnums
+        self.primitive = primitive
         self.name = getattr(fun, "__name__", type(fun).__name__)
         self._staged: dict[Signature, Staged] = {}
 
@@ -71,7 +78,7 @@ class Jitted:
         if trace is EVAL and is_concrete(operands):
             results = own_results(compile_jaxpr(staged.jaxpr)(*operands), operands)
         else:
-            results = trace.process(call, operands, {"jaxpr": staged.jaxpr, "name": self.name})
+            results = trace.process(self.primitive, operands, {"jaxpr": staged.jaxpr, "name": self.name})
         return staged.out_tree.unflatten(results)
 
     @hides_internals
@@ -164,17 +171,6 @@ class Lowered:
         return f"<Lowered {self.name}: {before} equations, {after} after simplification>"
 
 
-def named_axes() -> tuple[Any, ...]:
-    """Names and sizes of the axes that enclosing vmaps bind, innermost first."""
-    axes: list[Any] = []
-    trace: Trace = current_trace.get()
-    while trace is not EVAL:
-        if trace.axis_name is not None:
-            axes.append((trace.axis_name, trace.axis_size))
-        trace = trace.parent
-    return tuple(axes)
-
-
 def _merge_static(treedef: Any, static: Any, leaves: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
     args, kwargs = treedef.unflatten(leaves)
     if not static:
@@ -257,3 +253,20 @@ def jit(
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     donated = (donate_argnums,) if isinstance(donate_argnums, int) else tuple(donate_argnums)
     return Jitted(fun, numbers, names, donated)
+
+
+def checkpoint(fun: Callable[..., Any], *, static_argnums: int | Iterable[int] = ()) -> Jitted:
+    """A function that keeps only its arguments for the backward pass, and computes the rest again there.
+
+    Args:
+        fun: a pure function; it is traced, so that its Python control flow must not depend on traced values.
+        static_argnums: arguments that are known while tracing; they must be hashable.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> f = ft.checkpoint(lambda x: np.sin(np.sin(x)))
+        >>> bool(ft.grad(f)(1.0) == ft.grad(lambda x: np.sin(np.sin(x)))(1.0))
+        True
+    """
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    return Jitted(fun, numbers, (), primitive=checkpoint_call)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, typeof
-from ..core.jaxpr import Jaxpr, memoized
+from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params
 from ..transforms.batching import batch_jaxpr
@@ -50,6 +50,9 @@ class Call(Primitive):
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, jaxpr: Jaxpr, name: str
     ) -> tuple[list[Any], tuple[bool, ...]]:
         return self.batch_named(None, size, values, mapped, jaxpr=jaxpr, name=name)
+
+    def inline(self, args: Sequence[Any], params: Params) -> list[Any]:
+        return eval_jaxpr(params["jaxpr"], *args)
 
     def uses_axis(self, axis_name: Any, params: Params) -> bool:
         return mentions_axis(params["jaxpr"], axis_name)

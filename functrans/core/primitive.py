@@ -36,6 +36,8 @@ class Primitive:
 
     #: Whether parameters hold jaxprs or functions, so that partial evaluation splits them (`partial_eval`).
     holds_programs = False
+    #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
+    takes_notes = False
 
     def __init__(self, name: str):
         self.name = name
@@ -68,6 +70,12 @@ class Primitive:
             "No rule for forward mode is defined for this primitive.",
             "Use stop_gradient on its operands, or give the surrounding function a custom_jvp.",
         )
+
+    def jvp_noting(
+        self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], **params: Any
+    ) -> tuple[Any, Any, Any]:
+        """For primitives that take notes: result, tangent and note, given the operands' notes (None without one)."""
+        raise NotImplementedError(f"{self.name} takes no notes")
 
     def transpose(self, cotangents: Sequence[Any], *args: Any, **params: Any) -> Sequence[Any]:
         """Cotangents of the linear operands, given those of the results.
@@ -103,6 +111,10 @@ class Primitive:
     ) -> list[Any]:
         """For primitives that hold programs: what a PartialEvalTrace does where some operands are unknown."""
         return trace.record(self, args, params)
+
+    def inline(self, args: Sequence[Any], params: Params) -> list[Any] | None:
+        """For primitives that run a program and nothing else: its results, by binding what it consists of."""
+        return None
 
     def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
         """What a JaxprTrace does; primitives whose parameters are Python functions stage those first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-
 from ..source import current_source
 from .avals import ShapedArray, as_supported_array
 from .jaxpr import Atom, Eqn, Jaxpr, Literal, Var, literal
@@ -89,7 +88,8 @@ def trace_to_jaxpr(function: Callable[..., Sequence[Any]], avals: Sequence[Shape
     with running(trace):
         outputs = [trace.atom(out) for out in function(*[argument(t) for t in inputs])]
     tracers = [(var, value) for var, value in trace.captured.values() if isinstance(value, Traced)]
-    literals = {var: Literal(value, var.aval) for var, value in trace.captured.values() if not isinstance(value, Traced)}
+    constants = [(var, value) for var, value in trace.captured.values() if not isinstance(value, Traced)]
+    literals = {var: Literal(value, var.aval) for var, value in constants}
     eqns = substitute(trace.eqns, literals) if literals else trace.eqns
     outputs = [literals.get(a, a) if isinstance(a, Var) else a for a in outputs]
     jaxpr = Jaxpr([var for var, _ in tracers] + [t.var for t in inputs], eqns, outputs)

@@ -47,10 +47,10 @@ class Trace:
         """A constant as a fresh tracer of this trace, which can be assigned into."""
         raise NotImplementedError
 
-    def leak_error(self, tracer: Traced, primitive: Primitive) -> Exception:
+    def leak_error(self, tracer: Traced, operation: str) -> Exception:
         """The error for one of this trace's tracers met by a primitive where this trace no longer runs."""
         return LeakedTracerError(
-            f"A traced value of type {tracer.aval} reached `{primitive.name}` after its transformation had ended.",
+            f"A traced value of type {tracer.aval} reached `{operation}` after its transformation had ended.",
             f"It is a {type(tracer).__name__}: it stands for a value only while the function that made it is traced, "
             "and was probably kept in a global, an attribute, a cache or a closure.",
             "Return the value from the transformed function (has_aux=True helps), or pass it in as an argument.",
@@ -65,7 +65,7 @@ class EvalTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         for arg in args:
             if isinstance(arg, Traced):
-                raise arg.trace.leak_error(arg, primitive)
+                raise arg.trace.leak_error(arg, primitive.name)
         return primitive.impl(*args, **params)
 
     def pure(self, value: Any) -> Any:
@@ -96,3 +96,14 @@ class running:
 def bind(primitive: Primitive, *args: Any, **params: Any) -> list[Any]:
     """Hand a primitive to the current trace."""
     return current_trace.get().process(primitive, args, params)
+
+
+def named_axes() -> tuple[tuple[Any, int], ...]:
+    """Names and sizes of the axes that enclosing vmaps bind, innermost first."""
+    axes: list[tuple[Any, int]] = []
+    trace = current_trace.get()
+    while trace is not EVAL:
+        if trace.axis_name is not None:
+            axes.append((trace.axis_name, trace.axis_size))
+        trace = trace.parent
+    return tuple(axes)

@@ -19,7 +19,6 @@ from ..errors import (
     TracerConversionError,
     ViewAssignmentError,
 )
-from .avals import ShapedArray
 from .trace import Trace, Traced, current_trace
 
 #: What the operators of a tracer mean; the primitives fill it when they are imported.
@@ -57,9 +56,9 @@ class StaleTrace(Trace):
 
     __slots__ = ()
 
-    def leak_error(self, tracer: Traced, primitive: Any) -> Exception:
+    def leak_error(self, tracer: Traced, operation: str) -> Exception:
         return StaleViewError(
-            f"A view of type {tracer.aval} was used in `{primitive.name}` after the array it was taken from had "
+            f"A view of type {tracer.aval} was used in `{operation}` after the array it was taken from had "
             "been assigned into.",
             "In NumPy the view would have changed with it; a traced view cannot.",
             "Take the view again after the assignment, or take a copy (`x[...].copy()`) before it.",
@@ -383,7 +382,7 @@ class Tracer(Traced):
                 "Write `x = x.copy()` first (or `x = x + ...` for an augmented assignment), and assign to that.",
             )
         if self.trace is STALE:
-            raise self.trace.leak_error(self, SimpleNamespace(name="assignment"))
+            raise self.trace.leak_error(self, "an assignment")
         if self.trace is not current_trace.get():
             raise ForeignAssignmentError(
                 f"An array of type {self.aval} was assigned into under another transformation than the one that "

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..core.tracer import Tracer
 from ..errors import TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
+from ..primitives.elementwise import select
 from ..primitives.families import Elementwise
 from ..primitives.foundation import convert
-from ..primitives.elementwise import select
 
 #: Our function for each of NumPy's (and SciPy's) ufuncs, functions and ufunc methods.
 UFUNCS: dict[Any, Callable[..., Any]] = {}

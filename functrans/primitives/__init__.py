@@ -1,5 +1,31 @@
 """The array primitives, one family or topic a file; importing this package defines all of them."""
 
-from . import elementwise, foundation, structural
+from . import (
+    collectives,
+    complex,
+    contractions,
+    convolution,
+    cumulative,
+    determinants,
+    dynamic_slice,
+    elementwise,
+    fft,
+    foundation,
+    indexing,
+    linalg,
+    powers,
+    random,
+    random_gamma,
+    reductions,
+    selection,
+    sorting,
+    special,
+    spectral,
+    structural,
+)
 
-__all__ = ["elementwise", "foundation", "structural"]
+__all__ = [
+    "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
+    "elementwise", "fft", "foundation", "indexing", "linalg", "powers", "random", "random_gamma", "reductions",
+    "selection", "sorting", "special", "spectral", "structural",
+]  # fmt: skip

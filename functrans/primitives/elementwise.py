@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log as _ln
+from math import pi
 from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
-from ..core.primitive import Primitive, is_hole
+from ..core.avals import ZERO, ShapedArray, real_dtype, typeof
 from ..core.tracer import operators
+from .complex import conjugate, imag
 from .families import Elementwise, Product
-from .foundation import align_ranks, broadcast_shapes, match, promoted, unbroadcast, zeros
+from .foundation import Plain, match, scale, zeros
+from .powers import Power, PowerLike, PowerProduct, constant
+from .selection import select
 
 # ---- arithmetic
 
@@ -19,136 +23,215 @@ add = Elementwise("add", np.add, (1, 1), operator=True)
 subtract = Elementwise("subtract", np.subtract, (1, -1), operator=True)
 negative = Elementwise("negative", np.negative, (-1,), operator=True)
 positive = Elementwise("positive", np.positive, (1,), operator=True)
-multiply = Product("multiply", np.multiply, (lambda z, x, y: y, lambda z, x, y: x), operator=True)
+multiply = PowerProduct(
+    "multiply", np.multiply, (lambda z, x, y: y, lambda z, x, y: x), Power.times, operator=True, is_polynomial=True
+)
 divide = Product(
     "divide", np.divide, (lambda z, x, y: divide(1, y), lambda z, x, y: negative(divide(z, y))), operator=True
 )
 floor_divide = Elementwise("floor_divide", np.floor_divide, operator=True)
-remainder = Elementwise(
-    "remainder", np.remainder, (1, lambda z, x, y: negative(floor_divide(x, y))), operator=True
-)
-fmod = Elementwise("fmod", np.fmod, (1, lambda z, x, y: negative(trunc(divide(x, y)))))
-square = Elementwise("square", np.square, (lambda y, x: multiply(2, x),))
-sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: divide(0.5, y),))
-cbrt = Elementwise("cbrt", np.cbrt, (lambda y, x: divide(1 / 3, square(y)),))
-reciprocal = Elementwise("reciprocal", np.reciprocal, (lambda y, x: negative(square(y)),))
-power = Elementwise(
+remainder = Elementwise("remainder", np.remainder, (1, lambda z, x, y: negative(floor_divide(x, y))), operator=True)
+fmod = Elementwise("fmod", np.fmod, (1, lambda z, x, y: rint(divide(subtract(z, x), y))))
+reciprocal = PowerLike("reciprocal", np.reciprocal, (lambda y, x: negative(square(y)),), lambda x: x.raised(-1))
+
+# ---- powers, and what is made of them
+
+square = PowerLike("square", np.square, (lambda y, x: multiply(2, x),), lambda x: x.raised(2), is_polynomial=True)
+sqrt = PowerLike("sqrt", np.sqrt, (lambda y, x: divide(0.5, y),), lambda x: x.raised(0.5))
+cbrt = PowerLike("cbrt", np.cbrt, (lambda y, x: divide(1 / 3, square(y)),), Power.cube_root)
+power = PowerLike(
     "power",
     np.power,
     (lambda z, x, y: _power_by_base(x, y), lambda z, x, y: _power_by_exponent(z, x, y)),
+    lambda x, y: x.raised(constant(y)),
     operator=True,
 )
-absolute = Elementwise("absolute", np.absolute, (lambda y, x: sign(x),), operator=True)
-sign = Elementwise("sign", np.sign)
+float_power = PowerLike("float_power", np.float_power, power.derivatives, power.note)
+absolute = PowerLike("absolute", np.absolute, (lambda y, x: _conjugate_sign(x),), Power.magnitude, operator=True)
+fabs = PowerLike("fabs", np.fabs, (lambda y, x: sign(x),), Power.magnitude)
+hypot = PowerLike(
+    "hypot",
+    np.hypot,
+    (lambda z, x, y: _ratio(x, z), lambda z, x, y: _ratio(y, z)),
+    lambda x, y: Power((*x.parts, *y.parts), 1).magnitude() if x.exponent == y.exponent == 1 else None,
+    is_polynomial=True,
+)
+
+# ---- signs, roundings and neighbours
+
+copysign = Elementwise("copysign", np.copysign, (lambda z, x, y: multiply(sign(x), copysign(1, y)), None))
+signbit = Elementwise("signbit", np.signbit)
+heaviside = Elementwise("heaviside", np.heaviside, (None, lambda z, x, y: equal(x, 0)))
 floor = Elementwise("floor", np.floor)
 ceil = Elementwise("ceil", np.ceil)
 trunc = Elementwise("trunc", np.trunc)
 rint = Elementwise("rint", np.rint)
+nextafter = Elementwise("nextafter", np.nextafter, (1, None))
+spacing = Elementwise("spacing", np.spacing)
+ldexp = Elementwise("ldexp", np.ldexp, (lambda z, x, y: ldexp(_like(z, 1), y), None))
 
-# ---- exponentials, logarithms, trigonometry
+# ---- exponentials and logarithms
 
 exp = Elementwise("exp", np.exp, (lambda y, x: y,))
-exp2 = Elementwise("exp2", np.exp2, (lambda y, x: multiply(np.log(2.0), y),))
+exp2 = Elementwise("exp2", np.exp2, (lambda y, x: multiply(_ln(2), y),))
 expm1 = Elementwise("expm1", np.expm1, (lambda y, x: add(y, 1),))
 log = Elementwise("log", np.log, (lambda y, x: divide(1, x),))
-log2 = Elementwise("log2", np.log2, (lambda y, x: divide(1 / np.log(2.0), x),))
-log10 = Elementwise("log10", np.log10, (lambda y, x: divide(1 / np.log(10.0), x),))
+log2 = Elementwise("log2", np.log2, (lambda y, x: divide(1 / _ln(2), x),))
+log10 = Elementwise("log10", np.log10, (lambda y, x: divide(1 / _ln(10), x),))
 log1p = Elementwise("log1p", np.log1p, (lambda y, x: divide(1, add(1, x)),))
+logaddexp = Elementwise(
+    "logaddexp", np.logaddexp, (lambda z, x, y: _weight(exp, z, x, y), lambda z, x, y: _weight(exp, z, y, x))
+)
+logaddexp2 = Elementwise(
+    "logaddexp2", np.logaddexp2, (lambda z, x, y: _weight(exp2, z, x, y), lambda z, x, y: _weight(exp2, z, y, x))
+)
+
+# ---- trigonometry
+
 sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),))
 cos = Elementwise("cos", np.cos, (lambda y, x: negative(sin(x)),))
 tan = Elementwise("tan", np.tan, (lambda y, x: add(1, square(y)),))
+arcsin = Elementwise("arcsin", np.arcsin, (lambda y, x: divide(1, _root_of_one_minus_square(x)),))
+arccos = Elementwise("arccos", np.arccos, (lambda y, x: divide(-1, _root_of_one_minus_square(x)),))
+arctan = Elementwise("arctan", np.arctan, (lambda y, x: divide(1, add(1, square(x))),))
+arctan2 = Elementwise(
+    "arctan2",
+    np.arctan2,
+    (lambda z, y, x: _over_square(x, hypot(x, y)), lambda z, y, x: negative(_over_square(y, hypot(x, y)))),
+)
+deg2rad = Elementwise("deg2rad", np.deg2rad, (pi / 180,))
+rad2deg = Elementwise("rad2deg", np.rad2deg, (180 / pi,))
+radians = Elementwise("radians", np.radians, (pi / 180,))
+degrees = Elementwise("degrees", np.degrees, (180 / pi,))
 sinh = Elementwise("sinh", np.sinh, (lambda y, x: cosh(x),))
 cosh = Elementwise("cosh", np.cosh, (lambda y, x: sinh(x),))
 tanh = Elementwise("tanh", np.tanh, (lambda y, x: subtract(1, square(y)),))
+arcsinh = Elementwise("arcsinh", np.arcsinh, (lambda y, x: divide(1, sqrt(add(square(x), 1))),))
+arccosh = Elementwise("arccosh", np.arccosh, (lambda y, x: divide(1, multiply(sqrt(subtract(x, 1)), sqrt(add(x, 1)))),))
+arctanh = Elementwise("arctanh", np.arctanh, (lambda y, x: divide(1, multiply(subtract(1, x), add(1, x))),))
 
 # ---- comparison, logic and bits
 
-equal = Elementwise("equal", np.equal)
-not_equal = Elementwise("not_equal", np.not_equal)
-less = Elementwise("less", np.less)
-less_equal = Elementwise("less_equal", np.less_equal)
-greater = Elementwise("greater", np.greater)
-greater_equal = Elementwise("greater_equal", np.greater_equal)
+equal = Elementwise("equal", np.equal, operator=True)
+not_equal = Elementwise("not_equal", np.not_equal, operator=True)
+less = Elementwise("less", np.less, operator=True)
+less_equal = Elementwise("less_equal", np.less_equal, operator=True)
+greater = Elementwise("greater", np.greater, operator=True)
+greater_equal = Elementwise("greater_equal", np.greater_equal, operator=True)
 logical_and = Elementwise("logical_and", np.logical_and)
 logical_or = Elementwise("logical_or", np.logical_or)
 logical_xor = Elementwise("logical_xor", np.logical_xor)
 logical_not = Elementwise("logical_not", np.logical_not)
+isnan = Elementwise("isnan", np.isnan)
+isinf = Elementwise("isinf", np.isinf)
+isfinite = Elementwise("isfinite", np.isfinite)
 bitwise_and = Elementwise("bitwise_and", np.bitwise_and, operator=True)
 bitwise_or = Elementwise("bitwise_or", np.bitwise_or, operator=True)
 bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, operator=True)
 invert = Elementwise("invert", np.invert, operator=True)
 left_shift = Elementwise("left_shift", np.left_shift, operator=True)
 right_shift = Elementwise("right_shift", np.right_shift, operator=True)
-isnan = Elementwise("isnan", np.isnan)
-isinf = Elementwise("isinf", np.isinf)
-isfinite = Elementwise("isfinite", np.isfinite)
-signbit = Elementwise("signbit", np.signbit)
+bitwise_count = Elementwise("bitwise_count", np.bitwise_count)
+gcd = Elementwise("gcd", np.gcd)
+lcm = Elementwise("lcm", np.lcm)
 
-# ---- selection
+# ---- extremes: the operands that attain the result share its derivative equally
 
-maximum = Elementwise(
-    "maximum", np.maximum, (lambda z, x, y: _share(greater, x, y), lambda z, x, y: _share(greater, y, x))
-)
-minimum = Elementwise(
-    "minimum", np.minimum, (lambda z, x, y: _share(less, x, y), lambda z, x, y: _share(less, y, x))
-)
+maximum = Elementwise("maximum", np.maximum, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
+minimum = Elementwise("minimum", np.minimum, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
+fmax = Elementwise("fmax", np.fmax, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
+fmin = Elementwise("fmin", np.fmin, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
 
 
-class Select(Primitive):
-    """`select(condition, x, y)`: x where the condition holds and y elsewhere; linear in x and y together."""
-
-    def abstract_eval(self, condition: ShapedArray, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
-        return [ShapedArray(broadcast_shapes(condition.shape, x.shape, y.shape), promoted(x, y))]
-
-    def impl(self, condition: Any, x: Any, y: Any) -> list[Any]:
-        return [np.where(condition, x, y)]
+class Sign(Elementwise):
+    """-1, 0 or 1; of a complex number z/|z|, which turns at the rate Im(dz/z) and is flat at zero by definition."""
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        condition, x, y = primals
-        _, dx, dy = tangents
-        z = self(condition, x, y)
-        # A tangent takes part in the dtype of its primal.
-        dx, dy = (zeros(typeof(p)) if t is ZERO else t for p, t in ((x, dx), (y, dy)))
-        return [z], [match(self(condition, dx, dy), z)]
+        (z,), (dz,) = primals, tangents
+        y = self(z)
+        if typeof(z).dtype.kind != "c":
+            return [y], [ZERO]
+        with np.errstate(all="ignore"):
+            turn = imag(scale(dz, conjugate(y)))
+            return [y], [match(scale(turn, multiply(1j, _ratio(y, absolute(z)))), y)]
 
-    def transpose(self, cotangents: Sequence[Any], condition: Any, x: Any, y: Any) -> list[Any]:
-        (ct,) = cotangents
-        zero = typeof(ct).dtype.type(0)
-        return [
-            None,
-            unbroadcast(self(condition, ct, zero), x.aval) if is_hole(x) else None,
-            unbroadcast(self(condition, zero, ct), y.aval) if is_hole(y) else None,
-        ]
+
+class Frexp(Plain):
+    """`x = mantissa * 2**exponent`, with 0.5 <= |mantissa| < 1."""
+
+    def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
+        mantissa, exponent = np.frexp.resolve_dtypes((x.dtype, None, None))[1:]
+        return [ShapedArray(x.shape, mantissa), ShapedArray(x.shape, exponent)]
+
+    def impl(self, x: Any) -> list[Any]:
+        return list(np.frexp(x))
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        mantissa, exponent = self.bind(*primals)
+        slope = ldexp(_like(mantissa, 1), negative(exponent))
+        return [mantissa, exponent], [match(scale(tangents[0], slope), mantissa), ZERO]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped))], [True]
+        return self.bind(*values), [True, True]
 
 
-select = Select("select")
-
+sign = Sign("sign", np.sign)
+frexp = Frexp("frexp")
 
 # ---- derivatives that take more than a line
 
 
-def _share(beats: Primitive, x: Any, y: Any) -> Any:
-    """One where x wins, a half where they tie, zero where it loses."""
-    return select(beats(x, y), 1.0, select(equal(x, y), 0.5, 0.0))
+def _like(x: Any, value: float) -> Any:
+    """A real constant in the precision of x."""
+    aval = typeof(x)
+    return value if aval.weak else real_dtype(aval.dtype).type(value)
+
+
+def _conjugate_sign(x: Any) -> Any:
+    """The derivative of |x|."""
+    return conjugate(sign(x)) if typeof(x).dtype.kind == "c" else sign(x)
+
+
+def _share(z: Any, x: Any, y: Any) -> Any:
+    """One where x alone attains the extreme z, a half where y does too, zero elsewhere."""
+    return select(equal(z, x), select(equal(z, y), _like(z, 0.5), _like(z, 1)), _like(z, 0))
+
+
+def _weight(exponential: Elementwise, z: Any, x: Any, y: Any) -> Any:
+    """exp(x - z) for z = log(exp(x) + exp(y)); infinite ones share as extremes do."""
+    return select(isinf(z), _share(z, x, y), exponential(subtract(x, z)))
+
+
+def _ratio(x: Any, length: Any) -> Any:
+    """x / length, and zero where the length is."""
+    is_zero = equal(length, 0)
+    return select(is_zero, _like(length, 0), divide(x, select(is_zero, _like(length, 1), length)))
+
+
+def _over_square(x: Any, length: Any) -> Any:
+    """x / length**2 without overflow, and zero where the length is."""
+    return _ratio(_ratio(x, length), length)
+
+
+def _root_of_one_minus_square(x: Any) -> Any:
+    """sqrt(1 - x**2), accurate near one and on the right side of the branch cuts."""
+    return multiply(sqrt(subtract(1, x)), sqrt(add(1, x)))
 
 
 def _power_by_base(x: Any, y: Any) -> Any:
     """y * x**(y - 1), which is zero for y = 0 even at x = 0."""
     if isinstance(y, (int, float)):
-        return zeros(typeof(x)) if y == 0 else multiply(y, power(x, y - 1))
-    is_zero = equal(y, 0)
-    return select(is_zero, 0.0, multiply(y, power(x, select(is_zero, 1, subtract(y, 1)))))
+        return zeros(typeof(x)) if y == 0 else multiply(y, x if y == 2 else power(x, y - 1))
+    both_zero = logical_and(equal(x, 0), equal(y, 0))
+    return multiply(y, power(x, select(both_zero, 1, subtract(y, 1))))
 
 
 def _power_by_exponent(z: Any, x: Any, y: Any) -> Any:
-    """log(x) * x**y, which is zero at x = 0 (for y = 0 as well, where it is a convention)."""
+    """log(x) * x**y, which is zero at x = 0 for y > 0 (for y = 0 as well, where it is a convention)."""
     is_zero = equal(x, 0)
+    if typeof(y).dtype.kind != "c":
+        is_zero = logical_and(is_zero, greater_equal(y, 0))
     return select(is_zero, 0.0, multiply(log(select(is_zero, 1.0, x)), z))
-
-
 
 
 OPERATORS = (

@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import add, and_, floordiv, inv, lshift, mod, mul, neg, or_, pos, pow, rshift, sub, truediv, xor
-from typing import Any
+from operator import (
+    add,
+    and_,
+    eq,
+    floordiv,
+    ge,
+    gt,
+    inv,
+    le,
+    lshift,
+    lt,
+    mod,
+    mul,
+    ne,
+    neg,
+    or_,
+    pos,
+    pow,
+    rshift,
+    sub,
+    truediv,
+    xor,
+)
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,17 +48,21 @@ from .foundation import (
     without,
 )
 
-#: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a constant 1 or -1, or None
-#: where it is zero.
-Derivative = Callable[..., Any] | int | None
+#: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a number where it is
+#: constant, or None where it is zero.
+Derivative = Callable[..., Any] | int | float | None
 
 
+INT: Final = np.dtype(np.int64)
 #: Several times faster on NumPy scalars than the ufuncs they stand for.
-_PYTHON_OPERATORS = {
+_PYTHON_OPERATORS: Final = {
     "positive": pos, "negative": neg, "absolute": abs, "invert": inv, "add": add, "subtract": sub, "multiply": mul,
     "divide": truediv, "floor_divide": floordiv, "remainder": mod, "power": pow, "bitwise_and": and_,
     "bitwise_or": or_, "bitwise_xor": xor, "left_shift": lshift, "right_shift": rshift,
+    "equal": eq, "not_equal": ne, "less": lt, "less_equal": le, "greater": gt, "greater_equal": ge,
 }  # fmt: skip
+#: The operators that make a bool of Python bools; to all others these are 0 and 1, unlike NumPy's.
+_OF_BOOLS: Final = (and_, or_, xor)
 
 
 class Elementwise(Primitive):
@@ -66,13 +92,16 @@ class Elementwise(Primitive):
         dtype = self._dtypes.get(key)
         if dtype is None:
             dtype = self._dtypes[key] = self.resolve_dtype(avals)
-        weak = self.operator and dtype is not BOOL and all(a.weak for a in avals)
+        weak = self.operator and all(a.weak for a in avals)
         return [tuple.__new__(ShapedArray, (broadcast_shapes(*[a.shape for a in avals]), dtype, weak))]
 
     def resolve_dtype(self, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
         """The dtype of the result."""
-        strong = all(a.weak for a in avals)
-        kinds = [a.dtype if strong or not a.weak else type(a.dtype.type(0).item()) for a in avals]
+        if all(a.weak for a in avals):
+            counts = self.operator and self.python_operator not in _OF_BOOLS
+            kinds = [INT if counts and a.dtype == BOOL else a.dtype for a in avals]
+        else:
+            kinds = [type(a.dtype.type(0).item()) if a.weak else a.dtype for a in avals]
         try:
             return self.ufunc.resolve_dtypes((*kinds, *(None,) * self.ufunc.nout))[self.ufunc.nin]
         except TypeError:
@@ -87,6 +116,8 @@ class Elementwise(Primitive):
         if not self.operator:
             return [self.ufunc(*xs)]
         if type(xs[0]) in PYTHON_SCALARS and type(xs[-1]) in PYTHON_SCALARS:
+            if self.python_operator not in _OF_BOOLS:
+                xs = tuple(int(x) if type(x) is bool else x for x in xs)
             return [self.ufunc(*xs).item()]
         return [self.python_operator(*xs)]
 
@@ -98,7 +129,7 @@ class Elementwise(Primitive):
                 continue
             if derivative != 1:
                 with np.errstate(all="ignore"):  # an infinite derivative is an answer, not an accident
-                    t = scale(t, derivative if type(derivative) is int else derivative(y, *primals))
+                    t = scale(t, derivative(y, *primals) if callable(derivative) else derivative)
             t = match(t, y)
             total = t if total is ZERO else add_any(total, t)
         return [y], [total]
@@ -106,7 +137,7 @@ class Elementwise(Primitive):
     def transpose(self, cotangents: Sequence[Any], *args: Any) -> list[Any]:
         """For the operators of linear programs that users write: add, subtract, negative, and products."""
         (ct,) = cotangents
-        constant = all(type(d) is int for d in self.derivatives)
+        constant = all(type(d) in (int, float) for d in self.derivatives)
         if not constant or not all(map(is_hole, args)):
             return super().transpose(cotangents, *args)  # type: ignore[return-value]
         return [

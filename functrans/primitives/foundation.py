@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, Zero, real_dtype, typeof
-from ..core.primitive import Primitive, UndefinedPrimal, is_hole
+from ..core.primitive import Primitive, UndefinedPrimal
 from ..core.trace import current_trace
 from ..errors import ShapeMismatchError
 
@@ -96,9 +96,11 @@ class Scale(Plain):
 
     def transpose(self, cotangents: Sequence[Any], t: Any, c: Any) -> list[Any]:
         (ct,) = cotangents
-        if type(t) is UndefinedPrimal:
-            return [unbroadcast(self(ct, c), t.aval), None]
-        return [None, unbroadcast(self(ct, t), c.aval)]
+        if type(t) is not UndefinedPrimal:
+            return [None, unbroadcast(self(ct, t), c.aval)]
+        if type(c) is UndefinedPrimal:
+            return super().transpose(cotangents, t, c)  # type: ignore[return-value]
+        return [unbroadcast(self(ct, c), t.aval), None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*align_ranks(size, values, mapped))], [True]
@@ -106,6 +108,8 @@ class Scale(Plain):
 
 class Convert(Linear):
     """A cast to another dtype; from complex to real it takes the real part."""
+
+    takes_notes = True  # a power in another precision is still that power
 
     def abstract_eval(self, x: ShapedArray, *, dtype: np.dtype[Any]) -> list[ShapedArray]:
         return [ShapedArray(x.shape, dtype)]
@@ -120,6 +124,12 @@ class Convert(Linear):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
         tangent = self(tangents[0], dtype=dtype) if dtype.kind in "fc" else ZERO
         return [self(primals[0], dtype=dtype)], [tangent]
+
+    def jvp_noting(
+        self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], *, dtype: np.dtype[Any]
+    ) -> tuple[Any, Any, Any]:
+        (y,), (dy,) = self.jvp(primals, tangents, dtype=dtype)
+        return y, dy, notes[0] if typeof(primals[0]).dtype.kind == dtype.kind else None
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, dtype: np.dtype[Any]) -> list[Any]:
         return [unbroadcast(cotangents[0], x.aval)]
@@ -301,3 +311,8 @@ def broadcast_lanes(x: Any, size: int) -> Any:
     return broadcast_to(x, shape=(size, *typeof(x).shape))
 
 
+
+
+def multiply_by_size(x: Any, size: int) -> Any:
+    """The sum over `size` lanes that all hold x."""
+    return reduce_sum(broadcast_lanes(x, size), axes=(0,))

@@ -178,9 +178,7 @@ class FoldIn(Primitive):
             threefry2x32_in_place(*blocks[:, start : start + CHUNK])
         return [np.ascontiguousarray(blocks[2:].T).reshape(*shape, 2)]
 
-    def batch(
-        self, size: int, values: Sequence[Any], mapped: Sequence[bool]
-    ) -> tuple[Sequence[Any], Sequence[bool]]:
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Sequence[Any], Sequence[bool]]:
         key, data = values
         ndim = max(typeof(key).ndim - mapped[0] - 1, typeof(data).ndim - mapped[1])
         key = pad_rank(key, ndim + 1) if mapped[0] else key

@@ -6,7 +6,7 @@ numbers, so split it and use each part once. Keys may be traced, and `vmap` over
     >>> from functrans import random
     >>> key, subkey = random.split(random.key(0))
     >>> random.normal(subkey, (3,)).round(4)
-    array([0., 0., 0.])
+    array([-1.4009,  1.4321,  0.6248])
 
 Numbers are drawn with Threefry-2x32 (J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). They
 agree with those of JAX for its default generator since 0.5 (threefry2x32, partitionable) with 64-bit types enabled:
@@ -16,9 +16,9 @@ agree with those of JAX for its default generator since 0.5 (threefry2x32, parti
 * to the rounding of the functions they apply for `normal` and all others. JAX's erf_inv is off by up to 2e-12
   (float64) and 6e-6 (float32) in the tails, where SciPy's, used here, is right to a few units in the last place.
 
-What the functions have in common: `key` is one key of shape (2,), or InvalidKeyError is raised; `shape` is an integer or
-a sequence of them, or InvalidShapeError; parameters broadcast to `shape`, or ShapeMismatchError, and where it is None
-they decide it; a parameter outside its domain raises RandomParameterError unless it is traced; `dtype` is float64,
+What the functions have in common: `key` is one key of shape (2,), or InvalidKeyError is raised; `shape` is an integer
+or a sequence of them, or InvalidShapeError; parameters broadcast to `shape`, or ShapeMismatchError, and where it is
+None they decide it; a parameter outside its domain raises RandomParameterError unless it is traced; `dtype` is float64,
 float32 or float16 for real numbers, or UnsupportedDtypeError. Results are differentiable in floating parameters.
 """
 

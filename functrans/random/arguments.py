@@ -122,7 +122,7 @@ def as_float(x: Any) -> Any:
     return as_dtype(x, dtype if dtype in FLOATS else np.dtype(np.float64))
 
 
-def require(x: Any, holds: Any, what: str, rule: str) -> None:
+def require(x: Any, holds: Callable[[Any], Any], what: str, rule: str) -> None:
     """Raise RandomParameterError unless a condition holds for all of a parameter that is known."""
     if isinstance(x, Traced) or np.all(holds(np.asarray(x))):
         return

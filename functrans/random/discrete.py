@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from .. import numpy as fnp
 from ..core.avals import typeof
 from ..core.trace import Traced
 from ..errors import RandomParameterError, ShapeMismatchError, UnsupportedDtypeError
@@ -40,7 +41,7 @@ def bits(key: Any, shape: Shape = (), dtype: Any = np.uint64) -> Any:
     Example:
         >>> from functrans import random
         >>> random.bits(random.key(0), (2,), "uint8")
-        array([0, 0], dtype=uint8)
+        array([167, 146], dtype=uint8)
     """
     return random_bits(checked_key(key), shape=checked_shape(shape), dtype=checked_dtype(dtype, UNSIGNED))
 
@@ -80,7 +81,7 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
     Example:
         >>> from functrans import random
         >>> random.permutation(random.key(0), 5)
-        array([0, 0, 0, 0, 0])
+        array([0, 1, 4, 3, 2])
     """
     shape = typeof(x).shape
     if not shape:
@@ -88,12 +89,10 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
     axis = normalize_axis_index(axis, len(shape))
     if independent:
         return np.take_along_axis(x, _random_order(key, shape, axis), axis)
-    return np.take(x, _random_order(key, (shape[axis],), 0), axis)
+    return fnp.take(x, _random_order(key, (shape[axis],), 0), axis)
 
 
-def choice(
-    key: Any, a: Any, shape: Shape = (), replace: bool = True, p: Any = None, axis: int = 0
-) -> Any:
+def choice(key: Any, a: Any, shape: Shape = (), replace: bool = True, p: Any = None, axis: int = 0) -> Any:
     """Elements drawn from an array along an axis, or from `arange(a)` for an integer a.
 
     Args:
@@ -106,12 +105,12 @@ def choice(
     Example:
         >>> from functrans import random
         >>> random.choice(random.key(0), 10, (3,))
-        array([0, 0, 0])
+        array([5, 1, 5])
     """
     shape, dims = checked_shape(shape), typeof(a).shape
     axis = normalize_axis_index(axis, len(dims)) if dims else 0
     count, draws = dims[axis] if dims else checked_count(a), prod(shape)
-    if draws and not count or not replace and draws > count:
+    if draws > count and (not count or not replace):
         raise RandomParameterError(
             f"{draws} elements were to be drawn {'from' if replace else 'without replacement from'} {count}.",
             "There are not enough of them.",
@@ -123,7 +122,7 @@ def choice(
         chosen = randint(key, shape, 0, count) if draws else np.zeros(shape, int)
     else:
         chosen = permutation(key, count)[:draws].reshape(shape)
-    return np.take(a, chosen, axis) if dims else chosen
+    return fnp.take(a, chosen, axis) if dims else chosen
 
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
@@ -132,7 +131,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
     Example:
         >>> from functrans import random
         >>> random.bernoulli(random.key(0), 0.3, (4,))
-        array([False, False, False, False])
+        array([False,  True, False, False])
     """
     shape = sample_shape(shape, p)
     require(p, lambda p: (p >= 0) & (p <= 1), "The probability", "lies in [0, 1]")
@@ -146,7 +145,7 @@ def rademacher(key: Any, shape: Shape = (), dtype: Any = int) -> Any:
     Example:
         >>> from functrans import random
         >>> random.rademacher(random.key(0), (4,))
-        array([0, 0, 0, 0])
+        array([ 1,  1, -1, -1])
     """
     return (2 * bernoulli(key, 0.5, checked_shape(shape)) - 1).astype(dtype)
 
@@ -162,7 +161,7 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = Non
     Example:
         >>> from functrans import random
         >>> random.categorical(random.key(0), np.log([0.1, 0.2, 0.7]), shape=(5,))
-        array([0, 0, 0, 0, 0])
+        array([2, 2, 2, 1, 1])
     """
     dims = typeof(logits).shape
     axis = normalize_axis_index(axis, len(dims)) - len(dims)

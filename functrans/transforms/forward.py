@@ -17,15 +17,16 @@ from ..primitives.foundation import instantiate
 
 
 class JVPTracer(Tracer):
-    """A primal and its tangent, which may be ZERO."""
+    """A primal and its tangent, which may be ZERO; and what the primitive that made them noted for later ones."""
 
-    __slots__ = ("primal", "tangent")
-    payload = ("primal", "tangent")
+    __slots__ = ("note", "primal", "tangent")
+    payload = ("primal", "tangent", "note")
 
-    def __init__(self, trace: Trace, primal: Any, tangent: Any):
+    def __init__(self, trace: Trace, primal: Any, tangent: Any, note: Any = None):
         self.trace = trace
         self.primal = primal
         self.tangent = tangent
+        self.note = note
 
     @property
     def aval(self) -> ShapedArray:  # type: ignore[override]
@@ -73,6 +74,9 @@ class JVPTrace(Trace):
         token = current_trace.set(self.parent)
         try:
             if active:
+                if primitive.takes_notes:
+                    notes = [arg.note if type(arg) is JVPTracer and arg.trace is self else None for arg in args]
+                    return [JVPTracer(self, *primitive.jvp_noting(primals, tangents, notes, **params))]
                 outs, out_tangents = primitive.jvp(primals, tangents, **params)
                 if len(outs) == 1:
                     return [JVPTracer(self, outs[0], out_tangents[0])]

@@ -1,0 +1,259 @@
+"""Primitives for functions with derivative rules of their own.
+
+Their parameters are Python functions of flat arguments. Only staging turns the function itself into a jaxpr; rules
+stay Python functions and run when a derivative is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.avals import ZERO, ShapedArray, is_inexact, typeof
+from ..core.jaxpr import Jaxpr, eval_jaxpr
+from ..core.primitive import Primitive
+from ..core.staging import trace_to_jaxpr
+from ..core.trace import EVAL, Params, running
+from ..primitives.foundation import broadcast_lanes, instantiate, reduce_sum
+from ..transforms.batching import batch_flat
+from ..transforms.forward import jvp_flat
+from ..transforms.partial_eval import partial_eval_flat
+from ..transforms.transpose import backward_pass
+
+Flat = Callable[..., list[Any]]
+
+
+class StagedFunction:
+    """A jaxpr as a function."""
+
+    __slots__ = ("jaxpr",)
+
+    def __init__(self, jaxpr: Jaxpr):
+        self.jaxpr = jaxpr
+
+    def __call__(self, *args: Any) -> list[Any]:
+        return eval_jaxpr(self.jaxpr, *args)
+
+
+class CustomCall(Primitive):
+    """What functions with custom rules have in common: parameters `function`, `rule` and `name`."""
+
+    holds_programs = True
+
+    def abstract_eval(self, *avals: ShapedArray, function: Any, rule: Any, name: str) -> list[ShapedArray]:
+        return function.jaxpr.out_avals
+
+    def impl(self, *args: Any, function: Flat, rule: Any, name: str) -> list[Any]:
+        with running(EVAL):
+            return function(*args)
+
+    def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
+        """Make a jaxpr of the function; tracers it captured become operands that the rule does not see."""
+        function, rule = params["function"], params["rule"]
+        if not isinstance(function, StagedFunction):
+            jaxpr, captured = trace_to_jaxpr(function, [typeof(a) for a in args])
+            function = StagedFunction(jaxpr)
+            if captured:
+                rule = self.without_captured(rule, len(captured))
+                args = [*captured, *args]
+        return trace.record(self, args, {**params, "function": function, "rule": rule})
+
+    def without_captured(self, rule: Any, count: int) -> Any:
+        """The rule for a function with `count` more operands in front."""
+        raise NotImplementedError
+
+    def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
+        """Only linear programs written by users get here: the function is what is linear, its rule is not needed."""
+        with running(trace):
+            return params["function"](*args)
+
+    def batched_function(self, function: Flat, size: int, mapped: Sequence[bool]) -> Flat:
+        """All lanes at once, every result with lanes."""
+
+        def batched(*values: Any) -> list[Any]:
+            return _force_lanes(*batch_flat(function, size, values, mapped), size)
+
+        return batched
+
+
+class CustomJVPCall(CustomCall):
+    """A function with a rule for tangents: `rule(*primals, *tangents) -> [*results, *result tangents]`."""
+
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], *, function: Flat, rule: Flat, name: str
+    ) -> tuple[list[Any], list[Any]]:
+        filled = [instantiate(t, typeof(p)) for t, p in zip(tangents, primals)]
+        outs = rule(*primals, *filled)
+        count = len(outs) // 2
+        return outs[:count], _inexact_only(outs[:count], outs[count:])
+
+    def without_captured(self, rule: Flat, count: int) -> Flat:
+        def shorter(*args: Any) -> list[Any]:
+            half = len(args) // 2
+            return rule(*args[count:half], *args[half + count :])
+
+        return shorter
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, function: Flat, rule: Flat, name: str
+    ) -> tuple[list[Any], list[bool]]:
+        batched_rule = self.batched_function(rule, size, [*mapped, *mapped])
+        batched = self.batched_function(function, size, mapped)
+        outs = self.bind(*values, function=batched, rule=batched_rule, name=name)
+        return outs, [True] * len(outs)
+
+
+class CustomVJPCall(CustomCall):
+    """A function with a rule for cotangents.
+
+    `rule(*primals)` returns results, residuals, and a function `backward(residuals, cotangents)` that returns the
+    cotangents of the primals, ZERO where there is none.
+    """
+
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], *, function: Flat, rule: Any, name: str
+    ) -> tuple[list[Any], list[Any]]:
+        outs, residuals, backward = rule(*primals)
+        active = [i for i, t in enumerate(tangents) if t is not ZERO]
+
+        def backward_active(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+            found = backward(residuals, cotangents)
+            return [instantiate(found[i], typeof(primals[i])) for i in active]
+
+        out_tangents = custom_linear.bind(
+            *residuals,
+            *(tangents[i] for i in active),
+            backward=backward_active,
+            residual_count=len(residuals),
+            out_avals=tuple(typeof(out).strong() for out in outs),
+            name=name,
+        )
+        return outs, _inexact_only(outs, out_tangents)
+
+    def without_captured(self, rule: Any, count: int) -> Any:
+        def shorter(*args: Any) -> Any:
+            outs, residuals, backward = rule(*args[count:])
+            return outs, residuals, lambda res, cts: [*[ZERO] * count, *backward(res, cts)]
+
+        return shorter
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, function: Flat, rule: Any, name: str
+    ) -> tuple[list[Any], list[bool]]:
+        def batched_rule(*values: Any) -> Any:
+            inner: list[Any] = []
+
+            def forward(*xs: Any) -> list[Any]:
+                outs, residuals, backward = rule(*xs)
+                inner[:] = [len(outs), backward]
+                return [*outs, *residuals]
+
+            flat = _force_lanes(*batch_flat(forward, size, values, mapped), size)
+            count, backward = inner
+            return flat[:count], flat[count:], _batched_backward(backward, size, mapped)
+
+        batched = self.batched_function(function, size, mapped)
+        outs = self.bind(*values, function=batched, rule=batched_rule, name=name)
+        return outs, [True] * len(outs)
+
+
+class CustomLinear(Primitive):
+    """The derivative of a function with a custom vjp: linear in its last operands, known by its transpose.
+
+    Transposed it is the user's rule. Applied to tangents, in forward mode, it is the transpose of that rule, which
+    is linear in the cotangents.
+    """
+
+    def abstract_eval(self, *avals: ShapedArray, out_avals: Any, **params: Any) -> list[ShapedArray]:
+        return list(out_avals)
+
+    def impl(self, *args: Any, **params: Any) -> list[Any]:
+        with running(EVAL):
+            return self.push_forward(args, **params)
+
+    def push_forward(
+        self, args: Sequence[Any], *, backward: Any, residual_count: int, out_avals: Any, name: str
+    ) -> list[Any]:
+        """The transpose of the backward rule, by primitives that can be differentiated again."""
+        residuals, tangents = args[:residual_count], args[residual_count:]
+        trace, inputs, outs = partial_eval_flat(lambda *cts: backward(residuals, cts), out_avals)
+        atoms = [trace.atom(out) for out in outs]
+        found = backward_pass(trace.eqns, [x.var for x in inputs], atoms, tangents)
+        return [instantiate(c, aval) for c, aval in zip(found, out_avals)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
+        residual_count = params["residual_count"]
+        if all(t is ZERO for t in tangents[:residual_count]):
+            filled = [instantiate(t, typeof(p)) for p, t in zip(primals, tangents)][residual_count:]
+            return self.bind(*primals, **params), self.bind(*primals[:residual_count], *filled, **params)
+        return jvp_flat(lambda *args: self.push_forward(args, **params), primals, tangents)
+
+    def transpose(
+        self,
+        cotangents: Sequence[Any],
+        *args: Any,
+        backward: Any,
+        residual_count: int,
+        out_avals: Any,
+        name: str,
+    ) -> list[Any]:
+        filled = [instantiate(c, aval) for c, aval in zip(cotangents, out_avals)]
+        return [*[None] * residual_count, *backward(args[:residual_count], filled)]
+
+    def batch(
+        self,
+        size: int,
+        values: Sequence[Any],
+        mapped: Sequence[bool],
+        *,
+        backward: Any,
+        residual_count: int,
+        out_avals: Any,
+        name: str,
+    ) -> tuple[list[Any], list[bool]]:
+        lanes = _force_lanes(values, mapped, size)
+        everywhere = [True] * (len(values) - residual_count)
+        outs = self.bind(
+            *lanes,
+            backward=_batched_backward(backward, size, everywhere),
+            residual_count=residual_count,
+            out_avals=tuple(aval.with_shape((size, *aval.shape)) for aval in out_avals),
+            name=name,
+        )
+        return outs, [True] * len(outs)
+
+
+def _inexact_only(outs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+    """Tangents of results, ZERO for those that are integers or booleans."""
+    return [t if is_inexact(typeof(y).dtype) else ZERO for y, t in zip(outs, tangents)]
+
+
+def _force_lanes(values: Sequence[Any], mapped: Sequence[bool], size: int) -> list[Any]:
+    return [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
+
+
+def _batched_backward(backward: Any, size: int, mapped: Sequence[bool]) -> Any:
+    """A backward rule for all lanes; an operand without lanes gets the sum of their cotangents."""
+
+    def batched(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        count = len(residuals)
+        zeros: list[bool] = []
+
+        def flat(*xs: Any) -> list[Any]:
+            found = backward(xs[:count], xs[count:])
+            zeros[:] = [c is ZERO for c in found]
+            return [0.0 if c is ZERO else c for c in found]
+
+        values = [*residuals, *cotangents]
+        found = _force_lanes(*batch_flat(flat, size, values, [True] * len(values)), size)
+        return [
+            ZERO if is_zero else c if is_mapped else reduce_sum(c, axes=(0,))
+            for c, is_zero, is_mapped in zip(found, zeros, mapped)
+        ]
+
+    return batched
+
+
+custom_jvp_call = CustomJVPCall("custom_jvp_call")
+custom_vjp_call = CustomVJPCall("custom_vjp_call")
+custom_linear = CustomLinear("custom_vjp_linear")

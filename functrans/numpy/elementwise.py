@@ -1,0 +1,373 @@
+"""Functions of each element that are compositions; the ufuncs themselves are primitives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from math import pi
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import BOOL, is_inexact, real_dtype, typeof
+from ..core.tracer import Tracer, view_of
+from ..errors import UnsupportedArgumentError
+from ..primitives import complex as _complex
+from ..primitives import special as _special
+from ..primitives.elementwise import (
+    absolute,
+    add,
+    arctan2,
+    conjugate,
+    copysign,
+    divide,
+    equal,
+    fmod,
+    greater,
+    isfinite,
+    isinf,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    not_equal,
+    positive,
+    remainder,
+    rint,
+    signbit,
+    subtract,
+    trunc,
+)
+from ..primitives.elementwise import floor_divide as _floor_divide
+from ..primitives.elementwise import frexp as _frexp
+from ..primitives.elementwise import isnan as _isnan
+from ..primitives.elementwise import select as _select
+from ..primitives.foundation import convert as _convert
+from ..primitives.foundation import promoted
+from .protocols import METHODS, PROPERTIES
+
+# ---- parts of numbers
+
+
+def real(val: Any) -> Any:
+    """numpy.real."""
+    return view_of(val, _complex.real(val)) if typeof(val).dtype.kind == "c" else val
+
+
+def imag(val: Any) -> Any:
+    """numpy.imag."""
+    return view_of(val, _complex.imag(val))
+
+
+def angle(z: Any, deg: bool = False) -> Any:
+    """numpy.angle."""
+    is_complex = typeof(z).dtype.kind == "c"
+    a = arctan2(_complex.imag(z) if is_complex else 0, _complex.real(z) if is_complex else z)
+    return multiply(a, 180 / pi) if deg else a
+
+
+def frexp(x: Any) -> tuple[Any, Any]:
+    """numpy.frexp."""
+    mantissa, exponent = _frexp.bind(x)
+    return mantissa, exponent
+
+
+def modf(x: Any) -> tuple[Any, Any]:
+    """numpy.modf."""
+    x = _cast(x, np.modf.resolve_dtypes((typeof(x).dtype, None, None))[1])
+    whole = trunc(x)
+    return _select(isinf(x), copysign(_constant(whole, 0), x), fmod(x, _constant(whole, 1))), whole
+
+
+def divmod(x1: Any, x2: Any) -> tuple[Any, Any]:  # noqa: A001
+    """numpy.divmod."""
+    return _strong(_floor_divide(x1, x2)), _strong(remainder(x1, x2))
+
+
+# ---- rounding and limiting
+
+
+def round(a: Any, decimals: int = 0, out: None = None) -> Any:  # noqa: A001
+    """numpy.round; its derivative is zero."""
+    _refuse_out("round", out)
+    dtype = typeof(a).dtype
+    if dtype.kind in "iu":
+        if decimals >= 0:
+            return _strong(positive(a))
+        return _convert(multiply(rint(divide(a, 10.0**-decimals)), 10.0**-decimals), dtype=dtype)
+    if decimals == 0:
+        return rint(a)
+    scale = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return _strong(divide(rint(multiply(a, scale)), scale))
+    return _strong(multiply(rint(divide(a, scale)), scale))
+
+
+def around(a: Any, decimals: int = 0, out: None = None) -> Any:
+    """numpy.around."""
+    return round(a, decimals, out)
+
+
+def fix(x: Any, out: None = None) -> Any:
+    """numpy.fix."""
+    _refuse_out("fix", out)
+    return trunc(x)
+
+
+class _NotGiven:
+    """Stands for an argument that was left out."""
+
+
+def clip(
+    a: Any, a_min: Any = _NotGiven, a_max: Any = _NotGiven, out: None = None, *, min: Any = None, max: Any = None
+) -> Any:
+    """numpy.clip: minimum(maximum(a, min), max), so that at a bound the operand has half of the derivative."""
+    _refuse_out("clip", out)
+    low, high = min if a_min is _NotGiven else a_min, max if a_max is _NotGiven else a_max
+    dtype = typeof(a).dtype
+    if dtype.kind in "iu":  # bounds that no value can exceed may be outside of what the dtype holds
+        low = None if type(low) is int and low <= np.iinfo(dtype).min else low
+        high = None if type(high) is int and high >= np.iinfo(dtype).max else high
+    y = a if low is None else maximum(a, low)
+    y = y if high is None else minimum(y, high)
+    return _strong(positive(a)) if y is a else y
+
+
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """numpy.nan_to_num; the derivative is zero where something was replaced."""
+    dtype = typeof(x).dtype
+    if not is_inexact(dtype):
+        return _convert(x, dtype=dtype)
+    if dtype.kind == "c":
+        parts = (nan_to_num(part(x), copy, nan, posinf, neginf) for part in (_complex.real, _complex.imag))
+        return _complex.complex_(*parts)
+    limits = np.finfo(dtype)
+    high = limits.max if posinf is None else posinf
+    low = limits.min if neginf is None else neginf
+    y = _select(_isnan(x), nan, _select(isposinf(x), high, _select(isneginf(x), low, x)))
+    return _convert(y, dtype=dtype) if typeof(y).dtype != dtype else y
+
+
+# ---- tests
+
+
+def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """numpy.isclose."""
+    b = _cast(b, result_type(b, 1.0))
+    with np.errstate(invalid="ignore"):  # as in NumPy: inf - inf is no surprise here
+        is_near = less_equal(absolute(subtract(a, b)), add(atol, multiply(rtol, absolute(b))))
+    result = logical_or(logical_and(is_near, isfinite(b)), equal(a, b))
+    return logical_or(result, logical_and(_isnan(a), _isnan(b))) if equal_nan else result
+
+
+def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
+    """numpy.allclose, as an array of no dimensions."""
+    return np.all(isclose(a, b, rtol, atol, equal_nan))
+
+
+def iscomplex(x: Any) -> Any:
+    """numpy.iscomplex."""
+    return not_equal(_complex.imag(x), 0)
+
+
+def isreal(x: Any) -> Any:
+    """numpy.isreal."""
+    return equal(_complex.imag(x), 0)
+
+
+def isposinf(x: Any, out: None = None) -> Any:
+    """numpy.isposinf."""
+    _refuse_out("isposinf", out)
+    return logical_and(isinf(x), logical_not(signbit(x)))
+
+
+def isneginf(x: Any, out: None = None) -> Any:
+    """numpy.isneginf."""
+    _refuse_out("isneginf", out)
+    return logical_and(isinf(x), signbit(x))
+
+
+# ---- selection
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """numpy.where; with the condition alone it is numpy.nonzero.
+
+    A lane that is not selected contributes exactly nothing to derivatives, whatever its own derivative is.
+    """
+    if x is None and y is None:
+        return np.nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("either both or neither of x and y should be given")
+    return _select(_truth(condition), x, y)
+
+
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """numpy.select."""
+    if len(condlist) != len(choicelist):
+        raise ValueError("list of cases must be same length as list of conditions")
+    if not condlist:
+        raise ValueError("select with an empty condition list is not possible")
+    for i, condition in enumerate(condlist):
+        if typeof(condition).dtype != BOOL:
+            raise TypeError(f"invalid entry {i} in condlist: should be boolean ndarray")
+    dtype = promoted(*map(typeof, (*choicelist, default)))
+    result = _cast(default, dtype)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist)):
+        result = _select(condition, _cast(choice, dtype), result)
+    return result
+
+
+def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+    """numpy.piecewise. Functions are called on all of x, and their results selected from."""
+    if typeof(condlist).ndim <= typeof(x).ndim and not isinstance(condlist, (list, tuple)):
+        condlist = [condlist]
+    conditions = [_truth(c) for c in condlist]
+    if len(funclist) == len(conditions) + 1:
+        conditions.append(logical_not(reduce(logical_or, conditions)))
+    if len(funclist) != len(conditions):
+        raise ValueError(
+            f"with {len(conditions)} condition(s), either {len(conditions)} or {len(conditions) + 1} functions are "
+            "expected"
+        )
+    result = np.zeros_like(x)
+    for condition, piece in zip(conditions, funclist):
+        value = piece(x, *args, **kw) if callable(piece) else piece
+        result = _select(condition, _cast(value, typeof(x).dtype), result)
+    return result
+
+
+# ---- special functions
+
+
+def sinc(x: Any) -> Any:
+    """numpy.sinc: sin(pi x) / (pi x), smooth at zero."""
+    return _in_half(_special.sinc(x, order=0), x)
+
+
+def i0(x: Any) -> Any:
+    """numpy.i0: the modified Bessel function of the first kind and order zero."""
+    return _in_half(_special.i0(x), x)
+
+
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """numpy.interp: piecewise linear interpolation, differentiable by x, xp and fp.
+
+    At a node the derivative by x is the slope to its right.
+    """
+    x, xp = _convert(x, dtype=np.dtype(float)), _convert(xp, dtype=np.dtype(float))
+    fp = _convert(fp, dtype=np.dtype(complex if typeof(fp).dtype.kind == "c" else float))
+    if typeof(xp).ndim != 1 or typeof(xp).shape != typeof(fp).shape or not typeof(xp).size:
+        raise ValueError("xp and fp must be one-dimensional sequences of one length, and not empty")
+    if period is not None:
+        x, xp, fp = _unrolled(x, xp, fp, np.abs(period))
+        left = right = None
+    last = typeof(xp).size - 1
+    after = np.clip(np.searchsorted(xp, x, side="right"), 1, max(last, 1))
+    x0, x1 = np.take(xp, after - 1), np.take(xp, np.minimum(after, last))
+    f0, f1 = np.take(fp, after - 1), np.take(fp, np.minimum(after, last))
+    is_step = not_equal(x1, x0)
+    slope = divide(subtract(f1, f0), _select(is_step, subtract(x1, x0), 1.0))
+    y = add(f0, multiply(slope, subtract(x, x0)))
+    y = _select(less(x, np.take(xp, 0)), np.take(fp, 0) if left is None else left, y)
+    y = _select(greater(x, np.take(xp, last)), np.take(fp, last) if right is None else right, y)
+    return y
+
+
+def _unrolled(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
+    """A periodic table, sorted, with one more node at each end."""
+    x, xp = remainder(x, period), remainder(xp, period)
+    order = np.argsort(xp)
+    xp, fp = np.take(xp, order), np.take(fp, order)
+    first, last = np.arange(1), np.arange(1) + (typeof(xp).size - 1)
+    nodes = [subtract(np.take(xp, last), period), xp, add(np.take(xp, first), period)]
+    return x, np.concatenate(nodes), np.concatenate([np.take(fp, last), fp, np.take(fp, first)])
+
+
+# ---- dtypes
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: None = None) -> Any:
+    """numpy.astype."""
+    return _astype(x, dtype, copy=copy)
+
+
+def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
+    """numpy.result_type."""
+    return np.result_type(*map(_dtype_stand_in, arrays_and_dtypes))
+
+
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    """numpy.can_cast."""
+    return np.can_cast(typeof(from_).dtype if isinstance(from_, Tracer) else from_, to, casting)
+
+
+def iscomplexobj(x: Any) -> bool:
+    """numpy.iscomplexobj."""
+    return typeof(x).dtype.kind == "c"
+
+
+def isrealobj(x: Any) -> bool:
+    """numpy.isrealobj."""
+    return typeof(x).dtype.kind != "c"
+
+
+def _astype(
+    x: Any, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+) -> Any:
+    """ndarray.astype."""
+    have, want = typeof(x), np.dtype(dtype)
+    if not np.can_cast(have.dtype, want, casting):
+        raise TypeError(f"Cannot cast array data from {have.dtype!r} to {want!r} according to the rule {casting!r}")
+    return x if not copy and have.dtype == want and not have.weak else _convert(x, dtype=want)
+
+
+def _dtype_stand_in(x: Any) -> Any:
+    """Something that numpy.result_type treats as it would treat x."""
+    if not isinstance(x, Tracer):
+        return x
+    return x.aval.dtype.type(0).item() if x.aval.weak else x.aval.dtype
+
+
+# ---- help
+
+
+def _refuse_out(name: str, out: Any) -> None:
+    if out is not None:
+        raise UnsupportedArgumentError(
+            f"np.{name} was called on a traced array with `out`.",
+            "Functions of traced arrays return new arrays.",
+            "Assign the result instead: `out[...] = result`.",
+        )
+
+
+def _strong(x: Any) -> Any:
+    """What a function, unlike an operator, makes of Python scalars: an array."""
+    aval = typeof(x)
+    return _convert(x, dtype=aval.dtype) if aval.weak else x
+
+
+def _constant(like: Any, value: float) -> Any:
+    return real_dtype(typeof(like).dtype).type(value)
+
+
+def _truth(condition: Any) -> Any:
+    """A condition as booleans."""
+    return condition if typeof(condition).dtype == BOOL else _convert(condition, dtype=BOOL)
+
+
+def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
+    return x if typeof(x).dtype == dtype else _convert(x, dtype=dtype)
+
+
+def _in_half(y: Any, x: Any) -> Any:
+    """A result in half precision, if that was the operand's."""
+    return _convert(y, dtype=np.dtype(np.float16)) if typeof(x).dtype == np.float16 else y
+
+
+METHODS.update(astype=_astype, clip=clip, conj=conjugate, conjugate=conjugate, round=round)
+PROPERTIES.update(real=real, imag=imag)

@@ -1,0 +1,91 @@
+"""Complex numbers: their parts, their conjugates, and how they are put together.
+
+Derivatives are real-linear, with the pairing Re(ct * t) behind transposes: those are never conjugated (DESIGN 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, real_dtype, typeof
+from ..core.primitive import is_hole
+from .families import Elementwise
+from .foundation import Linear, Plain, align_ranks, broadcast_shapes, match, promoted, scale, unbroadcast
+
+
+class Real(Linear):
+    """The real part; real numbers as they are."""
+
+    def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
+        return [ShapedArray(x.shape, real_dtype(x.dtype))]
+
+    def impl(self, x: Any) -> list[Any]:
+        return [np.asarray(x).real[()] if type(x) in PYTHON_SCALARS else x.real.copy()]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
+        return [unbroadcast(cotangents[0], x.aval)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(values[0])], [True]
+
+
+class Imag(Linear):
+    """The imaginary part; zero for real numbers."""
+
+    def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
+        return [ShapedArray(x.shape, real_dtype(x.dtype))]
+
+    def impl(self, x: Any) -> list[Any]:
+        return [np.asarray(x).imag[()] if type(x) in PYTHON_SCALARS else x.imag.copy()]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
+        return [scale(unbroadcast(cotangents[0], x.aval), -1j) if x.aval.dtype.kind == "c" else ZERO]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(values[0])], [True]
+
+
+class Conjugate(Elementwise):
+    """The complex conjugate; real-linear, and its own transpose."""
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        return [self(primals[0])], [self(tangents[0])]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
+        return [self(cotangents[0])]
+
+
+class Complex(Plain):
+    """`complex_(re, im)`: the complex number of two real ones of one precision, which broadcast."""
+
+    def abstract_eval(self, re: ShapedArray, im: ShapedArray) -> list[ShapedArray]:
+        dtype = np.result_type(promoted(re, im), np.complex64)
+        return [ShapedArray(broadcast_shapes(re.shape, im.shape), dtype)]
+
+    def impl(self, re: Any, im: Any) -> list[Any]:
+        (aval,) = self.abstract_eval(typeof(re), typeof(im))
+        z = np.empty_like(re if hasattr(re, "shape") else im, shape=aval.shape, dtype=aval.dtype)
+        z.real, z.imag = re, im
+        return [z[()]]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        z = self(*primals)
+        re, im = (0.0 if t is ZERO else match(t, real(z)) for t in tangents)
+        return [z], [match(self(re, im), z)]
+
+    def transpose(self, cotangents: Sequence[Any], re: Any, im: Any) -> list[Any]:
+        (ct,) = cotangents
+        by_re = unbroadcast(real(ct), re.aval) if is_hole(re) else None
+        return [by_re, unbroadcast(scale(imag(ct), -1), im.aval) if is_hole(im) else None]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(*align_ranks(size, values, mapped))], [True]
+
+
+real = Real("real")
+imag = Imag("imag")
+conjugate = Conjugate("conjugate", np.conjugate)
+complex_ = Complex("complex")

@@ -1,0 +1,201 @@
+"""Words of matrix algebra that the rules of linear algebra are written in; all leading axes are lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import ShapedArray, is_inexact, typeof
+from ..core.primitive import Primitive
+from ..errors import MatrixShapeError, UnsupportedDtypeError
+from .contractions import dot_general
+from .elementwise import add, conjugate, multiply, select
+from .families import Structural
+from .foundation import broadcast_lanes, broadcast_to, reduce_sum, reshape
+from .structural import concatenate as join
+from .structural import slice as static_slice
+from .structural import transpose
+
+
+class MatrixPrimitive(Primitive):
+    """A primitive whose operands and results have matrices (or vectors) last and the same lanes before them."""
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
+    ) -> tuple[Sequence[Any], Sequence[bool]]:
+        outs = self.bind(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)), **params)
+        return outs, [True] * len(outs)
+
+
+class Triangle(Structural):
+    """The elements on and below the k-th diagonal (`lower`) or on and above it; zeros elsewhere."""
+
+    def abstract_eval(self, x: ShapedArray, *, lower: bool, k: int) -> list[ShapedArray]:
+        return [ShapedArray(x.shape, x.dtype)]
+
+    def impl(self, x: Any, *, lower: bool, k: int) -> list[Any]:
+        return [(np.tril if lower else np.triu)(x, k)]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, *, lower: bool, k: int) -> list[Any]:
+        return [self(cotangents[0], lower=lower, k=k)]
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, lower: bool, k: int
+    ) -> tuple[Any, Any]:
+        return [self(values[0], lower=lower, k=k)], [True]
+
+
+class HermitianPart(MatrixPrimitive):
+    """A Hermitian matrix of which one triangle is read; its derivative is that of (a + a^H) / 2.
+
+    On Hermitian matrices the two are the same function. The value is NumPy's and the gradient Hermitian.
+    """
+
+    def abstract_eval(self, a: ShapedArray, *, lower: bool) -> list[ShapedArray]:
+        check_square(a, "A Hermitian matrix")
+        return [a]
+
+    def impl(self, a: Any, *, lower: bool) -> list[Any]:
+        half = np.tril(a, -1) if lower else np.triu(a, 1)
+        diagonal = np.eye(a.shape[-1], dtype=a.real.dtype, like=a) * a.real
+        return [half + np.swapaxes(half, -1, -2).conj() + diagonal]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool) -> tuple[Any, Any]:
+        (t,) = tangents
+        return [self(*primals, lower=lower)], [multiply(0.5, add(t, mH(t)))]
+
+
+triangle = Triangle("triangle")
+hermitian_part = HermitianPart("hermitian_part")
+
+
+def check_square(a: ShapedArray, what: str) -> None:
+    """Raise MatrixShapeError unless this is the type of square matrices, UnsupportedDtypeError unless LAPACK's."""
+    check_matrix(a, what)
+    if a.shape[-1] != a.shape[-2]:
+        raise MatrixShapeError(
+            f"{what} was wanted, and an array of type {a} given.",
+            "The last two axes must have the same extent.",
+            "Check the shape; for rectangular matrices there are lstsq, pinv, qr and svd.",
+        )
+
+
+def check_matrix(a: ShapedArray, what: str) -> None:
+    """Raise MatrixShapeError unless this is the type of matrices, UnsupportedDtypeError unless LAPACK's."""
+    if a.ndim < 2:
+        raise MatrixShapeError(
+            f"{what} was wanted, and an array of type {a} given.",
+            "The last two axes of the operand are those of the matrices.",
+            "Reshape it to at least two axes (`x[:, None]`, `x[None]`).",
+        )
+    check_dtype(a)
+
+
+def check_dtype(a: ShapedArray) -> None:
+    """Raise UnsupportedDtypeError unless LAPACK knows the dtype."""
+    if not is_inexact(a.dtype) or a.dtype.itemsize < 4:
+        raise UnsupportedDtypeError(
+            f"An array of type {a} was given to a function of linear algebra.",
+            "LAPACK works on float32, float64, complex64 and complex128.",
+            "Convert it with `.astype(...)`.",
+        )
+
+
+def mT(x: Any) -> Any:
+    """Matrices transposed."""
+    ndim = typeof(x).ndim
+    return transpose(x, permutation=(*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate, which of a real array is itself."""
+    return conjugate(x) if typeof(x).dtype.kind == "c" else x
+
+
+def mH(x: Any) -> Any:
+    """Matrices transposed and conjugated."""
+    return conj(mT(x))
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Products of matrices with the same lanes."""
+    ndim = typeof(x).ndim
+    lanes = tuple(range(ndim - 2))
+    return dot_general(x, y, dimension_numbers=(((ndim - 1,), (ndim - 2,)), (lanes, lanes)))
+
+
+def slice_axis(x: Any, start: int, stop: int, axis: int) -> Any:
+    """x[start:stop] along one axis."""
+    shape = typeof(x).shape
+    axis %= len(shape)
+    if (start, stop) == (0, shape[axis]):
+        return x
+    starts = tuple(start if i == axis else 0 for i in range(len(shape)))
+    stops = tuple(stop if i == axis else extent for i, extent in enumerate(shape))
+    return static_slice(x, starts=starts, limits=stops, strides=(1,) * len(shape))
+
+
+def concatenate(*arrays: Any, axis: int) -> Any:
+    """Arrays one after the other along an axis."""
+    return join(*arrays, axis=axis)
+
+
+def identity_like(a: Any) -> Any:
+    """The identity matrix in the shape and dtype of square matrices."""
+    aval = typeof(a)
+    eye = np.eye(aval.shape[-1], dtype=aval.dtype)
+    return broadcast_to(eye, shape=aval.shape) if aval.ndim > 2 else eye
+
+
+def diagonal(x: Any) -> Any:
+    """The diagonals of square matrices."""
+    aval = typeof(x)
+    return reduce_sum(select(on_diagonal(aval.shape[-1]), x, aval.dtype.type(0)), axes=(aval.ndim - 1,))
+
+
+def from_diagonal(d: Any) -> Any:
+    """Square matrices with given diagonals, and zeros elsewhere."""
+    aval = typeof(d)
+    return select(on_diagonal(aval.shape[-1]), row(d), aval.dtype.type(0))
+
+
+def trace(x: Any) -> Any:
+    """The traces of square matrices."""
+    return reduce_sum(diagonal(x), axes=(typeof(x).ndim - 2,))
+
+
+def inner(x: Any, y: Any) -> Any:
+    """The sum over all elements of x * y (no conjugation) for each pair of matrices."""
+    ndim = typeof(x).ndim
+    return reduce_sum(multiply(x, y), axes=(ndim - 2, ndim - 1))
+
+
+def row(d: Any) -> Any:
+    """Vectors as matrices of one row."""
+    shape = typeof(d).shape
+    return reshape(d, shape=(*shape[:-1], 1, *shape[-1:]))
+
+
+def column(d: Any) -> Any:
+    """Vectors as matrices of one column."""
+    return reshape(d, shape=(*typeof(d).shape, 1))
+
+
+@cache
+def on_diagonal(n: int) -> Any:
+    """True on the diagonal of an n by n matrix."""
+    return _frozen(np.eye(n, dtype=bool))
+
+
+@cache
+def half_lower_weights(n: int, dtype: np.dtype[Any]) -> Any:
+    """One below the diagonal, a half on it, zero above."""
+    return _frozen(np.tri(n, dtype=dtype) - np.eye(n, dtype=dtype) / 2)
+
+
+def _frozen(x: Any) -> Any:
+    x.flags.writeable = False
+    return x

@@ -1,0 +1,170 @@
+"""Special functions: SciPy's ufuncs, and three families whose derivatives are members of the same family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import factorial, pi, sqrt
+from typing import Any, Final
+
+import numpy as np
+from scipy import special as sp
+
+from ..core.avals import ShapedArray, typeof
+from ..core.primitive import Primitive
+from ..errors import UnsupportedDtypeError
+from .elementwise import (
+    add,
+    divide,
+    equal,
+    exp,
+    log,
+    log1p,
+    multiply,
+    negative,
+    sign,
+    square,
+    subtract,
+)
+from .families import Elementwise
+from .foundation import match, scale
+from .selection import select
+
+_SQRT_PI: Final = sqrt(pi)
+_SQRT_2PI: Final = sqrt(2 * pi)
+
+
+class Indexed(Primitive):
+    """A function of each element with an integer index, whose derivative is another member of its family.
+
+    Subclasses write `evaluate`, on arrays of single or double precision, and `derivative`.
+    """
+
+    def abstract_eval(self, x: ShapedArray, *, order: int) -> list[ShapedArray]:
+        if x.dtype.kind == "c":
+            raise UnsupportedDtypeError(
+                f"`{self.name}` is not defined for operands of dtype {x.dtype.name}.",
+                "It is known for real numbers only.",
+                "Take the real part if the imaginary part is zero.",
+            )
+        is_small = x.dtype.kind == "f" and x.dtype.itemsize <= 4
+        return [ShapedArray(x.shape, np.dtype(np.float32 if is_small else np.float64))]
+
+    def impl(self, x: Any, *, order: int) -> list[Any]:
+        (aval,) = self.abstract_eval(typeof(x), order=order)
+        return [np.asarray(self.evaluate(np.asarray(x, aval.dtype), order), aval.dtype)[()]]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, order: int) -> tuple[Any, Any]:
+        y = self(primals[0], order=order)
+        with np.errstate(all="ignore"):
+            return [y], [match(scale(tangents[0], self.derivative(y, primals[0], order)), y)]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, order: int) -> tuple[Any, Any]:
+        return [self(values[0], order=order)], [True]
+
+    def evaluate(self, x: Any, order: int) -> Any:
+        """The values at an array."""
+        raise NotImplementedError
+
+    def derivative(self, y: Any, x: Any, order: int) -> Any:
+        """The derivative at x, where the value is y."""
+        raise NotImplementedError
+
+
+class Polygamma(Indexed):
+    """The derivative of digamma of some order."""
+
+    def evaluate(self, x: Any, order: int) -> Any:
+        return sp.polygamma(order, x)
+
+    def derivative(self, y: Any, x: Any, order: int) -> Any:
+        return polygamma(x, order=order + 1)
+
+
+class BesselI(Indexed):
+    """The modified Bessel function of the first kind, of integer order (DLMF 10.29.1)."""
+
+    def evaluate(self, x: Any, order: int) -> Any:
+        return sp.iv(order, x)
+
+    def derivative(self, y: Any, x: Any, order: int) -> Any:
+        return multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
+
+
+class ScaledBesselI(Indexed):
+    """exp(-|x|) times the modified Bessel function."""
+
+    def evaluate(self, x: Any, order: int) -> Any:
+        return sp.ive(order, x)
+
+    def derivative(self, y: Any, x: Any, order: int) -> Any:
+        slope = multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
+        return subtract(slope, multiply(sign(x), y))
+
+
+class Sinc(Indexed):
+    """The derivative of some order of sin(pi x) / (pi x)."""
+
+    def evaluate(self, x: Any, order: int) -> Any:
+        return pi**order * _sinc(np.asarray(pi * x), order)
+
+    def derivative(self, y: Any, x: Any, order: int) -> Any:
+        return self(x, order=order + 1)
+
+
+def _sinc(w: Any, order: int) -> Any:
+    """The derivative of f(w) = sin(w) / w: from w f = sin(w) by Leibniz' rule, and by the power series near zero."""
+    near = np.abs(w) < 1 + order / 2
+    safe = np.where(near, 1 + order / 2, w)
+    far = np.sin(safe) / safe
+    for k in range(1, order + 1):
+        far = (np.sin(safe + k * (pi / 2)) - k * far) / safe
+    small = np.where(near, w, 0)
+    series = np.zeros_like(small)
+    for m in range((order + 1) // 2, 20 + order):
+        series += (-1) ** m / (factorial(2 * m - order) * (2 * m + 1)) * small ** (2 * m - order)
+    return np.where(near, series, far)
+
+
+polygamma = Polygamma("polygamma")
+bessel_i = BesselI("bessel_i")
+scaled_bessel_i = ScaledBesselI("scaled_bessel_i")
+sinc = Sinc("sinc")
+
+# ---- the error function and the normal distribution
+
+erf = Elementwise("erf", sp.erf, (lambda y, x: multiply(2 / _SQRT_PI, exp(negative(square(x)))),))
+erfc = Elementwise("erfc", sp.erfc, (lambda y, x: multiply(-2 / _SQRT_PI, exp(negative(square(x)))),))
+erfinv = Elementwise("erfinv", sp.erfinv, (lambda y, x: multiply(_SQRT_PI / 2, exp(square(y))),))
+erfcinv = Elementwise("erfcinv", sp.erfcinv, (lambda y, x: multiply(-_SQRT_PI / 2, exp(square(y))),))
+ndtr = Elementwise("ndtr", sp.ndtr, (lambda y, x: divide(exp(multiply(-0.5, square(x))), _SQRT_2PI),))
+ndtri = Elementwise("ndtri", sp.ndtri, (lambda y, x: multiply(_SQRT_2PI, exp(multiply(0.5, square(y)))),))
+log_ndtr = Elementwise(
+    "log_ndtr", sp.log_ndtr, (lambda y, x: divide(exp(subtract(multiply(-0.5, square(x)), y)), _SQRT_2PI),)
+)
+
+# ---- the gamma function
+
+lgamma = Elementwise("lgamma", sp.gammaln, (lambda y, x: digamma(x),))
+digamma = Elementwise("digamma", sp.psi, (lambda y, x: polygamma(x, order=1),))
+
+# ---- logistic functions and x log y
+
+expit = Elementwise("expit", sp.expit, (lambda y, x: multiply(y, expit(negative(x))),))
+logit = Elementwise("logit", sp.logit, (lambda y, x: divide(1, multiply(x, subtract(1, x))),))
+log_expit = Elementwise("log_expit", sp.log_expit, (lambda y, x: expit(negative(x)),))
+xlogy = Elementwise("xlogy", sp.xlogy, (lambda z, x, y: log(y), lambda z, x, y: _quotient(x, y)))
+xlog1py = Elementwise("xlog1py", sp.xlog1py, (lambda z, x, y: log1p(y), lambda z, x, y: _quotient(x, add(1, y))))
+entr = Elementwise("entr", sp.entr, (lambda y, x: subtract(-1, log(x)),))
+
+# ---- Bessel functions
+
+i0 = Elementwise("i0", sp.i0, (lambda y, x: i1(x),))
+i1 = Elementwise("i1", sp.i1, (lambda y, x: bessel_i.derivative(y, x, 1),))
+i0e = Elementwise("i0e", sp.i0e, (lambda y, x: scaled_bessel_i.derivative(y, x, 0),))
+i1e = Elementwise("i1e", sp.i1e, (lambda y, x: scaled_bessel_i.derivative(y, x, 1),))
+
+
+def _quotient(x: Any, y: Any) -> Any:
+    """x / y, and zero where x is."""
+    is_zero = equal(x, 0)
+    return select(is_zero, 0.0, divide(x, select(is_zero, 1.0, y)))

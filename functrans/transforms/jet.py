@@ -1,0 +1,185 @@
+"""Taylor mode: truncated power series in place of values.
+
+A series is a list of coefficients c with x(t) = sum_k c[k] t^k. Linear primitives act on each coefficient, products
+are Cauchy products, and everything else is integrated from its jvp rule: y' is the derivative of the primitive in the
+direction x', itself computed in Taylor mode one order lower (Bettencourt, Johnson and Duvenaud 2019 give the idea of
+propagating series through primitives; the recurrence is the classical one of Griewank and Walther, ch. 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.primitive import Primitive
+from ..core.trace import Params, Trace, current_trace, running
+from ..core.tracer import Tracer, argument, lossy_conversion_error
+from ..primitives.families import Bilinear, Elementwise
+from ..primitives.foundation import Linear, Scale, add_tangents, match, scale
+
+Series = list[Any]
+
+
+class JetTracer(Tracer):
+    """The coefficients of a series, from the constant upwards; each but the first may be ZERO."""
+
+    __slots__ = ("coefficients",)
+    payload = ("coefficients",)
+
+    def __init__(self, trace: Trace, coefficients: Series):
+        self.trace = trace
+        self.coefficients = coefficients
+
+    @property
+    def aval(self) -> ShapedArray:  # type: ignore[override]
+        return typeof(self.coefficients[0])
+
+    def concrete(self, wanted: str) -> Any:
+        if wanted not in ("bool", "index") and any(c is not ZERO for c in self.coefficients[1:]):
+            lossy_conversion_error(self, wanted, "series")
+        primal = self.coefficients[0]
+        return primal.concrete(wanted) if isinstance(primal, Tracer) else primal
+
+
+class JetTrace(Trace):
+    """Propagates series up to an order.
+
+    Attributes:
+        known: results of primitives without parameters by operands, shared by the traces of lower order that the
+            recurrence makes: without it the work would double with each order.
+    """
+
+    __slots__ = ("known", "order")
+
+    def __init__(self, parent: Trace, order: int, known: dict[Any, Any] | None = None):
+        self.parent = parent
+        self.order = order
+        self.known: dict[Any, Any] = {} if known is None else known
+
+    def split(self, value: Any) -> Series:
+        """The coefficients of any value."""
+        if type(value) is JetTracer and value.trace is self:
+            return value.coefficients
+        return [value, *[ZERO] * self.order]
+
+    def pure(self, value: Any) -> JetTracer:
+        return JetTracer(self, self.split(value))
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        if not any(type(a) is JetTracer and a.trace is self for a in args):
+            return self.parent.process(primitive, args, params)
+        inlined = primitive.inline(args, params)
+        if inlined is not None:
+            return inlined
+        series = [self.split(a) for a in args]
+        with running(self.parent):
+            outs = self._propagate(primitive, series, params)
+        return [JetTracer(self, coefficients) for coefficients in outs]
+
+    def _propagate(self, primitive: Primitive, series: list[Series], params: Params) -> list[Series]:
+        if all(c is ZERO for s in series for c in s[1:]):
+            outs = primitive.bind(*(s[0] for s in series), **params)
+            return [[y, *[ZERO] * self.order] for y in outs]
+        if isinstance(primitive, Linear):
+            return _linear(primitive, series[0], params)
+        if isinstance(primitive, (Bilinear, Scale)) or primitive.name == "multiply":
+            return [_cauchy(lambda x, y: primitive(x, y, **params), *series, self.order)]
+        if primitive.name == "divide":
+            return [_quotient(primitive, *series, self.order)]
+        if isinstance(primitive, Elementwise) and all(type(d) is int for d in primitive.derivatives):
+            return [_sum(primitive, series)]
+        return self._remembered(primitive, series, params)
+
+    def _remembered(self, primitive: Primitive, series: list[Series], params: Params) -> list[Series]:
+        if params:
+            return self._integrate(primitive, series, params)
+        key = (primitive, self.order, tuple(id(c) for s in series for c in s))
+        if key not in self.known:
+            # The series are kept with the result: an id is unique only as long as its object lives.
+            self.known[key] = series, self._integrate(primitive, series, params)
+        return self.known[key][1]
+
+    def _integrate(self, primitive: Primitive, series: list[Series], params: Params) -> list[Series]:
+        """y' is the jvp of the primitive at x(t) in the direction x'(t): one order less gives one coefficient more."""
+        if self.order == 1:
+            primals, tangents = [s[0] for s in series], [s[1] for s in series]
+            outs, out_tangents = primitive.jvp(primals, tangents, **params)
+            return [[y, dy] for y, dy in zip(outs, out_tangents)]
+        lower = JetTrace(self.parent, self.order - 1, self.known)
+        primals = [JetTracer(lower, s[:-1]) for s in series]
+        tangents = [_derivative(lower, s) for s in series]
+        with running(lower):
+            outs, out_tangents = primitive.jvp(primals, tangents, **params)
+        return [_extended(lower.split(y), lower, dy) for y, dy in zip(outs, out_tangents)]
+
+
+def _derivative(trace: JetTrace, series: Series) -> Any:
+    if all(c is ZERO for c in series[1:]):
+        return ZERO
+    like = series[0]
+    slopes = [_times(c, float(k)) for k, c in enumerate(series)][1:]
+    first = match(0.0, like) if slopes[0] is ZERO else slopes[0]
+    return JetTracer(trace, [first, *slopes[1:]])
+
+
+def _extended(series: Series, lower: JetTrace, slope: Any) -> Series:
+    """A series with one more coefficient, from the highest one of its derivative.
+
+    The others stay the same objects, so that results of lower order are found again in `known`.
+    """
+    top = ZERO if slope is ZERO else _times(lower.split(slope)[-1], 1.0 / (lower.order + 1))
+    return [*series, top]
+
+
+def _times(c: Any, factor: float) -> Any:
+    return c if c is ZERO or factor == 1.0 else scale(c, factor)
+
+
+def _linear(primitive: Primitive, series: Series, params: Params) -> list[Series]:
+    """Each coefficient by itself; the rule for tangents knows when the result has none (a cast to integers)."""
+    outs = [primitive(series[0], **params)]
+    for c in series[1:]:
+        outs.append(ZERO if c is ZERO else primitive.jvp([series[0]], [c], **params)[1][0])
+    return [outs]
+
+
+def _sum(primitive: Elementwise, series: list[Series]) -> Series:
+    """Sums and differences: each coefficient by itself, brought to the type of the result."""
+    y = primitive(*(s[0] for s in series))
+    result = [y]
+    for coefficients in list(zip(*series))[1:]:
+        terms = (_times(c, float(d)) for d, c in zip(primitive.derivatives, coefficients))  # type: ignore[arg-type]
+        result.append(reduce(add_tangents, (match(term, y) for term in terms)))
+    return result
+
+
+def _cauchy(product: Callable[[Any, Any], Any], x: Series, y: Series, order: int) -> Series:
+    """The product of two series."""
+    result = [product(x[0], y[0])]
+    for k in range(1, order + 1):
+        pairs = ((x[i], y[k - i]) for i in range(k + 1))
+        terms = (match(product(a, b), result[0]) for a, b in pairs if a is not ZERO and b is not ZERO)
+        result.append(reduce(add_tangents, terms, ZERO))
+    return result
+
+
+def _quotient(divide: Primitive, x: Series, y: Series, order: int) -> Series:
+    """z = x / y from z y = x, coefficient by coefficient."""
+    z = [divide(x[0], y[0])]
+    for k in range(1, order + 1):
+        pairs = ((z[i], y[k - i]) for i in range(k))
+        known = reduce(add_tangents, (scale(a, b) for a, b in pairs if a is not ZERO and b is not ZERO), ZERO)
+        top = add_tangents(x[k], ZERO if known is ZERO else scale(known, -1))
+        z.append(ZERO if top is ZERO else match(divide(top, y[0]), z[0]))
+    return z
+
+
+def jet_flat(
+    function: Callable[..., Sequence[Any]], series: Sequence[Series], order: int
+) -> list[Series]:
+    """Series of the results of a function of flat arguments, from the series of its arguments."""
+    trace = JetTrace(current_trace.get(), order)
+    with running(trace):
+        return [trace.split(out) for out in function(*(argument(JetTracer(trace, s)) for s in series))]
