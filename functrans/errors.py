@@ -118,6 +118,14 @@ class OutOfBoundsError(FunctransError, IndexError):
     """An index points outside its array."""
 
 
+class InvalidIndexError(FunctransError, IndexError):
+    """What stands in the brackets of `x[...]` is no index, or has too many entries."""
+
+
+class TracedMaskError(FunctransError, IndexError):
+    """A boolean mask whose elements are not known while tracing was used to select elements."""
+
+
 class InvalidKeyError(FunctransError, TypeError):
     """A random key is not a uint32 array whose last axis has two elements."""
 

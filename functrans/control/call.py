@@ -7,7 +7,7 @@ from typing import Any
 
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, typeof
-from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
+from ..core.jaxpr import Jaxpr, memoized
 from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params
 from ..transforms.batching import batch_jaxpr
@@ -51,8 +51,8 @@ class Call(Primitive):
     ) -> tuple[list[Any], tuple[bool, ...]]:
         return self.batch_named(None, size, values, mapped, jaxpr=jaxpr, name=name)
 
-    def inline(self, args: Sequence[Any], params: Params) -> list[Any]:
-        return eval_jaxpr(params["jaxpr"], *args)
+    def inlined_jaxpr(self, params: Params) -> Jaxpr | None:
+        return params["jaxpr"]
 
     def uses_axis(self, axis_name: Any, params: Params) -> bool:
         return mentions_axis(params["jaxpr"], axis_name)

@@ -18,6 +18,9 @@ class Checkpoint(Call):
     is the recomputation.
     """
 
+    def inlined_jaxpr(self, params: Params) -> None:
+        return None  # sharing the recomputation with the first computation would undo it
+
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
         known_jaxpr, again, out_unknown = split_for_recomputation(params["jaxpr"], tuple(unknown))
         known_args = [a for a, is_unknown in zip(args, unknown) if not is_unknown]

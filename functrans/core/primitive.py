@@ -112,8 +112,8 @@ class Primitive:
         """For primitives that hold programs: what a PartialEvalTrace does where some operands are unknown."""
         return trace.record(self, args, params)
 
-    def inline(self, args: Sequence[Any], params: Params) -> list[Any] | None:
-        """For primitives that run a program and nothing else: its results, by binding what it consists of."""
+    def inlined_jaxpr(self, params: Params) -> Any:
+        """For primitives that run a program and mean nothing else by it: the jaxpr to put in their place."""
         return None
 
     def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:

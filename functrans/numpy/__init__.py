@@ -6,6 +6,10 @@ import numpy as _np
 
 from ..core.primitive import registry as _registry
 from ..primitives.families import Elementwise as _Elementwise
+from . import elementwise as _elementwise
+from . import fft as fft
+from . import linalg as linalg
+from . import manipulation as _manipulation
 from . import protocols as _protocols
 from . import reductions as _reductions
 from .protocols import apply_function as apply_function
@@ -15,7 +19,9 @@ from .protocols import tracer_attribute as tracer_attribute
 for _primitive in list(_registry.values()):
     if isinstance(_primitive, _Elementwise):
         _protocols.register_elementwise(_primitive)
-        globals()[_primitive.ufunc.__name__] = _primitive.ufunc
 
-for _module in (_reductions,):
+for _module in (_elementwise, _manipulation, _reductions):
     globals().update(_protocols.register(_module, _np))
+# NumPy's own ufuncs, by all of their names, and its constants and types.
+globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})
+globals().update({_n: getattr(_np, _n) for _n in _protocols.CONSTANTS})

@@ -43,7 +43,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
 
 def eigh(a: Any, UPLO: str = "L") -> Any:
-    """numpy.linalg.eigh; the gradient is Hermitian, and the phase of a complex eigenvector turns as little as it can."""
+    """numpy.linalg.eigh; the gradient is Hermitian, and complex eigenvectors turn their phase as little as they can."""
     return _EighResult(*spectral.eigh.bind(_hermitian(a, UPLO), lower=True, vectors=True))
 
 

@@ -42,12 +42,11 @@ from ..primitives.elementwise import (
     subtract,
     trunc,
 )
-from ..primitives.elementwise import floor_divide as _floor_divide
 from ..primitives.elementwise import frexp as _frexp
 from ..primitives.elementwise import isnan as _isnan
 from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
-from ..primitives.foundation import promoted
+from ..primitives.foundation import promoted, zeros
 from .protocols import METHODS, PROPERTIES
 
 # ---- parts of numbers
@@ -83,15 +82,15 @@ def modf(x: Any) -> tuple[Any, Any]:
     return _select(isinf(x), copysign(_constant(whole, 0), x), fmod(x, _constant(whole, 1))), whole
 
 
-def divmod(x1: Any, x2: Any) -> tuple[Any, Any]:  # noqa: A001
+def divmod(x1: Any, x2: Any) -> tuple[Any, Any]:
     """numpy.divmod."""
-    return _strong(_floor_divide(x1, x2)), _strong(remainder(x1, x2))
+    return np.floor_divide(x1, x2), np.remainder(x1, x2)
 
 
 # ---- rounding and limiting
 
 
-def round(a: Any, decimals: int = 0, out: None = None) -> Any:  # noqa: A001
+def round(a: Any, decimals: int = 0, out: None = None) -> Any:
     """numpy.round; its derivative is zero."""
     _refuse_out("round", out)
     dtype = typeof(a).dtype
@@ -101,6 +100,8 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Any:  # noqa: A001
         return _convert(multiply(rint(divide(a, 10.0**-decimals)), 10.0**-decimals), dtype=dtype)
     if decimals == 0:
         return rint(a)
+    if dtype.kind == "c":
+        return _complex.complex_(round(_complex.real(a), decimals), round(_complex.imag(a), decimals))
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         return _strong(divide(rint(multiply(a, scale)), scale))
@@ -171,12 +172,12 @@ def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool
 
 def iscomplex(x: Any) -> Any:
     """numpy.iscomplex."""
-    return not_equal(_complex.imag(x), 0)
+    return _strong(not_equal(_complex.imag(x), 0))
 
 
 def isreal(x: Any) -> Any:
     """numpy.isreal."""
-    return equal(_complex.imag(x), 0)
+    return _strong(equal(_complex.imag(x), 0))
 
 
 def isposinf(x: Any, out: None = None) -> Any:
@@ -224,7 +225,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     """numpy.piecewise. Functions are called on all of x, and their results selected from."""
-    if typeof(condlist).ndim <= typeof(x).ndim and not isinstance(condlist, (list, tuple)):
+    if not isinstance(condlist, (list, tuple)) and typeof(condlist).ndim <= typeof(x).ndim:
         condlist = [condlist]
     conditions = [_truth(c) for c in condlist]
     if len(funclist) == len(conditions) + 1:
@@ -234,7 +235,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
             f"with {len(conditions)} condition(s), either {len(conditions)} or {len(conditions) + 1} functions are "
             "expected"
         )
-    result = np.zeros_like(x)
+    result = zeros(typeof(x).strong())
     for condition, piece in zip(conditions, funclist):
         value = piece(x, *args, **kw) if callable(piece) else piece
         result = _select(condition, _cast(value, typeof(x).dtype), result)
@@ -246,7 +247,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
 
 def sinc(x: Any) -> Any:
     """numpy.sinc: sin(pi x) / (pi x), smooth at zero."""
-    return _in_half(_special.sinc(x, order=0), x)
+    return _special.sinc(x, order=0)
 
 
 def i0(x: Any) -> Any:

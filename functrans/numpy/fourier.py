@@ -33,8 +33,9 @@ def rfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) 
 
 
 def irfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
-    """numpy.fft.irfft."""
-    return _transform("irfft", a, None if n is None else (n,), (axis,), norm)
+    """numpy.fft.irfft; as in NumPy, of half precision (which irfftn is not) if the operand is."""
+    y = _transform("irfft", a, None if n is None else (n,), (axis,), norm)
+    return convert(y, dtype=np.dtype(np.float16)) if typeof(a).dtype == np.float16 else y
 
 
 def hfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:

@@ -20,7 +20,7 @@ from .decompositions import svdvals
 from .equations import inv
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """numpy.linalg.norm."""
     x = _inexact(x)
     ndim = typeof(x).ndim
@@ -39,7 +39,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     return np.expand_dims(y, tuple(sorted(axes))) if keepdims else y
 
 
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """numpy.linalg.vector_norm."""
     ndim = typeof(x).ndim
     axes = tuple(range(ndim)) if axis is None else _axes(axis, ndim)
@@ -49,7 +49,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
     return np.expand_dims(y, tuple(sorted(axes))) if keepdims else y
 
 
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """numpy.linalg.matrix_norm."""
     return norm(x, ord, (-2, -1), keepdims)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.avals import BOOL, typeof
 from ..core.tracer import Tracer
 from ..errors import TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
 from ..primitives.elementwise import select
@@ -25,6 +26,13 @@ UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
 #: Methods and properties of ndarray that tracers have too.
 METHODS: dict[str, Callable[..., Any]] = {}
 PROPERTIES: dict[str, Callable[..., Any]] = {}
+
+#: What functrans.numpy takes over from NumPy as it is.
+CONSTANTS = (
+    "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "finfo", "iinfo", "issubdtype", "promote_types",
+    "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+    "complex64", "complex128",
+)  # fmt: skip
 
 _DISPATCHED = type(np.mean)
 
@@ -40,10 +48,12 @@ def register(module: ModuleType, numpy_module: ModuleType) -> dict[str, Any]:
         if name.startswith("_") or getattr(ours, "__module__", None) != module.__name__ or not callable(ours):
             continue
         theirs = getattr(numpy_module, name, None)
-        if theirs is not None:
+        if isinstance(theirs, np.ufunc):
+            register_ufunc(theirs, ours)
+        elif theirs is not None:
             FUNCTIONS[theirs] = ours
         creates = getattr(module, "CREATES_ARRAYS", False)
-        exports[name] = theirs if isinstance(theirs, _DISPATCHED) and not creates else ours
+        exports[name] = theirs if isinstance(theirs, (_DISPATCHED, np.ufunc)) and not creates else ours
     return exports
 
 
@@ -107,6 +117,8 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
         return _apply_with_options(ufunc, ours, inputs, kwargs)
     result = ours(*inputs)
     if isinstance(result, Tracer) and result.aval.weak:
+        if any(isinstance(x, Tracer) and x.aval.dtype == BOOL for x in inputs):  # numbers to an operator only
+            return ours(*(convert(x, dtype=BOOL) if typeof(x).dtype == BOOL else x for x in inputs))
         return convert(result, dtype=result.aval.dtype)
     return result
 

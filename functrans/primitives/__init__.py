@@ -22,10 +22,11 @@ from . import (
     special,
     spectral,
     structural,
+    subscripts,
 )
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
     "elementwise", "fft", "foundation", "indexing", "linalg", "powers", "random", "random_gamma", "reductions",
-    "selection", "sorting", "special", "spectral", "structural",
+    "selection", "sorting", "special", "spectral", "structural", "subscripts",
 ]  # fmt: skip

@@ -10,20 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, real_dtype, typeof
+from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray, real_dtype, typeof
 from ..core.primitive import is_hole
 from .families import Elementwise
 from .foundation import Linear, Plain, align_ranks, broadcast_shapes, match, promoted, scale, unbroadcast
+
+
+def _part(x: ShapedArray) -> ShapedArray:
+    """The type of the real or imaginary part; those of Python's True are integers."""
+    dtype = np.dtype(np.int64) if x.weak and x.dtype == BOOL else real_dtype(x.dtype)
+    return ShapedArray(x.shape, dtype, x.weak)
 
 
 class Real(Linear):
     """The real part; real numbers as they are."""
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, real_dtype(x.dtype))]
+        return [_part(x)]
 
     def impl(self, x: Any) -> list[Any]:
-        return [np.asarray(x).real[()] if type(x) in PYTHON_SCALARS else x.real.copy()]
+        return [x.real if type(x) in PYTHON_SCALARS else x.real.copy()]
 
     def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
         return [unbroadcast(cotangents[0], x.aval)]
@@ -36,10 +42,10 @@ class Imag(Linear):
     """The imaginary part; zero for real numbers."""
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, real_dtype(x.dtype))]
+        return [_part(x)]
 
     def impl(self, x: Any) -> list[Any]:
-        return [np.asarray(x).imag[()] if type(x) in PYTHON_SCALARS else x.imag.copy()]
+        return [x.imag if type(x) in PYTHON_SCALARS else x.imag.copy()]
 
     def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
         return [scale(unbroadcast(cotangents[0], x.aval), -1j) if x.aval.dtype.kind == "c" else ZERO]

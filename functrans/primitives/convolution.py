@@ -47,7 +47,7 @@ class ConvGeneral(Bilinear):
         x, w = x.astype(dtype, copy=False), w.astype(dtype, copy=False)
         x = _pad(_dilate(x, params["x_dilation"]), params["padding"])
         if 0 in shape or 0 in w.shape:
-            return [np.zeros_like(x, shape=shape)]
+            return [np.zeros_like(x, order="C", shape=shape)]
         return [_correlate(x, w, space, params["strides"], params["w_dilation"], params["groups"])]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, w: Any, **params: Any) -> list[Any]:
@@ -110,6 +110,10 @@ class ConvGeneral(Bilinear):
             x = reshape(x, shape=(size * x_shape[1], *x_shape[2:]))
             y = self(x, w, groups=groups, **params)
             return [reshape(y, shape=(size, x_shape[1], *typeof(y).shape[1:]))], [True]
+        if not size:
+            one = [ShapedArray(v.shape[m:], v.dtype) for v, m in zip(map(typeof, values), mapped)]
+            (aval,) = self.abstract_eval(*one, groups=groups, **params)
+            return [zeros(aval.with_shape((0, *aval.shape)))], [True]
         features = w_shape[1] // groups
         if x_mapped:
             x = reshape(_swap(x, 0, 1), shape=(x_shape[1], size * x_shape[2], *x_shape[3:]))
@@ -175,19 +179,26 @@ def _dilate(x: Any, dilation: Shape) -> Any:
     if all(d == 1 for d in dilation):
         return x
     shape = (*x.shape[:2], *(_extent(n, d) for n, d in zip(x.shape[2:], dilation)))
-    spread = np.zeros_like(x, shape=shape)
+    spread = np.zeros_like(x, order="C", shape=shape)
     spread[(..., *(slice(None, None, d) for d in dilation))] = x
     return spread
 
 
 def _pad(x: Any, padding: Padding) -> Any:
     """Zeros around x, and less of x where the padding is negative."""
-    x = x[(..., *(slice(max(0, -low), max(0, n + min(0, high))) for n, (low, high) in zip(x.shape[2:], padding)))]
-    if all(low <= 0 and high <= 0 for low, high in padding):
+    if all(low == high == 0 for low, high in padding):
         return x
-    grown = [(max(0, low), max(0, high)) for low, high in padding]
-    padded = np.zeros_like(x, shape=(*x.shape[:2], *(low + n + high for n, (low, high) in zip(x.shape[2:], grown))))
-    padded[(..., *(slice(low, low + n) for n, (low, _) in zip(x.shape[2:], grown)))] = x
+    shape, source, target = list(x.shape[:2]), [], []
+    for n, (low, high) in zip(x.shape[2:], padding):
+        first, last = max(0, -low), min(n, n + high)
+        source.append(slice(first, max(first, last)))
+        target.append(slice(first + low, max(first, last) + low))
+        shape.append(max(0, low + n + high))
+    if all(low <= 0 and high <= 0 for low, high in padding):
+        return x[(..., *source)]
+    padded = np.zeros_like(x, order="C", shape=tuple(shape))
+    if 0 not in shape:
+        padded[(..., *target)] = x[(..., *source)]
     return padded
 
 
@@ -219,7 +230,7 @@ def _by_positions(views: Any, w: Any, space: Shape) -> Any:
     n = len(space)
     columns = np.moveaxis(views, range(3, n + 3), range(-n, 0)) if n else views
     length, positions = w.shape[2], prod(space)
-    out = np.empty_like(views, shape=(batch, groups, w.shape[1], positions))
+    out = np.empty_like(views, order="C", shape=(batch, groups, w.shape[1], positions))
     one = groups * length * positions
     if one <= _PORTION or n < 2:
         step = max(1, _PORTION // one)
@@ -247,7 +258,7 @@ def _by_windows(views: Any, w: Any, space: Shape) -> Any:
     n, length = len(space), w.shape[2]
     rows = np.moveaxis(views, (1, 0), (0, 1))
     rows = np.moveaxis(rows, 2, n + 2)
-    out = np.empty_like(views, shape=(groups, batch, prod(space), w.shape[1]))
+    out = np.empty_like(views, order="C", shape=(groups, batch, prod(space), w.shape[1]))
     step = max(1, _PORTION // max(1, prod(space) * length))
     for g, i in product(range(groups), range(0, batch, step)):
         part = rows[g, i : i + step]

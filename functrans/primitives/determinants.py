@@ -145,8 +145,9 @@ def cofactor_derivative_of_order(a: Any, directions: Sequence[Any]) -> Any:
         return total
     for signs in product((1, -1), repeat=k - 1):
         e = sum((sign * e for sign, e in zip(signs, directions[1:])), directions[0])
-        total = total + prod(signs) * _taylor_coefficient(a, e, k).astype(a.dtype)
-    return total / 2 ** (k - 1)
+        coefficient = _taylor_coefficient(a, e, k)
+        total = total + prod(signs) * (coefficient if a.dtype.kind == "c" else coefficient.real)
+    return (total / 2 ** (k - 1)).astype(a.dtype, copy=False)
 
 
 def _taylor_coefficient(a: Any, e: Any, k: int) -> Any:

@@ -12,7 +12,6 @@ from ..core.primitive import Primitive, is_hole
 from ..errors import ShapeMismatchError
 from .elementwise import add, less, maximum, minimum
 from .foundation import (
-    Linear,
     Shape,
     broadcast_lanes,
     convert,
@@ -29,7 +28,7 @@ from .structural import iota, transpose
 from .structural import slice as static_slice
 
 
-class DynamicSlice(Linear):
+class DynamicSlice(Primitive):
     """`dynamic_slice(x, *starts, sizes=)`: a region of fixed extents at computed offsets, one for each axis.
 
     Negative offsets count from the end; then all are clamped so that the region lies within x.

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
+import operator as op
 from collections.abc import Callable, Sequence
-from operator import (
-    add,
-    and_,
-    eq,
-    floordiv,
-    ge,
-    gt,
-    inv,
-    le,
-    lshift,
-    lt,
-    mod,
-    mul,
-    ne,
-    neg,
-    or_,
-    pos,
-    pow,
-    rshift,
-    sub,
-    truediv,
-    xor,
-)
 from typing import Any, Final
 
 import numpy as np
 
 from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
-from ..core.trace import current_trace
+from ..core.trace import Traced, current_trace
 from ..core.tracer import ufunc_primitives
 from ..errors import TransposeError, UnsupportedDtypeError
 from .foundation import (
@@ -54,15 +32,23 @@ Derivative = Callable[..., Any] | int | float | None
 
 
 INT: Final = np.dtype(np.int64)
+
+
+def _power(x: Any, y: Any) -> Any:
+    """x**y in the dtype that numpy.power says, which for booleans is not that of the operator."""
+    return np.power(x, y) if getattr(x, "dtype", None) == BOOL else x**y
+
+
 #: Several times faster on NumPy scalars than the ufuncs they stand for.
 _PYTHON_OPERATORS: Final = {
-    "positive": pos, "negative": neg, "absolute": abs, "invert": inv, "add": add, "subtract": sub, "multiply": mul,
-    "divide": truediv, "floor_divide": floordiv, "remainder": mod, "power": pow, "bitwise_and": and_,
-    "bitwise_or": or_, "bitwise_xor": xor, "left_shift": lshift, "right_shift": rshift,
-    "equal": eq, "not_equal": ne, "less": lt, "less_equal": le, "greater": gt, "greater_equal": ge,
+    "positive": op.pos, "negative": op.neg, "absolute": op.abs, "invert": op.inv, "add": op.add,
+    "subtract": op.sub, "multiply": op.mul, "divide": op.truediv, "floor_divide": op.floordiv, "remainder": op.mod,
+    "power": _power, "bitwise_and": op.and_, "bitwise_or": op.or_, "bitwise_xor": op.xor, "left_shift": op.lshift,
+    "right_shift": op.rshift, "equal": op.eq, "not_equal": op.ne, "less": op.lt, "less_equal": op.le,
+    "greater": op.gt, "greater_equal": op.ge,
 }  # fmt: skip
 #: The operators that make a bool of Python bools; to all others these are 0 and 1, unlike NumPy's.
-_OF_BOOLS: Final = (and_, or_, xor)
+_OF_BOOLS: Final = (op.and_, op.or_, op.xor)
 
 
 class Elementwise(Primitive):
@@ -101,7 +87,7 @@ class Elementwise(Primitive):
             counts = self.operator and self.python_operator not in _OF_BOOLS
             kinds = [INT if counts and a.dtype == BOOL else a.dtype for a in avals]
         else:
-            kinds = [type(a.dtype.type(0).item()) if a.weak else a.dtype for a in avals]
+            kinds = [type(a.dtype.type(0).item()) if a.weak and a.dtype != BOOL else a.dtype for a in avals]
         try:
             return self.ufunc.resolve_dtypes((*kinds, *(None,) * self.ufunc.nout))[self.ufunc.nin]
         except TypeError:
@@ -119,6 +105,8 @@ class Elementwise(Primitive):
             if self.python_operator not in _OF_BOOLS:
                 xs = tuple(int(x) if type(x) is bool else x for x in xs)
             return [self.ufunc(*xs).item()]
+        if type(xs[0]) is complex:  # it would take a NumPy float for a Python one
+            return [self.ufunc(*xs)]
         return [self.python_operator(*xs)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -138,14 +126,20 @@ class Elementwise(Primitive):
         """For the operators of linear programs that users write: add, subtract, negative, and products."""
         (ct,) = cotangents
         constant = all(type(d) in (int, float) for d in self.derivatives)
-        if not constant or not all(map(is_hole, args)):
+        if not constant or any(not is_hole(a) and not _may_be_zero(a) for a in args):
             return super().transpose(cotangents, *args)  # type: ignore[return-value]
         return [
-            unbroadcast(ct if d == 1 else scale(ct, d), a.aval) for d, a in zip(self.derivatives, args, strict=True)
+            unbroadcast(ct if d == 1 else scale(ct, d), a.aval) if is_hole(a) else None
+            for d, a in zip(self.derivatives, args, strict=True)
         ]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*align_ranks(size, values, mapped))], [True]
+
+
+def _may_be_zero(x: Any) -> bool:
+    """Whether a known summand leaves a function linear; a traced one is given the benefit of the doubt."""
+    return isinstance(x, Traced) or not np.any(x)
 
 
 class Product(Elementwise):

@@ -13,7 +13,7 @@ from ..errors import DtypeMismatchError, ShapeMismatchError
 from .complex import conjugate, real
 from .elementwise import multiply
 from .foundation import Linear, Shape
-from .matrices import concatenate, slice_axis
+from .structural import concatenate, slice_axis
 
 
 class FFT(Linear):

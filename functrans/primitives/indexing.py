@@ -12,7 +12,6 @@ from ..core.primitive import Primitive, is_hole
 from ..errors import OutOfBoundsError, TransposeError
 from .elementwise import equal, logical_and, multiply
 from .foundation import (
-    Linear,
     Shape,
     add_tangents,
     align_ranks,
@@ -74,6 +73,8 @@ class Gather(Primitive):
         if spec.mode == "drop":
             return [_filled_gather(x, indices, spec, fill)]
         try:
+            if type(indices[0]) is int and spec == (tuple(range(len(indices))), 0, "raise", True):
+                return [x[indices]]  # what integers in brackets become
             if len(indices) == 1 and type(x) is np.ndarray and np.ndim(indices[0]):
                 y = x.take(indices[0], spec.axes[0], mode=spec.mode)
                 return [_moved(y, spec.axes[0], spec.position, np.ndim(indices[0]))]

@@ -24,17 +24,15 @@ from .matrices import (
     check_matrix,
     check_square,
     column,
-    concatenate,
     conj,
     half_lower_weights,
     identity_like,
+    matmul,
     mH,
     mT,
-    matmul,
-    slice_axis,
     triangle,
 )
-from .structural import transpose
+from .structural import concatenate, slice_axis, transpose
 
 INT32 = np.dtype(np.int32)
 

@@ -15,8 +15,6 @@ from .contractions import dot_general
 from .elementwise import add, conjugate, multiply, select
 from .families import Structural
 from .foundation import broadcast_lanes, broadcast_to, reduce_sum, reshape
-from .structural import concatenate as join
-from .structural import slice as static_slice
 from .structural import transpose
 
 
@@ -125,22 +123,6 @@ def matmul(x: Any, y: Any) -> Any:
     ndim = typeof(x).ndim
     lanes = tuple(range(ndim - 2))
     return dot_general(x, y, dimension_numbers=(((ndim - 1,), (ndim - 2,)), (lanes, lanes)))
-
-
-def slice_axis(x: Any, start: int, stop: int, axis: int) -> Any:
-    """x[start:stop] along one axis."""
-    shape = typeof(x).shape
-    axis %= len(shape)
-    if (start, stop) == (0, shape[axis]):
-        return x
-    starts = tuple(start if i == axis else 0 for i in range(len(shape)))
-    stops = tuple(stop if i == axis else extent for i, extent in enumerate(shape))
-    return static_slice(x, starts=starts, limits=stops, strides=(1,) * len(shape))
-
-
-def concatenate(*arrays: Any, axis: int) -> Any:
-    """Arrays one after the other along an axis."""
-    return join(*arrays, axis=axis)
 
 
 def identity_like(a: Any) -> Any:

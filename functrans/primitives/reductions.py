@@ -35,7 +35,7 @@ class ReduceProd(Reduction):
             return [self(primals[0], axes=axes)], [ZERO]
         while extent > 1:
             half = extent // 2
-            (a, da), (b, db) = ((slice_axis(v, i, i + half, axis=0) for v in (x, dx)) for i in (0, half))
+            (a, da), (b, db) = ([slice_axis(v, i, i + half, axis=0) for v in (x, dx)] for i in (0, half))
             product, slope = multiply(a, b), add_any(scale(da, b), scale(db, a))
             if extent % 2:
                 product = concatenate(product, slice_axis(x, extent - 1, extent, axis=0), axis=0)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import special as sp
 
-from ..core.avals import ShapedArray, typeof
+from ..core.avals import ShapedArray, is_inexact, typeof
 from ..core.primitive import Primitive
 from ..errors import UnsupportedDtypeError
 from .elementwise import (
@@ -102,9 +102,15 @@ class ScaledBesselI(Indexed):
 
 
 class Sinc(Indexed):
-    """The derivative of some order of sin(pi x) / (pi x)."""
+    """The derivative of some order of sin(pi x) / (pi x); of complex numbers too."""
+
+    def abstract_eval(self, x: ShapedArray, *, order: int) -> list[ShapedArray]:
+        return [x.strong() if is_inexact(x.dtype) else ShapedArray(x.shape, np.dtype(np.float64))]
 
     def evaluate(self, x: Any, order: int) -> Any:
+        if order == 0:
+            return np.sinc(x)
+        x = x.astype(np.float32) if x.dtype == np.float16 else x
         return pi**order * _sinc(np.asarray(pi * x), order)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:

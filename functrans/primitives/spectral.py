@@ -19,7 +19,18 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype, typeof
 from .complex import imag, real
-from .elementwise import absolute, add, divide, equal, greater_equal, less_equal, logical_and, multiply, select, subtract
+from .elementwise import (
+    absolute,
+    add,
+    divide,
+    equal,
+    greater_equal,
+    less_equal,
+    logical_and,
+    multiply,
+    select,
+    subtract,
+)
 from .foundation import convert, reduce_sum
 from .linalg import block_skew, half_lower, solve
 from .matrices import (
@@ -29,13 +40,12 @@ from .matrices import (
     column,
     conj,
     diagonal,
-    mH,
-    mT,
     matmul,
+    mH,
     row,
-    slice_axis,
 )
 from .reductions import reduce_max
+from .structural import slice_axis
 
 
 class Eigh(MatrixPrimitive):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,7 +90,11 @@ class Subscript(NamedTuple):
 
 def getitem(x: Any, index: Any) -> tuple[Any, bool]:
     """`x[index]`, and whether it would be a view in NumPy."""
-    subscript = parse(typeof(x).shape, index)
+    shape = typeof(x).shape
+    integers = _leading_integers(shape, index)
+    if integers:
+        return gather(x, *integers, spec=_leading(len(integers))), len(integers) < len(shape)
+    subscript = parse(shape, index)
     result = read(x, subscript)
     return (result.copy() if result is x and isinstance(x, Tracer) else result), subscript.is_view
 
@@ -105,6 +110,21 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
             return selected
     subscript = parse(aval.shape, index)
     return write(x, subscript, value)
+
+
+def _leading_integers(shape: Shape, index: Any) -> list[int]:
+    """The entries of an index that consists of integers within bounds, and nothing if it is any other."""
+    places: list[int] = []
+    for entry, extent in zip(index if type(index) is tuple else (index,), shape):
+        if type(entry) is not int or not -extent <= entry < extent:
+            return []
+        places.append(entry + extent if entry < 0 else entry)
+    return [] if type(index) is tuple and len(index) > len(shape) else places
+
+
+@cache
+def _leading(count: int) -> Indexing:
+    return Indexing(tuple(range(count)), unique=True)
 
 
 def read(x: Any, subscript: Subscript, fill: Any = 0) -> Any:
@@ -229,24 +249,218 @@ def concrete_mask(mask: Any) -> Any:
 # ---- parsing
 
 
+class Along(NamedTuple):
+    """An index array along one axis, or along a new axis of extent one.
+
+    Attributes:
+        extent: what the axis must measure, for the part of a mask.
+        is_new: whether the axis is new, for a mask without axes.
+    """
+
+    index: Any
+    extent: int | None = None
+    is_new: bool = False
+
+
+_BASIC = (int, slice, type(None), type(Ellipsis))
+
+
 def parse(shape: Shape, index: Any, mode: str = "raise") -> Subscript:
     """What an index means for an array of some shape, by NumPy's rules.
+
+    Args:
+        mode: what integers and index arrays that point outside mean, as in Indexing.
 
     Raises:
         InvalidIndexError: it is no index, or has too many entries.
         OutOfBoundsError: an integer points outside its axis.
         TracedMaskError: it holds a mask whose elements are not known.
+        ConcretizationError: a bound of a slice is not known.
     """
-    entries = _entries(index if type(index) is tuple else (index,))
-    consumed = sum(entry is not None and entry is not Ellipsis and not _is_flag(entry) for entry in entries)
-    missing = len(shape) - consumed
+    given = index if type(index) is tuple else (index,)
+    has_ellipsis = False
+    entries: list[Any] = []
+    for entry in given:
+        if entry is Ellipsis:
+            if has_ellipsis:
+                raise InvalidIndexError("An index can only have a single ellipsis ('...').")
+            has_ellipsis = True
+        entries += (entry,) if type(entry) in _BASIC else _index_arrays(entry)
+    if mode != "raise":
+        entries = [Along(e) if type(e) is int else e for e in entries]
+    missing = len(shape) - sum(e is not None and e is not Ellipsis and not getattr(e, "is_new", False) for e in entries)
     if missing < 0:
         raise InvalidIndexError(
-            f"Too many indices: an array of shape {shape} was indexed by {consumed}.",
+            f"Too many indices: an array of shape {shape} was indexed by {len(shape) - missing}.",
             f"It has {len(shape)} axes.",
             "Leave indices out, or add axes with `x[..., None]`.",
         )
-    ellipses = entries.count_ellipses()
-    if ellipses > 1:
-        raise InvalidIndexError("An index can only have a single ellipsis ('...').")
-    return _assemble(shape, entries, missing, mode)
+    walk = _Walk(shape)
+    for entry in entries if has_ellipsis else [*entries, Ellipsis]:
+        walk.step(entry, missing)
+    return walk.subscript(mode, has_ellipsis)
+
+
+class _Walk:
+    """Goes through the entries of an index and the axes of the array together."""
+
+    def __init__(self, shape: Shape):
+        self.extents = shape
+        self.spans: list[tuple[int, int, int]] = []
+        self.flipped: list[int] = []
+        self.shape: list[int] = []
+        self.axes: list[int | None] = []
+        self.arrays: list[tuple[Along, int]] = []
+        self.positions: list[int] = []  # of the entries that NumPy counts as advanced
+        self.rest_before = 0  # how many axes of the result come before the first of those
+        self.steps = 0
+
+    def step(self, entry: Any, missing: int) -> None:
+        """Take the next entry; an Ellipsis stands for `missing` axes."""
+        kind = type(entry)
+        if kind is slice:
+            self.take(_bounds(entry, self.extents[len(self.spans)]))
+        elif kind is int:
+            self.advanced()
+            axis = len(self.spans)
+            extent = self.extents[axis]
+            if not -extent <= entry < extent:
+                raise out_of_bounds_error(entry, axis, self.extents)
+            start = entry + extent if entry < 0 else entry
+            self.spans.append((start, start + 1, 1))
+            self.axes.append(None)
+        elif entry is None:
+            self.shape.append(1)
+        elif entry is Ellipsis:
+            for extent in self.extents[len(self.spans) : len(self.spans) + missing]:
+                self.take(range(extent))
+        else:
+            self.advanced()
+            self.arrays.append((entry, len(self.shape)))
+            if entry.is_new:
+                self.shape.append(1)
+            else:
+                self.check_mask(entry)
+                self.take(range(self.extents[len(self.spans)]))
+        self.steps += 1
+
+    def take(self, places: range) -> None:
+        """Take the elements of the next axis at places in arithmetic progression."""
+        if not places:
+            self.spans.append((0, 0, 1))
+        elif places.step > 0:
+            self.spans.append((places[0], places[-1] + 1, places.step))
+        else:
+            self.spans.append((places[-1], places[0] + 1, -places.step))
+            self.flipped.append(len(self.axes))
+        self.axes.append(len(self.shape))
+        self.shape.append(len(places))
+
+    def advanced(self) -> None:
+        if not self.positions:
+            self.rest_before = len(self.shape)
+        self.positions.append(self.steps)
+
+    def check_mask(self, entry: Along) -> None:
+        axis = len(self.spans)
+        if entry.extent is not None and entry.extent != self.extents[axis]:
+            raise InvalidIndexError(
+                f"A boolean mask with extent {entry.extent} was used along axis {axis} with size {self.extents[axis]}, "
+                f"of an array of shape {self.extents}.",
+                "A mask has the extents of the axes that it stands for.",
+                "Correct the shape of the mask.",
+            )
+
+    def subscript(self, mode: str, has_ellipsis: bool) -> Subscript:
+        """What was found."""
+        whole = all(span == (0, extent, 1) for span, extent in zip(self.spans, self.extents)) and not self.flipped
+        starts, limits, strides = zip(*self.spans) if self.spans else ((), (), ())
+        region = Region(
+            starts, limits, strides, tuple(self.flipped), tuple(self.shape), tuple(self.axes), whole
+        )
+        is_scalar = not has_ellipsis and len(self.shape) == len(self.arrays)
+        if not self.arrays:
+            return Subscript(region, is_view=not is_scalar)
+        indices = [along.index for along, _ in self.arrays]
+        scalars = _common_shape(indices) == ()
+        adjacent = self.positions[-1] - self.positions[0] == len(self.positions) - 1
+        of_masks = all(along.extent is not None or along.is_new for along, _ in self.arrays)
+        spec = Indexing(
+            tuple(axis for _, axis in self.arrays),
+            self.rest_before if adjacent and not scalars else 0,
+            mode,
+            scalars or of_masks,
+        )
+        is_view = scalars and not is_scalar and all(isinstance(i, Traced) for i in indices)
+        return Subscript(region, indices, spec, is_view)
+
+
+def _common_shape(indices: Sequence[Any]) -> Shape:
+    try:
+        return broadcast_shapes(*(typeof(i).shape for i in indices))
+    except ShapeMismatchError:
+        raise InvalidIndexError(
+            f"Index arrays of shapes {', '.join(str(typeof(i).shape) for i in indices)} were used together.",
+            "They are broadcast to one shape, which these cannot be.",
+            "Index one axis after the other (`x[rows][:, columns]`), or use np.ix_(rows, columns).",
+        ) from None
+
+
+def _bounds(entry: slice, extent: int) -> range:
+    try:
+        return range(*entry.indices(extent))
+    except ConcretizationError:
+        raise ConcretizationError(
+            "A slice was taken with a bound that is not known while tracing.",
+            "Its length would be a shape, and shapes are fixed while tracing.",
+            "Use functrans.lax.dynamic_slice(x, starts, sizes), whose sizes are fixed; index with an array, as in "
+            "`x[i + np.arange(n)]`; or mark the argument with static_argnums.",
+        ) from None
+
+
+def _index_arrays(entry: Any) -> list[Any]:
+    """Entries for anything but Python integers, slices, None and Ellipsis."""
+    if isinstance(entry, (bool, np.bool_)):
+        return [Along(np.zeros(int(entry), INT), is_new=True)]
+    if isinstance(entry, np.integer):
+        return [int(entry)]
+    if isinstance(entry, Sequence) and not isinstance(entry, str):
+        entry = as_array(entry)
+        if not entry.size:
+            entry = entry.astype(INT)
+    kind = getattr(getattr(entry, "dtype", None), "kind", "")
+    if kind == "b":
+        mask = concrete_mask(entry)
+        if not mask.ndim:
+            return [Along(np.zeros(int(mask), INT), is_new=True)]
+        return [Along(i, extent) for i, extent in zip(mask.nonzero(), mask.shape)]
+    if kind and kind in "iu":
+        return [Along(entry)]
+    if not kind and hasattr(entry, "__index__"):
+        return [entry.__index__()]
+    shown = f"an array of dtype {entry.dtype}" if kind else f"a {type(entry).__name__}"
+    raise InvalidIndexError(
+        f"An array was indexed by {shown}.",
+        "Only integers, slices (`:`), ellipsis (`...`), None, and integer or boolean arrays are indices.",
+        "Convert the index with `.astype(int)`.",
+    )
+
+
+def as_array(value: Any) -> Any:
+    """A nested list of scalars, arrays and tracers as one array."""
+    if not _holds_tracers(value):
+        return np.asarray(value)
+    if not isinstance(value, (list, tuple)):
+        return value
+    rows = [as_array(v) for v in value]
+    return concatenate(*(reshape(row, shape=(1, *typeof(row).shape)) for row in rows), axis=0)
+
+
+def _holds_tracers(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_tracers, value))
+    return isinstance(value, Traced)
+
+
+operators.getitem = getitem
+operators.setitem = setitem

@@ -13,6 +13,7 @@ from functools import reduce
 from typing import Any
 
 from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.jaxpr import eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import Params, Trace, current_trace, running
 from ..core.tracer import Tracer, argument, lossy_conversion_error
@@ -70,9 +71,9 @@ class JetTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         if not any(type(a) is JetTracer and a.trace is self for a in args):
             return self.parent.process(primitive, args, params)
-        inlined = primitive.inline(args, params)
-        if inlined is not None:
-            return inlined
+        body = primitive.inlined_jaxpr(params)
+        if body is not None:
+            return eval_jaxpr(body, *args)
         series = [self.split(a) for a in args]
         with running(self.parent):
             outs = self._propagate(primitive, series, params)

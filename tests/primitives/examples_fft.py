@@ -26,7 +26,8 @@ EXAMPLES = [
     Example("fft", (signal(3, 4, 2, dtype="c16"),), params("ifft", 2, 0)),
     Example("fft", (signal(1, dtype="c16"),), params("fft", 0)),
     Example("fft", (signal(0, 3, dtype="c16"),), params("fft", 1)),
-    *(Example("fft", (signal(n, dtype=d),), params("rfft", 0)) for n, d in [(1, "f8"), (4, "f8"), (5, "f8"), (6, "f4")]),
+    *(Example("fft", (signal(n),), params("rfft", 0)) for n in (1, 4, 5)),
+    Example("fft", (signal(6, dtype="f4"),), params("rfft", 0)),
     Example("fft", (signal(3, 4),), params("rfft", 0, 1)),
     Example("fft", (signal(3, 4, 2),), params("rfft", 1, 0)),
     *(

@@ -30,7 +30,7 @@ class InterpretedProgram:
         for var in jaxpr.inputs:
             self.slots[var] = len(self.slots)
         literals = [a for eqn in jaxpr.eqns for a in eqn.inputs if type(a) is Literal]
-        for literal in [*literals, *(a for a in jaxpr.outputs if type(a) is Literal)]:
+        for literal in dict.fromkeys([*literals, *(a for a in jaxpr.outputs if type(a) is Literal)]):
             self.slots[literal] = len(self.slots)
             self.constants.append(literal.value)
         for eqn in jaxpr.eqns:

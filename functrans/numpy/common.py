@@ -1,0 +1,64 @@
+"""What the NumPy-named functions share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import typeof
+from ..core.tracer import Tracer
+from ..errors import ConcretizationError
+from ..primitives.foundation import convert, reshape
+from ..primitives.foundation import broadcast_to as _broadcast_to
+
+
+def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """NumPy's axis argument as a tuple of non-negative integers; None stands for all axes."""
+    if axis is None:
+        return tuple(range(ndim))
+    return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+
+
+def normalize_axis(axis: Any, ndim: int) -> int:
+    """One axis as a non-negative integer."""
+    return np.lib.array_utils.normalize_axis_index(axis, ndim)
+
+
+def as_operand(x: Any) -> Any:
+    """An array-like as an operand of primitives; lists become arrays."""
+    return x if isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)) else np.asarray(x)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """x with a dtype; itself if it has it already."""
+    aval = typeof(x)
+    return (
+        x if dtype is None or (aval.dtype == np.dtype(dtype) and not aval.weak) else convert(x, dtype=np.dtype(dtype))
+    )
+
+
+def with_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    """x reshaped; itself if it has the shape already."""
+    return x if typeof(x).shape == shape else reshape(x, shape=shape)
+
+
+def stretched(x: Any, shape: tuple[int, ...]) -> Any:
+    """x broadcast; itself if it has the shape already."""
+    return x if typeof(x).shape == shape else _broadcast_to(x, shape=shape)
+
+
+def concrete_value(x: Any, what: str, repair: str) -> Any:
+    """The value of an operand that decides shapes, as an array.
+
+    Raises:
+        ConcretizationError: it is not known while tracing.
+    """
+    try:
+        return np.asarray(x)
+    except TypeError:
+        raise ConcretizationError(
+            f"{what} is a traced array of type {typeof(x)}, whose value is not known here.",
+            "It decides the shape of the result, which must be known while tracing.",
+            repair,
+        ) from None

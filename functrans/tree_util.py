@@ -1,0 +1,136 @@
+"""Pytrees under the names of `jax.tree_util`, with paths and the registration of containers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import optree
+
+from .tree import NAMESPACE, TreeDef, flatten, leaves, map, structure, unflatten
+
+T = TypeVar("T", bound=type)
+
+tree_flatten = flatten
+tree_unflatten = unflatten
+tree_leaves = leaves
+tree_structure = structure
+tree_map = map
+
+
+def tree_flatten_with_path(tree: Any) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeDef]:
+    """Pairs of a path and a leaf, and the structure; a path holds keys, indices and field names.
+
+    Example:
+        >>> from functrans import tree_util
+        >>> tree_util.tree_flatten_with_path({"a": [1, 2]})[0]
+        [(('a', 0), 1), (('a', 1), 2)]
+    """
+    paths, flat, treedef = optree.tree_flatten_with_path(tree, namespace=NAMESPACE)
+    return list(zip(paths, flat)), treedef
+
+
+def tree_leaves_with_path(tree: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    """Pairs of a path and a leaf."""
+    return tree_flatten_with_path(tree)[0]
+
+
+def tree_map_with_path(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Apply `f(path, leaf, ...)` to the corresponding leaves of trees."""
+    return optree.tree_map_with_path(f, tree, *rest, namespace=NAMESPACE)
+
+
+def tree_reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any) -> Any:
+    """Combine all leaves from left to right."""
+    return optree.tree_reduce(f, tree, *initial, namespace=NAMESPACE)
+
+
+def tree_all(tree: Any) -> bool:
+    """Whether all leaves are true."""
+    return all(leaves(tree))
+
+
+def keystr(path: Sequence[Any]) -> str:
+    """A path as one would write it.
+
+    Example:
+        >>> from functrans import tree_util
+        >>> tree_util.keystr(("a", 0))
+        "['a'][0]"
+    """
+    return "".join(f"[{entry!r}]" for entry in path)
+
+
+def register_pytree_node(
+    cls: type,
+    flatten_node: Callable[[Any], tuple[Iterable[Any], Any]],
+    unflatten_node: Callable[[Any, Iterable[Any]], Any],
+) -> None:
+    """Make a class a container: `flatten_node(x)` gives (children, metadata), `unflatten_node` undoes it.
+
+    The metadata must be hashable and comparable: it becomes part of the structure.
+    """
+    optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=NAMESPACE)
+
+
+def register_pytree_node_class(cls: T) -> T:
+    """Class decorator: a container with methods `tree_flatten()` and classmethod `tree_unflatten(metadata, children)`."""
+    register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
+    return cls
+
+
+def register_dataclass(
+    cls: T, data_fields: Sequence[str] | None = None, meta_fields: Sequence[str] | None = None
+) -> T:
+    """Class decorator: a dataclass as a container.
+
+    Args:
+        data_fields: the fields that hold pytrees; by default all that are not in `meta_fields`.
+        meta_fields: the fields that are part of the structure, and hashable.
+
+    Example:
+        >>> import dataclasses, functrans as ft
+        >>> @ft.tree_util.register_dataclass
+        ... @dataclasses.dataclass
+        ... class Point:
+        ...     x: float
+        ...     y: float
+        >>> ft.grad(lambda p: p.x * p.y)(Point(2.0, 3.0))
+        Point(x=3.0, y=2.0)
+    """
+    names = [f.name for f in dataclasses.fields(cls) if f.init]
+    meta = tuple(meta_fields or ())
+    data = tuple(data_fields) if data_fields is not None else tuple(n for n in names if n not in meta)
+
+    def flatten_node(x: Any) -> tuple[list[Any], Any]:
+        return [getattr(x, name) for name in data], tuple(getattr(x, name) for name in meta)
+
+    def unflatten_node(metadata: Any, children: Iterable[Any]) -> Any:
+        return cls(**dict(zip(data, children)), **dict(zip(meta, metadata)))
+
+    register_pytree_node(cls, flatten_node, unflatten_node)
+    return cls
+
+
+class Partial:
+    """`functools.partial` as a pytree: its arguments are leaves, its function is part of the structure."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any):
+        self.function, self.args, self.kwargs = function, args, kwargs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*self.args, *args, **{**self.kwargs, **kwargs})
+
+
+register_pytree_node(
+    Partial,
+    lambda p: ((p.args, p.kwargs), p.function),
+    lambda function, children: (lambda args, kwargs: Partial(function, *args, **kwargs))(*children),
+)
+
+__all__ = [
+    "Partial", "keystr", "register_dataclass", "register_pytree_node", "register_pytree_node_class", "tree_all",
+    "tree_flatten", "tree_flatten_with_path", "tree_leaves", "tree_leaves_with_path", "tree_map", "tree_map_with_path",
+    "tree_reduce", "tree_structure", "tree_unflatten",
+]  # fmt: skip
