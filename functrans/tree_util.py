@@ -75,7 +75,7 @@ def register_pytree_node(
 
 
 def register_pytree_node_class(cls: T) -> T:
-    """Class decorator: a container with methods `tree_flatten()` and classmethod `tree_unflatten(metadata, children)`."""
+    """Class decorator: a container with `tree_flatten()` and a classmethod `tree_unflatten(metadata, children)`."""
     register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
     return cls
 
@@ -97,7 +97,7 @@ def register_dataclass(
         ...     x: float
         ...     y: float
         >>> ft.grad(lambda p: p.x * p.y)(Point(2.0, 3.0))
-        Point(x=3.0, y=2.0)
+        Point(x=np.float64(3.0), y=np.float64(2.0))
     """
     names = [f.name for f in dataclasses.fields(cls) if f.init]
     meta = tuple(meta_fields or ())

@@ -114,7 +114,7 @@ def grad(
         >>> ft.grad(np.sin)(0.0)
         np.float64(1.0)
         >>> ft.grad(ft.grad(lambda x: x**3))(2.0)
-        12.0
+        np.float64(12.0)
     """
 
     @wraps(fun)

@@ -27,10 +27,10 @@ def make_jaxpr(
             b:f64[] = sin a
             c:f64[] = cos a
             d:f64[] = multiply b a
-            e:f64[] = scale 1 a
-            f:f64[] = scale e c
-            g:f64[] = scale 1 b
-            h:f64[] = add_any g f
+            e:f64[] = scale 1 b
+            f:f64[] = scale 1 a
+            g:f64[] = scale f c
+            h:f64[] = add_any e g
           in (h) }
     """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)

@@ -6,6 +6,8 @@ import numpy as _np
 
 from ..core.primitive import registry as _registry
 from ..primitives.families import Elementwise as _Elementwise
+from . import contractions as _contractions
+from . import creation as _creation
 from . import elementwise as _elementwise
 from . import fft as fft
 from . import linalg as linalg
@@ -20,7 +22,7 @@ for _primitive in list(_registry.values()):
     if isinstance(_primitive, _Elementwise):
         _protocols.register_elementwise(_primitive)
 
-for _module in (_elementwise, _manipulation, _reductions):
+for _module in (_contractions, _creation, _elementwise, _manipulation, _reductions):
     globals().update(_protocols.register(_module, _np))
 # NumPy's own ufuncs, by all of their names, and its constants and types.
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})

@@ -9,8 +9,8 @@ import numpy as np
 from ..core.avals import typeof
 from ..core.tracer import Tracer
 from ..errors import ConcretizationError
-from ..primitives.foundation import convert, reshape
 from ..primitives.foundation import broadcast_to as _broadcast_to
+from ..primitives.foundation import convert, reshape
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:

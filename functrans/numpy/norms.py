@@ -1,6 +1,6 @@
 """numpy.linalg: norms and condition numbers.
 
-The Euclidean norms are square roots of sums of squares, so that powers of them have the right derivatives at zero.
+At zero the derivative of a norm is zero, and powers of Euclidean norms have their right derivatives.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..errors import MatrixShapeError
 from ..primitives.complex import imag, real
 from ..primitives.elementwise import add, square
 from ..primitives.foundation import convert
+from ..primitives.roots import root
 from ..primitives.spectral import resolution
 from .decompositions import svdvals
 from .equations import inv
@@ -86,7 +87,7 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 def _euclidean(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     squares = add(square(real(x)), square(imag(x))) if typeof(x).dtype.kind == "c" else square(x)
-    return np.sqrt(np.sum(squares, axis=axes, keepdims=keepdims))
+    return root(np.sum(squares, axis=axes, keepdims=keepdims), degree=2)
 
 
 def _vector_norm(x: Any, order: Any, axis: int, keepdims: bool) -> Any:
@@ -102,7 +103,8 @@ def _vector_norm(x: Any, order: Any, axis: int, keepdims: bool) -> Any:
         return (np.max if order > 0 else np.min)(size, axis=axis, keepdims=keepdims)
     if order == 1:
         return np.sum(size, axis=axis, keepdims=keepdims)
-    return np.sum(size**order, axis=axis, keepdims=keepdims) ** (1 / order)
+    powers = np.sum(size**order, axis=axis, keepdims=keepdims)
+    return root(powers, degree=order) if order > 1 else powers ** (1 / order)
 
 
 def _matrix_norm(x: Any, order: Any) -> Any:

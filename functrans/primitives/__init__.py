@@ -17,6 +17,7 @@ from . import (
     random,
     random_gamma,
     reductions,
+    roots,
     selection,
     sorting,
     special,
@@ -27,6 +28,6 @@ from . import (
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
-    "elementwise", "fft", "foundation", "indexing", "linalg", "powers", "random", "random_gamma", "reductions",
+    "elementwise", "fft", "foundation", "indexing", "linalg", "powers", "random", "random_gamma", "reductions", "roots",
     "selection", "sorting", "special", "spectral", "structural", "subscripts",
 ]  # fmt: skip

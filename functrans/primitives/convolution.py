@@ -19,7 +19,7 @@ from .structural import reverse, transpose
 Padding = tuple[tuple[int, int], ...]
 
 #: Windows are copied out in portions of about this many elements, which stay in the cache.
-_PORTION = 1 << 18
+_PORTION = 1 << 20
 
 
 class ConvGeneral(Bilinear):
@@ -45,9 +45,11 @@ class ConvGeneral(Bilinear):
         space = _out_space(x.shape, w.shape, params)
         shape, dtype = (x.shape[0], w.shape[0], *space), np.result_type(x.dtype, w.dtype)
         x, w = x.astype(dtype, copy=False), w.astype(dtype, copy=False)
-        x = _pad(_dilate(x, params["x_dilation"]), params["padding"])
-        if 0 in shape or 0 in w.shape:
+        if 0 in shape or 0 in w.shape or 0 in x.shape:
             return [np.zeros_like(x, order="C", shape=shape)]
+        if prod(params["strides"]) == 1 and shape[1] * prod(x.shape[2:]) < x.shape[1] * prod(space):
+            return [_by_taps(x, w, space, params)]
+        x = _pad(_dilate(x, params["x_dilation"]), params["padding"])
         return [_correlate(x, w, space, params["strides"], params["w_dilation"], params["groups"])]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, w: Any, **params: Any) -> list[Any]:
@@ -213,7 +215,7 @@ def _correlate(x: Any, w: Any, space: Shape, strides: Shape, dilation: Shape, gr
     views = np.lib.stride_tricks.sliding_window_view(x, reach, axes)
     views = views[(..., *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilation))]
     views = views.reshape((batch, groups, channels // groups, *views.shape[2:]))
-    w = w.reshape((groups, features // groups, -1))
+    w = w.reshape((groups, features // groups, -1)).copy()  # BLAS does not read backwards
     if window and window[-1] > space[-1]:
         return _by_windows(views, w, space)
     return _by_positions(views, w, space)
@@ -265,3 +267,40 @@ def _by_windows(views: Any, w: Any, space: Shape) -> Any:
         out[g, i : i + step] = np.matmul(part.reshape((part.shape[0], -1, length)), w[g].T)
     out = np.moveaxis(out, (1, 0, 3), (0, 1, 2))
     return out.reshape((batch, -1, *space))
+
+
+def _by_taps(x: Any, w: Any, space: Shape, params: Any) -> Any:
+    """What each element of the window contributes, added up in shifted places.
+
+    There are fewer features than channels here, or gaps in x that need not be multiplied: as when the derivative by
+    the operand of a convolution with strides is taken.
+    """
+    groups, batch, features = params["groups"], x.shape[0], w.shape[0]
+    window = w.shape[2:]
+    x = x.reshape((batch, groups, x.shape[1] // groups, *x.shape[2:]))
+    w = np.moveaxis(w.reshape((groups, features // groups, w.shape[1], -1)), -1, 0).copy()
+    out = np.zeros_like(x, order="C", shape=(batch, groups, features // groups, *space))
+    flat = x.reshape((batch, groups, x.shape[2], -1))
+    step = max(1, _PORTION // (features * flat.shape[3]))
+    for tap, index in enumerate(np.ndindex(*window)):
+        spans = [
+            _tap_span(n, extent, low, dilation, shift * w_dilation)
+            for n, extent, (low, _), dilation, shift, w_dilation in zip(
+                x.shape[3:], space, params["padding"], params["x_dilation"], index, params["w_dilation"]
+            )
+        ]
+        target, source = (..., *(t for t, _ in spans)), (..., *(s for _, s in spans))
+        for i in range(0, batch, step):
+            part = np.matmul(w[tap], flat[i : i + step])
+            out[i : i + step][target] += part.reshape((*part.shape[:3], *x.shape[3:]))[source]
+    return out.reshape((batch, features, *space))
+
+
+def _tap_span(n: int, extent: int, low: int, dilation: int, shift: int) -> tuple[slice, slice]:
+    """Which places of the result, `low + dilation j - shift`, the elements j of x reach, and which elements those are."""
+    offset = low - shift
+    first = max(0, -(offset // dilation))
+    last = min(n, (extent - 1 - offset) // dilation + 1)
+    count = max(0, last - first)
+    start = offset + dilation * first
+    return slice(start, start + dilation * (count - 1) + 1 if count else start, dilation), slice(first, first + count)

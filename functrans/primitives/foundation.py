@@ -70,8 +70,16 @@ class Scale(Plain):
     """`scale(t, c)`: a (co)tangent times a derivative, where an exactly zero t gives zero whatever c is.
 
     That makes `where(mask, f(x), 0)` safe to differentiate at points where f' is infinite or NaN (DESIGN 6). The
-    operands broadcast. As a function it is bilinear, and differentiates into itself.
+    operands broadcast. As a function it is bilinear. Its derivative by c is a product of two (co)tangents, the inner
+    t and an outer one: there a zero of either counts (`scale_both`).
+
+    Args:
+        both: whether an exactly zero c gives zero too.
     """
+
+    def __init__(self, name: str, both: bool = False):
+        super().__init__(name)
+        self.both = both
 
     def abstract_eval(self, t: ShapedArray, c: ShapedArray) -> list[ShapedArray]:
         if t == c:
@@ -83,7 +91,8 @@ class Scale(Plain):
         # One pass over y finds out whether there is a NaN, as of 0 * inf, that may have to be mended.
         total = y.sum() if type(y) is np.ndarray else y
         if total != total:
-            y = np.where(np.equal(t, 0), np.asarray(y).dtype.type(0), y)[()]
+            is_zero = np.logical_or(np.equal(t, 0), np.equal(c, 0)) if self.both else np.equal(t, 0)
+            y = np.where(is_zero, np.asarray(y).dtype.type(0), y)[()]
         return [y]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -91,13 +100,13 @@ class Scale(Plain):
         with np.errstate(all="ignore"):
             y = self(t, c)
             by_t = ZERO if dt is ZERO else match(self(dt, c), y)
-            by_c = ZERO if dc is ZERO else match(self(t, dc), y)
+            by_c = ZERO if dc is ZERO else match(scale_both(t, dc), y)
             return [y], [add_tangents(by_t, by_c)]
 
     def transpose(self, cotangents: Sequence[Any], t: Any, c: Any) -> list[Any]:
         (ct,) = cotangents
         if type(t) is not UndefinedPrimal:
-            return [None, unbroadcast(self(ct, t), c.aval)]
+            return [None, unbroadcast(scale_both(ct, t), c.aval)]
         if type(c) is UndefinedPrimal:
             return super().transpose(cotangents, t, c)  # type: ignore[return-value]
         return [unbroadcast(self(ct, c), t.aval), None]
@@ -193,6 +202,7 @@ class ReduceSum(Linear):
 full = Full("full")
 add_any = AddAny("add_any")
 scale = Scale("scale")
+scale_both = Scale("scale_both", both=True)
 convert = Convert("convert")
 reshape = Reshape("reshape")
 broadcast_to = BroadcastTo("broadcast_to")

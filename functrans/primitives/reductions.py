@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, ZERO, ShapedArray, typeof
+from ..core.avals import BOOL, ZERO, typeof
 from .elementwise import divide, equal, exp, isfinite, multiply, select, subtract
 from .families import Reduction
 from .foundation import (

@@ -5,9 +5,10 @@ differentiation", 2008; M. Seeger et al., "Auto-differentiating linear algebra",
 S.-X. Zhang, "Automatic differentiation for complex valued SVD", arXiv:1909.02659; G. Golub and V. Pereyra, "The
 differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate", 1973.
 
-Where eigenvalues or singular values coincide their vectors are not functions of the matrix. What such a pair
-contributes to the derivative of the vectors is masked to zero; docs/semantics_linalg.md says which functions of the
-results nevertheless have the right derivative.
+Where eigenvalues or singular values coincide their vectors are not functions of the matrix, but the space that they span
+is. The vectors are then differentiated as a frame that moves with this space and does not turn within it (T. Kato,
+"Perturbation theory for linear operators", chapter II): v^H a v stays block-diagonal, one block for each value.
+docs/semantics_linalg.md says which functions of the results have their right derivatives.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype, typeof
+from ..core.primitive import is_hole
 from .complex import imag, real
 from .elementwise import (
     absolute,
@@ -28,11 +30,12 @@ from .elementwise import (
     less_equal,
     logical_and,
     multiply,
+    negative,
     select,
     subtract,
 )
-from .foundation import convert, reduce_sum
-from .linalg import block_skew, half_lower, solve
+from .foundation import add_tangents, convert, reduce_sum
+from .linalg import block_skew, half_lower, inverse
 from .matrices import (
     MatrixPrimitive,
     check_matrix,
@@ -66,13 +69,20 @@ class Eigh(MatrixPrimitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, vectors: bool) -> tuple[Any, Any]:
         w, v = self.bind(*primals, lower=lower, vectors=True)
-        half = half_lower(tangents[0] if lower else mH(tangents[0]))
-        turned = matmul(mH(v), matmul(add(half, mH(half)), v))
+        a, da = (_mirrored(x, lower) for x in (primals[0], tangents[0]))
+        v_h = mH(v)
+        turned = matmul(v_h, matmul(da, v))
         dw = _real(diagonal(turned))
         if not vectors:
             return [w], [dw]
-        gap = subtract(row(w), column(w))
-        return [w, v], [dw, matmul(v, multiply(separated_reciprocal(gap, row(resolution(w))), turned))]
+        blocks = diagonalized(w, v_h, a, v)
+        return [w, v], [dw, matmul(v, spectral_quotient(blocks, turned, by="differences"))]
+
+
+def _mirrored(a: Any, lower: bool) -> Any:
+    """The Hermitian matrix that one triangle stands for."""
+    half = half_lower(a if lower else mH(a))
+    return add(half, mH(half))
 
 
 class Eig(MatrixPrimitive):
@@ -95,13 +105,13 @@ class Eig(MatrixPrimitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, vectors: bool) -> tuple[Any, Any]:
         w, v = self.bind(*primals, vectors=True)
-        da = convert(tangents[0], dtype=typeof(v).dtype)
-        turned = solve(v, matmul(da, v))
+        a, da = (convert(x, dtype=typeof(v).dtype) for x in (primals[0], tangents[0]))
+        left = inverse(v)
+        turned = matmul(left, matmul(da, v))
         dw = diagonal(turned)
         if not vectors:
             return [w], [dw]
-        gap = subtract(row(w), column(w))
-        dv = matmul(v, multiply(separated_reciprocal(gap, row(resolution(w))), turned))
+        dv = matmul(v, spectral_quotient(diagonalized(w, left, a, v), turned, by="differences"))
         length = _sum_columns(_real(multiply(conj(v), dv)))
         # The component that LAPACK made real stays real: its share of dv that is imaginary is turned away.
         reference = _real_reference(v)
@@ -151,43 +161,105 @@ class SVD(MatrixPrimitive):
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, vectors: bool
     ) -> tuple[Any, Any]:
-        """With M = u^H da v and skew-Hermitian rotations du = u R, dv = v Q: R s - s Q + M is diagonal and real.
+        """du = u (e + o) and dv = v (e - o), with e and o skew-Hermitian, keep u^H a v Hermitian and block-diagonal.
 
-        Below, the Hermitian part of M rotates u and v alike and the skew part against each other: equal singular
-        values make only the former indefinite, and pairs of zeros only the latter.
+        Its derivative is M + [s, e] - {s, o} with M = u^H da v, so that {s, o} is the skew part of M and [e, s] the
+        Hermitian part outside of the blocks: equal singular values make only e indefinite, pairs of zeros only o.
         """
-        (da,) = tangents
-        u, s, v_h = self.bind(*primals, full_matrices=full_matrices and vectors, vectors=True)
+        a, da = primals[0], tangents[0]
+        u, s, v_h = self.bind(a, full_matrices=full_matrices and vectors, vectors=True)
         k = typeof(s).shape[-1]
-        v = mH(v_h)
-        da_v = matmul(da, slice_axis(v, 0, k, axis=-1))
-        u_da_v = matmul(mH(u), da_v)
+        v, u_h = mH(v_h), mH(u)
+        v_first, u_first_h = slice_axis(v, 0, k, axis=-1), slice_axis(u_h, 0, k, axis=-2)
+        da_v = matmul(da, v_first)
+        u_da_v = matmul(u_h, da_v)
         core = slice_axis(u_da_v, 0, k, axis=-2)
         ds = _real(diagonal(core))
         if not vectors:
             return [s], [ds]
-        tolerance = resolution(s)
-        together = separated_reciprocal(subtract(row(s), column(s)), row(tolerance))
-        against = separated_reciprocal(add(row(s), column(s)), row(tolerance))
-        even = multiply(together, multiply(0.5, add(core, mH(core))))
-        odd = multiply(against, multiply(0.5, subtract(core, mH(core))))
-        inverse_s = row(separated_reciprocal(s, tolerance))
-        da_u = matmul(mH(da), slice_axis(u, 0, k, axis=-1))
-        du = self._rotate(u, add(even, odd), da_v, u_da_v, inverse_s)
-        dv = self._rotate(v, subtract(even, odd), da_u, matmul(mH(v), da_u), inverse_s)
+        blocks = diagonalized(s, u_first_h, a, v_first)
+        core_h = mH(core)
+        e = spectral_quotient(blocks, multiply(0.5, add(core, core_h)), by="differences")
+        o = spectral_quotient(blocks, multiply(0.5, subtract(core, core_h)), by="sums")
+        da_u = matmul(mH(da), mH(u_first_h))
+        du = self._turned(u, add(e, o), da_v, u_da_v, blocks)
+        dv = self._turned(v, subtract(e, o), da_u, matmul(v_h, da_u), blocks)
         return [u, s, v_h], [du, ds, mH(dv)]
 
-    def _rotate(self, u: Any, rotation: Any, image: Any, turned: Any, inverse_s: Any) -> Any:
+    def _turned(self, u: Any, rotation: Any, image: Any, turned: Any, blocks: Any) -> Any:
         """u times its rotation, with what leaves the span of its first k columns: (1 - u u^H) image / s."""
         rows, columns = typeof(u).shape[-2:]
         k = typeof(rotation).shape[-1]
         if columns > k:
-            below = multiply(slice_axis(turned, k, columns, axis=-2), inverse_s)
+            below = spectral_quotient(blocks, slice_axis(turned, k, columns, axis=-2), by="columns")
             return matmul(u, block_skew(rotation, below))
         du = matmul(u, rotation)
         if rows == k:
             return du
-        return add(du, multiply(subtract(image, matmul(u, turned)), inverse_s))
+        return add(du, spectral_quotient(blocks, subtract(image, matmul(u, turned)), by="columns"))
+
+
+class Diagonalized(MatrixPrimitive):
+    """left a right, which is diagonal in value, with w on the diagonal.
+
+    Its derivative is block-diagonal: left and right turn with a such that the elements between different w stay zero,
+    while nothing is to be done about those between equal ones. It comes from a alone.
+    """
+
+    def abstract_eval(
+        self, w: ShapedArray, left: ShapedArray, a: ShapedArray, right: ShapedArray
+    ) -> list[ShapedArray]:
+        return [ShapedArray((*w.shape, w.shape[-1]), a.dtype)]
+
+    def impl(self, w: Any, left: Any, a: Any, right: Any) -> list[Any]:
+        return [np.eye(w.shape[-1], dtype=a.dtype, like=w) * w[..., None, :]]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        (w, left, _, right), (_, _, da, _) = primals, tangents
+        h = self(*primals)
+        if da is ZERO:
+            return [h], [ZERO]
+        within = less_equal(absolute(subtract(row(w), column(w))), row(resolution(w)))
+        dh = matmul(left, matmul(da, right))
+        return [h], [select(within, dh, typeof(dh).dtype.type(0))]
+
+
+class SpectralQuotient(MatrixPrimitive):
+    """The solution x of x h - h x = m (`by` "differences"), x h + h x = m ("sums") or x h = m ("columns").
+
+    h is diagonal in value, but need not stay so. Elements of m that belong to a divisor of zero are masked: as if
+    they, and those of x, were zero.
+    """
+
+    def abstract_eval(self, h: ShapedArray, m: ShapedArray, *, by: str) -> list[ShapedArray]:
+        check_square(h, "A square matrix")
+        return [m]
+
+    def impl(self, h: Any, m: Any, *, by: str) -> list[Any]:
+        w = np.diagonal(h, axis1=-2, axis2=-1)
+        across, down = w[..., None, :], w[..., :, None]
+        divisor = across - down if by == "differences" else across + down if by == "sums" else across
+        tolerance = resolution_factor(w.dtype) * np.abs(w).sum(axis=-1)[..., None, None]
+        negligible = np.abs(divisor) <= tolerance
+        zero, one = m.dtype.type(0), m.dtype.type(1)
+        return [np.where(negligible, zero, m / np.where(negligible, one, divisor))]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, by: str) -> tuple[Any, Any]:
+        (h, m), (dh, rhs) = primals, tangents
+        x = self(h, m, by=by)
+        if dh is not ZERO:
+            product = matmul(x, dh)
+            if by == "differences":
+                product = subtract(product, matmul(dh, x))
+            elif by == "sums":
+                product = add(product, matmul(dh, x))
+            rhs = add_tangents(rhs, negative(product))
+        return [x], [ZERO if rhs is ZERO else self(h, rhs, by=by)]
+
+    def transpose(self, cotangents: Sequence[Any], h: Any, m: Any, *, by: str) -> list[Any]:
+        if is_hole(h):
+            return super().transpose(cotangents, h, m, by=by)  # type: ignore[return-value]
+        return [None, self(h, cotangents[0], by=by)]
 
 
 class Pinv(MatrixPrimitive):
@@ -227,17 +299,17 @@ def _real(x: Any) -> Any:
 def resolution(w: Any) -> Any:
     """The difference below which eigenvalues or singular values cannot be told apart; the last axis has extent one."""
     aval = typeof(w)
-    eps = float(np.finfo(aval.dtype).eps)
-    return column(multiply(8 * eps, reduce_sum(absolute(w), axes=(aval.ndim - 1,))))
+    return column(multiply(resolution_factor(aval.dtype), reduce_sum(absolute(w), axes=(aval.ndim - 1,))))
 
 
-def separated_reciprocal(x: Any, tolerance: Any) -> Any:
-    """1 / x, or zero where x is zero to within the tolerance."""
-    negligible = less_equal(absolute(x), tolerance)
-    return select(negligible, 0.0, divide(1.0, select(negligible, 1.0, x)))
+def resolution_factor(dtype: np.dtype[Any]) -> float:
+    """What the sum of all absolute eigenvalues is multiplied with for that."""
+    return 8 * float(np.finfo(dtype).eps)
 
 
 eigh = Eigh("eigh")
 eig = Eig("eig")
 svd = SVD("svd")
+diagonalized = Diagonalized("diagonalized")
+spectral_quotient = SpectralQuotient("spectral_quotient")
 pinv = Pinv("pinv")

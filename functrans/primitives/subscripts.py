@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import BOOL, PYTHON_SCALARS, ShapedArray, as_supported_array, typeof
+from ..core.avals import BOOL, PYTHON_SCALARS, as_supported_array, typeof
 from ..core.trace import Traced, current_trace
 from ..core.tracer import Tracer, operators
 from ..errors import (
@@ -103,7 +103,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     """`x` after `x[index] = value`."""
     aval = typeof(x)
     value = converted(value, aval.dtype)
-    mask = _single_mask(index)
+    mask = single_mask(index)
     if mask is not None:
         selected = _write_by_mask(x, mask, value)
         if selected is not None:
@@ -206,7 +206,7 @@ def _fitting(value: Any, shape: Shape) -> Any:
 # ---- masks
 
 
-def _single_mask(index: Any) -> Any:
+def single_mask(index: Any) -> Any:
     """The mask in `x[mask]` and `x[mask, ...]`, if the index is one."""
     if type(index) is tuple and len(index) == 2 and index[1] is Ellipsis:
         index = index[0]

@@ -123,9 +123,11 @@ def as_float(x: Any) -> Any:
 
 
 def require(x: Any, holds: Callable[[Any], Any], what: str, rule: str) -> None:
-    """Raise RandomParameterError unless a condition holds for all of a parameter that is known."""
-    if isinstance(x, Traced) or np.all(holds(np.asarray(x))):
+    """Raise RandomParameterError unless a condition holds for all of a parameter whose values are known."""
+    if isinstance(x, Traced) or np.all(holds(x if hasattr(x, "dtype") else np.asarray(x))):
         return
     raise RandomParameterError(
-        f"{what} was given as {x}.", f"It {rule}.", "Clip it with `np.clip`, or see why it is out of range."
+        f"{what} of random numbers were given as {x}.",
+        f"They {rule}.",
+        "Look where they come from; `np.clip` keeps rounding errors within bounds.",
     )

@@ -164,7 +164,7 @@ def loggamma(key: Any, a: Any, shape: Shape | None = None, dtype: Any = float) -
         array([-1113.0258, -2280.5358])
     """
     shape, dtype = sample_shape(shape, a), checked_dtype(dtype, FLOATS)
-    require(a, lambda a: a >= 0, "The shape parameter of a gamma distribution", "is not negative")
+    require(a, lambda a: a >= 0, "The shape parameters of gamma distributions", "are not negative")
     return log_gamma_variate(checked_key(key), np.broadcast_to(as_dtype(a, dtype), shape))
 
 

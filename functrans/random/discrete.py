@@ -47,9 +47,10 @@ def bits(key: Any, shape: Shape = (), dtype: Any = np.uint64) -> Any:
 
 
 def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = int) -> Any:
-    """Integers of [minval, maxval), int64 by default; all are equally likely, but for a bias below span / 2**64.
+    """Integers of [minval, maxval), int64 by default, with equal probabilities.
 
-    Where traced bounds leave no integer the result is minval, as in JAX; concrete ones, and bounds that the dtype does
+    They are 64 random bits modulo the span (128 for spans up to 2**32), so that probabilities differ by a share of at
+    most span / 2**64; for dtypes of 32 bits and fewer it is half as many bits, and span / 2**32 above 2**16. Where traced bounds leave no integer the result is minval, as in JAX; concrete ones, and bounds that the dtype does
     not hold, raise RandomParameterError. int8 and int16 are drawn as int32, as JAX does now and 0.5 did not.
 
     Example:
@@ -134,7 +135,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
         array([False,  True, False, False])
     """
     shape = sample_shape(shape, p)
-    require(p, lambda p: (p >= 0) & (p <= 1), "The probability", "lies in [0, 1]")
+    require(p, lambda p: (p >= 0) & (p <= 1), "The probabilities", "lie in [0, 1]")
     dtype = typeof(p).dtype
     return uniform(key, shape, dtype if dtype in FLOATS else np.float64) < p
 
@@ -262,7 +263,9 @@ def _weighted_choice(key: Any, p: Any, count: int, shape: tuple[int, ...], repla
             "There is one weight for each element.",
             f"Pass weights of shape {(count,)}.",
         )
-    require(p, lambda p: (p >= 0) & (p < np.inf), "The weight of an element", "is finite and not negative")
+    require(p, lambda p: (p >= 0) & (p < np.inf), "The weights", "are finite and not negative")
+    needed = min(prod(shape), 1) if replace else prod(shape)
+    require(p, lambda p: np.count_nonzero(p) >= needed, "The weights", f"are positive for at least {needed} elements")
     if replace:
         total = np.cumsum(p)
         return np.searchsorted(total, total[-1] * (1 - uniform(key, shape, p.dtype)))

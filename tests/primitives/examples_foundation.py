@@ -49,6 +49,9 @@ EXAMPLES = [
     Example("scale", (_array(0), _array(0))),
     Example("scale", (_zeros_here_and_there, _infinite_there), smooth=False),
     Example("scale", (0.0, np.float64("inf")), smooth=False),
+    Example("scale_both", (_array(2, 3), _array(3))),
+    Example("scale_both", (_array(3, dtype="c16"), 2.5)),
+    Example("scale_both", (_infinite_there, _zeros_here_and_there), smooth=False),
     *[
         Example("convert", (_array(2, 3, dtype=source),), {"dtype": np.dtype(target)}, tolerance=tolerance)
         for source, target, tolerance in [

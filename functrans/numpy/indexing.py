@@ -1,0 +1,362 @@
+"""Reading elements by position: take, diagonals and triangles, positions of nonzero elements, flat indices."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import BOOL, typeof
+from ..core.trace import Traced
+from ..core.tracer import Tracer, view_of
+from ..errors import ConcretizationError, InvalidIndexError, TracerConversionError
+from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
+from ..primitives.foundation import reduce_sum, zeros
+from ..primitives.indexing import INT, Indexing, gather, scatter_set
+from ..primitives.selection import select
+from ..primitives.sorting import argsort
+from ..primitives.structural import iota, slice_axis
+from ..primitives.subscripts import as_array, parse, read
+from . import reductions as _reductions
+from .common import as_operand, cast, normalize_axis, stretched, with_shape
+from .protocols import METHODS
+
+#: Names that are exported as ours: NumPy's namesakes do not look at the argument that may be traced, or lack options.
+ALWAYS_OURS = frozenset({"take", "nonzero", "flatnonzero", "argwhere"})
+
+_MODES = {None: "raise", "promise_in_bounds": "raise", "fill": "drop"}
+_MODE_NAMES = ("raise", "clip", "wrap", "drop")
+
+
+def index_mode(mode: str | None) -> str:
+    """The mode of an Indexing by NumPy's and JAX's names."""
+    mode = _MODES.get(mode, mode)
+    if mode not in _MODE_NAMES:
+        raise ValueError(f"index mode {mode!r} is none of 'raise', 'clip', 'wrap', 'fill', 'drop'")
+    return mode
+
+
+def default_fill(dtype: np.dtype[Any]) -> Any:
+    """What mode="fill" puts where an index points outside, unless told: NaN, or the integer farthest from use."""
+    if dtype.kind in "fc":
+        return np.nan
+    if dtype == BOOL:
+        return True
+    return np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max
+
+
+def counted(count: int, ndim: int = 1, axis: int = 0) -> Any:
+    """0, 1, ... along one axis, the others of extent one."""
+    return with_shape(iota(shape=(count,), axis=0, dtype=INT), tuple(count if i == axis else 1 for i in range(ndim)))
+
+
+def _integers(x: Any) -> Any:
+    """Indices as an operand."""
+    x = as_array(x) if isinstance(x, (list, tuple)) else as_operand(x)
+    aval = typeof(x)
+    if aval.dtype.kind in "iu":
+        return x
+    if aval.dtype == BOOL or not aval.size:
+        return cast(x, INT)
+    raise InvalidIndexError(
+        f"An array of dtype {aval.dtype} was used as indices.",
+        "Indices are integers.",
+        "Convert them with `.astype(int)`.",
+    )
+
+
+# ---- elements by index
+
+
+def take(
+    a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str | None = "raise", fill_value: Any = None
+) -> Any:
+    """numpy.take: elements along an axis, or of the flattened array.
+
+    Args:
+        mode: what an index outside means: "raise", "clip", "wrap", or "fill" (with `fill_value`, by default NaN or
+            the integer farthest from zero).
+
+    Raises:
+        OutOfBoundsError: an index points outside, with mode "raise".
+    """
+    a, indices = as_operand(a), _integers(indices)
+    if not isinstance(a, Tracer) and not isinstance(indices, Tracer) and mode in ("raise", "clip", "wrap"):
+        return np.take(a, indices, axis, out, mode)
+    if axis is None:
+        a, axis = with_shape(a, (typeof(a).size,)), 0
+    axis = normalize_axis(axis, typeof(a).ndim)
+    fill = default_fill(typeof(a).dtype) if fill_value is None else fill_value
+    spec = Indexing((axis,), axis, index_mode(mode), typeof(indices).shape == ())
+    return _stored(gather(a, indices, spec=spec, fill=fill if spec.mode == "drop" else 0), out)
+
+
+def _stored(result: Any, out: Any) -> Any:
+    if out is None:
+        return result
+    cell(out, "out")[...] = result
+    return out
+
+
+def cell(array: Any, name: str) -> Tracer:
+    """An array that can be assigned into while tracing.
+
+    Raises:
+        TracerConversionError: it is a plain NumPy array.
+    """
+    if isinstance(array, Tracer):
+        return array
+    raise TracerConversionError(
+        f"A traced value was to be stored in a plain NumPy array (argument `{name}`).",
+        "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
+        "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n).",
+    )
+
+
+def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
+    """The index that take_along_axis and put_along_axis stand for."""
+    have = typeof(indices).shape
+    if len(have) != len(shape):
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    return tuple(indices if i == axis else counted(n, len(shape), i) for i, n in enumerate(shape))
+
+
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    """numpy.take_along_axis: one index array for each line along an axis."""
+    arr, indices = as_operand(arr), _integers(indices)
+    if axis is None:
+        arr, axis = with_shape(arr, (typeof(arr).size,)), 0
+    shape = typeof(arr).shape
+    index = along_axis(shape, indices, normalize_axis(axis, len(shape)))
+    return read(arr, parse(shape, index))
+
+
+def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
+    """numpy.choose: the element of the choice that an integer array names.
+
+    Raises:
+        OutOfBoundsError: there is no such choice, with mode "raise".
+    """
+    a = _integers(a)
+    rows = [choices[i] for i in range(len(choices))]
+    count = len(rows)
+    shape = np.broadcast_shapes(typeof(a).shape, *(typeof(as_operand(row)).shape for row in rows))
+    table = as_array([stretched(as_operand(row), shape) for row in rows])
+    if mode == "raise":  # negative numbers name no choice
+        a = select(less(a, 0), count, cast(a, INT))
+    index = (stretched(a, shape), *(counted(n, len(shape), i) for i, n in enumerate(shape)))
+    return _stored(read(table, parse((count, *shape), index, index_mode(mode))), out)
+
+
+def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
+    """numpy.compress; the condition must be known while tracing."""
+    chosen = _positions(condition)[0]
+    if axis is None:
+        a, axis = with_shape(as_operand(a), (typeof(as_operand(a)).size,)), 0
+    return take(a, chosen, axis, out)
+
+
+def extract(condition: Any, arr: Any) -> Any:
+    """numpy.extract; the condition must be known while tracing."""
+    condition = as_operand(condition)
+    return compress(with_shape(condition, (typeof(condition).size,)), arr)
+
+
+# ---- positions
+
+
+def _known(x: Any, name: str) -> Any:
+    """The elements of an array, as far as they decide a shape."""
+    if not isinstance(x, Traced):
+        return np.asarray(x)
+    try:
+        return np.asarray(x.concrete("index"))  # type: ignore[attr-defined]
+    except (ConcretizationError, TracerConversionError):
+        raise ConcretizationError(
+            f"The positions of nonzero elements of a traced array of type {x.aval} were asked for ({name}).",
+            "Their number would be a shape, which must be known while tracing.",
+            "Give their number, as in functrans.numpy.nonzero(x, size=n), or use functrans.numpy.where(mask, x, 0).",
+        ) from None
+
+
+def _positions(x: Any, name: str = "nonzero") -> tuple[Any, ...]:
+    known = _known(x, name)
+    return np.nonzero(np.atleast_1d(known))
+
+
+def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[Any, ...]:
+    """numpy.nonzero: for each axis the positions of elements that are not zero.
+
+    Args:
+        size: how many positions to return. Needed where the elements are not known while tracing; surplus positions
+            are left out, missing ones are `fill_value`.
+
+    Raises:
+        ConcretizationError: the elements are not known while tracing, and there is no size.
+    """
+    if size is None:
+        return np.nonzero(_known(a, "nonzero"))
+    aval = typeof(as_operand(a))
+    mask = with_shape(not_equal(a, 0), (aval.size,))
+    order = slice_axis(argsort(logical_not(mask)), 0, size, axis=0)
+    found = less(counted(min(size, aval.size)), reduce_sum(cast(mask, INT), axes=(0,)))
+    columns = [select(found, column, fill_value) for column in unravel_index(order, aval.shape)]
+    padding = np.full(max(size - aval.size, 0), fill_value, INT)
+    return tuple(np.concatenate([column, padding]) if padding.size else column for column in columns)
+
+
+def flatnonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> Any:
+    """numpy.flatnonzero; for `size` see nonzero."""
+    a = as_operand(a)
+    return nonzero(with_shape(a, (typeof(a).size,)), size=size, fill_value=fill_value)[0]
+
+
+def argwhere(a: Any, *, size: int | None = None, fill_value: int = 0) -> Any:
+    """numpy.argwhere; for `size` see nonzero."""
+    if size is None:
+        return np.argwhere(_known(a, "argwhere"))
+    return np.stack(nonzero(a, size=size, fill_value=fill_value), axis=-1)
+
+
+def ix_(*args: Any) -> tuple[Any, ...]:
+    """numpy.ix_: an open mesh of index arrays."""
+    lines = [_mesh_line(as_operand(x)) for x in args]
+    return tuple(
+        with_shape(x, tuple(typeof(x).size if i == place else 1 for i in range(len(lines))))
+        for place, x in enumerate(lines)
+    )
+
+
+def _mesh_line(x: Any) -> Any:
+    if typeof(x).ndim != 1:
+        raise ValueError("Cross index must be 1 dimensional")
+    return _positions(x, "ix_")[0] if typeof(x).dtype == BOOL else x
+
+
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
+    """numpy.unravel_index, without its check: of an index outside, the first coordinate lies outside."""
+    rest = cast(_integers(indices), INT)
+    extents = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
+    coordinates: list[Any] = []
+    for extent in extents[:0:-1] if order == "C" else extents[:-1]:
+        coordinates.append(remainder(rest, max(extent, 1)))
+        rest = floor_divide(rest, max(extent, 1))
+    coordinates.append(rest)
+    return tuple(coordinates[::-1] if order == "C" else coordinates) if extents else ()
+
+
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
+    """numpy.ravel_multi_index; mode "raise" is taken for a promise that all indices lie inside."""
+    dims = (int(dims),) if isinstance(dims, (int, np.integer)) else tuple(map(int, dims))
+    modes = (mode,) * len(dims) if isinstance(mode, str) else tuple(mode)
+    strides = [prod(dims[i + 1 :] if order == "C" else dims[:i]) for i in range(len(dims))]
+    flat: Any = 0
+    for index, extent, stride, how in zip(multi_index, dims, strides, modes):
+        index = cast(_integers(index), INT)
+        if how == "clip":
+            index = np.clip(index, 0, extent - 1)
+        elif how == "wrap":
+            index = remainder(index, extent)
+        flat = add(flat, multiply(index, stride))
+    return flat
+
+
+# ---- diagonals and triangles
+
+
+def _diagonal_places(rows: int, columns: int, offset: int) -> tuple[Any, Any]:
+    """Row and column numbers along a diagonal."""
+    top, left = max(-offset, 0), max(offset, 0)
+    steps = counted(max(min(rows - top, columns - left), 0))
+    return add(steps, top), add(steps, left)
+
+
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """numpy.diagonal: the diagonals of the matrices along two axes, as the last axis."""
+    a = as_operand(a)
+    shape = typeof(a).shape
+    if len(shape) < 2:
+        raise ValueError("diag requires an array of at least two dimensions")
+    axes = normalize_axis(axis1, len(shape)), normalize_axis(axis2, len(shape))
+    if axes[0] == axes[1]:
+        raise ValueError("axis1 and axis2 cannot be the same")
+    places = _diagonal_places(shape[axes[0]], shape[axes[1]], int(offset))
+    return view_of(a, gather(a, *places, spec=Indexing(axes, len(shape) - 2, unique=True)))
+
+
+def diag(v: Any, k: int = 0) -> Any:
+    """numpy.diag: the diagonal of a matrix, or the matrix with a given diagonal."""
+    v = as_operand(v)
+    shape = typeof(v).shape
+    if len(shape) == 2:
+        return diagonal(v, k)
+    if len(shape) != 1:
+        raise ValueError("Input must be 1- or 2-d.")
+    extent = shape[0] + abs(k)
+    places = _diagonal_places(extent, extent, int(k))
+    blank = zeros(typeof(v).with_shape((extent, extent)))
+    return scatter_set(blank, v, *places, spec=Indexing((0, 1), unique=True))
+
+
+def diagflat(v: Any, k: int = 0) -> Any:
+    """numpy.diagflat: the matrix whose diagonal holds all elements of v."""
+    v = as_operand(as_array(v) if isinstance(v, (list, tuple)) else v)
+    return diag(with_shape(v, (typeof(v).size,)), k)
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
+    """numpy.trace: the sums of diagonals."""
+    return _stored(_reductions.sum(diagonal(a, offset, axis1, axis2), -1, dtype), out)
+
+
+def _below(m: Any, k: Any) -> tuple[Any, Any]:
+    """A matrix, and where its elements lie on or below the k-th diagonal."""
+    m = as_operand(m)
+    shape = typeof(m).shape
+    if not shape:
+        raise ValueError("a triangle is taken of an array with at least one axis")
+    shape = shape * 2 if len(shape) == 1 else shape
+    return stretched(m, shape), greater_equal(add(counted(shape[-2], 2), k), counted(shape[-1], 2, 1))
+
+
+def tril(m: Any, k: Any = 0) -> Any:
+    """numpy.tril: zeros above the k-th diagonal."""
+    m, below = _below(m, k)
+    return select(below, m, typeof(m).dtype.type(0))
+
+
+def triu(m: Any, k: Any = 0) -> Any:
+    """numpy.triu: zeros below the k-th diagonal."""
+    m, below = _below(m, add(k, -1))
+    return select(below, typeof(m).dtype.type(0), m)
+
+
+def tril_indices_from(arr: Any, k: int = 0) -> tuple[Any, ...]:
+    """numpy.tril_indices_from."""
+    rows, columns = typeof(arr).shape
+    return np.tril_indices(rows, k, columns)
+
+
+def triu_indices_from(arr: Any, k: int = 0) -> tuple[Any, ...]:
+    """numpy.triu_indices_from."""
+    rows, columns = typeof(arr).shape
+    return np.triu_indices(rows, k, columns)
+
+
+def diag_indices_from(arr: Any) -> tuple[Any, ...]:
+    """numpy.diag_indices_from."""
+    shape = typeof(arr).shape
+    if len(shape) < 2 or len(set(shape)) != 1:
+        raise ValueError("All dimensions of input must be of equal length")
+    return np.diag_indices(shape[0], len(shape))
+
+
+METHODS.update(
+    take=take,
+    diagonal=diagonal,
+    trace=trace,
+    nonzero=nonzero,
+    choose=choose,
+    compress=lambda a, condition, axis=None, out=None: compress(condition, a, axis, out),
+)
