@@ -68,7 +68,7 @@ swish = silu
 
 
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """x times the normal distribution function of x; by default its approximation with tanh (Hendrycks, Gimpel 2016)."""
+    """x times the normal distribution function of x; by default approximated with tanh (Hendrycks, Gimpel 2016)."""
     x = as_operand(x)
     if approximate:
         inner = multiply(float(np.sqrt(2 / np.pi)), add(x, multiply(0.044715, multiply(x, multiply(x, x)))))

@@ -302,7 +302,7 @@ def test_the_sign_of_a_complex_number_turns():
 # ---- dtypes
 
 
-@pytest.mark.parametrize("dtype", "f2 f4 f8 c8 c16".split())
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "c16"])
 def test_derivatives_have_the_dtype_of_their_primal(dtype: str):
     x = np.array([0.5, 0.25], dtype)
     for f in (np.sin, np.sqrt, np.abs, lambda x: x**2, lambda x: 2.5 * x, lambda x: np.where(x == 0, 1.0, x)):
@@ -323,7 +323,12 @@ def test_mixed_precision():
 @pytest.mark.parametrize("x", [True, 3, 2.5, 1 + 2j])
 def test_python_scalars_stay_weak(x: Any):
     y = np.float32(2)
-    for f in (lambda a, b: a * b, lambda a, b: (a + a) * b, lambda a, b: (a == 1) * 2 * b, lambda a, b: np.add(a, a) * b):
+    for f in (
+        lambda a, b: a * b,
+        lambda a, b: (a + a) * b,
+        lambda a, b: (a == 1) * 2 * b,
+        lambda a, b: np.add(a, a) * b,
+    ):
         eager, staged = f(x, y), ft.jit(f)(x, y)
         assert eager.dtype == staged.dtype
         assert eager == staged

@@ -11,7 +11,13 @@ import numpy as np
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, as_supported_array, float0, is_inexact, typeof
 from ..core.trace import Traced
-from ..errors import ArgumentIndexError, DtypeMismatchError, PytreeMismatchError, ShapeMismatchError
+from ..errors import (
+    ArgumentIndexError,
+    DtypeMismatchError,
+    FunctransError,
+    PytreeMismatchError,
+    ShapeMismatchError,
+)
 from ..primitives.foundation import convert, zeros
 from ..source import user_traceback
 
@@ -26,9 +32,27 @@ def hides_internals(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            raise error.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
+            shown = _behind_numpys_words(error)
+            raise shown.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
 
     return wrapper  # type: ignore[return-value]
+
+
+def _behind_numpys_words(error: Exception) -> Exception:
+    """Our error, where NumPy replaced it by one that says nothing: `ndarray[i] = tracer` calls `float(tracer)`."""
+    is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
+    return error.__cause__ if is_numpys and isinstance(error.__cause__, FunctransError) else error
+
+
+def wraps_function(fun: Any, transformation: str) -> Callable[[F], F]:
+    """`functools.wraps`, for what can be called only.
+
+    Raises:
+        TypeError: fun is no function.
+    """
+    if not callable(fun):
+        raise TypeError(f"{transformation} expects a function, not a {type(fun).__name__}")
+    return wraps(fun)
 
 
 class FlatFunction:
@@ -152,7 +176,11 @@ def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
     """
     if getattr(t, "dtype", None) == float0 or t is ZERO:
         if is_inexact(aval.dtype) and t is not ZERO:
-            raise DtypeMismatchError(_mismatch(what, name, "float0", str(aval)))
+            raise DtypeMismatchError(
+                _mismatch(what, name, "float0", str(aval)),
+                f"float0 is the dtype of {what}s of integers and booleans, which have none.",
+                f"Pass a {what} of dtype {aval.dtype.name}.",
+            )
         return ZERO
     t = input_leaf(t)
     found = typeof(t)

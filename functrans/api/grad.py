@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ def value_and_grad(
         (np.float64(5.0), array([2., 4.]))
     """
 
-    @wraps(fun)
+    @wraps_function(fun, "value_and_grad")
     @hides_internals
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
         value, gradient, aux = _value_grad_aux(fun, argnums, has_aux, holomorphic, args, kwargs)
@@ -117,7 +116,7 @@ def grad(
         np.float64(12.0)
     """
 
-    @wraps(fun)
+    @wraps_function(fun, "grad")
     @hides_internals
     def grad_fun(*args: Any, **kwargs: Any) -> Any:
         _, gradient, aux = _value_grad_aux(fun, argnums, has_aux, holomorphic, args, kwargs)

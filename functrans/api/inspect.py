@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
 from typing import Any
 
 from ..core.avals import ShapeDtypeStruct
@@ -35,7 +34,7 @@ def make_jaxpr(
     """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
-    @wraps(fun)
+    @wraps_function(fun, "make_jaxpr")
     @hides_internals
     def jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
         jitted = Jitted(fun, numbers, ())

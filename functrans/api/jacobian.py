@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ def jacfwd(
                [0., 4.]])
     """
 
-    @wraps(fun)
+    @wraps_function(fun, "jacfwd")
     @hides_internals
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
         selected = select_arguments(args, argnums, "argnums")
@@ -71,7 +70,7 @@ def jacrev(
         array([1., 2.])
     """
 
-    @wraps(fun)
+    @wraps_function(fun, "jacrev")
     @hides_internals
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
         selected = select_arguments(args, argnums, "argnums")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 from .. import tree
@@ -43,7 +42,7 @@ def vmap(
         array([1., 5., 9.])
     """
 
-    @wraps(fun)
+    @wraps_function(fun, "vmap")
     @hides_internals
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         leaves, treedef = tree.flatten((args, kwargs))

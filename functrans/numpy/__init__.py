@@ -6,10 +6,12 @@ import numpy as _np
 
 from ..core.primitive import registry as _registry
 from ..primitives.families import Elementwise as _Elementwise
+from . import assignment as _assignment
 from . import contractions as _contractions
 from . import creation as _creation
 from . import elementwise as _elementwise
 from . import fft as fft
+from . import indexing as _indexing
 from . import linalg as linalg
 from . import manipulation as _manipulation
 from . import protocols as _protocols
@@ -22,7 +24,7 @@ for _primitive in list(_registry.values()):
     if isinstance(_primitive, _Elementwise):
         _protocols.register_elementwise(_primitive)
 
-for _module in (_contractions, _creation, _elementwise, _manipulation, _reductions):
+for _module in (_assignment, _contractions, _creation, _elementwise, _indexing, _manipulation, _reductions):
     globals().update(_protocols.register(_module, _np))
 # NumPy's own ufuncs, by all of their names, and its constants and types.
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})

@@ -17,7 +17,7 @@ from ..primitives.indexing import INT, scatter_add, scatter_max, scatter_min, sc
 from ..primitives.selection import select
 from ..primitives.subscripts import Subscript, as_array, converted, parse, read, setitem, single_mask, write
 from .common import as_operand, cast, normalize_axis, stretched, with_shape
-from .indexing import along_axis, cell, default_fill, index_mode
+from .positions import along_axis, cell, default_fill, index_mode
 from .protocols import METHODS, UFUNC_METHODS
 
 # ---- in place
@@ -78,7 +78,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     """numpy.copyto."""
     array = cell(dst, "dst")
     src = as_operand(src)
-    check_cast(src, array.dtype, casting)
+    _check_cast(src, array.dtype, casting)
     src = converted(src, array.dtype)
     array[...] = src if where is True else select(where, src, array)
 
@@ -100,18 +100,6 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 def _fill(a: Any, value: Any) -> None:
     """ndarray.fill."""
     cell(a, "a")[...] = value
-
-
-def check_cast(value: Any, dtype: np.dtype[Any], casting: Any = "same_kind") -> None:
-    """Raise DtypeMismatchError unless NumPy would cast a value to a dtype under a casting rule."""
-    aval = typeof(value)
-    source = promoted(aval, typeof(dtype.type(0))) if aval.weak else aval.dtype
-    if not np.can_cast(source, dtype, casting):
-        raise DtypeMismatchError(
-            f"A value of type {aval} was to be combined into an array of dtype {dtype.name}.",
-            f"NumPy's rule {casting!r} does not allow this cast, which would lose part of the value.",
-            "Convert one of them with `.astype(...)` first.",
-        )
 
 
 # ---- as a function
@@ -140,11 +128,11 @@ class at:
         x = as_array(x) if isinstance(x, (list, tuple)) else x
         self.array = x if isinstance(x, Tracer) or hasattr(x, "dtype") else np.asarray(x)
 
-    def __getitem__(self, index: Any) -> Place:
-        return Place(self.array, index)
+    def __getitem__(self, index: Any) -> _Place:
+        return _Place(self.array, index)
 
 
-class Place:
+class _Place:
     """`at(x)[index]`, to be read or changed."""
 
     __slots__ = ("array", "index")
@@ -202,9 +190,9 @@ class Place:
     def _combine(self, operation: Callable[..., Any], scatter: Callable[..., Any], values: Any, mode: Any) -> Any:
         x, dtype = self.array, typeof(self.array).dtype
         values = as_array(values) if isinstance(values, (list, tuple)) else as_operand(values)
-        check_cast(values, dtype)
+        _check_cast(values, dtype)
         if operation is divide:
-            check_cast(dtype.type(1) / dtype.type(1), dtype)
+            _check_cast(dtype.type(1) / dtype.type(1), dtype)
         mask = single_mask(self.index)
         if isinstance(mask, Traced):
             rest = typeof(x).ndim - typeof(mask).ndim
@@ -240,6 +228,18 @@ def _by_product(operation: Callable[..., Any]) -> Callable[..., Any]:
         return operation(x, scatter_multiply(ones, values, *indices, spec=spec))
 
     return scatter
+
+
+def _check_cast(value: Any, dtype: np.dtype[Any], casting: Any = "same_kind") -> None:
+    """Raise DtypeMismatchError unless NumPy would cast a value to a dtype under a casting rule."""
+    aval = typeof(value)
+    source = promoted(aval, typeof(dtype.type(0))) if aval.weak else aval.dtype
+    if not np.can_cast(source, dtype, casting):
+        raise DtypeMismatchError(
+            f"A value of type {aval} was to be combined into an array of dtype {dtype.name}.",
+            f"NumPy's rule {casting!r} does not allow this cast, which would lose part of the value.",
+            "Convert one of them with `.astype(...)` first.",
+        )
 
 
 def _ufunc_at(method: str) -> Callable[..., None]:

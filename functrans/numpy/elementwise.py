@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, is_inexact, real_dtype, typeof
+from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import UnsupportedArgumentError
 from ..primitives import complex as _complex
@@ -47,6 +47,7 @@ from ..primitives.elementwise import isnan as _isnan
 from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
 from ..primitives.foundation import promoted, zeros
+from ..primitives.sorting import argsort
 from .protocols import METHODS, PROPERTIES
 
 # ---- parts of numbers
@@ -268,7 +269,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         x, xp, fp = _unrolled(x, xp, fp, np.abs(period))
         left = right = None
     last = typeof(xp).size - 1
-    after = np.clip(np.searchsorted(xp, x, side="right"), 1, max(last, 1))
+    after = np.clip(_count_below(xp, x), 1, max(last, 1))
     x0, x1 = np.take(xp, after - 1), np.take(xp, np.minimum(after, last))
     f0, f1 = np.take(fp, after - 1), np.take(fp, np.minimum(after, last))
     is_step = not_equal(x1, x0)
@@ -279,10 +280,21 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return y
 
 
+def _count_below(xp: Any, x: Any) -> Any:
+    """How many nodes of a sorted table are not above x, by bisection."""
+    size = typeof(xp).size
+    count = zeros(ShapedArray(typeof(x).shape, np.dtype(np.int64)))
+    for step in (1 << k for k in reversed(range(size.bit_length()))):
+        more = add(count, step)
+        is_below = less_equal(np.take(xp, minimum(more, size) - 1), x)
+        count = _select(logical_and(is_below, less_equal(more, size)), more, count)
+    return count
+
+
 def _unrolled(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     """A periodic table, sorted, with one more node at each end."""
     x, xp = remainder(x, period), remainder(xp, period)
-    order = np.argsort(xp)
+    order = argsort(xp)
     xp, fp = np.take(xp, order), np.take(fp, order)
     first, last = np.arange(1), np.arange(1) + (typeof(xp).size - 1)
     nodes = [subtract(np.take(xp, last), period), xp, add(np.take(xp, first), period)]
@@ -370,5 +382,10 @@ def _in_half(y: Any, x: Any) -> Any:
     return _convert(y, dtype=np.dtype(np.float16)) if typeof(x).dtype == np.float16 else y
 
 
-METHODS.update(astype=_astype, clip=clip, conj=conjugate, conjugate=conjugate, round=round)
+def _conj(x: Any) -> Any:
+    """ndarray.conj, which unlike numpy.conj leaves booleans as they are."""
+    return conjugate(x) if typeof(x).dtype.kind == "c" else x
+
+
+METHODS.update(astype=_astype, clip=clip, conj=_conj, conjugate=_conj, round=round)
 PROPERTIES.update(real=real, imag=imag)

@@ -79,7 +79,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     residuals = np.sum(residual.real**2 + residual.imag**2, axis=0, keepdims=typeof(b).ndim == 1)
     if m <= n:
         residuals = residuals[..., :0] if typeof(b).ndim == 1 else np.zeros(0, residuals.dtype)
-    return x, residuals, matrix_rank(a, rtol=cutoff), svdvals(a)
+    return x, residuals, matrix_rank(a, rtol=cutoff).astype(np.int32), svdvals(a)
 
 
 def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:

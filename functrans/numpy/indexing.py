@@ -10,61 +10,21 @@ import numpy as np
 from ..core.avals import BOOL, typeof
 from ..core.trace import Traced
 from ..core.tracer import Tracer, view_of
-from ..errors import ConcretizationError, InvalidIndexError, TracerConversionError
+from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
 from ..primitives.foundation import reduce_sum, zeros
 from ..primitives.indexing import INT, Indexing, gather, scatter_set
 from ..primitives.selection import select
 from ..primitives.sorting import argsort
-from ..primitives.structural import iota, slice_axis
+from ..primitives.structural import slice_axis
 from ..primitives.subscripts import as_array, parse, read
 from . import reductions as _reductions
 from .common import as_operand, cast, normalize_axis, stretched, with_shape
+from .positions import along_axis, as_integers, cell, counted, default_fill, index_mode
 from .protocols import METHODS
 
 #: Names that are exported as ours: NumPy's namesakes do not look at the argument that may be traced, or lack options.
 ALWAYS_OURS = frozenset({"take", "nonzero", "flatnonzero", "argwhere"})
-
-_MODES = {None: "raise", "promise_in_bounds": "raise", "fill": "drop"}
-_MODE_NAMES = ("raise", "clip", "wrap", "drop")
-
-
-def index_mode(mode: str | None) -> str:
-    """The mode of an Indexing by NumPy's and JAX's names."""
-    mode = _MODES.get(mode, mode)
-    if mode not in _MODE_NAMES:
-        raise ValueError(f"index mode {mode!r} is none of 'raise', 'clip', 'wrap', 'fill', 'drop'")
-    return mode
-
-
-def default_fill(dtype: np.dtype[Any]) -> Any:
-    """What mode="fill" puts where an index points outside, unless told: NaN, or the integer farthest from use."""
-    if dtype.kind in "fc":
-        return np.nan
-    if dtype == BOOL:
-        return True
-    return np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max
-
-
-def counted(count: int, ndim: int = 1, axis: int = 0) -> Any:
-    """0, 1, ... along one axis, the others of extent one."""
-    return with_shape(iota(shape=(count,), axis=0, dtype=INT), tuple(count if i == axis else 1 for i in range(ndim)))
-
-
-def _integers(x: Any) -> Any:
-    """Indices as an operand."""
-    x = as_array(x) if isinstance(x, (list, tuple)) else as_operand(x)
-    aval = typeof(x)
-    if aval.dtype.kind in "iu":
-        return x
-    if aval.dtype == BOOL or not aval.size:
-        return cast(x, INT)
-    raise InvalidIndexError(
-        f"An array of dtype {aval.dtype} was used as indices.",
-        "Indices are integers.",
-        "Convert them with `.astype(int)`.",
-    )
-
 
 # ---- elements by index
 
@@ -81,7 +41,7 @@ def take(
     Raises:
         OutOfBoundsError: an index points outside, with mode "raise".
     """
-    a, indices = as_operand(a), _integers(indices)
+    a, indices = as_operand(a), as_integers(indices)
     if not isinstance(a, Tracer) and not isinstance(indices, Tracer) and mode in ("raise", "clip", "wrap"):
         return np.take(a, indices, axis, out, mode)
     if axis is None:
@@ -99,32 +59,9 @@ def _stored(result: Any, out: Any) -> Any:
     return out
 
 
-def cell(array: Any, name: str) -> Tracer:
-    """An array that can be assigned into while tracing.
-
-    Raises:
-        TracerConversionError: it is a plain NumPy array.
-    """
-    if isinstance(array, Tracer):
-        return array
-    raise TracerConversionError(
-        f"A traced value was to be stored in a plain NumPy array (argument `{name}`).",
-        "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
-        "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n).",
-    )
-
-
-def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
-    """The index that take_along_axis and put_along_axis stand for."""
-    have = typeof(indices).shape
-    if len(have) != len(shape):
-        raise ValueError("`indices` and `arr` must have the same number of dimensions")
-    return tuple(indices if i == axis else counted(n, len(shape), i) for i, n in enumerate(shape))
-
-
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """numpy.take_along_axis: one index array for each line along an axis."""
-    arr, indices = as_operand(arr), _integers(indices)
+    arr, indices = as_operand(arr), as_integers(indices)
     if axis is None:
         arr, axis = with_shape(arr, (typeof(arr).size,)), 0
     shape = typeof(arr).shape
@@ -138,7 +75,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
     Raises:
         OutOfBoundsError: there is no such choice, with mode "raise".
     """
-    a = _integers(a)
+    a = as_integers(a)
     rows = [choices[i] for i in range(len(choices))]
     count = len(rows)
     shape = np.broadcast_shapes(typeof(a).shape, *(typeof(as_operand(row)).shape for row in rows))
@@ -236,7 +173,7 @@ def _mesh_line(x: Any) -> Any:
 
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
     """numpy.unravel_index, without its check: of an index outside, the first coordinate lies outside."""
-    rest = cast(_integers(indices), INT)
+    rest = cast(as_integers(indices), INT)
     extents = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
     coordinates: list[Any] = []
     for extent in extents[:0:-1] if order == "C" else extents[:-1]:
@@ -253,7 +190,7 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
     strides = [prod(dims[i + 1 :] if order == "C" else dims[:i]) for i in range(len(dims))]
     flat: Any = 0
     for index, extent, stride, how in zip(multi_index, dims, strides, modes):
-        index = cast(_integers(index), INT)
+        index = cast(as_integers(index), INT)
         if how == "clip":
             index = np.clip(index, 0, extent - 1)
         elif how == "wrap":

@@ -21,7 +21,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """numpy.linalg.vecdot."""
-    return np.vecdot(x1, x2, axis=axis)
+    return np.vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1))
 
 
 def outer(x1: Any, x2: Any, /) -> Any:

@@ -31,7 +31,7 @@ PROPERTIES: dict[str, Callable[..., Any]] = {}
 CONSTANTS = (
     "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "finfo", "iinfo", "issubdtype", "promote_types",
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
-    "complex64", "complex128",
+    "complex64", "complex128", "diag_indices", "indices", "mask_indices", "tril_indices", "triu_indices",
 )  # fmt: skip
 
 _DISPATCHED = type(np.mean)
@@ -52,8 +52,8 @@ def register(module: ModuleType, numpy_module: ModuleType) -> dict[str, Any]:
             register_ufunc(theirs, ours)
         elif theirs is not None:
             FUNCTIONS[theirs] = ours
-        creates = getattr(module, "CREATES_ARRAYS", False)
-        exports[name] = theirs if isinstance(theirs, (_DISPATCHED, np.ufunc)) and not creates else ours
+        always_ours = getattr(module, "CREATES_ARRAYS", False) or name in getattr(module, "ALWAYS_OURS", ())
+        exports[name] = theirs if isinstance(theirs, (_DISPATCHED, np.ufunc)) and not always_ours else ours
     return exports
 
 

@@ -186,5 +186,3 @@ class Bilinear(Primitive):
         z = self(x, y, **params)
         terms = [ZERO if dx is ZERO else self(dx, y, **params), ZERO if dy is ZERO else self(x, dy, **params)]
         return [z], [match(add_tangents(*terms), z)]
-
-

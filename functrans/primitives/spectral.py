@@ -1,13 +1,13 @@
-"""Eigenvalues and singular values.
+"""Eigenvalues and singular values, and pseudo-inverses.
 
 Derivatives: M. Giles, "An extended collection of matrix derivative results for forward and reverse mode algorithmic
 differentiation", 2008; M. Seeger et al., "Auto-differentiating linear algebra", arXiv:1710.08717; Z.-Q. Wan and
 S.-X. Zhang, "Automatic differentiation for complex valued SVD", arXiv:1909.02659; G. Golub and V. Pereyra, "The
 differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate", 1973.
 
-Where eigenvalues or singular values coincide their vectors are not functions of the matrix, but the space that they span
-is. The vectors are then differentiated as a frame that moves with this space and does not turn within it (T. Kato,
-"Perturbation theory for linear operators", chapter II): v^H a v stays block-diagonal, one block for each value.
+Where eigenvalues or singular values coincide their vectors are not functions of the matrix, but the space that they
+span is. The vectors are then differentiated as a frame that moves with this space and does not turn within it
+(T. Kato, "Perturbation theory for linear operators", chapter II): v^H a v stays block-diagonal, one block a value.
 docs/semantics_linalg.md says which functions of the results have their right derivatives.
 """
 
@@ -75,7 +75,7 @@ class Eigh(MatrixPrimitive):
         dw = _real(diagonal(turned))
         if not vectors:
             return [w], [dw]
-        blocks = diagonalized(w, v_h, a, v)
+        blocks = diagonalized(w, v_h, a, v, hermitian=True)
         return [w, v], [dw, matmul(v, spectral_quotient(blocks, turned, by="differences"))]
 
 
@@ -111,7 +111,7 @@ class Eig(MatrixPrimitive):
         dw = diagonal(turned)
         if not vectors:
             return [w], [dw]
-        dv = matmul(v, spectral_quotient(diagonalized(w, left, a, v), turned, by="differences"))
+        dv = matmul(v, spectral_quotient(diagonalized(w, left, a, v, hermitian=False), turned, by="differences"))
         length = _sum_columns(_real(multiply(conj(v), dv)))
         # The component that LAPACK made real stays real: its share of dv that is imaginary is turned away.
         reference = _real_reference(v)
@@ -177,7 +177,7 @@ class SVD(MatrixPrimitive):
         ds = _real(diagonal(core))
         if not vectors:
             return [s], [ds]
-        blocks = diagonalized(s, u_first_h, a, v_first)
+        blocks = diagonalized(s, u_first_h, a, v_first, hermitian=True)
         core_h = mH(core)
         e = spectral_quotient(blocks, multiply(0.5, add(core, core_h)), by="differences")
         o = spectral_quotient(blocks, multiply(0.5, subtract(core, core_h)), by="sums")
@@ -203,24 +203,26 @@ class Diagonalized(MatrixPrimitive):
     """left a right, which is diagonal in value, with w on the diagonal.
 
     Its derivative is block-diagonal: left and right turn with a such that the elements between different w stay zero,
-    while nothing is to be done about those between equal ones. It comes from a alone.
+    while nothing is to be done about those between equal ones. It comes from a alone. `hermitian` frames turn against
+    each other, so that the result stays Hermitian.
     """
 
     def abstract_eval(
-        self, w: ShapedArray, left: ShapedArray, a: ShapedArray, right: ShapedArray
+        self, w: ShapedArray, left: ShapedArray, a: ShapedArray, right: ShapedArray, *, hermitian: bool
     ) -> list[ShapedArray]:
         return [ShapedArray((*w.shape, w.shape[-1]), a.dtype)]
 
-    def impl(self, w: Any, left: Any, a: Any, right: Any) -> list[Any]:
+    def impl(self, w: Any, left: Any, a: Any, right: Any, *, hermitian: bool) -> list[Any]:
         return [np.eye(w.shape[-1], dtype=a.dtype, like=w) * w[..., None, :]]
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, hermitian: bool) -> tuple[Any, Any]:
         (w, left, _, right), (_, _, da, _) = primals, tangents
-        h = self(*primals)
+        h = self(*primals, hermitian=hermitian)
         if da is ZERO:
             return [h], [ZERO]
         within = less_equal(absolute(subtract(row(w), column(w))), row(resolution(w)))
         dh = matmul(left, matmul(da, right))
+        dh = multiply(0.5, add(dh, mH(dh))) if hermitian else dh
         return [h], [select(within, dh, typeof(dh).dtype.type(0))]
 
 

@@ -50,7 +50,9 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = int) 
     """Integers of [minval, maxval), int64 by default, with equal probabilities.
 
     They are 64 random bits modulo the span (128 for spans up to 2**32), so that probabilities differ by a share of at
-    most span / 2**64; for dtypes of 32 bits and fewer it is half as many bits, and span / 2**32 above 2**16. Where traced bounds leave no integer the result is minval, as in JAX; concrete ones, and bounds that the dtype does
+    most span / 2**64; for dtypes of 32 bits and fewer it is half as many bits, and span / 2**32 above 2**16.
+
+    Where traced bounds leave no integer the result is minval, as in JAX; concrete ones, and bounds that the dtype does
     not hold, raise RandomParameterError. int8 and int16 are drawn as int32, as JAX does now and 0.5 did not.
 
     Example:

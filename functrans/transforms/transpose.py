@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.avals import ZERO, ShapedArray
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, literal, memoized
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, memoized
 from ..core.primitive import UndefinedPrimal
 from ..core.staging import trace_closed
-from ..core.trace import current_trace
+from ..core.trace import current_trace, running
 from ..primitives.foundation import add_any
 from ..source import inherited_source
+from .partial_eval import PartialEvalTrace, UnknownTracer
 
 
 def backward_pass(
@@ -66,43 +67,28 @@ def transpose_jaxpr(
         linear: which inputs to transpose; `jaxpr` must be linear in them for any value of the others.
         active: which results have a cotangent that is not ZERO; `ct_avals` are the types of those.
 
+    What does not depend on the linear inputs is evaluated first, by partial evaluation.
+
     Returns:
         The jaxpr, and which linear inputs have a cotangent at all.
     """
     out_active: list[bool] = []
 
     def function(*args: Any) -> list[Any]:
+        trace = PartialEvalTrace(current_trace.get())
         given = iter(args)
-        known = {v: next(given) for v, is_linear in zip(jaxpr.inputs, linear) if not is_linear}
+        inputs = [
+            UnknownTracer(trace, aval) if is_linear else next(given) for aval, is_linear in zip(jaxpr.in_avals, linear)
+        ]
         cotangents = [next(given) if is_active else ZERO for is_active in active]
-        inputs = [v for v, is_linear in zip(jaxpr.inputs, linear) if is_linear]
-        eqns = evaluate_known(jaxpr.eqns, known)
-        found = backward_pass(eqns, inputs, jaxpr.outputs, cotangents)
+        with running(trace):
+            outputs = [trace.atom(out) for out in eval_jaxpr(jaxpr, *inputs)]
+        variables = [x.var for x, is_linear in zip(inputs, linear) if is_linear]
+        found = backward_pass(trace.eqns, variables, outputs, cotangents)
         out_active[:] = [c is not ZERO for c in found]
         return [c for c in found if c is not ZERO]
 
     others = [a for a, is_linear in zip(jaxpr.in_avals, linear) if not is_linear]
     derived = trace_closed(function, [*others, *ct_avals])
     return derived, tuple(out_active)
-
-
-def evaluate_known(eqns: Sequence[Eqn], known: dict[Var, Any]) -> list[Eqn]:
-    """Run the equations that depend on known variables only; the others, with known operands as literals."""
-    trace = current_trace.get()
-    remaining: list[Eqn] = []
-    token = inherited_source.set(inherited_source.get())
-    try:
-        for eqn in eqns:
-            atoms = [literal(known[a]) if type(a) is Var and a in known else a for a in eqn.inputs]
-            if any(type(a) is Var for a in atoms):
-                remaining.append(eqn._replace(inputs=atoms))
-                continue
-            if eqn.source is not None:
-                inherited_source.set(eqn.source)
-            values = [a.value for a in atoms]  # type: ignore[union-attr]
-            known.update(zip(eqn.outputs, trace.process(eqn.primitive, values, eqn.params)))
-    finally:
-        inherited_source.reset(token)
-    return remaining
-
 

@@ -194,8 +194,6 @@ class Example(NamedTuple):
 
 def table(smooth: bool, dtype: str) -> list[Operation]:
     """The operations that may be used."""
-    import os  # DEVTEMP
-    if os.environ.get("OPS"): return [op for op in TABLE if op.name in os.environ["OPS"].split(",") and (op.is_smooth or not smooth) and (op.takes_complex or not dtype.startswith("c"))]  # DEVTEMP
     return [op for op in TABLE if (op.is_smooth or not smooth) and (op.takes_complex or not dtype.startswith("c"))]
 
 

@@ -1,4 +1,4 @@
-"""Examples for functrans.primitives: matrices, linalg, spectral, determinants."""
+"""Examples for functrans.primitives: matrices, linalg, spectral, determinants, roots."""
 
 from __future__ import annotations
 
@@ -158,6 +158,33 @@ ORTHOGONAL = [
     Example("pinv", (matrices(2, 4, 2), np.full(2, 1e-9))),
 ]
 
+SPECTRAL_PARTS = [
+    # What the rules are made of: only together with them do the derivatives mean anything.
+    Example(
+        "diagonalized",
+        (np.array([1.0, 2.0, 2.0]), np.eye(3), np.diag([1.0, 2.0, 2.0]), np.eye(3)),
+        {"hermitian": True},
+        smooth=False,
+    ),
+    Example(
+        "diagonalized",
+        (np.array([[1j, 1]]), *(np.eye(2, dtype="c16")[None], np.diag([1j, 1])[None], np.eye(2, dtype="c16")[None])),
+        {"hermitian": False},
+        smooth=False,
+    ),
+    *(
+        Example("spectral_quotient", (np.diag(w), matrices(3, 3, dtype=w.dtype.str)), {"by": by}, smooth=False)
+        for by in ("differences", "sums", "columns")
+        for w in (np.array([3.0, 1.0, 1.0]), np.array([3.0, 1.0, 0.0], "f4"), np.array([1j, 1.0, 0.0]))
+    ),
+    Example("spectral_quotient", (np.diag([3.0, 1.0]), matrices(4, 2)), {"by": "columns"}, smooth=False),
+    Example("root", (np.array([0.5, 2.0, 3.0]),), {"degree": 2}),
+    Example("root", (np.array([[0.5, 2.0]], "f4"),), {"degree": 2.5}),
+    Example("root", (np.float64(4.0),), {"degree": 3}),
+    Example("root", (np.zeros((0, 2)),), {"degree": 2}),
+    Example("root", (np.array([0.0, 1.0]),), {"degree": 2}, smooth=False),
+]
+
 DETERMINANTS = [
     *(Example("det", (regular(n, n, dtype=d),)) for d in DTYPES for n in (3, 4)),
     *(Example("det", (regular(*shape),)) for shape in [(0, 0), (1, 1), (2, 2), (2, 3, 3)]),
@@ -180,4 +207,4 @@ DETERMINANTS = [
     *(Example("slogdet", (regular(*shape),)) for shape in [(0, 0), (1, 1), (2, 4, 4)]),
 ]
 
-EXAMPLES = TRIANGLES + EQUATIONS + ORTHOGONAL + DETERMINANTS
+EXAMPLES = TRIANGLES + EQUATIONS + ORTHOGONAL + SPECTRAL_PARTS + DETERMINANTS
