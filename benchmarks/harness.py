@@ -89,6 +89,7 @@ def _verdict(row: Row) -> str:
 
 def write_record(benchmark: str, rows: list[Row]) -> Path:
     """Keep the figures, with what they were measured on, in benchmarks/results/."""
+    RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
     record = {
         "benchmark": benchmark,

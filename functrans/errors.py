@@ -70,6 +70,10 @@ class ShapeMismatchError(FunctransError, ValueError):
     """Two shapes that should agree differ."""
 
 
+class EinsumNotationError(FunctransError, ValueError):
+    """The subscripts of an einsum are no such notation, or do not fit its operands."""
+
+
 class MatrixShapeError(FunctransError, LinAlgError):
     """An operand of linear algebra is no matrix, or not a square one, or has the wrong size."""
 

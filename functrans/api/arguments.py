@@ -11,6 +11,7 @@ import numpy as np
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, as_supported_array, float0, is_inexact, typeof
 from ..core.trace import Traced
+from ..core.tracer import check_not_stale
 from ..errors import (
     ArgumentIndexError,
     DtypeMismatchError,
@@ -78,6 +79,7 @@ class FlatFunction:
         out = self.function(*self.rebuild(leaves), **self.kwargs)
         if not self.has_aux:
             flat, self.out_tree = tree.flatten(out)
+            check_not_stale(flat, "return")
             return flat
         if not isinstance(out, tuple) or len(out) != 2:
             raise PytreeMismatchError(
@@ -89,6 +91,7 @@ class FlatFunction:
         flat, self.out_tree = tree.flatten(out[0])
         aux, self.aux_tree = tree.flatten(out[1])
         self.aux_count = len(aux)
+        check_not_stale(flat + aux, "return")
         return flat + aux
 
     def split(self, leaves: list[Any]) -> tuple[list[Any], list[Any]]:

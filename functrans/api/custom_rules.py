@@ -19,6 +19,8 @@ class CustomFunction:
     """A function and the arguments of one call of it, flat."""
 
     def __init__(self, fun: Callable[..., Any], nondiff_argnums: int | Iterable[int] = ()):
+        if not callable(fun):
+            raise TypeError(f"{type(self).__name__} expects a function, not a {type(fun).__name__}")
         update_wrapper(self, fun)
         self.fun = fun
         self.name = getattr(fun, "__name__", type(fun).__name__)

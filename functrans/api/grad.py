@@ -9,9 +9,10 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapeDtypeStruct, typeof
-from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, prune
+from ..core.jaxpr import Atom, Jaxpr, Var, eval_jaxpr, literal, prune
 from ..core.snapshot import Snapshots, own_results
 from ..core.trace import current_trace
+from ..core.tracer import Tracer
 from ..errors import NonDifferentiableError, NonScalarOutputError
 from ..transforms.forward import JVPTrace, jvp_flat, run_jvp
 from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, partial_eval_flat
@@ -25,6 +26,7 @@ from .arguments import (
     input_leaf,
     result_tangent,
     select_arguments,
+    wraps_function,
 )
 
 
@@ -48,6 +50,17 @@ class Linearized:
         self.outputs: list[Any] = []
         for tangent in out_tangents:
             self.outputs.append(ZERO if tangent is ZERO else trace.atom(tangent))
+
+    def freeze(self) -> None:
+        """Keep what the tracers of enclosing transformations hold now: they may be assigned into later."""
+        twins: dict[int, Any] = {}
+
+        def frozen(atom: Atom) -> Atom:
+            if type(atom) is Var or not isinstance(atom.value, Tracer):  # type: ignore[union-attr]
+                return atom
+            return twins.setdefault(id(atom.value), literal(atom.value.twin()))  # type: ignore[union-attr]
+
+        self.trace.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.trace.eqns]
 
     def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the primals, some of them ZERO."""
@@ -302,6 +315,8 @@ def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[A
     snapshots = Snapshots()
     flat = FlatFunction(fun, treedef.unflatten, {}, has_aux)
     linearized = Linearized(flat, [snapshots.of(input_leaf(x)) for x in leaves])
+    if linearized.trace.is_staged:
+        linearized.freeze()
     results, aux = flat.split(linearized.results)
     return flat, linearized, treedef, results, aux
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..core.avals import ShapeDtypeStruct
-from .arguments import hides_internals
+from .arguments import hides_internals, wraps_function
 from .jit import Jitted
 
 

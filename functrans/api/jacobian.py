@@ -11,7 +11,7 @@ from .. import tree
 from ..core.avals import typeof
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
-from .arguments import describe_leaf, hides_internals, input_leaf, select_arguments
+from .arguments import describe_leaf, hides_internals, input_leaf, select_arguments, wraps_function
 from .grad import grad, jvp, vjp
 from .vmap import vmap
 

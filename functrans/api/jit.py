@@ -17,7 +17,7 @@ from ..core.printing import jaxpr_text
 from ..core.snapshot import own_results
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, current_trace, named_axes
-from ..errors import StaticArgumentError
+from ..errors import ArgumentIndexError, StaticArgumentError
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums
 
 
@@ -53,6 +53,10 @@ class Jitted:
         donate_argnums: tuple[int, ...] = (),
         primitive: Call = call,
     ):
+        if not callable(fun):
+            raise TypeError(f"{'jit' if primitive is call else 'checkpoint'} expects a function, not a "
+                            f"{type(fun).__name__}")
+        _check_arguments_exist(fun, static_argnums, static_argnames)
         update_wrapper(self, fun)
         self.fun = fun
         self.static_argnums = static_argnums
@@ -201,6 +205,25 @@ class _Static:
         return False
 
 
+def _check_arguments_exist(fun: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> None:
+    """Raise ArgumentIndexError for static arguments that no call can have."""
+    try:
+        parameters = inspect.signature(fun).parameters
+    except (TypeError, ValueError):
+        return  # a builtin without a signature
+    kinds = [p.kind for p in parameters.values()]
+    positional = kinds.count(inspect.Parameter.POSITIONAL_ONLY) + kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        normalize_argnums(numbers, positional, "static_argnums")
+    missing = [name for name in names if name not in parameters]
+    if missing and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise ArgumentIndexError(
+            f"static_argnames names {missing[0]!r}, which `{getattr(fun, '__name__', fun)}` does not take.",
+            f"Its parameters are {', '.join(parameters) or 'none'}.",
+            "Correct the name.",
+        )
+
+
 def _static(value: Any, name: str) -> _Static:
     try:
         return _Static(value)
@@ -247,8 +270,6 @@ def jit(
         return partial(
             jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
         )
-    if not callable(fun):
-        raise TypeError(f"jit expects a function, not a {type(fun).__name__}")
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     donated = (donate_argnums,) if isinstance(donate_argnums, int) else tuple(donate_argnums)

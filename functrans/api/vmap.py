@@ -11,7 +11,7 @@ from ..errors import MappedAxisError, PytreeMismatchError
 from ..primitives.foundation import broadcast_lanes
 from ..primitives.structural import transpose
 from ..transforms.batching import batch_flat
-from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf
+from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, wraps_function
 
 
 def vmap(

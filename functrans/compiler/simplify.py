@@ -63,6 +63,8 @@ class _Simplifier:
 
 def _identity(eqn: Eqn, inputs: Sequence[Atom]) -> Sequence[Atom] | None:
     """The operand that the result is equal to: `scale(1, c)` is c, a reshape to the same shape its operand."""
+    if len(eqn.outputs) != 1:
+        return None
     name, out = eqn.primitive.name, eqn.outputs[0].aval
     if name == "scale":
         t, c = inputs

@@ -122,7 +122,8 @@ def as_supported_array(x: Any) -> Any:
         return array
     if np.dtype(array.dtype).newbyteorder("=") in SUPPORTED_DTYPES:
         return array.astype(array.dtype.newbyteorder("="))
-    shown = type(x).__name__ if array.dtype == object and array.ndim == 0 else f"array of dtype {array.dtype}"
+    is_array = array is x or array.ndim
+    shown = f"array of dtype {array.dtype}" if is_array else type(x).__name__
     raise UnsupportedDtypeError(
         f"A value of type {shown} cannot be traced.",
         "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, complex64 and complex128.",

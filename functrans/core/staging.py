@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import Any, Final, NoReturn
 
 from ..source import current_source
 from .avals import ShapedArray, as_supported_array
 from .jaxpr import Atom, Eqn, Jaxpr, Literal, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
-from .trace import Params, Trace, Traced, current_trace, running
+from .trace import EVAL, Params, Trace, Traced, current_trace, running
 from .tracer import Tracer, abstract_value_error, argument
 
 
@@ -29,6 +30,10 @@ class JaxprTracer(Tracer):
         abstract_value_error(self, wanted)
 
 
+#: Who uses a value that is returned, for messages.
+_RESULT: Final = SimpleNamespace(name="return")
+
+
 class JaxprTrace(Trace):
     """Records every primitive as an equation, whether or not its operands are of this trace."""
 
@@ -45,19 +50,28 @@ class JaxprTrace(Trace):
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[JaxprTracer]:
         """Append an equation; its results."""
-        atoms = [self.atom(a) for a in args]
+        atoms = [self.atom(a, primitive) for a in args]
         out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
         tracers = [JaxprTracer(self, aval) for aval in out_avals]
         self.eqns.append(Eqn(primitive, atoms, params, [t.var for t in tracers], current_source()))
         return tracers
 
-    def atom(self, value: Any) -> Atom:
+    def atom(self, value: Any, user: Any = _RESULT) -> Atom:
         """A value as an operand: a variable if it is traced, here or outside, and a constant otherwise."""
         if isinstance(value, JaxprTracer) and value.trace is self:
             return value.var
         if isinstance(value, Traced):
+            if not self.is_inside(value.trace):
+                raise value.trace.leak_error(value, user)
             return self.captured.setdefault(id(value), (Var(value.aval), value))[0]
         return literal(self.snapshots.of(as_supported_array(value)))
+
+    def is_inside(self, other: Trace) -> bool:
+        """Whether another trace encloses this one, so that its tracers may be captured."""
+        trace = self.parent
+        while trace is not other and trace is not EVAL:
+            trace = trace.parent
+        return trace is other
 
     def pure(self, value: Any) -> Any:
         atom = self.atom(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, Final, NoReturn
@@ -42,13 +42,28 @@ class _Argument:
 ARGUMENT: Final = _Argument()
 
 
+#: The index of a view that was not made by indexing.
+NO_INDEX: Final = object()
+
+
 class View:
-    """Where a view was taken from: `base[index]`, or None as index if the view has another form."""
+    """Where a view was taken from: `base[index]`; or, with NO_INDEX, the elements of base in another order.
 
-    __slots__ = ("base", "index")
+    Attributes:
+        restore: for views with NO_INDEX, the function from a view to its base; None if there is none.
+    """
 
-    def __init__(self, base: Tracer, index: Any):
-        self.base, self.index = base, index
+    __slots__ = ("base", "index", "restore")
+
+    def __init__(self, base: Tracer, index: Any, restore: Callable[[Any], Any] | None):
+        self.base, self.index, self.restore = base, index, restore
+
+    def written(self, view: Tracer) -> Any:
+        """What the base is after the view has become this."""
+        if self.index is not NO_INDEX:
+            return operators.setitem(self.base, self.index, view)
+        assert self.restore is not None
+        return self.restore(view)
 
 
 class StaleTrace(Trace):
@@ -132,32 +147,38 @@ class Tracer(Traced):
         """
         raise NotImplementedError
 
+    def known(self, wanted: str) -> Any:
+        """As `concrete`, for a user, who may hold a stale view."""
+        if self.trace is STALE:
+            raise self.trace.leak_error(self, wanted)
+        return self.concrete(wanted)
+
     def __bool__(self) -> bool:
-        return bool(self.concrete("bool"))
+        return bool(self.known("bool"))
 
     def __int__(self) -> int:
-        return int(self.concrete("int"))
+        return int(self.known("int"))
 
     def __float__(self) -> float:
-        return float(self.concrete("float"))
+        return float(self.known("float"))
 
     def __complex__(self) -> complex:
-        return complex(self.concrete("complex"))
+        return complex(self.known("complex"))
 
     def __index__(self) -> int:
-        return self.concrete("index").__index__()
+        return self.known("index").__index__()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self.concrete("array"), dtype=dtype)
+        return np.array(self.known("array"), dtype=dtype)
 
     def item(self, *index: Any) -> Any:
-        return self.concrete("item").item(*index)
+        return self.known("item").item(*index)
 
     def tolist(self) -> Any:
-        return self.concrete("tolist").tolist()
+        return self.known("tolist").tolist()
 
     def __format__(self, spec: str) -> str:
-        return repr(self) if not spec else format(self.concrete("format"), spec)
+        return repr(self) if not spec else format(self.known("format"), spec)
 
     # ---- the operators
 
@@ -344,16 +365,23 @@ class Tracer(Traced):
 
     def __getitem__(self, index: Any) -> Any:
         result, is_view = operators.getitem(self, index)
-        return view_of(self, result, index) if is_view else result
+        return view_of(self, result, _frozen(index)) if is_view else result
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, Tracer) and value.is_view_of(self, index):
             return  # `x[i] += v`: the update of the view has been written through already
         self._check_assignable()
-        self._assign(operators.setitem(self, index, value))
+        self._assign(operators.setitem(self, index, value), index)
 
     def copy(self, order: str = "K") -> Any:
-        """A cell of its own with the same payload: assigning into one leaves the other alone."""
+        """A cell of the current trace with the same value: assigning into one leaves the other alone."""
+        if self.trace is STALE:
+            raise self.trace.leak_error(self, "copy")
+        trace = current_trace.get()
+        return self.twin() if self.trace is trace else trace.pure(self.twin())
+
+    def twin(self) -> Any:
+        """Another tracer of the same trace with the same payload, which stays as it is if this one is assigned into."""
         twin = object.__new__(type(self))
         twin.trace = self.trace
         for slot in self.payload:
@@ -375,6 +403,14 @@ class Tracer(Traced):
 
     def _check_assignable(self) -> None:
         origin = getattr(self, "origin", None)
+        if type(origin) is View:
+            if origin.index is NO_INDEX and origin.restore is None:
+                raise ViewAssignmentError(
+                    f"A view of type {self.aval} was assigned into that functrans cannot write through to its base.",
+                    "NumPy would change the array it was taken from, or not, depending on the layout in memory.",
+                    "Assign into the original array, or take a copy first (`x = x.copy()`).",
+                )
+            origin.base._check_assignable()
         if origin is ARGUMENT:
             raise ArgumentMutationError(
                 f"An argument of type {self.aval} was assigned into.",
@@ -406,47 +442,69 @@ class Tracer(Traced):
         self._assign(operators.setitem(self, ..., result))
         return self
 
-    def _assign(self, result: Tracer) -> None:
-        """Take over the payload of a new value, in the base of a view as well."""
+    def _assign(self, result: Tracer, index: Any = ...) -> None:
+        """Take over the payload of a new value, which differs at `index` only; in the base of a view as well."""
         origin = getattr(self, "origin", None)
-        if type(origin) is View and origin.index is None:
-            raise ViewAssignmentError(
-                f"A view of type {self.aval} that was not made by indexing was assigned into.",
-                "NumPy would change the array it was taken from; only views made by indexing can be written through.",
-                "Assign into the original array, or take a copy first.",
-            )
-        _retire_views(self)
+        _retire_views(self, index)
         for slot in self.payload:
             setattr(self, slot, getattr(result, slot))
         if type(origin) is View:
             base = origin.base
-            base._check_assignable()
-            updated = operators.setitem(base, origin.index, self)
-            others = [ref for ref in getattr(base, "views", ()) if ref() is not self]
-            base.views = others
-            base._assign(updated)
-            base.views = [weakref.ref(self)]
+            updated = origin.written(self)
+            base.views = [ref for ref in base.views if ref() is not self]
+            base._assign(updated, ... if origin.index is NO_INDEX else origin.index)
+            base.views.append(weakref.ref(self))
 
 
-def view_of(base: Any, result: Any, index: Any = None) -> Any:
-    """Remember that `result` shares memory with `base` in NumPy's eyes; `index` if it is `base[index]`."""
+def view_of(
+    base: Any, result: Any, index: Any = NO_INDEX, restore: Callable[[Any], Any] | None = None
+) -> Any:
+    """Remember that `result` shares memory with `base` in NumPy's eyes.
+
+    Args:
+        index: if the result is `base[index]`.
+        restore: otherwise, the function that makes a base of such a result, so that it can be assigned into.
+    """
     if result is base or not isinstance(base, Tracer) or not isinstance(result, Tracer):
         return result
-    result.origin = View(base, index)
+    result.origin = View(base, index, restore)
     try:
-        base.views.append(weakref.ref(result))
+        views = base.views
     except AttributeError:
-        base.views = [weakref.ref(result)]
+        views = base.views = []
+    if len(views) % 64 == 63:  # a loop that reads rows leaves dead references behind
+        views[:] = [ref for ref in views if ref() is not None]
+    views.append(weakref.ref(result))
     return result
 
 
-def _retire_views(base: Tracer) -> None:
+def _retire_views(base: Tracer, index: Any) -> None:
+    """Make the views of an array stale, but for those that share no element with `base[index]`."""
+    kept: list[Any] = []
     for ref in getattr(base, "views", ()):
         view = ref()
-        if view is not None:
-            _retire_views(view)
+        if view is None:
+            continue
+        if _are_disjoint(view.origin.index, index, base.shape):
+            kept.append(ref)
+        else:
+            _retire_views(view, ...)
             view.trace = STALE
-    base.views = []
+    base.views = kept
+
+
+def _frozen(index: Any) -> Any:
+    """An index that stays as it is if a traced integer in it is assigned into."""
+    if type(index) is tuple:
+        return tuple(map(_frozen, index))
+    return index.copy() if isinstance(index, Tracer) else index
+
+
+def check_not_stale(values: Iterable[Any], operation: str) -> None:
+    """Raise StaleViewError if there is a stale view among some values."""
+    for value in values:
+        if isinstance(value, Traced) and value.trace is STALE:
+            raise value.trace.leak_error(value, operation)
 
 
 def _same_index(a: Any, b: Any) -> bool:
@@ -455,6 +513,24 @@ def _same_index(a: Any, b: Any) -> bool:
     return len(a) == len(b) and all(
         x is y or (isinstance(x, (int, slice, np.integer)) and type(x) is type(y) and x == y) for x, y in zip(a, b)
     )
+
+
+def _are_disjoint(a: Any, b: Any, shape: tuple[int, ...]) -> bool:
+    """Whether two indices are known to share no element, by the integers and slices that they begin with."""
+    for x, y, extent in zip(a if type(a) is tuple else (a,), b if type(b) is tuple else (b,), shape):
+        if type(x) not in (int, slice) or type(y) not in (int, slice):
+            return False
+        ours, theirs = _places(x, extent), _places(y, extent)
+        if not ours or not theirs or max(ours) < min(theirs) or max(theirs) < min(ours):
+            return True
+    return False
+
+
+def _places(index: Any, extent: int) -> range:
+    """The elements that an integer or a slice selects."""
+    if isinstance(index, int):
+        return range(index % extent, index % extent + 1)
+    return range(extent)[index]
 
 
 _WANTED: Final = {
@@ -467,18 +543,27 @@ _REPAIRS: Final = {
     "part of the signature, mark it with static_argnums.",
     "index": "Index with `functrans.numpy.take(table, i)` or `functrans.numpy.asarray(table)[i]`; for shapes and "
     "ranges mark the argument with static_argnums.",
-    "array": "Use functrans.numpy functions; make arrays to assign into with np.zeros_like(x), "
-    "np.zeros(n, like=x) or functrans.numpy.zeros(n).",
+    "array": "Use functrans.numpy functions; put traced values together with np.stack or functrans.numpy.array; "
+    "make arrays to assign into with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n); index with "
+    "functrans.numpy.take(table, i) or functrans.numpy.asarray(table)[i]; for shapes and ranges mark the argument "
+    "with static_argnums.",
+    "float": "Keep the computation in arrays (float(x) is x); make arrays to assign into with np.zeros_like(x), "
+    "np.zeros(n, like=x) or functrans.numpy.zeros(n); use functrans.lax.cond, or mark the argument with "
+    "static_argnums.",
 }
+
+
+def _article(wanted: str) -> str:
+    return f"An {wanted}" if wanted[0] in "aeiou" else f"A {wanted}"
 
 
 def abstract_value_error(tracer: Tracer, wanted: str) -> NoReturn:
     """Raise for a value that is not known while tracing."""
     raise ConcretizationError(
-        f"A {wanted} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
+        f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
         _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
         + " The function is traced once, for all values of its arguments.",
-        _REPAIRS.get(wanted, "Keep the computation in arrays (float(x) is x, int(x) is x.astype(int)), use "
+        _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
         "functrans.lax.cond, or mark the argument with static_argnums."),
     )  # fmt: skip
 
@@ -486,11 +571,11 @@ def abstract_value_error(tracer: Tracer, wanted: str) -> NoReturn:
 def lossy_conversion_error(tracer: Tracer, wanted: str, loss: str) -> NoReturn:
     """Raise for a value that is known, but is more than its value."""
     raise TracerConversionError(
-        f"A {wanted} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
+        f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
         "This happens when it is stored in a plain NumPy array or converted to a Python number "
         "(`out[i] = x` calls `x.__float__`).",
         "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
-        "values; use functrans.numpy.asarray(table)[i] or functrans.numpy.take(table, i) to index; or "
+        "values, or with np.stack or functrans.numpy.array; use functrans.numpy.asarray(table)[i] or functrans.numpy.take(table, i) to index; or "
         "functrans.lax.stop_gradient if no derivative is wanted.",
     )
 

@@ -9,6 +9,7 @@ from ..primitives.families import Elementwise as _Elementwise
 from . import assignment as _assignment
 from . import contractions as _contractions
 from . import creation as _creation
+from . import einstein as _einstein
 from . import elementwise as _elementwise
 from . import fft as fft
 from . import indexing as _indexing
@@ -16,6 +17,8 @@ from . import linalg as linalg
 from . import manipulation as _manipulation
 from . import protocols as _protocols
 from . import reductions as _reductions
+from . import sorting as _sorting
+from . import statistics as _statistics
 from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
 from .protocols import tracer_attribute as tracer_attribute
@@ -24,7 +27,7 @@ for _primitive in list(_registry.values()):
     if isinstance(_primitive, _Elementwise):
         _protocols.register_elementwise(_primitive)
 
-for _module in (_assignment, _contractions, _creation, _elementwise, _indexing, _manipulation, _reductions):
+for _module in (_assignment, _contractions, _creation, _einstein, _elementwise, _indexing, _manipulation, _reductions, _sorting, _statistics):
     globals().update(_protocols.register(_module, _np))
 # NumPy's own ufuncs, by all of their names, and its constants and types.
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})

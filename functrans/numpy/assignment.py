@@ -47,7 +47,7 @@ def _cycled(values: Any, count: int) -> Any:
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """numpy.place: writes where a mask holds, repeating the values as needed."""
     array = cell(arr, "arr")
-    mask = with_shape(cast(as_operand(mask), BOOL), array.shape)
+    mask = _mask(mask, array.shape)
     vals = as_operand(vals)
     if typeof(vals).size == 1:
         array[mask] = with_shape(vals, ())
@@ -59,9 +59,15 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """numpy.putmask: writes the elements of `values` at their own positions, repeated, where a mask holds."""
     array = cell(a, "a")
-    mask = with_shape(cast(as_operand(mask), BOOL), array.shape)
+    mask = _mask(mask, array.shape)
     values = converted(with_shape(_cycled(values, array.size), array.shape), array.dtype)
     array[...] = select(mask, values, array)
+
+
+def _mask(mask: Any, shape: tuple[int, ...]) -> Any:
+    if isinstance(mask, Traced):
+        return with_shape(cast(mask, BOOL), shape)
+    return np.asarray(mask, BOOL).reshape(shape)
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:

@@ -1,231 +1,300 @@
-"""Products of arrays: dot, matmul, einsum and their kin, all on dot_general."""
+"""Products of arrays: dot, matmul and their kin on dot_general; convolve and correlate on conv_general."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
-import opt_einsum
 
 from ..core.avals import typeof
 from ..core.tracer import operators
 from ..errors import ShapeMismatchError
-from ..primitives.contractions import dot_general
-from ..primitives.elementwise import multiply, subtract
-from ..primitives.foundation import broadcast_shapes, reduce_sum
+from ..primitives.complex import conjugate
+from ..primitives.contractions import DimensionNumbers, contraction_error, dot_general
+from ..primitives.convolution import conv_general
+from ..primitives.elementwise import add, multiply, subtract
+from ..primitives.foundation import Shape
+from ..primitives.structural import concatenate, reverse, slice_axis
 from ..primitives.structural import transpose as _transpose
-from .common import as_operand, cast, normalize_axis, stretched, with_shape
-from .protocols import METHODS, register_ufunc
+from .common import as_operand, cast, normalize_axes, normalize_axis, with_shape
+from .manipulation import moveaxis
+from .positions import cell
+from .protocols import METHODS
 
 
-def dot(x: Any, y: Any, out: None = None) -> Any:
-    """numpy.dot."""
-    x, y = as_operand(x), as_operand(y)
-    a, b = typeof(x).ndim, typeof(y).ndim
-    if not a or not b:
-        return multiply(x, y)
-    return _contract(x, y, (a - 1,), (max(b - 2, 0),))
+def _operands(*xs: Any, dtype: Any = None) -> list[Any]:
+    """Array-likes as operands of one dtype; Python scalars count as arrays, as they do for NumPy's products."""
+    operands = [as_operand(x) for x in xs]
+    avals = [typeof(x) for x in operands]
+    if dtype is None:
+        dtype = avals[0].dtype
+        if any(a.dtype != dtype for a in avals):
+            dtype = np.result_type(*(a.dtype for a in avals))
+    return [x if a.dtype == dtype and not a.weak else cast(x, dtype) for x, a in zip(operands, avals)]
 
 
-def _contract(x: Any, y: Any, x_axes: Sequence[int], y_axes: Sequence[int]) -> Any:
-    """The sum of products over pairs of axes; the other axes of x come first."""
-    have, other = ([typeof(v).shape[i] for i in axes] for v, axes in ((x, x_axes), (y, y_axes)))
-    if have != other:
-        raise ShapeMismatchError(
-            f"Arrays of shapes {typeof(x).shape} and {typeof(y).shape} cannot be multiplied: extents {have} against "
-            f"{other} are to be summed over.",
-            "The axes that are summed over must have the same extents.",
-            "Transpose or reshape one of the arrays.",
-        )
-    return dot_general(x, y, dimension_numbers=((tuple(x_axes), tuple(y_axes)), ((), ())))
+def _stored(result: Any, out: Any) -> Any:
+    """What a function with an argument `out` returns."""
+    if out is None:
+        return result
+    cell(out, "out")[...] = result
+    return out
 
 
-def matmul(x: Any, y: Any, /, out: None = None) -> Any:
-    """numpy.matmul: leading axes broadcast."""
-    x, y = as_operand(x), as_operand(y)
-    a, b = typeof(x).ndim, typeof(y).ndim
-    if not a or not b:
-        raise ValueError("matmul: an operand has no axes; use multiply")
-    if a <= 2 and b <= 2:
-        return dot(x, y)
-    if b <= 2:
-        return _contract(x, y, (a - 1,), (max(b - 2, 0),))
-    if typeof(x).shape[-1] != typeof(y).shape[-2]:
-        return _contract(x, y, (a - 1,), (b - 2,))
-    if a == 1:
-        return with_shape(*_without_row(matmul(with_shape(x, (1, *typeof(x).shape)), y)))
-    lanes = broadcast_shapes(typeof(x).shape[:-2], typeof(y).shape[:-2])
-    x, y = (stretched(v, (*lanes, *typeof(v).shape[-2:])) for v in (x, y))
-    count = len(lanes)
-    batch = tuple(range(count))
-    return dot_general(x, y, dimension_numbers=(((count + 1,), (count,)), (batch, batch)))
+def _contract(a: Any, b: Any, a_axes: Sequence[int], b_axes: Sequence[int]) -> Any:
+    """The sum of products over pairs of axes; the other axes of a come first, then those of b."""
+    shape, other = typeof(a).shape, typeof(b).shape
+    for i, j in zip(a_axes, b_axes):
+        if shape[i] != other[j]:
+            raise contraction_error(shape, other, tuple(a_axes), tuple(b_axes))
+    return dot_general(a, b, dimension_numbers=((tuple(a_axes), tuple(b_axes)), ((), ())))
 
 
-def _without_row(x: Any) -> tuple[Any, tuple[int, ...]]:
-    shape = typeof(x).shape
-    return x, (*shape[:-2], shape[-1])
+def dot(a: Any, b: Any, out: Any = None) -> Any:
+    """numpy.dot: sums over the last axis of a and the last but one of b."""
+    a, b = _operands(a, b)
+    m, n = len(typeof(a).shape), len(typeof(b).shape)
+    product = _contract(a, b, (m - 1,), (max(n - 2, 0),)) if m and n else multiply(a, b)
+    return product if out is None else _stored(product, out)
 
 
-def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Any:
-    """numpy.vecdot: the sum of conj(x) * y along an axis."""
-    return np.sum(multiply(np.conjugate(as_operand(x)), as_operand(y)), axis=axis)
+def inner(a: Any, b: Any, /) -> Any:
+    """numpy.inner: sums over the last axes."""
+    a, b = _operands(a, b)
+    m, n = typeof(a).ndim, typeof(b).ndim
+    return _contract(a, b, (m - 1,), (n - 1,)) if m and n else multiply(a, b)
 
 
-def matvec(x: Any, y: Any, /) -> Any:
-    """numpy.matvec."""
-    return np.squeeze(matmul(x, np.expand_dims(y, -1)), -1)
+def outer(a: Any, b: Any, out: Any = None) -> Any:
+    """numpy.outer: all products of two elements."""
+    a, b = _operands(a, b)
+    return _stored(multiply(with_shape(a, (typeof(a).size, 1)), with_shape(b, (typeof(b).size,))), out)
 
 
-def vecmat(x: Any, y: Any, /) -> Any:
-    """numpy.vecmat: conj(x) times a matrix."""
-    return np.squeeze(matmul(np.expand_dims(np.conjugate(as_operand(x)), -2), y), -2)
+def vdot(a: Any, b: Any, /) -> Any:
+    """numpy.vdot: the inner product of two flattened arrays, of the conjugate of a."""
+    a, b = _operands(a, b)
+    return dot(*(with_shape(x, (typeof(x).size,)) for x in (_conjugate(a), b)))
 
 
-def inner(x: Any, y: Any, /) -> Any:
-    """numpy.inner."""
-    x, y = as_operand(x), as_operand(y)
-    a, b = typeof(x).ndim, typeof(y).ndim
-    return multiply(x, y) if not a or not b else _contract(x, y, (a - 1,), (b - 1,))
+def _conjugate(x: Any) -> Any:
+    return conjugate(x) if typeof(x).dtype.kind == "c" else x
 
 
-def outer(x: Any, y: Any, out: None = None) -> Any:
-    """numpy.outer."""
-    return multiply(with_shape(np.ravel(x), (np.size(x), 1)), np.ravel(y))
-
-
-def vdot(x: Any, y: Any, /) -> Any:
-    """numpy.vdot."""
-    return dot(np.ravel(np.conjugate(as_operand(x))), np.ravel(as_operand(y)))
-
-
-def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
-    """numpy.tensordot."""
-    x, y = as_operand(x), as_operand(y)
-    a, b = typeof(x).ndim, typeof(y).ndim
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """numpy.tensordot: sums over pairs of axes."""
+    a, b = _operands(a, b)
+    m, n = typeof(a).ndim, typeof(b).ndim
     if isinstance(axes, (int, np.integer)):
-        return _contract(x, y, range(a - int(axes), a), range(int(axes)))
-    first, second = ([side] if isinstance(side, (int, np.integer)) else list(side) for side in axes)
-    return _contract(x, y, [normalize_axis(i, a) for i in first], [normalize_axis(i, b) for i in second])
+        if not 0 <= axes <= min(m, n):
+            raise ShapeMismatchError(
+                f"tensordot cannot sum over {axes} axes of arrays of shapes {typeof(a).shape} and {typeof(b).shape}."
+            )
+        a_axes, b_axes = tuple(range(m - int(axes), m)), tuple(range(int(axes)))
+    else:
+        a_axes, b_axes = normalize_axes(axes[0], m), normalize_axes(axes[1], n)
+    if len(a_axes) != len(b_axes):
+        raise ShapeMismatchError(f"tensordot was given {len(a_axes)} axes of one array and {len(b_axes)} of the other.")
+    return _contract(a, b, a_axes, b_axes)
 
 
-def kron(x: Any, y: Any) -> Any:
-    """numpy.kron."""
-    x, y = as_operand(x), as_operand(y)
-    ndim = max(typeof(x).ndim, typeof(y).ndim)
-    a, b = ((1,) * (ndim - typeof(v).ndim) + typeof(v).shape for v in (x, y))
-    wide_x = with_shape(x, tuple(n for extent in a for n in (extent, 1)))
-    wide_y = with_shape(y, tuple(n for extent in b for n in (1, extent)))
-    return with_shape(multiply(wide_x, wide_y), tuple(m * n for m, n in zip(a, b)))
+def kron(a: Any, b: Any) -> Any:
+    """numpy.kron: the Kronecker product."""
+    a, b = _operands(a, b)
+    ndim = max(typeof(a).ndim, typeof(b).ndim)
+    m, n = ((1,) * (ndim - typeof(x).ndim) + typeof(x).shape for x in (a, b))
+    a = with_shape(a, tuple(extent for i in m for extent in (i, 1)))
+    b = with_shape(b, tuple(extent for j in n for extent in (1, j)))
+    return with_shape(multiply(a, b), tuple(i * j for i, j in zip(m, n)))
 
 
-def cross(x: Any, y: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
-    """numpy.cross of vectors with three components."""
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """numpy.cross of vectors with three components, or two, of which the third counts as zero."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = np.moveaxis(as_operand(x), axisa, -1), np.moveaxis(as_operand(y), axisb, -1)
-    if typeof(x).shape[-1] != 3 or typeof(y).shape[-1] != 3:
-        raise ValueError("cross: both arrays must have vectors with three components")
-    x1, y1 = np.roll(x, -1, -1), np.roll(y, -1, -1)
-    z = subtract(multiply(x, y1), multiply(x1, y))
-    return np.moveaxis(np.roll(z, -1, -1), -1, axisc)
+    a, b = _operands(a, b)
+    parts = []
+    for x, along in ((a, axisa), (b, axisb)):
+        shape = typeof(x).shape
+        along = normalize_axis(along, len(shape))
+        if shape[along] not in (2, 3):
+            raise ShapeMismatchError(
+                f"The cross product was asked for of vectors with {shape[along]} components.",
+                "It is defined for vectors with two or three.",
+                "Choose the axis of the components with axisa and axisb.",
+            )
+        x = moveaxis(x, along, -1)
+        parts.append([slice_axis(x, i, i + 1, axis=-1) for i in range(shape[along])])
+    (a0, a1, *a2), (b0, b1, *b2) = parts
+    last = subtract(multiply(a0, b1), multiply(a1, b0))
+    if not a2 and not b2:
+        return with_shape(last, typeof(last).shape[:-1])
+    first = _difference([a1, *b2], [*a2, b1])
+    second = _difference([*a2, b0], [a0, *b2])
+    return moveaxis(concatenate(first, second, last, axis=typeof(last).ndim - 1), -1, axisc)
 
 
-def einsum(*operands: Any, out: None = None, optimize: Any = True, dtype: Any = None, **options: Any) -> Any:
-    """numpy.einsum: all of its notation; contracts pair by pair along a path found by opt_einsum.
+def _difference(gain: Sequence[Any], loss: Sequence[Any]) -> Any:
+    """One product less another; a product with a component that is not there is zero."""
+    if len(gain) == len(loss) == 2:
+        return subtract(multiply(*gain), multiply(*loss))
+    return multiply(*gain) if len(gain) == 2 else subtract(0, multiply(*loss))
 
-    Reference:
-        Smith and Gray, opt_einsum, Journal of Open Source Software 3 (2018).
+
+# ---- matrix products that broadcast
+
+
+def matmul(x1: Any, x2: Any, /) -> Any:
+    """numpy.matmul: matrix products; axes before the last two broadcast."""
+    x1, x2 = _operands(x1, x2)
+    shape, other = typeof(x1).shape, typeof(x2).shape
+    if not shape or not other:
+        raise ShapeMismatchError(
+            f"matmul was called on arrays of shapes {shape} and {other}.",
+            "Both must have at least one axis.",
+            "Use multiply (`*`) for scalars.",
+        )
+    if len(shape) <= 2 and len(other) <= 2:
+        return _contract(x1, x2, (len(shape) - 1,), (max(len(other) - 2, 0),))
+    return _broadcast_product(x1, x2, len(shape) == 1, len(other) == 1)
+
+
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """numpy.matvec: matrices times vectors."""
+    _check_core("matvec", x1, x2, 2, 1)
+    return _broadcast_product(*_operands(x1, x2), False, True)
+
+
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """numpy.vecmat: conjugated vectors times matrices."""
+    _check_core("vecmat", x1, x2, 1, 2)
+    x1, x2 = _operands(x1, x2)
+    return _broadcast_product(_conjugate(x1), x2, True, False)
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """numpy.vecdot: the sum of conj(x1) * x2 along an axis."""
+    _check_core("vecdot", x1, x2, 1, 1)
+    x1, x2 = _operands(x1, x2)
+    if axis != -1:
+        x1, x2 = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
+    return _broadcast_product(_conjugate(x1), x2, True, True)
+
+
+def _check_core(name: str, x1: Any, x2: Any, first: int, second: int) -> None:
+    if typeof(as_operand(x1)).ndim < first or typeof(as_operand(x2)).ndim < second:
+        raise ShapeMismatchError(
+            f"{name} was called on arrays of {typeof(as_operand(x1)).ndim} and {typeof(as_operand(x2)).ndim} axes.",
+            f"They must have at least {first} and {second}.",
+            "Add axes with `x[None]`.",
+        )
+
+
+def _broadcast_product(a: Any, b: Any, a_is_vector: bool, b_is_vector: bool) -> Any:
+    """Matrix or vector products, one for each index of the leading axes, which broadcast without being repeated."""
+    shape, other = typeof(a).shape, typeof(b).shape
+    plan = _plan(shape, other, a_is_vector, b_is_vector)
+    product = dot_general(
+        with_shape(a, plan[0]), with_shape(b, plan[1]), dimension_numbers=plan[2]
+    )
+    return product if plan[3] is None else _transpose(product, permutation=plan[3])
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    shape: Shape, other: Shape, a_is_vector: bool, b_is_vector: bool
+) -> tuple[Shape, Shape, DimensionNumbers, Shape | None]:
+    """The shapes of both operands without the axes that broadcast, the contraction, and the order of its axes.
+
+    A leading axis that only one operand has, or that the other has with extent one, is a free axis of the contraction.
     """
-    inputs, output, arrays = opt_einsum.parser.parse_einsum_input(operands, shapes=False)
-    arrays = [cast(as_operand(x), dtype) for x in arrays]
-    terms = inputs.split(",")
-    path = _einsum_path(f"{inputs}->{output}", tuple(typeof(x).shape for x in arrays), optimize is not False)
-    for picked in path:
-        chosen = sorted(picked, reverse=True)
-        parts = [(terms.pop(i), arrays.pop(i)) for i in chosen]
-        needed = set(output).union(*terms)
-        term, result = _summed(*parts[0], needed.union(*(t for t, _ in parts[1:])))
-        for other in parts[1:]:
-            term, result = _einsum_pair((term, result), _summed(*other, needed | set(term)), needed)
-        terms.append(term)
-        arrays.append(result)
-    term, result = _summed(terms[0], arrays[0], set(output))
-    order = tuple(term.index(label) for label in output)
-    return result if order == tuple(range(len(order))) else _transpose(result, permutation=order)
+    a_lead, b_lead = shape[: len(shape) - 2 + a_is_vector], other[: len(other) - 2 + b_is_vector]
+    a_core, b_core = shape[len(a_lead) :], other[len(b_lead) :]
+    if a_core[-1] != b_core[0]:
+        raise contraction_error(shape, other, (len(shape) - 1,), (len(b_lead),))
+    count = max(len(a_lead), len(b_lead))
+    a_all, b_all = ((1,) * (count - len(lead)) + lead for lead in (a_lead, b_lead))
+    both = [i for i in range(count) if a_all[i] == b_all[i]]
+    a_only = [i for i in range(count) if i not in both and b_all[i] == 1]
+    b_only = [i for i in range(count) if i not in both and i not in a_only]
+    if any(a_all[i] != 1 for i in b_only):
+        raise ShapeMismatchError(
+            f"Stacks of matrices of shapes {shape} and {other} cannot be broadcast together.",
+            "Aligned at the right, two extents before the last two axes must be equal or one of them 1.",
+            "Insert axes with `x[:, None]`, or transpose one of the arrays.",
+        )
+    a_axes, b_axes = sorted([*both, *a_only]), sorted([*both, *b_only])
+    order = [*both, *a_only, *([] if a_is_vector else ["row"]), *b_only, *([] if b_is_vector else ["column"])]
+    wanted = [name for name in (*range(count), "row", "column") if name in order]
+    numbers: DimensionNumbers = (
+        ((len(a_axes) + len(a_core) - 1,), (len(b_axes),)),
+        (tuple(map(a_axes.index, both)), tuple(map(b_axes.index, both))),
+    )
+    permutation = tuple(map(order.index, wanted))
+    return (
+        (*(a_all[i] for i in a_axes), *a_core),
+        (*(b_all[i] for i in b_axes), *b_core),
+        numbers,
+        None if order == wanted else permutation,
+    )
 
 
-@cache
-def _einsum_path(expression: str, shapes: tuple[tuple[int, ...], ...], optimize: bool) -> Any:
-    if len(shapes) == 1:
-        return [(0,)]
-    if not optimize:
-        return [tuple(range(len(shapes)))]
-    return opt_einsum.contract_path(expression, *shapes, shapes=True, optimize="auto")[0]
-
-
-def _summed(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
-    """One operand without repeated labels (its diagonal is taken) and labels that nobody else needs."""
-    while len(set(term)) < len(term):
-        label = next(c for c in term if term.count(c) > 1)
-        first, second = term.index(label), term.rindex(label)
-        x = np.diagonal(x, axis1=first, axis2=second)
-        term = "".join(c for i, c in enumerate(term) if i not in (first, second)) + label
-    gone = tuple(i for i, c in enumerate(term) if c not in needed)
-    return "".join(c for c in term if c in needed), reduce_sum(x, axes=gone) if gone else x
-
-
-def _einsum_pair(first: tuple[str, Any], second: tuple[str, Any], needed: set[str]) -> tuple[str, Any]:
-    """The contraction of two operands: shared labels that are needed are batch axes, the others are summed over."""
-    (a, x), (b, y) = first, second
-    a, x, b, y = _broadcast_labels(a, x, b, y)
-    batch = [c for c in a if c in b and c in needed]
-    summed = [c for c in a if c in b and c not in needed]
-    numbers = tuple((tuple(map(a.index, labels)), tuple(map(b.index, labels))) for labels in (summed, batch))
-    result = dot_general(x, y, dimension_numbers=numbers)
-    rest = [c for c in a if c not in b] + [c for c in b if c not in a]
-    return "".join(batch + rest), result
-
-
-def _broadcast_labels(a: str, x: Any, b: str, y: Any) -> tuple[str, Any, str, Any]:
-    """Operands in which shared labels have one extent: an axis of extent one is dropped where the other's is longer."""
-    have = dict(zip(a, typeof(x).shape))
-    other = dict(zip(b, typeof(y).shape))
-    drop_a = [c for c in a if c in other and have[c] == 1 != other[c]]
-    drop_b = [c for c in b if c in have and other[c] == 1 != have[c]]
-    x = with_shape(x, tuple(n for c, n in have.items() if c not in drop_a))
-    y = with_shape(y, tuple(n for c, n in other.items() if c not in drop_b))
-    return "".join(c for c in a if c not in drop_a), x, "".join(c for c in b if c not in drop_b), y
+# ---- sliding products
 
 
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """numpy.convolve of two vectors."""
-    a, v = as_operand(a), as_operand(v)
-    if typeof(a).size < typeof(v).size:
+    a, v = _vectors(a, v)
+    if typeof(v).size > typeof(a).size:
         a, v = v, a
-    n, m = typeof(a).size, typeof(v).size
-    padded = np.pad(a, m - 1)
-    windows = np.take(padded, np.arange(n + m - 1)[:, None] + np.arange(m)[::-1], axis=0)
-    everything = dot(windows, v)
-    if mode == "full":
-        return everything
-    start, count = ((m - 1) // 2, n) if mode == "same" else (m - 1, n - m + 1)
-    return everything[start : start + count]
+    return _slide(a, reverse(v, axes=(0,)), mode)
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    """numpy.correlate of two vectors."""
-    a, v = as_operand(a), as_operand(v)
-    if typeof(a).size < typeof(v).size:
-        return np.conjugate(np.flip(correlate(v, a, mode)))
-    return convolve(a, np.conjugate(np.flip(v)), mode)
+    """numpy.correlate of two vectors: of a with the conjugate of v."""
+    a, v = _vectors(a, v)
+    v = _conjugate(v)
+    if typeof(v).size > typeof(a).size:
+        return reverse(_slide(v, a, mode), axes=(0,))
+    return _slide(a, v, mode)
+
+
+def _vectors(a: Any, v: Any) -> list[Any]:
+    found = [with_shape(x, (1,)) if not typeof(x).shape else x for x in _operands(a, v)]
+    for x, name in zip(found, "av"):
+        if typeof(x).ndim > 1 or not typeof(x).size:
+            raise ShapeMismatchError(
+                f"`{name}` has shape {typeof(x).shape}.",
+                "Both operands must be vectors that are not empty.",
+                "Use functrans.lax.conv_general_dilated for more axes.",
+            )
+    return found
+
+
+def _slide(x: Any, w: Any, mode: str) -> Any:
+    """Products with a window no longer than x, at the positions that the mode names."""
+    n, m = typeof(x).size, typeof(w).size
+    paddings = {"full": (m - 1, m - 1), "same": (m // 2, m - m // 2 - 1), "valid": (0, 0)}
+    if mode not in paddings:
+        raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
+    y = conv_general(
+        with_shape(x, (1, 1, n)), with_shape(w, (1, 1, m)),
+        strides=(1,), padding=(paddings[mode],), x_dilation=(1,), w_dilation=(1,), groups=1,
+    )  # fmt: skip
+    return with_shape(y, (prod(typeof(y).shape),))
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """numpy.polyval: the polynomial with coefficients p, highest power first, at x; Horner's rule."""
+    p, x = _operands(p, x)
+    y = multiply(x, typeof(x).dtype.type(0))
+    for i in range(typeof(p).size):
+        y = add(multiply(y, x), with_shape(slice_axis(p, i, i + 1, axis=0), ()))
+    return y
 
 
 operators.matmul = matmul
-register_ufunc(np.matmul, matmul)
-register_ufunc(np.vecdot, vecdot)
-for _name, _function in (("matvec", matvec), ("vecmat", vecmat)):
-    if hasattr(np, _name):
-        register_ufunc(getattr(np, _name), _function)
 METHODS.update(dot=dot)

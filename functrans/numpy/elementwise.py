@@ -48,6 +48,8 @@ from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
 from ..primitives.foundation import promoted, zeros
 from ..primitives.sorting import argsort
+from .common import as_operand
+from .indexing import take as _take
 from .protocols import METHODS, PROPERTIES
 
 # ---- parts of numbers
@@ -130,7 +132,7 @@ def clip(
     """numpy.clip: minimum(maximum(a, min), max), so that at a bound the operand has half of the derivative."""
     _refuse_out("clip", out)
     low, high = min if a_min is _NotGiven else a_min, max if a_max is _NotGiven else a_max
-    dtype = typeof(a).dtype
+    a, dtype = as_operand(a), typeof(a).dtype
     if dtype.kind in "iu":  # bounds that no value can exceed may be outside of what the dtype holds
         low = None if type(low) is int and low <= np.iinfo(dtype).min else low
         high = None if type(high) is int and high >= np.iinfo(dtype).max else high
@@ -159,6 +161,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
     """numpy.isclose."""
+    a, b = as_operand(a), as_operand(b)
     b = _cast(b, result_type(b, 1.0))
     with np.errstate(invalid="ignore"):  # as in NumPy: inf - inf is no surprise here
         is_near = less_equal(absolute(subtract(a, b)), add(atol, multiply(rtol, absolute(b))))
@@ -205,7 +208,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return np.nonzero(condition)
     if x is None or y is None:
         raise ValueError("either both or neither of x and y should be given")
-    return _select(_truth(condition), x, y)
+    return _select(_truth(as_operand(condition)), as_operand(x), as_operand(y))
 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
@@ -217,6 +220,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     for i, condition in enumerate(condlist):
         if typeof(condition).dtype != BOOL:
             raise TypeError(f"invalid entry {i} in condlist: should be boolean ndarray")
+    choicelist, default = [as_operand(c) for c in choicelist], as_operand(default)
     dtype = promoted(*map(typeof, (*choicelist, default)))
     result = _cast(default, dtype)
     for condition, choice in zip(reversed(condlist), reversed(choicelist)):
@@ -228,7 +232,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     """numpy.piecewise. Functions are called on all of x, and their results selected from."""
     if not isinstance(condlist, (list, tuple)) and typeof(condlist).ndim <= typeof(x).ndim:
         condlist = [condlist]
-    conditions = [_truth(c) for c in condlist]
+    conditions = [_truth(as_operand(c)) for c in condlist]
     if len(funclist) == len(conditions) + 1:
         conditions.append(logical_not(reduce(logical_or, conditions)))
     if len(funclist) != len(conditions):
@@ -261,6 +265,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
     At a node the derivative by x is the slope to its right.
     """
+    x, xp, fp = as_operand(x), as_operand(xp), as_operand(fp)
     x, xp = _convert(x, dtype=np.dtype(float)), _convert(xp, dtype=np.dtype(float))
     fp = _convert(fp, dtype=np.dtype(complex if typeof(fp).dtype.kind == "c" else float))
     if typeof(xp).ndim != 1 or typeof(xp).shape != typeof(fp).shape or not typeof(xp).size:
@@ -270,13 +275,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         left = right = None
     last = typeof(xp).size - 1
     after = np.clip(_count_below(xp, x), 1, max(last, 1))
-    x0, x1 = np.take(xp, after - 1), np.take(xp, np.minimum(after, last))
-    f0, f1 = np.take(fp, after - 1), np.take(fp, np.minimum(after, last))
+    x0, x1 = _take(xp, after - 1), _take(xp, np.minimum(after, last))
+    f0, f1 = _take(fp, after - 1), _take(fp, np.minimum(after, last))
     is_step = not_equal(x1, x0)
     slope = divide(subtract(f1, f0), _select(is_step, subtract(x1, x0), 1.0))
     y = add(f0, multiply(slope, subtract(x, x0)))
-    y = _select(less(x, np.take(xp, 0)), np.take(fp, 0) if left is None else left, y)
-    y = _select(greater(x, np.take(xp, last)), np.take(fp, last) if right is None else right, y)
+    y = _select(less(x, _take(xp, 0)), _take(fp, 0) if left is None else left, y)
+    y = _select(greater(x, _take(xp, last)), _take(fp, last) if right is None else right, y)
     return y
 
 
@@ -286,7 +291,7 @@ def _count_below(xp: Any, x: Any) -> Any:
     count = zeros(ShapedArray(typeof(x).shape, np.dtype(np.int64)))
     for step in (1 << k for k in reversed(range(size.bit_length()))):
         more = add(count, step)
-        is_below = less_equal(np.take(xp, minimum(more, size) - 1), x)
+        is_below = less_equal(_take(xp, minimum(more, size) - 1), x)
         count = _select(logical_and(is_below, less_equal(more, size)), more, count)
     return count
 
@@ -295,10 +300,10 @@ def _unrolled(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     """A periodic table, sorted, with one more node at each end."""
     x, xp = remainder(x, period), remainder(xp, period)
     order = argsort(xp)
-    xp, fp = np.take(xp, order), np.take(fp, order)
+    xp, fp = _take(xp, order), _take(fp, order)
     first, last = np.arange(1), np.arange(1) + (typeof(xp).size - 1)
-    nodes = [subtract(np.take(xp, last), period), xp, add(np.take(xp, first), period)]
-    return x, np.concatenate(nodes), np.concatenate([np.take(fp, last), fp, np.take(fp, first)])
+    nodes = [subtract(_take(xp, last), period), xp, add(_take(xp, first), period)]
+    return x, np.concatenate(nodes), np.concatenate([_take(fp, last), fp, _take(fp, first)])
 
 
 # ---- dtypes

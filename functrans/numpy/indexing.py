@@ -88,7 +88,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
 
 def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
     """numpy.compress; the condition must be known while tracing."""
-    chosen = _positions(condition)[0]
+    chosen = np.nonzero(_known(condition, "compress"))[0]
     if axis is None:
         a, axis = with_shape(as_operand(a), (typeof(as_operand(a)).size,)), 0
     return take(a, chosen, axis, out)
@@ -96,8 +96,7 @@ def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) 
 
 def extract(condition: Any, arr: Any) -> Any:
     """numpy.extract; the condition must be known while tracing."""
-    condition = as_operand(condition)
-    return compress(with_shape(condition, (typeof(condition).size,)), arr)
+    return compress(_known(condition, "extract").reshape(-1), arr)
 
 
 # ---- positions
@@ -108,18 +107,13 @@ def _known(x: Any, name: str) -> Any:
     if not isinstance(x, Traced):
         return np.asarray(x)
     try:
-        return np.asarray(x.concrete("index"))  # type: ignore[attr-defined]
+        return np.asarray(x.known("index"))  # type: ignore[attr-defined]
     except (ConcretizationError, TracerConversionError):
         raise ConcretizationError(
             f"The positions of nonzero elements of a traced array of type {x.aval} were asked for ({name}).",
             "Their number would be a shape, which must be known while tracing.",
             "Give their number, as in functrans.numpy.nonzero(x, size=n), or use functrans.numpy.where(mask, x, 0).",
         ) from None
-
-
-def _positions(x: Any, name: str = "nonzero") -> tuple[Any, ...]:
-    known = _known(x, name)
-    return np.nonzero(np.atleast_1d(known))
 
 
 def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[Any, ...]:
@@ -145,6 +139,8 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[An
 
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> Any:
     """numpy.flatnonzero; for `size` see nonzero."""
+    if size is None:
+        return np.flatnonzero(_known(a, "flatnonzero"))
     a = as_operand(a)
     return nonzero(with_shape(a, (typeof(a).size,)), size=size, fill_value=fill_value)[0]
 
@@ -168,7 +164,7 @@ def ix_(*args: Any) -> tuple[Any, ...]:
 def _mesh_line(x: Any) -> Any:
     if typeof(x).ndim != 1:
         raise ValueError("Cross index must be 1 dimensional")
-    return _positions(x, "ix_")[0] if typeof(x).dtype == BOOL else x
+    return np.nonzero(_known(x, "ix_"))[0] if typeof(x).dtype == BOOL else x
 
 
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
@@ -292,7 +288,6 @@ def diag_indices_from(arr: Any) -> tuple[Any, ...]:
 METHODS.update(
     take=take,
     diagonal=diagonal,
-    trace=trace,
     nonzero=nonzero,
     choose=choose,
     compress=lambda a, condition, axis=None, out=None: compress(condition, a, axis, out),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -38,7 +39,22 @@ def reshape(x: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Any
     target = _full_shape(shape, typeof(x).size)
     if order == "F":
         return transpose(with_shape(transpose(x), target[::-1]))
-    return view_of(x, _foundation.reshape(x, shape=target))
+    shape = typeof(x).shape
+    restore = (lambda y: _foundation.reshape(y, shape=shape)) if _only_splits(shape, target) else None
+    return view_of(x, _foundation.reshape(x, shape=target), restore=restore)
+
+
+def _only_splits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether a reshape splits axes and merges none, so that NumPy always makes a view."""
+    if 0 in shape:
+        return True
+    rest = [n for n in target if n != 1]
+    for extent in shape:
+        while extent > 1 and rest and extent % rest[0] == 0:
+            extent //= rest.pop(0)
+        if extent > 1:
+            return False
+    return not rest
 
 
 def ravel(x: Any, order: str = "C") -> Any:
@@ -53,10 +69,12 @@ def transpose(x: Any, axes: Any = None) -> Any:
     order = tuple(range(ndim))[::-1] if axes is None else tuple(normalize_axis(a, ndim) for a in axes)
     if sorted(order) != list(range(ndim)):
         raise ValueError("axes don't match array")
-    return view_of(x, _structural.transpose(x, permutation=order))
+    inverse = tuple(sorted(range(ndim), key=order.__getitem__))
+    restore = partial(_structural.transpose, permutation=inverse)
+    return view_of(x, _structural.transpose(x, permutation=order), restore=restore)
 
 
-def permute_dims(x: Any, axes: Any) -> Any:
+def permute_dims(x: Any, axes: Any = None) -> Any:
     """numpy.permute_dims."""
     return transpose(x, axes)
 
@@ -238,8 +256,8 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         cuts = [0, *(int(c) for c in np.cumsum(sizes))]
     else:
         cuts = [0, *(slice(None, int(i)).indices(extent)[1] for i in indices_or_sections), extent]
-    parts = (slice_axis(x, a, builtins.max(a, b), axis=axis) for a, b in pairwise(cuts))
-    return [view_of(x, part) for part in parts]
+    before = (slice(None),) * normalize_axis(axis, typeof(x).ndim)
+    return [x[(*before, slice(a, builtins.max(a, b)))] for a, b in pairwise(cuts)]
 
 
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
@@ -300,7 +318,8 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
 def flip(x: Any, axis: Any = None) -> Any:
     """numpy.flip."""
     x = as_operand(x)
-    return view_of(x, _structural.reverse(x, axes=normalize_axes(axis, typeof(x).ndim)))
+    flipped = partial(_structural.reverse, axes=normalize_axes(axis, typeof(x).ndim))
+    return view_of(x, flipped(x), restore=flipped)
 
 
 def flipud(x: Any) -> Any:

@@ -140,7 +140,7 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
     dtype, where, (out, *_) = options.pop("dtype", None), options.pop("where", True), options.pop("out", (None,))
     options.pop("casting", None)
     options.pop("order", None)
-    if options:
+    if options and not (ufunc.signature and set(options) <= {"axis"}):
         raise UnsupportedArgumentError(
             f"np.{ufunc.__name__} was called on a traced array with {', '.join(options)}.",
             "These options have no meaning for a traced array.",
@@ -153,7 +153,7 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
             "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
             "Write `a = a + x`, or make the array with np.zeros_like(x) or functrans.numpy.zeros(n).",
         )
-    result = ours(*inputs)
+    result = ours(*inputs, **options)
     if dtype is not None:
         result = convert(result, dtype=np.dtype(dtype))
     if where is not True:

@@ -1,30 +1,35 @@
-"""Cumulative operations along one axis: sums, products, extremes, log-sum-exp."""
+"""Cumulative operations along one axis: sums, products, extremes, log-sum-exp.
+
+The derivatives are those of a scan that combines neighbours in a tree (Hillis and Steele 1986): it has logarithmic
+depth and needs no division, so that zeros of a product and ties of an extreme are no exceptions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core.avals import ShapedArray, typeof
 from ..core.primitive import Primitive
-from .elementwise import equal, exp, greater, less, logaddexp, multiply, not_equal, select, subtract
-from .families import Structural
-from .foundation import add_any, scale
+from .elementwise import add, divide, equal, logaddexp, maximum, minimum, multiply, select
+from .families import Elementwise, Structural
+from .foundation import full, scale
 from .structural import concatenate, slice_axis
 
-Pair = tuple[Any, Any]
+#: What the scan carries for each element: its value, its tangent, and perhaps more.
+State = tuple[Any, ...]
 
 
 class CumSum(Structural):
     """The sum of all elements up to each one (from each one on, with `reverse`)."""
 
     def abstract_eval(self, x: ShapedArray, *, axis: int, reverse: bool) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, x.dtype)]
+        return [x.strong()]
 
     def impl(self, x: Any, *, axis: int, reverse: bool) -> list[Any]:
-        return [_accumulate(np.add, x, axis, reverse)]
+        return [_accumulated(np.add, x, axis, reverse)]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, axis: int, reverse: bool) -> list[Any]:
         return [self(cotangents[0], axis=axis, reverse=not reverse)]
@@ -34,86 +39,91 @@ class CumSum(Structural):
 
 
 class Cumulative(Primitive):
-    """Combines all elements up to each one.
+    """Combines all elements up to each one (from each one on, with `reverse`) by an associative ufunc.
 
-    Args:
-        ufunc: the operation, accumulated.
-        combine: what becomes of two (value, tangent) pairs: the derivative is that of the scan that combines pairs
-            in a tree (Hillis and Steele 1986), so that neither zeros nor ties need a division.
+    The tangent is carried through the scan by the jvp of the operation on two elements.
     """
 
-    def __init__(self, name: str, ufunc: Any, combine: Callable[[Pair, Pair], Pair]):
+    def __init__(self, name: str, operation: Elementwise):
         super().__init__(name)
-        self.ufunc = ufunc
-        self.combine = combine
+        self.operation = operation
 
     def abstract_eval(self, x: ShapedArray, *, axis: int, reverse: bool) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, x.dtype)]
+        return [x.strong()]
 
     def impl(self, x: Any, *, axis: int, reverse: bool) -> list[Any]:
-        return [_accumulate(self.ufunc, x, axis, reverse)]
+        return [_accumulated(self.operation.ufunc, x, axis, reverse)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> tuple[Any, Any]:
-        y = self(primals[0], axis=axis, reverse=reverse)
-        pair = primals[0], tangents[0]
-        extent, step = typeof(y).shape[axis], 1
-        while step < extent:
-            pair = self._combine_shifted(pair, step, axis, reverse)
+        (x,), (dx,) = primals, tangents
+        state, step = self.start(x, dx), 1
+        while step < typeof(x).shape[axis]:
+            state = self.combine_at_distance(state, step, axis, reverse)
             step *= 2
-        return [y], [pair[1]]
-
-    def _combine_shifted(self, pair: Pair, step: int, axis: int, reverse: bool) -> Pair:
-        """Each element combined with the one `step` before it (after it, with `reverse`), where there is one."""
-        extent = typeof(pair[0]).shape[axis]
-        head = [slice_axis(v, 0, extent - step, axis=axis) for v in pair]
-        tail = [slice_axis(v, step, extent, axis=axis) for v in pair]
-        if reverse:
-            combined = self.combine((head[0], head[1]), (tail[0], tail[1]))
-            alone = [slice_axis(v, extent - step, extent, axis=axis) for v in pair]
-            value, slope = (concatenate(c, a, axis=axis) for c, a in zip(combined, alone))
-        else:
-            combined = self.combine((tail[0], tail[1]), (head[0], head[1]))
-            alone = [slice_axis(v, 0, step, axis=axis) for v in pair]
-            value, slope = (concatenate(a, c, axis=axis) for a, c in zip(alone, combined))
-        return value, slope
+        return [self(x, axis=axis, reverse=reverse)], [self.tangent(state)]
 
     def batch(self, size: int, values: Any, mapped: Any, *, axis: int, reverse: bool) -> tuple[Any, Any]:
         return [self(values[0], axis=axis + 1, reverse=reverse)], [True]
 
+    def start(self, x: Any, dx: Any) -> State:
+        """The state of each element by itself."""
+        return x, dx
 
-def _accumulate(ufunc: Any, x: Any, axis: int, reverse: bool) -> Any:
+    def combine(self, a: State, b: State) -> State:
+        """The state of two neighbouring ranges together."""
+        (value,), (slope,) = self.operation.jvp([a[0], b[0]], [a[1], b[1]])
+        return value, slope
+
+    def tangent(self, state: State) -> Any:
+        """The tangents of the results."""
+        return state[1]
+
+    def combine_at_distance(self, state: State, step: int, axis: int, reverse: bool) -> State:
+        """Each element combined with the one `step` before it (after it, with `reverse`), where there is one."""
+        extent = typeof(state[0]).shape[axis]
+        early = tuple(slice_axis(v, 0, extent - step, axis=axis) for v in state)
+        late = tuple(slice_axis(v, step, extent, axis=axis) for v in state)
+        combined = self.combine(early, late)
+        if reverse:
+            alone = (slice_axis(v, extent - step, extent, axis=axis) for v in state)
+            return tuple(concatenate(c, a, axis=axis) for c, a in zip(combined, alone))
+        alone = (slice_axis(v, 0, step, axis=axis) for v in state)
+        return tuple(concatenate(a, c, axis=axis) for c, a in zip(combined, alone))
+
+
+class CumulativeExtreme(Cumulative):
+    """All elements so far that attain the extreme share its derivative equally. NaN wins, and has none.
+
+    The state is the extreme, the sum of the tangents of those that attain it, and their number.
+    """
+
+    def start(self, x: Any, dx: Any) -> State:
+        aval = typeof(x)
+        is_number = equal(x, x)
+        one = full(value=1, shape=aval.shape, dtype=aval.dtype)
+        zero = aval.dtype.type(0)
+        return x, select(is_number, dx, zero), select(is_number, one, zero)
+
+    def combine(self, a: State, b: State) -> State:
+        y = self.operation(a[0], b[0])
+        a_wins, b_wins, zero = equal(a[0], y), equal(b[0], y), typeof(y).dtype.type(0)
+        totals = (add(select(a_wins, u, zero), select(b_wins, v, zero)) for u, v in zip(a[1:], b[1:]))
+        return (y, *totals)
+
+    def tangent(self, state: State) -> Any:
+        _, total, count = state
+        one = typeof(count).dtype.type(1)
+        return scale(total, divide(one, select(equal(count, 0), one, count)))
+
+
+def _accumulated(ufunc: Any, x: Any, axis: int, reverse: bool) -> Any:
     if not reverse:
         return ufunc.accumulate(x, axis=axis, dtype=x.dtype)
     return np.flip(ufunc.accumulate(np.flip(x, axis), axis=axis, dtype=x.dtype), axis)
 
 
-def _product(a: Pair, b: Pair) -> Pair:
-    return multiply(a[0], b[0]), add_any(scale(a[1], b[0]), scale(b[1], a[0]))
-
-
-def _first_to_win(beats: Primitive) -> Callable[[Pair, Pair], Pair]:
-    """The extreme of two pairs; where they tie the tangents are averaged. NaN wins."""
-
-    def combine(a: Pair, b: Pair) -> Pair:
-        a_wins = select(not_equal(a[0], a[0]), True, beats(a[0], b[0]))
-        tie = equal(a[0], b[0])
-        slope = select(a_wins, a[1], select(tie, scale(add_any(a[1], b[1]), 0.5), b[1]))
-        return select(a_wins, a[0], b[0]), slope
-
-    return combine
-
-
-def _log_of_sum(a: Pair, b: Pair) -> Pair:
-    y = logaddexp(a[0], b[0])
-    floor = typeof(y).dtype.type(-np.inf)
-    empty = equal(y, floor)
-    shift = select(empty, typeof(y).dtype.type(0), y)
-    return y, add_any(scale(a[1], exp(subtract(a[0], shift))), scale(b[1], exp(subtract(b[0], shift))))
-
-
 cumsum = CumSum("cumsum")
-cumprod = Cumulative("cumprod", np.multiply, _product)
-cummax = Cumulative("cummax", np.maximum, _first_to_win(greater))
-cummin = Cumulative("cummin", np.minimum, _first_to_win(less))
-cumlogsumexp = Cumulative("cumlogsumexp", np.logaddexp, _log_of_sum)
-
+cumprod = Cumulative("cumprod", multiply)
+cummax = CumulativeExtreme("cummax", maximum)
+cummin = CumulativeExtreme("cummin", minimum)
+cumlogsumexp = Cumulative("cumlogsumexp", logaddexp)

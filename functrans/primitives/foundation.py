@@ -152,7 +152,11 @@ class Reshape(Linear):
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
         if x.size != ShapedArray(shape, x.dtype).size:
-            raise ShapeMismatchError(f"An array of shape {x.shape} cannot be reshaped to {shape}.")
+            raise ShapeMismatchError(
+                f"An array of shape {x.shape} cannot be reshaped to {shape}.",
+                "A reshape keeps the number of elements.",
+                "Correct the shape; -1 stands for the one extent that follows from the others.",
+            )
         return [ShapedArray(shape, x.dtype)]
 
     def impl(self, x: Any, *, shape: Shape) -> list[Any]:
@@ -170,7 +174,11 @@ class BroadcastTo(Linear):
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
         if broadcast_shapes(x.shape, shape) != shape:
-            raise ShapeMismatchError(f"An array of shape {x.shape} cannot be broadcast to {shape}.")
+            raise ShapeMismatchError(
+                f"An array of shape {x.shape} cannot be broadcast to {shape}.",
+                "Only axes of extent 1 are stretched, and new axes are put in front.",
+                "Insert axes with `x[:, None]`, or correct the shape.",
+            )
         return [ShapedArray(shape, x.dtype)]
 
     def impl(self, x: Any, *, shape: Shape) -> list[Any]:

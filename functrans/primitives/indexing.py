@@ -25,7 +25,7 @@ from .foundation import (
     zeros,
 )
 from .selection import select
-from .sorting import argsort
+from .permutations import argsort
 from .structural import iota, transpose
 
 INT = np.dtype(np.int64)

@@ -138,17 +138,6 @@ def diagonal(x: Any) -> Any:
     return reduce_sum(select(on_diagonal(aval.shape[-1]), x, aval.dtype.type(0)), axes=(aval.ndim - 1,))
 
 
-def from_diagonal(d: Any) -> Any:
-    """Square matrices with given diagonals, and zeros elsewhere."""
-    aval = typeof(d)
-    return select(on_diagonal(aval.shape[-1]), row(d), aval.dtype.type(0))
-
-
-def trace(x: Any) -> Any:
-    """The traces of square matrices."""
-    return reduce_sum(diagonal(x), axes=(typeof(x).ndim - 2,))
-
-
 def inner(x: Any, y: Any) -> Any:
     """The sum over all elements of x * y (no conjugation) for each pair of matrices."""
     ndim = typeof(x).ndim

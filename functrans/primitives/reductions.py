@@ -1,24 +1,17 @@
-"""Reductions: products, extremes, truth values, places of extremes, and log-sum-exp."""
+"""Reductions: products, extremes, truth values, bits, places of extremes, and log-sum-exp."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, ZERO, typeof
-from .elementwise import divide, equal, exp, isfinite, multiply, select, subtract
-from .families import Reduction
-from .foundation import (
-    Shape,
-    add_any,
-    convert,
-    reduce_sum,
-    reshape,
-    restore_axes,
-    scale,
-)
+from ..core.avals import BOOL, ZERO, ShapedArray, typeof
+from .elementwise import add, divide, equal, exp, isfinite, multiply, select, subtract
+from .families import INT, Reduction
+from .foundation import Shape, convert, reduce_sum, reshape, restore_axes, scale, without
 from .structural import concatenate, slice_axis, transpose
 
 
@@ -29,24 +22,15 @@ class ReduceProd(Reduction):
         return [np.prod(x, axis=axes, dtype=x.dtype)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> tuple[Any, Any]:
-        x, dx = (_flatten_axes(v, axes) for v in (primals[0], tangents[0]))
-        extent = typeof(x).shape[0]
-        if extent == 0:
-            return [self(primals[0], axes=axes)], [ZERO]
-        while extent > 1:
-            half = extent // 2
-            (a, da), (b, db) = ([slice_axis(v, i, i + half, axis=0) for v in (x, dx)] for i in (0, half))
-            product, slope = multiply(a, b), add_any(scale(da, b), scale(db, a))
-            if extent % 2:
-                product = concatenate(product, slice_axis(x, extent - 1, extent, axis=0), axis=0)
-                slope = concatenate(slope, slice_axis(dx, extent - 1, extent, axis=0), axis=0)
-            x, dx, extent = product, slope, half + extent % 2
-        shape = typeof(x).shape[1:]
-        return [self(primals[0], axes=axes)], [reshape(dx, shape=shape)]
+        x, dx = (_merged(v, axes) for v in (primals[0], tangents[0]))
+        while typeof(x).shape[0] > 1:
+            x, dx = _products_of_pairs(x, dx)
+        tangent = reshape(dx, shape=typeof(dx).shape[1:]) if typeof(dx).shape[0] else ZERO
+        return [self(primals[0], axes=axes)], [tangent]
 
 
 class Extreme(Reduction):
-    """The maximum or minimum; elements that tie share the cotangent equally, and NaN wins."""
+    """The maximum or minimum; elements that tie share the derivative equally. NaN wins, and has none."""
 
     def __init__(self, name: str, function: Any):
         super().__init__(name)
@@ -58,10 +42,18 @@ class Extreme(Reduction):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> tuple[Any, Any]:
         (x,), (dx,) = primals, tangents
         y = self(x, axes=axes)
-        aval = typeof(x)
-        winners = convert(equal(x, restore_axes(y, aval.shape, axes)), dtype=aval.dtype)
-        shares = divide(winners, restore_axes(reduce_sum(winners, axes=axes), aval.shape, axes))
-        return [y], [reduce_sum(scale(dx, shares), axes=axes)]
+        return [y], [reduce_sum(scale(dx, _shares(x, y, axes)), axes=axes)]
+
+
+class ReduceBits(Reduction):
+    """A bitwise operation on all elements: integers or booleans."""
+
+    def __init__(self, name: str, ufunc: Any):
+        super().__init__(name)
+        self.ufunc = ufunc
+
+    def impl(self, x: Any, *, axes: Shape) -> list[Any]:
+        return [self.ufunc.reduce(x, axis=axes)]
 
 
 class Truth(Reduction):
@@ -82,43 +74,43 @@ class Truth(Reduction):
 
 
 class ArgExtreme(Truth):
-    """The index of the first maximum or minimum along one axis (`axes` has one entry): int64."""
+    """The index of the first maximum or minimum along one axis (`axes` has one entry), or of the first NaN: int64."""
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return np.dtype(np.int64)
+        return INT
+
+    def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
+        if not x.shape[axes[0]]:
+            raise ValueError(f"attempt to get {self.name} of an empty sequence")
+        return super().abstract_eval(x, axes=axes)
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
+        if not x.size:  # NumPy refuses other axes of extent zero as well
+            return [np.zeros(self.abstract_eval(typeof(x), axes=axes)[0].shape, INT)]
         return [self.function(x, axis=axes[0])]
 
 
 class LogSumExp(Reduction):
-    """log(sum(exp(x))) without overflow; -inf if all elements are, inf if one is."""
+    """log(sum(exp(x))) without overflow, of floats or complex numbers; -inf of nothing.
+
+    If the result is infinite, its derivative is that of the maximum.
+    """
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
-        if x.size == 0:
-            return [np.log(np.sum(np.exp(x), axis=axes))]
-        largest = np.max(x, axis=axes, keepdims=True)
-        shift = np.where(np.isfinite(largest), largest, 0)
-        with np.errstate(divide="ignore"):
-            y = np.log(np.sum(np.exp(x - shift), axis=axes, keepdims=True)) + shift
-        return [y.reshape([n for i, n in enumerate(x.shape) if i not in axes])[()].astype(x.dtype)]
+        wide = x.astype(np.float32) if x.dtype == np.float16 else x
+        largest = np.max(wide.real, axis=axes, keepdims=True, initial=-np.inf)
+        shift = np.where(np.isfinite(largest), largest, largest.dtype.type(0))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            y = np.log(np.sum(np.exp(wide - shift), axis=axes)) + shift.reshape(without(x.shape, axes))
+        return [y.astype(x.dtype)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> tuple[Any, Any]:
         (x,), (dx,) = primals, tangents
         y = self(x, axes=axes)
-        shape = typeof(x).shape
-        # Where every element is -inf no element has a share; x - 0 keeps exp at zero there.
-        shift = restore_axes(select(isfinite(y), y, typeof(x).dtype.type(0)), shape, axes)
-        return [y], [reduce_sum(scale(dx, exp(subtract(x, shift))), axes=axes)]
-
-
-def _flatten_axes(x: Any, axes: Shape) -> Any:
-    """The axes to be reduced as one, in front of the others."""
-    shape = typeof(x).shape
-    kept = tuple(i for i in range(len(shape)) if i not in axes)
-    moved = transpose(x, permutation=(*axes, *kept))
-    extent = int(np.prod([shape[i] for i in axes], dtype=int))
-    return reshape(moved, shape=(extent, *(shape[i] for i in kept)))
+        is_finite, shape, zero = isfinite(y), typeof(x).shape, typeof(x).dtype.type(0)
+        weights = exp(subtract(x, restore_axes(select(is_finite, y, zero), shape, axes)))
+        weights = select(restore_axes(is_finite, shape, axes), weights, _shares(x, y, axes))
+        return [y], [reduce_sum(scale(dx, weights), axes=axes)]
 
 
 reduce_prod = ReduceProd("reduce_prod")
@@ -126,6 +118,38 @@ reduce_max = Extreme("reduce_max", np.max)
 reduce_min = Extreme("reduce_min", np.min)
 reduce_any = Truth("reduce_any", np.any)
 reduce_all = Truth("reduce_all", np.all)
+reduce_and = ReduceBits("reduce_and", np.bitwise_and)
+reduce_or = ReduceBits("reduce_or", np.bitwise_or)
+reduce_xor = ReduceBits("reduce_xor", np.bitwise_xor)
 argmax = ArgExtreme("argmax", np.argmax)
 argmin = ArgExtreme("argmin", np.argmin)
 logsumexp = LogSumExp("logsumexp")
+
+
+def _merged(x: Any, axes: Shape) -> Any:
+    """The axes to be reduced as one, in front of the others."""
+    shape = typeof(x).shape
+    kept = tuple(i for i in range(len(shape)) if i not in axes)
+    moved = transpose(x, permutation=(*axes, *kept))
+    return reshape(moved, shape=(prod(shape[i] for i in axes), *(shape[i] for i in kept)))
+
+
+def _products_of_pairs(x: Any, dx: Any) -> tuple[Any, Any]:
+    """The products of the first half of the rows with the second half, and their tangents; an odd row stays."""
+    extent = typeof(x).shape[0]
+    half = extent // 2
+    (a, da), (b, db) = ([slice_axis(v, i, i + half, axis=0) for v in (x, dx)] for i in (0, half))
+    product, slope = multiply(a, b), add(scale(da, b), scale(db, a))
+    if extent % 2:
+        product = concatenate(product, slice_axis(x, extent - 1, extent, axis=0), axis=0)
+        slope = concatenate(slope, slice_axis(dx, extent - 1, extent, axis=0), axis=0)
+    return product, slope
+
+
+def _shares(x: Any, y: Any, axes: Shape) -> Any:
+    """One for the element that attains the extreme y, equal parts of one for several, zero for all others."""
+    aval = typeof(x)
+    wins = equal(x, restore_axes(y, aval.shape, axes))
+    count = reduce_sum(convert(wins, dtype=INT), axes=axes)
+    share = convert(divide(1.0, select(equal(count, 0), 1, count)), dtype=aval.dtype)
+    return select(wins, restore_axes(share, aval.shape, axes), aval.dtype.type(0))

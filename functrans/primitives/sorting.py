@@ -1,4 +1,4 @@
-"""Sorting: one primitive that orders any number of arrays by the first of them."""
+"""Sorting: values in order, and the largest of them; derivatives follow the elements to their new places."""
 
 from __future__ import annotations
 
@@ -7,66 +7,100 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, is_inexact, typeof
+from ..core.avals import ZERO, ShapedArray, typeof
 from ..core.primitive import Primitive, is_hole
-from .foundation import broadcast_lanes, instantiate
+from ..errors import ShapeMismatchError
+from .elementwise import subtract
+from .families import INT
+from .foundation import broadcast_lanes, reshape
+from .indexing import Indexing, gather
+from .permutations import argsort, check_same_shape, searchsorted
 from .structural import iota, reverse, slice_axis
 
 
 class Sort(Primitive):
-    """`sort(key, *others, axis=)`: all operands in the order that sorts the key along an axis.
+    """`sort(*operands, axis=, num_keys=1)`: all operands in the order that sorts the first `num_keys` of them.
 
-    The order is stable and ascending, NaN last, complex numbers by real part first. The operands have one shape. It
-    is linear in the others, so tangents are sorted along with their primals, and its transpose puts cotangents back
-    by sorting them by the permutation.
+    The order is that of argsort: stable and ascending, NaN last. The operands have one shape. Linear in the operands
+    that are no keys.
     """
 
-    def abstract_eval(self, *avals: ShapedArray, axis: int) -> list[ShapedArray]:
+    def __call__(self, *operands: Any, axis: int = -1) -> Any:
+        return super().__call__(*operands, axis=axis % len(typeof(operands[0]).shape), num_keys=1)
+
+    def abstract_eval(self, *avals: ShapedArray, axis: int, num_keys: int) -> list[ShapedArray]:
+        check_same_shape("sort", avals)
         return [a.strong() for a in avals]
 
-    def impl(self, key: Any, *others: Any, axis: int) -> list[Any]:
-        if not others:
-            return [np.sort(key, axis=axis, kind="stable")]
-        order = np.argsort(key, axis=axis, kind="stable")
-        return [np.take_along_axis(x, order, axis=axis) for x in (key, *others)]
+    def impl(self, *operands: Any, axis: int, num_keys: int) -> list[Any]:
+        if len(operands) == 1:
+            return [np.sort(operands[0], axis=axis)]
+        (order,) = argsort.impl(*operands[:num_keys], axis=axis)
+        return [np.take_along_axis(x, order, axis=axis) for x in operands]
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int) -> tuple[Any, Any]:
-        active = [i for i, p in enumerate(primals) if tangents[i] is not ZERO and is_inexact(typeof(p).dtype)]
-        outs = self.bind(*primals, *(tangents[i] for i in active), axis=axis)
-        moved = dict(zip(active, outs[len(primals) :]))
-        return outs[: len(primals)], [moved.get(i, ZERO) for i in range(len(primals))]
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, num_keys: int) -> tuple[Any, Any]:
+        order = argsort(*primals[:num_keys], axis=axis)
+        outs = [take_along(x, order, axis) for x in primals]
+        return outs, [ZERO if t is ZERO else take_along(t, order, axis) for t in tangents]
 
-    def transpose(self, cotangents: Sequence[Any], key: Any, *others: Any, axis: int) -> list[Any]:
-        if is_hole(key):
-            return super().transpose(cotangents, key, *others, axis=axis)  # type: ignore[return-value]
-        permutation = argsort(key, axis=axis)
-        holes = [i for i, x in enumerate(others) if is_hole(x)]
-        given = [instantiate(cotangents[i + 1], others[i].aval) for i in holes]
-        back = dict(zip(holes, self.bind(permutation, *given, axis=axis)[1:]))
-        return [None, *(back.get(i) for i in range(len(others)))]
+    def transpose(self, cotangents: Sequence[Any], *operands: Any, axis: int, num_keys: int) -> Any:
+        keys = operands[:num_keys]
+        if any(map(is_hole, keys)):
+            return super().transpose(cotangents, *operands, axis=axis, num_keys=num_keys)
+        back = argsort(argsort(*keys, axis=axis), axis=axis)
+        return [
+            take_along(ct, back, axis) if is_hole(x) and ct is not ZERO else ZERO for x, ct in zip(operands, cotangents)
+        ]
 
-    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int, num_keys: int
+    ) -> tuple[Any, Any]:
         lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
-        return self.bind(*lanes, axis=axis + 1), [True] * len(lanes)
+        return self.bind(*lanes, axis=axis + 1, num_keys=num_keys), [True] * len(lanes)
 
 
 sort = Sort("sort")
 
 
-def argsort(x: Any, *, axis: int = -1) -> Any:
-    """The indices (int64) that sort x along an axis; stable."""
-    shape = typeof(x).shape
-    axis %= len(shape)
-    return sort.bind(x, iota(shape=shape, dtype=np.dtype(np.int64), axis=axis), axis=axis)[1]
+def take_along(x: Any, order: Any, axis: int) -> Any:
+    """The elements that `order` names along one axis, each once at most: x[..., order[..., i, ...], ...]."""
+    shape = typeof(order).shape
+    places = [
+        order if i == axis else reshape(iota(shape=(n,), dtype=INT, axis=0), shape=_along(len(shape), i, n))
+        for i, n in enumerate(shape)
+    ]
+    return gather(x, *places, spec=Indexing(tuple(range(len(shape))), unique=True))
+
+
+def _along(ndim: int, axis: int, extent: int) -> tuple[int, ...]:
+    return tuple(extent if i == axis else 1 for i in range(ndim))
 
 
 def top_k(x: Any, k: int) -> list[Any]:
-    """The k largest elements along the last axis in descending order, and their indices; NaN counts as largest.
+    """The k largest elements along the last axis in descending order, and their indices (int64).
 
-    Equal elements come in the order of their indices: the reverse of an ascending stable order of the reverse.
+    Equal elements come in the order of their indices; NaN counts as the largest.
+
+    Raises:
+        ShapeMismatchError: x is a scalar, or there are fewer than k elements.
+
+    Example:
+        >>> import numpy as np
+        >>> top_k(np.array([3.0, 1.0, 4.0, 4.0]), 2)
+        [array([4., 4.]), array([2, 3])]
     """
     shape = typeof(x).shape
+    if not shape or not 0 <= k <= shape[-1]:
+        raise ShapeMismatchError(
+            f"The {k} largest elements were asked for along the last axis of an array of shape {shape}.",
+            "There must be as many elements on that axis.",
+            "Choose a smaller k.",
+        )
     axis = len(shape) - 1
-    indices = iota(shape=shape, dtype=np.dtype(np.int64), axis=axis)
-    ascending = sort.bind(reverse(x, axes=(axis,)), reverse(indices, axes=(axis,)), axis=axis)
-    return [slice_axis(reverse(y, axes=(axis,)), 0, k, axis=axis) for y in ascending]
+    ascending = argsort(reverse(x, axes=(axis,)), axis=axis)
+    largest = slice_axis(reverse(ascending, axes=(axis,)), 0, k, axis=axis)
+    indices = subtract(shape[-1] - 1, largest)
+    return [take_along(x, indices, axis), indices]
+
+
+__all__ = ["argsort", "searchsorted", "sort", "take_along", "top_k"]

@@ -236,7 +236,7 @@ def concrete_mask(mask: Any) -> Any:
     if not isinstance(mask, Traced):
         return mask
     try:
-        return np.asarray(mask.concrete("index"))  # type: ignore[attr-defined]
+        return np.asarray(mask.known("index"))  # type: ignore[attr-defined]
     except (ConcretizationError, TracerConversionError):
         raise TracedMaskError(
             f"A boolean mask of type {mask.aval}, whose elements are not known while tracing, was used as an index.",

@@ -122,9 +122,14 @@ def as_float(x: Any) -> Any:
     return as_dtype(x, dtype if dtype in FLOATS else np.dtype(np.float64))
 
 
+def is_traced(x: Any) -> bool:
+    """Whether the values of a parameter are unknown, or must not be looked at."""
+    return isinstance(x, Traced)
+
+
 def require(x: Any, holds: Callable[[Any], Any], what: str, rule: str) -> None:
     """Raise RandomParameterError unless a condition holds for all of a parameter whose values are known."""
-    if isinstance(x, Traced) or np.all(holds(x if hasattr(x, "dtype") else np.asarray(x))):
+    if is_traced(x) or np.all(holds(x if hasattr(x, "dtype") else np.asarray(x))):
         return
     raise RandomParameterError(
         f"{what} of random numbers were given as {x}.",

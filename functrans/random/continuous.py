@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import real_dtype, typeof
-from ..core.trace import Traced
 from ..errors import RandomParameterError, ShapeMismatchError
 from ..primitives.foundation import broadcast_shapes
 from ..primitives.random import MANTISSA, random_bits
@@ -23,6 +22,7 @@ from .arguments import (
     checked_dtype,
     checked_key,
     checked_shape,
+    is_traced,
     require,
     sample_shape,
 )
@@ -47,7 +47,7 @@ def uniform(key: Any, shape: Shape = (), dtype: Any = float, minval: Any = 0.0, 
     sample_shape(shape, minval, maxval)
     low, high = as_dtype(minval, dtype), as_dtype(maxval, dtype)
     values = unit * (high - low) + low
-    if isinstance(low, Traced) or isinstance(high, Traced):
+    if is_traced(low) or is_traced(high):
         return np.maximum(low, values)
     if not np.all(low <= high):
         raise RandomParameterError(

@@ -9,10 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .. import numpy as fnp
 from ..core.avals import typeof
-from ..core.trace import Traced
 from ..errors import RandomParameterError, ShapeMismatchError, UnsupportedDtypeError
+from ..numpy.indexing import take
 from ..primitives.foundation import broadcast_shapes
 from ..primitives.random import UINT32, random_bits
 from .arguments import (
@@ -26,6 +25,7 @@ from .arguments import (
     checked_dtype,
     checked_key,
     checked_shape,
+    is_traced,
     require,
     sample_shape,
 )
@@ -92,7 +92,7 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
     axis = normalize_axis_index(axis, len(shape))
     if independent:
         return np.take_along_axis(x, _random_order(key, shape, axis), axis)
-    return fnp.take(x, _random_order(key, (shape[axis],), 0), axis)
+    return take(x, _random_order(key, (shape[axis],), 0), axis)
 
 
 def choice(key: Any, a: Any, shape: Shape = (), replace: bool = True, p: Any = None, axis: int = 0) -> Any:
@@ -125,7 +125,7 @@ def choice(key: Any, a: Any, shape: Shape = (), replace: bool = True, p: Any = N
         chosen = randint(key, shape, 0, count) if draws else np.zeros(shape, int)
     else:
         chosen = permutation(key, count)[:draws].reshape(shape)
-    return fnp.take(a, chosen, axis) if dims else chosen
+    return take(a, chosen, axis) if dims else chosen
 
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
@@ -205,7 +205,7 @@ def _integer_range(minval: Any, maxval: Any, dtype: np.dtype[Any]) -> tuple[Any,
                 "Convert it with `int(...)` or `.astype(int)`, or draw with `random.uniform`.",
             )
     info = np.iinfo(dtype)
-    known = not (isinstance(minval, Traced) or isinstance(maxval, Traced))
+    known = not (is_traced(minval) or is_traced(maxval))
     if known and not np.all((info.min <= minval) & (minval < maxval) & (maxval - 1 <= info.max)):
         raise RandomParameterError(
             f"Integers of [minval, maxval) were asked for as {dtype.name}, with minval = {minval}, maxval = {maxval}.",

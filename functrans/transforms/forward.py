@@ -67,7 +67,9 @@ class JVPTrace(Trace):
                 tangents.append(arg.tangent)
                 active = active or arg.tangent is not ZERO
             else:
-                if self.user_arrays is not None and type(arg) is np.ndarray:
+                if type(arg) is list or type(arg) is tuple:
+                    arg = np.asarray(arg)
+                elif self.user_arrays is not None and type(arg) is np.ndarray:
                     self.user_arrays[id(arg)] = arg
                 primals.append(arg)
                 tangents.append(ZERO)

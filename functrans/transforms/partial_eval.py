@@ -58,6 +58,8 @@ class PartialEvalTrace(Trace):
         return self.parent.process(primitive, args, params)
 
     def pure(self, value: Any) -> Any:
+        if type(value) is np.ndarray and value.dtype.kind in "fc" and not value.any():
+            return UnknownTracer(self, typeof(value))  # linear, of nothing: unknown values may be assigned into it
         return self.parent.pure(value)
 
     def is_unknown(self, value: Any) -> bool:

@@ -1,0 +1,94 @@
+"""The permutations that sort, and the places where something would go in a sorted array: integers, flat everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.primitive import Primitive
+from ..errors import ShapeMismatchError
+from .families import INT
+from .foundation import broadcast_lanes
+
+
+class Argsort(Primitive):
+    """`argsort(*keys, axis=)`: the int64 indices that sort along an axis, by the first key, then by the second ...
+
+    Stable and ascending, NaN last, complex numbers by their real part first. The keys have one shape.
+    """
+
+    def __call__(self, *keys: Any, axis: int = -1) -> Any:
+        return super().__call__(*keys, axis=axis % len(typeof(keys[0]).shape))
+
+    def abstract_eval(self, *keys: ShapedArray, axis: int) -> list[ShapedArray]:
+        check_same_shape("argsort", keys)
+        return [ShapedArray(keys[0].shape, INT)]
+
+    def impl(self, *keys: Any, axis: int) -> list[Any]:
+        if len(keys) == 1:
+            return [np.argsort(keys[0], axis=axis, kind="stable")]
+        return [np.lexsort(keys[::-1], axis=axis)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int) -> tuple[Any, Any]:
+        return [self(*primals, axis=axis)], [ZERO]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
+        lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
+        return [self(*lanes, axis=axis + 1)], [True]
+
+
+class SearchSorted(Primitive):
+    """`searchsorted(a, v, side=)`: for each element of v where in a, sorted along its last axis, it would go; int64.
+
+    Other axes of a are matched with the leading axes of v.
+    """
+
+    def abstract_eval(self, a: ShapedArray, v: ShapedArray, *, side: str) -> list[ShapedArray]:
+        if not a.shape or a.shape[:-1] != v.shape[: a.ndim - 1]:
+            raise ShapeMismatchError(
+                f"An array of shape {v.shape} was to be sought in sorted arrays of shape {a.shape}.",
+                "The sorted array has one axis, and before it the same lanes as what is sought.",
+                "Use vmap for several sorted arrays.",
+            )
+        return [ShapedArray(v.shape, INT)]
+
+    def impl(self, a: Any, v: Any, *, side: str) -> list[Any]:
+        if a.ndim == 1:
+            return [np.searchsorted(a, v, side)]
+        shape, lanes = np.shape(v), prod(a.shape[:-1])
+        rows = np.empty_like(v, shape=(lanes, prod(shape[a.ndim - 1 :])), dtype=INT)
+        for i, (sorted_row, sought) in enumerate(zip(a.reshape(lanes, a.shape[-1]), v.reshape(rows.shape))):
+            rows[i] = np.searchsorted(sorted_row, sought, side)
+        return [rows.reshape(shape)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, side: str) -> tuple[Any, Any]:
+        return [self(*primals, side=side)], [ZERO]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, side: str) -> tuple[Any, Any]:
+        a, v = values
+        if mapped[0] or len(typeof(a).shape) > 1:
+            a = a if mapped[0] else broadcast_lanes(a, size)
+            v = v if mapped[1] else broadcast_lanes(v, size)
+        return [self(a, v, side=side)], [True]
+
+
+argsort = Argsort("argsort")
+searchsorted = SearchSorted("searchsorted")
+
+
+def check_same_shape(name: str, avals: Sequence[ShapedArray]) -> None:
+    """For operands that are ordered together.
+
+    Raises:
+        ShapeMismatchError: their shapes differ.
+    """
+    if any(a.shape != avals[0].shape for a in avals):
+        raise ShapeMismatchError(
+            f"Arrays of shapes {', '.join(str(a.shape) for a in avals)} were given to `{name}`.",
+            "What is sorted together must have one shape.",
+            "Broadcast the operands first.",
+        )

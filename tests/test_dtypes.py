@@ -1,0 +1,184 @@
+"""dtypes: what NumPy says, under every transformation; Python scalars stay weak on the way in and through."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+
+FLOATS = ("f2", "f4", "f8")
+INEXACT = (*FLOATS, "c8", "c16")
+ALL = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", *INEXACT)
+SCALARS = (True, 2, 2.0, 2.0 + 1j)
+BINARY = [np.add, np.multiply, np.divide, np.maximum, np.power, np.arctan2, np.equal, np.floor_divide]
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+
+
+def outcome(f: Callable[..., Any], *args: Any) -> Any:
+    """The dtype of a result, or that it is a TypeError or OverflowError."""
+    try:
+        return np.asarray(f(*args)).dtype
+    except (TypeError, OverflowError) as error:
+        return OverflowError if isinstance(error, OverflowError) else TypeError
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
+def test_jit_promotes_as_numpy(function: Any, dtype: str):
+    x = np.ones(2, dtype)
+    for other in [np.ones(2, d) for d in ALL] + [np.dtype(d).type(1) for d in ALL]:
+        assert outcome(ft.jit(function), x, other) == outcome(function, x, other)
+        assert outcome(ft.jit(function), other, x) == outcome(function, other, x)
+        assert outcome(ft.jit(lambda y, other=other: function(y, other)), x) == outcome(function, x, other)
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
+def test_python_scalars_are_weak(function: Any, dtype: str):
+    """As arguments of a jitted function, as constants in it, and as operands of operators."""
+    x = np.ones(2, dtype)
+    for scalar in SCALARS:
+        wanted = outcome(function, x, scalar)
+        assert outcome(ft.jit(function), x, scalar) == wanted
+        assert outcome(ft.jit(lambda y, s=scalar: function(y, s)), x) == wanted
+        assert outcome(ft.vmap(function, in_axes=(0, None)), x, scalar) == wanted
+        assert outcome(ft.jit(ft.jit(function)), x, scalar) == wanted
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+@pytest.mark.parametrize("dtype", ALL)
+def test_operators_with_python_scalars(dtype: str, scalar: Any):
+    x = np.ones(2, dtype)
+    # NumPy computes `booleans**2` by squaring, which gives int8 where np.power gives int64.
+    if dtype == "?" and type(scalar) is int:
+        scalar = 3
+    for operate in (
+        lambda a, b: a + b, lambda a, b: b - a, lambda a, b: a * b, lambda a, b: b / a, lambda a, b: a**b,
+        lambda a, b: a < b, lambda a, b: -(a * b), lambda a, b: (b + b) * a, lambda a, b: abs(b) * a,
+    ):  # fmt: skip
+        assert outcome(ft.jit(operate), x, scalar) == outcome(operate, x, scalar)
+
+
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(SCALARS, repeat=2)))
+def test_operators_on_python_scalars_alone(a: Any, b: Any):
+    """The result is weak again, so that what follows has the dtype it has outside of jit."""
+    for operate in (lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: a**2 - b):
+        for dtype in ("f4", "f8", "c8"):
+            x = np.ones(2, dtype)
+            f = lambda x, a, b, operate=operate: x * operate(a, b)  # noqa: E731
+            assert ft.jit(f)(x, a, b).dtype == f(x, a, b).dtype
+            np.testing.assert_allclose(ft.jit(f)(x, a, b), f(x, a, b), rtol=1e-6)
+
+
+def test_numpy_functions_of_python_scalars_are_strong():
+    f = lambda x, s: x * np.sin(s)  # noqa: E731
+    x = np.ones(2, "f4")
+    assert f(x, 2.0).dtype == ft.jit(f)(x, 2.0).dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", INEXACT)
+def test_derivatives_have_the_dtype_of_the_primal(dtype: str):
+    x = np.array([0.5, 0.25, 1.0]).astype(dtype)
+    f = lambda x: np.sum(np.sin(x) * 2.0 * x**2 / 3)  # noqa: E731
+    loss = lambda x: np.sum(np.abs(f(x)))  # noqa: E731
+    assert ft.grad(loss)(x).dtype == x.dtype
+    assert ft.jit(ft.grad(loss))(x).dtype == x.dtype
+    value, tangent = ft.jvp(f, (x,), (x,))
+    assert value.dtype == tangent.dtype == f(x).dtype
+    _, pull_back = ft.vjp(f, x)
+    assert pull_back(np.ones((), dtype)[()])[0].dtype == x.dtype
+    assert ft.vmap(ft.grad(loss))(x).dtype == x.dtype
+    if dtype in FLOATS:
+        assert ft.hessian(loss)(x).dtype == x.dtype
+        assert ft.hvp(loss, x, x).dtype == x.dtype
+        assert ft.jet(f, (x,), ([x, x],))[1][1].dtype == x.dtype
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit, ft.checkpoint], ids=["plain", "jit", "checkpoint"])
+def test_gradients_of_mixed_precision(transform: Any):
+    """Each gradient has the dtype of its argument, whatever the others are."""
+    f = transform(lambda a, b, c: np.sum(a * b * c))
+    a, b, c = np.ones(2, "f2"), np.ones(2, "f4"), np.ones(2, "f8")
+    assert [g.dtype for g in ft.grad(f, (0, 1, 2))(a, b, c)] == [np.float16, np.float32, np.float64]
+    assert ft.grad(f)(a, b, 2.0).dtype == np.float16
+    assert ft.grad(f, 1)(a, b, 2).dtype == np.float32
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit, ft.checkpoint], ids=["plain", "jit", "checkpoint"])
+def test_gradient_by_a_python_scalar(transform: Any):
+    x = np.array([1.0, 2.0], "f4")
+    f = transform(lambda s, x: np.sum(s * x))
+    assert f(2.0, x).dtype == np.float32
+    gradient = ft.grad(f)(2.0, x)
+    assert np.asarray(gradient).dtype in (np.float32, np.float64)
+    assert gradient == 3.0
+    assert ft.grad(f, 1)(2.0, x).dtype == np.float32
+    value, tangent = ft.jvp(f, (2.0, x), (1.0, np.zeros(2, "f4")))
+    assert np.asarray(value).dtype == np.asarray(tangent).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ALL)
+def test_eval_shape_knows_the_dtype(dtype: str):
+    x = np.ones((2, 3), dtype)
+    for f in (np.sum, np.cumsum, lambda x: x / 2, lambda x: x + 1, np.sqrt, lambda x: x @ x.T, np.abs, lambda x: x > 0):
+        assert outcome(lambda x, f=f: np.zeros(0, ft.eval_shape(f, x).dtype), x) == outcome(f, x)
+
+
+@pytest.mark.parametrize("dtype", INEXACT)
+def test_loops_of_updates_keep_their_dtype(dtype: str):
+    """A training step in low precision stays in it: no float64 sneaks in by a constant."""
+    step = ft.jit(lambda w, x: w - 0.1 * ft.grad(lambda w: np.sum(np.abs(np.tanh(w * x)) ** 2))(w))
+    w = x = np.linspace(0.1, 1, 4).astype(dtype)
+    for _ in range(3):
+        w = step(w, x)
+    assert w.dtype == x.dtype
+
+
+def test_integers_and_booleans_have_float0_tangents():
+    f = lambda n, b, x: (n * 2, b, x * n)  # noqa: E731
+    n, b, x = np.arange(3), np.array([True, False, True]), np.ones(3)
+    none = np.zeros(3, ft.float0)
+    _, tangents = ft.jvp(f, (n, b, x), (none, none, x))
+    assert [t.dtype for t in tangents] == [ft.float0, ft.float0, np.float64]
+    _, pull_back = ft.vjp(f, n, b, x)
+    assert [c.dtype for c in pull_back((none, none, x))] == [ft.float0, ft.float0, np.float64]
+    assert [c.shape for c in pull_back((none, none, x))] == [(3,)] * 3
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i4", ">c8"])
+def test_foreign_byte_order(dtype: str):
+    x = np.arange(3).astype(dtype)
+    result = ft.jit(lambda x: x + x)(x)
+    np.testing.assert_array_equal(result, x + x)
+    assert result.dtype.isnative
+    if x.dtype.kind == "f":
+        np.testing.assert_array_equal(ft.grad(lambda x: np.sum(x * x))(x), 2 * x)
+
+
+def test_subclasses_are_taken_for_arrays():
+
+    class Subclass(np.ndarray):
+        pass
+
+    x = np.array([[1.0, 2.0]]).view(Subclass)
+    assert type(ft.jit(lambda x: x * x)(x)) is np.ndarray
+    np.testing.assert_array_equal(ft.grad(lambda x: np.sum(x * x))(x), [[2.0, 4.0]])
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit], ids=["eager", "jit"])
+def test_scalars_are_scalars(transform: Any):
+    """Results without axes are NumPy scalars, as they are in NumPy."""
+    x = np.array([1.0, 2.0])
+    assert isinstance(transform(lambda x: np.sum(x))(x), np.float64)
+    assert isinstance(transform(ft.grad(lambda x: x * x))(np.float32(2)), np.float32)
+    assert isinstance(transform(ft.value_and_grad(lambda x: np.sum(x * x)))(x)[0], np.float64)
