@@ -12,6 +12,7 @@ from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
+from ..transforms.noting import jvp_jaxpr_noting, pack_notes, unpack_notes
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 
@@ -20,6 +21,7 @@ class Call(Primitive):
     """Runs a jaxpr. Every transformation of it is a call of the transformed jaxpr."""
 
     holds_programs = True
+    takes_notes = True
 
     def abstract_eval(self, *avals: ShapedArray, jaxpr: Jaxpr, name: str) -> list[ShapedArray]:
         return jaxpr.out_avals
@@ -35,6 +37,20 @@ class Call(Primitive):
         count = len(jaxpr.outputs)
         rest = iter(outs[count:])
         return outs[:count], [next(rest) if is_active else ZERO for is_active in out_active]
+
+    def jvp_noting(
+        self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], *, jaxpr: Jaxpr, name: str
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        active = tuple(t is not ZERO for t in tangents)
+        pool = [*primals, *(t for t in tangents if t is not ZERO)]
+        known = len(pool)
+        packed = pack_notes(notes, pool)
+        derived, out_active, out_notes = jvp_jaxpr_noting(jaxpr, active, packed, tuple(map(typeof, pool[known:])))
+        outs = self.bind(*pool, jaxpr=derived, name=f"jvp_{name}")
+        count = len(jaxpr.outputs)
+        rest = iter(outs[count:])
+        out_tangents = [next(rest) if is_active else ZERO for is_active in out_active]
+        return outs[:count], out_tangents, unpack_notes(out_notes, [*pool, *outs])
 
     def transpose(self, cotangents: Sequence[Any], *args: Any, jaxpr: Jaxpr, name: str) -> list[Any]:
         linear = tuple(map(is_hole, args))

@@ -73,8 +73,8 @@ class Primitive:
 
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], **params: Any
-    ) -> tuple[Any, Any, Any]:
-        """For primitives that take notes: result, tangent and note, given the operands' notes (None without one)."""
+    ) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """For primitives that take notes: results, tangents and notes, given those of the operands (None without)."""
         raise NotImplementedError(f"{self.name} takes no notes")
 
     def transpose(self, cotangents: Sequence[Any], *args: Any, **params: Any) -> Sequence[Any]:

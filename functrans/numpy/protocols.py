@@ -18,6 +18,7 @@ from ..errors import TracerConversionError, UnknownFunctionError, UnsupportedArg
 from ..primitives.elementwise import select
 from ..primitives.families import Elementwise
 from ..primitives.foundation import convert
+from ..primitives.late_scipy import known_ufunc
 
 #: Our function for each of NumPy's (and SciPy's) ufuncs, functions and ufunc methods.
 UFUNCS: dict[Any, Callable[..., Any]] = {}
@@ -106,7 +107,7 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
     """
     if method != "__call__":
         return _apply_ufunc_method(ufunc, method, inputs, kwargs)
-    ours = UFUNCS.get(ufunc)
+    ours = UFUNCS.get(ufunc) or UFUNCS.get(known_ufunc(ufunc))
     if ours is None:
         raise UnknownFunctionError(
             f"The ufunc {ufunc.__name__} was called on a traced array, and functrans does not trace it.",

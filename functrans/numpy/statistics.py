@@ -10,7 +10,7 @@ from ..core.avals import is_inexact, typeof
 from ..primitives.elementwise import add, divide, isnan, multiply, sqrt, subtract
 from ..primitives.selection import select
 from ..primitives.structural import slice_axis
-from .common import as_operand, cast, concrete_value, normalize_axes, normalize_axis, stretched, with_shape
+from .common import as_operand, cast, concrete_value, normalize_axes, stretched, with_shape
 from .contractions import matmul
 from .manipulation import concatenate, diff
 

@@ -33,6 +33,19 @@ class Linear(Primitive):
         return [self(primals[0], **params)], [self(tangents[0], **params)]
 
 
+class Moving(Primitive):
+    """A primitive that moves the elements of its first operand: a power is still a power after that (powers.py)."""
+
+    takes_notes = True
+
+    def jvp_noting(
+        self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], **params: Any
+    ) -> tuple[Any, Any, Any]:
+        x, *others = primals
+        note = notes[0] and notes[0].moved(lambda part: self(part, *others, **params), typeof(x).shape)
+        return *self.jvp(primals, tangents, **params), [note]
+
+
 class Full(Primitive):
     """An array of one value: `full(value, shape=, dtype=)`; the value is a constant of the program."""
 
@@ -137,8 +150,8 @@ class Convert(Linear):
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], *, dtype: np.dtype[Any]
     ) -> tuple[Any, Any, Any]:
-        (y,), (dy,) = self.jvp(primals, tangents, dtype=dtype)
-        return y, dy, notes[0] if typeof(primals[0]).dtype.kind == dtype.kind else None
+        keeps = typeof(primals[0]).dtype.kind == dtype.kind
+        return *self.jvp(primals, tangents, dtype=dtype), [notes[0] if keeps else None]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, dtype: np.dtype[Any]) -> list[Any]:
         return [unbroadcast(cotangents[0], x.aval)]
@@ -147,7 +160,7 @@ class Convert(Linear):
         return [self(values[0], dtype=dtype)], [True]
 
 
-class Reshape(Linear):
+class Reshape(Moving, Linear):
     """The same elements in row-major order under another shape."""
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
@@ -169,7 +182,7 @@ class Reshape(Linear):
         return [self(values[0], shape=(size, *shape))], [True]
 
 
-class BroadcastTo(Linear):
+class BroadcastTo(Moving, Linear):
     """NumPy's broadcast_to: new leading axes, and axes of extent one stretched."""
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:

@@ -24,8 +24,8 @@ from .foundation import (
     without,
     zeros,
 )
-from .selection import select
 from .permutations import argsort
+from .selection import select
 from .structural import iota, transpose
 
 INT = np.dtype(np.int64)
@@ -62,7 +62,7 @@ class Indexing(NamedTuple):
         return self._replace(axes=(0, *(a + 1 for a in self.axes)))
 
 
-class Gather(Primitive):
+class Gather(Moving):
     """`gather(x, *indices, spec=, fill=)`: the elements of x that integer arrays name, as an Indexing says."""
 
     def abstract_eval(self, x: ShapedArray, *indices: ShapedArray, spec: Indexing, fill: Any = 0) -> list[ShapedArray]:

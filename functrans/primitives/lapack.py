@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas, lapack
+
+from .late_scipy import linalg
 
 
 def solve_triangular(
@@ -27,7 +28,7 @@ def solve_triangular(
             return substitute(a, b, lower, unit_diagonal)
         a, b = np.swapaxes(a, -1, -2), np.swapaxes(b, -1, -2)
         return np.swapaxes(substitute(a, b, not lower, unit_diagonal), -1, -2)
-    trsm = blas.get_blas_funcs("trsm", (a, b))
+    trsm = linalg().get_blas_funcs("trsm", (a, b))
     x = np.empty(b.shape, b.dtype)
     matrices = zip(*(v.reshape(-1, *v.shape[-2:]) for v in (a, b, x)))
     for a_one, b_one, x_one in matrices:
@@ -61,7 +62,7 @@ def lu_factors(a: Any) -> tuple[Any, Any, Any]:
     if type(a) is np.ndarray:
         pivots = np.zeros((count, min(m, n)), np.int32)
         if lu.size:
-            getrf = lapack.get_lapack_funcs("getrf", (a,))
+            getrf = linalg().get_lapack_funcs("getrf", (a,))
             for i in range(count):
                 lu[i], pivots[i], _ = getrf(lu[i])
     else:

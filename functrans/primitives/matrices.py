@@ -12,9 +12,10 @@ from ..core.avals import ShapedArray, is_inexact, typeof
 from ..core.primitive import Primitive
 from ..errors import MatrixShapeError, UnsupportedDtypeError
 from .contractions import dot_general
-from .elementwise import add, conjugate, multiply, select
+from .elementwise import add, conjugate, multiply
 from .families import Structural
 from .foundation import broadcast_lanes, broadcast_to, reduce_sum, reshape
+from .selection import select
 from .structural import transpose
 
 

@@ -7,7 +7,7 @@ that of the one power that both amount to. Values are computed as written; only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -90,6 +90,22 @@ class Power(NamedTuple):
         is_safe = self.kind == RADIUS or exponent % 1 == 0 or self.exponent % 1 != 0
         return _normalized(self.parts, exponent, self.kind) if is_safe and self.kind != ROOT else None
 
+    def moved(self, move: Callable[[Any], Any], shape: tuple[int, ...]) -> Power | None:
+        """The note after the elements were moved; None if they were broadcast from parts of other shapes."""
+        if any(typeof(x).shape != shape for x, _ in self.parts):
+            return None
+        return self._replace(parts=tuple((move(x), ZERO if dx is ZERO else move(dx)) for x, dx in self.parts))
+
+    def emptied(self) -> tuple[list[Any], Power]:
+        """The values in this note, and what is left of it without them, which is hashable."""
+        values = [value for part in self.parts for value in part if value is not ZERO]
+        return values, self._replace(parts=tuple((None, ZERO if dx is ZERO else None) for _, dx in self.parts))
+
+    def filled(self, values: Iterable[Any]) -> Power:
+        """The note that `emptied` was called on, with other values."""
+        given = iter(values)
+        return self._replace(parts=tuple((next(given), ZERO if dx is ZERO else next(given)) for _, dx in self.parts))
+
     def tangent(self) -> Any:
         """The tangent of this power, by the rules for the base and one power of it."""
         (base, t), exponent = self.parts[0], self.exponent
@@ -156,17 +172,16 @@ class PowerLike(Elementwise):
 
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Power | None]
-    ) -> tuple[Any, Any, Power | None]:
+    ) -> tuple[Any, Any, list[Power | None]]:
         bare = [Power(((x, t),), 1) for x, t in zip(primals, tangents)]
         given = [n for n in notes if n is not None]
         note = self.note(*(n or b for n, b in zip(notes, bare))) if given else None
         is_safe = self.is_polynomial and all(n.is_polynomial for n in given)
         if note is None or note.kind == ROOT or is_safe:
-            (y,), (dy,) = self.jvp(primals, tangents)
-            return y, dy, note or self.note(*bare)
+            return *self.jvp(primals, tangents), [note or self.note(*bare)]
         y = self(*primals)
         with np.errstate(all="ignore"):
-            return y, match(note.tangent(), y), note
+            return [y], [match(note.tangent(), y)], [note]
 
 
 class PowerProduct(PowerLike, Product):
@@ -174,10 +189,9 @@ class PowerProduct(PowerLike, Product):
 
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Power | None]
-    ) -> tuple[Any, Any, Power | None]:
+    ) -> tuple[Any, Any, list[Power | None]]:
         if primals[0] is not primals[1] and notes[0] is None and notes[1] is None:  # by far the commonest
-            (y,), (dy,) = self.jvp(primals, tangents)
-            return y, dy, None
+            return *self.jvp(primals, tangents), [None]
         return super().jvp_noting(primals, tangents, notes)
 
 

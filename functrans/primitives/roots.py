@@ -9,9 +9,10 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
-from .elementwise import divide, equal, multiply, select
+from .elementwise import divide, equal, multiply
 from .foundation import scale
 from .powers import Power
+from .selection import select
 
 
 class Root(Primitive):
@@ -36,8 +37,8 @@ class Root(Primitive):
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], *, degree: float
     ) -> tuple[Any, Any, Any]:
         """A power of the root is a power of the sum: the square of a norm is smooth."""
-        (y,), (dy,) = self.jvp(primals, tangents, degree=degree)
-        return y, dy, Power(((primals[0], tangents[0]),), 1).raised(1 / degree)
+        y, dy = self.jvp(primals, tangents, degree=degree)
+        return y, dy, [Power(((primals[0], tangents[0]),), 1).raised(1 / degree)]
 
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, degree: float

@@ -7,7 +7,6 @@ from math import factorial, pi, sqrt
 from typing import Any, Final
 
 import numpy as np
-from scipy import special as sp
 
 from ..core.avals import ShapedArray, is_inexact, typeof
 from ..core.primitive import Primitive
@@ -27,6 +26,7 @@ from .elementwise import (
 )
 from .families import Elementwise
 from .foundation import match, scale
+from .late_scipy import LateUfunc, special
 from .selection import select
 
 _SQRT_PI: Final = sqrt(pi)
@@ -74,7 +74,7 @@ class Polygamma(Indexed):
     """The derivative of digamma of some order."""
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return sp.polygamma(order, x)
+        return special().polygamma(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return polygamma(x, order=order + 1)
@@ -84,7 +84,7 @@ class BesselI(Indexed):
     """The modified Bessel function of the first kind, of integer order (DLMF 10.29.1)."""
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return sp.iv(order, x)
+        return special().iv(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
@@ -94,7 +94,7 @@ class ScaledBesselI(Indexed):
     """exp(-|x|) times the modified Bessel function."""
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return sp.ive(order, x)
+        return special().ive(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         slope = multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
@@ -138,36 +138,36 @@ sinc = Sinc("sinc")
 
 # ---- the error function and the normal distribution
 
-erf = Elementwise("erf", sp.erf, (lambda y, x: multiply(2 / _SQRT_PI, exp(negative(square(x)))),))
-erfc = Elementwise("erfc", sp.erfc, (lambda y, x: multiply(-2 / _SQRT_PI, exp(negative(square(x)))),))
-erfinv = Elementwise("erfinv", sp.erfinv, (lambda y, x: multiply(_SQRT_PI / 2, exp(square(y))),))
-erfcinv = Elementwise("erfcinv", sp.erfcinv, (lambda y, x: multiply(-_SQRT_PI / 2, exp(square(y))),))
-ndtr = Elementwise("ndtr", sp.ndtr, (lambda y, x: divide(exp(multiply(-0.5, square(x))), _SQRT_2PI),))
-ndtri = Elementwise("ndtri", sp.ndtri, (lambda y, x: multiply(_SQRT_2PI, exp(multiply(0.5, square(y)))),))
+erf = Elementwise("erf", LateUfunc("erf"), (lambda y, x: multiply(2 / _SQRT_PI, exp(negative(square(x)))),))
+erfc = Elementwise("erfc", LateUfunc("erfc"), (lambda y, x: multiply(-2 / _SQRT_PI, exp(negative(square(x)))),))
+erfinv = Elementwise("erfinv", LateUfunc("erfinv"), (lambda y, x: multiply(_SQRT_PI / 2, exp(square(y))),))
+erfcinv = Elementwise("erfcinv", LateUfunc("erfcinv"), (lambda y, x: multiply(-_SQRT_PI / 2, exp(square(y))),))
+ndtr = Elementwise("ndtr", LateUfunc("ndtr"), (lambda y, x: divide(exp(multiply(-0.5, square(x))), _SQRT_2PI),))
+ndtri = Elementwise("ndtri", LateUfunc("ndtri"), (lambda y, x: multiply(_SQRT_2PI, exp(multiply(0.5, square(y)))),))
 log_ndtr = Elementwise(
-    "log_ndtr", sp.log_ndtr, (lambda y, x: divide(exp(subtract(multiply(-0.5, square(x)), y)), _SQRT_2PI),)
+    "log_ndtr", LateUfunc("log_ndtr"), (lambda y, x: divide(exp(subtract(multiply(-0.5, square(x)), y)), _SQRT_2PI),)
 )
 
 # ---- the gamma function
 
-lgamma = Elementwise("lgamma", sp.gammaln, (lambda y, x: digamma(x),))
-digamma = Elementwise("digamma", sp.psi, (lambda y, x: polygamma(x, order=1),))
+lgamma = Elementwise("lgamma", LateUfunc("gammaln"), (lambda y, x: digamma(x),))
+digamma = Elementwise("digamma", LateUfunc("psi"), (lambda y, x: polygamma(x, order=1),))
 
 # ---- logistic functions and x log y
 
-expit = Elementwise("expit", sp.expit, (lambda y, x: multiply(y, expit(negative(x))),))
-logit = Elementwise("logit", sp.logit, (lambda y, x: divide(1, multiply(x, subtract(1, x))),))
-log_expit = Elementwise("log_expit", sp.log_expit, (lambda y, x: expit(negative(x)),))
-xlogy = Elementwise("xlogy", sp.xlogy, (lambda z, x, y: log(y), lambda z, x, y: _quotient(x, y)))
-xlog1py = Elementwise("xlog1py", sp.xlog1py, (lambda z, x, y: log1p(y), lambda z, x, y: _quotient(x, add(1, y))))
-entr = Elementwise("entr", sp.entr, (lambda y, x: subtract(-1, log(x)),))
+expit = Elementwise("expit", LateUfunc("expit"), (lambda y, x: multiply(y, expit(negative(x))),))
+logit = Elementwise("logit", LateUfunc("logit"), (lambda y, x: divide(1, multiply(x, subtract(1, x))),))
+log_expit = Elementwise("log_expit", LateUfunc("log_expit"), (lambda y, x: expit(negative(x)),))
+xlogy = Elementwise("xlogy", LateUfunc("xlogy", 2), (lambda z, x, y: log(y), lambda z, x, y: _quotient(x, y)))
+xlog1py = Elementwise("xlog1py", LateUfunc("xlog1py", 2), (lambda z, x, y: log1p(y), lambda z, x, y: _quotient(x, add(1, y))))
+entr = Elementwise("entr", LateUfunc("entr"), (lambda y, x: subtract(-1, log(x)),))
 
 # ---- Bessel functions
 
-i0 = Elementwise("i0", sp.i0, (lambda y, x: i1(x),))
-i1 = Elementwise("i1", sp.i1, (lambda y, x: bessel_i.derivative(y, x, 1),))
-i0e = Elementwise("i0e", sp.i0e, (lambda y, x: scaled_bessel_i.derivative(y, x, 0),))
-i1e = Elementwise("i1e", sp.i1e, (lambda y, x: scaled_bessel_i.derivative(y, x, 1),))
+i0 = Elementwise("i0", LateUfunc("i0"), (lambda y, x: i1(x),))
+i1 = Elementwise("i1", LateUfunc("i1"), (lambda y, x: bessel_i.derivative(y, x, 1),))
+i0e = Elementwise("i0e", LateUfunc("i0e"), (lambda y, x: scaled_bessel_i.derivative(y, x, 0),))
+i1e = Elementwise("i1e", LateUfunc("i1e"), (lambda y, x: scaled_bessel_i.derivative(y, x, 1),))
 
 
 def _quotient(x: Any, y: Any) -> Any:

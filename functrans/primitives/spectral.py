@@ -31,7 +31,6 @@ from .elementwise import (
     logical_and,
     multiply,
     negative,
-    select,
     subtract,
 )
 from .foundation import add_tangents, convert, reduce_sum
@@ -48,6 +47,7 @@ from .matrices import (
     row,
 )
 from .reductions import reduce_max
+from .selection import select
 from .structural import slice_axis
 
 

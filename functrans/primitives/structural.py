@@ -13,6 +13,7 @@ from ..core.primitive import Primitive, is_hole
 from ..errors import ShapeMismatchError
 from .families import Structural
 from .foundation import (
+    Moving,
     Shape,
     add_any,
     broadcast_lanes,
@@ -28,7 +29,7 @@ from .foundation import (
 )
 
 
-class Transpose(Structural):
+class Transpose(Moving, Structural):
     """Axes in another order: axis i of the result is axis `permutation[i]` of the operand."""
 
     def abstract_eval(self, x: ShapedArray, *, permutation: Shape) -> list[ShapedArray]:
@@ -47,7 +48,7 @@ class Transpose(Structural):
         return [self(values[0], permutation=(0, *(axis + 1 for axis in permutation)))], [True]
 
 
-class Slice(Structural):
+class Slice(Moving, Structural):
     """The elements from `starts` up to `limits`, every `strides`-th: one positive stride for each axis."""
 
     def abstract_eval(self, x: ShapedArray, *, starts: Shape, limits: Shape, strides: Shape) -> list[ShapedArray]:
@@ -180,7 +181,7 @@ class Concatenate(Primitive):
         return [self(*lanes, axis=axis + 1)], [True]
 
 
-class Reverse(Structural):
+class Reverse(Moving, Structural):
     """The elements in the opposite order along `axes`."""
 
     def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:

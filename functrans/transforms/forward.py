@@ -78,7 +78,8 @@ class JVPTrace(Trace):
             if active:
                 if primitive.takes_notes:
                     notes = [arg.note if type(arg) is JVPTracer and arg.trace is self else None for arg in args]
-                    return [JVPTracer(self, *primitive.jvp_noting(primals, tangents, notes, **params))]
+                    results = zip(*primitive.jvp_noting(primals, tangents, notes, **params))
+                    return [JVPTracer(self, y, dy, note) for y, dy, note in results]
                 outs, out_tangents = primitive.jvp(primals, tangents, **params)
                 if len(outs) == 1:
                     return [JVPTracer(self, outs[0], out_tangents[0])]

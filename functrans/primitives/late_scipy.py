@@ -1,0 +1,56 @@
+"""SciPy, imported when something of it is first needed: it takes longer to load than the rest of the library."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import Any
+
+
+@cache
+def special() -> Any:
+    """scipy.special."""
+    import scipy.special
+
+    return scipy.special
+
+
+@cache
+def linalg() -> Any:
+    """scipy.linalg."""
+    import scipy.linalg
+
+    return scipy.linalg
+
+
+#: The ufuncs of scipy.special that have a primitive, by name.
+late_ufuncs: dict[str, LateUfunc] = {}
+
+
+class LateUfunc:
+    """Stands for a ufunc of scipy.special until it is called."""
+
+    nout = 1
+    signature = None
+
+    def __init__(self, name: str, nin: int = 1):
+        self.__name__ = name
+        self.nin = nin
+        late_ufuncs[name] = self
+
+    @cached_property
+    def ufunc(self) -> Any:
+        """The ufunc itself."""
+        return getattr(special(), self.__name__)
+
+    def __call__(self, *xs: Any) -> Any:
+        return self.ufunc(*xs)
+
+    def resolve_dtypes(self, dtypes: Any) -> Any:
+        """As numpy.ufunc.resolve_dtypes."""
+        return self.ufunc.resolve_dtypes(dtypes)
+
+
+def known_ufunc(ufunc: Any) -> Any:
+    """The stand-in for a ufunc of scipy.special, if that is what it is and there is one; else the ufunc."""
+    stand_in = late_ufuncs.get(ufunc.__name__)
+    return stand_in if stand_in is not None and stand_in.ufunc is ufunc else ufunc
