@@ -8,8 +8,8 @@ from .api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
 from .api.jet import jet
 from .api.jit import checkpoint, jit
 from .api.vmap import vmap
+from .core.array import Array
 from .core.avals import ShapeDtypeStruct, float0
-from .core.tracer import Array
 
 __all__ = [
     "Array", "ShapeDtypeStruct", "checkpoint", "custom_jvp", "custom_vjp", "errors", "eval_shape", "float0", "grad", "hessian",

@@ -202,6 +202,34 @@ def test_hessian_of_the_squared_norm_is_twice_the_identity():
     np.testing.assert_array_equal(ft.hessian(lambda x: np.sum(ft.vmap(f)(x)))(np.zeros((1, 2)))[0, :, 0], 2 * np.eye(2))
 
 
+compiled_norm = ft.jit(lambda x: np.sqrt(np.sum(x * x)))
+compiled_product = ft.jit(lambda a, b: a * b)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: compiled_norm(x) ** 2,
+        lambda x: ft.jit(np.square)(compiled_norm(x)),
+        lambda x: compiled_product(*[compiled_norm(x)] * 2),
+        lambda x: ft.jit(compiled_norm)(x) ** 2,
+        lambda x: ft.jit(lambda x: (x, compiled_norm(x)))(x)[1] ** 2,
+        lambda x: ft.checkpoint(compiled_norm)(x) ** 2,
+        lambda x: ft.vmap(compiled_norm)(x[None])[0] ** 2,
+        lambda x: np.linalg.norm(x) ** 2,
+        lambda x: np.sum(ft.vmap(lambda r, s: r * s)(abs(x), abs(x))),
+        lambda x: np.sum(np.sqrt(np.sum(x * x, keepdims=True))[:, None].T ** 2),
+        lambda x: np.sum(np.broadcast_to(compiled_norm(x), (2, 4))[1, ::-2] ** 2) / 2,
+        lambda x: np.sum(np.hypot(x, np.zeros((1, 2)) * x).reshape(2)[np.array([1, 0])] ** 2),
+    ],
+)
+def test_a_power_stays_one_through_programs_and_moves(f: Any):
+    zero = np.zeros(2)
+    for hessian in (ft.hessian(f), ft.jit(ft.hessian(f)), ft.jacrev(ft.grad(f)), ft.jacfwd(ft.jacfwd(f))):
+        np.testing.assert_array_equal(hessian(zero), 2 * np.eye(2))
+    np.testing.assert_array_equal(ft.vmap(ft.hessian(f))(np.zeros((2, 2)))[1], 2 * np.eye(2))
+
+
 def test_hessian_of_the_squared_hypot():
     def f(x: Any, y: Any) -> Any:
         return np.hypot(x, 3 * y) ** 2

@@ -8,11 +8,12 @@ from typing import Any, Final, NoReturn
 
 from ..source import current_source
 from .avals import ShapedArray, as_supported_array
+from .conversion import abstract_value_error
 from .jaxpr import Atom, Eqn, Jaxpr, Literal, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
 from .trace import EVAL, Params, Trace, Traced, current_trace, running
-from .tracer import Tracer, abstract_value_error, argument
+from .tracer import Tracer, argument
 
 
 class JaxprTracer(Tracer):

@@ -6,17 +6,15 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from ..errors import (
     ArgumentMutationError,
-    ConcretizationError,
     DtypeMismatchError,
     ForeignAssignmentError,
     StaleViewError,
-    TracerConversionError,
     ViewAssignmentError,
 )
 from .trace import Trace, Traced, current_trace
@@ -533,53 +531,6 @@ def _places(index: Any, extent: int) -> range:
     return range(extent)[index]
 
 
-_WANTED: Final = {
-    "bool": "Its truth value decides which way Python goes (`if`, `while`, `and`, `not`, `assert`).",
-    "index": "It is used as a Python integer (an index into a list or NumPy array, `range`, a shape).",
-    "array": "It was passed to something that needs a NumPy array (np.asarray, or item assignment into an ndarray).",
-}
-_REPAIRS: Final = {
-    "bool": "Use functrans.lax.cond, functrans.numpy.where or functrans.lax.while_loop; or, if the argument may be "
-    "part of the signature, mark it with static_argnums.",
-    "index": "Index with `functrans.numpy.take(table, i)` or `functrans.numpy.asarray(table)[i]`; for shapes and "
-    "ranges mark the argument with static_argnums.",
-    "array": "Use functrans.numpy functions; put traced values together with np.stack or functrans.numpy.array; "
-    "make arrays to assign into with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n); index with "
-    "functrans.numpy.take(table, i) or functrans.numpy.asarray(table)[i]; for shapes and ranges mark the argument "
-    "with static_argnums.",
-    "float": "Keep the computation in arrays (float(x) is x); make arrays to assign into with np.zeros_like(x), "
-    "np.zeros(n, like=x) or functrans.numpy.zeros(n); use functrans.lax.cond, or mark the argument with "
-    "static_argnums.",
-}
-
-
-def _article(wanted: str) -> str:
-    return f"An {wanted}" if wanted[0] in "aeiou" else f"A {wanted}"
-
-
-def abstract_value_error(tracer: Tracer, wanted: str) -> NoReturn:
-    """Raise for a value that is not known while tracing."""
-    raise ConcretizationError(
-        f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
-        _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
-        + " The function is traced once, for all values of its arguments.",
-        _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
-        "functrans.lax.cond, or mark the argument with static_argnums."),
-    )  # fmt: skip
-
-
-def lossy_conversion_error(tracer: Tracer, wanted: str, loss: str) -> NoReturn:
-    """Raise for a value that is known, but is more than its value."""
-    raise TracerConversionError(
-        f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
-        "This happens when it is stored in a plain NumPy array or converted to a Python number "
-        "(`out[i] = x` calls `x.__float__`).",
-        "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
-        "values, or with np.stack or functrans.numpy.array; use functrans.numpy.asarray(table)[i] or functrans.numpy.take(table, i) to index; or "
-        "functrans.lax.stop_gradient if no derivative is wanted.",
-    )
-
-
 def argument(tracer: Tracer) -> Tracer:
     """Mark a tracer as standing for an argument, which may not be assigned into."""
     tracer.origin = ARGUMENT
@@ -589,28 +540,3 @@ def argument(tracer: Tracer) -> Tracer:
 def is_traced(x: Any) -> bool:
     """Whether x is a tracer."""
     return isinstance(x, Traced)
-
-
-class _ArrayType(type):
-    def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, (np.ndarray, np.generic, Traced)) or (
-            type(instance).__module__.partition(".")[0] == "cupy" and type(instance).__name__ == "ndarray"
-        )
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, (np.ndarray, np.generic, Traced)) or cls is subclass
-
-
-class Array(metaclass=_ArrayType):
-    """For annotations and `isinstance`: NumPy arrays and scalars, CuPy arrays, and tracers.
-
-    Example:
-        >>> import numpy as np, functrans as ft
-        >>> isinstance(np.zeros(3), ft.Array), isinstance([1.0], ft.Array)
-        (True, False)
-    """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("functrans.Array is a type to check against; make arrays with numpy or functrans.numpy")
-
-

@@ -1,4 +1,4 @@
-"""Arrays out of nothing: under a transformation they are tracers of it, and can be assigned into."""
+"""Arrays out of nothing and out of lists. Under a transformation they are its tracers, and can be assigned into."""
 
 from __future__ import annotations
 
@@ -10,249 +10,320 @@ import numpy as np
 from ..core.avals import as_supported_array, typeof
 from ..core.trace import EVAL, current_trace
 from ..core.tracer import Tracer
-from ..errors import ConcretizationError
-from ..primitives.foundation import full as _full
-from ..primitives.structural import iota as _iota
-from .common import cast, stretched, with_shape
-from .manipulation import stack
+from ..errors import ShapeMismatchError
+from ..primitives.elementwise import equal, greater_equal, multiply
+from ..primitives.structural import concatenate, iota
+from .common import as_operand, cast, stretched, with_shape
+from .fresh import as_dtype, as_shape, constant, creates, filled, owned
 
 CREATES_ARRAYS = True
 
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in shape) if isinstance(shape, (tuple, list, np.ndarray)) else (int(shape),)
+_INT = np.dtype(np.int64)
 
 
-def _filled(shape: Any, value: Any, dtype: Any) -> Any:
-    """An array of one value as a tracer of the current trace."""
-    return current_trace.get().pure(_full(value=value, shape=_shape(shape), dtype=np.dtype(dtype)))
+# ---- one value throughout
 
 
-def _constant(array: Any) -> Any:
-    """A new array as a tracer of the current trace, if there is one."""
-    trace = current_trace.get()
-    return array if trace is EVAL else trace.pure(array)
+@creates
+def zeros(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+    """numpy.zeros.
+
+    Example:
+        >>> import functrans as ft, functrans.numpy as fnp
+        >>> def squares(x):
+        ...     out = fnp.zeros(3)
+        ...     out[1] = x**2
+        ...     return out
+        >>> ft.jvp(squares, (3.0,), (1.0,))
+        (array([0., 9., 0.]), array([0., 6., 0.]))
+    """
+    return filled(0, as_shape(shape), as_dtype(dtype))
 
 
-def zeros(shape: Any, dtype: Any = float, order: str = "C", *, device: Any = None, like: Any = None) -> Any:
-    """numpy.zeros."""
-    if current_trace.get() is EVAL:
-        return np.zeros(shape, dtype, order)
-    return _filled(shape, 0, dtype)
-
-
-def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> Any:
+@creates
+def ones(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """numpy.ones."""
-    if current_trace.get() is EVAL:
-        return np.ones(shape, dtype, order)
-    return _filled(shape, 1, float if dtype is None else dtype)
+    return filled(1, as_shape(shape), as_dtype(dtype))
 
 
-def empty(shape: Any, dtype: Any = float, order: str = "C", *, device: Any = None, like: Any = None) -> Any:
+@creates
+def empty(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """numpy.empty; zeros while tracing."""
-    if current_trace.get() is EVAL:
-        return np.empty(shape, dtype, order)
-    return _filled(shape, 0, dtype)
+    return filled(0, as_shape(shape), as_dtype(dtype))
 
 
+@creates
 def full(
-    shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
+    shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None
 ) -> Any:
-    """numpy.full; the value may be traced, and broadcasts."""
-    if current_trace.get() is EVAL and not isinstance(fill_value, Tracer):
-        return np.full(shape, fill_value, dtype, order)
-    value = cast(fill_value, typeof(fill_value).dtype if dtype is None else dtype)
-    return _constant(stretched(value, _shape(shape)))
+    """numpy.full; the value broadcasts, and may be traced."""
+    extents = as_shape(shape)
+    value = as_operand(fill_value)
+    target = as_dtype(dtype, typeof(value).dtype)
+    if isinstance(value, Tracer):
+        result = stretched(cast(value, target), extents)
+        return owned(result.copy() if result is value else result)
+    if np.ndim(value):
+        return constant(np.full(extents, value, target))
+    return filled(value, extents, target)
 
 
+@creates
 def zeros_like(
-    x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """numpy.zeros_like."""
-    return zeros(np.shape(x) if shape is None else shape, _dtype_like(x, dtype))
+    return filled(0, *_like(a, dtype, shape))
 
 
+@creates
 def ones_like(
-    x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """numpy.ones_like."""
-    return ones(np.shape(x) if shape is None else shape, _dtype_like(x, dtype))
+    return filled(1, *_like(a, dtype, shape))
 
 
+@creates
 def empty_like(
-    x: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    prototype: Any, /, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> Any:
     """numpy.empty_like; zeros while tracing."""
-    return empty(np.shape(x) if shape is None else shape, _dtype_like(x, dtype))
+    return filled(0, *_like(prototype, dtype, shape))
 
 
+@creates
 def full_like(
-    x: Any,
+    a: Any,
     fill_value: Any,
     dtype: Any = None,
-    order: str = "K",
+    order: Any = "K",
     subok: bool = True,
     shape: Any = None,
     *,
     device: Any = None,
 ) -> Any:
     """numpy.full_like."""
-    return full(np.shape(x) if shape is None else shape, fill_value, _dtype_like(x, dtype))
+    extents, target = _like(a, dtype, shape)
+    return full(extents, fill_value, target)
 
 
-def _dtype_like(x: Any, dtype: Any) -> Any:
-    return typeof(x).dtype if dtype is None else dtype
+def _like(a: Any, dtype: Any, shape: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    aval = typeof(as_operand(a))
+    return aval.shape if shape is None else as_shape(shape), as_dtype(dtype, aval.dtype)
 
 
-def _numbers(values: tuple[Any, ...], name: str) -> None:
-    for value in values:
-        if isinstance(value, Tracer) and not _is_concrete(value):
-            raise ConcretizationError(
-                f"np.{name} was called with a traced value of type {value.aval}.",
-                "The number of elements of the result must be known while tracing.",
-                "Use linspace, whose end points may be traced, or mark the argument with static_argnums.",
-            )
+# ---- matrices
 
 
-def _is_concrete(value: Tracer) -> bool:
-    try:
-        np.asarray(value)
-    except TypeError:
-        return False
-    return True
-
-
-def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, **kwargs: Any) -> Any:
-    """numpy.arange."""
-    _numbers((*args, *kwargs.values()), "arange")
-    trace = current_trace.get()
-    if trace is EVAL:
-        return np.arange(*args, dtype=dtype, **kwargs)
-    counts = np.arange(*args, dtype=dtype, **kwargs)
-    if len(args) == 1 and not kwargs:
-        return trace.pure(_iota(shape=counts.shape, dtype=counts.dtype, axis=0))
-    return trace.pure(counts)
-
-
-def linspace(
-    start: Any,
-    stop: Any,
-    num: int = 50,
-    endpoint: bool = True,
-    retstep: bool = False,
-    dtype: Any = None,
-    axis: int = 0,
+@creates
+def eye(
+    N: Any,
+    M: Any = None,
+    k: int = 0,
+    dtype: Any = float,
+    order: Any = "C",
     *,
     device: Any = None,
+    like: Any = None,
 ) -> Any:
-    """numpy.linspace; end points may be traced."""
-    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
-        result = np.linspace(start, stop, num, endpoint, retstep, dtype, axis)
-        return (_constant(result[0]), result[1]) if retstep else _constant(result)
-    parts = num - 1 if endpoint else num
-    fractions = np.arange(num) / max(parts, 1)
-    span = np.subtract(stop, start)
-    ndim = typeof(span).ndim
-    steps = fractions.reshape((-1,) + (1,) * ndim)
-    values = start + steps * span
-    values = cast(np.moveaxis(values, 0, axis), typeof(values).dtype if dtype is None else dtype)
-    return (values, span / parts) if retstep else values
+    """numpy.eye."""
+    return owned(cast(equal(*_rows_and_columns(N, M, k)), as_dtype(dtype)))
 
 
-def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
-) -> Any:
-    """numpy.logspace."""
-    return cast(np.power(base, linspace(start, stop, num, endpoint, axis=axis)), dtype)
+@creates
+def identity(n: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """numpy.identity."""
+    return eye(n, dtype=as_dtype(dtype))
 
 
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
-    """numpy.geomspace, for end points of one sign."""
-    sign = np.sign(start)
-    logs = linspace(np.log(np.abs(start)), np.log(np.abs(stop)), num, endpoint, axis=axis)
-    return cast(sign * np.exp(logs), dtype)
+@creates
+def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = float, *, like: Any = None) -> Any:
+    """numpy.tri: ones at and below a diagonal."""
+    return owned(cast(greater_equal(*_rows_and_columns(N, M, k)), as_dtype(dtype)))
 
 
-def _from_numpy(name: str) -> Callable[..., Any]:
-    """A function whose result depends on shapes only."""
-    theirs = getattr(np, name)
-
-    def function(*args: Any, **kwargs: Any) -> Any:
-        result = theirs(*args, **kwargs)
-        return tuple(map(_constant, result)) if isinstance(result, tuple) else _constant(result)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"numpy.{name}."
-    return function
+def _rows_and_columns(rows: Any, columns: Any, k: int) -> tuple[Any, Any]:
+    """The numbers of the rows, shifted by k, and of the columns, ready to be compared."""
+    (m,), (n,) = as_shape(rows), as_shape(rows if columns is None else columns)
+    down = iota(shape=(m, 1), dtype=_INT, axis=0)
+    return down + k if k else down, iota(shape=(1, n), dtype=_INT, axis=1)
 
 
-eye, identity, tri, indices = map(_from_numpy, ("eye", "identity", "tri", "indices"))
-hanning, hamming, bartlett, blackman, kaiser = map(
-    _from_numpy, ("hanning", "hamming", "bartlett", "blackman", "kaiser")
-)
-
-
-def meshgrid(*xs: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
-    """numpy.meshgrid."""
-    ndim = len(xs)
-    shape = [np.size(x) for x in xs]
-    grids = [np.reshape(x, tuple(-1 if i == axis else 1 for i in range(ndim))) for axis, x in enumerate(xs)]
-    grids = grids if sparse else [np.broadcast_to(grid, tuple(shape)) for grid in grids]
-    return tuple(np.swapaxes(grid, 0, 1) for grid in grids) if indexing == "xy" and ndim > 1 else tuple(grids)
-
-
+@creates
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    """numpy.vander."""
-    count = np.size(x) if N is None else N
-    powers = np.arange(count) if increasing else np.arange(count)[::-1]
-    return np.power(np.expand_dims(x, -1), powers)
+    """numpy.vander: the powers of each element."""
+    x = as_operand(x)
+    aval = typeof(x)
+    if aval.ndim != 1:
+        raise ShapeMismatchError("x must be a one-dimensional array or sequence.")
+    x = with_shape(cast(x, np.promote_types(aval.dtype, int)), (aval.size, 1))
+    count = aval.size if N is None else N
+    columns = [full((aval.size, 1), 1, typeof(x).dtype)]
+    for _ in range(count - 1):
+        columns.append(multiply(columns[-1], x) if len(columns) > 1 else x)
+    columns = columns[:count] if increasing else columns[:count][::-1]
+    return owned(concatenate(*columns, axis=1)) if columns else zeros((aval.size, 0), typeof(x).dtype)
 
 
+# ---- grids
+
+
+@creates
+def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
+    """numpy.indices."""
+    shape, target = as_shape(tuple(dimensions)), as_dtype(dtype)
+    ndim = len(shape)
+    lines = [
+        owned(iota(shape=tuple(n if i == axis else 1 for i in range(ndim)), dtype=target, axis=axis))
+        for axis, n in enumerate(shape)
+    ]
+    return tuple(lines) if sparse else _stacked_grids(lines, shape, target)
+
+
+def _stacked_grids(lines: list[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """Open grids along a new first axis, each repeated to the whole shape."""
+    if not lines:
+        return zeros((0,), dtype)
+    return concatenate(*(stretched(with_shape(x, (1, *typeof(x).shape)), (1, *shape)) for x in lines), axis=0)
+
+
+@creates
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    """numpy.meshgrid."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
+    ndim = len(xi)
+    order = [1, 0, *range(2, ndim)] if indexing == "xy" and ndim > 1 else list(range(ndim))
+    lines = [_own_array(x, None) for x in xi]
+    sizes = [typeof(x).size for x in lines]
+    shape = tuple(sizes[order[i]] for i in range(ndim))
+    grids = []
+    for number, x in enumerate(lines):
+        grid = with_shape(x, tuple(sizes[number] if order[i] == number else 1 for i in range(ndim)))
+        grid = grid if sparse else stretched(grid, shape)
+        grids.append(grid.copy() if grid is xi[number] else grid)
+    return tuple(map(owned, grids))
+
+
+@creates
+def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, like: Any = None, **kwargs: Any) -> Any:
+    """numpy.fromfunction."""
+    return function(*indices(shape, dtype), **kwargs)
+
+
+# ---- arrays out of what is there
+
+
+@creates
 def array(
-    x: Any, dtype: Any = None, *, copy: bool | None = True, order: str = "K", ndmin: int = 0, like: Any = None
+    object: Any,
+    dtype: Any = None,
+    *,
+    copy: bool | None = True,
+    order: Any = "K",
+    subok: bool = False,
+    ndmin: int = 0,
+    like: Any = None,
 ) -> Any:
-    """numpy.array; nested lists may hold traced values."""
-    result = _as_array(x, dtype)
-    if isinstance(result, Tracer) and copy:
-        result = result.copy()
-    missing = ndmin - typeof(result).ndim
-    return with_shape(result, (1,) * missing + typeof(result).shape) if missing > 0 else result
+    """numpy.array; nested lists may hold traced values.
+
+    Example:
+        >>> import functrans as ft, functrans.numpy as fnp
+        >>> ft.jacobian(lambda x: fnp.array([x, x**2, 1.0]))(3.0)
+        array([1., 6., 0.])
+    """
+    result = _own_array(object, dtype)
+    shape = typeof(result).shape
+    if len(shape) < ndmin:
+        return with_shape(result, (1,) * (ndmin - len(shape)) + shape)
+    return result.copy() if result is object and copy else result
 
 
+@creates
 def asarray(
-    x: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None, like: Any = None
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None, like: Any = None
 ) -> Any:
-    """numpy.asarray; nested lists may hold traced values."""
-    return _as_array(x, dtype)
+    """numpy.asarray; nested lists may hold traced values, and an ndarray becomes a tracer that has a copy of it."""
+    result = _own_array(a, dtype)
+    return result.copy() if result is a and copy else result
 
 
-def asanyarray(x: Any, dtype: Any = None, order: Any = None, *, like: Any = None) -> Any:
+@creates
+def asanyarray(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None, like: Any = None
+) -> Any:
     """numpy.asanyarray."""
-    return _as_array(x, dtype)
+    return asarray(a, dtype, copy=copy)
 
 
-def ascontiguousarray(x: Any, dtype: Any = None, *, like: Any = None) -> Any:
-    """numpy.ascontiguousarray."""
-    return _as_array(x, dtype)
+@creates
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """numpy.ascontiguousarray: at least one axis."""
+    result = asarray(a, dtype)
+    return result if typeof(result).shape else with_shape(result, (1,))
 
 
-def copy(x: Any, order: str = "K", subok: bool = False) -> Any:
+@creates
+def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """numpy.asfortranarray; the order in memory is nothing that is traced."""
+    return asarray(a, dtype)
+
+
+@creates
+def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     """numpy.copy."""
-    return array(x)
+    return array(a)
 
 
-def _as_array(x: Any, dtype: Any) -> Any:
+def _own_array(x: Any, dtype: Any) -> Any:
+    """An array-like as a tracer, of the current trace unless it is one already; ndarrays are copied."""
     if isinstance(x, Tracer):
-        return cast(x, dtype) if dtype is not None or x.aval.weak is False else cast(x, x.dtype)
+        return cast(x, as_dtype(dtype, x.dtype))
     if isinstance(x, (list, tuple)) and _holds_tracer(x):
-        return cast(stack([_as_array(item, None) for item in x]), dtype)
+        stacked = _stacked(x)
+        return owned(cast(stacked, as_dtype(dtype, typeof(stacked).dtype)))
     if current_trace.get() is EVAL:
         return np.asarray(x, dtype)
-    # The caller may overwrite the array later: what is traced is a copy.
-    return _constant(np.array(as_supported_array(x), dtype))
+    # The caller may overwrite the array before the derivative is taken.
+    given = as_supported_array(np.asarray(x))
+    return constant(np.array(given, as_dtype(dtype, given.dtype)))
 
 
 def _holds_tracer(x: Any) -> bool:
-    if isinstance(x, (list, tuple)):
-        return any(map(_holds_tracer, x))
-    return isinstance(x, Tracer)
+    return any(map(_holds_tracer, x)) if isinstance(x, (list, tuple)) else isinstance(x, Tracer)
+
+
+def _stacked(x: Any) -> Any:
+    """A nested list as one array, all of whose elements take part in its dtype."""
+    if not isinstance(x, (list, tuple)):
+        x = x if isinstance(x, Tracer) else as_supported_array(np.asarray(x))
+        return cast(x, typeof(x).dtype)
+    parts = [_stacked(part) for part in x]
+    shapes = {typeof(part).shape for part in parts}
+    if len(shapes) > 1:
+        raise ShapeMismatchError(
+            f"An array was asked for of a list with elements of shapes {', '.join(map(str, sorted(shapes)))}.",
+            "The elements of a list become one array only if they have one shape.",
+            "Broadcast or pad them first.",
+        )
+    if not parts:
+        return np.zeros(0)
+    return concatenate(*(with_shape(part, (1, *typeof(part).shape)) for part in parts), axis=0)
+
+
+def _reader(name: str) -> Callable[..., Any]:
+    """A function that reads an array from somewhere."""
+    theirs = getattr(np, name)
+
+    def read(*args: Any, **kwargs: Any) -> Any:
+        result = theirs(*args, **kwargs)
+        return _own_array(result, None) if current_trace.get() is not EVAL else result
+
+    read.__name__ = read.__qualname__ = name
+    read.__doc__ = f"numpy.{name}."
+    return read
+
+
+frombuffer, fromiter, fromstring, fromfile = map(_reader, ("frombuffer", "fromiter", "fromstring", "fromfile"))
+load, loadtxt, genfromtxt = map(_reader, ("load", "loadtxt", "genfromtxt"))

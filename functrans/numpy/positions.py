@@ -70,6 +70,14 @@ def cell(array: Any, name: str) -> Tracer:
     )
 
 
+def stored(result: Any, out: Any) -> Any:
+    """A result, assigned into `out` if there is one."""
+    if out is None:
+        return result
+    cell(out, "out")[...] = result
+    return out
+
+
 def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
     """The index that take_along_axis and put_along_axis stand for."""
     have = typeof(indices).shape

@@ -1,277 +1,221 @@
-"""Sums, products, extremes and truth values along axes."""
+"""Sums, products, extremes, truth values and their places, over axes; and cumulative sums and products."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from math import prod as _product
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import real_dtype, typeof
+from ..core.avals import BOOL, typeof
 from ..primitives import cumulative as _cumulative
 from ..primitives import reductions as _reductions
-from ..primitives.elementwise import add, divide, maximum, minimum, multiply, sqrt, subtract
-from ..primitives.foundation import reduce_sum
-from ..primitives.reductions import reduce_all, reduce_any, reduce_max, reduce_min, reduce_prod
+from ..primitives.elementwise import add, maximum, minimum, multiply
+from ..primitives.foundation import reduce_sum, without
 from ..primitives.selection import select
+from ..primitives.structural import concatenate
 from .common import as_operand, cast, normalize_axes, normalize_axis, stretched, with_shape
-from .protocols import METHODS, UFUNC_METHODS
+from .positions import stored
+from .protocols import METHODS
 
 
-def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(1 if i in axes else extent for i, extent in enumerate(shape))
+class _Reduction(NamedTuple):
+    """How a ufunc reduces.
+
+    Attributes:
+        name: of the ufunc.
+        identity: what the elements outside `where` count as; None if the ufunc has no identity.
+        combine: the elementwise primitive that brings in an initial value.
+    """
+
+    name: str
+    primitive: Callable[..., Any]
+    identity: Any
+    combine: Callable[[Any, Any], Any] | None = None
+
+    def __call__(self, x: Any, axis: Any, out: Any, keepdims: bool, initial: Any = None, where: Any = True) -> Any:
+        """The reduction with NumPy's options, in the dtype of x."""
+        dtype = typeof(x).dtype
+        neutral = self.identity if initial is None else initial
+        if where is not True:
+            if neutral is None:
+                raise ValueError(
+                    f"reduction operation '{self.name}' does not have an identity, so to use a where mask one has to "
+                    "specify 'initial'"
+                )
+            x = select(stretched(as_operand(where), typeof(x).shape), x, cast(neutral, dtype))
+        shape = typeof(x).shape
+        axes = _axes_of_ufunc(axis, len(shape))
+        if self.identity is None and 0 in (shape[axis] for axis in axes):
+            if initial is None:
+                raise ValueError(f"zero-size array to reduction operation {self.name} which has no identity")
+            y = stretched(cast(initial, dtype), without(shape, axes))
+        else:
+            y = self.primitive(x, axes=axes)
+            if initial is not None and self.combine is not None:
+                y = self.combine(y, cast(initial, dtype))
+        return stored(with_shape(y, kept(shape, axes)) if keepdims else y, out)
 
 
-def _reduce(
-    primitive: Callable[..., Any],
-    x: Any,
-    axis: Any,
-    keepdims: bool,
-    *,
-    identity: Any = None,
-    where: Any = None,
-    initial: Any = None,
-    combine: Any = None,
-) -> Any:
-    """A reduction with NumPy's options; elements outside `where` count as `identity`."""
-    if where is not None and where is not True:
-        neutral = initial if identity is None else identity
-        if neutral is None:
-            raise ValueError("reduction operation does not have an identity, so to use a where mask one has to "
-                             "specify 'initial'")  # fmt: skip
-        shape = np.broadcast_shapes(typeof(x).shape, typeof(where).shape)
-        x = select(where, stretched(x, shape), cast(neutral, typeof(x).dtype))
-    shape = typeof(x).shape
-    axes = normalize_axes(axis, len(shape))
-    empty = 0 in [shape[a] for a in axes]
-    if empty and identity is None:
-        if initial is None:
-            raise ValueError("zero-size array to reduction operation which has no identity")
-        y = stretched(cast(initial, typeof(x).dtype), tuple(n for i, n in enumerate(shape) if i not in axes))
-    else:
-        y = primitive(x, axes=axes)
-        if initial is not None:
-            y = cast(combine(y, initial), typeof(y).dtype)
-    return with_shape(y, _kept(shape, axes)) if keepdims else y
+def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape with extents of one on the axes that were reduced."""
+    return tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
 
 
-def _sum_dtype(x: Any, dtype: Any, ufunc: Any) -> np.dtype[Any]:
-    """The dtype NumPy sums in: small integers and booleans widen."""
-    if dtype is not None:
-        return np.dtype(dtype)
-    return ufunc.reduce(np.zeros(0, typeof(x).dtype)).dtype
+def _axes_of_ufunc(axis: Any, ndim: int) -> tuple[int, ...]:
+    """As normalize_axes; ufuncs let scalars pass for arrays of one axis."""
+    return () if not ndim and axis in (0, -1) else normalize_axes(axis, ndim)
 
 
-def sum(
-    x: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Any = None,
-) -> Any:
-    """numpy.sum."""
+@cache
+def _dtype_of_sums(ufunc: np.ufunc, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that NumPy sums or multiplies in: small integers and booleans widen."""
+    return ufunc.reduce(np.zeros(0, dtype)).dtype
+
+
+def _widened(x: Any, dtype: Any, ufunc: np.ufunc) -> Any:
     x = as_operand(x)
-    x = cast(x, _sum_dtype(x, dtype, np.add))
-    return _reduce(reduce_sum, x, axis, keepdims, identity=0, where=where, initial=initial, combine=add)
+    return cast(x, _dtype_of_sums(ufunc, typeof(x).dtype) if dtype is None else dtype)
+
+
+# ---- over axes
+
+_add = _Reduction("add", reduce_sum, 0, add)
+_multiply = _Reduction("multiply", _reductions.reduce_prod, 1, multiply)
+_maximum = _Reduction("maximum", _reductions.reduce_max, None, maximum)
+_minimum = _Reduction("minimum", _reductions.reduce_min, None, minimum)
+_or = _Reduction("logical_or", _reductions.reduce_any, False)
+_and = _Reduction("logical_and", _reductions.reduce_all, True)
+
+
+def sum(  # noqa: A001
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
+    where: Any = True,
+) -> Any:  # fmt: skip
+    """numpy.sum."""
+    return _add(_widened(a, dtype, np.add), axis, out, keepdims, initial, where)
 
 
 def prod(
-    x: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Any = None,
-) -> Any:
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
+    where: Any = True,
+) -> Any:  # fmt: skip
     """numpy.prod; its derivatives are right with any number of zeros."""
-    x = as_operand(x)
-    x = cast(x, _sum_dtype(x, dtype, np.multiply))
-    return _reduce(reduce_prod, x, axis, keepdims, identity=1, where=where, initial=initial, combine=multiply)
+    return _multiply(_widened(a, dtype, np.multiply), axis, out, keepdims, initial, where)
 
 
-def max(
-    x: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+def max(  # noqa: A001
+    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
-    """numpy.max; elements that tie share the cotangent equally."""
-    return _reduce(reduce_max, as_operand(x), axis, keepdims, where=where, initial=initial, combine=maximum)
+    """numpy.max; elements that tie share the derivative equally."""
+    return _maximum(as_operand(a), axis, out, keepdims, initial, where)
 
 
-def min(
-    x: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+def min(  # noqa: A001
+    a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
-    """numpy.min; elements that tie share the cotangent equally."""
-    return _reduce(reduce_min, as_operand(x), axis, keepdims, where=where, initial=initial, combine=minimum)
+    """numpy.min; elements that tie share the derivative equally."""
+    return _minimum(as_operand(a), axis, out, keepdims, initial, where)
 
 
-def any(x: Any, axis: Any = None, out: None = None, keepdims: bool = False, where: Any = None) -> Any:
+def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:  # noqa: A001
     """numpy.any."""
-    return _reduce(reduce_any, cast(as_operand(x), bool), axis, keepdims, identity=False, where=where)
+    return _or(cast(as_operand(a), BOOL), axis, out, keepdims, where=where)
 
 
-def all(x: Any, axis: Any = None, out: None = None, keepdims: bool = False, where: Any = None) -> Any:
+def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:  # noqa: A001
     """numpy.all."""
-    return _reduce(reduce_all, cast(as_operand(x), bool), axis, keepdims, identity=True, where=where)
+    return _and(cast(as_operand(a), BOOL), axis, out, keepdims, where=where)
 
 
-def _count(x: Any, axis: Any, where: Any) -> Any:
-    """The number of elements along axes: an integer, or an array if `where` leaves some out."""
-    shape = typeof(x).shape
-    axes = normalize_axes(axis, len(shape))
-    if where is None or where is True:
-        return int(np.prod([shape[a] for a in axes], dtype=int))
-    return sum(cast(stretched(where, shape), np.int64), axis=axis)
+def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    """numpy.ptp: the maximum minus the minimum."""
+    return stored(np.subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims)), out)
 
 
-def mean(
-    x: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None
-) -> Any:
-    """numpy.mean; float16 is summed in float32."""
-    x = as_operand(x)
-    given = typeof(x).dtype
-    target = np.dtype(dtype) if dtype is not None else (given if given.kind in "fc" else np.dtype(np.float64))
-    working = np.dtype(np.float32) if target == np.float16 else target
-    total = sum(cast(x, working), axis=axis, keepdims=keepdims, where=where)
-    count = _count(x, axis, where)
-    return cast(divide(total, _like(count, typeof(total).shape, working)), target)
-
-
-def _like(count: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    return count if isinstance(count, int) else cast(with_shape(count, shape), np.dtype(dtype.char.lower()))
-
-
-def var(
-    x: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    where: Any = None,
-    mean: Any = None,
-    correction: Any = None,
-) -> Any:
-    """numpy.var: the mean squared deviation, with `ddof` (or `correction`) taken off the count; real."""
-    x = as_operand(x)
-    given = typeof(x).dtype
-    target = np.dtype(dtype) if dtype is not None else (given if given.kind in "fc" else np.dtype(np.float64))
-    working = np.dtype(np.float32) if target == np.float16 else target
-    x = cast(x, working)
-    center = _mean(x, axis=axis, keepdims=True, where=where) if mean is None else mean
-    deviation = subtract(x, center)
-    squares = multiply(deviation, deviation)
-    if working.kind == "c":
-        squares = np.real(multiply(deviation, np.conjugate(deviation)))
-    total = sum(squares, axis=axis, keepdims=keepdims, where=where)
-    ddof = ddof if correction is None else correction
-    count = _like(_count(x, axis, where), typeof(total).shape, typeof(total).dtype)
-    return cast(divide(total, maximum(subtract(count, ddof), 0)), real_dtype(target))
-
-
-_mean = mean
-
-
-def std(
-    x: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    where: Any = None,
-    mean: Any = None,
-    correction: Any = None,
-) -> Any:
-    """numpy.std."""
-    return sqrt(var(x, axis, dtype, None, ddof, keepdims, where, mean, correction))
-
-
-def _arg_extreme(primitive: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    x = as_operand(x)
-    shape = typeof(x).shape
-    if axis is None:
-        y = primitive(with_shape(x, (typeof(x).size,)), axes=(0,))
-        return with_shape(y, (1,) * len(shape)) if keepdims else y
-    axis = normalize_axis(axis, len(shape))
-    y = primitive(x, axes=(axis,))
-    return with_shape(y, _kept(shape, (axis,))) if keepdims else y
-
-
-def argmax(x: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
-    """numpy.argmax: the first of equal elements."""
-    return _arg_extreme(_reductions.argmax, x, axis, keepdims)
-
-
-def argmin(x: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
-    """numpy.argmin: the first of equal elements."""
-    return _arg_extreme(_reductions.argmin, x, axis, keepdims)
-
-
-def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """numpy.count_nonzero."""
-    return sum(cast(as_operand(x), bool), axis=axis, keepdims=keepdims)
-
-
-def ptp(x: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
-    """numpy.ptp."""
-    return subtract(max(x, axis, keepdims=keepdims), min(x, axis, keepdims=keepdims))
-
-
-def _cumulate(primitive: Any, x: Any, axis: Any, dtype: Any, ufunc: Any) -> Any:
-    x = as_operand(x)
-    if axis is None:
-        x, axis = with_shape(x, (typeof(x).size,)), 0
-    return primitive(cast(x, _sum_dtype(x, dtype, ufunc)), axis=normalize_axis(axis, typeof(x).ndim), reverse=False)
-
-
-def cumsum(x: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
-    """numpy.cumsum."""
-    return _cumulate(_cumulative.cumsum, x, axis, dtype, np.add)
-
-
-def cumprod(x: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
-    """numpy.cumprod; its derivatives are right with any number of zeros."""
-    return _cumulate(_cumulative.cumprod, x, axis, dtype, np.multiply)
-
-
-def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
-    """numpy.average."""
-    x = as_operand(x)
-    if weights is None:
-        result = mean(x, axis, keepdims=keepdims)
-        total: Any = cast(float(_count(x, axis, None)), typeof(result).dtype)
-    else:
-        shape = typeof(x).shape
-        weights = as_operand(weights)
-        if typeof(weights).shape != shape:
-            (along,) = normalize_axes(axis, len(shape))
-            weights = with_shape(weights, tuple(n if i == along else 1 for i, n in enumerate(shape)))
-        weights = stretched(weights, shape)
-        total = sum(weights, axis=axis, keepdims=keepdims)
-        result = divide(sum(multiply(x, weights), axis=axis, keepdims=keepdims), total)
-    return (result, stretched(total, typeof(result).shape)) if returned else result
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """numpy.count_nonzero, as an int64 array also where NumPy gives a Python integer."""
+    return sum(cast(as_operand(a), BOOL), axis, keepdims=keepdims)
 
 
 amax, amin = max, min
 
-_REDUCTIONS = {
-    np.add: sum, np.multiply: prod, np.maximum: max, np.minimum: min, np.logical_and: all, np.logical_or: any,
-}  # fmt: skip
-_ACCUMULATIONS: dict[Any, Any] = {
-    np.add: cumsum,
-    np.multiply: cumprod,
-    np.maximum: lambda x, axis=0, dtype=None, out=None: _cumulative.cummax(x, axis=axis, reverse=False),
-    np.minimum: lambda x, axis=0, dtype=None, out=None: _cumulative.cummin(x, axis=axis, reverse=False),
-    np.logaddexp: lambda x, axis=0, dtype=None, out=None: _cumulative.cumlogsumexp(x, axis=axis, reverse=False),
-}
-for _ufunc, _function in _REDUCTIONS.items():
-    UFUNC_METHODS[_ufunc, "reduce"] = lambda x, axis=0, _function=_function, **options: _function(x, axis, **options)
-for _ufunc, _function in _ACCUMULATIONS.items():
-    UFUNC_METHODS[_ufunc, "accumulate"] = lambda x, axis=0, _function=_function, **o: _function(x, axis, **o)
+# ---- places of extremes
+
+
+def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
+    """numpy.argmax: the first of equal elements."""
+    return _place(_reductions.argmax, a, axis, out, keepdims)
+
+
+def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
+    """numpy.argmin: the first of equal elements."""
+    return _place(_reductions.argmin, a, axis, out, keepdims)
+
+
+def _place(primitive: Any, a: Any, axis: Any, out: Any, keepdims: bool) -> Any:
+    x = as_operand(a)
+    shape = typeof(x).shape
+    axes = _axes_of_ufunc(axis, len(shape))
+    if axis is None or not shape:
+        x, along = with_shape(x, (_product(shape),)), 0
+    else:
+        (along,) = axes
+    if not typeof(x).shape[along]:
+        raise ValueError(f"attempt to get {primitive.name} of an empty sequence")
+    y = primitive(x, axes=(along,))
+    return stored(with_shape(y, kept(shape, axes)) if keepdims else y, out)
+
+
+# ---- cumulative
+
+
+def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """numpy.cumsum."""
+    return _cumulated(_cumulative.cumsum, _widened(a, dtype, np.add), axis, out)
+
+
+def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """numpy.cumprod; its derivatives are right with any number of zeros."""
+    return _cumulated(_cumulative.cumprod, _widened(a, dtype, np.multiply), axis, out)
+
+
+def _cumulated(primitive: Any, x: Any, axis: Any, out: Any) -> Any:
+    if axis is None or not typeof(x).shape:
+        normalize_axes(axis, 1)
+        x, axis = with_shape(x, (typeof(x).size,)), 0
+    return stored(primitive(x, axis=normalize_axis(axis, typeof(x).ndim), reverse=False), out)
+
+
+def cumulative_sum(
+    x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
+) -> Any:
+    """numpy.cumulative_sum."""
+    return _with_initial(cumsum, x, axis, dtype, out, 0 if include_initial else None)
+
+
+def cumulative_prod(
+    x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
+) -> Any:
+    """numpy.cumulative_prod."""
+    return _with_initial(cumprod, x, axis, dtype, out, 1 if include_initial else None)
+
+
+def _with_initial(function: Callable[..., Any], x: Any, axis: Any, dtype: Any, out: Any, initial: Any) -> Any:
+    ndim = typeof(as_operand(x)).ndim
+    if ndim != 1 and (axis is None or not ndim):
+        raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
+    axis = 0 if axis is None else normalize_axis(axis, ndim)
+    y = function(x, axis, dtype)
+    if initial is not None:
+        first = stretched(cast(initial, typeof(y).dtype), kept(typeof(y).shape, (axis,)))
+        y = concatenate(first, y, axis=axis)
+    return stored(y, out)
+
 
 METHODS.update(
-    sum=sum, prod=prod, max=max, min=min, any=any, all=all, mean=mean, var=var, std=std, argmax=argmax, argmin=argmin,
-    cumsum=cumsum, cumprod=cumprod,
+    sum=sum, prod=prod, max=max, min=min, any=any, all=all, argmax=argmax, argmin=argmin, cumsum=cumsum,
+    cumprod=cumprod,
 )  # fmt: skip

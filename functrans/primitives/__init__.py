@@ -29,6 +29,6 @@ from . import (
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
-    "elementwise", "fft", "foundation", "indexing", "linalg", "permutations", "powers", "random", "random_gamma", "reductions", "roots",
-    "selection", "sorting", "special", "spectral", "structural", "subscripts",
+    "elementwise", "fft", "foundation", "indexing", "linalg", "permutations", "powers", "random", "random_gamma",
+    "reductions", "roots", "selection", "sorting", "special", "spectral", "structural", "subscripts",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from ..core.primitive import Primitive, is_hole
 from ..errors import OutOfBoundsError, TransposeError
 from .elementwise import equal, logical_and, multiply
 from .foundation import (
+    Moving,
     Shape,
     add_tangents,
     align_ranks,

@@ -16,7 +16,7 @@ from ..core.avals import ZERO, typeof
 from ..core.tracer import operators
 from .complex import imag, real
 from .families import Elementwise, Product
-from .foundation import match
+from .foundation import broadcast_to, match
 
 #: base**exponent: the base is not negative unless the exponent is an integer.
 POWER: Final = "power"
@@ -90,11 +90,15 @@ class Power(NamedTuple):
         is_safe = self.kind == RADIUS or exponent % 1 == 0 or self.exponent % 1 != 0
         return _normalized(self.parts, exponent, self.kind) if is_safe and self.kind != ROOT else None
 
-    def moved(self, move: Callable[[Any], Any], shape: tuple[int, ...]) -> Power | None:
-        """The note after the elements were moved; None if they were broadcast from parts of other shapes."""
-        if any(typeof(x).shape != shape for x, _ in self.parts):
-            return None
-        return self._replace(parts=tuple((move(x), ZERO if dx is ZERO else move(dx)) for x, dx in self.parts))
+    def moved(self, move: Callable[[Any], Any], shape: tuple[int, ...]) -> Power:
+        """The note of an array of some shape, after its elements were moved."""
+
+        def moved_part(x: Any) -> Any:
+            if x is ZERO:
+                return x
+            return move(x if typeof(x).shape == shape else broadcast_to(x, shape=shape))
+
+        return self._replace(parts=tuple((moved_part(x), moved_part(dx)) for x, dx in self.parts))
 
     def emptied(self) -> tuple[list[Any], Power]:
         """The values in this note, and what is left of it without them, which is hashable."""

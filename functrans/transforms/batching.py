@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.avals import ShapedArray, typeof
+from ..core.conversion import abstract_value_error, lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running
-from ..core.tracer import Tracer, abstract_value_error, argument, lossy_conversion_error
+from ..core.tracer import Tracer, argument
 from ..primitives.foundation import broadcast_lanes
 
 

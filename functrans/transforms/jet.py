@@ -13,10 +13,11 @@ from functools import reduce
 from typing import Any
 
 from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.conversion import lossy_conversion_error
 from ..core.jaxpr import eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.trace import Params, Trace, current_trace, running
-from ..core.tracer import Tracer, argument, lossy_conversion_error
+from ..core.tracer import Tracer, argument
 from ..primitives.families import Bilinear, Elementwise
 from ..primitives.foundation import Linear, Scale, add_tangents, match, scale
 

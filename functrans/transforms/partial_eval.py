@@ -8,12 +8,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..core.avals import ShapedArray, typeof
+from ..core.conversion import abstract_value_error
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, literal, memoized, prune
 from ..core.primitive import Primitive
 from ..core.snapshot import Snapshots
 from ..core.staging import trace_closed
 from ..core.trace import EVAL, Params, Trace, Traced, current_trace, running
-from ..core.tracer import Tracer, abstract_value_error
+from ..core.tracer import Tracer
 from ..source import current_source
 
 

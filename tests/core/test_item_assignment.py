@@ -202,7 +202,7 @@ def scalars_are_values(x):
 
 def copies_are_apart(x):
     out = x.copy()
-    for twin in (out.copy(), out[1:].copy(), out[[0, 1]], out + 0.0, np.array(out), out.flatten(), out.astype(out.dtype)):
+    for twin in (out.copy(), out[1:].copy(), out[[0, 1]], out + 0.0, fnp.array(out), out.flatten(), out.astype(out.dtype)):
         twin[0] = 100.0
     return out
 
@@ -296,7 +296,7 @@ def test_random_programs(text: str):
     wanted = f(M.copy())
     try:
         found = [run(f, M) for run in TRANSFORMED]
-    except (StaleViewError, ViewAssignmentError) as error:
+    except (StaleViewError, ViewAssignmentError, TracedMaskError) as error:
         event(type(error).__name__)
         return
     event("ran")
@@ -312,7 +312,7 @@ def test_random_programs(text: str):
 FUNCTIONS = [
     "x[1:]", "x[0]", "x[..., 0]", "x[None]", "x[:, None]", "x[[0, 1]]", "x[x > 0]", "x[np.array(0)]", "x.T",
     "np.transpose(x)", "x.reshape(4, 3)", "x.reshape(3, 2, 2)", "x.ravel()", "x.flatten()", "x.copy()", "np.copy(x)",
-    "np.array(x)", "np.asarray(x)", "np.swapaxes(x, 0, 1)", "np.moveaxis(x, 0, 1)", "np.squeeze(x)",
+    "fnp.array(x)", "fnp.asarray(x)", "np.swapaxes(x, 0, 1)", "np.moveaxis(x, 0, 1)", "np.squeeze(x)",
     "np.expand_dims(x, 0)", "np.atleast_1d(x)", "np.atleast_2d(x)", "np.atleast_3d(x)", "np.broadcast_to(x, (2, 3, 4))",
     "np.split(x, 3)[0]", "np.hsplit(x, 2)[1]", "np.flip(x)", "np.fliplr(x)", "np.rot90(x)", "np.diagonal(x)",
     "np.diag(x)", "np.real(x)", "x.real", "x.astype(x.dtype)", "+x", "np.positive(x)", "abs(x)", "np.concatenate([x])",
@@ -320,8 +320,8 @@ FUNCTIONS = [
     "np.tile(x, 1)", "np.take(x, [0, 1], axis=0)", "np.sum(x, axis=())", "np.nan_to_num(x)", "np.sort(x)",
     "np.tril(x)", "np.triu(x)", "np.round(x, 2)", "np.pad(x, 0)", "np.conj(x)", "np.maximum(x, x)", "np.cumsum(x, 0)",
     "np.delete(x, 0, 0)", "np.append(x, x)", "np.meshgrid(x[0], x[1])[0]", "np.einsum('ij->ji', x)",
-    "np.einsum('ii->i', x[:, :3])", "np.ascontiguousarray(x)", "np.squeeze(x[:1])", "np.rollaxis(x, 1)",
-    "np.unstack(x)[0]", "np.matrix_transpose(x)", "x.mT", "np.ravel(x[0])", "np.reshape(x[0], (2, 2))", "x.take(0)",
+    "np.einsum('ii->i', x[:, :3])", "fnp.ascontiguousarray(x)", "np.squeeze(x[:1])", "np.rollaxis(x, 1)",
+    "np.unstack(x)[0]", "np.matrix_transpose(x)", "x.mT", "np.ravel(x[0])", "np.reshape(x[0], (2, 2))",
     "np.compress([1, 0, 1], x, axis=0)", "np.triu(x[0])", "x.squeeze()", "x.swapaxes(0, 1)", "x.conj()",
 ]  # fmt: skip
 
@@ -334,13 +334,13 @@ def test_views_and_copies_are_numpys(expression: str, run):
 
     def write_result(x):
         x = x * 1.0
-        y = eval(code, {"np": np, "x": x})  # one of the expressions above
+        y = eval(code, {"np": np, "fnp": fnp, "x": x})  # one of the expressions above
         y[...] = 7.0
         return x
 
     def read_result(x):
         x = x * 1.0
-        y = eval(code, {"np": np, "x": x})  # one of the expressions above
+        y = eval(code, {"np": np, "fnp": fnp, "x": x})  # one of the expressions above
         x[...] = 7.0
         return y * 1.0
 

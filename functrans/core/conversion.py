@@ -1,0 +1,54 @@
+"""Why a traced value cannot become a Python number or a NumPy array, and what to do instead."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+from ..errors import ConcretizationError, TracerConversionError
+from .trace import Traced
+
+_WANTED: Final = {
+    "bool": "Its truth value decides which way Python goes (`if`, `while`, `and`, `not`, `assert`).",
+    "index": "It is used as a Python integer (an index into a list or NumPy array, `range`, a shape).",
+    "array": "It was passed to something that needs a NumPy array (np.asarray, or item assignment into an ndarray).",
+}
+_REPAIRS: Final = {
+    "bool": "Use functrans.lax.cond, functrans.numpy.where or functrans.lax.while_loop; or, if the argument may be "
+    "part of the signature, mark it with static_argnums.",
+    "index": "Index with `functrans.numpy.take(table, i)` or `functrans.numpy.asarray(table)[i]`; for shapes and "
+    "ranges mark the argument with static_argnums.",
+    "array": "Use functrans.numpy functions; put traced values together with np.stack or functrans.numpy.array; "
+    "make arrays to assign into with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n); index with "
+    "functrans.numpy.take(table, i) or functrans.numpy.asarray(table)[i]; for shapes and ranges mark the argument "
+    "with static_argnums.",
+    "float": "Keep the computation in arrays (float(x) is x); make arrays to assign into with np.zeros_like(x), "
+    "np.zeros(n, like=x) or functrans.numpy.zeros(n); use functrans.lax.cond, or mark the argument with "
+    "static_argnums.",
+}
+
+
+def _article(wanted: str) -> str:
+    return f"An {wanted}" if wanted[0] in "aeiou" else f"A {wanted}"
+
+
+def abstract_value_error(tracer: Traced, wanted: str) -> NoReturn:
+    """Raise for a value that is not known while tracing."""
+    raise ConcretizationError(
+        f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
+        _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
+        + " The function is traced once, for all values of its arguments.",
+        _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
+        "functrans.lax.cond, or mark the argument with static_argnums."),
+    )  # fmt: skip
+
+
+def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
+    """Raise for a value that is known, but is more than its value."""
+    raise TracerConversionError(
+        f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
+        "This happens when it is stored in a plain NumPy array or converted to a Python number "
+        "(`out[i] = x` calls `x.__float__`).",
+        "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
+        "values, or with np.stack or functrans.numpy.array; use functrans.numpy.asarray(table)[i] or "
+        "functrans.numpy.take(table, i) to index; or functrans.lax.stop_gradient if no derivative is wanted.",
+    )

@@ -1,0 +1,184 @@
+"""Numbers at regular distances, and windows over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import PYTHON_SCALARS, typeof
+from ..core.tracer import Tracer
+from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign, sqrt, subtract
+from ..primitives.foundation import broadcast_shapes, promoted
+from ..primitives.structural import concatenate, iota, slice_axis
+from .common import as_operand, cast, concrete_value, normalize_axis, stretched, with_shape
+from .elementwise import i0
+from .fresh import as_dtype, as_shape, constant, creates, filled, owned
+from .manipulation import expand_dims, moveaxis
+
+CREATES_ARRAYS = True
+
+_HOW_MANY = "Use linspace, whose end points may be traced, or mark the argument with static_argnums."
+
+
+@creates
+def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, **named: Any) -> Any:
+    """numpy.arange: `arange(stop)` or `arange(start, stop, step)`; their values must be known while tracing.
+
+    Raises:
+        ConcretizationError: an end point or the step is not known.
+    """
+    if len(args) == 4:
+        *args, dtype = args  # type: ignore[assignment]
+    known = [_known(x, "An argument of arange") for x in args]
+    options = {name: _known(x, f"`{name}` of arange") for name, x in named.items()}
+    span = dict(zip(("start", "stop", "step"), known if len(known) > 1 else (None, *known)), **options)
+    start, stop, step = (span.get(name) for name in ("start", "stop", "step"))
+    if stop is None:
+        start, stop = None, start
+    start, step = 0 if start is None else start, 1 if step is None else step
+    if any(np.asarray(x).dtype.kind not in "iu" for x in (start, stop, step)):
+        return constant(np.arange(start, stop, step, dtype=dtype))
+    target = as_dtype(dtype, np.arange(start, start, step).dtype)
+    values = iota(shape=(len(range(start, stop, step)),), dtype=target, axis=0)
+    values = values if step == 1 else multiply(values, target.type(step))
+    return owned(values if start == 0 else add(values, target.type(start)))
+
+
+def _known(x: Any, what: str) -> Any:
+    return concrete_value(x, what, _HOW_MANY)[()] if isinstance(x, Tracer) else x
+
+
+@creates
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
+) -> Any:
+    """numpy.linspace; the end points may be traced.
+
+    Example:
+        >>> import functrans as ft, functrans.numpy as fnp
+        >>> ft.jacobian(lambda stop: fnp.linspace(0.0, stop, 5))(1.0)
+        array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    (count,) = as_shape(num)
+    start, stop = as_operand(start), as_operand(stop)
+    inner = promoted(typeof(start), typeof(stop), PYTHON_SCALARS[float])
+    start, stop = (cast(x, inner) if isinstance(x, Tracer) else np.asarray(x).astype(inner)[()] for x in (start, stop))
+    delta = stop - start
+    shape = typeof(delta).shape
+    parts = count - 1 if endpoint else count
+    values = with_shape(iota(shape=(count,), dtype=inner, axis=0), (count, *(1,) * len(shape)))
+    step = divide(delta, inner.type(parts)) if parts > 0 else np.nan
+    values = add(multiply(values, step if parts > 0 else delta), start)
+    if endpoint and count > 1:
+        last = stretched(with_shape(stop, (1, *(1,) * (len(shape) - typeof(stop).ndim), *typeof(stop).shape)), (1, *shape))
+        values = concatenate(slice_axis(values, 0, count - 1, axis=0), last, axis=0)
+    values = moveaxis(values, 0, axis) if axis else values
+    target = as_dtype(dtype, inner)
+    values = owned(cast(floor(values) if target.kind in "iu" else values, target))
+    return (values, step) if retstep else values
+
+
+@creates
+def logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """numpy.logspace; end points and base may be traced."""
+    start, stop, base = as_operand(start), as_operand(stop), as_operand(base)
+    if typeof(base).shape:
+        ndim = len(broadcast_shapes(*(typeof(x).shape for x in (start, stop, base))))
+        start, stop, base = (
+            with_shape(x, (1,) * (ndim - typeof(x).ndim) + typeof(x).shape) for x in (start, stop, base)
+        )
+        base = expand_dims(base, axis)
+    return owned(cast(power(base, linspace(start, stop, num, endpoint, axis=axis)), dtype))
+
+
+@creates
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    """numpy.geomspace; the end points may be traced, if their signs are known to agree."""
+    (count,) = as_shape(num)
+    start, stop = as_operand(start), as_operand(stop)
+    inner = np.result_type(
+        promoted(typeof(start).strong(), typeof(stop).strong(), PYTHON_SCALARS[float]), as_dtype(dtype, np.bool_)
+    )
+    start, stop = cast(start, inner), cast(stop, inner)
+    direction = sign(start)
+    start, stop = divide(start, direction), divide(stop, direction)
+    values = power(10.0, linspace(log10(start), log10(stop), count, endpoint))
+    shape = typeof(values).shape[1:]
+    exact = endpoint and count > 1
+    middle = slice_axis(values, min(count, 1), count - exact, axis=0)
+    ends = [stretched(with_shape(x, (1, *(1,) * (len(shape) - typeof(x).ndim), *typeof(x).shape)), (1, *shape)) for x in (start, stop)]
+    values = concatenate(*ends[: count > 0], middle, *ends[1 : 1 + exact], axis=0)
+    values = multiply(values, direction)
+    return owned(cast(moveaxis(values, 0, axis) if axis else values, as_dtype(dtype, inner)))
+
+
+class _Grid:
+    """numpy.mgrid and numpy.ogrid: grids by slices, `mgrid[0:3, 0:1:5j]`."""
+
+    def __init__(self, theirs: Any, sparse: bool):
+        self.theirs = theirs
+        self.sparse = sparse
+
+    def __getitem__(self, key: Any) -> Any:
+        several = isinstance(key, tuple)
+        spans = [
+            slice(*(_known(x, "A slice of a grid") for x in (s.start, s.stop, s.step)))
+            for s in (key if several else (key,))
+        ]
+        lines = np.ogrid[tuple(spans)]
+        if not several:
+            return constant(lines[0])
+        if self.sparse:
+            return tuple(map(constant, lines))
+        shape = np.broadcast_shapes(*(x.shape for x in lines))
+        dtype = np.result_type(*lines)
+        return concatenate(*(stretched(constant(x.astype(dtype)[None]), (1, *shape)) for x in lines), axis=0)
+
+
+mgrid, ogrid = _Grid(np.mgrid, False), _Grid(np.ogrid, True)
+"""numpy.mgrid, numpy.ogrid."""
+
+
+def _window(name: str) -> Callable[..., Any]:
+    """A window function: its length must be known."""
+    theirs = getattr(np, name)
+
+    def window(M: Any) -> Any:
+        return constant(theirs(_known(M, "The length of a window")))
+
+    window.__name__ = window.__qualname__ = name
+    window.__doc__ = f"numpy.{name}."
+    return window
+
+
+bartlett, blackman, hamming, hanning = map(_window, ("bartlett", "blackman", "hamming", "hanning"))
+
+
+def kaiser(M: Any, beta: Any) -> Any:
+    """numpy.kaiser; beta may be traced."""
+    count = _known(M, "The length of a window")
+    if not isinstance(beta, Tracer):
+        return constant(np.kaiser(count, beta))
+    if count <= 1:
+        return filled(1, (max(int(count), 0),), np.dtype(float))
+    half = (count - 1) / 2.0
+    profile = np.sqrt(1 - ((np.arange(count) - half) / half) ** 2.0)
+    return divide(i0(multiply(beta, profile)), i0(beta))
