@@ -12,6 +12,9 @@ RUN  := $(VENV)/bin/python
 demo: $(VENV)/ready-notebooks
 	$(RUN) notebooks/run.py quickstart
 
+# One thread for each worker: BLAS threads of several workers on the same cores wait for each other.
+test slow: export OPENBLAS_NUM_THREADS = 1
+
 # Linters, types, tests, doctests and notebooks; warnings are errors.
 test: lint
 	$(RUN) -m pytest -n $(WORKERS)

@@ -58,21 +58,21 @@ def is_internal(filename: str) -> bool:
     return known
 
 
-def user_frame() -> FrameType | None:
-    """The innermost frame that is not ours."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_internal(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame
-
-
 def current_source() -> Source | None:
-    """The source for an equation recorded now."""
+    """The source for an equation recorded now: the innermost frame that is not ours, unless one is inherited."""
     inherited = inherited_source.get()
     if inherited is not None:
         return inherited
-    frame = user_frame()
-    return None if frame is None else Source(frame.f_code, frame.f_lasti)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        internal = _internal_files.get(code.co_filename)
+        if internal is None:
+            internal = is_internal(code.co_filename)
+        if not internal:
+            return Source(code, frame.f_lasti)
+        frame = frame.f_back
+    return None
 
 
 def where(source: Source | None = None) -> str:

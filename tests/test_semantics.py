@@ -62,6 +62,10 @@ KINKS = [
     Row("hypot", lambda x: np.hypot(x, 0.0 * x), 0.0, 0.0),
     Row("arctan2 at the origin", lambda x: np.arctan2(x, 0.0), 0.0, 0.0),
     Row("logaddexp of -inf", lambda x: np.logaddexp(x - np.inf, -np.inf), 0.0, 0.5),
+    Row("max of an array", lambda x: np.max(x * np.array([1.0, 1.0, 0.5, 3.0])[:3]), 2.0, 1.0),
+    Row("tie in an array", lambda x: np.max(np.stack([x, 2 * x - 2.0, 0.5 * x, x])), 2.0, 4 / 3),
+    Row("relu", ft.nn.relu, 0.0, 0.0),
+    Row("linalg.norm", lambda x: np.linalg.norm(x * np.array([3.0, 4.0])), 0.0, 0.0),
     Row("where", lambda x: np.where(x < 0, -x, 2 * x), 0.0, 2.0),
     Row("stop_gradient", lambda x: stop_gradient(x) * x, 3.0, 3.0),
 ]

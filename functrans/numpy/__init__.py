@@ -16,18 +16,25 @@ from . import indexing as _indexing
 from . import linalg as linalg
 from . import manipulation as _manipulation
 from . import protocols as _protocols
+from . import ranges as _ranges
 from . import reductions as _reductions
 from . import sorting as _sorting
 from . import statistics as _statistics
 from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
 from .protocols import tracer_attribute as tracer_attribute
+from .ranges import mgrid as mgrid
+from .ranges import ogrid as ogrid
 
 for _primitive in list(_registry.values()):
     if isinstance(_primitive, _Elementwise):
         _protocols.register_elementwise(_primitive)
 
-for _module in (_assignment, _contractions, _creation, _einstein, _elementwise, _indexing, _manipulation, _reductions, _sorting, _statistics):
+_MODULES = (
+    _assignment, _contractions, _creation, _einstein, _elementwise, _indexing, _manipulation, _ranges, _reductions,
+    _sorting, _statistics,
+)  # fmt: skip
+for _module in _MODULES:
     globals().update(_protocols.register(_module, _np))
 # NumPy's own ufuncs, by all of their names, and its constants and types.
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})

@@ -32,7 +32,7 @@ PROPERTIES: dict[str, Callable[..., Any]] = {}
 CONSTANTS = (
     "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "finfo", "iinfo", "issubdtype", "promote_types",
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
-    "complex64", "complex128", "diag_indices", "indices", "mask_indices", "tril_indices", "triu_indices",
+    "complex64", "complex128", "diag_indices", "mask_indices", "tril_indices", "triu_indices",
 )  # fmt: skip
 
 _DISPATCHED = type(np.mean)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import PYTHON_SCALARS, typeof
+from ..core.trace import EVAL, current_trace
 from ..core.tracer import Tracer
-from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign, sqrt, subtract
+from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign
 from ..primitives.foundation import broadcast_shapes, promoted
 from ..primitives.structural import concatenate, iota, slice_axis
-from .common import as_operand, cast, concrete_value, normalize_axis, stretched, with_shape
+from .common import as_operand, cast, concrete_value, stretched, with_shape
 from .elementwise import i0
 from .fresh import as_dtype, as_shape, constant, creates, filled, owned
 from .manipulation import expand_dims, moveaxis
@@ -32,8 +33,10 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     if len(args) == 4:
         *args, dtype = args  # type: ignore[assignment]
     known = [_known(x, "An argument of arange") for x in args]
-    options = {name: _known(x, f"`{name}` of arange") for name, x in named.items()}
-    span = dict(zip(("start", "stop", "step"), known if len(known) > 1 else (None, *known)), **options)
+    names = ("start", "stop", "step") if len(known) > 1 or "stop" in named else ("stop",)
+    span = {**dict(zip(names, known)), **{name: _known(x, f"`{name}` of arange") for name, x in named.items()}}
+    if set(span) - {"start", "stop", "step"} or "stop" not in span:
+        raise TypeError("arange() takes start, stop and step, and requires stop to be specified")
     start, stop, step = (span.get(name) for name in ("start", "stop", "step"))
     if stop is None:
         start, stop = None, start
@@ -77,15 +80,19 @@ def linspace(
     shape = typeof(delta).shape
     parts = count - 1 if endpoint else count
     values = with_shape(iota(shape=(count,), dtype=inner, axis=0), (count, *(1,) * len(shape)))
-    step = divide(delta, inner.type(parts)) if parts > 0 else np.nan
+    step = delta / inner.type(parts) if parts > 0 else np.nan
     values = add(multiply(values, step if parts > 0 else delta), start)
     if endpoint and count > 1:
-        last = stretched(with_shape(stop, (1, *(1,) * (len(shape) - typeof(stop).ndim), *typeof(stop).shape)), (1, *shape))
-        values = concatenate(slice_axis(values, 0, count - 1, axis=0), last, axis=0)
+        values = concatenate(slice_axis(values, 0, count - 1, axis=0), _row(stop, shape), axis=0)
     values = moveaxis(values, 0, axis) if axis else values
     target = as_dtype(dtype, inner)
     values = owned(cast(floor(values) if target.kind in "iu" else values, target))
     return (values, step) if retstep else values
+
+
+def _row(x: Any, shape: tuple[int, ...]) -> Any:
+    """x broadcast to a shape, under a new first axis."""
+    return with_shape(stretched(x, shape), (1, *shape))
 
 
 @creates
@@ -114,18 +121,17 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     """numpy.geomspace; the end points may be traced, if their signs are known to agree."""
     (count,) = as_shape(num)
     start, stop = as_operand(start), as_operand(stop)
-    inner = np.result_type(
-        promoted(typeof(start).strong(), typeof(stop).strong(), PYTHON_SCALARS[float]), as_dtype(dtype, np.bool_)
-    )
+    if any(not isinstance(x, Tracer) and np.any(np.equal(x, 0)) for x in (start, stop)):
+        raise ValueError("Geometric sequence cannot include zero")
+    inner = np.result_type(typeof(start).dtype, typeof(stop).dtype, as_dtype(dtype), 0.0)
     start, stop = cast(start, inner), cast(stop, inner)
     direction = sign(start)
     start, stop = divide(start, direction), divide(stop, direction)
     values = power(10.0, linspace(log10(start), log10(stop), count, endpoint))
-    shape = typeof(values).shape[1:]
-    exact = endpoint and count > 1
+    shape, exact = typeof(values).shape[1:], int(endpoint and count > 1)
+    first, last = _row(start, shape), _row(stop, shape)
     middle = slice_axis(values, min(count, 1), count - exact, axis=0)
-    ends = [stretched(with_shape(x, (1, *(1,) * (len(shape) - typeof(x).ndim), *typeof(x).shape)), (1, *shape)) for x in (start, stop)]
-    values = concatenate(*ends[: count > 0], middle, *ends[1 : 1 + exact], axis=0)
+    values = concatenate(*[first] * (count > 0), middle, *[last] * exact, axis=0)
     values = multiply(values, direction)
     return owned(cast(moveaxis(values, 0, axis) if axis else values, as_dtype(dtype, inner)))
 
@@ -138,6 +144,8 @@ class _Grid:
         self.sparse = sparse
 
     def __getitem__(self, key: Any) -> Any:
+        if current_trace.get() is EVAL:
+            return self.theirs[key]
         several = isinstance(key, tuple)
         spans = [
             slice(*(_known(x, "A slice of a grid") for x in (s.start, s.stop, s.step)))
@@ -154,7 +162,6 @@ class _Grid:
 
 
 mgrid, ogrid = _Grid(np.mgrid, False), _Grid(np.ogrid, True)
-"""numpy.mgrid, numpy.ogrid."""
 
 
 def _window(name: str) -> Callable[..., Any]:

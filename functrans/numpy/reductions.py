@@ -204,8 +204,10 @@ def cumulative_prod(
 
 
 def _with_initial(function: Callable[..., Any], x: Any, axis: Any, dtype: Any, out: Any, initial: Any) -> Any:
-    ndim = typeof(as_operand(x)).ndim
-    if ndim != 1 and (axis is None or not ndim):
+    x = as_operand(x)
+    x = x if typeof(x).shape else with_shape(x, (1,))
+    ndim = typeof(x).ndim
+    if ndim > 1 and axis is None:
         raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
     axis = 0 if axis is None else normalize_axis(axis, ndim)
     y = function(x, axis, dtype)

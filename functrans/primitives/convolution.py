@@ -297,7 +297,7 @@ def _by_taps(x: Any, w: Any, space: Shape, params: Any) -> Any:
 
 
 def _tap_span(n: int, extent: int, low: int, dilation: int, shift: int) -> tuple[slice, slice]:
-    """Which places of the result, `low + dilation j - shift`, the elements j of x reach, and which elements those are."""
+    """Which places of the result, `low + dilation j - shift`, elements j of x reach, and which elements those are."""
     offset = low - shift
     first = max(0, -(offset // dilation))
     last = min(n, (extent - 1 - offset) // dilation + 1)

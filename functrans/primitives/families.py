@@ -66,7 +66,7 @@ class Elementwise(Primitive):
         self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
         self.operator = operator
         self.python_operator = _PYTHON_OPERATORS[name] if operator else ufunc
-        self._dtypes: dict[Any, np.dtype[Any]] = {}
+        self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
         if not operator:  # an operator is weak on Python scalars, its ufunc is not: protocols.apply_ufunc
             ufunc_primitives[ufunc] = self
 
@@ -74,12 +74,13 @@ class Elementwise(Primitive):
         return current_trace.get().process(self, xs, {})[0]
 
     def abstract_eval(self, *avals: ShapedArray) -> list[ShapedArray]:
-        key = tuple((a.dtype, a.weak) for a in avals)
-        dtype = self._dtypes.get(key)
-        if dtype is None:
-            dtype = self._dtypes[key] = self.resolve_dtype(avals)
-        weak = self.operator and all(a.weak for a in avals)
-        return [tuple.__new__(ShapedArray, (broadcast_shapes(*[a.shape for a in avals]), dtype, weak))]
+        key = tuple([a[1:] for a in avals])  # the dtype, and whether it is weak
+        known = self._dtypes.get(key)
+        if known is None:
+            weak = self.operator and all(a.weak for a in avals)
+            known = self._dtypes[key] = (self.resolve_dtype(avals), weak)
+        shape = avals[0].shape if len(avals) == 1 else broadcast_shapes(*[a.shape for a in avals])
+        return [tuple.__new__(ShapedArray, (shape, *known))]
 
     def resolve_dtype(self, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
         """The dtype of the result."""

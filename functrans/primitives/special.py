@@ -159,7 +159,9 @@ expit = Elementwise("expit", LateUfunc("expit"), (lambda y, x: multiply(y, expit
 logit = Elementwise("logit", LateUfunc("logit"), (lambda y, x: divide(1, multiply(x, subtract(1, x))),))
 log_expit = Elementwise("log_expit", LateUfunc("log_expit"), (lambda y, x: expit(negative(x)),))
 xlogy = Elementwise("xlogy", LateUfunc("xlogy", 2), (lambda z, x, y: log(y), lambda z, x, y: _quotient(x, y)))
-xlog1py = Elementwise("xlog1py", LateUfunc("xlog1py", 2), (lambda z, x, y: log1p(y), lambda z, x, y: _quotient(x, add(1, y))))
+xlog1py = Elementwise(
+    "xlog1py", LateUfunc("xlog1py", 2), (lambda z, x, y: log1p(y), lambda z, x, y: _quotient(x, add(1, y)))
+)
 entr = Elementwise("entr", LateUfunc("entr"), (lambda y, x: subtract(-1, log(x)),))
 
 # ---- Bessel functions

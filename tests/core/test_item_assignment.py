@@ -389,9 +389,9 @@ def test_an_index_that_changes_later_does_not_move_a_view():
         row[0] = 7.0
         return out
 
-    wanted = f(M, np.array(1))
-    np.testing.assert_array_equal(ft.jit(f)(M, np.array(1)), wanted)
-    assert wanted[1, 0] == 7.0
+    wanted = M.copy()
+    wanted[1, 0] = 7.0
+    np.testing.assert_array_equal(ft.jit(f)(M, 1), wanted)
 
 
 def test_traced_masks_take_values_that_are_the_same_for_all():
@@ -686,7 +686,7 @@ def test_errors_are_numpys(run):
 
     case("out[3] = 1.0", OutOfBoundsError, IndexError, "Index 3 is out of bounds for axis 0 with size 3")
     case("out[0, -5]", OutOfBoundsError, IndexError, "Index -5 is out of bounds for axis 1 with size 4")
-    case("out[[0, 7]]", OutOfBoundsError, IndexError, "Index 7 is out of bounds")
+    case("out[0] = out[[0, 7]][0]", OutOfBoundsError, IndexError, "Index 7 is out of bounds")
     case("out[:, [0, 7]] = 1.0", OutOfBoundsError, IndexError, "Index 7 is out of bounds")
     case("out[0, 0, 0]", InvalidIndexError, IndexError, "Too many indices")
     case("out[1.0]", InvalidIndexError, IndexError, "indexed by a float")
