@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import typeof
+from ..core.snapshot import own_results
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
 from .arguments import describe_leaf, hides_internals, input_leaf, select_arguments, wraps_function
@@ -53,7 +54,7 @@ def jacfwd(
                 reshape(part, shape=(*shape, *typeof(x).shape)) for part, x in zip(_split(column, leaves, -1), leaves)
             )
 
-        jacobian = tree.map(by_argument, columns)
+        jacobian = _owned(tree.map(by_argument, columns), leaves)
         return (jacobian, aux[0]) if has_aux else jacobian
 
     return jacobian_fun
@@ -89,6 +90,7 @@ def jacrev(
             for row, x in zip(rows, leaves)
         ]
         jacobian = out_tree.unflatten(selected.treedef.unflatten(parts) for parts in zip(*rows_by_output))
+        jacobian = _owned(jacobian, leaves)
         return (jacobian, aux[0]) if has_aux else jacobian
 
     return jacobian_fun
@@ -130,6 +132,12 @@ def hvp(fun: Callable[..., Any], x: Any, v: Any) -> Any:
         array([ 6., 12.])
     """
     return jvp(grad(fun), (x,), (v,))[1]
+
+
+def _owned(jacobian: Any, inputs: Sequence[Any]) -> Any:
+    """A pytree of arrays that the caller may write to."""
+    leaves, treedef = tree.flatten(jacobian)
+    return treedef.unflatten(own_results(leaves, inputs))
 
 
 def _check_leaves(leaves: Sequence[Any], treedef: Any, what: str, kinds: str) -> None:

@@ -57,13 +57,18 @@ def jet(fun: Callable[..., Any], primals: Sequence[Any], series: Sequence[Any]) 
     ]
     flat = FlatFunction(fun, treedef.unflatten, {}, False)
     results = jet_flat(flat, curves, order)
-    unflatten = flat.out_tree.unflatten
-    derivatives = [
-        unflatten([result_tangent(_scaled(r[k], float(factorial(k))), typeof(r[0])) for r in results])
-        for k in range(1, order + 1)
+    flat_derivatives = [
+        result_tangent(_scaled(r[k], float(factorial(k))), typeof(r[0])) for k in range(1, order + 1) for r in results
     ]
-    value = unflatten(own_results([r[0] for r in results], leaves))
-    return value, derivatives
+    given = [*leaves, *(t for terms in flat_terms for t in terms)]
+    value, *derivatives = _rows(own_results([*(r[0] for r in results), *flat_derivatives], given), order + 1)
+    return flat.out_tree.unflatten(value), [flat.out_tree.unflatten(d) for d in derivatives]
+
+
+def _rows(values: list[Any], count: int) -> list[list[Any]]:
+    """A flat list cut into `count` lists of one length."""
+    length = len(values) // count
+    return [values[i * length : (i + 1) * length] for i in range(count)]
 
 
 def _scaled(c: Any, factor: float) -> Any:

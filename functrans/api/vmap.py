@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import tree
 from ..core.avals import typeof
+from ..core.snapshot import own_results
 from ..errors import MappedAxisError, PytreeMismatchError
 from ..primitives.foundation import broadcast_lanes
 from ..primitives.structural import transpose
@@ -65,7 +66,7 @@ def vmap(
             _place(out, is_mapped, target, size, describe_leaf(out_tree, i))
             for i, (out, is_mapped, target) in enumerate(zip(outs, mapped, targets))
         ]
-        return out_tree.unflatten(placed)
+        return out_tree.unflatten(own_results(placed, leaves))
 
     return vmap_fun
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LeakedTracerError
+from ..errors import LeakedTracerError, UnknownFunctionError
 
 if TYPE_CHECKING:
     from .avals import ShapedArray
@@ -46,6 +46,13 @@ class Trace:
     def pure(self, value: Any) -> Any:
         """A constant as a fresh tracer of this trace, which can be assigned into."""
         raise NotImplementedError
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise UnknownFunctionError(
+            "The method `.trace()` of a traced array was called.",
+            "The attribute `trace` of a traced array is the trace that it belongs to.",
+            "Write `np.trace(x)`.",
+        )
 
     def leak_error(self, tracer: Traced, operation: str) -> Exception:
         """The error for one of this trace's tracers met by a primitive where this trace no longer runs."""

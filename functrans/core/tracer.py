@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, Final
 
@@ -164,7 +166,7 @@ class Tracer(Traced):
         return complex(self.known("complex"))
 
     def __index__(self) -> int:
-        return self.known("index").__index__()
+        return operator.index(self.known("index"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.known("array"), dtype=dtype)

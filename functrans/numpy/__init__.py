@@ -7,6 +7,7 @@ import numpy as _np
 from ..core.primitive import registry as _registry
 from ..primitives.families import Elementwise as _Elementwise
 from . import assignment as _assignment
+from . import averages as _averages
 from . import contractions as _contractions
 from . import creation as _creation
 from . import einstein as _einstein
@@ -15,11 +16,14 @@ from . import fft as fft
 from . import indexing as _indexing
 from . import linalg as linalg
 from . import manipulation as _manipulation
+from . import nan_reductions as _nan_reductions
 from . import protocols as _protocols
+from . import quantiles as _quantiles
 from . import ranges as _ranges
 from . import reductions as _reductions
 from . import sorting as _sorting
 from . import statistics as _statistics
+from . import ufunc_methods as _ufunc_methods
 from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
 from .protocols import tracer_attribute as tracer_attribute
@@ -31,8 +35,8 @@ for _primitive in list(_registry.values()):
         _protocols.register_elementwise(_primitive)
 
 _MODULES = (
-    _assignment, _contractions, _creation, _einstein, _elementwise, _indexing, _manipulation, _ranges, _reductions,
-    _sorting, _statistics,
+    _assignment, _averages, _contractions, _creation, _einstein, _elementwise, _indexing, _manipulation, _ranges, _reductions,
+    _sorting, _statistics, _nan_reductions, _quantiles, _ufunc_methods,
 )  # fmt: skip
 for _module in _MODULES:
     globals().update(_protocols.register(_module, _np))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import typeof
+from ..core.trace import Traced
 from ..core.tracer import Tracer
-from ..errors import ConcretizationError
+from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.foundation import broadcast_to as _broadcast_to
 from ..primitives.foundation import convert, reshape
 
@@ -46,6 +47,16 @@ def with_shape(x: Any, shape: tuple[int, ...]) -> Any:
 def stretched(x: Any, shape: tuple[int, ...]) -> Any:
     """x broadcast; itself if it has the shape already."""
     return x if typeof(x).shape == shape else _broadcast_to(x, shape=shape)
+
+
+def known_value(x: Any) -> Any:
+    """The value of an operand as an array, where only its elements matter and not how they vary; None if unknown."""
+    if not isinstance(x, Traced):
+        return np.asarray(x)
+    try:
+        return np.asarray(x.known("index"))  # type: ignore[attr-defined]
+    except (ConcretizationError, TracerConversionError):
+        return None
 
 
 def concrete_value(x: Any, what: str, repair: str) -> Any:

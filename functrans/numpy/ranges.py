@@ -41,9 +41,10 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     if stop is None:
         start, stop = None, start
     start, step = 0 if start is None else start, 1 if step is None else step
-    if any(np.asarray(x).dtype.kind not in "iu" for x in (start, stop, step)):
+    natural = np.result_type(*(np.asarray(x).dtype for x in (start, stop, step)))
+    if natural.kind not in "iu":
         return constant(np.arange(start, stop, step, dtype=dtype))
-    target = as_dtype(dtype, np.arange(start, start, step).dtype)
+    target = as_dtype(dtype, natural)
     values = iota(shape=(len(range(start, stop, step)),), dtype=target, axis=0)
     values = values if step == 1 else multiply(values, target.type(step))
     return owned(values if start == 0 else add(values, target.type(start)))

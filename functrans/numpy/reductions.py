@@ -21,8 +21,8 @@ from .positions import stored
 from .protocols import METHODS
 
 
-class _Reduction(NamedTuple):
-    """How a ufunc reduces.
+class Reduction(NamedTuple):
+    """How a ufunc reduces, with all of NumPy's options.
 
     Attributes:
         name: of the ufunc.
@@ -38,7 +38,7 @@ class _Reduction(NamedTuple):
     def __call__(self, x: Any, axis: Any, out: Any, keepdims: bool, initial: Any = None, where: Any = True) -> Any:
         """The reduction with NumPy's options, in the dtype of x."""
         dtype = typeof(x).dtype
-        neutral = self.identity if initial is None else initial
+        neutral = initial if self.identity is None else self.identity
         if where is not True:
             if neutral is None:
                 raise ValueError(
@@ -82,12 +82,12 @@ def _widened(x: Any, dtype: Any, ufunc: np.ufunc) -> Any:
 
 # ---- over axes
 
-_add = _Reduction("add", reduce_sum, 0, add)
-_multiply = _Reduction("multiply", _reductions.reduce_prod, 1, multiply)
-_maximum = _Reduction("maximum", _reductions.reduce_max, None, maximum)
-_minimum = _Reduction("minimum", _reductions.reduce_min, None, minimum)
-_or = _Reduction("logical_or", _reductions.reduce_any, False)
-_and = _Reduction("logical_and", _reductions.reduce_all, True)
+_add = Reduction("add", reduce_sum, 0, add)
+_multiply = Reduction("multiply", _reductions.reduce_prod, 1, multiply)
+_maximum = Reduction("maximum", _reductions.reduce_max, None, maximum)
+_minimum = Reduction("minimum", _reductions.reduce_min, None, minimum)
+_or = Reduction("logical_or", _reductions.reduce_any, False)
+_and = Reduction("logical_and", _reductions.reduce_all, True)
 
 
 def sum(  # noqa: A001

@@ -424,7 +424,7 @@ def _index_arrays(entry: Any) -> list[Any]:
         return [Along(np.zeros(int(entry), INT), is_new=True)]
     if isinstance(entry, np.integer):
         return [int(entry)]
-    if isinstance(entry, Sequence) and not isinstance(entry, str):
+    if not isinstance(entry, str) and isinstance(entry, Sequence):
         entry = as_array(entry)
         if not entry.size:
             entry = entry.astype(INT)

@@ -1,0 +1,131 @@
+"""Methods of ufuncs: `np.add.reduce`, `np.maximum.accumulate`, `np.multiply.outer` and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import BOOL, typeof
+from ..primitives import cumulative, reductions
+from ..primitives.elementwise import bitwise_and, bitwise_or, bitwise_xor, logaddexp
+from .common import as_operand, cast, normalize_axis, with_shape
+from .nan_reductions import nanmax, nanmin
+from .positions import stored
+from .protocols import UFUNC_METHODS
+from .reductions import Reduction, cumprod, cumsum, max, min, prod, sum  # noqa: A004
+
+_bits_and = Reduction("bitwise_and", reductions.reduce_and, -1, bitwise_and)
+_bits_or = Reduction("bitwise_or", reductions.reduce_or, 0, bitwise_or)
+_bits_xor = Reduction("bitwise_xor", reductions.reduce_xor, 0, bitwise_xor)
+_any = Reduction("logical_or", reductions.reduce_any, False, bitwise_or)
+_all = Reduction("logical_and", reductions.reduce_all, True, bitwise_and)
+_parity = Reduction("logical_xor", reductions.reduce_xor, False, bitwise_xor)
+_log_of_sum = Reduction("logaddexp", reductions.logsumexp, -np.inf, logaddexp)
+
+
+def _reduce_with_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`reduce` by a function that reduces over all axes unless told."""
+
+    def reduce(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, *args: Any, **options: Any) -> Any:
+        return function(cast(as_operand(array), dtype), axis, _single(out), *args, **options)
+
+    return reduce
+
+
+def _reduce(reduction: Reduction, working_dtype: Callable[[np.dtype[Any]], Any]) -> Callable[..., Any]:
+    """`reduce` by a reduction, in the dtype that the ufunc makes of that of the array."""
+
+    def reduce(
+        array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
+        where: Any = True,
+    ) -> Any:  # fmt: skip
+        x = as_operand(array)
+        x = cast(x, working_dtype(typeof(x).dtype) if dtype is None else dtype)
+        return reduction(x, axis, _single(out), keepdims, initial, where)
+
+    return reduce
+
+
+def _sum_like(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`reduce` by sum or prod, which have all options."""
+
+    def reduce(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, *args: Any, **options: Any) -> Any:
+        return function(array, axis, dtype, _single(out), *args, **options)
+
+    return reduce
+
+
+def _accumulate(primitive: Any, working_dtype: Callable[[np.dtype[Any]], Any]) -> Callable[..., Any]:
+    def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+        x = as_operand(array)
+        x = cast(x, working_dtype(typeof(x).dtype) if dtype is None else dtype)
+        return stored(primitive(x, axis=normalize_axis(axis, typeof(x).ndim), reverse=False), _single(out))
+
+    return accumulate
+
+
+def _sum_like_accumulate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+        return function(array, axis, dtype, _single(out))
+
+    return accumulate
+
+
+def _outer(ufunc: np.ufunc) -> Callable[..., Any]:
+    def outer(a: Any, b: Any, /, **options: Any) -> Any:
+        x, y = as_operand(a), as_operand(b)
+        return ufunc(with_shape(x, typeof(x).shape + (1,) * typeof(y).ndim), y, **options)
+
+    return outer
+
+
+def _single(out: Any) -> Any:
+    """The one array of `out`, which ufuncs hand on in a tuple."""
+    return out[0] if isinstance(out, tuple) else out
+
+
+def _same(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype
+
+
+def _bool(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return BOOL
+
+
+def _of_logaddexp(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.logaddexp.resolve_dtypes((dtype, dtype, None))[2]
+
+
+_REDUCE: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: _sum_like(sum),
+    np.multiply: _sum_like(prod),
+    np.maximum: _reduce_with_dtype(max),
+    np.minimum: _reduce_with_dtype(min),
+    np.fmax: _reduce_with_dtype(nanmax),
+    np.fmin: _reduce_with_dtype(nanmin),
+    np.logical_and: _reduce(_all, _bool),
+    np.logical_or: _reduce(_any, _bool),
+    np.logical_xor: _reduce(_parity, _bool),
+    np.bitwise_and: _reduce(_bits_and, _same),
+    np.bitwise_or: _reduce(_bits_or, _same),
+    np.bitwise_xor: _reduce(_bits_xor, _same),
+    np.logaddexp: _reduce(_log_of_sum, _of_logaddexp),
+}
+_ACCUMULATE: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: _sum_like_accumulate(cumsum),
+    np.multiply: _sum_like_accumulate(cumprod),
+    np.maximum: _accumulate(cumulative.cummax, _same),
+    np.minimum: _accumulate(cumulative.cummin, _same),
+    np.logical_and: _accumulate(cumulative.cummin, _bool),
+    np.logical_or: _accumulate(cumulative.cummax, _bool),
+    np.logaddexp: _accumulate(cumulative.cumlogsumexp, _of_logaddexp),
+}
+for _ufunc, _function in _REDUCE.items():
+    UFUNC_METHODS[_ufunc, "reduce"] = _function
+for _ufunc, _function in _ACCUMULATE.items():
+    UFUNC_METHODS[_ufunc, "accumulate"] = _function
+for _ufunc in vars(np).values():
+    if isinstance(_ufunc, np.ufunc) and (_ufunc.nin, _ufunc.nout, _ufunc.signature) == (2, 1, None):
+        UFUNC_METHODS[_ufunc, "outer"] = _outer(_ufunc)

@@ -1,0 +1,63 @@
+"""Collectives across the lanes of a named vmap, in every transformation."""
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import lax
+
+X = np.array([0.5, -1.0, 2.0, 0.25])
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit, lambda f: ft.jit(ft.jit(f))], ids=["eager", "jit", "jit of jit"])
+def test_reductions_over_lanes(wrap):
+    def mapped(f):
+        return ft.vmap(wrap(f), axis_name="lanes")(X)
+
+    np.testing.assert_allclose(mapped(lambda x: x - lax.psum(x, "lanes")), X - X.sum())
+    np.testing.assert_allclose(mapped(lambda x: x * lax.pmean(x * x, "lanes")), X * np.mean(X * X))
+    np.testing.assert_allclose(mapped(lambda x: x + lax.pmax(x, "lanes")), X + X.max())
+    np.testing.assert_allclose(mapped(lambda x: x + lax.pmin(x, "lanes")), X + X.min())
+    np.testing.assert_allclose(mapped(lambda x: x * lax.all_gather(x, "lanes")), X[:, None] * X)
+    np.testing.assert_allclose(mapped(lambda x: x * lax.axis_index("lanes")), X * np.arange(4))
+
+
+@pytest.mark.parametrize("reduce", [lax.psum, lax.pmean, lax.pmax])
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit], ids=["eager", "jit"])
+def test_gradients_through_the_lanes(reduce, wrap):
+    def loss(v):
+        return np.sum(np.sin(ft.vmap(wrap(lambda x: x * reduce(x * x, "lanes")), axis_name="lanes")(v)))
+
+    ft.testing.check_grads(loss, (X,), order=2)
+    np.testing.assert_allclose(ft.jit(ft.grad(loss))(X), ft.grad(loss)(X))
+
+
+def test_gradient_inside_the_lanes_sums_over_them():
+    found = ft.vmap(ft.grad(lambda x: lax.psum(x * x, "lanes")), axis_name="lanes")(X)
+    np.testing.assert_allclose(found, 4 * 2 * X)  # every lane's loss counts, as in JAX
+
+
+def test_the_inner_of_two_axes_with_one_name_counts():
+    count = ft.vmap(ft.vmap(lambda x: lax.psum(x, "a"), axis_name="a"), axis_name="a")(np.ones((2, 3)))
+    np.testing.assert_array_equal(count, np.full((2, 3), 3.0))
+
+
+def test_both_of_two_axes_can_be_named():
+    grid = np.arange(6.0).reshape(2, 3)
+
+    def f(x):
+        return x - lax.psum(x, "rows") + 10 * lax.psum(x, "columns")
+
+    found = ft.vmap(ft.vmap(f, axis_name="columns"), axis_name="rows")(grid)
+    np.testing.assert_allclose(found, grid - grid.sum(0) + 10 * grid.sum(1, keepdims=True))
+
+
+def test_pytrees_and_lanes_that_agree():
+    found = ft.vmap(lambda x: lax.psum({"a": x, "b": 1.0}, "lanes"), axis_name="lanes", out_axes=None)(X)
+    assert found["a"] == X.sum()
+    assert found["b"] == 4.0
+
+
+def test_an_axis_that_nobody_binds():
+    with pytest.raises(ft.errors.UnboundAxisError, match="'nowhere'.*no enclosing vmap"):
+        ft.vmap(lambda x: lax.psum(x, "nowhere"))(X)
