@@ -70,6 +70,10 @@ class ShapeMismatchError(FunctransError, ValueError):
     """Two shapes that should agree differ."""
 
 
+class ConvolutionError(FunctransError, ValueError):
+    """Strides, padding, dilation, groups or layout of a convolution do not fit its operands."""
+
+
 class EinsumNotationError(FunctransError, ValueError):
     """The subscripts of an einsum are no such notation, or do not fit its operands."""
 

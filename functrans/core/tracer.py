@@ -6,7 +6,6 @@ import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, Final
 

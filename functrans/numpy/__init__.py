@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as _np
 
+from ..core.array import Array as ndarray  # noqa: F401
 from ..core.primitive import registry as _registry
 from ..primitives.families import Elementwise as _Elementwise
 from . import assignment as _assignment

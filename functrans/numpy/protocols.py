@@ -33,6 +33,9 @@ CONSTANTS = (
     "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "finfo", "iinfo", "issubdtype", "promote_types",
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
     "complex64", "complex128", "diag_indices", "mask_indices", "tril_indices", "triu_indices",
+    "bool", "int_", "intp", "uint", "generic", "number", "integer", "signedinteger", "unsignedinteger", "inexact",
+    "floating", "complexfloating", "isdtype", "isscalar", "broadcast_shapes", "s_", "index_exp", "ndindex", "errstate",
+    "printoptions", "set_printoptions", "__array_namespace_info__",
 )  # fmt: skip
 
 _DISPATCHED = type(np.mean)

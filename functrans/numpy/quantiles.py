@@ -244,7 +244,7 @@ def _elements(rows: Any, places: Any) -> Any:
     places = cast(places, INT)
     if all(extent == 1 for extent in typeof(places).shape[1:]):
         return gather(rows, with_shape(places, typeof(places).shape[:1]), spec=Indexing((0,)))
-    return take_along(rows, stretched(places, (typeof(places).shape[0], *typeof(rows).shape[1:])), 0)
+    return take_along(rows, stretched(places, (typeof(places).shape[0], *typeof(rows).shape[1:])), 0, unique=False)
 
 
 def _count_of_numbers(rows: Any) -> Any:

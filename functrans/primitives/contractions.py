@@ -52,6 +52,7 @@ class DotGeneral(Bilinear):
     def transpose(
         self, cotangents: Sequence[Any], x: Any, y: Any, *, dimension_numbers: DimensionNumbers
     ) -> list[Any]:
+        self.check_one_hole(x, y)
         (ct,) = cotangents
         x_aval, y_aval = typeof(x), typeof(y)
         to_x, to_y = _transposes(dimension_numbers, x_aval.ndim, y_aval.ndim)

@@ -53,6 +53,7 @@ class ConvGeneral(Bilinear):
         return [_correlate(x, w, space, params["strides"], params["w_dilation"], params["groups"])]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, w: Any, **params: Any) -> list[Any]:
+        self.check_one_hole(x, w)
         (ct,) = cotangents
         x_aval, w_aval = typeof(x), typeof(w)
         if 0 in (x_aval.size, w_aval.size, typeof(ct).size):

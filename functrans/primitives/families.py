@@ -187,3 +187,8 @@ class Bilinear(Primitive):
         z = self(x, y, **params)
         terms = [ZERO if dx is ZERO else self(dx, y, **params), ZERO if dy is ZERO else self(x, dy, **params)]
         return [z], [match(add_tangents(*terms), z)]
+
+    def check_one_hole(self, x: Any, y: Any) -> None:
+        """Raise TransposeError unless exactly one operand is to be transposed: in both together it is quadratic."""
+        if is_hole(x) and is_hole(y):
+            super().transpose((), x, y)

@@ -62,14 +62,14 @@ class Sort(Primitive):
 sort = Sort("sort")
 
 
-def take_along(x: Any, order: Any, axis: int) -> Any:
-    """The elements that `order` names along one axis, each once at most: x[..., order[..., i, ...], ...]."""
+def take_along(x: Any, order: Any, axis: int, *, unique: bool = True) -> Any:
+    """The elements that `order` names along one axis, each once at most if `unique`: x[..., order[..., i, ...], ...]."""
     shape = typeof(order).shape
     places = [
         order if i == axis else reshape(iota(shape=(n,), dtype=INT, axis=0), shape=_along(len(shape), i, n))
         for i, n in enumerate(shape)
     ]
-    return gather(x, *places, spec=Indexing(tuple(range(len(shape))), unique=True))
+    return gather(x, *places, spec=Indexing(tuple(range(len(shape))), unique=unique))
 
 
 def _along(ndim: int, axis: int, extent: int) -> tuple[int, ...]:

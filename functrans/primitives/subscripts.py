@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,8 +108,8 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
         selected = _write_by_mask(x, mask, value)
         if selected is not None:
             return selected
-    subscript = parse(aval.shape, index)
-    return write(x, subscript, value)
+    integers = _leading_integers(aval.shape, index)
+    return write(x, _parse_integers(aval.shape, *integers) if integers else parse(aval.shape, index), value)
 
 
 def _leading_integers(shape: Shape, index: Any) -> list[int]:
@@ -120,6 +120,11 @@ def _leading_integers(shape: Shape, index: Any) -> list[int]:
             return []
         places.append(entry + extent if entry < 0 else entry)
     return [] if type(index) is tuple and len(index) > len(shape) else places
+
+
+@lru_cache(maxsize=4096)
+def _parse_integers(shape: Shape, *integers: int) -> Subscript:
+    return parse(shape, integers)
 
 
 @cache

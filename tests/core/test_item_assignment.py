@@ -202,7 +202,8 @@ def scalars_are_values(x):
 
 def copies_are_apart(x):
     out = x.copy()
-    for twin in (out.copy(), out[1:].copy(), out[[0, 1]], out + 0.0, fnp.array(out), out.flatten(), out.astype(out.dtype)):
+    twins = out.copy(), out[1:].copy(), out[[0, 1]], out + 0.0, fnp.array(out), out.flatten(), out.astype(out.dtype)
+    for twin in twins:
         twin[0] = 100.0
     return out
 
@@ -242,8 +243,8 @@ def complex_step_row(f: Callable[[Any], Any], x: np.ndarray, i: int) -> Any:
 
 
 INDICES = {
-    1: ["0", "-1", "1:", "::2", "::-1", "1:1", "...", "None", "[0, 0, 1]", "[-1]", "np.array([True, False])[[0] * len({0})]"],
-    2: ["0", "-1", "1:", ":, 0", "0, 1", "::-1, 1:", "..., -1", "[0, 1, 0]", "[1, 0], 1", ":, [0, 0]", "1, None", "{0} > 0.2"],
+    1: ["0", "-1", "1:", "::2", "::-1", "1:1", "...", "None", "[0, 0, 1]", "[-1]", "np.arange(len({0})) > 1"],
+    2: ["0", "-1", "1:", ":, 0", "0, 1", "::-1, 1:", "..., -1", "[0, 1, 0]", "[1, 0], 1", ":, [0, 0]", "{0} > 0.2"],
     3: ["0", ":, 1", "..., 0", "0, :, 1", "[0], :, [1, 0]", "1:, 0", "None, 0, ::-1"],
 }
 VIEWS = ["{0}.T", "np.flip({0})", "{0}[...]", "{0}[None]", "{0}.reshape(-1)", "np.swapaxes({0}, 0, -1)"]

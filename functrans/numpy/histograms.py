@@ -1,0 +1,130 @@
+"""How many values there are of each kind: bincount and histogram."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import BOOL, typeof
+from ..core.trace import Traced
+from ..errors import ConcretizationError
+from ..primitives.elementwise import add, divide, equal, greater, less, logical_or, multiply, subtract
+from ..primitives.foundation import full
+from ..primitives.indexing import INT, Indexing, scatter_add
+from ..primitives.permutations import searchsorted
+from ..primitives.selection import select
+from ..primitives.structural import slice_axis
+from .common import as_operand, cast, concrete_value, known_value, stretched, with_shape
+from .reductions import max, min, sum  # noqa: A004
+
+#: Exported as ours: NumPy's namesake does not take `length`.
+ALWAYS_OURS = frozenset({"bincount"})
+
+
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0, *, length: int | None = None) -> Any:
+    """numpy.bincount.
+
+    Args:
+        length: the number of bins, by default one more than the largest value, and at least `minlength`. Where the
+            values are not known while tracing, `length` or `minlength` must say it.
+
+    Raises:
+        ConcretizationError: the values are not known while tracing, and there is no length.
+        OutOfBoundsError: a value that was not known while tracing is negative, or not less than the length.
+    """
+    if length is None and not isinstance(x, Traced) and not isinstance(weights, Traced):
+        return np.bincount(x, weights, minlength)
+    x = as_operand(x)
+    aval = typeof(x)
+    if aval.ndim != 1:
+        raise ValueError("object too deep for desired array" if aval.ndim else "object of too small depth for desired array")
+    if aval.dtype.kind not in "iub":
+        raise TypeError(f"Cannot cast array data from {aval.dtype!r} to dtype('int64') according to the rule 'safe'")
+    known = known_value(x)
+    if known is not None and known.size and known.min() < 0:
+        raise ValueError("'list' argument must have no negative elements")
+    if length is None:
+        length = _length(x, known, minlength)
+    # Negative indices would count from the end.
+    places = select(less(x, 0), length, cast(x, INT))
+    return _counts(places, length, None if weights is None else cast(as_operand(weights), np.float64), "raise")
+
+
+def _length(x: Any, known: Any, minlength: int) -> int:
+    if known is not None:
+        return int(np.max(known, initial=minlength - 1)) + 1
+    if minlength:
+        return minlength
+    raise ConcretizationError(
+        f"The number of bins for a traced array of type {typeof(x)} is not known (bincount).",
+        "It is one more than the largest value, and would be a shape, which must be known while tracing.",
+        "Give it as np.bincount(x, minlength=n) or functrans.numpy.bincount(x, length=n).",
+    )
+
+
+def _counts(places: Any, length: int, weights: Any, mode: str) -> Any:
+    """How many places, or what weights, there are for each of 0, 1, ..., length - 1."""
+    size = typeof(places).size
+    if weights is None:
+        weights = full(value=1, shape=(size,), dtype=INT)
+    elif typeof(weights).shape != (size,):
+        raise ValueError("The weights and list don't have the same length.")
+    empty = full(value=0, shape=(length,), dtype=typeof(weights).dtype)
+    return scatter_add(empty, weights, places, spec=Indexing((0,), mode=mode)) if size else empty
+
+
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None  # noqa: A002
+) -> tuple[Any, Any]:
+    """numpy.histogram; the counts are differentiable by the weights, the edges by the array."""
+    x = _flattened(a)
+    edges = histogram_bin_edges(x, bins, range)
+    if weights is not None:
+        if typeof(as_operand(weights)).shape != typeof(as_operand(a)).shape:
+            raise ValueError("weights should have the same shape as a.")
+        weights = _flattened(weights)
+        weights = cast(weights, INT) if typeof(weights).dtype == BOOL else weights
+    bin_count = typeof(edges).size - 1
+    last = slice_axis(edges, bin_count, bin_count + 1, axis=0)
+    places = subtract(searchsorted(edges, x, side="right"), 1)
+    places = select(equal(x, last), bin_count - 1, places)
+    outside = logical_or(less(places, 0), logical_or(greater(x, last), np.isnan(x)))
+    counts = _counts(select(outside, bin_count, places), bin_count, weights, "drop")
+    if density:
+        widths = cast(subtract(slice_axis(edges, 1, bin_count + 1, axis=0), slice_axis(edges, 0, bin_count, axis=0)), float)
+        return divide(divide(counts, widths), sum(counts)), edges
+    return counts, edges
+
+
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:  # noqa: A002
+    """numpy.histogram_bin_edges; where `bins` names an estimator, the array must be known while tracing."""
+    x = _flattened(a)
+    if isinstance(bins, str):
+        known = concrete_value(x, "The array whose bins are estimated", "Give the number of bins.")
+        return np.histogram_bin_edges(known, bins, range)
+    if typeof(as_operand(bins)).ndim == 1:
+        known = known_value(bins)
+        if known is not None and np.any(known[:-1] > known[1:]):
+            raise ValueError("`bins` must increase monotonically, when an array")
+        return as_operand(bins)
+    if typeof(as_operand(bins)).ndim:
+        raise ValueError("`bins` must be 1d, when an array")
+    if int(bins) < 1:
+        raise ValueError("`bins` must be positive, when an integer")
+    if range is not None or not typeof(x).size:
+        return np.histogram_bin_edges(np.zeros(0, typeof(x).dtype), int(bins), range)
+    low, high = min(x), max(x)
+    margin = select(equal(low, high), 0.5, 0.0)
+    low, high = subtract(low, margin), add(high, margin)
+    steps = np.arange(int(bins) + 1) / int(bins)
+    edges = add(low, multiply(subtract(high, low), steps))
+    edges = select(equal(steps, 1), stretched(high, typeof(edges).shape), edges)
+    dtype = np.result_type(typeof(x).dtype, typeof(low).dtype)
+    return cast(edges, dtype if dtype.kind == "f" else np.float64)
+
+
+def _flattened(a: Any) -> Any:
+    x = as_operand(a)
+    x = cast(x, np.uint8) if typeof(x).dtype == BOOL else x
+    return with_shape(x, (typeof(x).size,))

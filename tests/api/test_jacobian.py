@@ -1,0 +1,133 @@
+"""Jacobians, Hessians and Hessian-vector products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+
+X = np.array([0.5, -1.0, 2.0])
+A = np.arange(6.0).reshape(2, 3)
+each_jacobian = pytest.mark.parametrize("jacobian", [ft.jacfwd, ft.jacrev, ft.jacobian])
+
+
+@each_jacobian
+def test_of_a_linear_map(jacobian: Any):
+    np.testing.assert_array_equal(jacobian(lambda x: A @ x)(X), A)
+    np.testing.assert_array_equal(ft.jit(jacobian(lambda x: A @ x))(X), A)
+    np.testing.assert_array_equal(ft.vmap(jacobian(lambda x: A @ x))(np.stack([X, X])), [A, A])
+
+
+@each_jacobian
+def test_shapes_are_output_then_input(jacobian: Any):
+    w = np.arange(4.0).reshape(2, 2)
+    f = lambda w: np.einsum("ij,kj->ik", w, A.T[:, :2] if False else A[:, :2]) if False else w[:, :, None] * A[0]  # noqa: E731
+    found = jacobian(f)(w)
+    assert found.shape == (2, 2, 3, 2, 2)
+    np.testing.assert_array_equal(np.einsum("abcde,de->abc", found, w), f(w))
+    assert jacobian(lambda x: np.sum(x))(w).shape == (2, 2)
+    assert jacobian(lambda x: x * w)(2.0).shape == (2, 2)
+    assert jacobian(lambda x: x**2)(3.0) == 6.0
+
+
+@each_jacobian
+def test_trees_in_trees(jacobian: Any):
+    f = lambda p: {"sum": np.sum(p["a"]) * p["b"], "both": (p["a"] * p["b"], p["b"] ** 2)}  # noqa: E731
+    found = jacobian(f)({"a": X, "b": np.float64(3)})
+    np.testing.assert_allclose(found["sum"]["a"], np.full(3, 3.0))
+    np.testing.assert_allclose(found["sum"]["b"], X.sum())
+    np.testing.assert_allclose(found["both"][0]["a"], 3 * np.eye(3))
+    np.testing.assert_allclose(found["both"][0]["b"], X)
+    np.testing.assert_allclose(found["both"][1]["a"], np.zeros(3))
+    np.testing.assert_allclose(found["both"][1]["b"], 6.0)
+
+
+@each_jacobian
+def test_argnums(jacobian: Any):
+    f = lambda x, y: x * y  # noqa: E731
+    by_x, by_y = jacobian(f, (0, 1))(X, 2 * X)
+    np.testing.assert_array_equal(by_x, np.diag(2 * X))
+    np.testing.assert_array_equal(by_y, np.diag(X))
+    np.testing.assert_array_equal(jacobian(f, 1)(X, 2 * X), np.diag(X))
+    np.testing.assert_array_equal(jacobian(f, -1)(X, y=2 * X) if False else jacobian(f, -1)(X, 2 * X), np.diag(X))
+
+
+@each_jacobian
+def test_aux(jacobian: Any):
+    found, aux = jacobian(lambda x: (x**2, {"x": x, "n": 2}), has_aux=True)(X)
+    np.testing.assert_array_equal(found, np.diag(2 * X))
+    np.testing.assert_array_equal(aux["x"], X)
+    assert aux["n"] == 2
+
+
+@each_jacobian
+def test_nothing_in_nothing_out(jacobian: Any):
+    assert jacobian(lambda x: x * 2)(np.zeros(0)).shape == (0, 0)
+    assert jacobian(lambda x: x[:0])(X).shape == (0, 3)
+    assert jacobian(lambda x: np.sum(x) * X)(np.zeros(0)).shape == (3, 0)
+
+
+@each_jacobian
+def test_low_precision(jacobian: Any):
+    assert jacobian(lambda x: np.sin(x))(X.astype("f4")).dtype == np.float32
+
+
+def test_jacrev_by_complex_numbers():
+    """Of real outputs: each row is a gradient, in JAX's convention."""
+    z = np.array([1.0 + 2.0j, 3.0 - 1.0j])
+    np.testing.assert_allclose(ft.jacrev(lambda z: np.abs(z) ** 2)(z), np.diag(2 * np.conj(z)))
+
+
+# ---- second derivatives
+
+
+def test_hessian_of_a_quadratic_form():
+    matrix = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, -1.0], [1.0, 0.0, 1.0]])
+    f = lambda x: x @ matrix @ x  # noqa: E731
+    np.testing.assert_allclose(ft.hessian(f)(X), matrix + matrix.T)
+    np.testing.assert_allclose(ft.jacrev(ft.jacfwd(f))(X), matrix + matrix.T)
+    np.testing.assert_allclose(ft.jit(ft.hessian(f))(X), matrix + matrix.T)
+
+
+def test_hessian_of_trees():
+    f = lambda p: np.sum(p["a"] ** 2) * p["b"]  # noqa: E731
+    found = ft.hessian(f)({"a": X, "b": 3.0})
+    np.testing.assert_allclose(found["a"]["a"], 6 * np.eye(3))
+    np.testing.assert_allclose(found["a"]["b"], 2 * X)
+    np.testing.assert_allclose(found["b"]["a"], 2 * X)
+    np.testing.assert_allclose(found["b"]["b"], 0.0)
+
+
+def test_hessian_of_several_arguments():
+    found = ft.hessian(lambda x, y: np.sum(x) * y**2, (0, 1))(X, 2.0)
+    np.testing.assert_allclose(found[0][1], np.full(3, 4.0))
+    np.testing.assert_allclose(found[1][1], 2 * X.sum())
+
+
+def test_hessian_of_vectors():
+    np.testing.assert_allclose(ft.hessian(lambda x: x**3)(X), np.einsum("i,ij,ik->ijk", 6 * X, np.eye(3), np.eye(3)))
+
+
+def test_hvp():
+    f = lambda p: np.sum(np.sin(p["x"]) * p["y"])  # noqa: E731
+    p, v = {"x": X, "y": 2 * X}, {"x": np.ones(3), "y": X}
+    found = ft.hvp(f, p, v)
+    np.testing.assert_allclose(found["x"], -np.sin(X) * 2 * X + np.cos(X) * X)
+    np.testing.assert_allclose(found["y"], np.cos(X))
+    np.testing.assert_allclose(ft.hvp(lambda x: np.sum(x**3), X, X), 6 * X * X)
+
+
+def test_hvp_is_cheap():
+    """No Hessian is formed: a million variables are no trouble."""
+    x = np.linspace(0, 1, 10**6)
+    np.testing.assert_allclose(ft.hvp(lambda x: np.sum(x**4) + np.sum(x) ** 2, x, x), 12 * x**3 + 2 * x.sum())
+
+
+def test_third_derivatives():
+    found = ft.jacfwd(ft.hessian(lambda x: np.sum(x**4)))(X)
+    wanted = np.zeros((3, 3, 3))
+    wanted[np.arange(3), np.arange(3), np.arange(3)] = 24 * X
+    np.testing.assert_allclose(found, wanted)
