@@ -240,7 +240,11 @@ WRAPPERS = [
 ]  # fmt: skip
 
 
-@given(examples(smooth=True, max_steps=4), st.lists(st.sampled_from(WRAPPERS), min_size=1, max_size=4))
+#: Not in custom rules under partial evaluation: see the expected failures in transforms/test_custom_rules.py.
+COPYING = ("assign", "accumulate", "basic index")
+
+
+@given(examples(smooth=True, max_steps=4, without=COPYING), st.lists(st.sampled_from(WRAPPERS), min_size=1, max_size=4))
 def test_nestings_leave_derivatives_alone(example: Example, wrappers: list[Any]):
     plain, inputs = example.program, example.inputs
     wrapped = reduce(lambda f, wrapper: wrapper(f), wrappers, plain)

@@ -1,14 +1,63 @@
-"""Convolutions under JAX's names: any layout, strides, dilations, groups."""
+"""Convolutions as neural networks use them, under JAX's names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..core.avals import typeof
-from ..numpy.common import as_operand
+from ..errors import ConvolutionError
+from ..numpy.common import as_operand, cast
 from ..primitives.convolution import conv_general
-from ..primitives.structural import transpose
+from ..primitives.foundation import Shape, reshape
+from ..primitives.structural import reverse, transpose
+
+
+class ConvDimensionNumbers(NamedTuple):
+    """Where the axes are: (batch, channels, *space) of the operand and the result, (features, channels, *window)."""
+
+    lhs_spec: Shape
+    rhs_spec: Shape
+    out_spec: Shape
+
+
+def conv_dimension_numbers(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any
+) -> ConvDimensionNumbers:
+    """Layouts as numbers of axes.
+
+    Args:
+        dimension_numbers: three strings such as ("NHWC", "HWIO", "NHWC"), a ConvDimensionNumbers, or None for
+            ("NCHW", "OIHW", "NCHW") and its like.
+
+    Raises:
+        ConvolutionError: a string does not name every axis once.
+    """
+    ndim = len(lhs_shape)
+    if isinstance(dimension_numbers, ConvDimensionNumbers):
+        return dimension_numbers
+    if dimension_numbers is None:
+        return ConvDimensionNumbers(*[tuple(range(ndim))] * 3)
+    specs = [str(spec) for spec in dimension_numbers]
+    if len(specs) != 3 or len(rhs_shape) != ndim or any(len(set(s)) != len(s) or len(s) != ndim for s in specs):
+        raise _layout_error(specs, lhs_shape, rhs_shape)
+    window = [c for c in specs[1] if c not in "OI"]
+    named = list(zip(specs, ("NC", "OI", "NC")))
+    if any({*spec} != {*letters, *window} for spec, letters in named):
+        raise _layout_error(specs, lhs_shape, rhs_shape)
+    return ConvDimensionNumbers(*(tuple(map(spec.index, (*letters, *window))) for spec, letters in named))
+
+
+def _layout_error(specs: Sequence[str], lhs_shape: Sequence[int], rhs_shape: Sequence[int]) -> ConvolutionError:
+    return ConvolutionError(
+        f"The layouts {', '.join(map(repr, specs))} do not fit arrays of shapes {tuple(lhs_shape)} and "
+        f"{tuple(rhs_shape)}.",
+        "Each has one letter for each axis: N and C, or O and I, and the same letters for the axes of space.",
+        "Write dimension_numbers=('NCHW', 'OIHW', 'NCHW'), for instance.",
+    )
 
 
 def conv_general_dilated(
@@ -18,21 +67,29 @@ def conv_general_dilated(
     padding: str | Sequence[tuple[int, int]],
     lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None,
-    dimension_numbers: tuple[str, str, str] | None = None,
+    dimension_numbers: Any = None,
     feature_group_count: int = 1,
+    batch_group_count: int = 1,
+    precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Any:
-    """A convolution as neural networks mean it (the window is not reversed).
+    """A convolution as neural networks mean it (the window is not reversed), over any number of axes.
 
     Args:
         lhs: the array, of shape (batch, channels, *space) unless dimension_numbers says otherwise.
         rhs: the window, of shape (features, channels / feature_group_count, *window).
-        window_strides: steps of the window, one for each axis of space.
-        padding: "SAME", "VALID", or (low, high) for each axis of space; negative numbers crop.
+        window_strides: steps of the window along each axis of space.
+        padding: "VALID", "SAME", "SAME_LOWER", or (low, high) for each axis of space; negative ones crop.
         lhs_dilation, rhs_dilation: distance of neighbours in the array and in the window, by default 1.
         dimension_numbers: three strings that spell the layouts of lhs, rhs and result, as in
             `("NHWC", "HWIO", "NHWC")`: N and C are batch and channels, O and I features and channels of the window.
+        feature_group_count: parts of the channels that do not mix.
+        batch_group_count: parts of the batch, each of which gives its part of the features.
+        precision: of no effect.
+        preferred_element_type: dtype to compute in.
 
     Raises:
+        ConvolutionError: strides, padding, dilation, layout or batch_group_count do not fit the operands.
         ShapeMismatchError: channels, groups and features do not fit.
 
     Example:
@@ -42,50 +99,170 @@ def conv_general_dilated(
         array([[[-1., -1., -1.]]])
     """
     lhs, rhs = as_operand(lhs), as_operand(rhs)
-    space = "".join(chr(ord("a") + i) for i in range(typeof(lhs).ndim - 2))
-    spelled = dimension_numbers or (f"NC{space}", f"OI{space}", f"NC{space}")
-    axes = [c for c in spelled[0] if c not in "NC"]
-    x = _arranged(lhs, spelled[0], ["N", "C", *axes])
-    w = _arranged(rhs, spelled[1], ["O", "I", *axes])
-    ones = (1,) * len(axes)
-    x_dilation, w_dilation = tuple(lhs_dilation or ones), tuple(rhs_dilation or ones)
-    strides = tuple(window_strides)
-    if isinstance(padding, str):
-        padding = _named_padding(padding, typeof(x).shape[2:], typeof(w).shape[2:], strides, x_dilation, w_dilation)
+    numbers = conv_dimension_numbers(typeof(lhs).shape, typeof(rhs).shape, dimension_numbers)
+    dtype = preferred_element_type or np.result_type(typeof(lhs).dtype, typeof(rhs).dtype)
+    x = _arranged(cast(lhs, dtype), numbers.lhs_spec)
+    w = _arranged(cast(rhs, dtype), numbers.rhs_spec)
+    window = typeof(w).shape[2:]
+    strides = _per_axis(window_strides, len(window), "window_strides")
+    x_dilation = _per_axis(lhs_dilation, len(window), "lhs_dilation")
+    w_dilation = _per_axis(rhs_dilation, len(window), "rhs_dilation")
+    groups = index(feature_group_count)
+    if batch_group_count != 1:
+        x, groups = _batch_groups(x, index(batch_group_count), groups)
+    if isinstance(padding, str) and any(d != 1 for d in x_dilation):
+        raise ConvolutionError(
+            f"padding={padding!r} was given together with lhs_dilation.",
+            "What it means for a dilated operand is not agreed upon.",
+            "Give (low, high) for each axis, or use conv_transpose.",
+        )
+    reach = [(k - 1) * d + 1 for k, d in zip(window, w_dilation)]
     y = conv_general(
-        x, w, strides=strides, padding=tuple((low, high) for low, high in padding), x_dilation=x_dilation,
-        w_dilation=w_dilation, groups=feature_group_count,
+        x, w,
+        strides=strides, padding=_pads(padding, typeof(x).shape[2:], reach, strides), x_dilation=x_dilation,
+        w_dilation=w_dilation, groups=groups,
     )  # fmt: skip
-    return _arranged(y, "".join(["N", "C", *axes]), list(spelled[2]))
+    return _arranged(y, tuple(map(numbers.out_spec.index, range(len(numbers.out_spec)))))
 
 
-def conv(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str | Sequence[tuple[int, int]]) -> Any:
-    """conv_general_dilated in the default layout, without dilation and groups."""
-    return conv_general_dilated(lhs, rhs, window_strides, padding)
+def conv_with_general_padding(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None,
+    rhs_dilation: Sequence[int] | None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """conv_general_dilated in the layout (batch, channels, *space), without groups."""
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, preferred_element_type=preferred_element_type
+    )
 
 
-def _arranged(x: Any, spelled: str, wanted: list[str]) -> Any:
-    """x with the axes that `spelled` names in the order `wanted`."""
-    order = tuple(spelled.index(c) for c in wanted)
+def conv(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """conv_general_dilated in the layout (batch, channels, *space), without dilation and groups."""
+    return conv_general_dilated(lhs, rhs, window_strides, padding, preferred_element_type=preferred_element_type)
+
+
+def conv_transpose(
+    lhs: Any,
+    rhs: Any,
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    transpose_kernel: bool = False,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """A convolution that enlarges: `strides` are the distances of the elements of lhs in the result.
+
+    Args:
+        padding: "SAME" (the result is `strides` times as large as lhs), "VALID" (every place that the window
+            reaches), or (low, high) for each axis of space.
+        dimension_numbers: by default ("NHWC", "HWIO", "NHWC") and its like.
+        transpose_kernel: reverse the window and exchange its channels and features, which gives the transpose of the
+            convolution with `strides`.
+    """
+    lhs, rhs = as_operand(lhs), as_operand(rhs)
+    count = typeof(lhs).ndim - 2
+    if dimension_numbers is None:
+        if count > 3:
+            raise ConvolutionError("conv_transpose over more than three axes needs dimension_numbers.")
+        space = "HWD"[:count]
+        dimension_numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
+    numbers = conv_dimension_numbers(typeof(lhs).shape, typeof(rhs).shape, dimension_numbers)
+    steps, dilation = _per_axis(strides, count, "strides"), _per_axis(rhs_dilation, count, "rhs_dilation")
+    if isinstance(padding, str):
+        window = (typeof(rhs).shape[axis] for axis in numbers.rhs_spec[2:])
+        reach = [(k - 1) * d + 1 for k, d in zip(window, dilation)]
+        padding = [_transposed_pads(padding, k, step) for k, step in zip(reach, steps)]
+    if transpose_kernel:
+        rhs = reverse(rhs, axes=numbers.rhs_spec[2:])
+        numbers = numbers._replace(rhs_spec=(*numbers.rhs_spec[1::-1], *numbers.rhs_spec[2:]))
+    return conv_general_dilated(
+        lhs, rhs, (1,) * count, padding, steps, dilation, numbers, preferred_element_type=preferred_element_type
+    )
+
+
+def _arranged(x: Any, order: Shape) -> Any:
     return x if order == tuple(range(len(order))) else transpose(x, permutation=order)
 
 
-def _named_padding(
-    name: str,
-    space: Sequence[int],
-    window: Sequence[int],
-    strides: Sequence[int],
-    x_dilation: Sequence[int],
-    w_dilation: Sequence[int],
-) -> list[tuple[int, int]]:
-    if name.upper() == "VALID":
-        return [(0, 0)] * len(space)
-    if name.upper() != "SAME":
-        raise ValueError(f"padding must be 'SAME', 'VALID' or pairs of integers, not {name!r}")
-    pairs: list[tuple[int, int]] = []
-    for extent, reach, stride, spread, gap in zip(space, window, strides, x_dilation, w_dilation):
-        extent = (extent - 1) * spread + 1
-        reach = (reach - 1) * gap + 1
-        total = max((-(-extent // stride) - 1) * stride + reach - extent, 0)
-        pairs.append((total // 2, total - total // 2))
-    return pairs
+def _per_axis(values: Sequence[int] | None, count: int, name: str) -> Shape:
+    """One positive integer for each axis of space; None stands for ones."""
+    found = (1,) * count if values is None else tuple(map(index, values))
+    if len(found) != count or any(v < 1 for v in found):
+        raise ConvolutionError(
+            f"{name}={found} was given for a convolution over {count} axes of space.",
+            "There must be one positive integer for each of them.",
+        )
+    return found
+
+
+def _batch_groups(x: Any, parts: int, groups: int) -> tuple[Any, int]:
+    """Parts of the batch as parts of the channels."""
+    batch, channels, *space = typeof(x).shape
+    if groups != 1 or parts < 1 or batch % parts:
+        raise ConvolutionError(
+            f"batch_group_count={parts} was given for a batch of {batch} and feature_group_count={groups}.",
+            "It must divide the batch, and one of the two counts must be 1.",
+        )
+    x = reshape(x, shape=(parts, batch // parts, channels, *space))
+    x = transpose(x, permutation=(1, 0, *range(2, len(space) + 3)))
+    return reshape(x, shape=(batch // parts, parts * channels, *space)), parts
+
+
+def _pads(
+    padding: str | Sequence[tuple[int, int]], space: Sequence[int], reach: Sequence[int], strides: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """Zeros before and after each axis of space."""
+    if not isinstance(padding, str):
+        pads = tuple((index(low), index(high)) for low, high in padding)
+        if len(pads) != len(space):
+            raise ConvolutionError(f"{len(pads)} pairs of padding were given for {len(space)} axes of space.")
+        return pads
+    if padding == "VALID":
+        return ((0, 0),) * len(space)
+    if padding not in ("SAME", "SAME_LOWER"):
+        raise _padding_error(padding)
+    found = []
+    for n, k, stride in zip(space, reach, strides):
+        total = max((-(-n // stride) - 1) * stride + k - n, 0)
+        low = total // 2 if padding == "SAME" else total - total // 2
+        found.append((low, total - low))
+    return tuple(found)
+
+
+def _transposed_pads(padding: str, reach: int, stride: int) -> tuple[int, int]:
+    """Zeros around the dilated operand of conv_transpose."""
+    if padding == "VALID":
+        return reach - 1, max(reach, stride) - 1
+    if padding != "SAME":
+        raise _padding_error(padding)
+    total = reach + stride - 2
+    low = min(reach - 1, -(-total // 2))
+    return low, total - low
+
+
+def _padding_error(padding: str) -> ConvolutionError:
+    return ConvolutionError(
+        f"padding={padding!r} was given.",
+        "It is none of the paddings with a name.",
+        "Use 'VALID' or 'SAME', or (low, high) for each axis of space.",
+    )
+
+
+__all__ = [
+    "ConvDimensionNumbers", "conv", "conv_dimension_numbers", "conv_general_dilated", "conv_transpose",
+    "conv_with_general_padding",
+]  # fmt: skip

@@ -11,20 +11,24 @@ from . import assignment as _assignment
 from . import averages as _averages
 from . import contractions as _contractions
 from . import creation as _creation
+from . import differences as _differences
 from . import einstein as _einstein
 from . import elementwise as _elementwise
 from . import fft as fft
+from . import histograms as _histograms
 from . import indexing as _indexing
+from . import joining as _joining
 from . import linalg as linalg
 from . import manipulation as _manipulation
 from . import nan_reductions as _nan_reductions
+from . import padding as _padding
 from . import protocols as _protocols
 from . import quantiles as _quantiles
 from . import ranges as _ranges
 from . import reductions as _reductions
+from . import sets as _sets
 from . import sorting as _sorting
-from . import statistics as _statistics
-from . import ufunc_methods as _ufunc_methods
+from . import ufunc_methods as _ufunc_methods  # noqa: F401
 from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
 from .protocols import tracer_attribute as tracer_attribute
@@ -36,8 +40,8 @@ for _primitive in list(_registry.values()):
         _protocols.register_elementwise(_primitive)
 
 _MODULES = (
-    _assignment, _averages, _contractions, _creation, _einstein, _elementwise, _indexing, _manipulation, _ranges, _reductions,
-    _sorting, _statistics, _nan_reductions, _quantiles, _ufunc_methods,
+    _assignment, _averages, _contractions, _creation, _differences, _einstein, _elementwise, _histograms, _indexing,
+    _joining, _manipulation, _nan_reductions, _padding, _quantiles, _ranges, _reductions, _sets, _sorting,
 )  # fmt: skip
 for _module in _MODULES:
     globals().update(_protocols.register(_module, _np))

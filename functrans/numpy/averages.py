@@ -10,14 +10,13 @@ import numpy as np
 from ..core.avals import is_inexact, real_dtype, typeof
 from ..errors import ShapeMismatchError
 from ..primitives.complex import conjugate, imag, real
-from ..primitives.elementwise import add, divide, maximum, multiply, square, subtract
+from ..primitives.elementwise import add, divide, maximum, multiply, subtract
 from ..primitives.roots import root
 from .common import as_operand, cast, normalize_axes, stretched, with_shape
 from .positions import stored
 from .protocols import METHODS
-from .reductions import sum  # noqa: A004
-
-_F16, _F32, _F64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+from .reducing import F64, chosen_correction, count, squared_magnitude, working_dtypes
+from .reductions import sum
 
 
 def mean(
@@ -55,34 +54,6 @@ def std(
     return stored(cast(root(y, degree=2), real_dtype(final)), out)
 
 
-def working_dtypes(x: Any, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """The dtype in which means are summed, and that of the result."""
-    if dtype is not None:
-        return np.dtype(dtype), np.dtype(dtype)
-    given = typeof(x).dtype
-    if not is_inexact(given):
-        return _F64, _F64
-    return _F32 if given == _F16 else given, given
-
-
-def count(x: Any, axes: tuple[int, ...], keepdims: bool, where: Any, dtype: np.dtype[Any]) -> Any:
-    """The number of elements along axes: an integer, or an array if `where` leaves some out."""
-    shape = typeof(x).shape
-    if where is True:
-        return prod(shape[axis] for axis in axes)
-    counted = sum(stretched(cast(as_operand(where), bool), shape), axes, keepdims=keepdims)
-    return cast(counted, real_dtype(dtype) if is_inexact(dtype) else _F64)
-
-
-def chosen_correction(ddof: Any, correction: Any) -> Any:
-    """The one of two names for the same thing that was given."""
-    if correction is None:
-        return ddof
-    if ddof != 0:
-        raise ValueError("ddof and correction can't be provided simultaneously.")
-    return correction
-
-
 def _squares_and_count(
     x: Any, axes: tuple[int, ...], ddof: Any, keepdims: bool, where: Any, center: Any
 ) -> tuple[Any, Any]:
@@ -96,11 +67,6 @@ def _squares_and_count(
     return sum(squares, axes, keepdims=keepdims, where=where), n
 
 
-def squared_magnitude(z: Any) -> Any:
-    """The square of the absolute value: real, and smooth at zero."""
-    return add(square(real(z)), square(imag(z))) if typeof(z).dtype.kind == "c" else square(z)
-
-
 def average(
     a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
 ) -> Any:
@@ -109,11 +75,11 @@ def average(
     axes = normalize_axes(axis, typeof(x).ndim)
     if weights is None:
         result = mean(x, axes, keepdims=keepdims)
-        total: Any = np.float64(count(x, axes, False, True, _F64))
+        total: Any = np.float64(count(x, axes, False, True, F64))
     else:
         weights = _matching_weights(as_operand(weights), typeof(x).shape, axis, axes)
         dtypes = [typeof(x).dtype, typeof(weights).dtype]
-        dtype = np.result_type(*dtypes, *([] if is_inexact(dtypes[0]) else [_F64]))
+        dtype = np.result_type(*dtypes, *([] if is_inexact(dtypes[0]) else [F64]))
         total = sum(weights, axes, dtype, None, keepdims)
         result = divide(sum(multiply(cast(x, dtype), cast(weights, dtype)), axes, dtype, None, keepdims), total)
     return (result, stretched(cast(total, typeof(result).dtype), typeof(result).shape)) if returned else result
@@ -167,7 +133,7 @@ def _variables(m: Any, y: Any, rowvar: bool, dtype: Any) -> Any:
     """One variable in each row."""
     operands = [as_operand(v) for v in (m, y) if v is not None]
     if dtype is None:
-        dtype = np.result_type(*(typeof(v).dtype for v in operands), _F64)
+        dtype = np.result_type(*(typeof(v).dtype for v in operands), F64)
     rows: list[Any] = []
     for name, v in zip("my", operands):
         shape = typeof(v).shape
@@ -179,7 +145,7 @@ def _variables(m: Any, y: Any, rowvar: bool, dtype: Any) -> Any:
 
 
 def _observation_weights(size: int, fweights: Any, aweights: Any) -> Any:
-    given = [cast(as_operand(w), _F64) for w in (fweights, aweights) if w is not None]
+    given = [cast(as_operand(w), F64) for w in (fweights, aweights) if w is not None]
     for name, w in zip(("fweights", "aweights") if fweights is not None else ("aweights",), given):
         if typeof(w).shape != (size,):
             raise RuntimeError(f"incompatible numbers of samples and {name}")

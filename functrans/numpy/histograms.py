@@ -15,8 +15,9 @@ from ..primitives.indexing import INT, Indexing, scatter_add
 from ..primitives.permutations import searchsorted
 from ..primitives.selection import select
 from ..primitives.structural import slice_axis
-from .common import as_operand, cast, concrete_value, known_value, stretched, with_shape
-from .reductions import max, min, sum  # noqa: A004
+from .common import as_operand, cast, concrete_value, known_value, with_shape
+from .differences import diff
+from .reductions import max, min, sum
 
 #: Exported as ours: NumPy's namesake does not take `length`.
 ALWAYS_OURS = frozenset({"bincount"})
@@ -75,7 +76,7 @@ def _counts(places: Any, length: int, weights: Any, mode: str) -> Any:
 
 
 def histogram(
-    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None  # noqa: A002
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Any, Any]:
     """numpy.histogram; the counts are differentiable by the weights, the edges by the array."""
     x = _flattened(a)
@@ -92,12 +93,11 @@ def histogram(
     outside = logical_or(less(places, 0), logical_or(greater(x, last), np.isnan(x)))
     counts = _counts(select(outside, bin_count, places), bin_count, weights, "drop")
     if density:
-        widths = cast(subtract(slice_axis(edges, 1, bin_count + 1, axis=0), slice_axis(edges, 0, bin_count, axis=0)), float)
-        return divide(divide(counts, widths), sum(counts)), edges
+        return divide(divide(counts, cast(diff(edges), np.float64)), sum(counts)), edges
     return counts, edges
 
 
-def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:  # noqa: A002
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
     """numpy.histogram_bin_edges; where `bins` names an estimator, the array must be known while tracing."""
     x = _flattened(a)
     if isinstance(bins, str):
@@ -117,9 +117,9 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     low, high = min(x), max(x)
     margin = select(equal(low, high), 0.5, 0.0)
     low, high = subtract(low, margin), add(high, margin)
-    steps = np.arange(int(bins) + 1) / int(bins)
-    edges = add(low, multiply(subtract(high, low), steps))
-    edges = select(equal(steps, 1), stretched(high, typeof(edges).shape), edges)
+    steps = np.arange(int(bins) + 1)
+    edges = add(multiply(steps, divide(subtract(high, low), int(bins))), low)
+    edges = select(equal(steps, int(bins)), high, edges)  # exactly
     dtype = np.result_type(typeof(x).dtype, typeof(low).dtype)
     return cast(edges, dtype if dtype.kind == "f" else np.float64)
 

@@ -14,10 +14,11 @@ from ..core.avals import is_inexact, real_dtype, typeof
 from ..primitives.elementwise import divide, isnan, less_equal, logical_not, subtract
 from ..primitives.roots import root
 from ..primitives.selection import select
-from .averages import chosen_correction, mean, squared_magnitude, var
+from .averages import mean, var
 from .common import as_operand, cast, known_value, normalize_axes
 from .positions import stored
-from .reductions import all, argmax, argmin, cumprod, cumsum, max, min, prod, sum  # noqa: A004
+from .reducing import chosen_correction, squared_magnitude
+from .reductions import all, argmax, argmin, cumprod, cumsum, max, min, prod, sum
 
 
 def _replaced(a: Any, value: float) -> tuple[Any, Any]:

@@ -40,7 +40,7 @@ from ..primitives.structural import concatenate, slice_axis, transpose
 from .averages import mean
 from .common import as_operand, cast, known_value, normalize_axes, stretched, with_shape
 from .positions import stored
-from .reductions import kept
+from .reducing import kept
 
 
 class _Method(NamedTuple):

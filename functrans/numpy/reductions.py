@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from math import prod as _product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,60 +13,12 @@ from ..core.avals import BOOL, typeof
 from ..primitives import cumulative as _cumulative
 from ..primitives import reductions as _reductions
 from ..primitives.elementwise import add, maximum, minimum, multiply
-from ..primitives.foundation import reduce_sum, without
-from ..primitives.selection import select
+from ..primitives.foundation import reduce_sum
 from ..primitives.structural import concatenate
 from .common import as_operand, cast, normalize_axes, normalize_axis, stretched, with_shape
 from .positions import stored
 from .protocols import METHODS
-
-
-class Reduction(NamedTuple):
-    """How a ufunc reduces, with all of NumPy's options.
-
-    Attributes:
-        name: of the ufunc.
-        identity: what the elements outside `where` count as; None if the ufunc has no identity.
-        combine: the elementwise primitive that brings in an initial value.
-    """
-
-    name: str
-    primitive: Callable[..., Any]
-    identity: Any
-    combine: Callable[[Any, Any], Any] | None = None
-
-    def __call__(self, x: Any, axis: Any, out: Any, keepdims: bool, initial: Any = None, where: Any = True) -> Any:
-        """The reduction with NumPy's options, in the dtype of x."""
-        dtype = typeof(x).dtype
-        neutral = initial if self.identity is None else self.identity
-        if where is not True:
-            if neutral is None:
-                raise ValueError(
-                    f"reduction operation '{self.name}' does not have an identity, so to use a where mask one has to "
-                    "specify 'initial'"
-                )
-            x = select(stretched(as_operand(where), typeof(x).shape), x, cast(neutral, dtype))
-        shape = typeof(x).shape
-        axes = _axes_of_ufunc(axis, len(shape))
-        if self.identity is None and 0 in (shape[axis] for axis in axes):
-            if initial is None:
-                raise ValueError(f"zero-size array to reduction operation {self.name} which has no identity")
-            y = stretched(cast(initial, dtype), without(shape, axes))
-        else:
-            y = self.primitive(x, axes=axes)
-            if initial is not None and self.combine is not None:
-                y = self.combine(y, cast(initial, dtype))
-        return stored(with_shape(y, kept(shape, axes)) if keepdims else y, out)
-
-
-def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape with extents of one on the axes that were reduced."""
-    return tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
-
-
-def _axes_of_ufunc(axis: Any, ndim: int) -> tuple[int, ...]:
-    """As normalize_axes; ufuncs let scalars pass for arrays of one axis."""
-    return () if not ndim and axis in (0, -1) else normalize_axes(axis, ndim)
+from .reducing import Reduction, axes_of_ufunc, kept
 
 
 @cache
@@ -90,7 +42,7 @@ _or = Reduction("logical_or", _reductions.reduce_any, False)
 _and = Reduction("logical_and", _reductions.reduce_all, True)
 
 
-def sum(  # noqa: A001
+def sum(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
     where: Any = True,
 ) -> Any:  # fmt: skip
@@ -106,26 +58,26 @@ def prod(
     return _multiply(_widened(a, dtype, np.multiply), axis, out, keepdims, initial, where)
 
 
-def max(  # noqa: A001
+def max(
     a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
     """numpy.max; elements that tie share the derivative equally."""
     return _maximum(as_operand(a), axis, out, keepdims, initial, where)
 
 
-def min(  # noqa: A001
+def min(
     a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
     """numpy.min; elements that tie share the derivative equally."""
     return _minimum(as_operand(a), axis, out, keepdims, initial, where)
 
 
-def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:  # noqa: A001
+def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:
     """numpy.any."""
     return _or(cast(as_operand(a), BOOL), axis, out, keepdims, where=where)
 
 
-def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:  # noqa: A001
+def all(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:
     """numpy.all."""
     return _and(cast(as_operand(a), BOOL), axis, out, keepdims, where=where)
 
@@ -158,7 +110,7 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: bool = False)
 def _place(primitive: Any, a: Any, axis: Any, out: Any, keepdims: bool) -> Any:
     x = as_operand(a)
     shape = typeof(x).shape
-    axes = _axes_of_ufunc(axis, len(shape))
+    axes = axes_of_ufunc(axis, len(shape))
     if axis is None or not shape:
         x, along = with_shape(x, (_product(shape),)), 0
     else:

@@ -25,7 +25,7 @@ ALWAYS_OURS = frozenset({"unique"})
 
 def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: Any = None, *,
-    equal_nan: bool = True, sorted: bool = True, size: int | None = None, fill_value: Any = None,  # noqa: A002
+    equal_nan: bool = True, sorted: bool = True, size: int | None = None, fill_value: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.unique.
 

@@ -14,7 +14,8 @@ from .common import as_operand, cast, normalize_axis, with_shape
 from .nan_reductions import nanmax, nanmin
 from .positions import stored
 from .protocols import UFUNC_METHODS
-from .reductions import Reduction, cumprod, cumsum, max, min, prod, sum  # noqa: A004
+from .reducing import Reduction
+from .reductions import cumprod, cumsum, max, min, prod, sum
 
 _bits_and = Reduction("bitwise_and", reductions.reduce_and, -1, bitwise_and)
 _bits_or = Reduction("bitwise_or", reductions.reduce_or, 0, bitwise_or)

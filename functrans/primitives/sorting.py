@@ -63,7 +63,7 @@ sort = Sort("sort")
 
 
 def take_along(x: Any, order: Any, axis: int, *, unique: bool = True) -> Any:
-    """The elements that `order` names along one axis, each once at most if `unique`: x[..., order[..., i, ...], ...]."""
+    """The elements that `order` names along one axis, each once at most if `unique`, as take_along_axis."""
     shape = typeof(order).shape
     places = [
         order if i == axis else reshape(iota(shape=(n,), dtype=INT, axis=0), shape=_along(len(shape), i, n))

@@ -69,7 +69,7 @@ def test_as_decorators_and_methods():
             self.w = w
 
         @ft.grad
-        def slope(x: Any) -> Any:  # noqa: N805
+        def slope(x: Any) -> Any:
             return x**3
 
         def loss(self, x: Any) -> Any:
@@ -94,9 +94,7 @@ def test_gradient_by_a_tree():
     assert_trees_close(ft.grad(ft.jit(loss))(params), wanted)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda a, b: Pair(a, b), lambda a, b: OrderedDict(z=a, y=b), lambda a, b: {"k": a, 3: b} if False else [a, b]]
-)
+@pytest.mark.parametrize("make", [Pair, lambda a, b: OrderedDict(z=a, y=b), lambda a, b: [a, b]])
 def test_containers_keep_their_type(make: Any):
     x = make(1.0, 2.0)
     gradient = ft.grad(lambda p: ft.tree.leaves(p)[0] * ft.tree.leaves(p)[1])(x)
@@ -177,8 +175,10 @@ def test_long_chains_do_not_exhaust_the_stack():
             x = np.sin(x) + x * 1e-3
         return x
 
-    h = 1e-6
-    np.testing.assert_allclose(ft.grad(f)(0.5), (f(0.5 + h) - f(0.5 - h)) / (2 * h), rtol=1e-4)
+    x, slope = 0.5, 1.0
+    for _ in range(5000):
+        x, slope = np.sin(x) + x * 1e-3, slope * (np.cos(x) + 1e-3)
+    np.testing.assert_allclose(ft.grad(f)(0.5), slope, rtol=1e-9)
 
 
 # ---- complex numbers, in JAX's convention

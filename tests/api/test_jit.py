@@ -198,7 +198,7 @@ def test_methods():
             self.w = w
 
         @ft.jit
-        def norm(x: Any) -> Any:  # noqa: N805
+        def norm(x: Any) -> Any:
             return np.sqrt(np.sum(x * x))
 
         @functools.partial(ft.jit, static_argnums=0)
@@ -260,9 +260,7 @@ def test_lower():
 
 
 def test_lower_with_static_arguments():
-    lowered = ft.jit(power, static_argnums=1).lower(0.5, 4, "sine") if False else ft.jit(
-        power, static_argnums=(1, 2)
-    ).lower(0.5, 4, "sine")
+    lowered = ft.jit(power, static_argnums=(1, 2)).lower(0.5, 4, "sine")
     assert len(lowered.jaxpr.eqns) == 4
 
 

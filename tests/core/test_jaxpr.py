@@ -105,7 +105,7 @@ def test_memo_lives_on_the_jaxpr():
 def test_literals_compare_by_identity():
     """Arrays as constants must not be compared elementwise, nor NaN be unequal to itself."""
     one, other = literal(X), literal(X)
-    assert one == one  # noqa: PLR0124
+    assert one == one
     assert one != other
     assert len({one, other}) == 2
 

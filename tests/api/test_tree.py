@@ -1,0 +1,174 @@
+"""functrans.tree and tree_util: containers, paths, user nodes, and their way through transformations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from typing import Any
+
+import numpy as np
+import optree
+import pytest
+
+import functrans as ft
+from functrans import tree, tree_util
+
+Pair = namedtuple("Pair", ["left", "right"])
+
+
+@dataclasses.dataclass
+class Layer:
+    w: Any
+    b: Any
+    name: str = "layer"
+
+
+tree_util.register_dataclass(Layer, data_fields=("w", "b"), meta_fields=("name",))
+
+
+@tree_util.register_pytree_node_class
+class Interval:
+    """A user's node, by methods."""
+
+    def __init__(self, low: Any, high: Any, unit: str = "m"):
+        self.low, self.high, self.unit = low, high, unit
+
+    def tree_flatten(self) -> Any:
+        return (self.low, self.high), self.unit
+
+    @classmethod
+    def tree_unflatten(cls, unit: str, children: Any) -> Interval:
+        return cls(*children, unit)
+
+
+class Bag:
+    """A user's node, by functions."""
+
+    def __init__(self, items: Any):
+        self.items = items
+
+
+tree_util.register_pytree_node(Bag, lambda bag: (bag.items, None), lambda _, items: Bag(list(items)))
+
+TREES = {
+    "leaf": (1.0, [1.0]),
+    "none": (None, []),
+    "list": ([1, [2, ()], (3,)], [1, 2, 3]),
+    "dict": ({"b": 1, "a": 2}, [2, 1]),
+    "ordered dict": (OrderedDict(b=1, a=2), [1, 2]),
+    "default dict": (defaultdict(int, b=1, a=2), [2, 1]),
+    "deque": (deque([1, 2]), [1, 2]),
+    "named tuple": (Pair(1, Pair(2, 3)), [1, 2, 3]),
+    "dataclass": (Layer(1, {"x": 2}), [1, 2]),
+    "class": (Interval(1, 2), [1, 2]),
+    "functions": (Bag([1, 2, 3]), [1, 2, 3]),
+    "none inside": ((1, None, [None, 2]), [1, 2]),
+}
+each_tree = pytest.mark.parametrize("name", TREES)
+
+
+@each_tree
+def test_flatten_and_unflatten(name: str):
+    x, wanted = TREES[name]
+    leaves, structure = tree.flatten(x)
+    assert leaves == wanted == tree.leaves(x)
+    back = tree.unflatten(structure, leaves)
+    assert type(back) is type(x)
+    assert tree.leaves(back) == leaves
+    assert tree.structure(back) == structure == tree.structure(x)
+
+
+@each_tree
+def test_map_keeps_the_structure(name: str):
+    x, wanted = TREES[name]
+    doubled = tree.map(lambda a: 2 * a, x)
+    assert tree.leaves(doubled) == [2 * a for a in wanted]
+    assert tree.structure(doubled) == tree.structure(x)
+    assert tree.leaves(tree.map(lambda a, b: a + b, x, doubled)) == [3 * a for a in wanted]
+
+
+@each_tree
+def test_every_container_goes_through_every_transformation(name: str):
+    x, wanted = TREES[name]
+    x = tree.map(float, x)
+    f = lambda p: sum((a * a for a in tree.leaves(p)), 0.0) + 0.0  # noqa: E731
+    squares = sum(a * a for a in wanted)
+    for gradient in (ft.grad(f)(x), ft.jit(ft.grad(f))(x), ft.grad(ft.jit(f))(x), ft.grad(ft.checkpoint(f))(x)):
+        assert tree.structure(gradient) == tree.structure(x)
+        assert tree.leaves(gradient) == [2 * a for a in wanted]
+    assert ft.jit(f)(x) == squares
+    assert ft.jvp(f, (x,), (x,))[1] == 2 * squares
+    assert tree.structure(ft.jit(lambda p: (p, p))(x)) == tree.structure((x, x))
+    if wanted:
+        lanes = tree.map(lambda a: np.array([a, 2 * a]), x)
+        np.testing.assert_array_equal(ft.vmap(f)(lanes), [squares, 4 * squares])
+        assert tree.structure(ft.vmap(lambda p: p)(lanes)) == tree.structure(x)
+
+
+def test_metadata_is_part_of_the_structure():
+    assert tree.structure(Layer(1, 2, "a")) != tree.structure(Layer(1, 2, "b"))
+    assert tree.structure(Interval(1, 2, "m")) != tree.structure(Interval(1, 2, "s"))
+    runs = []
+    f = ft.jit(lambda layer: runs.append(layer.name) or layer.w)
+    for name in ("a", "b", "a"):
+        f(Layer(1.0, 2.0, name))
+    assert runs == ["a", "b"]
+    assert ft.grad(lambda i: i.high**2 * len(i.unit))(Interval(1.0, 3.0, "km")).high == 12.0
+
+
+def test_is_leaf():
+    x = {"a": (1, 2), "b": [3]}
+    assert tree.leaves(x, is_leaf=lambda v: isinstance(v, tuple)) == [(1, 2), 3]
+    assert tree.map(len, x, is_leaf=lambda v: isinstance(v, (tuple, list))) == {"a": 2, "b": 1}
+    assert tree.leaves((1, None), is_leaf=lambda v: v is None) == [1, None]
+
+
+def test_structures_that_differ():
+    with pytest.raises(ValueError, match="a"):
+        tree.map(lambda a, b: a, {"a": 1}, {"b": 1})
+    with pytest.raises((ValueError, TypeError)):
+        tree.unflatten(tree.structure((1, 2)), [1])
+
+
+def test_flatten_prefix():
+    full = {"a": (1, 2), "b": [3, {"c": 4}]}
+    assert tree.flatten_prefix(0, full) == [0, 0, 0, 0]
+    assert tree.flatten_prefix({"a": 1, "b": None}, full) == [1, 1, None, None]
+    assert tree.flatten_prefix({"a": (1, None), "b": [2, 3]}, full) == [1, None, 2, 3]
+    with pytest.raises(ValueError):
+        tree.flatten_prefix({"a": 1}, full)
+    with pytest.raises(ValueError):
+        tree.flatten_prefix({"a": (1, 2, 3), "b": 0}, full)
+
+
+def test_paths():
+    x = {"a": (1.0, Pair(2.0, 3.0))}
+    paths = [path for path, _ in tree_util.tree_flatten_with_path(x)[0]]
+    assert paths == [path for path, _ in tree_util.tree_leaves_with_path(x)]
+    assert [leaf for _, leaf in tree_util.tree_leaves_with_path(x)] == [1.0, 2.0, 3.0]
+    assert paths[0] == ("a", 0)
+    assert len(set(paths)) == 3
+    assert tree_util.keystr(("a", 1, 0)) == "['a'][1][0]"
+    shown = tree_util.tree_map_with_path(lambda path, leaf: f"{tree_util.keystr(path[:1])}={leaf}", x)
+    assert shown["a"][0] == "['a']=1.0"
+
+
+def test_reductions():
+    assert tree_util.tree_reduce(lambda a, b: a + b, {"a": 1, "b": (2, 3)}) == 6
+    assert tree_util.tree_reduce(lambda a, b: a + b, (), 5) == 5
+    assert tree_util.tree_all({"a": True, "b": [1]})
+    assert not tree_util.tree_all((True, 0))
+
+
+def test_names_of_jax():
+    x = {"b": 1, "a": (2,)}
+    assert tree_util.tree_leaves(x) == tree.leaves(x)
+    assert tree_util.tree_map(lambda a: -a, x) == {"b": -1, "a": (-2,)}
+    leaves, structure = tree_util.tree_flatten(x)
+    assert tree_util.tree_unflatten(structure, leaves) == x
+    assert tree_util.tree_structure(x) == structure
+
+
+def test_registration_is_private_to_functrans():
+    """Other users of optree do not see our nodes."""
+    assert optree.tree_leaves(Interval(1, 2)) != [1, 2]

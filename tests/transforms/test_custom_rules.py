@@ -1,0 +1,141 @@
+"""Functions with their own derivative rules under every transformation, item assignment in the rules included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+
+X, V = np.array([1.0, 2.0, -0.5]), np.array([0.3, -1.0, 0.7])
+
+
+def by_assignment(x: Any) -> Any:
+    """x[0] squared, and twice the others."""
+    y = np.zeros_like(x)
+    y[...] = x * 2
+    y[0] = x[0] * x[0]
+    return y
+
+
+def by_copy(x: Any) -> Any:
+    y = x.copy()
+    y[1:] *= np.sin(x[1:])
+    return y[()] * 1.0
+
+
+def plainly(x: Any) -> Any:
+    return np.exp(x) * x[::-1]
+
+
+def with_jvp_rule(f: Callable[..., Any]) -> Any:
+    g = ft.custom_jvp(f)
+    g.defjvp(lambda primals, tangents: (f(*primals), ft.jvp(f, primals, tangents)[1]))
+    return g
+
+
+def with_vjp_rule(f: Callable[..., Any]) -> Any:
+    g = ft.custom_vjp(f)
+    g.defvjp(lambda x: (f(x), x), lambda x, ct: ft.vjp(f, x)[1](ct))
+    return g
+
+
+Function = Callable[[Any], Any]
+DERIVATIVES: dict[str, Callable[[Function], Function]] = {
+    "value": lambda f: f,
+    "grad": lambda f: ft.grad(f),
+    "jvp": lambda f: lambda x: ft.jvp(f, (x,), (V,)),
+    "jit": lambda f: ft.jit(f),
+    "vmap": lambda f: lambda x: ft.vmap(f)(np.stack([x, 2 * x])),
+    "checkpoint grad": lambda f: ft.grad(ft.checkpoint(f)),
+    "grad jit": lambda f: ft.grad(ft.jit(f)),
+    "grad vmap": lambda f: ft.grad(lambda x: np.sum(ft.vmap(f)(np.stack([x, 2 * x])))),
+    "grad jvp": lambda f: ft.grad(lambda x: ft.jvp(f, (x,), (V,))[1]),
+    "jet": lambda f: lambda x: ft.jet(f, (x,), ([V, V, V],)),
+    "jit grad": lambda f: ft.jit(ft.grad(f)),
+    "vmap grad": lambda f: lambda x: ft.vmap(ft.grad(f))(np.stack([x, 2 * x])),
+    "jvp grad": lambda f: lambda x: ft.jvp(ft.grad(f), (x,), (V,))[1],
+    "grad grad": lambda f: ft.grad(lambda x: np.sum(ft.grad(f)(x) * V)),
+}
+#: In these the rule runs while a PartialEvalTrace is current, over a trace of its own.
+OVER_PARTIAL_EVALUATION = ("jit grad", "vmap grad", "jvp grad", "grad grad")
+ASSIGNING = pytest.mark.xfail(
+    strict=True, reason="arrays made in a rule while it is partially evaluated cannot be assigned into"
+)
+
+
+@pytest.mark.parametrize("rule", [with_jvp_rule, with_vjp_rule])
+@pytest.mark.parametrize(
+    ("derivative", "f"),
+    [
+        pytest.param(
+            name,
+            f,
+            id=f"{name} {f.__name__}",
+            marks=[ASSIGNING] if name in OVER_PARTIAL_EVALUATION and f is not plainly else [],
+        )
+        for name in DERIVATIVES
+        for f in (plainly, by_assignment, by_copy)
+    ],
+)
+def test_a_true_rule_changes_nothing(derivative: str, f: Function, rule: Any):
+    transform = DERIVATIVES[derivative]
+    found = transform(lambda x: np.sum(np.sin(rule(f)(x)) * V))(X)
+    wanted = transform(lambda x: np.sum(np.sin(f(x)) * V))(X)
+    for a, b in zip(ft.tree.leaves(found), ft.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("derivative", [name for name in DERIVATIVES if name not in ("value", "jit", "vmap")])
+def test_a_false_rule_is_believed(derivative: str):
+    """The rules are what is used: with ten times the derivative, first derivatives are ten times as large."""
+    by_jvp, by_vjp = ft.custom_jvp(np.sum), ft.custom_vjp(np.sum)
+    by_jvp.defjvp(lambda primals, tangents: (np.sum(primals[0]), 10 * np.sum(tangents[0])))
+    by_vjp.defvjp(lambda x: (np.sum(x), None), lambda _, ct: (10 * ct * np.ones(3),))
+    scaled = lambda x: np.sum(x * 10)  # noqa: E731
+    true, *_ = ft.tree.leaves(ft.tree.map(np.asarray, DERIVATIVES[derivative](scaled)(X)))[-1:]
+    for f in (by_jvp, by_vjp):
+        found, *_ = ft.tree.leaves(ft.tree.map(np.asarray, DERIVATIVES[derivative](f)(X)))[-1:]
+        np.testing.assert_allclose(found, true, atol=1e-14)
+
+
+def test_some_arguments_active():
+    """The tangent of the other one is zero, and the rule may add it without harm to reverse mode."""
+    f = ft.custom_jvp(lambda x, y: x * y)
+    f.defjvp(lambda p, t: (p[0] * p[1], t[0] * p[1] + p[0] * t[1]))
+    for wrap in (lambda f: f, ft.jit, ft.checkpoint):
+        g = wrap(f)
+        assert ft.grad(g, 0)(2.0, 3.0) == 3.0
+        assert ft.grad(g, 1)(2.0, 3.0) == 2.0
+        assert ft.grad(g, (0, 1))(2.0, 3.0) == (3.0, 2.0)
+
+
+def test_a_rule_with_control_flow_on_concrete_values():
+    f = ft.custom_jvp(lambda x: abs(x))
+    f.defjvp(lambda p, t: (abs(p[0]), t[0] if p[0] > 0 else -t[0]))
+    assert ft.grad(f)(-2.0) == -1.0
+    assert ft.jvp(ft.grad(lambda x: f(x) ** 2), (-2.0,), (1.0,))[1] == 2.0
+
+
+def test_a_rule_that_calls_its_function():
+    """Recursion in the rule gives derivatives of all orders."""
+    f = ft.custom_jvp(lambda x: np.exp(x))
+    f.defjvp(lambda p, t: (f(*p), f(*p) * t[0]))
+    g = f
+    for _ in range(4):
+        g = ft.grad(g)
+        assert g(0.5) == pytest.approx(np.exp(0.5))
+
+
+def test_captured_tracers_are_constants_to_the_rule():
+    def outer(scale: Any, x: Any) -> Any:
+        f = ft.custom_vjp(lambda x: x * scale)
+        f.defvjp(lambda x: (x * scale, None), lambda _, ct: (ct * scale,))
+        return f(x)
+
+    assert ft.grad(outer, 1)(3.0, 2.0) == 3.0
+    assert ft.vmap(ft.grad(outer, 1), in_axes=(0, None))(np.array([3.0, 4.0]), 2.0).tolist() == [3.0, 4.0]
+    assert ft.jit(ft.grad(outer, 1))(3.0, 2.0) == 3.0
