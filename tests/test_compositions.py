@@ -169,6 +169,7 @@ TABLE: dict[str, tuple[Function, ClosedForm]] = {
 }
 
 TRIPLES = list(itertools.product(TRANSFORMATIONS, repeat=3))
+QUADRUPLES = list(itertools.product(TRANSFORMATIONS, repeat=4))
 
 
 def compose(names: tuple[str, ...], f: Function) -> Function:
@@ -219,7 +220,7 @@ def test_triple(names: tuple[str, ...], function: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", list(itertools.product(TRANSFORMATIONS, repeat=4)), ids=lambda names: " of ".join(names))
+@pytest.mark.parametrize("names", QUADRUPLES, ids=lambda names: " of ".join(names))
 def test_quadruple(names: tuple[str, ...]):
     for function in TABLE:
         check(names, function)

@@ -660,7 +660,7 @@ def test_shapes_that_do_not_broadcast():
 
 
 def test_reshape_to_another_size():
-    with mistake(errors.ShapeMismatchError, ValueError, "(3,)", "(2,)"):
+    with mistake(errors.ShapeMismatchError, ValueError, "size 3", "(2,)"):
         ft.jit(lambda x: np.reshape(x, (2,)))(X)  # here
 
 
@@ -679,7 +679,7 @@ def test_index_out_of_bounds(transform: Any):
 def test_length_of_a_scalar():
     with pytest.raises(TypeError, match="unsized"):
         ft.jit(lambda x: len(x))(1.0)
-    with pytest.raises(TypeError, match="0-d|unsized"):
+    with pytest.raises(TypeError, match=r"0-d|unsized"):
         ft.jit(lambda x: list(x))(1.0)
 
 

@@ -45,7 +45,7 @@ def _behind_numpys_words(error: Exception) -> Exception:
     return error.__cause__ if is_numpys and isinstance(error.__cause__, FunctransError) else error
 
 
-def wraps_function(fun: Any, transformation: str) -> Callable[[F], F]:
+def wraps_function(fun: Any, transformation: str) -> Any:
     """`functools.wraps`, for what can be called only.
 
     Raises:

@@ -48,7 +48,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """numpy.ediff1d."""
-    steps = diff(ravel(ary))
+    before, after = _one_by_one(ravel(ary), 0)
+    steps = subtract(after, before)
     dtype = typeof(steps).dtype
     begin, end = (None if part is None else ravel(part) for part in (to_begin, to_end))
     for name, part in (("to_begin", begin), ("to_end", end)):
@@ -76,7 +77,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     axes = normalize_axes(axis, len(shape))
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")
-    f = f if is_inexact(typeof(f).dtype) else cast(f, np.float64)
+    f = cast(f, np.float64) if typeof(f).dtype.kind in "iu" else f
     spacings = _spacings(varargs, [shape[i] for i in axes])
     slopes = [_gradient_along(f, i, spacing, edge_order) for i, spacing in zip(axes, spacings)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
@@ -108,7 +109,8 @@ def _gradient_along(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
     extent = typeof(f).shape[axis]
     if extent < edge_order + 1:
         raise ValueError(
-            "Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) elements are required."
+            "Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) elements are "
+            "required."
         )
     before, after = _one_by_one(f, axis)
     rise = subtract(after, before)

@@ -121,9 +121,9 @@ def _parse(notation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[Term]
     if not arrow:
         letters = sorted(str(label) for label, count in counts.items() if count == 1 and isinstance(label, str))
         return terms, (*hidden, *letters)
-    output = _term(notation, right, len(hidden) + len(right.replace("...", "")))
     if hidden and "..." not in right:
         raise _notation_error(notation, "The axes that '...' stands for are missing from the result.")
+    output = _term(notation, right, len(hidden) + len(right.replace("...", "")))
     for label in output:
         if label not in counts:
             raise _notation_error(notation, f"{label!r} of the result never appears in an operand.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
+from ..core.avals import BOOL, is_inexact, typeof
 from ..core.trace import Traced
 from ..errors import ConcretizationError
 from ..primitives.elementwise import add, divide, equal, greater, less, logical_or, multiply, subtract
@@ -39,7 +39,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0, *, length: int 
     x = as_operand(x)
     aval = typeof(x)
     if aval.ndim != 1:
-        raise ValueError("object too deep for desired array" if aval.ndim else "object of too small depth for desired array")
+        depth = "too deep" if aval.ndim else "of too small depth"
+        raise ValueError(f"object {depth} for desired array")
     if aval.dtype.kind not in "iub":
         raise TypeError(f"Cannot cast array data from {aval.dtype!r} to dtype('int64') according to the rule 'safe'")
     known = known_value(x)
@@ -115,13 +116,13 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     if range is not None or not typeof(x).size:
         return np.histogram_bin_edges(np.zeros(0, typeof(x).dtype), int(bins), range)
     low, high = min(x), max(x)
-    margin = select(equal(low, high), 0.5, 0.0)
+    low, high = (x if is_inexact(typeof(x).dtype) else cast(x, np.float64) for x in (low, high))
+    margin = cast(select(equal(low, high), 0.5, 0.0), typeof(low).dtype)
     low, high = subtract(low, margin), add(high, margin)
     steps = np.arange(int(bins) + 1)
     edges = add(multiply(steps, divide(subtract(high, low), int(bins))), low)
     edges = select(equal(steps, int(bins)), high, edges)  # exactly
-    dtype = np.result_type(typeof(x).dtype, typeof(low).dtype)
-    return cast(edges, dtype if dtype.kind == "f" else np.float64)
+    return cast(edges, typeof(low).dtype)
 
 
 def _flattened(a: Any) -> Any:

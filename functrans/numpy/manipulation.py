@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -38,7 +39,23 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Any
         y = _structural.transpose(with_shape(flipped, target[::-1]), permutation=_backwards(len(target)))
         return view_of(x, y) if typeof(x).ndim <= 1 and not copy else y
     y = _foundation.reshape(x, shape=target)
-    return y if copy else view_of(x, y)
+    if copy:
+        return y
+    shape = typeof(x).shape
+    return view_of(x, y, restore=partial(_foundation.reshape, shape=shape) if _only_splits(shape, target) else None)
+
+
+def _only_splits(shape: Shape, target: Shape) -> bool:
+    """Whether a reshape splits axes and merges none, so that NumPy always makes a view."""
+    if 0 in shape:
+        return True
+    rest = [n for n in target if n != 1]
+    for extent in shape:
+        while extent > 1 and rest and extent % rest[0] == 0:
+            extent //= rest.pop(0)
+        if extent > 1:
+            return False
+    return not rest
 
 
 def _resolved_shape(shape: Any, size: int) -> Shape:
@@ -149,14 +166,17 @@ def transpose(a: Any, axes: Any = None) -> Any:
     x = as_operand(a)
     count = typeof(x).ndim
     if axes is None:
-        return view_of(x, _structural.transpose(x, permutation=_backwards(count)))
+        backwards = partial(_structural.transpose, permutation=_backwards(count))
+        return view_of(x, backwards(x), restore=backwards)
     given = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
     if len(given) != count:
         raise ValueError("axes don't match array")
     order = tuple(normalize_axis(index(axis), count) for axis in given)
     if len(set(order)) != count:
         raise ValueError("repeated axis in transpose")
-    return view_of(x, _structural.transpose(x, permutation=order))
+    inverse = tuple(sorted(range(count), key=order.__getitem__))
+    restore = partial(_structural.transpose, permutation=inverse)
+    return view_of(x, _structural.transpose(x, permutation=order), restore=restore)
 
 
 def permute_dims(a: Any, axes: Any = None) -> Any:
@@ -207,7 +227,8 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 def flip(m: Any, axis: Any = None) -> Any:
     """numpy.flip."""
     x = as_operand(m)
-    return view_of(x, _structural.reverse(x, axes=normalize_axes(axis, typeof(x).ndim)))
+    reverse = partial(_structural.reverse, axes=normalize_axes(axis, typeof(x).ndim))
+    return view_of(x, reverse(x), restore=reverse)
 
 
 def flipud(m: Any) -> Any:

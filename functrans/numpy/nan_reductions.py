@@ -15,7 +15,7 @@ from ..primitives.elementwise import divide, isnan, less_equal, logical_not, sub
 from ..primitives.roots import root
 from ..primitives.selection import select
 from .averages import mean, var
-from .common import as_operand, cast, known_value, normalize_axes
+from .common import as_operand, cast, known_value
 from .positions import stored
 from .reducing import chosen_correction, squared_magnitude
 from .reductions import all, argmax, argmin, cumprod, cumsum, max, min, prod, sum
@@ -164,6 +164,6 @@ def _inexact(dtype: Any) -> Any:
 
 def _count(mask: Any, axis: Any, keepdims: bool, where: Any, dtype: np.dtype[Any]) -> Any:
     """How many elements are left, in the precision of what is divided by it."""
-    counted = sum(logical_not(mask), normalize_axes(axis, typeof(mask).ndim), None, None, keepdims, where=where)
+    counted = sum(logical_not(mask), axis, None, None, keepdims, where=where)
     return cast(counted, real_dtype(dtype))
 

@@ -221,7 +221,7 @@ def _interpolated(rows: Any, count: Any, q: Any, method: _Method, weak: bool) ->
     if method.fraction is None:
         return low
     high = _elements(rows, minimum(maximum(add(below, 1), 0), last))
-    part = method.fraction(place, subtract(place, below))
+    part = cast(method.fraction(place, subtract(place, below)), typeof(place).dtype)
     if weak and is_inexact(typeof(rows).dtype):
         part = cast(part, typeof(rows).dtype)
     # Linear from the nearer side, so that a fraction of one gives the next element exactly.

@@ -30,7 +30,7 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """numpy.argsort."""
     _check_order(order)
-    x, axis = _along(a, axis)
+    x, axis = _along(a, None if not typeof(as_operand(a)).shape and axis in (0, -1) else axis)
     return _sorting.argsort(x, axis=axis)
 
 

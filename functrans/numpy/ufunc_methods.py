@@ -60,7 +60,7 @@ def _sum_like(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _accumulate(primitive: Any, working_dtype: Callable[[np.dtype[Any]], Any]) -> Callable[..., Any]:
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-        x = as_operand(array)
+        x = _accumulable(array)
         x = cast(x, working_dtype(typeof(x).dtype) if dtype is None else dtype)
         return stored(primitive(x, axis=normalize_axis(axis, typeof(x).ndim), reverse=False), _single(out))
 
@@ -69,9 +69,16 @@ def _accumulate(primitive: Any, working_dtype: Callable[[np.dtype[Any]], Any]) -
 
 def _sum_like_accumulate(function: Callable[..., Any]) -> Callable[..., Any]:
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-        return function(array, axis, dtype, _single(out))
+        return function(_accumulable(array), axis, dtype, _single(out))
 
     return accumulate
+
+
+def _accumulable(array: Any) -> Any:
+    x = as_operand(array)
+    if not typeof(x).shape:
+        raise TypeError("cannot accumulate on a scalar")
+    return x
 
 
 def _outer(ufunc: np.ufunc) -> Callable[..., Any]:

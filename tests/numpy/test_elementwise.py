@@ -261,8 +261,8 @@ def test_interp(options: Any):
         wanted = np.interp(x, TABLE, heights, **options)
         for found in (
             ft.jit(lambda x, xp, fp: np.interp(x, xp, fp, **options))(x, TABLE, heights),
-            ft.jit(lambda x: np.interp(x, TABLE, heights, **options))(x),  # noqa: B023
-            ft.vmap(lambda x: np.interp(x, TABLE, heights, **options))(x),  # noqa: B023
+            ft.jit(lambda x: np.interp(x, TABLE, heights, **options))(x),
+            ft.vmap(lambda x: np.interp(x, TABLE, heights, **options))(x),
         ):
             np.testing.assert_allclose(found, wanted)
             assert found.dtype == wanted.dtype
