@@ -110,7 +110,7 @@ class Selected(NamedTuple):
 
 def select_arguments(args: tuple[Any, ...], argnums: int | Sequence[int], name: str) -> Selected:
     """Pick positional arguments by number; one number stands for the argument itself, several for a tuple."""
-    single = isinstance(argnums, int)
+    single = isinstance(argnums, (int, np.integer))
     numbers = normalize_argnums((argnums,) if single else argnums, len(args), name)  # type: ignore[arg-type]
     leaves, treedef = tree.flatten(args[numbers[0]] if single else tuple(args[i] for i in numbers))
 
@@ -128,18 +128,24 @@ def normalize_argnums(argnums: Iterable[int], count: int, name: str) -> tuple[in
     """Non-negative argument numbers.
 
     Raises:
-        ArgumentIndexError: a number is out of range, or not an integer.
+        ArgumentIndexError: a number is out of range, not an integer, or there twice.
     """
     result: list[int] = []
-    for number in argnums:
-        if not isinstance(number, int) or not -count <= number < count:
+    for number in argnums if isinstance(argnums, Iterable) else (argnums,):
+        if not isinstance(number, (int, np.integer)) or not -count <= number < count:
             raise ArgumentIndexError(
                 f"{name}={number!r} names an argument that is not there.",
                 f"The function was called with {count} positional argument{'s' * (count != 1)}; keyword arguments "
                 "have no number.",
                 "Pass the argument by position, or correct the number.",
             )
-        result.append(number % count)
+        if number % count in result:
+            raise ArgumentIndexError(
+                f"{name}={argnums!r} names an argument twice.",
+                "Each argument can be chosen once.",
+                "Leave out the repetition.",
+            )
+        result.append(int(number) % count)
     return tuple(result)
 
 

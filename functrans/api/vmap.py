@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import tree
 from ..core.avals import typeof
 from ..core.snapshot import own_results
@@ -98,13 +100,14 @@ def _check_axis(axis: Any, x: Any, treedef: Any, position: int) -> int | None:
     if axis is None:
         return None
     shape = typeof(x).shape
-    if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+    is_integer = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
+    if not is_integer or not -len(shape) <= axis < len(shape):
         raise MappedAxisError(
             f"Axis {axis!r} of an argument of shape {shape} was to be mapped ({_argument_name(treedef, position)}).",
             "A mapped axis is an integer within the rank of its argument.",
             "Use None in in_axes for arguments that are not mapped, or correct the axis.",
         )
-    return axis % len(shape)
+    return int(axis) % len(shape)
 
 
 def _argument_name(treedef: Any, position: int) -> str:
@@ -120,6 +123,12 @@ def _lane_count(values: Sequence[Any], axes: Sequence[int | None], treedef: Any,
             "vmap was called with no mapped argument.",
             "Without one the number of lanes is not known.",
             "Map at least one argument (in_axes), or give axis_size.",
+        )
+    if axis_size is not None and not (isinstance(axis_size, (int, np.integer)) and axis_size >= 0):
+        raise MappedAxisError(
+            f"axis_size={axis_size!r} was given to vmap.",
+            "It is the number of lanes.",
+            "Give an integer that is not negative.",
         )
     count = axis_size if axis_size is not None else next(iter(sizes.values()))
     if any(size != count for size in sizes.values()):

@@ -34,15 +34,21 @@ def conv_dimension_numbers(
             ("NCHW", "OIHW", "NCHW") and its like.
 
     Raises:
-        ConvolutionError: a string does not name every axis once.
+        ConvolutionError: the arrays differ in their number of axes, or a string does not name every axis once.
     """
     ndim = len(lhs_shape)
+    if len(rhs_shape) != ndim or ndim < 2:
+        raise ConvolutionError(
+            f"A convolution was asked for of arrays of shapes {tuple(lhs_shape)} and {tuple(rhs_shape)}.",
+            "Both need a batch (or feature) axis, a channel axis, and the same number of axes of space.",
+            "Add axes with `x[None]`.",
+        )
     if isinstance(dimension_numbers, ConvDimensionNumbers):
         return dimension_numbers
     if dimension_numbers is None:
         return ConvDimensionNumbers(*[tuple(range(ndim))] * 3)
     specs = [str(spec) for spec in dimension_numbers]
-    if len(specs) != 3 or len(rhs_shape) != ndim or any(len(set(s)) != len(s) or len(s) != ndim for s in specs):
+    if len(specs) != 3 or any(len(set(s)) != len(s) or len(s) != ndim for s in specs):
         raise _layout_error(specs, lhs_shape, rhs_shape)
     window = [c for c in specs[1] if c not in "OI"]
     named = list(zip(specs, ("NC", "OI", "NC")))

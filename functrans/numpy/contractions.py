@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -165,7 +165,8 @@ def matmul(x1: Any, x2: Any, /) -> Any:
 def matvec(x1: Any, x2: Any, /) -> Any:
     """numpy.matvec: matrices times vectors."""
     _check_core("matvec", x1, x2, 2, 1)
-    return _broadcast_product(*_operands(x1, x2), False, True)
+    x1, x2 = _operands(x1, x2)
+    return _broadcast_product(x1, x2, False, True)
 
 
 def vecmat(x1: Any, x2: Any, /) -> Any:
@@ -197,20 +198,22 @@ def _broadcast_product(a: Any, b: Any, a_is_vector: bool, b_is_vector: bool) -> 
     """Matrix or vector products, one for each index of the leading axes, which broadcast without being repeated."""
     shape, other = typeof(a).shape, typeof(b).shape
     plan = _plan(shape, other, a_is_vector, b_is_vector)
-    product = dot_general(
-        with_shape(a, plan[0]), with_shape(b, plan[1]), dimension_numbers=plan[2]
-    )
-    return product if plan[3] is None else _transpose(product, permutation=plan[3])
+    product = dot_general(with_shape(a, plan.a_shape), with_shape(b, plan.b_shape), dimension_numbers=plan.numbers)
+    return product if plan.permutation is None else _transpose(product, permutation=plan.permutation)
+
+
+class _Plan(NamedTuple):
+    """Both operands without the axes that broadcast, the contraction, and the order of the axes of its result."""
+
+    a_shape: Shape
+    b_shape: Shape
+    numbers: DimensionNumbers
+    permutation: Shape | None
 
 
 @lru_cache(maxsize=4096)
-def _plan(
-    shape: Shape, other: Shape, a_is_vector: bool, b_is_vector: bool
-) -> tuple[Shape, Shape, DimensionNumbers, Shape | None]:
-    """The shapes of both operands without the axes that broadcast, the contraction, and the order of its axes.
-
-    A leading axis that only one operand has, or that the other has with extent one, is a free axis of the contraction.
-    """
+def _plan(shape: Shape, other: Shape, a_is_vector: bool, b_is_vector: bool) -> _Plan:
+    """A leading axis that only one operand has, or the other has with extent one, is a free axis of the contraction."""
     a_lead, b_lead = shape[: len(shape) - 2 + a_is_vector], other[: len(other) - 2 + b_is_vector]
     a_core, b_core = shape[len(a_lead) :], other[len(b_lead) :]
     if a_core[-1] != b_core[0]:
@@ -233,13 +236,9 @@ def _plan(
         ((len(a_axes) + len(a_core) - 1,), (len(b_axes),)),
         (tuple(map(a_axes.index, both)), tuple(map(b_axes.index, both))),
     )
-    permutation = tuple(map(order.index, wanted))
-    return (
-        (*(a_all[i] for i in a_axes), *a_core),
-        (*(b_all[i] for i in b_axes), *b_core),
-        numbers,
-        None if order == wanted else permutation,
-    )
+    permutation = None if order == wanted else tuple(map(order.index, wanted))
+    a_shape, b_shape = (*(a_all[i] for i in a_axes), *a_core), (*(b_all[i] for i in b_axes), *b_core)
+    return _Plan(a_shape, b_shape, numbers, permutation)
 
 
 # ---- sliding products

@@ -254,8 +254,9 @@ def _pair(first: tuple[Term, Any], second: tuple[Term, Any], needed: set[Label],
         return _outer(a, x, b, y, output)
     if (*batch, *b_free, *a_free) == output:
         a, x, b, y, a_free, b_free = b, y, a, x, b_free, a_free
-    numbers = tuple((tuple(map(a.index, labels)), tuple(map(b.index, labels))) for labels in (summed, batch))
-    return (*batch, *a_free, *b_free), dot_general(x, y, dimension_numbers=numbers)
+    summed_axes = tuple(map(a.index, summed)), tuple(map(b.index, summed))
+    batch_axes = tuple(map(a.index, batch)), tuple(map(b.index, batch))
+    return (*batch, *a_free, *b_free), dot_general(x, y, dimension_numbers=(summed_axes, batch_axes))
 
 
 def _outer(a: Term, x: Any, b: Term, y: Any, output: Term) -> tuple[Term, Any]:

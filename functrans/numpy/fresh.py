@@ -67,7 +67,8 @@ def as_shape(shape: Any) -> tuple[int, ...]:
         ConcretizationError: an extent is not known while tracing.
     """
     several = isinstance(shape, (tuple, list)) or (isinstance(shape, np.ndarray) and shape.ndim == 1)
-    extents = tuple(map(index, shape)) if several else (index(shape),)
+    items: Any = shape if several else (shape,)
+    extents = tuple(map(index, items))
     if any(extent < 0 for extent in extents):
         raise InvalidShapeError(
             f"An array of shape {extents} was asked for.",

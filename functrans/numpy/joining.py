@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import typeof
+from ..core.trace import Traced
 from ..core.tracer import view_of
 from ..primitives import structural as _structural
 from ..primitives.structural import slice_axis
@@ -17,6 +18,9 @@ from .common import as_operand, cast, concrete_value, normalize_axis, stretched,
 from .manipulation import atleast_1d, atleast_2d, atleast_3d, expand_dims, moveaxis, ravel, reshape
 from .positions import stored
 from .protocols import METHODS
+
+#: Exported as ours: NumPy's namesake does not take `total_repeat_length`.
+ALWAYS_OURS = frozenset({"repeat"})
 
 # ---- together
 
@@ -213,6 +217,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None, *, total_repeat_length: int |
     Raises:
         ConcretizationError: the numbers of repetitions are not known, and neither is the extent of the result.
     """
+    if total_repeat_length is None and not isinstance(a, Traced) and not isinstance(repeats, Traced):
+        return np.repeat(a, repeats, axis)
     x = as_operand(a)
     if axis is None:
         x, axis = ravel(x), 0

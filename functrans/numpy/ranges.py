@@ -34,7 +34,7 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
         *args, dtype = args  # type: ignore[assignment]
     known = [_known(x, "An argument of arange") for x in args]
     names = ("start", "stop", "step") if len(known) > 1 or "stop" in named else ("stop",)
-    span = {**dict(zip(names, known)), **{name: _known(x, f"`{name}` of arange") for name, x in named.items()}}
+    span: dict[str, Any] = {**dict(zip(names, known)), **{name: _known(x, f"`{name}` of arange") for name, x in named.items()}}
     if set(span) - {"start", "stop", "step"} or "stop" not in span:
         raise TypeError("arange() takes start, stop and step, and requires stop to be specified")
     start, stop, step = (span.get(name) for name in ("start", "stop", "step"))
