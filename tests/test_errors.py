@@ -133,21 +133,34 @@ def test_object_array_inside_a_traced_function():
         ft.jit(lambda x: fnp.multiply(x, table))(X)  # here
 
 
+@pytest.mark.parametrize("dtype", [object, str, "M8[s]", np.longdouble])
+def test_conversion_to_a_dtype_that_cannot_be_traced(dtype: Any):
+    for transform in (ft.jit, jvp):
+        with mistake(errors.UnsupportedDtypeError, TypeError, str(np.dtype(dtype))):
+            transform(lambda x: x.astype(dtype))(X)  # here
+
+
 def test_extended_precision():
     with mistake(errors.UnsupportedDtypeError, TypeError, np.dtype(np.longdouble).name):
         ft.grad(lambda x: x)(np.longdouble(2))  # here
 
 
-@pytest.mark.parametrize("argnums", [1, -2, (0, 3)])
+@pytest.mark.parametrize("argnums", [1, -2, (0, 3), np.int64(5)])
 @pytest.mark.parametrize("transform", [ft.grad, ft.value_and_grad, ft.jacfwd, ft.jacrev, ft.hessian])
 def test_argnums_out_of_range(transform: Any, argnums: Any):
     with mistake(errors.ArgumentIndexError, ValueError, "argnums", "1 positional argument"):
         transform(np.sum, argnums=argnums)(X)  # here
 
 
-def test_argnums_that_are_no_integers():
-    with mistake(errors.ArgumentIndexError, ValueError, "argnums=0.5"):
-        ft.grad(np.sum, argnums=(0.5,))(X)  # here
+@pytest.mark.parametrize("argnums", [(0.5,), None, "0", 0.5])
+def test_argnums_that_are_no_integers(argnums: Any):
+    with mistake(errors.ArgumentIndexError, ValueError, "argnums="):
+        ft.grad(np.sum, argnums=argnums)(X)  # here
+
+
+def test_argnums_twice():
+    with mistake(errors.ArgumentIndexError, ValueError, "(0, -2)", "twice"):
+        ft.grad(np.dot, argnums=(0, -2))(X, X)  # here
 
 
 def test_argnums_of_a_keyword_argument():
@@ -328,6 +341,12 @@ def test_axis_size_that_disagrees():
         ft.vmap(np.sin, axis_size=4)(X)  # here
 
 
+@pytest.mark.parametrize("size", [-1, 2.0, "2"])
+def test_axis_size_that_is_no_size(size: Any):
+    with mistake(errors.MappedAxisError, ValueError, f"axis_size={size!r}"):
+        ft.vmap(lambda: 1.0, axis_size=size)()  # here
+
+
 def test_nothing_mapped():
     with mistake(errors.MappedAxisError, ValueError, "no mapped argument", "axis_size"):
         ft.vmap(np.sin, in_axes=None)(X)  # here
@@ -335,7 +354,7 @@ def test_nothing_mapped():
         ft.vmap(lambda: 1.0)()  # here
 
 
-@pytest.mark.parametrize(("x", "axis"), [(X, 1), (X, -2), (np.float64(2), 0), (2.0, 0), (X, 0.0), (X, "i")])
+@pytest.mark.parametrize(("x", "axis"), [(X, 1), (X, -2), (np.float64(2), 0), (2.0, 0), (X, 0.0), (X, "i"), (X, True)])
 def test_mapped_axis_out_of_range(x: Any, axis: Any):
     with mistake(errors.MappedAxisError, ValueError, repr(axis), str(np.shape(x)), "argument 0"):
         ft.vmap(lambda x: x, in_axes=axis)(x)  # here
@@ -697,6 +716,11 @@ def test_static_argument_that_is_not_hashable(value: Any):
 def test_static_argnums_out_of_range():
     with mistake(errors.ArgumentIndexError, ValueError, "static_argnums=3"):
         ft.jit(lambda x: x, static_argnums=3)(X)  # here
+
+
+def test_donate_argnums_out_of_range():
+    with mistake(errors.ArgumentIndexError, ValueError, "donate_argnums=3"):
+        ft.jit(lambda x: x, donate_argnums=3)(X)  # here
 
 
 def test_static_argnames_that_no_parameter_has():

@@ -135,8 +135,8 @@ def normalize_argnums(argnums: Iterable[int], count: int, name: str) -> tuple[in
         if not isinstance(number, (int, np.integer)) or not -count <= number < count:
             raise ArgumentIndexError(
                 f"{name}={number!r} names an argument that is not there.",
-                f"The function was called with {count} positional argument{'s' * (count != 1)}; keyword arguments "
-                "have no number.",
+                f"There {'is' if count == 1 else 'are'} {count} positional argument{'s' * (count != 1)}; keyword "
+                "arguments have no number.",
                 "Pass the argument by position, or correct the number.",
             )
         if number % count in result:

@@ -54,9 +54,10 @@ class Jitted:
         primitive: Call = call,
     ):
         if not callable(fun):
-            raise TypeError(f"{'jit' if primitive is call else 'checkpoint'} expects a function, not a "
-                            f"{type(fun).__name__}")
-        _check_arguments_exist(fun, static_argnums, static_argnames)
+            transformation = "jit" if primitive is call else "checkpoint"
+            raise TypeError(f"{transformation} expects a function, not a {type(fun).__name__}")
+        _check_arguments_exist(fun, "static_argnums", static_argnums, static_argnames)
+        _check_arguments_exist(fun, "donate_argnums", donate_argnums)
         update_wrapper(self, fun)
         self.fun = fun
         self.static_argnums = static_argnums
@@ -205,8 +206,12 @@ class _Static:
         return False
 
 
-def _check_arguments_exist(fun: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> None:
-    """Raise ArgumentIndexError for static arguments that no call can have."""
+def _check_arguments_exist(
+    fun: Callable[..., Any], option: str, numbers: Sequence[int], names: Sequence[str] = ()
+) -> None:
+    """Raise ArgumentIndexError for numbers and names of arguments that no call can have."""
+    if not numbers and not names:
+        return
     try:
         parameters = inspect.signature(fun).parameters
     except (TypeError, ValueError):
@@ -214,7 +219,7 @@ def _check_arguments_exist(fun: Callable[..., Any], numbers: Sequence[int], name
     kinds = [p.kind for p in parameters.values()]
     positional = kinds.count(inspect.Parameter.POSITIONAL_ONLY) + kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if inspect.Parameter.VAR_POSITIONAL not in kinds:
-        normalize_argnums(numbers, positional, "static_argnums")
+        normalize_argnums(numbers, positional, option)
     missing = [name for name in names if name not in parameters]
     if missing and inspect.Parameter.VAR_KEYWORD not in kinds:
         raise ArgumentIndexError(

@@ -122,9 +122,24 @@ def as_supported_array(x: Any) -> Any:
         return array
     if np.dtype(array.dtype).newbyteorder("=") in SUPPORTED_DTYPES:
         return array.astype(array.dtype.newbyteorder("="))
-    is_array = array is x or array.ndim
-    shown = f"array of dtype {array.dtype}" if is_array else type(x).__name__
-    raise UnsupportedDtypeError(
+    raise unsupported(f"array of dtype {array.dtype}" if array is x or array.ndim else type(x).__name__)
+
+
+def supported_dtype(dtype: Any) -> np.dtype[Any]:
+    """A dtype that a traced array may have.
+
+    Raises:
+        UnsupportedDtypeError: it may not.
+    """
+    dtype = np.dtype(dtype)
+    if dtype not in SUPPORTED_DTYPES:
+        raise unsupported(f"array of dtype {dtype}")
+    return dtype
+
+
+def unsupported(shown: str) -> UnsupportedDtypeError:
+    """The error for a value that cannot be traced."""
+    return UnsupportedDtypeError(
         f"A value of type {shown} cannot be traced.",
         "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, complex64 and complex128.",
         "Convert it with `.astype(...)`, or keep it out of the traced function (a closure, or static_argnums of jit).",

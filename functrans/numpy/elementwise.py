@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, typeof
+from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dtype, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import UnsupportedArgumentError
 from ..primitives import complex as _complex
@@ -338,7 +338,7 @@ def _astype(
     x: Any, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
 ) -> Any:
     """ndarray.astype."""
-    have, want = typeof(x), np.dtype(dtype)
+    have, want = typeof(x), supported_dtype(dtype)
     if not np.can_cast(have.dtype, want, casting):
         raise TypeError(f"Cannot cast array data from {have.dtype!r} to {want!r} according to the rule {casting!r}")
     return x if not copy and have.dtype == want and not have.weak else _convert(x, dtype=want)

@@ -32,12 +32,11 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     """
     if len(args) == 4:
         *args, dtype = args  # type: ignore[assignment]
-    known = [_known(x, "An argument of arange") for x in args]
-    names = ("start", "stop", "step") if len(known) > 1 or "stop" in named else ("stop",)
-    span: dict[str, Any] = {**dict(zip(names, known)), **{name: _known(x, f"`{name}` of arange") for name, x in named.items()}}
+    names = ("start", "stop", "step") if len(args) > 1 or "stop" in named else ("stop",)
+    span: dict[str, Any] = {**dict(zip(names, args)), **named}
     if set(span) - {"start", "stop", "step"} or "stop" not in span:
         raise TypeError("arange() takes start, stop and step, and requires stop to be specified")
-    start, stop, step = (span.get(name) for name in ("start", "stop", "step"))
+    start, stop, step = (_known(span.get(name), f"`{name}` of arange") for name in ("start", "stop", "step"))
     if stop is None:
         start, stop = None, start
     start, step = 0 if start is None else start, 1 if step is None else step
