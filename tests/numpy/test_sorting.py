@@ -181,7 +181,7 @@ def test_nothing_but_nan():
     ],
 )
 def test_mistakes_raise_what_numpy_raises(function):
-    with pytest.raises(Exception) as numpys:  # noqa: PT011
+    with pytest.raises(Exception) as numpys:
         function(X)
     with pytest.raises(type(numpys.value)):
         ft.jit(function)(X)
