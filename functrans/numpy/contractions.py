@@ -25,15 +25,14 @@ from .positions import cell
 from .protocols import METHODS
 
 
-def _operands(*xs: Any, dtype: Any = None) -> list[Any]:
+def _operands(a: Any, b: Any) -> tuple[Any, Any]:
     """Array-likes as operands of one dtype; Python scalars count as arrays, as they do for NumPy's products."""
-    operands = [as_operand(x) for x in xs]
-    avals = [typeof(x) for x in operands]
-    if dtype is None:
-        dtype = avals[0].dtype
-        if any(a.dtype != dtype for a in avals):
-            dtype = np.result_type(*(a.dtype for a in avals))
-    return [x if a.dtype == dtype and not a.weak else cast(x, dtype) for x, a in zip(operands, avals)]
+    a, b = as_operand(a), as_operand(b)
+    x, y = typeof(a), typeof(b)
+    if x.dtype == y.dtype and not x.weak and not y.weak:
+        return a, b
+    dtype = np.result_type(x.dtype, y.dtype)
+    return cast(a, dtype), cast(b, dtype)
 
 
 def _stored(result: Any, out: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +15,9 @@ from ..core.tracer import view_of
 from ..errors import DtypeMismatchError, EinsumNotationError, ShapeMismatchError
 from ..primitives.contractions import dot_general
 from ..primitives.elementwise import multiply
-from ..primitives.foundation import reduce_sum
-from ..primitives.structural import slice_axis
-from ..primitives.structural import transpose as _transpose
-from .common import as_operand, cast, with_shape
+from ..primitives.foundation import reduce_sum, reshape
+from ..primitives.structural import slice_axis, transpose
+from .common import as_operand, cast
 from .positions import cell
 
 #: A letter, or a number for one of the axes that an ellipsis stands for, counted from the right.
@@ -54,8 +53,8 @@ def einsum(
             )
     given = tuple(map(_frozen, optimize)) if isinstance(optimize, (list, tuple)) else optimize
     plan = _plan(notation, tuple(a.shape for a in avals), given)
-    result = _contract_all(plan, [cast(x, target) for x in arrays])
-    if len(arrays) == 1 and set(plan.terms[0]) == set(plan.output):
+    result = plan.run([cast(x, target) for x in arrays])
+    if plan.is_view:
         result = view_of(arrays[0], result)
     if out is None:
         return result
@@ -144,18 +143,137 @@ def _term(notation: str, part: str, ndim: int) -> Term:
     return (*before, *range(ndim - named - 1, -1, -1), *after)
 
 
-class _Plan(NamedTuple):
-    """What an einsum does, but for the values: which operands to contract, step by step."""
+class _Operand(NamedTuple):
+    """An operand or an intermediate result: the labels and extents of its axes, and its number among the values."""
 
-    terms: list[Term]
-    output: Term
-    extents: dict[Label, int]
-    path: Sequence[tuple[int, ...]]
+    term: Term
+    shape: tuple[int, ...]
+    number: int
+
+
+class _Plan:
+    """An einsum as a program: primitives applied to values, each of which goes to the end of the list of values."""
+
+    def __init__(self, count: int):
+        self.count = count
+        self.is_view = count == 1
+        self.steps: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
+
+    def apply(self, primitive: Callable[..., Any], operands: Sequence[_Operand], term: Term, shape: Any) -> _Operand:
+        """Append a step; its result."""
+        self.steps.append((primitive, tuple(x.number for x in operands)))
+        self.count += 1
+        return _Operand(term, tuple(shape), self.count - 1)
+
+    def run(self, values: list[Any]) -> Any:
+        """The result for given operands."""
+        for primitive, numbers in self.steps:
+            values.append(primitive(*[values[i] for i in numbers]))
+        return values[-1]
+
+    # ---- steps on one operand
+
+    def reshape(self, x: _Operand, term: Term, shape: tuple[int, ...]) -> _Operand:
+        if shape == x.shape:
+            return x._replace(term=term)
+        return self.apply(partial(reshape, shape=shape), [x], term, shape)
+
+    def transpose(self, x: _Operand, term: Term) -> _Operand:
+        if term == x.term:
+            return x
+        order = tuple(map(x.term.index, term))
+        return self.apply(partial(transpose, permutation=order), [x], term, (x.shape[i] for i in order))
+
+    def reduce(self, x: _Operand, needed: set[Label]) -> _Operand:
+        """The sum over the axes that nobody else needs."""
+        gone = tuple(i for i, label in enumerate(x.term) if label not in needed)
+        if not gone:
+            return x
+        kept = [i for i in range(len(x.term)) if i not in gone]
+        term, shape = tuple(x.term[i] for i in kept), [x.shape[i] for i in kept]
+        self.is_view = False
+        return self.apply(partial(reduce_sum, axes=gone), [x], term, shape)
+
+    def diagonal(self, x: _Operand, first: int, second: int) -> _Operand:
+        """The elements with equal indices on two axes of one label, along a last axis."""
+        rest = [i for i in range(len(x.term)) if i not in (first, second)]
+        order, extent, label = (*rest, first, second), x.shape[first], x.term[first]
+        term, lead = tuple(x.term[i] for i in rest), tuple(x.shape[i] for i in rest)
+        if order != tuple(range(len(order))):
+            x = self.apply(partial(transpose, permutation=order), [x], (), (*lead, extent, extent))
+        x = self.reshape(x, (), (*lead, extent * extent))
+        step = partial(slice_axis, start=0, stop=extent * extent, axis=len(lead), stride=extent + 1)
+        return self.apply(step, [x], (*term, label), (*lead, extent))
+
+    def prepare(self, x: _Operand, extents: dict[Label, int]) -> _Operand:
+        """x without repeated labels, of which it takes the diagonal, and without axes that broadcast."""
+        for label in dict.fromkeys(x.term):
+            while x.term.count(label) > 1:
+                first = x.term.index(label)
+                x = self.diagonal(x, first, x.term.index(label, first + 1))
+        kept = [i for i, label in enumerate(x.term) if x.shape[i] != 1 or extents[label] == 1]
+        return self.reshape(x, tuple(x.term[i] for i in kept), tuple(x.shape[i] for i in kept))
+
+    # ---- steps on two
+
+    def pair(self, x: _Operand, y: _Operand, needed: set[Label], output: Term) -> _Operand:
+        """Their contraction: of the labels they share, those needed are mapped and the others summed over."""
+        x = self.reduce(x, needed.union(y.term))
+        y = self.reduce(y, needed.union(x.term))
+        shared = [label for label in x.term if label in y.term]
+        batch = [label for label in output if label in shared]
+        batch += [label for label in shared if label in needed and label not in batch]
+        summed = [label for label in shared if label not in needed]
+        if not summed:
+            return self.multiply(x, y, output)
+        x_free, y_free = ([label for label in v.term if label not in shared] for v in (x, y))
+        if (*batch, *y_free, *x_free) == output:
+            x, y, x_free, y_free = y, x, y_free, x_free
+        term = (*batch, *x_free, *y_free)
+        extents = {**dict(zip(x.term, x.shape)), **dict(zip(y.term, y.shape))}
+        summed_axes = tuple(map(x.term.index, summed)), tuple(map(y.term.index, summed))
+        batch_axes = tuple(map(x.term.index, batch)), tuple(map(y.term.index, batch))
+        contract = partial(dot_general, dimension_numbers=(summed_axes, batch_axes))
+        return self.apply(contract, [x, y], term, map(extents.get, term))
+
+    def multiply(self, x: _Operand, y: _Operand, output: Term) -> _Operand:
+        """Their product, nothing being summed over."""
+        every = {*x.term, *y.term}
+        order = tuple(label for label in output if label in every)
+        order += tuple(label for label in dict.fromkeys((*x.term, *y.term)) if label not in order)
+        extents = {**dict(zip(x.term, x.shape)), **dict(zip(y.term, y.shape))}
+        aligned = []
+        for v in (x, y):
+            v = self.transpose(v, tuple(label for label in order if label in v.term))
+            aligned.append(self.reshape(v, order, tuple(extents[c] if c in v.term else 1 for c in order)))
+        return self.apply(multiply, aligned, order, map(extents.get, order))
 
 
 @lru_cache(maxsize=4096)
 def _plan(notation: str, shapes: tuple[tuple[int, ...], ...], optimize: Any) -> _Plan:
     terms, output = _parse(notation, shapes)
+    extents = _extents(notation, terms, shapes)
+    plan = _Plan(len(shapes))
+    line = [plan.prepare(_Operand(term, shape, i), extents) for i, (term, shape) in enumerate(zip(terms, shapes))]
+    path = [*_path(terms, output, shapes, optimize)]
+    while path or len(line) > 1:
+        chosen = sorted(path.pop(0) if path else (0, 1))  # a path that the user gave may stop early
+        first, *others = (line[i] for i in chosen)
+        line = [x for i, x in enumerate(line) if i not in chosen]
+        for k, other in enumerate(others, 1):
+            needed = set(output).union(*(x.term for x in line), *(x.term for x in others[k:]))
+            first = plan.pair(first, other, needed, output)
+        line.append(first)
+    plan.transpose(plan.reduce(line[0], set(output)), output)
+    return plan
+
+
+def _extents(notation: str, terms: Sequence[Term], shapes: Sequence[tuple[int, ...]]) -> dict[Label, int]:
+    """The extent behind each label; an extent of one gives way to any other.
+
+    Raises:
+        ShapeMismatchError: a label stands for different extents.
+    """
     extents: dict[Label, int] = {}
     for term, shape in zip(terms, shapes):
         own: dict[Label, int] = {}
@@ -164,14 +282,13 @@ def _plan(notation: str, shapes: tuple[tuple[int, ...], ...], optimize: Any) -> 
             if known == 1:
                 extents[label] = extent
             if own.setdefault(label, extent) != extent or 1 != extent != extents[label]:
-                shown = " and ".join(map(str, shapes))
                 raise ShapeMismatchError(
-                    f"einsum({notation!r}) was given arrays of shapes {shown}.",
+                    f"einsum({notation!r}) was given arrays of shapes {' and '.join(map(str, shapes))}.",
                     f"The axes called {label!r} have different extents, {known} and {extent}."
                     if isinstance(label, str) else "The axes that '...' stands for do not broadcast.",
                     "Axes with one name must have one extent, or extent 1.",
                 )  # fmt: skip
-    return _Plan(terms, output, extents, _path(terms, output, shapes, optimize))
+    return extents
 
 
 def _path(terms: Sequence[Term], output: Term, shapes: Any, optimize: Any) -> Sequence[tuple[int, ...]]:
@@ -186,87 +303,3 @@ def _path(terms: Sequence[Term], output: Term, shapes: Any, optimize: Any) -> Se
     method = optimize[0] if isinstance(optimize, tuple) else optimize
     method = method if method in ("greedy", "optimal") else "auto"
     return opt_einsum.contract_path("->".join(spelled), *shapes, shapes=True, optimize=method)[0]
-
-
-# ---- the contraction
-
-
-def _contract_all(plan: _Plan, arrays: list[Any]) -> Any:
-    line = [_prepared(term, x, plan.extents) for term, x in zip(plan.terms, arrays)]
-    for step in plan.path:
-        chosen = [line[i] for i in sorted(step)]
-        line = [entry for i, entry in enumerate(line) if i not in step]
-        term, result = chosen[0]
-        for k, other in enumerate(chosen[1:], 2):
-            needed = set(plan.output).union(*(t for t, _ in line), *(t for t, _ in chosen[k:]))
-            term, result = _pair((term, result), other, needed, plan.output)
-        line.append((term, result))
-    while len(line) > 1:  # a path that the user gave may stop early
-        line = [*line[2:], _pair(line[0], line[1], set(plan.output).union(*(t for t, _ in line[2:])), plan.output)]
-    term, result = _reduced(*line[0], set(plan.output))
-    return _ordered(term, result, plan.output)
-
-
-def _prepared(term: Term, x: Any, extents: dict[Label, int]) -> tuple[Term, Any]:
-    """An operand without repeated labels, of which it takes the diagonal, and without axes that broadcast."""
-    for label in dict.fromkeys(term):
-        while term.count(label) > 1:
-            first = term.index(label)
-            second = term.index(label, first + 1)
-            x = _diagonal(x, first, second)
-            term = (*(c for i, c in enumerate(term) if i not in (first, second)), label)
-    shape = typeof(x).shape
-    kept = [i for i, label in enumerate(term) if shape[i] != 1 or extents[label] == 1]
-    return tuple(term[i] for i in kept), with_shape(x, tuple(shape[i] for i in kept))
-
-
-def _diagonal(x: Any, first: int, second: int) -> Any:
-    """The elements with equal indices on two axes, along a new last axis."""
-    shape = typeof(x).shape
-    rest = [i for i in range(len(shape)) if i not in (first, second)]
-    lead, extent = tuple(shape[i] for i in rest), shape[first]
-    x = _transpose(x, permutation=(*rest, first, second))
-    x = with_shape(x, (*lead, extent * extent))
-    return slice_axis(x, 0, extent * extent, axis=-1, stride=extent + 1)
-
-
-def _reduced(term: Term, x: Any, needed: set[Label]) -> tuple[Term, Any]:
-    """The sum over the axes that nobody else needs."""
-    gone = tuple(i for i, label in enumerate(term) if label not in needed)
-    return tuple(label for label in term if label in needed), reduce_sum(x, axes=gone) if gone else x
-
-
-def _ordered(term: Term, x: Any, wanted: Term) -> Any:
-    return x if term == wanted else _transpose(x, permutation=tuple(map(term.index, wanted)))
-
-
-def _pair(first: tuple[Term, Any], second: tuple[Term, Any], needed: set[Label], output: Term) -> tuple[Term, Any]:
-    """The contraction of two operands: of the labels they share, those needed are mapped and the others summed over."""
-    a, x = _reduced(*first, needed.union(second[0]))
-    b, y = _reduced(*second, needed.union(a))
-    shared = [label for label in a if label in b]
-    batch = [label for label in output if label in shared]
-    batch += [label for label in shared if label in needed and label not in batch]
-    summed = [label for label in shared if label not in needed]
-    a_free = [label for label in a if label not in shared]
-    b_free = [label for label in b if label not in shared]
-    if not summed:
-        return _outer(a, x, b, y, output)
-    if (*batch, *b_free, *a_free) == output:
-        a, x, b, y, a_free, b_free = b, y, a, x, b_free, a_free
-    summed_axes = tuple(map(a.index, summed)), tuple(map(b.index, summed))
-    batch_axes = tuple(map(a.index, batch)), tuple(map(b.index, batch))
-    return (*batch, *a_free, *b_free), dot_general(x, y, dimension_numbers=(summed_axes, batch_axes))
-
-
-def _outer(a: Term, x: Any, b: Term, y: Any, output: Term) -> tuple[Term, Any]:
-    """The product of two operands, nothing being summed over."""
-    every = {*a, *b}
-    order = [label for label in output if label in every]
-    order += [label for label in dict.fromkeys((*a, *b)) if label not in order]
-    aligned = []
-    for term, v in ((a, x), (b, y)):
-        v = _ordered(term, v, tuple(label for label in order if label in term))
-        extents = dict(zip((label for label in order if label in term), typeof(v).shape))
-        aligned.append(with_shape(v, tuple(extents.get(label, 1) for label in order)))
-    return tuple(order), multiply(*aligned)

@@ -204,7 +204,10 @@ def _quantiles(
     shape = typeof(q).shape
     q = reshape(cast(q, typeof(q).dtype), shape=(prod(shape), *(1,) * len(lanes)))
     ignore_nan = ignore_nan and is_inexact(typeof(rows).dtype)
-    count = _count_of_numbers(rows) if ignore_nan else n
+    count = n
+    if ignore_nan:
+        counts = _count_of_numbers(rows)
+        count = cast(counts, typeof(q).dtype) if is_inexact(typeof(q).dtype) else counts
     weak = kind_of_q in (int, float)
     y = _interpolated(rows, count, q, _METHODS[method], weak)
     y = y if ignore_nan else _nan_if_any(y, rows)

@@ -102,7 +102,7 @@ def test_searchsorted(side):
 def test_digitize(bins, right):
     check_agreement(lambda x: np.digitize(x, bins, right), np.round(X))
     if bins.size:
-        check_agreement(lambda x, bins: np.digitize(x, bins, right), np.round(X), bins)
+        check_agreement(lambda x, bins: np.digitize(x, bins, right), np.round(X), bins, smooth=False)
 
 
 def test_digitize_wants_monotonic_bins():
