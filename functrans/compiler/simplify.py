@@ -92,12 +92,17 @@ def _folded(eqn: Eqn, inputs: Sequence[Atom]) -> Sequence[Atom] | None:
 def _key(primitive: Primitive, inputs: Sequence[Atom], params: dict[str, Any]) -> Any:
     """Equal for equations that compute the same; None where that cannot be told."""
     operands = tuple(a if isinstance(a, Var) else _literal_key(a) for a in inputs)
-    key = primitive, operands, tuple(sorted(params.items(), key=lambda item: item[0]))
+    key = primitive, operands, tuple((name, _param_key(params[name])) for name in sorted(params))
     try:
         hash(key)
     except TypeError:
         return None
     return key
+
+
+def _param_key(value: Any) -> Any:
+    """Numbers by how they are written: 0.0 is not -0.0, nor 1 True."""
+    return (type(value), repr(value)) if isinstance(value, (bool, int, float, complex)) else value
 
 
 def _literal_key(literal: Literal) -> Any:

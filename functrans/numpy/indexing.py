@@ -20,7 +20,7 @@ from ..primitives.structural import slice_axis
 from ..primitives.subscripts import as_array, parse, read
 from . import reductions as _reductions
 from .common import as_operand, cast, normalize_axis, stretched, with_shape
-from .positions import along_axis, as_integers, cell, counted, default_fill, index_mode
+from .positions import along_axis, as_integers, counted, default_fill, index_mode, stored
 from .protocols import METHODS
 
 #: Names that are exported as ours: NumPy's namesakes do not look at the argument that may be traced, or lack options.
@@ -49,14 +49,7 @@ def take(
     axis = normalize_axis(axis, typeof(a).ndim)
     fill = default_fill(typeof(a).dtype) if fill_value is None else fill_value
     spec = Indexing((axis,), axis, index_mode(mode), typeof(indices).shape == ())
-    return _stored(gather(a, indices, spec=spec, fill=fill if spec.mode == "drop" else 0), out)
-
-
-def _stored(result: Any, out: Any) -> Any:
-    if out is None:
-        return result
-    cell(out, "out")[...] = result
-    return out
+    return stored(gather(a, indices, spec=spec, fill=fill if spec.mode == "drop" else 0), out)
 
 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
@@ -83,7 +76,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
     if mode == "raise":  # negative numbers name no choice
         a = select(less(a, 0), count, cast(a, INT))
     index = (stretched(a, shape), *(counted(n, len(shape), i) for i, n in enumerate(shape)))
-    return _stored(read(table, parse((count, *shape), index, index_mode(mode))), out)
+    return stored(read(table, parse((count, *shape), index, index_mode(mode))), out)
 
 
 def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
@@ -240,7 +233,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
     """numpy.trace: the sums of diagonals."""
-    return _stored(_reductions.sum(diagonal(a, offset, axis1, axis2), -1, dtype), out)
+    return stored(_reductions.sum(diagonal(a, offset, axis1, axis2), -1, dtype), out)
 
 
 def _below(m: Any, k: Any) -> tuple[Any, Any]:

@@ -53,7 +53,8 @@ class Full(Primitive):
         return [ShapedArray(shape, dtype)]
 
     def impl(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[Any]:
-        return [np.full(shape, value, dtype) if value != 0 else np.zeros(shape, dtype)]
+        is_zero = repr(value) in ("0", "0.0", "False")  # and not -0.0
+        return [np.zeros(shape, dtype) if is_zero else np.full(shape, value, dtype)]
 
 
 class AddAny(Plain):

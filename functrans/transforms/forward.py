@@ -14,7 +14,6 @@ from ..core.primitive import Primitive
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running
 from ..core.tracer import Tracer, argument
-from ..primitives.foundation import instantiate
 
 
 class JVPTracer(Tracer):
@@ -140,8 +139,3 @@ def jvp_jaxpr(jaxpr: Jaxpr, active: tuple[bool, ...]) -> tuple[Jaxpr, tuple[bool
     avals = jaxpr.in_avals
     derived = trace_closed(function, avals + [a for a, is_active in zip(avals, active) if is_active])
     return derived, tuple(out_active)
-
-
-def instantiate_all(tangents: Sequence[Any], avals: Sequence[ShapedArray]) -> list[Any]:
-    """Arrays in place of symbolic zeros."""
-    return [instantiate(t, aval) for t, aval in zip(tangents, avals, strict=True)]
