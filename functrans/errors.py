@@ -114,6 +114,22 @@ class UnsupportedArgumentError(FunctransError, TypeError):
     """A NumPy function was traced with an argument that cannot be honoured."""
 
 
+class CarryMismatchError(FunctransError, TypeError):
+    """The carry of a loop changes its structure, a shape or a dtype from one step to the next."""
+
+
+class BranchMismatchError(FunctransError, TypeError):
+    """The branches of a cond or switch return different structures, shapes or dtypes."""
+
+
+class ConditionError(FunctransError, TypeError):
+    """What decides about a loop or a branch is not a boolean (or, for switch, integer) scalar."""
+
+
+class ScanLengthError(FunctransError, ValueError):
+    """The number of steps of a loop is missing, negative, no integer, or not the same for all arrays."""
+
+
 class TransposeError(FunctransError, TypeError):
     """A function to be transposed is not linear in the given arguments."""
 

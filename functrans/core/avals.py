@@ -37,8 +37,47 @@ class ShapedArray(NamedTuple):
     def with_shape(self, shape: tuple[int, ...]) -> ShapedArray:
         return ShapedArray(shape, self.dtype, self.weak)
 
+    def with_lanes(self, size: int) -> ShapedArray:
+        """The type of many such arrays along a leading axis."""
+        return ShapedArray((size, *self.shape), self.dtype)
+
+    def without_lanes(self) -> ShapedArray:
+        """The type of one lane."""
+        return ShapedArray(self.shape[1:], self.dtype)
+
     def __str__(self) -> str:
         return f"{short_dtype(self.dtype)}[{','.join(map(str, self.shape))}]{'*' if self.weak else ''}"
+
+
+class StackAval(NamedTuple):
+    """The type of a stack: one entry for each step of a loop whose number of steps is not known while tracing.
+
+    Only loops make and read stacks. Lanes are an axis of the entries.
+    """
+
+    entry: ShapedArray | StackAval
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.entry.dtype
+
+    @property
+    def weak(self) -> bool:
+        return False
+
+    def strong(self) -> StackAval:
+        return self
+
+    def with_lanes(self, size: int) -> StackAval:
+        """The type of a stack whose entries have lanes."""
+        return StackAval(self.entry.with_lanes(size))
+
+    def without_lanes(self) -> StackAval:
+        """The type of one lane of the stack."""
+        return StackAval(self.entry.without_lanes())
+
+    def __str__(self) -> str:
+        return f"stack({self.entry})"
 
 
 class Zero:

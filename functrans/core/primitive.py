@@ -112,6 +112,13 @@ class Primitive:
         """For primitives that hold programs: what a PartialEvalTrace does where some operands are unknown."""
         return trace.record(self, args, params)
 
+    def jet(self, order: int, series: Sequence[Any], /, **params: Any) -> list[Any] | None:
+        """The series of the results, for primitives that know better than to have them derived from `jvp` (None).
+
+        A series is a list of `order` + 1 coefficients, all but the first of which may be ZERO.
+        """
+        return None
+
     def inlined_jaxpr(self, params: Params) -> Any:
         """For primitives that run a program and mean nothing else by it: the jaxpr to put in their place."""
         return None

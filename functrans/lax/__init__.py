@@ -3,6 +3,7 @@
 
 from ..primitives.selection import stop_gradient
 from ..primitives.sorting import top_k
+from .branches import cond, switch
 from .collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from .convolution import (
     ConvDimensionNumbers,
@@ -12,10 +13,11 @@ from .convolution import (
     conv_transpose,
     conv_with_general_padding,
 )
+from .loops import fori_loop, map, scan, while_loop
 from .slicing import dynamic_slice, dynamic_update_slice
 
 __all__ = [
-    "ConvDimensionNumbers", "all_gather", "axis_index", "axis_size", "conv", "conv_dimension_numbers",
+    "ConvDimensionNumbers", "all_gather", "axis_index", "axis_size", "cond", "conv", "conv_dimension_numbers",
     "conv_general_dilated", "conv_transpose", "conv_with_general_padding", "dynamic_slice", "dynamic_update_slice",
-    "pmax", "pmean", "pmin", "psum", "stop_gradient", "top_k",
+    "fori_loop", "map", "pmax", "pmean", "pmin", "psum", "scan", "stop_gradient", "switch", "top_k", "while_loop",
 ]  # fmt: skip

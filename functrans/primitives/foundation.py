@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, Zero, real_dtype, typeof
+from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, real_dtype, typeof
 from ..core.primitive import Primitive, UndefinedPrimal
 from ..core.trace import current_trace
+from ..core.tracer import operators
 from ..errors import ShapeMismatchError
 
 Shape = tuple[int, ...]
@@ -275,7 +276,9 @@ def restore_axes(x: Any, shape: Shape, axes: Shape) -> Any:
 
 
 def zeros(aval: ShapedArray) -> Any:
-    """An array of zeros; a Python zero for a weak type."""
+    """An array of zeros; a Python zero for a weak type, a stack without entries for a stack."""
+    if type(aval) is StackAval:
+        return operators.empty_stack(aval=aval)
     return aval.dtype.type(0).item() if aval.weak else full(value=0, shape=aval.shape, dtype=aval.dtype)
 
 
@@ -340,6 +343,8 @@ def align_ranks(size: int, values: Sequence[Any], mapped: Sequence[bool]) -> lis
 
 def broadcast_lanes(x: Any, size: int) -> Any:
     """A value that is the same for all lanes, with a leading axis of lanes."""
+    if type(typeof(x)) is StackAval:
+        return operators.broadcast_stack(x, size)
     return broadcast_to(x, shape=(size, *typeof(x).shape))
 
 

@@ -29,7 +29,7 @@ class BatchTracer(Tracer):
     @property
     def aval(self) -> ShapedArray:  # type: ignore[override]
         aval = typeof(self.value)
-        return ShapedArray(aval.shape[1:], aval.dtype) if self.mapped else aval
+        return aval.without_lanes() if self.mapped else aval
 
     def concrete(self, wanted: str) -> Any:
         if self.mapped:
@@ -129,7 +129,5 @@ def batch_jaxpr(
             broadcast_lanes(out, size) if f and not m else out for out, m, f in zip(outs, are_mapped, forced)
         ]
 
-    avals = [
-        ShapedArray((size, *a.shape), a.dtype) if is_mapped else a for a, is_mapped in zip(jaxpr.in_avals, mapped)
-    ]
+    avals = [a.with_lanes(size) if is_mapped else a for a, is_mapped in zip(jaxpr.in_avals, mapped)]
     return trace_closed(function, avals), tuple(out_mapped)

@@ -14,6 +14,7 @@ from ..core.primitive import Primitive
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running
 from ..core.tracer import Tracer, argument
+from ..primitives.foundation import instantiate, match
 
 
 class JVPTracer(Tracer):
@@ -124,8 +125,14 @@ def run_jvp(
 
 
 @memoized
-def jvp_jaxpr(jaxpr: Jaxpr, active: tuple[bool, ...]) -> tuple[Jaxpr, tuple[bool, ...]]:
-    """The jaxpr `primals, active tangents -> results, active result tangents`, and which of the latter are active."""
+def jvp_jaxpr(
+    jaxpr: Jaxpr, active: tuple[bool, ...], forced: tuple[bool, ...] | None = None
+) -> tuple[Jaxpr, tuple[bool, ...]]:
+    """The jaxpr `primals, active tangents -> results, active result tangents`, and which of the latter are active.
+
+    Args:
+        forced: results that must have a tangent, zeros if need be.
+    """
     out_active: list[bool] = []
 
     def function(*args: Any) -> list[Any]:
@@ -133,9 +140,14 @@ def jvp_jaxpr(jaxpr: Jaxpr, active: tuple[bool, ...]) -> tuple[Jaxpr, tuple[bool
         outs, tangents = jvp_flat(
             lambda *xs: eval_jaxpr(jaxpr, *xs), primals, [next(rest) if is_active else ZERO for is_active in active]
         )
+        if forced is not None:
+            tangents = [
+                match(instantiate(t, a.strong()), y) if is_forced else t
+                for t, y, a, is_forced in zip(tangents, outs, jaxpr.out_avals, forced)
+            ]
         out_active[:] = [t is not ZERO for t in tangents]
         return [*outs, *(t for t in tangents if t is not ZERO)]
 
     avals = jaxpr.in_avals
-    derived = trace_closed(function, avals + [a for a, is_active in zip(avals, active) if is_active])
+    derived = trace_closed(function, avals + [a.strong() for a, is_active in zip(avals, active) if is_active])
     return derived, tuple(out_active)

@@ -14,12 +14,13 @@ from typing import Any
 
 from ..core.avals import ZERO, ShapedArray, typeof
 from ..core.conversion import lossy_conversion_error
-from ..core.jaxpr import eval_jaxpr
+from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
+from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running
 from ..core.tracer import Tracer, argument
 from ..primitives.families import Bilinear, Elementwise
-from ..primitives.foundation import Linear, Scale, add_tangents, match, scale
+from ..primitives.foundation import Linear, Scale, add_tangents, instantiate, match, scale
 
 Series = list[Any]
 
@@ -84,6 +85,9 @@ class JetTrace(Trace):
         if all(c is ZERO for s in series for c in s[1:]):
             outs = primitive.bind(*(s[0] for s in series), **params)
             return [[y, *[ZERO] * self.order] for y in outs]
+        outs = primitive.jet(self.order, series, **params)
+        if outs is not None:
+            return outs
         if isinstance(primitive, Linear):
             return _linear(primitive, series[0], params)
         if isinstance(primitive, (Bilinear, Scale)) or primitive.name == "multiply":
@@ -185,3 +189,38 @@ def jet_flat(
     trace = JetTrace(current_trace.get(), order)
     with running(trace):
         return [trace.split(out) for out in function(*(argument(JetTracer(trace, s)) for s in series))]
+
+
+@memoized
+def jet_jaxpr(
+    jaxpr: Jaxpr, order: int, active: tuple[bool, ...], forced: tuple[bool, ...] | None = None
+) -> tuple[Jaxpr, tuple[bool, ...]]:
+    """The jaxpr of values and of the `order` further coefficients of the active ones; which results are active.
+
+    Inputs and results are all values first, and then the coefficients of one active value after the other.
+
+    Args:
+        forced: results that must be active.
+    """
+    out_active: list[bool] = []
+
+    def function(*args: Any) -> list[Any]:
+        rest = iter(args[len(active) :])
+        series = [
+            [x, *(next(rest) for _ in range(order))] if is_active else [x, *[ZERO] * order]
+            for x, is_active in zip(args, active)
+        ]
+        outs = jet_flat(lambda *xs: eval_jaxpr(jaxpr, *xs), series, order)
+        moving = [any(c is not ZERO for c in out[1:]) for out in outs]
+        out_active[:] = [a or b for a, b in zip(moving, forced or moving)]
+        coefficients = [
+            match(instantiate(c, aval.strong()), out[0])
+            for out, aval, is_active in zip(outs, jaxpr.out_avals, out_active)
+            if is_active
+            for c in out[1:]
+        ]
+        return [*(out[0] for out in outs), *coefficients]
+
+    avals = jaxpr.in_avals
+    moving = [aval.strong() for aval, is_active in zip(avals, active) if is_active for _ in range(order)]
+    return trace_closed(function, [*avals, *moving]), tuple(out_active)

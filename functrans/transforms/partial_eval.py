@@ -93,8 +93,13 @@ class PartialEvalTrace(Trace):
 
 
 @memoized
-def partial_eval_jaxpr(jaxpr: Jaxpr, unknown: tuple[bool, ...]) -> tuple[Jaxpr, Jaxpr, tuple[bool, ...]]:
+def partial_eval_jaxpr(
+    jaxpr: Jaxpr, unknown: tuple[bool, ...], forced: tuple[bool, ...] | None = None
+) -> tuple[Jaxpr, Jaxpr, tuple[bool, ...]]:
     """Split a jaxpr by what is known.
+
+    Args:
+        forced: results that are to count as unknown even if they are known.
 
     Returns:
         known: `known inputs -> known results, residuals`; rest: `residuals, unknown inputs -> unknown results`;
@@ -113,13 +118,15 @@ def partial_eval_jaxpr(jaxpr: Jaxpr, unknown: tuple[bool, ...]) -> tuple[Jaxpr, 
         with running(trace):
             outs = eval_jaxpr(jaxpr, *inputs)
         out_unknown[:] = [trace.is_unknown(out) for out in outs]
+        if forced is not None:
+            out_unknown[:] = [a or b for a, b in zip(out_unknown, forced)]
         linear, residuals = close_over_residuals(
             trace.eqns,
             [x.var for x, is_unknown in zip(inputs, unknown) if is_unknown],
-            [out.var for out in outs if trace.is_unknown(out)],
+            [trace.atom(out) for out, is_unknown in zip(outs, out_unknown) if is_unknown],
         )
         rest[:] = [linear]
-        return [out for out in outs if not trace.is_unknown(out)] + residuals
+        return [out for out, is_unknown in zip(outs, out_unknown) if not is_unknown] + residuals
 
     known = trace_closed(known_half, [a for a, is_unknown in zip(jaxpr.in_avals, unknown) if not is_unknown])
     return known, rest[0], tuple(out_unknown)

@@ -10,7 +10,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, memoized
 from ..core.primitive import UndefinedPrimal
 from ..core.staging import trace_closed
 from ..core.trace import current_trace, running
-from ..primitives.foundation import add_any
+from ..primitives.foundation import add_any, instantiate
 from ..source import inherited_source
 from .partial_eval import PartialEvalTrace, UnknownTracer
 
@@ -59,13 +59,18 @@ def _accumulate(pending: dict[Any, Any], atoms: Sequence[Atom], cotangents: Sequ
 
 @memoized
 def transpose_jaxpr(
-    jaxpr: Jaxpr, linear: tuple[bool, ...], active: tuple[bool, ...], ct_avals: tuple[ShapedArray, ...]
+    jaxpr: Jaxpr,
+    linear: tuple[bool, ...],
+    active: tuple[bool, ...],
+    ct_avals: tuple[ShapedArray, ...],
+    forced: tuple[bool, ...] | None = None,
 ) -> tuple[Jaxpr, tuple[bool, ...]]:
     """The jaxpr `other inputs, active cotangents -> nonzero cotangents of the linear inputs`.
 
     Args:
         linear: which inputs to transpose; `jaxpr` must be linear in them for any value of the others.
         active: which results have a cotangent that is not ZERO; `ct_avals` are the types of those.
+        forced: which of the linear inputs must have a cotangent, zeros if need be.
 
     What does not depend on the linear inputs is evaluated first, by partial evaluation.
 
@@ -85,6 +90,10 @@ def transpose_jaxpr(
             outputs = [trace.atom(out) for out in eval_jaxpr(jaxpr, *inputs)]
         variables = [x.var for x, is_linear in zip(inputs, linear) if is_linear]
         found = backward_pass(trace.eqns, variables, outputs, cotangents)
+        if forced is not None:
+            found = [
+                instantiate(c, v.aval) if is_forced else c for c, v, is_forced in zip(found, variables, forced)
+            ]
         out_active[:] = [c is not ZERO for c in found]
         return [c for c in found if c is not ZERO]
 

@@ -1,0 +1,280 @@
+"""scan: a loop whose number of steps is known before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler.program import compile_jaxpr
+from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized, prune
+from ..core.primitive import is_hole
+from ..core.staging import trace_closed
+from ..core.trace import Params, current_trace, running
+from ..core.tracer import operators
+from ..primitives.elementwise import add, less, subtract
+from ..primitives.foundation import add_any, broadcast_lanes, instantiate, zeros
+from ..primitives.reductions import reduce_max
+from ..primitives.stacks import stack_length
+from ..transforms.batching import batch_jaxpr
+from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer
+from ..transforms.transpose import backward_pass, transpose_jaxpr
+from .loop import (
+    Flags,
+    Groups,
+    Loop,
+    choose_lanes,
+    make_room,
+    partition,
+    spread,
+    stacked_aval,
+    swap_lanes,
+    unknown_carry,
+)  # fmt: skip
+from .progress import steps_shown
+from .reversal import ReverseSweep
+
+
+class Scan(Loop):
+    """Runs `body` once for each element of xs.
+
+    Params:
+        body: `consts, carry, x -> carry, y`.
+        consts, carry: how many operands there are of each.
+        length: the number of steps; None: the first operand holds it.
+        reverse: whether to start at the last element.
+        slots: how many states of the carry the derivative may keep (a number, LOGARITHMIC or a Budget); None: it keeps
+            the residuals of every step.
+        progress: the text of a progress bar, or None.
+    """
+
+    def abstract_eval(self, *avals: Any, body: Jaxpr, carry: int, length: int | None, **params: Any) -> list[Any]:
+        out = body.out_avals
+        return [*out[:carry], *(stacked_aval(aval, length) for aval in out[carry:])]
+
+    def impl(self, *args: Any, **params: Any) -> list[Any]:
+        head, consts, carry, xs = self.split(params, args)
+        length = params["length"] if params["length"] is not None else int(head[0])
+        program, count = compile_jaxpr(params["body"]), params["carry"]
+        ys = [make_room(aval, params["length"], length) for aval in params["body"].out_avals[count:]]
+        order = range(length - 1, -1, -1) if params["reverse"] else range(length)
+        for step in steps_shown(order, params["progress"]):
+            outs = program(*consts, *carry, *[x[step] for x in xs])
+            carry = outs[:count]
+            for y, value in zip(ys, outs[count:]):
+                y[step] = value
+        return [*carry, *ys]
+
+    def has_known_length(self, params: Params, unknown: Groups) -> bool:
+        return not any(unknown.head)
+
+    def widened(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
+        return {**params, "body": body, "consts": len(consts), "carry": len(carry)}
+
+    def narrowed(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
+        return {**params, "body": body, "consts": sum(consts), "carry": sum(carry), "slots": None}
+
+    def as_scan(self, params: Params, operands: Groups, results: Sequence[Any], body: Jaxpr, **changed: Any) -> Any:
+        return self, operands.head, {**params, "body": body, "progress": None, **changed}
+
+    def batch_named(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
+    ) -> tuple[list[Any], list[bool]]:
+        if params["length"] is not None or not mapped[0]:
+            return super().batch_named(axis_name, size, values, mapped, **params)
+        return self._batch_of_lengths(axis_name, size, values, mapped, params)
+
+    def _batch_of_lengths(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], params: Params
+    ) -> tuple[list[Any], list[bool]]:
+        """Each lane has its own number of steps: all run as long as the longest, the finished ones standing still."""
+        operands, flags = self.split(params, values), self.split(params, mapped)
+        (counts,) = operands.head
+        longest = reduce_max(counts, axes=(0,))
+        body = frozen_body(params["body"], params["carry"], size, tuple(flags.consts), tuple(flags.xs), axis_name)
+        carry = [c if m else broadcast_lanes(c, size) for c, m in zip(operands.carry, flags.carry)]
+        first, step = (subtract(longest, 1), -1) if params["reverse"] else (instantiate(ZERO, typeof(longest)), 1)
+        xs = [swap_lanes(x) if m else x for x, m in zip(operands.xs, flags.xs)]
+        outs = self.bind(
+            longest, counts, step, *operands.consts, first, *carry, *xs,
+            **{**params, "body": body, "consts": params["consts"] + 2, "carry": params["carry"] + 1},
+        )  # fmt: skip
+        return outs[1:], [True] * (len(outs) - 1)
+
+    def transpose(self, cotangents: Sequence[Any], *args: Any, **params: Any) -> Sequence[Any]:
+        operands = self.split(params, args)
+        holes = Groups(*(tuple(map(is_hole, group)) for group in operands))
+        linear = unknown_carry(params["body"], holes.consts, holes.carry, holes.xs)
+        if all(linear) or params["slots"] is not None:
+            found = self._transpose_linear(cotangents, operands, holes._replace(carry=linear), params)
+            return [*[None] * len(operands.head), *found]
+        return self._transpose_after_splitting(cotangents, args, params)
+
+    def _transpose_after_splitting(
+        self, cotangents: Sequence[Any], args: Sequence[Any], params: Params
+    ) -> list[Any]:
+        """Some carries are known: run the loop for them first, which leaves residuals for a loop that is linear."""
+        trace = PartialEvalTrace(current_trace.get())
+        inputs = [UnknownTracer(trace, a.aval) if is_hole(a) else a for a in args]
+        with running(trace):
+            outputs = [trace.atom(out) for out in self.bind(*inputs, **params)]
+        variables = [x.var if is_hole(a) else None for x, a in zip(inputs, args)]
+        return backward_pass(trace.eqns, variables, outputs, cotangents)
+
+    def _transpose_linear(
+        self, cotangents: Sequence[Any], operands: Groups, linear: Groups, params: Params
+    ) -> list[Any]:
+        """The loop backwards. Cotangents of constants are summed on the way, those of the carry handed on."""
+        count, body = params["carry"], params["body"]
+        carry_cts, ys_cts = cotangents[:count], cotangents[count:]
+        ct_active = tuple(ct is not ZERO and f for ct, f in zip(carry_cts, linear.carry))
+        ys_active = tuple(ct is not ZERO for ct in ys_cts)
+        pull = pull_back_body(body, linear.consts, linear.carry, linear.xs, ct_active, ys_active)
+        sums = [
+            zeros(var.aval.strong())
+            for var, is_active in zip(_chosen(body.inputs, linear.consts), pull.consts_active)
+            if is_active
+        ]
+        handed = [
+            instantiate(ct, aval.strong())
+            for ct, aval, is_active in zip(carry_cts, body.out_avals, pull.carry_active)
+            if is_active
+        ]
+        known = [_chosen(group, [not f for f in flags]) for group, flags in zip(operands, linear)]
+        ys_given = [ct for ct in ys_cts if ct is not ZERO]
+        back = [*sums, *handed]
+        if all(linear.carry):
+            outs = self.bind(
+                *operands.head, *known[1], *back, *known[3], *ys_given,
+                body=pull.body, consts=len(known[1]), carry=len(back), length=params["length"],
+                reverse=not params["reverse"], slots=None, progress=None,
+            )  # fmt: skip
+        else:
+            outs = reverse_sweep.bind(
+                *operands.head, *known[1], *known[2], *known[3], *back, *ys_given,
+                step=known_step(body, linear.consts, linear.carry, linear.xs), pull=pull.body,
+                consts=len(known[1]), state=len(known[2]), xs=len(known[3]), back=len(back),
+                length=params["length"], reverse=params["reverse"], slots=params["slots"],
+            )  # fmt: skip
+        consts_found, carry_found, xs_found = partition(outs, (len(sums), len(handed)))
+        by_carry = spread(carry_found, pull.carry_active)
+        return [
+            *_placed(spread(consts_found, pull.consts_active), linear.consts),
+            *(ct if is_linear else None for ct, is_linear in zip(by_carry, linear.carry)),
+            *_placed(spread(xs_found, pull.xs_active), linear.xs),
+        ]
+
+
+class PullBack:
+    """The body of a transposed loop: `known consts, sums, carry cotangents, known (carry,) x, y cotangents -> sums,
+    carry cotangents, x cotangents`; and which of these there are, among the linear ones."""
+
+    __slots__ = ("body", "carry_active", "consts_active", "xs_active")
+
+    def __init__(self, body: Jaxpr, consts_active: Flags, carry_active: Flags, xs_active: Flags):
+        self.body = body
+        self.consts_active, self.carry_active, self.xs_active = consts_active, carry_active, xs_active
+
+
+@memoized
+def pull_back_body(
+    body: Jaxpr, consts: Flags, carry: Flags, xs: Flags, ct_active: Flags, ys_active: Flags
+) -> PullBack:
+    """Transpose a body by its linear inputs. `carry_active` of the result has a flag for each carry."""
+    linear = (*consts, *carry, *xs)
+    out_avals = [aval.strong() for aval in body.out_avals]
+    while True:
+        active = (*ct_active, *ys_active)
+        ct_avals = tuple(aval for aval, is_active in zip(out_avals, active) if is_active)
+        forced = (*[False] * sum(consts), *_chosen(ct_active, carry), *[False] * sum(xs))
+        transposed, found = transpose_jaxpr(body, linear, active, ct_avals, forced)
+        consts_active, moving, xs_active = partition(found, (sum(consts), sum(carry)))
+        after = tuple(_placed_flags(moving, carry))
+        if after == ct_active:
+            break
+        ct_active = after
+    others = [not f for f in linear]
+    known_avals = _chosen(body.in_avals, others)
+    known_consts = consts.count(False)
+    sum_avals = _chosen([a.strong() for a in _chosen(body.in_avals[: len(consts)], consts)], consts_active)
+    moving_count, sums_count = sum(ct_active), len(sum_avals)
+
+    def function(*args: Any) -> list[Any]:
+        first, sums, cts, rest, ys = partition(
+            args, (known_consts, sums_count, moving_count, len(known_avals) - known_consts)
+        )
+        outs = eval_jaxpr(transposed, *first, *rest, *cts, *ys)
+        return [*(add_any(total, ct) for total, ct in zip(sums, outs)), *outs[sums_count:]]
+
+    avals = [
+        *known_avals[:known_consts], *sum_avals, *ct_avals[:moving_count], *known_avals[known_consts:],
+        *ct_avals[moving_count:],
+    ]  # fmt: skip
+    return PullBack(trace_closed(function, avals), tuple(consts_active), ct_active, tuple(xs_active))
+
+
+@memoized
+def known_step(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Jaxpr:
+    """The body of a loop that computes the known carries only."""
+    known = _chosen(body.inputs, [not f for f in (*consts, *carry, *xs)])
+    outputs = [a for a, is_linear in zip(body.outputs, carry) if not is_linear]
+    return Jaxpr(known, prune(body.eqns, outputs), outputs)
+
+
+@memoized
+def frozen_body(
+    body: Jaxpr, carry: int, size: int, consts_mapped: Flags, xs_mapped: Flags, axis_name: Any
+) -> Jaxpr:
+    """All lanes of a body, each for its own number of steps: `counts, step, consts, i, carry, x -> i, carry, y`."""
+    results = len(body.outputs)
+    batched, _ = batch_jaxpr(
+        body, size, (*consts_mapped, *[True] * carry, *xs_mapped), (True,) * results, axis_name
+    )
+    consts = len(consts_mapped)
+
+    def function(counts: Any, step: Any, *args: Any) -> list[Any]:
+        given, i, before, xs = args[:consts], args[consts], args[consts + 1 :][:carry], args[consts + 1 + carry :]
+        outs = eval_jaxpr(batched, *given, *before, *xs)
+        runs = less(i, counts)
+        after = [choose_lanes(runs, new, old) for new, old in zip(outs, before)]
+        return [add(i, step), *after, *outs[carry:]]
+
+    integer = ShapedArray((), np.dtype(np.int64))
+    avals = batched.in_avals
+    return trace_closed(function, [integer.with_lanes(size), integer, *avals[:consts], integer, *avals[consts:]])
+
+
+def broadcast_stack(stack: Any, size: int) -> Any:
+    """A stack that is the same for all lanes, with lanes in each entry."""
+    body = lanes_body(typeof(stack).entry, size)
+    return scan.bind(
+        stack_length(stack), stack,
+        body=body, consts=0, carry=0, length=None, reverse=False, slots=None, progress=None,
+    )[0]  # fmt: skip
+
+
+def lanes_body(entry: Any, size: int) -> Jaxpr:
+    """One entry, for all lanes."""
+    return trace_closed(lambda x: [broadcast_lanes(x, size)], [entry])
+
+
+def _chosen(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
+    return [item for item, is_chosen in zip(items, flags) if is_chosen]
+
+
+def _placed(values: Sequence[Any], linear: Flags) -> list[Any]:
+    """Cotangents of the linear operands among all, None for the others."""
+    rest = iter(values)
+    return [next(rest) if is_linear else None for is_linear in linear]
+
+
+def _placed_flags(flags: Sequence[bool], linear: Flags) -> list[bool]:
+    rest = iter(flags)
+    return [next(rest) if is_linear else False for is_linear in linear]
+
+
+operators.broadcast_stack = broadcast_stack
+scan = Scan("scan")
+reverse_sweep = ReverseSweep("reverse_sweep", scan)

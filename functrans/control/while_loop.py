@@ -1,0 +1,176 @@
+"""while_loop: a loop that goes on as long as a condition holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count as counting
+from typing import Any
+
+import numpy as np
+
+from ..compiler.program import compile_jaxpr
+from ..core.avals import ZERO, ShapedArray, StackAval
+from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
+from ..core.stack import Stack
+from ..core.staging import trace_closed
+from ..core.trace import Params
+from ..primitives.elementwise import add, bitwise_and
+from ..primitives.foundation import broadcast_lanes, convert, instantiate
+from ..primitives.reductions import argmax, reduce_any
+from ..transforms.batching import batch_jaxpr
+from .loop import Flags, Groups, Loop, choose_lanes, partition, stand_in, with_inputs, without_inputs
+from .progress import steps_shown
+from .scan import scan
+
+
+class WhileLoop(Loop):
+    """Runs `body` while `cond` holds. The first result is the number of steps.
+
+    Params:
+        cond: `consts, carry -> boolean`.
+        body: `consts, carry -> carry, y`; each y is collected in a stack.
+        consts, carry: how many operands there are of each.
+        slots: how many states of the carry the derivative may keep (a number, LOGARITHMIC or a Budget); None: it keeps
+            the residuals of every step.
+        progress: the text of a progress bar, or None.
+    """
+
+    leading_results = 1
+
+    def abstract_eval(self, *avals: Any, body: Jaxpr, carry: int, **params: Any) -> list[Any]:
+        out = body.out_avals
+        steps = ShapedArray((), np.dtype(np.int64))
+        return [steps, *out[:carry], *(StackAval(aval.strong()) for aval in out[carry:])]
+
+    def impl(self, *args: Any, **params: Any) -> list[Any]:
+        _, consts, carry, _ = self.split(params, args)
+        goes_on, program, count = compile_jaxpr(params["cond"]), compile_jaxpr(params["body"]), params["carry"]
+        ys = [Stack(StackAval(aval.strong())) for aval in params["body"].out_avals[count:]]
+        steps = 0
+        for step in steps_shown(counting(), params["progress"]):
+            steps = step
+            if not goes_on(*consts, *carry)[0]:
+                break
+            outs = program(*consts, *carry)
+            carry = outs[:count]
+            for y, value in zip(ys, outs[count:]):
+                y.append(value)
+        return [np.int64(steps), *carry, *ys]
+
+    def has_known_length(self, params: Params, unknown: Groups) -> bool:
+        known = (*(not f for f in unknown.consts), *(not f for f in unknown.carry))
+        return without_inputs(params["cond"], known) is not None
+
+    def widened(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
+        old = (*consts, *carry)
+        new = tuple(aval for aval, is_old in zip(body.in_avals, old) if not is_old)
+        cond = with_inputs(params["cond"], old, new)
+        return {**params, "cond": cond, "body": body, "consts": len(consts), "carry": len(carry)}
+
+    def narrowed(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
+        cond = without_inputs(params["cond"], (*consts, *carry))
+        return {**params, "cond": cond, "body": body, "consts": sum(consts), "carry": sum(carry), "slots": None}
+
+    def as_scan(self, params: Params, operands: Groups, results: Sequence[Any], body: Jaxpr, **changed: Any) -> Any:
+        return scan, results[:1], {"body": body, "length": None, "reverse": False, "progress": None, **changed}
+
+    def batch_named(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
+    ) -> tuple[list[Any], list[bool]]:
+        flags = self.split(params, mapped)
+        carry_mapped = self._mapped_carry(axis_name, size, params, flags)
+        _, (is_lanewise,) = batch_jaxpr(params["cond"], size, (*flags.consts, *carry_mapped), None, axis_name)
+        if not is_lanewise:
+            return self._batch_together(axis_name, size, values, mapped, params, carry_mapped)
+        return self._batch_lanewise(axis_name, size, values, mapped, params)
+
+    def _batch_together(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], params: Params, carry: Flags
+    ) -> tuple[list[Any], list[bool]]:
+        """The condition is the same for all lanes."""
+        flags = self.split(params, mapped)
+        cond, _ = batch_jaxpr(params["cond"], size, (*flags.consts, *carry), None, axis_name)
+        return super().batch_named(axis_name, size, values, mapped, **{**params, "cond": cond})
+
+    def _batch_lanewise(
+        self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], params: Params
+    ) -> tuple[list[Any], list[bool]]:
+        """Each lane stops for itself; the loop ends with the last one.
+
+        A lane that has stopped repeats its last step, and one that never starts repeats the first step of another
+        lane: both run on values that the body was meant for, and what comes out is not used. That way there is no
+        NaN, no index out of bounds and no endless inner loop from lanes that ran on.
+        """
+        operands, flags = self.split(params, values), self.split(params, mapped)
+        carry = [c if m else broadcast_lanes(c, size) for c, m in zip(operands.carry, flags.carry)]
+        cond, _ = batch_jaxpr(
+            params["cond"], size, (*flags.consts, *[True] * len(carry)), (True,), axis_name
+        )
+        (starts,) = eval_jaxpr(cond, *operands.consts, *carry)
+        example = argmax(convert(starts, dtype=np.dtype(np.int8)), axes=(0,))
+        consts = [
+            stand_in(starts, c, example) if m else c for c, m in zip(operands.consts, flags.consts)
+        ]
+        safe = [stand_in(starts, c, example) for c in carry]
+        count = len(carry)
+        loop_cond, loop_body = lanewise_jaxprs(
+            params["cond"], params["body"], size, tuple(flags.consts), count, axis_name
+        )
+        steps = instantiate(ZERO, ShapedArray((size,), np.dtype(np.int64)))
+        outs = self.bind(
+            *consts, starts, steps, *carry, *safe,
+            **{**params, "cond": loop_cond, "body": loop_body, "carry": 2 + 2 * count},
+        )  # fmt: skip
+        _, (_, steps, *final), ys = self.split_results({"carry": 2 + 2 * count}, outs)
+        results = [steps, *final[:count], *ys]
+        return results, [True] * len(results)
+
+    def _mapped_carry(self, axis_name: Any, size: int, params: Params, flags: Groups) -> Flags:
+        """Which carries are mapped sooner or later."""
+        carry = tuple(flags.carry)
+        while True:
+            _, out_mapped = batch_jaxpr(params["body"], size, (*flags.consts, *carry), None, axis_name)
+            after = tuple(a or b for a, b in zip(carry, out_mapped))
+            if after == carry:
+                return carry
+            carry = after
+
+
+@memoized
+def lanewise_jaxprs(
+    cond: Jaxpr, body: Jaxpr, size: int, consts: Flags, count: int, axis_name: Any
+) -> tuple[Jaxpr, Jaxpr]:
+    """Condition and body for lanes that stop for themselves: `consts, running, steps, carry, safe -> ...`.
+
+    `safe` holds for each lane the last carry that its body was run on, or is to be run on next.
+    """
+    flags = (*consts, *[True] * count)
+    batched_body, _ = batch_jaxpr(body, size, flags, (True,) * len(body.outputs), axis_name)
+    batched_cond, _ = batch_jaxpr(cond, size, flags, (True,), axis_name)
+    avals = batched_body.in_avals
+    lanes = ShapedArray((size,), np.dtype(np.bool_))
+    steps = ShapedArray((size,), np.dtype(np.int64))
+    given, carried = avals[: len(consts)], avals[len(consts) :]
+
+    def any_runs(*args: Any) -> list[Any]:
+        return [reduce_any(args[len(consts)], axes=(0,))]
+
+    def step(*args: Any) -> list[Any]:
+        constants, (running, steps), carry, safe = partition(args, (len(consts), 2, count))
+        outs = eval_jaxpr(batched_body, *constants, *safe)
+        after, ys = outs[:count], outs[count:]
+        (goes_on,) = eval_jaxpr(batched_cond, *constants, *after)
+        still = bitwise_and(running, goes_on)
+        return [
+            still,
+            add(steps, convert(running, dtype=np.dtype(np.int64))),
+            *(choose_lanes(running, new, old) for new, old in zip(after, carry)),
+            *(choose_lanes(still, new, old) for new, old in zip(after, safe)),
+            *ys,
+        ]
+
+    inputs = [*given, lanes, steps, *carried, *carried]
+    return trace_closed(any_runs, inputs), trace_closed(step, inputs)
+
+
+while_loop = WhileLoop("while_loop")

@@ -1,0 +1,115 @@
+"""Python functions on their way into the primitives of control flow: traced, given common operands, made to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import tree
+from ..api.arguments import FlatFunction, describe_leaf
+from ..core.avals import ShapedArray, typeof
+from ..core.jaxpr import Jaxpr, Var, eval_jaxpr
+from ..core.staging import trace_closed, trace_to_jaxpr
+from ..primitives.foundation import convert
+from ..source import Source
+
+
+class Program(NamedTuple):
+    """A function of flat operands as a jaxpr.
+
+    Attributes:
+        jaxpr: has the captured tracers as leading inputs.
+        captured: the tracers of enclosing transformations that the function used.
+        out_tree: the structure of what it returned.
+        function: the function itself, for messages.
+    """
+
+    jaxpr: Jaxpr
+    captured: list[Any]
+    out_tree: Any
+    function: Any
+
+    def source_of(self, position: int) -> Source | None:
+        """The line that computes one of the results, or else the one on which the function begins."""
+        result = self.jaxpr.outputs[position] if position < len(self.jaxpr.outputs) else None
+        for eqn in self.jaxpr.eqns:
+            if any(v is result for v in eqn.outputs):
+                return eqn.source
+        code = getattr(self.function, "__code__", None)
+        return None if code is None else Source(code, 0)
+
+
+def staged(
+    function: Callable[..., Any], rebuild: Callable[[Sequence[Any]], Sequence[Any]], avals: Sequence[Any]
+) -> Program:
+    """Trace a function of pytrees; `rebuild` makes its positional arguments of leaves."""
+    flat = FlatFunction(function, rebuild, {}, False)
+    jaxpr, captured = trace_to_jaxpr(flat, avals)
+    return Program(jaxpr, captured, flat.out_tree, function)
+
+
+def with_common_operands(programs: Sequence[Program], own: int) -> tuple[list[Jaxpr], list[Any]]:
+    """Jaxprs that all take what any of them captured, before the `own` operands that they have anyway; and that."""
+    common = list({id(value): value for program in programs for value in program.captured}.values())
+    avals = tuple(map(typeof, common))
+    jaxprs: list[Jaxpr] = []
+    for program in programs:
+        places = {id(value): i for i, value in enumerate(program.captured)}
+        order = [places.get(id(value)) for value in common]
+        inputs = program.jaxpr.inputs
+        leading = [Var(aval) if i is None else inputs[i] for i, aval in zip(order, avals)]
+        jaxprs.append(Jaxpr([*leading, *inputs[len(program.captured) :]], program.jaxpr.eqns, program.jaxpr.outputs))
+    return jaxprs, common
+
+
+def with_result_types(jaxpr: Jaxpr, avals: Sequence[Any]) -> Jaxpr:
+    """The same jaxpr with its first results cast to the given types, where they are not yet of these."""
+    found = jaxpr.out_avals
+    if all(have == want for have, want in zip(found, avals)):
+        return jaxpr
+
+    def function(*args: Any) -> list[Any]:
+        outs = eval_jaxpr(jaxpr, *args)
+        cast = [
+            out if have == want else convert(out, dtype=want.dtype) for out, have, want in zip(outs, found, avals)
+        ]
+        return [*cast, *outs[len(cast) :]]
+
+    return trace_closed(function, jaxpr.in_avals)
+
+
+def meet(have: ShapedArray, want: ShapedArray) -> ShapedArray | None:
+    """The type that two values of a loop or of two branches can both have; None if there is none.
+
+    Only a Python scalar changes its dtype: it takes that of what it meets.
+    """
+    if have.shape != want.shape:
+        return None
+    if have.dtype == want.dtype:
+        return want if have.weak else have
+    if have.weak and want.weak:
+        return ShapedArray((), np.promote_types(have.dtype, want.dtype), True)
+    if have.weak == want.weak:
+        return None
+    weak, strong = (have, want) if have.weak else (want, have)
+    promoted = np.result_type(strong.dtype, weak.dtype.type(0).item())
+    return strong if promoted == strong.dtype else None
+
+
+def leaf_name(treedef: Any, position: int) -> str:
+    """How a message calls a leaf."""
+    name = describe_leaf(treedef, position)
+    return f"leaf {name}" if name else "value"
+
+
+def shown_tree(treedef: Any) -> str:
+    """A structure as a message shows it."""
+    return str(treedef).removeprefix("PyTreeSpec(").removesuffix(", namespace='functrans')").removesuffix(")")
+
+
+def operand_leaves(values: Any, checked: Callable[[Any], Any]) -> tuple[list[Any], Any]:
+    """The leaves of a pytree as operands, and its structure."""
+    leaves, treedef = tree.flatten(values)
+    return [checked(x) for x in leaves], treedef
