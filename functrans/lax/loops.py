@@ -351,7 +351,7 @@ def _check_condition(cond: Program) -> None:
     avals = cond.jaxpr.out_avals
     if len(avals) == 1 and avals[0].shape == () and avals[0].dtype.kind == "b":
         return
-    shown = ", ".join(map(str, avals)) if avals else "nothing"
+    shown = ", ".join(str(aval) for aval in avals) or "nothing"
     raise ConditionError(
         f"The condition of while_loop returned {shown}.",
         "It says whether the loop goes on, so it is one boolean.",
