@@ -7,20 +7,20 @@ from typing import Any
 
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, typeof
-from ..core.jaxpr import Jaxpr, memoized
-from ..core.primitive import Primitive, is_hole
+from ..core.jaxpr import Jaxpr
+from ..core.primitive import is_hole
 from ..core.trace import Params
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.noting import jvp_jaxpr_noting, pack_notes, unpack_notes
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
+from .programs import HoldsPrograms
 
 
-class Call(Primitive):
+class Call(HoldsPrograms):
     """Runs a jaxpr. Every transformation of it is a call of the transformed jaxpr."""
 
-    holds_programs = True
     takes_notes = True
 
     def abstract_eval(self, *avals: ShapedArray, jaxpr: Jaxpr, name: str) -> list[ShapedArray]:
@@ -62,16 +62,8 @@ class Call(Primitive):
         found = iter([next(outs) if is_active else ZERO for is_active in out_active])
         return [next(found) if is_linear else None for is_linear in linear]
 
-    def batch(
-        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, jaxpr: Jaxpr, name: str
-    ) -> tuple[list[Any], tuple[bool, ...]]:
-        return self.batch_named(None, size, values, mapped, jaxpr=jaxpr, name=name)
-
     def inlined_jaxpr(self, params: Params) -> Jaxpr | None:
         return params["jaxpr"]
-
-    def uses_axis(self, axis_name: Any, params: Params) -> bool:
-        return mentions_axis(params["jaxpr"], axis_name)
 
     def batch_named(
         self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], *, jaxpr: Jaxpr, name: str
@@ -88,12 +80,6 @@ class Call(Primitive):
         recorded = iter(trace.record(self, [*outs[known_count:], *unknown_args], {**params, "jaxpr": rest}))
         known = iter(outs[:known_count])
         return [next(recorded) if is_unknown else next(known) for is_unknown in out_unknown]
-
-
-@memoized
-def mentions_axis(jaxpr: Jaxpr, axis_name: Any) -> bool:
-    """Whether some equation names an axis of an enclosing vmap."""
-    return any(eqn.primitive.uses_axis(axis_name, eqn.params) for eqn in jaxpr.eqns)
 
 
 call = Call("call")

@@ -10,7 +10,7 @@ import numpy as np
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, typeof
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized
-from ..core.primitive import Primitive, is_hole
+from ..core.primitive import is_hole
 from ..core.staging import trace_closed
 from ..core.trace import Params
 from ..primitives.elementwise import equal
@@ -22,18 +22,17 @@ from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from .loop import Flags, choose_lanes, spread, stand_in
+from .programs import HoldsPrograms
 
 Branches = tuple[Jaxpr, ...]
 
 
-class Cond(Primitive):
+class Cond(HoldsPrograms):
     """Runs the branch that the first operand, an integer, gives the number of, on the other operands.
 
     Params:
         branches: jaxprs with the same types of inputs and of results.
     """
-
-    holds_programs = True
 
     def abstract_eval(self, *avals: Any, branches: Branches) -> list[Any]:
         return branches[0].out_avals
@@ -75,11 +74,6 @@ class Cond(Primitive):
         others = [a for a, is_linear in zip(args, linear) if not is_linear]
         outs = iter(spread(self.bind(index, *others, *given, branches=derived), found))
         return [None, *(next(outs) if is_linear else None for is_linear in linear)]
-
-    def batch(
-        self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
-    ) -> tuple[list[Any], Sequence[bool]]:
-        return self.batch_named(None, size, values, mapped, **params)
 
     def batch_named(
         self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], *, branches: Branches

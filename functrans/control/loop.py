@@ -14,7 +14,6 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, StackAval, typeof
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
-from ..core.primitive import Primitive
 from ..core.stack import Stack
 from ..core.trace import Params, running
 from ..primitives.dynamic_slice import dynamic_slice
@@ -26,6 +25,7 @@ from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
+from .programs import HoldsPrograms
 
 Flags = tuple[bool, ...]
 
@@ -43,10 +43,9 @@ class Groups(NamedTuple):
     xs: Sequence[Any]
 
 
-class Loop(Primitive):
+class Loop(HoldsPrograms):
     """A program run again and again on what it returned."""
 
-    holds_programs = True
     #: How many results stand before the carry.
     leading_results = 0
 
@@ -128,11 +127,6 @@ class Loop(Primitive):
             [*lead, *carry, *ys],
             [*[ZERO] * len(lead), *_bundled(out_slopes, carry_active, each), *_bundled(ys_slopes, ys_active, each)],
         )
-
-    def batch(
-        self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
-    ) -> tuple[list[Any], list[bool]]:
-        return self.batch_named(None, size, values, mapped, **params)
 
     def batch_named(
         self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any

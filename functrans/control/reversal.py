@@ -25,6 +25,7 @@ from ..primitives.reductions import argmax, reduce_max
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from .loop import Flags, choose_lanes, make_room, partition, spread, stacked_aval, stand_in, swap_lanes
+from .programs import HoldsPrograms
 
 #: In place of a number of slots: as many as the logarithm of the number of steps.
 LOGARITHMIC = "log"
@@ -47,7 +48,7 @@ class Operands(NamedTuple):
     zs: Sequence[Any]
 
 
-class ReverseSweep(Primitive):
+class ReverseSweep(HoldsPrograms):
     """`s[i+1] = step(consts, s[i], x[i])`, then `b[i], y[i] = pull(consts, b[i+1], s[i], x[i], z[i])` backwards.
 
     Results are the last b and all y.
@@ -60,8 +61,6 @@ class ReverseSweep(Primitive):
         reverse: whether the forward direction starts at the last element.
         slots: how many states may be kept, the first one included; or LOGARITHMIC, or a Budget.
     """
-
-    holds_programs = True
 
     def __init__(self, name: str, scan: Primitive):
         super().__init__(name)
@@ -108,11 +107,6 @@ class ReverseSweep(Primitive):
         outs = self.bind(*operands, **{**params, **counts, "step": step, "pull": pull})
         final, final_slopes, ys, ys_slopes = partition(outs, (params["back"], sum(back), len(ys_active)))
         return [*final, *ys], [*spread(final_slopes, back), *spread(ys_slopes, ys_active)]
-
-    def batch(
-        self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
-    ) -> tuple[list[Any], list[bool]]:
-        return self.batch_named(None, size, values, mapped, **params)
 
     def batch_named(
         self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
@@ -205,10 +199,10 @@ def reversed_states(
         if end - begin == 1:
             yield begin, state
         elif end > begin:
-            free = slots - len(kept) - 1
-            middle = begin + (split_point(end - begin, free) if free > 0 else end - begin - 1)
+            free = slots - len(kept)  # this state included
+            middle = begin + (split_point(end - begin, free) if free > 1 else end - begin - 1)
             later = advance(state, begin, middle)
-            if free > 0:
+            if free > 1:
                 kept += [(begin, state, middle), (middle, later, end)]
             else:
                 yield middle, later
@@ -216,7 +210,7 @@ def reversed_states(
 
 
 def split_point(length: int, slots: int) -> int:
-    """How far to run before the next state is kept, so that the least is computed again."""
+    """How far to run before the next of `slots` states is kept, the first included, so that the least is run again."""
     repeats = 0
     while comb(slots + repeats, slots) < length:
         repeats += 1

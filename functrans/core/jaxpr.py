@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
@@ -129,10 +129,20 @@ def prune(eqns: Sequence[Eqn], live: Iterable[Atom]) -> list[Eqn]:
     return kept[::-1]
 
 
+def substitute(eqns: Sequence[Eqn], atoms: Mapping[Var, Atom]) -> list[Eqn]:
+    """The same equations with some of the variables that they use replaced."""
+    return [eqn._replace(inputs=[atoms.get(a, a) if isinstance(a, Var) else a for a in eqn.inputs]) for eqn in eqns]
+
+
 def sub_jaxprs(eqn: Eqn) -> list[Jaxpr]:
     """The jaxprs among the parameters of an equation."""
+    return programs_in(eqn.params)
+
+
+def programs_in(params: Params) -> list[Jaxpr]:
+    """The jaxprs among some parameters."""
     found: list[Jaxpr] = []
-    for value in eqn.params.values():
+    for value in params.values():
         candidates: Iterable[Any] = value if isinstance(value, tuple) else (value,)
         found += [j for j in (getattr(c, "jaxpr", c) for c in candidates) if isinstance(j, Jaxpr)]
     return found

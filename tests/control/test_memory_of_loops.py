@@ -1,0 +1,167 @@
+"""What loops keep for their derivatives: residuals, states, and how often a step is run again."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import lax
+from functrans.control.reversal import reversed_states, split_point
+from functrans.core.jaxpr import Jaxpr, sub_jaxprs
+
+W = np.random.default_rng(3).normal(size=(4, 4)) * 0.3
+XS = np.random.default_rng(4).normal(size=(6, 4))
+
+
+def loops(jaxpr: Jaxpr) -> list[Any]:
+    """All equations that are scans, at any depth."""
+    found = []
+    for eqn in jaxpr.eqns:
+        found += [eqn] if eqn.primitive.name == "scan" else []
+        found += [inner for sub in sub_jaxprs(eqn) for inner in loops(sub)]
+    return found
+
+
+def stacked_by_the_forward_loop(function: Any, *args: Any) -> list[str]:
+    """The types of what the first loop of a gradient collects."""
+    first, *_ = loops(ft.make_jaxpr(ft.grad(function))(*args))
+    return [str(v.aval) for v in first.outputs[first.params["carry"] :]]
+
+
+def test_constants_are_no_residuals() -> None:
+    def loss(c: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (np.cos(W) @ c * x, None), c, XS)[0])
+
+    # The body is linear in c: what the derivative needs is W and the rows of XS, and those are there already.
+    assert stacked_by_the_forward_loop(loss, np.ones(4)) == []
+
+
+def test_what_does_not_change_is_computed_once() -> None:
+    def loss(w: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (np.tanh(np.sin(w) @ c), None), np.ones(4), XS)[0])
+
+    # The state and the tanh of each step; neither w nor sin(w) nor cos(w), which are 4 x 4.
+    assert set(stacked_by_the_forward_loop(loss, W)) == {"f64[6,4]"}
+
+
+def test_inputs_are_not_collected_again() -> None:
+    def loss(xs: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (c + x**2, None), np.zeros(4), xs)[0])
+
+    kept = stacked_by_the_forward_loop(loss, XS)
+    assert len(kept) <= 1
+
+
+def test_a_result_that_is_a_residual_is_kept_once() -> None:
+    def loss(c: Any) -> Any:
+        c, ys = lax.scan(lambda c, x: (np.tanh(c + x),) * 2, c, XS)
+        return np.sum(ys) + np.sum(c)
+
+    assert len(stacked_by_the_forward_loop(loss, np.ones(4))) <= 2
+
+
+# ---- few states
+
+
+class Counter:
+    """Counts the steps that are run, and the most states held at a time."""
+
+    def __init__(self, length: int, slots: int):
+        self.advanced = 0
+        order = []
+        for step, state in reversed_states(self.advance, 0, length, slots):
+            assert state == step  # the state of a step is its number here
+            order.append(step)
+        assert order == list(range(length - 1, -1, -1))
+
+    def advance(self, state: int, begin: int, end: int) -> int:
+        assert state == begin
+        self.advanced += end - begin
+        return end
+
+
+@cache
+def fewest_steps(length: int, slots: int) -> int:
+    """The least number of steps to run again, by trying every place for the next state."""
+    if length <= 1:
+        return 0
+    if slots == 1:
+        return length * (length - 1) // 2
+    return min(
+        middle + fewest_steps(length - middle, slots - 1) + fewest_steps(middle, slots) for middle in range(1, length)
+    )
+
+
+@pytest.mark.parametrize("slots", range(1, 7))
+def test_no_schedule_runs_fewer_steps(slots: int) -> None:
+    for length in range(0, 60):
+        assert Counter(length, slots).advanced == fewest_steps(length, slots)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 40))
+def test_a_split_leaves_something_on_both_sides(length: int, slots: int) -> None:
+    if length > 1:
+        assert 0 < split_point(length, slots) < length
+
+
+def test_few_states_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    import functrans.control.reversal as reversal
+
+    most = 0
+    original = reversal.reversed_states
+
+    def watched(advance: Any, state: Any, length: int, slots: int) -> Any:
+        nonlocal most
+        alive: set[int] = set()
+
+        def counted(state: Any, begin: int, end: int) -> Any:
+            nonlocal most
+            alive.add(end)
+            most = max(most, len(alive))
+            return advance(state, begin, end)
+
+        for step, kept in original(counted, state, length, slots):
+            alive.discard(step)
+            yield step, kept
+
+    monkeypatch.setattr(reversal, "reversed_states", watched)
+
+    def loss(c: Any) -> Any:
+        return np.sum(lax.scan(lambda c, _: (np.sin(c) * 1.1, None), c, None, length=100, checkpoint=4)[0])
+
+    ft.grad(loss)(np.ones(3))
+    assert 0 < most <= 4
+
+
+def test_a_loop_with_few_states_collects_nothing() -> None:
+    def loss(c: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (np.tanh(c * x), None), c, XS, checkpoint=2)[0])
+
+    assert stacked_by_the_forward_loop(loss, np.ones(4)) == []
+
+
+def test_a_loop_that_recomputes_keeps_its_carry() -> None:
+    def loss(c: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (np.tanh(np.sin(np.cos(c * x))), None), c, XS, checkpoint=True)[0])
+
+    assert stacked_by_the_forward_loop(loss, np.ones(4)) == ["f64[6,4]"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"checkpoint": 0}, {"checkpoint": -2}, {"checkpoint": "few"}, {"budget": 0}, {"budget": 3.5}, {"budget": 31}],
+)
+def test_what_cannot_be_kept(options: Any) -> None:
+    with pytest.raises(ValueError, match="checkpoint is|budget"):
+        lax.scan(lambda c, _: (c, None), np.ones(4), None, length=3, **options)
+
+
+def test_a_budget_and_a_number_of_states() -> None:
+    with pytest.raises(TypeError, match="not both"):
+        lax.while_loop(lambda c: c < 1, lambda c: c + 1, 0.0, budget=100, checkpoint=2)
