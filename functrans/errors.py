@@ -34,6 +34,22 @@ class ConcretizationError(FunctransError, TypeError):
     """A Python number or truth value was wanted of a value that is not known while tracing."""
 
 
+class TooManyPathsError(ConcretizationError):
+    """Python code goes more ways, depending on traced values, than `functrans.config.max_paths`."""
+
+
+class ConditionalExceptionError(FunctransError, RuntimeError):
+    """An exception is raised or not depending on a traced value."""
+
+
+class ImpureFunctionError(FunctransError, RuntimeError):
+    """A function did something else when it was traced a second time with the same arguments."""
+
+
+class AmbiguousTruthError(FunctransError, ValueError):
+    """The truth value of an array that has not exactly one element."""
+
+
 class TracerConversionError(FunctransError, TypeError):
     """A traced value was to become a plain number or NumPy array, which would lose its derivative or batch."""
 
@@ -119,7 +135,7 @@ class CarryMismatchError(FunctransError, TypeError):
 
 
 class BranchMismatchError(FunctransError, TypeError):
-    """The branches of a cond or switch return different structures, shapes or dtypes."""
+    """The branches of a cond, switch or Python `if` return different structures, shapes or dtypes."""
 
 
 class ConditionError(FunctransError, TypeError):

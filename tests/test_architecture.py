@@ -26,6 +26,7 @@ FLOORS = {
     "tree_util": 0,
     "errors": 0,
     "source": 0,
+    "config": 0,
     "core": 1,
     "primitives": 2,
     "transforms": 3,

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.core.jaxpr import Jaxpr, check_jaxpr, sub_jaxprs
 from tests.helpers.oracles import assert_close, assert_same_type, difference_quotient, lane_loop, pairing
 from tests.helpers.programs import Example, examples
+from tests.helpers.structured_programs import structured_programs, vectors
 
 ALL_DTYPES = ("f8", "f8", "f4", "c16")
 
@@ -240,11 +241,7 @@ WRAPPERS = [
 ]  # fmt: skip
 
 
-#: Not in custom rules under partial evaluation: see the expected failures in transforms/test_custom_rules.py.
-COPYING = ("assign", "accumulate", "basic index")
-
-
-@given(examples(smooth=True, max_steps=4, without=COPYING), st.lists(st.sampled_from(WRAPPERS), min_size=1, max_size=4))
+@given(examples(smooth=True, max_steps=4), st.lists(st.sampled_from(WRAPPERS), min_size=1, max_size=4))
 def test_nestings_leave_derivatives_alone(example: Example, wrappers: list[Any]):
     plain, inputs = example.program, example.inputs
     wrapped = reduce(lambda f, wrapper: wrapper(f), wrappers, plain)
@@ -258,3 +255,57 @@ def test_nestings_leave_derivatives_alone(example: Example, wrappers: list[Any])
     gradient = ft.grad(loss_of(wrapped, example.cotangent), places)
     found = ft.jvp(gradient, inputs, example.tangents)[1]
     same(found, ft.jvp(ft.grad(loss_of(plain, example.cotangent), places), inputs, example.tangents)[1])
+
+
+# ---- loops and branches, nested: functrans.lax does what Python does
+
+
+def total(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A scalar function of one vector, the other held fixed."""
+    return lambda x, p: np.sum(f(x, p) * np.array([1.0, -0.7]))
+
+
+@given(structured_programs(), vectors(), vectors(), vectors())
+def test_loops_and_branches_do_what_python_does(program: Any, x: Any, p: Any, v: Any):
+    ours, plain = total(program.ours), total(program.plain)
+    same(ours(x, p), plain(x, p))
+    same(ft.jit(ours)(x, p), plain(x, p))
+    wanted = ft.grad(plain, (0, 1))(x, p)
+    same(ft.grad(ours, (0, 1))(x, p), wanted)
+    same(ft.jit(ft.grad(ours, (0, 1)))(x, p), wanted)
+    same(ft.grad(ft.jit(ours), (0, 1))(x, p), wanted)
+    same(ft.jvp(ours, (x, p), (v, x))[1], np.asarray(np.dot(wanted[0], v) + np.dot(wanted[1], x)))
+
+
+@given(structured_programs(), vectors(), vectors(), vectors())
+@settings(max_examples=50)
+def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, v: Any):
+    ours, plain = total(program.ours), total(program.plain)
+    wanted = ft.jvp(ft.grad(plain, (0, 1)), (x, p), (v, x))[1]
+    same(ft.jvp(ft.grad(ours, (0, 1)), (x, p), (v, x))[1], wanted)
+    same(ft.jit(lambda x, p: ft.jvp(ft.grad(ours, (0, 1)), (x, p), (v, x))[1])(x, p), wanted)
+    of_gradient = lambda f: ft.grad(lambda x: np.sum(np.sin(ft.grad(f)(x, p))))  # noqa: E731
+    same(of_gradient(ours)(x), of_gradient(plain)(x))
+
+
+@given(structured_programs(), vectors(), vectors())
+@settings(max_examples=50)
+def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
+    ours, plain = total(program.ours), total(program.plain)
+    xs = np.stack([x, -x, p * 2])
+    loop = lambda f: np.stack([f(row, p) for row in xs])  # noqa: E731
+    same(ft.vmap(ours, (0, None))(xs, p), loop(plain))
+    same(ft.vmap(ft.grad(ours), (0, None))(xs, p), loop(ft.grad(plain)))
+    same(ft.jit(ft.vmap(ft.hessian(ours), (0, None)))(xs, p), loop(ft.hessian(plain)))
+    summed = ft.grad(lambda p: np.sum(ft.vmap(ours, (0, None))(xs, p)))(p)
+    same(summed, sum(ft.grad(plain, 1)(row, p) for row in xs))
+
+
+@given(structured_programs(), vectors(), vectors(), vectors())
+@settings(max_examples=50)
+def test_traces_of_loops_and_branches_are_well_typed(program: Any, x: Any, p: Any, v: Any):
+    ours = total(program.ours)
+    check_everywhere(ft.make_jaxpr(ours)(x, p))
+    check_everywhere(ft.make_jaxpr(ft.grad(ours, (0, 1)))(x, p))
+    check_everywhere(ft.make_jaxpr(ft.vmap(ft.grad(ours), (0, None)))(np.stack([x, -x]), p))
+    check_everywhere(ft.make_jaxpr(lambda x: ft.jvp(ft.grad(lambda x: ours(x, p)), (x,), (v,)))(x))

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, as_supported_array, float0, is_inexact, typeof
+from ..core.paths import Leaves
 from ..core.trace import Traced
 from ..core.tracer import check_not_stale
 from ..errors import (
@@ -80,7 +81,7 @@ class FlatFunction:
         if not self.has_aux:
             flat, self.out_tree = tree.flatten(out)
             check_not_stale(flat, "return")
-            return flat
+            return Leaves(flat, self.out_tree)
         if not isinstance(out, tuple) or len(out) != 2:
             raise PytreeMismatchError(
                 f"With has_aux=True the function must return a pair (result, aux), but it returned a "
@@ -92,7 +93,7 @@ class FlatFunction:
         aux, self.aux_tree = tree.flatten(out[1])
         self.aux_count = len(aux)
         check_not_stale(flat + aux, "return")
-        return flat + aux
+        return Leaves(flat + aux, self.out_tree, self.aux_tree)
 
     def split(self, leaves: list[Any]) -> tuple[list[Any], list[Any]]:
         """Leaves of the result and of aux."""

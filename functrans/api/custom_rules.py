@@ -10,6 +10,7 @@ from typing import Any
 from .. import tree
 from ..control.custom_rules import custom_jvp_call, custom_vjp_call
 from ..core.avals import ZERO, float0, is_inexact, typeof
+from ..core.paths import Leaves
 from ..errors import CustomRuleError
 from ..primitives.foundation import add_tangents
 from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, normalize_argnums
@@ -74,7 +75,7 @@ class _CallArguments:
         flat = FlatFunction(fun, self.rebuild, {}, False)
 
         def call(*leaves: Any) -> list[Any]:
-            outs = [input_leaf(out) for out in flat(*leaves)]
+            outs = Leaves(map(input_leaf, flat(*leaves)), flat.out_tree)
             self.out_tree = flat.out_tree
             return outs
 
@@ -156,7 +157,7 @@ class custom_jvp(CustomFunction):
             flat = [input_leaf(y) for y in flat]
             flat_tangents = [t if getattr(t, "dtype", None) == float0 else input_leaf(t) for t in flat_tangents]
             _check_rule(self.name, "tangents", flat_tangents, tangent_tree, flat, out_tree)
-            return [*flat, *flat_tangents]
+            return Leaves([*flat, *flat_tangents], out_tree, tangent_tree)
 
         return flat_rule
 
@@ -217,7 +218,8 @@ class custom_vjp(CustomFunction):
                 given = residual_tree.unflatten(residuals), out_tree.unflatten(cotangents)
                 return self._cotangents(backward(*call.nondiff, *given), call.treedef, avals)
 
-            return [input_leaf(y) for y in flat], [input_leaf(r) for r in flat_residuals], flat_backward
+            results = Leaves(map(input_leaf, flat), out_tree)
+            return results, Leaves(map(input_leaf, flat_residuals), residual_tree), flat_backward
 
         return flat_rule
 

@@ -44,7 +44,8 @@ class Linearized:
             tangent = UnknownTracer(trace, aval) if aval.dtype.kind in "fc" else ZERO
             tangents.append(tangent)
             self.inputs.append(None if tangent is ZERO else tangent.var)
-        self.results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
+        results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
+        self.results = trace.without_cells(results)
         self.primals = primals
         self.trace = trace
         self.outputs: list[Any] = []

@@ -1,1 +1,5 @@
 """Primitives whose parameters hold programs."""
+
+from . import joining
+
+__all__ = ["joining"]

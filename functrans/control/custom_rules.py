@@ -11,9 +11,11 @@ from typing import Any
 
 from ..core.avals import ZERO, ShapedArray, is_inexact, typeof
 from ..core.jaxpr import Jaxpr, eval_jaxpr
+from ..core.paths import Leaves
 from ..core.primitive import Primitive
-from ..core.staging import trace_to_jaxpr
+from ..core.staging import call_deciding, trace_to_jaxpr
 from ..core.trace import EVAL, Params, running
+from ..core.tracer import Tracer, argument
 from ..primitives.foundation import broadcast_lanes, instantiate, reduce_sum
 from ..transforms.batching import batch_flat
 from ..transforms.forward import jvp_flat
@@ -83,7 +85,7 @@ class CustomJVPCall(CustomCall):
         self, primals: Sequence[Any], tangents: Sequence[Any], *, function: Flat, rule: Flat, name: str
     ) -> tuple[list[Any], list[Any]]:
         filled = [instantiate(t, typeof(p)) for t, p in zip(tangents, primals)]
-        outs = rule(*primals, *filled)
+        outs = call_deciding(rule, *_as_arguments([*primals, *filled]))
         count = len(outs) // 2
         return outs[:count], _inexact_only(outs[:count], outs[count:])
 
@@ -113,12 +115,18 @@ class CustomVJPCall(CustomCall):
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, function: Flat, rule: Any, name: str
     ) -> tuple[list[Any], list[Any]]:
-        outs, residuals, backward = rule(*primals)
+        forward = _FlatForward(rule)
+        outs, residuals = forward.split(call_deciding(forward, *_as_arguments(primals)))
+        backward = forward.backward
         active = [i for i, t in enumerate(tangents) if t is not ZERO]
 
         def backward_active(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-            found = backward(residuals, cotangents)
-            return [instantiate(found[i], typeof(primals[i])) for i in active]
+            def flat(*args: Any) -> list[Any]:
+                found = backward(args[:count], args[count:])
+                return [instantiate(found[i], typeof(primals[i])) for i in active]
+
+            count = len(residuals)
+            return list(call_deciding(flat, *_as_arguments([*residuals, *cotangents])))
 
         out_tangents = custom_linear.bind(
             *residuals,
@@ -141,20 +149,31 @@ class CustomVJPCall(CustomCall):
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, function: Flat, rule: Any, name: str
     ) -> tuple[list[Any], list[bool]]:
         def batched_rule(*values: Any) -> Any:
-            inner: list[Any] = []
-
-            def forward(*xs: Any) -> list[Any]:
-                outs, residuals, backward = rule(*xs)
-                inner[:] = [len(outs), backward]
-                return [*outs, *residuals]
-
-            flat = _force_lanes(*batch_flat(forward, size, values, mapped), size)
-            count, backward = inner
-            return flat[:count], flat[count:], _batched_backward(backward, size, mapped)
+            forward = _FlatForward(rule)
+            outs, residuals = forward.split(_force_lanes(*batch_flat(forward, size, values, mapped), size))
+            return outs, residuals, _batched_backward(forward.backward, size, mapped)
 
         batched = self.batched_function(function, size, mapped)
         outs = self.bind(*values, function=batched, rule=batched_rule, name=name)
         return outs, [True] * len(outs)
+
+
+class _FlatForward:
+    """The forward half of a rule for cotangents, as a function that returns results and residuals in one list."""
+
+    def __init__(self, rule: Any):
+        self.rule = rule
+        self.count = 0
+        self.backward: Any = None
+
+    def __call__(self, *args: Any) -> Leaves:
+        outs, residuals, self.backward = self.rule(*args)
+        self.count = len(outs)
+        return Leaves([*outs, *residuals], *getattr(outs, "structure", ()), *getattr(residuals, "structure", ()))
+
+    def split(self, leaves: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Results and residuals."""
+        return leaves[: self.count], leaves[self.count :]
 
 
 class CustomLinear(Primitive):
@@ -223,6 +242,11 @@ class CustomLinear(Primitive):
         return outs, [True] * len(outs)
 
 
+def _as_arguments(values: Sequence[Any]) -> list[Any]:
+    """Operands for a rule of the user's: traced ones belong to the current trace, and so does what is made of them."""
+    return [argument(x.copy()) if isinstance(x, Tracer) else x for x in values]
+
+
 def _inexact_only(outs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
     """Tangents of results, ZERO for those that are integers or booleans."""
     return [t if is_inexact(typeof(y).dtype) else ZERO for y, t in zip(outs, tangents)]
@@ -241,7 +265,8 @@ def _batched_backward(backward: Any, size: int, mapped: Sequence[bool]) -> Any:
 
         def flat(*xs: Any) -> list[Any]:
             found = backward(xs[:count], xs[count:])
-            zeros[:] = [c is ZERO for c in found]
+            are_zero = [c is ZERO for c in found]
+            zeros[:] = [a and b for a, b in zip(are_zero, zeros or are_zero)]  # it runs again for each way of an `if`
             return [0.0 if c is ZERO else c for c in found]
 
         values = [*residuals, *cotangents]

@@ -19,7 +19,7 @@ from ..primitives.foundation import add_any, broadcast_lanes, instantiate, zeros
 from ..primitives.reductions import reduce_max
 from ..primitives.stacks import stack_length
 from ..transforms.batching import batch_jaxpr
-from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer
+from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, partial_eval_jaxpr
 from ..transforms.transpose import backward_pass, transpose_jaxpr
 from .loop import (
     Flags,
@@ -218,9 +218,10 @@ def pull_back_body(
 @memoized
 def known_step(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Jaxpr:
     """The body of a loop that computes the known carries only."""
-    known = _chosen(body.inputs, [not f for f in (*consts, *carry, *xs)])
-    outputs = [a for a, is_linear in zip(body.outputs, carry) if not is_linear]
-    return Jaxpr(known, prune(body.eqns, outputs), outputs)
+    forced = (*carry, *[True] * (len(body.outputs) - len(carry)))
+    known, _, _ = partial_eval_jaxpr(body, (*consts, *carry, *xs), forced)
+    outputs = known.outputs[: carry.count(False)]
+    return Jaxpr(known.inputs, prune(known.eqns, outputs), outputs)
 
 
 @memoized

@@ -3,93 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
-from typing import Any, Final, NoReturn
+from typing import Any
 
-from ..source import current_source
-from .avals import ShapedArray, as_supported_array
+from .avals import ShapedArray
 from .conversion import abstract_value_error
-from .jaxpr import Atom, Eqn, Jaxpr, Literal, Var, literal
-from .primitive import Primitive
-from .snapshot import Snapshots
-from .trace import EVAL, Params, Trace, Traced, current_trace, running
-from .tracer import Tracer, argument
-
-
-class JaxprTracer(Tracer):
-    """A variable of the jaxpr that is being recorded."""
-
-    __slots__ = ("aval", "var")
-    payload = ("aval", "var")
-
-    def __init__(self, trace: Trace, aval: ShapedArray, var: Var | None = None):
-        self.trace = trace
-        self.aval = aval
-        self.var = Var(aval) if var is None else var
-
-    def concrete(self, wanted: str) -> NoReturn:
-        abstract_value_error(self, wanted)
-
-
-#: Who uses a value that is returned, for messages.
-_RESULT: Final = SimpleNamespace(name="return")
-
-
-class JaxprTrace(Trace):
-    """Records every primitive as an equation, whether or not its operands are of this trace."""
-
-    __slots__ = ("captured", "eqns", "snapshots")
-
-    def __init__(self, parent: Trace):
-        self.parent = parent
-        self.eqns: list[Eqn] = []
-        self.captured: dict[int, tuple[Var, Any]] = {}
-        self.snapshots = Snapshots()
-
-    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
-        return primitive.stage(self, args, params)
-
-    def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[JaxprTracer]:
-        """Append an equation; its results."""
-        atoms = [self.atom(a, primitive) for a in args]
-        out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
-        tracers = [JaxprTracer(self, aval) for aval in out_avals]
-        self.eqns.append(Eqn(primitive, atoms, params, [t.var for t in tracers], current_source()))
-        return tracers
-
-    def atom(self, value: Any, user: Any = _RESULT) -> Atom:
-        """A value as an operand: a variable if it is traced, here or outside, and a constant otherwise."""
-        if isinstance(value, JaxprTracer) and value.trace is self:
-            return value.var
-        if isinstance(value, Traced):
-            if not self.is_inside(value.trace):
-                raise value.trace.leak_error(value, user)
-            return self.captured.setdefault(id(value), (Var(value.aval), value))[0]
-        return literal(self.snapshots.of(as_supported_array(value)))
-
-    def is_inside(self, other: Trace) -> bool:
-        """Whether another trace encloses this one, so that its tracers may be captured."""
-        trace = self.parent
-        while trace is not other and trace is not EVAL:
-            trace = trace.parent
-        return trace is other
-
-    def pure(self, value: Any) -> Any:
-        atom = self.atom(value)
-        if isinstance(atom, Var):
-            return JaxprTracer(self, atom.aval, atom)
-        return _constant(self, atom)
-
-
-def _constant(trace: JaxprTrace, constant: Literal) -> JaxprTracer:
-    """A constant as a tracer: its variable is bound to the literal when the jaxpr is closed."""
-    tracer = JaxprTracer(trace, constant.aval)
-    trace.captured[id(tracer.var)] = (tracer.var, constant.value)
-    return tracer
+from .jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr
+from .paths import Paths, without_constants
+from .recording import JaxprTrace, JaxprTracer
+from .trace import Traced, current_trace, running
+from .tracer import argument
+from .truth import Undecided
 
 
 def trace_to_jaxpr(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> tuple[Jaxpr, list[Any]]:
     """Record what a function does with arguments of the given types.
+
+    Where it decides by the truth value of a traced array (`if`), it is run again to go the other way, and the
+    equations after the decision become the branches of a `cond`.
 
     Args:
         function: takes one value for each type, and returns a sequence of values.
@@ -98,30 +28,61 @@ def trace_to_jaxpr(function: Callable[..., Sequence[Any]], avals: Sequence[Shape
         The jaxpr, whose leading inputs stand for the tracers of enclosing traces that the function captured, and
         those tracers.
     """
-    trace = JaxprTrace(current_trace.get())
-    inputs = [JaxprTracer(trace, aval) for aval in avals]
-    with running(trace):
-        outputs = [trace.atom(out) for out in function(*[argument(t) for t in inputs])]
-    tracers = [(var, value) for var, value in trace.captured.values() if isinstance(value, Traced)]
-    constants = [(var, value) for var, value in trace.captured.values() if not isinstance(value, Traced)]
-    literals = {var: Literal(value, var.aval) for var, value in constants}
-    eqns = substitute(trace.eqns, literals) if literals else trace.eqns
-    outputs = [literals.get(a, a) if isinstance(a, Var) else a for a in outputs]
-    jaxpr = Jaxpr([var for var, _ in tracers] + [t.var for t in inputs], eqns, outputs)
-    return jaxpr, [value for _, value in tracers]
-
-
-def substitute(eqns: Sequence[Eqn], literals: dict[Var, Literal]) -> list[Eqn]:
-    """The same equations with some variables replaced by constants."""
-    return [
-        eqn._replace(inputs=[literals.get(a, a) if isinstance(a, Var) else a for a in eqn.inputs]) for eqn in eqns
-    ]
+    inputs = [Var(aval) for aval in avals]
+    paths = Paths(function, inputs)
+    trace = JaxprTrace(current_trace.get(), paths)
+    eqns, outputs, _ = paths.follow(trace)
+    return _closed(trace, inputs, eqns, outputs)
 
 
 def trace_closed(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> Jaxpr:
-    """The jaxpr of a function that captures no tracer."""
-    jaxpr, captured = trace_to_jaxpr(function, avals)
+    """The jaxpr of a function that captures no tracer. It is run once: it may have side effects.
+
+    Raises:
+        ConcretizationError: it decides by the truth value of a traced array.
+    """
+    inputs = [Var(aval) for aval in avals]
+    trace = JaxprTrace(current_trace.get())
+    outputs: list[Atom] = []
+    with running(trace):
+        try:
+            outputs = [trace.atom(out) for out in function(*(argument(JaxprTracer(trace, v.aval, v)) for v in inputs))]
+        except Undecided as signal:
+            if signal.trace is not trace:
+                raise
+    if trace.undecided is not None and not trace.undecided.is_handled:
+        abstract_value_error(trace.undecided.predicate, "bool")
+    jaxpr, captured = _closed(trace, inputs, *without_constants(trace, outputs))
     assert not captured, "a derived jaxpr captured a tracer"
     return jaxpr
 
 
+def _closed(
+    trace: JaxprTrace, inputs: Sequence[Var], eqns: Sequence[Eqn], outputs: Sequence[Atom]
+) -> tuple[Jaxpr, list[Any]]:
+    """A jaxpr that takes what the trace captured before its own inputs; and that."""
+    captured = list(trace.captured.values())
+    return Jaxpr([*(var for var, _ in captured), *inputs], eqns, outputs), [value for _, value in captured]
+
+
+def call_staged(function: Callable[..., Sequence[Any]], args: Sequence[Any], abstract: Sequence[bool]) -> list[Any]:
+    """`function(*args)` by way of a jaxpr of the abstract arguments, by whose truth values it can then decide."""
+    places = [i for i, is_abstract in enumerate(abstract) if is_abstract]
+
+    def function_of_abstract(*given: Any) -> Sequence[Any]:
+        full = list(args)
+        for i, value in zip(places, given):
+            full[i] = value
+        return function(*full)
+
+    jaxpr, captured = trace_to_jaxpr(function_of_abstract, [args[i].aval for i in places])
+    return eval_jaxpr(jaxpr, *captured, *(args[i] for i in places))
+
+
+def call_deciding(function: Callable[..., Sequence[Any]], *args: Any) -> Sequence[Any]:
+    """`function(*args)`, staged if it decides by a truth value that is not known."""
+    try:
+        return function(*args)
+    except Undecided as signal:
+        signal.is_handled = True
+    return call_staged(function, args, [isinstance(arg, Traced) for arg in args])

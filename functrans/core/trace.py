@@ -47,6 +47,10 @@ class Trace:
         """A constant as a fresh tracer of this trace, which can be assigned into."""
         raise NotImplementedError
 
+    def decide(self, predicate: Traced) -> bool | None:
+        """The truth value of a scalar that is not known while tracing, or None where this trace cannot tell."""
+        return None
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise UnknownFunctionError(
             "The method `.trace()` of a traced array was called.",

@@ -9,22 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..api.arguments import hides_internals, input_leaf
+from ..control.agreement import meet, with_result_types
 from ..control.cond import cond as cond_primitive
 from ..core.avals import BOOL, typeof
 from ..core.snapshot import own_results
 from ..errors import BranchMismatchError, ConditionError
 from ..primitives.elementwise import maximum, minimum
 from ..primitives.foundation import convert
-from .programs import (
-    Program,
-    leaf_name,
-    meet,
-    operand_leaves,
-    shown_tree,
-    staged,
-    with_common_operands,
-    with_result_types,
-)
+from .programs import Program, leaf_name, operand_leaves, shown_tree, staged, with_common_operands
 
 _INDEX = np.dtype(np.int64)
 

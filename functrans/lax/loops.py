@@ -10,6 +10,7 @@ import numpy as np
 from .. import tree
 from ..api.arguments import hides_internals, input_leaf
 from ..api.vmap import vmap
+from ..control.agreement import meet, with_result_types
 from ..control.checkpoint import checkpoint_call
 from ..control.loop import entry_aval
 from ..control.reversal import LOGARITHMIC, Budget
@@ -23,16 +24,7 @@ from ..core.trace import Traced
 from ..errors import CarryMismatchError, ConditionError, ScanLengthError
 from ..primitives.foundation import convert, reshape
 from ..primitives.structural import concatenate, slice
-from .programs import (
-    Program,
-    leaf_name,
-    meet,
-    operand_leaves,
-    shown_tree,
-    staged,
-    with_common_operands,
-    with_result_types,
-)
+from .programs import Program, leaf_name, operand_leaves, shown_tree, staged, with_common_operands
 from .unrolling import unrolled
 
 

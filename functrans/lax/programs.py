@@ -1,18 +1,15 @@
-"""Python functions on their way into the primitives of control flow: traced, given common operands, made to agree."""
+"""Python functions on their way into the primitives of control flow: traced, given common operands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import tree
 from ..api.arguments import FlatFunction, describe_leaf
-from ..core.avals import ShapedArray, typeof
-from ..core.jaxpr import Jaxpr, Var, eval_jaxpr
-from ..core.staging import trace_closed, trace_to_jaxpr
-from ..primitives.foundation import convert
+from ..core.avals import typeof
+from ..core.jaxpr import Jaxpr, Var
+from ..core.staging import trace_to_jaxpr
 from ..source import Source
 
 
@@ -62,40 +59,6 @@ def with_common_operands(programs: Sequence[Program], own: int) -> tuple[list[Ja
         leading = [Var(aval) if i is None else inputs[i] for i, aval in zip(order, avals)]
         jaxprs.append(Jaxpr([*leading, *inputs[len(program.captured) :]], program.jaxpr.eqns, program.jaxpr.outputs))
     return jaxprs, common
-
-
-def with_result_types(jaxpr: Jaxpr, avals: Sequence[Any]) -> Jaxpr:
-    """The same jaxpr with its first results cast to the given types, where they are not yet of these."""
-    found = jaxpr.out_avals
-    if all(have == want for have, want in zip(found, avals)):
-        return jaxpr
-
-    def function(*args: Any) -> list[Any]:
-        outs = eval_jaxpr(jaxpr, *args)
-        cast = [
-            out if have == want else convert(out, dtype=want.dtype) for out, have, want in zip(outs, found, avals)
-        ]
-        return [*cast, *outs[len(cast) :]]
-
-    return trace_closed(function, jaxpr.in_avals)
-
-
-def meet(have: ShapedArray, want: ShapedArray) -> ShapedArray | None:
-    """The type that two values of a loop or of two branches can both have; None if there is none.
-
-    Only a Python scalar changes its dtype: it takes that of what it meets.
-    """
-    if have.shape != want.shape:
-        return None
-    if have.dtype == want.dtype:
-        return want if have.weak else have
-    if have.weak and want.weak:
-        return ShapedArray((), np.promote_types(have.dtype, want.dtype), True)
-    if have.weak == want.weak:
-        return None
-    weak, strong = (have, want) if have.weak else (want, have)
-    promoted = np.result_type(strong.dtype, weak.dtype.type(0).item())
-    return strong if promoted == strong.dtype else None
 
 
 def leaf_name(treedef: Any, position: int) -> str:

@@ -9,9 +9,10 @@ from ..core.avals import ShapedArray, typeof
 from ..core.conversion import abstract_value_error, lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
-from ..core.staging import trace_closed
-from ..core.trace import Params, Trace, current_trace, running
+from ..core.staging import call_staged, trace_closed
+from ..core.trace import Params, Trace, Traced, current_trace, running
 from ..core.tracer import Tracer, argument
+from ..core.truth import Undecided, truth_value
 from ..primitives.foundation import broadcast_lanes
 
 
@@ -33,7 +34,9 @@ class BatchTracer(Tracer):
 
     def concrete(self, wanted: str) -> Any:
         if self.mapped:
-            if wanted in ("bool", "index"):
+            if wanted == "bool":
+                return truth_value(self)
+            if wanted == "index":
                 abstract_value_error(self, wanted)
             lossy_conversion_error(self, wanted, "batch")
         return self.value.concrete(wanted) if isinstance(self.value, Tracer) else self.value
@@ -43,14 +46,19 @@ class BatchTracer(Tracer):
 
 
 class BatchTrace(Trace):
-    """Applies each primitive's batch rule."""
+    """Applies each primitive's batch rule.
 
-    __slots__ = ("axis_name", "axis_size")
+    Attributes:
+        undecided: the signal that Python wanted to go one way or the other by the truth value of a lane.
+    """
+
+    __slots__ = ("axis_name", "axis_size", "undecided")
 
     def __init__(self, parent: Trace, axis_size: int, axis_name: Any = None):
         self.parent = parent
         self.axis_size = axis_size
         self.axis_name = axis_name
+        self.undecided: Undecided | None = None
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         values: list[Any] = []
@@ -83,6 +91,11 @@ class BatchTrace(Trace):
     def pure(self, value: Any) -> BatchTracer:
         return BatchTracer(self, value, False)
 
+    def decide(self, predicate: Traced) -> None:
+        if predicate.trace is self:
+            self.undecided = Undecided(self, predicate)
+            raise self.undecided
+
     def split(self, value: Any) -> tuple[Any, bool]:
         """A value and whether it has a leading axis of lanes."""
         if type(value) is BatchTracer and value.trace is self:
@@ -97,11 +110,22 @@ def batch_flat(
     mapped: Sequence[bool],
     axis_name: Any = None,
 ) -> tuple[list[Any], list[bool]]:
-    """Run a function of flat arguments on all lanes at once: results, and which of them have a leading axis."""
+    """Run a function of flat arguments on all lanes at once: results, and which of them have a leading axis.
+
+    If it decides by the truth value of a lane (`if`), it is staged for one lane first, and the jaxpr is run.
+    """
     trace = BatchTrace(current_trace.get(), size, axis_name)
     args = [argument(BatchTracer(trace, v, True)) if m else v for v, m in zip(values, mapped, strict=True)]
     with running(trace):
-        outs = [trace.split(out) for out in function(*args)]
+        results: Sequence[Any] = ()
+        try:
+            results = function(*args)
+        except (Undecided, Exception):
+            if trace.undecided is None or trace.undecided.is_handled:
+                raise
+        if trace.undecided is not None and not trace.undecided.is_handled:
+            results = call_staged(function, args, mapped)
+        outs = [trace.split(out) for out in results]
     return [out for out, _ in outs], [is_mapped for _, is_mapped in outs]
 
 

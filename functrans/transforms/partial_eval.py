@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +19,25 @@ from ..source import current_source
 
 
 class UnknownTracer(Tracer):
-    """A variable of the program that is being recorded."""
+    """A variable of the program that is being recorded; or a known value in a cell.
+
+    A known value needs no tracer, unless it was made to be assigned into: then `var` is a literal, until an unknown
+    value is assigned.
+    """
 
     __slots__ = ("aval", "var")
     payload = ("aval", "var")
 
-    def __init__(self, trace: Trace, aval: ShapedArray):
+    def __init__(self, trace: Trace, aval: ShapedArray, var: Atom | None = None):
         self.trace = trace
         self.aval = aval
-        self.var = Var(aval)
+        self.var = Var(aval) if var is None else var
 
-    def concrete(self, wanted: str) -> NoReturn:
-        abstract_value_error(self, wanted)
+    def concrete(self, wanted: str) -> Any:
+        if type(self.var) is Var:
+            abstract_value_error(self, wanted)
+        value = self.var.value
+        return value.concrete(wanted) if isinstance(value, Tracer) else value
 
 
 class PartialEvalTrace(Trace):
@@ -51,20 +58,33 @@ class PartialEvalTrace(Trace):
         self.snapshots = Snapshots()
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        in_cells = False
         for arg in args:
             if type(arg) is UnknownTracer and arg.trace is self:
-                if primitive.holds_programs:
+                if type(arg.var) is not Var:
+                    in_cells = True
+                elif primitive.holds_programs:
+                    args = self.without_cells(args)
                     return primitive.partial_eval(self, [self.is_unknown(a) for a in args], args, params)
-                return self.record(primitive, args, params)
+                else:
+                    return self.record(primitive, args, params)
+        if in_cells:
+            return [self.pure(out) for out in self.parent.process(primitive, self.without_cells(args), params)]
         return self.parent.process(primitive, args, params)
 
-    def pure(self, value: Any) -> Any:
-        if type(value) is np.ndarray and value.dtype.kind in "fc" and not value.any():
-            return UnknownTracer(self, typeof(value))  # linear, of nothing: unknown values may be assigned into it
-        return self.parent.pure(value)
+    def pure(self, value: Any) -> UnknownTracer:
+        atom = self.atom(value)
+        return UnknownTracer(self, atom.aval, atom)
 
     def is_unknown(self, value: Any) -> bool:
-        return type(value) is UnknownTracer and value.trace is self
+        return type(value) is UnknownTracer and value.trace is self and type(value.var) is Var
+
+    def without_cells(self, values: Sequence[Any]) -> list[Any]:
+        """The same values, the known ones as the parent knows them."""
+        return [
+            x.var.value if type(x) is UnknownTracer and x.trace is self and type(x.var) is not Var else x
+            for x in values
+        ]
 
     def atom(self, value: Any) -> Atom:
         """An operand of a recorded equation."""
@@ -116,7 +136,7 @@ def partial_eval_jaxpr(
             for aval, is_unknown in zip(jaxpr.in_avals, unknown)
         ]
         with running(trace):
-            outs = eval_jaxpr(jaxpr, *inputs)
+            outs = trace.without_cells(eval_jaxpr(jaxpr, *inputs))
         out_unknown[:] = [trace.is_unknown(out) for out in outs]
         if forced is not None:
             out_unknown[:] = [a or b for a, b in zip(out_unknown, forced)]

@@ -24,7 +24,8 @@ def test_a_carry_that_changes_its_shape() -> None:
     text = str(caught.value)
     assert "leaf ['b'] was f64[] and became f64[2]" in text
     assert "in widening: `return {" in text
-    assert "one compiled program" in text and "astype" in text
+    assert "one compiled program" in text
+    assert "astype" in text
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,8 @@ class TestCarries:
 @pytest.mark.parametrize("c", [0, 0.0, np.float32(0)], ids=["int", "float", "float32"])
 def test_python_scalars_take_the_type_of_the_body(c: Any) -> None:
     total, _ = lax.scan(lambda c, x: (c + x, None), c, XS.astype("f4"))
-    assert total == 3.0 and total.dtype == np.float32
+    assert total == 3.0
+    assert total.dtype == np.float32
 
 
 def test_a_python_scalar_stays_one() -> None:
@@ -65,7 +67,8 @@ def test_a_python_scalar_stays_one() -> None:
         return (rate * 0.9, w - rate * x), None
 
     (rate, w), _ = lax.scan(step, (0.1, np.float32(1)), XS.astype("f4"))
-    assert w.dtype == np.float32 and np.isclose(rate, 0.1 * 0.9**3)
+    assert w.dtype == np.float32
+    assert np.isclose(rate, 0.1 * 0.9**3)
 
 
 def test_the_body_of_a_scan_returns_a_pair() -> None:

@@ -100,7 +100,7 @@ def fewest_steps(length: int, slots: int) -> int:
 
 @pytest.mark.parametrize("slots", range(1, 7))
 def test_no_schedule_runs_fewer_steps(slots: int) -> None:
-    for length in range(0, 60):
+    for length in range(60):
         assert Counter(length, slots).advanced == fewest_steps(length, slots)
 
 

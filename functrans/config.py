@@ -1,0 +1,84 @@
+"""Settings: limits and choices that belong to no single call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
+
+_DEFAULTS: Mapping[str, int] = {"max_paths": 16}
+
+#: What enclosing `config.using(...)` blocks have set, for this thread or task.
+_overrides: ContextVar[Mapping[str, int]] = ContextVar("config_overrides", default=MappingProxyType({}))
+
+
+class Config:
+    """The settings, as attributes. Assigning to one sets it everywhere; `using` sets it for a block of code.
+
+    Attributes:
+        max_paths: along how many paths a function is traced at most whose Python `if`s depend on traced values
+            (docs/python_if.md). 16 to begin with.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.config.max_paths
+        16
+        >>> with ft.config.using(max_paths=64):
+        ...     ft.config.max_paths
+        64
+    """
+
+    max_paths: int
+
+    def __init__(self) -> None:
+        vars(self).update(_values=dict(_DEFAULTS))
+
+    def __getattr__(self, name: str) -> int:
+        overrides = _overrides.get()
+        if name in overrides:
+            return overrides[name]
+        try:
+            return vars(self)["_values"][name]
+        except KeyError:
+            raise AttributeError(_unknown(name)) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)["_values"][name] = _checked(name, value)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_DEFAULTS]
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={getattr(self, name)}' for name in _DEFAULTS)})"
+
+    @contextmanager
+    def using(self, **settings: int) -> Iterator[Config]:
+        """Settings for a `with` block, in this thread or task only.
+
+        Raises:
+            AttributeError: there is no setting of this name.
+            ValueError: the value is no positive integer.
+        """
+        checked = {name: _checked(name, value) for name, value in settings.items()}
+        token = _overrides.set({**_overrides.get(), **checked})
+        try:
+            yield self
+        finally:
+            _overrides.reset(token)
+
+
+def _checked(name: str, value: Any) -> int:
+    if name not in _DEFAULTS:
+        raise AttributeError(_unknown(name))
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"config.{name} is a positive integer, not {value!r}")
+    return value
+
+
+def _unknown(name: str) -> str:
+    return f"there is no setting {name!r}; there are {', '.join(_DEFAULTS)}"
+
+
+config = Config()

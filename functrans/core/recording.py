@@ -1,0 +1,118 @@
+"""JaxprTrace: records what a function does as equations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..source import current_source
+from .avals import ShapedArray, as_supported_array
+from .conversion import abstract_value_error
+from .jaxpr import Atom, Eqn, Var, literal
+from .primitive import Primitive
+from .snapshot import Snapshots
+from .trace import EVAL, Params, Trace, Traced
+from .tracer import Tracer
+from .truth import Undecided, truth_value
+
+if TYPE_CHECKING:
+    from .paths import Decision, Paths
+
+
+class JaxprTracer(Tracer):
+    """A variable of the jaxpr that is being recorded."""
+
+    __slots__ = ("aval", "var")
+    payload = ("aval", "var")
+
+    def __init__(self, trace: Trace, aval: ShapedArray, var: Var | None = None):
+        self.trace = trace
+        self.aval = aval
+        self.var = Var(aval) if var is None else var
+
+    def concrete(self, wanted: str) -> bool:
+        return truth_value(self) if wanted == "bool" else abstract_value_error(self, wanted)
+
+
+class JaxprTrace(Trace):
+    """Records every primitive as an equation, whether or not its operands are of this trace.
+
+    Attributes:
+        captured: variables for tracers of enclosing traces, by what those hold.
+        constants: variables for constants that were made tracers; they are replaced when the jaxpr is closed.
+        paths: follows both outcomes where Python decides by a value that is not known; None: nobody does.
+        decisions: how that went so far.
+        undecided: the signal that was sent because nobody does.
+    """
+
+    __slots__ = ("captured", "constants", "decisions", "eqns", "paths", "snapshots", "undecided")
+
+    def __init__(self, parent: Trace, paths: Paths | None = None):
+        self.parent = parent
+        self.paths = paths
+        self.eqns: list[Eqn] = []
+        self.captured: dict[Any, tuple[Var, Any]] = {}
+        self.constants: list[tuple[Var, Any]] = []
+        self.decisions: list[Decision] = []
+        self.snapshots = Snapshots()
+        self.undecided: Undecided | None = None
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        return primitive.stage(self, args, params)
+
+    def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[JaxprTracer]:
+        """Append an equation; its results."""
+        atoms = [self.atom(a, primitive) for a in args]
+        out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
+        tracers = [JaxprTracer(self, aval) for aval in out_avals]
+        self.eqns.append(Eqn(primitive, atoms, params, [t.var for t in tracers], current_source()))
+        return tracers
+
+    def atom(self, value: Any, user: Any = "return") -> Atom:
+        """A value as an operand: a variable if it is traced, here or outside, and a constant otherwise."""
+        if isinstance(value, Traced):
+            return self.variable(value, user)
+        return literal(self.snapshots.of(as_supported_array(value)))
+
+    def variable(self, value: Traced, user: Any) -> Var:
+        """The variable for a tracer of this or of an enclosing trace; `user` is who wants it, for messages."""
+        if isinstance(value, JaxprTracer) and value.trace is self:
+            return value.var
+        if not self.is_inside(value.trace):
+            raise value.trace.leak_error(value, user)
+        return self.captured.setdefault(_identity(value), (Var(value.aval), value))[0]
+
+    def is_inside(self, other: Trace) -> bool:
+        """Whether another trace encloses this one, so that its tracers may be captured."""
+        trace = self.parent
+        while trace is not other and trace is not EVAL:
+            trace = trace.parent
+        return trace is other
+
+    def pure(self, value: Any) -> JaxprTracer:
+        if isinstance(value, Traced):
+            var = self.variable(value, "copy")
+            return JaxprTracer(self, var.aval, var)
+        return self.constant(self.snapshots.of(as_supported_array(value)))
+
+    def constant(self, value: Any) -> JaxprTracer:
+        """A constant as a tracer."""
+        tracer = JaxprTracer(self, literal(value).aval)
+        self.constants.append((tracer.var, value))
+        return tracer
+
+    def decide(self, predicate: Traced) -> bool:
+        var = self.variable(predicate, "bool")
+        if self.paths is None:
+            self.undecided = Undecided(self, predicate)
+            raise self.undecided
+        for known, value in self.constants:
+            if known is var:
+                return bool(value)
+        return self.paths.decide(self, var)
+
+
+def _identity(tracer: Traced) -> tuple[int, ...]:
+    """The same for a tracer and its copies, which each run of a function makes anew."""
+    assert isinstance(tracer, Tracer)
+    return id(tracer.trace), *[id(getattr(tracer, slot)) for slot in tracer.payload]

@@ -1,0 +1,213 @@
+"""Random loops and branches, nested, that run with functrans.lax or as plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import lax
+
+ROWS = np.random.default_rng(5).uniform(-1, 1, size=(3, 2))
+STEPS: tuple[tuple[str, Callable[[Any, Any, Any], Any]], ...] = (
+    ("sin", lambda x, p, outer: np.sin(x) + p * 0.5),
+    ("tanh", lambda x, p, outer: np.tanh(x * p + outer)),
+    ("swap", lambda x, p, outer: x[::-1] * np.cos(outer)),
+    ("ratio", lambda x, p, outer: x / (1 + outer**2) + p),
+    ("square", lambda x, p, outer: x * x * 0.3 - outer * p),
+    ("gather", lambda x, p, outer: x[np.array([1, 1])] * outer[0] + x),
+    ("assign", lambda x, p, outer: _assigned(x, outer)),
+    ("bell", lambda x, p, outer: np.exp(-x * x) * outer + p),
+)
+
+
+def _assigned(x: Any, outer: Any) -> Any:
+    y = x.copy()
+    y[0] = y[1] * outer[0]
+    return y
+
+
+class Plain:
+    """Loops and branches in Python."""
+
+    @staticmethod
+    def scan(f: Any, init: Any, xs: Any, reverse: bool, options: Any) -> Any:
+        ys: list[Any] = []
+        for x in xs[::-1] if reverse else xs:
+            init, y = f(init, x)
+            ys.append(y)
+        return init, np.stack(ys[::-1] if reverse else ys)
+
+    @staticmethod
+    def while_loop(cond: Any, body: Any, init: Any, options: Any) -> Any:
+        while cond(init):
+            init = body(init)
+        return init
+
+    @staticmethod
+    def fori_loop(count: Any, body: Any, init: Any, options: Any) -> Any:
+        for i in range(int(count)):
+            init = body(i, init)
+        return init
+
+    @staticmethod
+    def cond(pred: Any, yes: Any, no: Any, x: Any) -> Any:
+        return yes(x) if pred else no(x)
+
+
+class Ours:
+    """The same with functrans.lax."""
+
+    @staticmethod
+    def scan(f: Any, init: Any, xs: Any, reverse: bool, options: Any) -> Any:
+        return lax.scan(f, init, xs, reverse=reverse, **options)
+
+    @staticmethod
+    def while_loop(cond: Any, body: Any, init: Any, options: Any) -> Any:
+        return lax.while_loop(cond, body, init, **options)
+
+    @staticmethod
+    def fori_loop(count: Any, body: Any, init: Any, options: Any) -> Any:
+        return lax.fori_loop(0, count, body, init, **options)
+
+    cond = staticmethod(lax.cond)
+
+
+class Step(NamedTuple):
+    """One vector operation; `outer` is the value that the enclosing block began with."""
+
+    number: int
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        return STEPS[self.number][1](x, p, outer)
+
+    def __repr__(self) -> str:
+        return STEPS[self.number][0]
+
+
+class Scan(NamedTuple):
+    body: Block
+    reverse: bool
+    options: dict[str, Any]
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        def step(c: Any, row: Any) -> Any:
+            c = self.body.run(language, c + row, p, outer)
+            return c, c * row
+
+        x, ys = language.scan(step, x, ROWS, self.reverse, self.options)
+        return x + np.sum(ys, axis=0)
+
+
+class While(NamedTuple):
+    body: Block
+    most: int
+    options: dict[str, Any]
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        def goes_on(carry: Any) -> Any:
+            return (carry[0] < self.most) & (np.sum(carry[1] ** 2) < 9)
+
+        def step(carry: Any) -> Any:
+            return carry[0] + 1, self.body.run(language, carry[1] * 1.3, p, outer)
+
+        return language.while_loop(goes_on, step, (0, x), self.options)[1]
+
+
+class Counted(NamedTuple):
+    body: Block
+    options: dict[str, Any]
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        count = 1 + (outer[0] > 0) + (p[0] > 0)
+        return language.fori_loop(count, lambda i, x: self.body.run(language, x * np.cos(i + x), p, outer), x, self.options)
+
+
+class Branch(NamedTuple):
+    yes: Block
+    no: Block
+    threshold: float
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        return language.cond(
+            np.sum(x) > self.threshold,
+            lambda x: self.yes.run(language, x, p, outer),
+            lambda x: self.no.run(language, x, p, outer),
+            x,
+        )
+
+
+class Jitted(NamedTuple):
+    """A block under jit or checkpoint, in our language."""
+
+    body: Block
+    how: str
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        if language is Plain:
+            return self.body.run(language, x, p, outer)
+        return getattr(ft, self.how)(lambda x: self.body.run(language, x, p, outer))(x)
+
+
+class Block(NamedTuple):
+    """Statements one after the other."""
+
+    statements: Sequence[Any]
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        start = x
+        for statement in self.statements:
+            x = statement.run(language, x, p, start if outer is None else start + 0.1 * outer)
+        return np.sin(x)  # keeps values of any nesting within bounds
+
+
+class StructuredProgram(NamedTuple):
+    """A function of two vectors of two elements."""
+
+    block: Block
+
+    def ours(self, x: Any, p: Any) -> Any:
+        return self.block.run(Ours, x, p, None)
+
+    def plain(self, x: Any, p: Any) -> Any:
+        return self.block.run(Plain, x, p, None)
+
+
+_scan_options = st.sampled_from([{}, {}, {"checkpoint": True}, {"checkpoint": 1}, {"checkpoint": "log"}, {"unroll": 2}])
+_loop_options = st.sampled_from([{}, {}, {"checkpoint": True}, {"checkpoint": 2}, {"budget": 64}])
+
+
+@st.composite
+def blocks(draw: st.DrawFn, depth: int) -> Block:
+    """Blocks of up to three statements, with loops and branches nested `depth` deep."""
+    statements: list[Any] = [Step(draw(st.integers(0, len(STEPS) - 1)))]
+    for _ in range(draw(st.integers(0, 2))):
+        kind = draw(st.sampled_from(["step", "scan", "while", "for", "branch", "jit"])) if depth else "step"
+        if kind == "step":
+            statements.append(Step(draw(st.integers(0, len(STEPS) - 1))))
+            continue
+        body = draw(blocks(depth - 1))
+        if kind == "scan":
+            statements.append(Scan(body, draw(st.booleans()), draw(_scan_options)))
+        elif kind == "while":
+            statements.append(While(body, draw(st.integers(0, 3)), draw(_loop_options)))
+        elif kind == "for":
+            statements.append(Counted(body, draw(_loop_options)))
+        elif kind == "jit":
+            statements.append(Jitted(body, draw(st.sampled_from(["jit", "checkpoint"]))))
+        else:
+            statements.append(Branch(body, draw(blocks(depth - 1)), draw(st.floats(-1, 1))))
+    return Block(tuple(statements))
+
+
+def structured_programs() -> st.SearchStrategy[StructuredProgram]:
+    """Programs with loops and branches up to three levels deep."""
+    return st.builds(StructuredProgram, blocks(3))
+
+
+def vectors() -> st.SearchStrategy[np.ndarray]:
+    """Vectors of two elements between -1.5 and 1.5."""
+    return st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, 2))
