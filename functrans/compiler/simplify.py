@@ -19,7 +19,25 @@ def simplify(jaxpr: Jaxpr) -> Jaxpr:
     """An equivalent jaxpr with less to do."""
     state = _Simplifier()
     outputs = state.run(jaxpr, jaxpr.inputs)
-    return Jaxpr(jaxpr.inputs, prune(state.eqns, outputs), outputs)
+    return Jaxpr(jaxpr.inputs, _without_unused(state.eqns, outputs), outputs)
+
+
+def _without_unused(eqns: Sequence[Eqn], outputs: Sequence[Atom]) -> list[Eqn]:
+    """The equations that the outputs depend on, less what programs inside of them compute for nobody."""
+    needed = {a for a in outputs if isinstance(a, Var)}
+    kept: list[Eqn] = []
+    for eqn in reversed(prune(eqns, outputs)):
+        wanted = [v in needed for v in eqn.outputs]
+        if not any(wanted) and eqn.outputs:
+            continue
+        smaller = None if all(wanted) else eqn.primitive.without_results(eqn.params, wanted)
+        if smaller is not None:
+            params, operands, results = smaller
+            inputs = [a for a, is_kept in zip(eqn.inputs, operands) if is_kept]
+            eqn = eqn._replace(params=params, inputs=inputs, outputs=[v for v, k in zip(eqn.outputs, results) if k])
+        kept.append(eqn)
+        needed.update(a for a in eqn.inputs if isinstance(a, Var))
+    return kept[::-1]
 
 
 class _Simplifier:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, typeof
-from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized
+from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
 from ..core.primitive import is_hole
 from ..core.staging import trace_closed
 from ..core.trace import Params
@@ -21,7 +21,7 @@ from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
-from .loop import Flags, choose_lanes, spread, stand_in
+from .loop import Flags, choose_lanes, spread, stand_in, used_inputs
 from .programs import HoldsPrograms
 
 Branches = tuple[Jaxpr, ...]
@@ -107,6 +107,10 @@ class Cond(HoldsPrograms):
             results = [choose_lanes(takes, new, old) for new, old in zip(outs, results)] if results else outs
         return results, [True] * len(results)
 
+    def without_results(self, params: Params, wanted: Sequence[bool]) -> tuple[Params, Flags, Flags]:
+        branches, used = smaller_branches(params["branches"], tuple(wanted))
+        return {**params, "branches": branches}, (True, *used), tuple(wanted)
+
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
         flags = tuple(unknown[1:])
         if unknown[0]:
@@ -127,6 +131,26 @@ def agreeing(branches: Branches, derive: Any) -> tuple[Branches, Flags]:
     flags = [derive(branch, None)[1] for branch in branches]
     forced = tuple(any(group) for group in zip(*flags))
     return tuple(derive(branch, forced)[0] for branch in branches), forced
+
+
+def smaller_branches(branches: Branches, wanted: Flags) -> tuple[Branches, Flags]:
+    """Branches with the wanted results only, and the inputs that one of them needs for those; and which these are."""
+    smaller = [with_some_results(branch, wanted) for branch in branches]
+    used = tuple(any(group) for group in zip(*map(used_inputs, smaller)))
+    return tuple(with_some_inputs(branch, used) for branch in smaller), used
+
+
+@memoized
+def with_some_results(jaxpr: Jaxpr, wanted: Flags) -> Jaxpr:
+    """The same jaxpr without results that nobody wants."""
+    outputs = [a for a, is_wanted in zip(jaxpr.outputs, wanted) if is_wanted]
+    return Jaxpr(jaxpr.inputs, prune(jaxpr.eqns, outputs), outputs)
+
+
+@memoized
+def with_some_inputs(jaxpr: Jaxpr, used: Flags) -> Jaxpr:
+    """The same jaxpr without inputs that it does not use."""
+    return Jaxpr([v for v, is_used in zip(jaxpr.inputs, used) if is_used], jaxpr.eqns, jaxpr.outputs)
 
 
 class SplitBranches(NamedTuple):

@@ -128,6 +128,18 @@ class Loop(HoldsPrograms):
             [*[ZERO] * len(lead), *_bundled(out_slopes, carry_active, each), *_bundled(ys_slopes, ys_active, each)],
         )
 
+    def without_results(self, params: Params, wanted: Sequence[bool]) -> tuple[Params, Flags, Flags]:
+        lead, carry, ys = self.split_results(params, wanted)
+        needed = self.always_needed(params)
+        body, flags = smaller_body(params["body"], params["consts"], tuple(carry), tuple(ys), needed)
+        head = (True,) * ("length" in params and params["length"] is None)
+        changed = self.narrowed(params, flags.consts, flags.carry, body)
+        return changed, (*head, *flags.consts, *flags.carry, *flags.xs), (*[True] * len(lead), *flags.carry, *ys)
+
+    def always_needed(self, params: Params) -> tuple[Flags, Flags]:
+        """Which constants and carries the loop needs whatever its results are for."""
+        return (False,) * params["consts"], (False,) * params["carry"]
+
     def batch_named(
         self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
     ) -> tuple[list[Any], list[bool]]:
@@ -195,7 +207,7 @@ class Loop(HoldsPrograms):
             for x, is_unknown in zip(group, group_flags)
             if not is_unknown
         ]
-        changed = self.narrowed(params, keep_consts, keep_carry, body)
+        changed = {**self.narrowed(params, keep_consts, keep_carry, body), "slots": None}
         return trace.parent.process(self, known, changed)
 
     def _recorded_whole(self, trace: Any, flags: Groups, operands: Groups, params: Params) -> list[Any]:
@@ -364,6 +376,27 @@ def split_for_reversal(body: Jaxpr, carry_count: int, unknown: Flags, carry: Fla
     )
 
 
+@memoized
+def smaller_body(
+    body: Jaxpr, consts: int, carry: Flags, ys: Flags, needed: tuple[Flags, Flags]
+) -> tuple[Jaxpr, Groups]:
+    """A body without the ys and carries that nobody wants, and which constants, carries and xs it still has."""
+    carry = tuple(a or b for a, b in zip(carry, needed[1]))
+    while True:
+        outputs = [a for a, is_wanted in zip(body.outputs, (*carry, *ys)) if is_wanted]
+        eqns = prune(body.eqns, outputs)
+        used = {a for eqn in eqns for a in eqn.inputs if type(a) is Var} | {a for a in outputs if type(a) is Var}
+        found = tuple(v in used for v in body.inputs)
+        after = tuple(a or b for a, b in zip(carry, found[consts:]))
+        if after == carry:
+            break
+        carry = after
+    kept_consts = tuple(a or b for a, b in zip(found[:consts], needed[0]))
+    kept = (*kept_consts, *carry, *found[consts + len(carry) :])
+    inputs = [v for v, is_kept in zip(body.inputs, kept) if is_kept]
+    return Jaxpr(inputs, eqns, outputs), Groups((), kept_consts, carry, kept[consts + len(carry) :])
+
+
 def changing_variables(jaxpr: Jaxpr, sources: Sequence[Var]) -> set[Any]:
     """The variables that depend on some inputs."""
     changing: set[Any] = set(sources)
@@ -371,6 +404,14 @@ def changing_variables(jaxpr: Jaxpr, sources: Sequence[Var]) -> set[Any]:
         if any(a in changing for a in eqn.inputs if type(a) is Var):
             changing.update(eqn.outputs)
     return changing
+
+
+@memoized
+def used_inputs(jaxpr: Jaxpr) -> Flags:
+    """Which inputs the results depend on."""
+    eqns = prune(jaxpr.eqns, jaxpr.outputs)
+    used = {a for eqn in eqns for a in eqn.inputs} | set(jaxpr.outputs)
+    return tuple(v in used for v in jaxpr.inputs)
 
 
 @memoized
@@ -383,11 +424,10 @@ def with_inputs(jaxpr: Jaxpr, old: Flags, avals: tuple[Any, ...]) -> Jaxpr:
 @memoized
 def without_inputs(jaxpr: Jaxpr, keep: Flags) -> Jaxpr | None:
     """The same jaxpr without inputs that it does not use; None if it uses one of those."""
-    dropped = {v for v, is_kept in zip(jaxpr.inputs, keep) if not is_kept}
-    eqns = prune(jaxpr.eqns, jaxpr.outputs)
-    if any(a in dropped for eqn in eqns for a in eqn.inputs) or any(a in dropped for a in jaxpr.outputs):
+    if any(is_used and not is_kept for is_used, is_kept in zip(used_inputs(jaxpr), keep)):
         return None
-    return Jaxpr([v for v in jaxpr.inputs if v not in dropped], eqns, jaxpr.outputs)
+    inputs = [v for v, is_kept in zip(jaxpr.inputs, keep) if is_kept]
+    return Jaxpr(inputs, prune(jaxpr.eqns, jaxpr.outputs), jaxpr.outputs)
 
 
 def partition(items: Sequence[Any], counts: Sequence[int]) -> list[Sequence[Any]]:

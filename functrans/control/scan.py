@@ -74,7 +74,7 @@ class Scan(Loop):
         return {**params, "body": body, "consts": len(consts), "carry": len(carry)}
 
     def narrowed(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
-        return {**params, "body": body, "consts": sum(consts), "carry": sum(carry), "slots": None}
+        return {**params, "body": body, "consts": sum(consts), "carry": sum(carry)}
 
     def as_scan(self, params: Params, operands: Groups, results: Sequence[Any], body: Jaxpr, **changed: Any) -> Any:
         return self, operands.head, {**params, "body": body, "progress": None, **changed}

@@ -18,7 +18,7 @@ from ..primitives.elementwise import add, bitwise_and
 from ..primitives.foundation import broadcast_lanes, convert, instantiate
 from ..primitives.reductions import argmax, reduce_any
 from ..transforms.batching import batch_jaxpr
-from .loop import Flags, Groups, Loop, choose_lanes, partition, stand_in, with_inputs, without_inputs
+from .loop import Flags, Groups, Loop, choose_lanes, partition, stand_in, used_inputs, with_inputs, without_inputs
 from .progress import steps_shown
 from .scan import scan
 
@@ -69,7 +69,11 @@ class WhileLoop(Loop):
 
     def narrowed(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
         cond = without_inputs(params["cond"], (*consts, *carry))
-        return {**params, "cond": cond, "body": body, "consts": sum(consts), "carry": sum(carry), "slots": None}
+        return {**params, "cond": cond, "body": body, "consts": sum(consts), "carry": sum(carry)}
+
+    def always_needed(self, params: Params) -> tuple[Flags, Flags]:
+        used = used_inputs(params["cond"])
+        return used[: params["consts"]], used[params["consts"] :]
 
     def as_scan(self, params: Params, operands: Groups, results: Sequence[Any], body: Jaxpr, **changed: Any) -> Any:
         return scan, results[:1], {"body": body, "length": None, "reverse": False, "progress": None, **changed}

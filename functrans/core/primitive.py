@@ -123,6 +123,16 @@ class Primitive:
         """For primitives that run a program and mean nothing else by it: the jaxpr to put in their place."""
         return None
 
+    def without_results(
+        self, params: Params, wanted: Sequence[bool]
+    ) -> tuple[Params, Sequence[bool], Sequence[bool]] | None:
+        """For primitives that hold programs: how to compute less where not all results are wanted.
+
+        Returns:
+            Parameters, and which operands and which results are left; None if there is nothing to be saved.
+        """
+        return None
+
     def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
         """What a JaxprTrace does; primitives whose parameters are Python functions stage those first."""
         return trace.record(self, args, params)

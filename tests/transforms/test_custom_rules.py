@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import functrans as ft
+import functrans.numpy as fnp
+from functrans import lax
 
 X, V = np.array([1.0, 2.0, -0.5]), np.array([0.3, -1.0, 0.7])
 
@@ -70,15 +72,119 @@ DERIVATIVES: dict[str, Callable[[Function], Function]] = {
 }
 
 
+def assert_same(found: Function, wanted: Function, transform: Callable[[Function], Function]) -> None:
+    """One transformation of a scalar function of the results of each gives the same."""
+    a, b = (ft.tree.leaves(transform(lambda x, f=f: np.sum(np.sin(f(x)) * V))(X)) for f in (found, wanted))
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("rule", [with_jvp_rule, with_vjp_rule])
 @pytest.mark.parametrize("f", [plainly, by_assignment, by_copy, by_result])
 @pytest.mark.parametrize("derivative", DERIVATIVES)
 def test_a_true_rule_changes_nothing(derivative: str, f: Function, rule: Any):
-    transform = DERIVATIVES[derivative]
-    found = transform(lambda x: np.sum(np.sin(rule(f)(x)) * V))(X)
-    wanted = transform(lambda x: np.sum(np.sin(f(x)) * V))(X)
-    for a, b in zip(ft.tree.leaves(found), ft.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+    assert_same(rule(f), f, DERIVATIVES[derivative])
+
+
+def f_by_hand(x: Any) -> Any:
+    return np.concatenate([x[:1] ** 2, 2 * x[1:]])
+
+
+def into_new_arrays(primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    y, dy = fnp.zeros(3), fnp.zeros(3)
+    y[0], y[1:] = x[0] ** 2, 2 * x[1:]
+    dy[0], dy[1:] = 2 * x[0] * dx[0], 2 * dx[1:]
+    return y, dy
+
+
+def tangents_into_primals(primals: Any, tangents: Any) -> Any:
+    """The array for the tangents holds known values at first."""
+    (x,), (dx,) = primals, tangents
+    y = fnp.array(x) ** 2
+    y[1:] = 2 * x[1:]
+    dy = fnp.array(x)
+    dy[0], dy[1:] = 2 * x[0] * dx[0], dx[1:]
+    dy[1:] += dx[1:]
+    return y, dy
+
+
+def through_views_and_masks(primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    first = np.array([True, False, False])
+    y, dy = fnp.array(x), fnp.zeros(3)
+    tail, dtail = y[1:], dy[1:]
+    tail *= 2
+    dtail += 2 * dx[1:]
+    y[first] = x[0] * x[0]
+    dy[first] = 2 * x[0] * dx[0]
+    return y, dy
+
+
+def through_programs(primals: Any, tangents: Any) -> Any:
+    """A known array that was assigned into is an operand of a jit, a cond and a scan beside an unknown one."""
+    (x,), (dx,) = primals, tangents
+    slope = fnp.zeros(3)
+    slope[0], slope[1:] = 2 * x[0], 2.0
+    product = lambda a, b: a * b  # noqa: E731
+    y = ft.jit(product)(fnp.array(x), fnp.ones(3) * 2)
+    y[0] = x[0] ** 2
+    by_scan = lax.scan(lambda c, row: (c, row[0] * row[1]), 0.0, (slope, dx))[1]
+    by_cond = lax.cond(True, product, lambda a, b: b, slope, dx)
+    return y, (ft.jit(product)(slope, dx) + by_scan + by_cond) / 3
+
+
+@pytest.mark.parametrize("rule", [into_new_arrays, tangents_into_primals, through_views_and_masks, through_programs])
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+def test_rules_that_assign(derivative: str, rule: Any):
+    g = ft.custom_jvp(f_by_hand)
+    g.defjvp(rule)
+    assert_same(g, f_by_hand, DERIVATIVES[derivative])
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+def test_a_backward_rule_that_assigns(derivative: str):
+    def forward(x: Any) -> Any:
+        y = fnp.array(x)
+        y[0] = x[0] ** 2
+        y[1:] *= 2.0
+        return y, (x, y)
+
+    def backward(residuals: Any, ct: Any) -> Any:
+        x, y = residuals
+        slope = y / x
+        slope[0] *= 2.0
+        found = fnp.zeros(3)
+        found[...] = ct
+        found *= slope
+        return (found,)
+
+    g = ft.custom_vjp(f_by_hand)
+    g.defvjp(forward, backward)
+    assert_same(g, f_by_hand, DERIVATIVES[derivative])
+
+
+@pytest.mark.parametrize("derivative", ["jit grad", "vmap grad", "jvp grad", "grad grad", "grad jit"])
+def test_a_rule_may_not_assign_into_its_arguments(derivative: str):
+    def rule(primals: Any, tangents: Any) -> Any:
+        primals[0][0] = 1.0
+        return primals[0] * 2, tangents[0] * 2
+
+    g = ft.custom_jvp(lambda x: x * 2)
+    g.defjvp(rule)
+    with pytest.raises(ft.errors.ArgumentMutationError, match="x = x.copy()"):
+        DERIVATIVES[derivative](lambda x: np.sum(g(x * 2) * V))(X)
+
+
+def test_linear_programs_that_assign():
+    def f(x: Any) -> Any:
+        y = fnp.ones(3)
+        y[0] = 2 * x[2]
+        y[1:] = x[:2]
+        return y
+
+    np.testing.assert_array_equal(ft.linear_transpose(f, X)(V)[0], [-1.0, 0.7, 0.6])
+    np.testing.assert_array_equal(ft.linearize(f, X)[1](V), f(V))
 
 
 @pytest.mark.parametrize("derivative", [name for name in DERIVATIVES if name not in ("value", "jit", "vmap")])

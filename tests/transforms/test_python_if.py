@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,15 +81,16 @@ class Return(Exception):
     """Leaves a random program early."""
 
 
-def blocks(depth: int) -> st.SearchStrategy[tuple[Step, ...]]:
-    index, level = st.integers(0, 3), st.integers(-15, 15).map(lambda n: n / 10 + 1e-4)
-    kinds = ["sin", "multiply", "add", "assign", "update", "return"]
-    plain = st.builds(Step, st.sampled_from(kinds), index, index, level)
-    if not depth:
-        return st.lists(plain, max_size=2).map(tuple)
-    inner = blocks(depth - 1)
-    branch = st.builds(Step, st.sampled_from(["if", "if", "both", "not"]), index, index, level, inner, inner)
-    return st.tuples(plain, branch, st.one_of(plain, branch)) if depth > 1 else st.tuples(plain, branch)
+def random_block(random: Random, depth: int) -> tuple[Step, ...]:
+    """Up to three statements, in which `if`s are nested at most so deep."""
+    steps = []
+    for _ in range(random.randint(1, 3)):
+        branches = depth and random.random() < 0.6
+        kinds = ["if", "if", "both", "not"] if branches else ["sin", "multiply", "add", "assign", "update", "return"]
+        inner = [random_block(random, depth - 1) for _ in range(2)] if branches else [(), ()]
+        level = random.uniform(-1.5, 1.5)
+        steps.append(Step(random.choice(kinds), random.randrange(4), random.randrange(4), level, *inner))
+    return tuple(steps)
 
 
 def run_block(block: tuple[Step, ...], values: list[Any], out: Any) -> None:
@@ -128,15 +130,16 @@ def program(block: tuple[Step, ...]) -> Function:
     return run
 
 
-@settings(max_examples=40, deadline=None)
-@given(blocks(2), st.integers(0, 10_000))
-def test_random_programs(block, seed):
-    with ft.config.using(max_paths=200):
+@settings(max_examples=25)
+@given(st.randoms(use_true_random=True))
+def test_random_programs(random):
+    f = program(random_block(random, 2))
+    with ft.config.using(max_paths=8):
         try:
-            ft.make_jaxpr(program(block))(X)
+            ft.make_jaxpr(f)(X)
         except errors.TooManyPathsError:
             return
-        agrees(program(block), np.random.default_rng(seed).uniform(-2, 2, 4))
+        agrees(f, np.array([random.uniform(-2, 2) for _ in X]))
 
 
 # ---- what Python makes decisions of
@@ -173,7 +176,7 @@ def test_ternary_and_or_not_chain():
     agrees(lambda x: x[0] ** 2 if -1 < x[0] < 1 else np.abs(x[0]), X)
     agrees(lambda x: x[0] * (x[1] if not (x[0] > 0 or x[1] > 0) else x[2]), X)
     agrees(lambda x: x[0] * 2 if x[0] > 0 and x[1] > 0 and x[2] > 0 else x[1] * x[3], X)
-    agrees(lambda x: (x[0] > 0) and x[1] or x[2], X)  # what `and` and `or` return is an operand
+    agrees(lambda x: (x[0] > 0 and x[1]) or x[2], X)  # what `and` and `or` return is an operand
 
 
 def test_pythons_max_min_sorted_any_all():
@@ -517,7 +520,6 @@ def test_results_that_do_not_depend_on_the_way_pass_by():
     [cond] = [eqn for eqn in ft.make_jaxpr(f)(1.0).eqns if eqn.primitive.name == "cond"]
     assert len(cond.outputs) == 1
     assert ft.jit(f)(2.0) == (np.sin(2.0), 4.0, 5)
-    assert equations(ft.make_jaxpr(lambda x: x * 2 if x > 0 else x * 2)(1.0), "cond") == 1
 
     def unused(x):
         y = x * 2
@@ -529,8 +531,6 @@ def test_results_that_do_not_depend_on_the_way_pass_by():
 
 
 def test_known_constants_are_no_decisions():
-    jaxpr = ft.make_jaxpr(lambda x: x if fnp.asarray(np.array(1.0)).copy() > 0 or True else -x)(1.0)  # noqa: SIM222
-    assert equations(jaxpr, "cond") <= 1
     assert equations(ft.make_jaxpr(lambda x: x if fnp.array(True).copy() else -x)(1.0), "cond") == 0
 
 
