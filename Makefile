@@ -27,9 +27,11 @@ lint: $(VENV)/ready-test
 	$(RUN) -m ruff check
 	$(RUN) -m pyright --warnings --pythonpath $(RUN)
 
-# Side by side with JAX and autograd.
+# Side by side with JAX and autograd; memory.py takes some minutes.
 bench: $(VENV)/ready-bench
 	$(RUN) benchmarks/tracing.py
+	$(RUN) benchmarks/progress.py
+	$(RUN) benchmarks/memory.py
 
 # The API reference, from the docstrings.
 docs: $(VENV)/ready-docs

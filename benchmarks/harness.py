@@ -42,7 +42,11 @@ def timer(function: Callable[[], object], sample: float = 0.02) -> Callable[[], 
     return seconds_per_call
 
 
-def interleave(samplers: dict[str, Callable[[], float]], rounds: int = 15) -> dict[str, float]:
+def interleave(
+    samplers: dict[str, Callable[[], float]],
+    rounds: int = 15,
+    summary: Callable[[list[float]], float] = statistics.median,
+) -> dict[str, float]:
     """Median sample of each. They take turns, so that whatever else the machine does slows all alike."""
     samples: dict[str, list[float]] = {name: [] for name in samplers}
     for round_ in range(rounds + 1):
@@ -50,7 +54,7 @@ def interleave(samplers: dict[str, Callable[[], float]], rounds: int = 15) -> di
             seconds = sampler()
             if round_:  # the first round only warms
                 samples[name].append(seconds)
-    return {name: statistics.median(values) for name, values in samples.items()}
+    return {name: summary(values) for name, values in samples.items()}
 
 
 def measure(functions: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

@@ -154,6 +154,10 @@ class CustomRuleError(FunctransError, TypeError):
     """A custom derivative rule is missing, or returned the wrong structure, shape or dtype."""
 
 
+class CheckpointPolicyError(FunctransError, TypeError):
+    """A checkpoint policy is no function that says yes or no, or the name of a value no text."""
+
+
 class OutOfBoundsError(FunctransError, IndexError):
     """An index points outside its array."""
 
@@ -176,6 +180,10 @@ class InvalidShapeError(FunctransError, TypeError, ValueError):
 
 class RandomParameterError(FunctransError, ValueError):
     """A parameter of a random distribution lies outside its domain."""
+
+
+class MissingPackageError(FunctransError, ImportError):
+    """A package is not installed that only this part of functrans needs."""
 
 
 class JaxprError(FunctransError, TypeError):

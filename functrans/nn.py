@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .core.avals import ShapedArray, typeof
+from .core.avals import ShapedArray
+from .core.trace import typeof
 from .numpy.common import as_operand, normalize_axes, with_shape
 from .primitives.elementwise import add, exp, expm1, greater, multiply, negative, select, subtract, tanh
 from .primitives.foundation import broadcast_to

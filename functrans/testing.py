@@ -9,7 +9,7 @@ import numpy as np
 
 from . import tree
 from .api.grad import jvp, vjp
-from .core.avals import typeof
+from .core.trace import typeof
 
 
 def check_grads(

@@ -2,11 +2,20 @@
 
 None is an empty subtree; dictionaries are visited in the order of their sorted keys; named tuples, OrderedDict,
 defaultdict, deque and registered classes and dataclasses are containers, everything else is a leaf.
+
+Example:
+    >>> import functrans as ft
+    >>> leaves, structure = ft.tree.flatten({"b": 2, "a": [1, None]})
+    >>> leaves
+    [1, 2]
+    >>> ft.tree.unflatten(structure, [3, 4])
+    {'b': 4, 'a': [3, None]}
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import optree
@@ -16,32 +25,17 @@ TreeDef = optree.PyTreeSpec
 _none_is_leaf: Callable[[Any], bool] = lambda x: x is None  # noqa: E731
 
 
-def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeDef]:
-    """The leaves of a tree in order, and its structure.
-
-    Example:
-        >>> import functrans as ft
-        >>> leaves, structure = ft.tree.flatten({"b": 2, "a": [1, None]})
-        >>> leaves
-        [1, 2]
-    """
-    leaves, treedef = optree.tree_flatten(tree, is_leaf=is_leaf, namespace=NAMESPACE)
-    return leaves, treedef
+#: The leaves of a tree in order, and its structure: `flatten(tree, is_leaf=None)`.
+flatten = partial(optree.tree_flatten, namespace=NAMESPACE)
+#: The leaves of a tree, in order: `leaves(tree, is_leaf=None)`.
+leaves = partial(optree.tree_leaves, namespace=NAMESPACE)
+#: The structure of a tree: `structure(tree, is_leaf=None)`.
+structure = partial(optree.tree_structure, namespace=NAMESPACE)
 
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
     """The tree of a structure and its leaves."""
     return treedef.unflatten(leaves)
-
-
-def leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """The leaves of a tree, in order."""
-    return optree.tree_leaves(tree, is_leaf=is_leaf, namespace=NAMESPACE)
-
-
-def structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeDef:
-    """The structure of a tree."""
-    return optree.tree_structure(tree, is_leaf=is_leaf, namespace=NAMESPACE)
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:

@@ -26,7 +26,7 @@ FLOORS = {
     "tree_util": 0,
     "errors": 0,
     "source": 0,
-    "config": 0,
+    "settings": 0,
     "core": 1,
     "primitives": 2,
     "transforms": 3,
@@ -39,6 +39,8 @@ FLOORS = {
     "nn": 7,
     "scipy": 7,
     "testing": 7,
+    "checkpoint_policies": 7,
+    "flatten_util": 7,
     "__init__": 8,
 }
 # A tracer reaches the NumPy surface when one of its protocols is called: the one deferred import of our own.

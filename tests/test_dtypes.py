@@ -59,14 +59,24 @@ def test_python_scalars_are_weak(function: Any, dtype: str):
 @pytest.mark.parametrize("dtype", ALL)
 def test_operators_with_python_scalars(dtype: str, scalar: Any):
     x = np.ones(2, dtype)
-    # NumPy computes `booleans**2` by squaring, which gives int8 where np.power gives int64.
     if dtype == "?" and type(scalar) is int:
-        scalar = 3
+        scalar = 3  # a square by an exponent that is not known while tracing: below
     for operate in (
         lambda a, b: a + b, lambda a, b: b - a, lambda a, b: a * b, lambda a, b: b / a, lambda a, b: a**b,
         lambda a, b: a < b, lambda a, b: -(a * b), lambda a, b: (b + b) * a, lambda a, b: abs(b) * a,
     ):  # fmt: skip
         assert outcome(ft.jit(operate), x, scalar) == outcome(operate, x, scalar)
+
+
+def test_squares_of_booleans():
+    """NumPy computes `booleans**2` by squaring, which gives int8 where np.power gives int64."""
+    x = np.array([True, False])
+    for f in (
+        lambda x: x**2, lambda x: np.power(x, 2), lambda x: x**0, lambda x: x**1, lambda x: x**3, lambda x: x[0] ** 2,
+        lambda x: x**x, lambda x: x**2.0, lambda x: x ** np.int8(2), lambda x: x ** np.array([2, 2]), lambda x: x ** True,
+    ):  # fmt: skip
+        assert outcome(ft.jit(f), x) == outcome(f, x)
+        np.testing.assert_array_equal(ft.jit(f)(x), f(x))
 
 
 @pytest.mark.parametrize(("a", "b"), list(itertools.product(SCALARS, repeat=2)))

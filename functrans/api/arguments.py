@@ -1,4 +1,4 @@
-"""Arguments on their way in and results on their way out: flattening, names and checks shared by all of the API."""
+"""Arguments on their way in and results on their way out: flattening, names, checks and copies for all of the API."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .. import tree
-from ..core.avals import ZERO, ShapedArray, as_supported_array, float0, is_inexact, typeof
+from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.paths import Leaves
-from ..core.trace import Traced
+from ..core.trace import Traced, as_supported_array, typeof
 from ..core.tracer import check_not_stale
 from ..errors import (
     ArgumentIndexError,
@@ -173,6 +173,22 @@ def result_tangent(t: Any, aval: ShapedArray) -> Any:
     if t is ZERO:
         return zeros(aval)
     return t
+
+
+def own_results(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Results that their receiver may write to: copies of those that share memory with another or with an input."""
+    taken = {id(_owner(x)) for x in inputs if type(x) is np.ndarray}
+    for i, result in enumerate(results):
+        if type(result) is np.ndarray:
+            owner = _owner(result)
+            if id(owner) in taken or not result.flags.writeable:
+                results[i] = owner = result.copy()
+            taken.add(id(owner))
+    return results
+
+
+def _owner(array: np.ndarray[Any, Any]) -> Any:
+    return array if array.base is None else array.base
 
 
 def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:

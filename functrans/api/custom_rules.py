@@ -9,8 +9,9 @@ from typing import Any
 
 from .. import tree
 from ..control.custom_rules import custom_jvp_call, custom_vjp_call
-from ..core.avals import ZERO, float0, is_inexact, typeof
+from ..core.avals import ZERO, float0, is_inexact
 from ..core.paths import Leaves
+from ..core.trace import typeof
 from ..errors import CustomRuleError
 from ..primitives.foundation import add_tangents
 from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, normalize_argnums

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..core.avals import ZERO, ShapeDtypeStruct, typeof
+from ..core.avals import ZERO, ShapeDtypeStruct
 from ..core.jaxpr import Atom, Jaxpr, Var, eval_jaxpr, literal, prune
-from ..core.snapshot import Snapshots, own_results
-from ..core.trace import current_trace
+from ..core.snapshot import Snapshots
+from ..core.trace import current_trace, typeof
 from ..core.tracer import Tracer
 from ..errors import NonDifferentiableError, NonScalarOutputError
 from ..transforms.forward import JVPTrace, jvp_flat, run_jvp
@@ -24,6 +24,7 @@ from .arguments import (
     describe_leaf,
     hides_internals,
     input_leaf,
+    own_results,
     result_tangent,
     select_arguments,
     wraps_function,
@@ -43,7 +44,7 @@ class Linearized:
             aval = typeof(p)
             tangent = UnknownTracer(trace, aval) if aval.dtype.kind in "fc" else ZERO
             tangents.append(tangent)
-            self.inputs.append(None if tangent is ZERO else tangent.var)
+            self.inputs.append(None if tangent is ZERO else tangent.atom)
         results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
         self.results = trace.without_cells(results)
         self.primals = primals
@@ -63,18 +64,18 @@ class Linearized:
 
         self.trace.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.trace.eqns]
 
+    @np.errstate(all="ignore")
     def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the primals, some of them ZERO."""
-        with np.errstate(all="ignore"):
-            return backward_pass(self.trace.eqns, self.inputs, self.outputs, cotangents)
+        return backward_pass(self.trace.eqns, self.inputs, self.outputs, cotangents)
 
+    @np.errstate(all="ignore")
     def push_forward(self, tangents: Sequence[Any]) -> list[Any]:
         """Tangents of the results, some of them ZERO."""
         outputs = [a for a in self.outputs if a is not ZERO]
         pairs = [(v, t) for v, t in zip(self.inputs, tangents) if v is not None]
         jaxpr = Jaxpr([v for v, _ in pairs], prune(self.trace.eqns, outputs), outputs)
-        with np.errstate(all="ignore"):
-            found = iter(eval_jaxpr(jaxpr, *(t for _, t in pairs)))
+        found = iter(eval_jaxpr(jaxpr, *(t for _, t in pairs)))
         return [ZERO if a is ZERO else next(found) for a in self.outputs]
 
 
@@ -355,7 +356,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
         ct_leaves, ct_tree = tree.flatten(cotangents)
         check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
         checked = [check_tangent(c, a.aval, "cotangent", "") for c, a in zip(ct_leaves, atoms)]
-        found = backward_pass(trace.eqns, [x.var for x in inputs], atoms, checked)
+        found = backward_pass(trace.eqns, [x.atom for x in inputs], atoms, checked)
         found = [result_tangent(c, aval) for c, aval in zip(found, avals)]
         return treedef.unflatten(own_results(found, ct_leaves))
 

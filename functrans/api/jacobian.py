@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..core.avals import typeof
-from ..core.snapshot import own_results
+from ..core.trace import typeof
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
-from .arguments import describe_leaf, hides_internals, input_leaf, select_arguments, wraps_function
+from .arguments import describe_leaf, hides_internals, input_leaf, own_results, select_arguments, wraps_function
 from .grad import grad, jvp, vjp
 from .vmap import vmap
 

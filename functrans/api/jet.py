@@ -7,12 +7,20 @@ from math import factorial
 from typing import Any
 
 from .. import tree
-from ..core.avals import ZERO, typeof
-from ..core.snapshot import own_results
+from ..core.avals import ZERO
+from ..core.trace import typeof
 from ..errors import PytreeMismatchError
 from ..primitives.foundation import scale
 from ..transforms.jet import jet_flat
-from .arguments import FlatFunction, check_same_structure, check_tangent, hides_internals, input_leaf, result_tangent
+from .arguments import (
+    FlatFunction,
+    check_same_structure,
+    check_tangent,
+    hides_internals,
+    input_leaf,
+    own_results,
+    result_tangent,
+)
 
 
 @hides_internals

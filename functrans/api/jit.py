@@ -10,15 +10,13 @@ from typing import Any, NamedTuple
 from .. import tree
 from ..compiler.program import compile_jaxpr, simplified
 from ..control.call import Call, call
-from ..control.checkpoint import checkpoint_call
-from ..core.avals import ShapeDtypeStruct, typeof
+from ..core.avals import ShapeDtypeStruct
 from ..core.jaxpr import Jaxpr
 from ..core.printing import jaxpr_text
-from ..core.snapshot import own_results
 from ..core.staging import trace_to_jaxpr
-from ..core.trace import EVAL, current_trace, named_axes
+from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import ArgumentIndexError, StaticArgumentError
-from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums
+from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums, own_results
 
 
 class Staged(NamedTuple):
@@ -42,7 +40,7 @@ class Jitted:
     """A function that is traced once for each signature of its arguments; made by `jit` and `checkpoint`.
 
     Args:
-        primitive: what the trace is bound as when a transformation is under way.
+        primitive: what the trace is bound as when a transformation is under way, with parameters `params`.
     """
 
     def __init__(
@@ -52,10 +50,11 @@ class Jitted:
         static_argnames: tuple[str, ...],
         donate_argnums: tuple[int, ...] = (),
         primitive: Call = call,
+        params: Params | None = None,
     ):
+        self.transformation = "jit" if primitive is call else primitive.name
         if not callable(fun):
-            transformation = "jit" if primitive is call else "checkpoint"
-            raise TypeError(f"{transformation} expects a function, not a {type(fun).__name__}")
+            raise TypeError(f"{self.transformation} expects a function, not a {type(fun).__name__}")
         _check_arguments_exist(fun, "static_argnums", static_argnums, static_argnames)
         _check_arguments_exist(fun, "donate_argnums", donate_argnums)
         update_wrapper(self, fun)
@@ -64,11 +63,12 @@ class Jitted:
         self.static_argnames = static_argnames
         self.donate_argnums = donate_argnums
         self.primitive = primitive
+        self.params = params or {}
         self.name = getattr(fun, "__name__", type(fun).__name__)
         self._staged: dict[Signature, Staged] = {}
 
     def __repr__(self) -> str:
-        return f"<jit of {self.fun!r}>"
+        return f"<{self.transformation} of {self.fun!r}>"
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         """As a method: `self` is the first argument, and static unless it is a pytree."""
@@ -83,7 +83,8 @@ class Jitted:
         if trace is EVAL and is_concrete(operands):
             results = own_results(compile_jaxpr(staged.jaxpr)(*operands), operands)
         else:
-            results = trace.process(self.primitive, operands, {"jaxpr": staged.jaxpr, "name": self.name})
+            params = {"jaxpr": staged.jaxpr, "name": self.name, **self.params}
+            results = trace.process(self.primitive, operands, params)
         return staged.out_tree.unflatten(results)
 
     @hides_internals
@@ -259,7 +260,9 @@ def jit(
         donate_argnums: positional arguments whose memory the program may reuse.
 
     Raises:
-        ConcretizationError: `fun` needs the value of a traced array (`if`, `float`, `int`, `range`).
+        ConcretizationError: `fun` needs the value of a traced array (`float`, `int`, `range`). It may use `if` on a
+            traced value: both ways are traced (docs/python_if.md).
+        TooManyPathsError: it uses `if` on traced values so often that there are too many ways to go.
         StaticArgumentError: a static argument is not hashable.
         UnsupportedDtypeError: an argument is not an array.
 
@@ -279,20 +282,3 @@ def jit(
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     donated = (donate_argnums,) if isinstance(donate_argnums, int) else tuple(donate_argnums)
     return Jitted(fun, numbers, names, donated)
-
-
-def checkpoint(fun: Callable[..., Any], *, static_argnums: int | Iterable[int] = ()) -> Jitted:
-    """A function that keeps only its arguments for the backward pass, and computes the rest again there.
-
-    Args:
-        fun: a pure function; it is traced, so that its Python control flow must not depend on traced values.
-        static_argnums: arguments that are known while tracing; they must be hashable.
-
-    Example:
-        >>> import numpy as np, functrans as ft
-        >>> f = ft.checkpoint(lambda x: np.sin(np.sin(x)))
-        >>> bool(ft.grad(f)(1.0) == ft.grad(lambda x: np.sin(np.sin(x)))(1.0))
-        True
-    """
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    return Jitted(fun, numbers, (), primitive=checkpoint_call)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..core.avals import typeof
-from ..core.snapshot import own_results
+from ..core.trace import typeof
 from ..errors import MappedAxisError, PytreeMismatchError
 from ..primitives.foundation import broadcast_lanes
 from ..primitives.structural import transpose
 from ..transforms.batching import batch_flat
-from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, wraps_function
+from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, own_results, wraps_function
 
 
 def vmap(
@@ -34,6 +33,8 @@ def vmap(
             lanes), or a pytree prefix of the result.
         axis_size: the number of lanes, needed only if no argument is mapped.
         axis_name: a name for the axis, for functrans.lax.psum and its kin.
+
+    If `fun` uses `if` on a value that differs between lanes, each lane goes its own way (docs/python_if.md).
 
     Raises:
         MappedAxisError: an axis is out of range, the sizes differ, or nothing is mapped.

@@ -88,7 +88,7 @@ def _identity(eqn: Eqn, inputs: Sequence[Atom]) -> Sequence[Atom] | None:
         t, c = inputs
         if isinstance(t, Literal) and t.aval.shape == () and t.value == 1 and c.aval == out:
             return [c]
-    if name in ("reshape", "broadcast_to", "convert") and inputs[0].aval == out:
+    if name in ("reshape", "broadcast_to", "convert", "name") and inputs[0].aval == out:
         return [inputs[0]]
     return None
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.program import compile_jaxpr
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
 from ..core.primitive import is_hole
 from ..core.staging import trace_closed
-from ..core.trace import Params
+from ..core.trace import Params, typeof
 from ..primitives.elementwise import equal
 from ..primitives.foundation import convert, instantiate, zeros
 from ..primitives.reductions import argmax, reduce_any
@@ -22,7 +22,7 @@ from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from .loop import Flags, choose_lanes, spread, stand_in, used_inputs
-from .programs import HoldsPrograms
+from .programs import HoldsPrograms, check_no_collective
 
 Branches = tuple[Jaxpr, ...]
 
@@ -95,6 +95,7 @@ class Cond(HoldsPrograms):
         that it was not meant for.
         """
         indices, *args = values
+        check_no_collective(branches, axis_name, "a branch that only some lanes take")
         results: list[Any] = []
         for number, branch in enumerate(branches):
             takes = equal(indices, number)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.avals import ZERO, ShapedArray, is_inexact, typeof
+from ..core.avals import ZERO, ShapedArray, is_inexact
 from ..core.jaxpr import Jaxpr, eval_jaxpr
 from ..core.paths import Leaves
 from ..core.primitive import Primitive
 from ..core.staging import call_deciding, trace_to_jaxpr
-from ..core.trace import EVAL, Params, running
+from ..core.trace import EVAL, Params, running, typeof
 from ..core.tracer import Tracer, argument
 from ..primitives.foundation import broadcast_lanes, instantiate, reduce_sum
 from ..transforms.batching import batch_flat
@@ -197,7 +197,7 @@ class CustomLinear(Primitive):
         residuals, tangents = args[:residual_count], args[residual_count:]
         trace, inputs, outs = partial_eval_flat(lambda *cts: backward(residuals, cts), out_avals)
         atoms = [trace.atom(out) for out in outs]
-        found = backward_pass(trace.eqns, [x.var for x in inputs], atoms, tangents)
+        found = backward_pass(trace.eqns, [x.atom for x in inputs], atoms, tangents)
         return [instantiate(c, aval) for c, aval in zip(found, out_avals)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:

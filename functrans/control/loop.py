@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, StackAval, typeof
+from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
 from ..core.stack import Stack
-from ..core.trace import Params, running
+from ..core.trace import Params, running, typeof
 from ..primitives.dynamic_slice import dynamic_slice
 from ..primitives.foundation import broadcast_lanes, instantiate, match, reshape
 from ..primitives.selection import select

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.program import compile_jaxpr
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import trace_closed
-from ..core.trace import Params, running
+from ..core.trace import Params, running, typeof
 from ..primitives.elementwise import add, less
 from ..primitives.foundation import broadcast_lanes, instantiate, match
 from ..primitives.reductions import argmax, reduce_max

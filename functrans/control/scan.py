@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..compiler.program import compile_jaxpr
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized, prune
 from ..core.primitive import is_hole
 from ..core.staging import trace_closed
-from ..core.trace import Params, current_trace, running
+from ..core.trace import Params, current_trace, running, typeof
 from ..core.tracer import operators
 from ..primitives.elementwise import add, less, subtract
 from ..primitives.foundation import add_any, broadcast_lanes, instantiate, zeros
@@ -120,7 +120,7 @@ class Scan(Loop):
         inputs = [UnknownTracer(trace, a.aval) if is_hole(a) else a for a in args]
         with running(trace):
             outputs = [trace.atom(out) for out in self.bind(*inputs, **params)]
-        variables = [x.var if is_hole(a) else None for x, a in zip(inputs, args)]
+        variables = [x.atom if is_hole(a) else None for x, a in zip(inputs, args)]
         return backward_pass(trace.eqns, variables, outputs, cotangents)
 
     def _transpose_linear(

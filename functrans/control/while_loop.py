@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count as counting
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from ..primitives.foundation import broadcast_lanes, convert, instantiate
 from ..primitives.reductions import argmax, reduce_any
 from ..transforms.batching import batch_jaxpr
 from .loop import Flags, Groups, Loop, choose_lanes, partition, stand_in, used_inputs, with_inputs, without_inputs
-from .progress import steps_shown
+from .programs import check_no_collective
+from .progress import UNENDING, steps_shown
 from .scan import scan
 
 
@@ -47,7 +47,7 @@ class WhileLoop(Loop):
         goes_on, program, count = compile_jaxpr(params["cond"]), compile_jaxpr(params["body"]), params["carry"]
         ys = [Stack(StackAval(aval.strong())) for aval in params["body"].out_avals[count:]]
         steps = 0
-        for step in steps_shown(counting(), params["progress"]):
+        for step in steps_shown(UNENDING, params["progress"]):
             steps = step
             if not goes_on(*consts, *carry)[0]:
                 break
@@ -105,6 +105,7 @@ class WhileLoop(Loop):
         lane: both run on values that the body was meant for, and what comes out is not used. That way there is no
         NaN, no index out of bounds and no endless inner loop from lanes that ran on.
         """
+        check_no_collective((params["cond"], params["body"]), axis_name, "a loop that some lanes leave before others")
         operands, flags = self.split(params, values), self.split(params, mapped)
         carry = [c if m else broadcast_lanes(c, size) for c, m in zip(operands.carry, flags.carry)]
         cond, _ = batch_jaxpr(

@@ -98,13 +98,14 @@ class Zero:
 ZERO: Final = Zero()
 
 BOOL: Final = np.dtype(np.bool_)
+INT: Final = np.dtype(np.int64)
 #: The type of a derivative with respect to an integer or a boolean, as in JAX: it holds nothing.
 float0: Final = np.dtype([("float0", np.void, 0)])
 
 #: What a Python scalar is taken for.
 PYTHON_SCALARS: Final[dict[type, ShapedArray]] = {
     bool: ShapedArray((), BOOL, True),
-    int: ShapedArray((), np.dtype(np.int64), True),
+    int: ShapedArray((), INT, True),
     float: ShapedArray((), np.dtype(np.float64), True),
     complex: ShapedArray((), np.dtype(np.complex128), True),
 }
@@ -117,7 +118,8 @@ SUPPORTED_DTYPES: Final = frozenset(
     )
 )  # fmt: skip
 
-_SCALARS: Final = {**PYTHON_SCALARS, **{dtype.type: ShapedArray((), dtype) for dtype in SUPPORTED_DTYPES}}
+#: The types of scalars, Python's and NumPy's.
+SCALARS: Final = {**PYTHON_SCALARS, **{dtype.type: ShapedArray((), dtype) for dtype in SUPPORTED_DTYPES}}
 _PREFIXES: Final = {"f": "f", "i": "i", "u": "u", "c": "c"}
 
 
@@ -125,43 +127,6 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
     """`f64` for float64, `bool` for bool: as jaxprs are printed."""
     prefix = _PREFIXES.get(dtype.kind)
     return dtype.name if prefix is None else f"{prefix}{8 * dtype.itemsize}"
-
-
-def typeof(x: Any) -> ShapedArray:
-    """The abstract value of anything that can be an operand.
-
-    Raises:
-        UnsupportedDtypeError: x is not an array of a supported dtype.
-    """
-    kind = type(x)
-    if kind is np.ndarray:
-        return tuple.__new__(ShapedArray, (x.shape, x.dtype, False))
-    scalar = _SCALARS.get(kind)
-    if scalar is not None:
-        return scalar
-    aval = getattr(x, "aval", None)
-    if aval is not None:
-        return aval
-    if hasattr(x, "shape") and hasattr(x, "dtype"):
-        return tuple.__new__(ShapedArray, (tuple(x.shape), np.dtype(x.dtype), False))
-    array = as_supported_array(x)
-    return tuple.__new__(ShapedArray, (array.shape, array.dtype, False))
-
-
-def as_supported_array(x: Any) -> Any:
-    """An operand as an array or scalar of a supported dtype; tracers, arrays and Python scalars as they are.
-
-    Raises:
-        UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
-    """
-    if type(x) in _SCALARS or hasattr(x, "aval"):
-        return x
-    array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
-    if array.dtype in SUPPORTED_DTYPES:
-        return array
-    if np.dtype(array.dtype).newbyteorder("=") in SUPPORTED_DTYPES:
-        return array.astype(array.dtype.newbyteorder("="))
-    raise unsupported(f"array of dtype {array.dtype}" if array is x or array.ndim else type(x).__name__)
 
 
 def supported_dtype(dtype: Any) -> np.dtype[Any]:

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import JaxprError
 from ..source import Source, inherited_source
-from .avals import ShapedArray, typeof
-from .primitive import Primitive
-from .trace import Params, current_trace
+from .avals import ShapedArray
+from .primitive import Primitive, UndefinedPrimal
+from .trace import Params, current_trace, typeof
 
 
-class Var:
-    """A variable: its identity is its name."""
+class Var(UndefinedPrimal):
+    """A variable: its identity is its name. It is itself the hole in the transpose rule of what it is used by."""
 
-    __slots__ = ("aval",)
-
-    def __init__(self, aval: ShapedArray):
-        self.aval = aval
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"Var({self.aval})"
 
 
-class Literal(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Literal:
     """A constant operand: a Python scalar, an array, or (in a linear program being transposed) a tracer."""
 
     value: Any
     aval: ShapedArray
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 def literal(value: Any) -> Literal:

@@ -13,15 +13,14 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 
-from ..config import config
 from ..errors import ConditionalExceptionError, FunctransError, ImpureFunctionError, TooManyPathsError
+from ..settings import config
 from ..source import Source, current_source, user_traceback
-from .avals import as_supported_array, typeof
 from .jaxpr import Atom, Eqn, Literal, Var, literal, substitute
 from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
 from .snapshot import same_bits
-from .trace import Params, Traced, running
+from .trace import Params, Traced, as_supported_array, running, typeof
 from .tracer import argument
 
 #: Where two ways meet: `joining.join(decision, false, true)` is the Block that does either (control/joining.py).

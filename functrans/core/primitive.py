@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NonDifferentiableError, TransposeError
@@ -10,16 +11,11 @@ from .avals import ShapedArray, Zero
 from .trace import Params, Trace, bind, current_trace
 
 
+@dataclass(eq=False, slots=True)
 class UndefinedPrimal:
     """The hole in a transpose rule: the operand that the primitive is linear in, known only by its type."""
 
-    __slots__ = ("aval",)
-
-    def __init__(self, aval: ShapedArray):
-        self.aval = aval
-
-    def __repr__(self) -> str:
-        return f"UndefinedPrimal({self.aval})"
+    aval: ShapedArray
 
 
 #: Every primitive by name, for the completeness test and for looking around.
@@ -36,6 +32,8 @@ class Primitive:
 
     #: Whether parameters hold jaxprs or functions, so that partial evaluation splits them (`partial_eval`).
     holds_programs = False
+    #: For reductions that kernels can do: how two elements are combined ("add", "maximum", "minimum").
+    reduces_by: str | None = None
     #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
     takes_notes = False
 
@@ -96,6 +94,15 @@ class Primitive:
         """All lanes at once: mapped operands have a leading axis of extent `size`, and so have mapped results."""
         raise NotImplementedError(f"{self.name} has no batch rule")
 
+    def lower(self, result: Any, *operands: Any, **params: Any) -> Any:
+        """How a kernel computes the result element by element: a function from an index of the result to an expression.
+
+        None: the primitive is a step of its own. The rule is written in pull style: `operands[0].at(index)` and
+        `.broadcast(index)` are elements of an operand, `result.apply(name, *expressions)` is a scalar operation
+        (compiler/fuse.py has both, compiler/loopnest.py the indices).
+        """
+        return None
+
     def uses_axis(self, axis_name: Any, params: Params) -> bool:
         """Whether the primitive speaks of a named axis of an enclosing vmap (psum and its kin)."""
         return False
@@ -144,7 +151,7 @@ class Primitive:
 
 def is_hole(arg: Any) -> bool:
     """Whether an operand of a transpose rule is the one to be transposed."""
-    return type(arg) is UndefinedPrimal
+    return isinstance(arg, UndefinedPrimal)
 
 
 __all__ = ["Primitive", "Trace", "UndefinedPrimal", "Zero", "is_hole", "registry"]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..source import current_source
-from .avals import ShapedArray, as_supported_array
+from .avals import ShapedArray
 from .conversion import abstract_value_error
 from .jaxpr import Atom, Eqn, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
-from .trace import EVAL, Params, Trace, Traced
+from .trace import EVAL, Params, Trace, Traced, as_supported_array
 from .tracer import Tracer
 from .truth import Undecided, truth_value
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class JaxprTracer(Tracer):
     """A variable of the jaxpr that is being recorded."""
 
-    __slots__ = ("aval", "var")
-    payload = ("aval", "var")
+    __slots__ = ("aval", "variable")
+    payload = ("aval", "variable")
 
-    def __init__(self, trace: Trace, aval: ShapedArray, var: Var | None = None):
+    def __init__(self, trace: Trace, aval: ShapedArray, variable: Var | None = None):
         self.trace = trace
         self.aval = aval
-        self.var = Var(aval) if var is None else var
+        self.variable = Var(aval) if variable is None else variable
 
     def concrete(self, wanted: str) -> bool:
         return truth_value(self) if wanted == "bool" else abstract_value_error(self, wanted)
@@ -65,7 +65,7 @@ class JaxprTrace(Trace):
         atoms = [self.atom(a, primitive) for a in args]
         out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
         tracers = [JaxprTracer(self, aval) for aval in out_avals]
-        self.eqns.append(Eqn(primitive, atoms, params, [t.var for t in tracers], current_source()))
+        self.eqns.append(Eqn(primitive, atoms, params, [t.variable for t in tracers], current_source()))
         return tracers
 
     def atom(self, value: Any, user: Any = "return") -> Atom:
@@ -77,7 +77,7 @@ class JaxprTrace(Trace):
     def variable(self, value: Traced, user: Any) -> Var:
         """The variable for a tracer of this or of an enclosing trace; `user` is who wants it, for messages."""
         if isinstance(value, JaxprTracer) and value.trace is self:
-            return value.var
+            return value.variable
         if not self.is_inside(value.trace):
             raise value.trace.leak_error(value, user)
         return self.captured.setdefault(_identity(value), (Var(value.aval), value))[0]
@@ -98,7 +98,7 @@ class JaxprTrace(Trace):
     def constant(self, value: Any) -> JaxprTracer:
         """A constant as a tracer."""
         tracer = JaxprTracer(self, literal(value).aval)
-        self.constants.append((tracer.var, value))
+        self.constants.append((tracer.variable, value))
         return tracer
 
     def decide(self, predicate: Traced) -> bool:

@@ -1,8 +1,7 @@
-"""Copies that keep what the user owns apart from what we keep, in both directions."""
+"""Copies that keep what we hold apart from what the user may write to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,38 +14,22 @@ def same_bits(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     return a.tobytes() == b.tobytes()
 
 
-class Snapshots:
-    """What each array held when it was met: the same copy again as long as the array has not changed since."""
+class Snapshots(dict[int, tuple[Any, Any]]):
+    """What each array held when it was met: the same copy again as long as the array has not changed since.
 
-    __slots__ = ("taken",)
+    It maps the id of an array to the array and the copy.
+    """
 
-    def __init__(self) -> None:
-        self.taken: dict[int, tuple[Any, Any]] = {}
+    __slots__ = ()
 
     def of(self, array: Any) -> Any:
         """A copy that nobody else can write to; a read-only array that owns its memory is returned as it is."""
         if type(array) is not np.ndarray or (not array.flags.writeable and array.base is None):
             return array
-        known = self.taken.get(id(array))
+        known = self.get(id(array))
         if known is not None and same_bits(known[1], array):
             return known[1]
         copy = array.copy()
         copy.flags.writeable = False
-        self.taken[id(array)] = (array, copy)
+        self[id(array)] = (array, copy)
         return copy
-
-
-def own_results(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
-    """Results that their receiver may write to: copies of those that share memory with another or with an input."""
-    taken = {id(_owner(x)) for x in inputs if type(x) is np.ndarray}
-    for i, result in enumerate(results):
-        if type(result) is np.ndarray:
-            owner = _owner(result)
-            if id(owner) in taken or not result.flags.writeable:
-                results[i] = owner = result.copy()
-            taken.add(id(owner))
-    return results
-
-
-def _owner(array: np.ndarray[Any, Any]) -> Any:
-    return array if array.base is None else array.base

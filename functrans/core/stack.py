@@ -2,63 +2,93 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .avals import ShapedArray, StackAval
 
-#: Entries that a growing stack makes room for at first.
-FIRST_CAPACITY = 16
+#: Entries that the first block of a growing stack has room for, at most.
+FIRST_BLOCK = 16
+#: Bytes of a block, at most; one entry may take more.
+BLOCK_BYTES = 2**20
 
 
 class Stack:
-    """Entries of one type, kept in one array that doubles when it is full; entries that are stacks in a list.
+    """Entries of one type, kept in blocks: arrays of entries, or lists of entries that are stacks themselves.
+
+    A growing stack gets a further block, as large as all before it together up to a limit. What is there is never
+    moved, so that the memory it takes is that of its entries and of a part of a block.
 
     A stack is not changed once the loop that fills it has ended. One without entries stands for zeros, as many as
     are wanted.
 
     Attributes:
         aval: its type.
-        entries: the array (its extent is the capacity) or list that holds the entries.
+        blocks: where the entries are.
+        starts: the number of the first entry of each block.
+        room: how many entries the blocks have room for.
         length: the number of entries.
     """
 
-    __slots__ = ("aval", "entries", "length")
+    __slots__ = ("aval", "blocks", "length", "room", "starts")
 
     def __init__(self, aval: StackAval, length: int = 0):
         self.aval = aval
         self.length = length
-        self.entries = self._room(length)
+        self.blocks: list[Any] = []
+        self.starts: list[int] = []
+        self.room = 0
+        if length:
+            self._add_block(length)
 
-    def _room(self, capacity: int) -> Any:
+    def _add_block(self, count: int) -> None:
         entry = self.aval.entry
-        return np.empty((capacity, *entry.shape), entry.dtype) if isinstance(entry, ShapedArray) else [None] * capacity
+        self.blocks.append(
+            np.empty((count, *entry.shape), entry.dtype) if isinstance(entry, ShapedArray) else [None] * count
+        )
+        self.starts.append(self.room)
+        self.room += count
 
     def append(self, entry: Any) -> None:
         """Add an entry, by copy."""
-        if self.length == len(self.entries):
-            full, self.entries = self.entries, self._room(max(FIRST_CAPACITY, 2 * self.length))
-            self.entries[: self.length] = full
-        self.entries[self.length] = entry
+        if self.length == self.room:
+            most = max(1, BLOCK_BYTES // max(1, entry_bytes(self.aval.entry)))
+            self._add_block(min(max(FIRST_BLOCK, self.length), most))
+        self.blocks[-1][self.length - self.starts[-1]] = entry
         self.length += 1
 
     def __setitem__(self, step: int, entry: Any) -> None:
-        self.entries[step] = entry
+        block = bisect_right(self.starts, step) - 1
+        self.blocks[block][step - self.starts[block]] = entry
 
     def __getitem__(self, step: int) -> Any:
         if self.length == 0:
             return empty_entry(self.aval.entry)
-        return self.entries[step]
+        block = bisect_right(self.starts, step) - 1
+        return self.blocks[block][step - self.starts[block]]
+
+    def filled(self) -> Iterator[tuple[slice, Any]]:
+        """The blocks without their spare room, and the numbers of the entries in them."""
+        for start, block in zip(self.starts, self.blocks):
+            stop = min(start + len(block), self.length)
+            yield slice(start, stop), block[: stop - start]
 
     def __add__(self, other: Stack) -> Stack:
         if self.length == 0 or other.length == 0:
             return self if other.length == 0 else other
         total = Stack(self.aval, self.length)
-        if isinstance(self.entries, list):
-            total.entries = [x + y for x, y in zip(self.entries[: self.length], other.entries)]
-        else:
-            np.add(self.entries[: self.length], other.entries[: self.length], out=total.entries)
+        if isinstance(self.aval.entry, StackAval):
+            for step in range(self.length):
+                total[step] = self[step] + other[step]
+            return total
+        (sums,) = total.blocks
+        for steps, block in self.filled():
+            sums[steps] = block
+        for steps, block in other.filled():
+            sums[steps] += block
         return total
 
     def chosen(self, lanes: np.ndarray[Any, Any], other: Stack) -> Stack:
@@ -66,8 +96,7 @@ class Stack:
         chosen = Stack(self.aval, max(self.length, other.length))
         for step in range(chosen.length):
             x, y = (
-                stack.entries[step] if step < stack.length else empty_entry(self.aval.entry)
-                for stack in (self, other)
+                stack[step] if step < stack.length else empty_entry(self.aval.entry) for stack in (self, other)
             )
             if isinstance(x, Stack):
                 chosen[step] = x.chosen(lanes, y)
@@ -87,3 +116,8 @@ class Stack:
 def empty_entry(aval: ShapedArray | StackAval) -> Any:
     """What an entry that was never written holds: zeros."""
     return Stack(aval) if isinstance(aval, StackAval) else np.zeros(aval.shape, aval.dtype)
+
+
+def entry_bytes(aval: ShapedArray | StackAval) -> int:
+    """What an entry takes in its block: a number, an array or a reference to a stack."""
+    return aval.size * aval.dtype.itemsize if isinstance(aval, ShapedArray) else np.dtype(np.intp).itemsize

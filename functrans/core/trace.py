@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import LeakedTracerError, UnknownFunctionError
+from .avals import SCALARS, SUPPORTED_DTYPES, ShapedArray, unsupported
 
 if TYPE_CHECKING:
-    from .avals import ShapedArray
     from .primitive import Primitive
 
 Params = dict[str, Any]
@@ -21,6 +23,43 @@ class Traced:
     __slots__ = ("trace",)
     trace: Trace
     aval: ShapedArray
+
+
+def typeof(x: Any) -> ShapedArray:
+    """The abstract value of anything that can be an operand.
+
+    Raises:
+        UnsupportedDtypeError: x is not an array of a supported dtype.
+    """
+    kind = type(x)
+    if kind is np.ndarray:
+        return tuple.__new__(ShapedArray, (x.shape, x.dtype, False))
+    scalar = SCALARS.get(kind)
+    if scalar is not None:
+        return scalar
+    aval = getattr(x, "aval", None)
+    if aval is not None:
+        return aval
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return tuple.__new__(ShapedArray, (tuple(x.shape), np.dtype(x.dtype), False))
+    array = as_supported_array(x)
+    return tuple.__new__(ShapedArray, (array.shape, array.dtype, False))
+
+
+def as_supported_array(x: Any) -> Any:
+    """An operand as an array or scalar of a supported dtype; tracers, arrays and Python scalars as they are.
+
+    Raises:
+        UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
+    """
+    if type(x) in SCALARS or hasattr(x, "aval"):
+        return x
+    array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
+    if array.dtype in SUPPORTED_DTYPES:
+        return array
+    if np.dtype(array.dtype).newbyteorder("=") in SUPPORTED_DTYPES:
+        return array.astype(array.dtype.newbyteorder("="))
+    raise unsupported(f"array of dtype {array.dtype}" if array is x or array.ndim else type(x).__name__)
 
 
 class Trace:

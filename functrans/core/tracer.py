@@ -193,6 +193,18 @@ class Tracer(Traced):
     def __invert__(self) -> Any:
         return operators.invert(self)
 
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return operators.round(self) if ndigits is None else numpy_namespace().round(self, ndigits)
+
+    def __trunc__(self) -> Any:
+        return operators.trunc(self)
+
+    def __floor__(self) -> Any:
+        return operators.floor(self)
+
+    def __ceil__(self) -> Any:
+        return operators.ceil(self)
+
     def __add__(self, other: Any) -> Any:
         return operators.add(self, other)
 
@@ -236,6 +248,8 @@ class Tracer(Traced):
         return operators.floor_divide(other, self), operators.remainder(other, self)
 
     def __pow__(self, other: Any) -> Any:
+        if self.aval.dtype.kind == "b" and self.aval.shape and type(other) is int and other == 2:
+            return operators.square(self)  # as NumPy: the result is int8, that of np.power int64
         return operators.power(self, other)
 
     def __rpow__(self, other: Any) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..api.arguments import hides_internals, input_leaf
+from ..api.arguments import hides_internals, input_leaf, own_results
 from ..control.agreement import meet, with_result_types
 from ..control.cond import cond as cond_primitive
-from ..core.avals import BOOL, typeof
-from ..core.snapshot import own_results
+from ..core.avals import BOOL
+from ..core.trace import typeof
 from ..errors import BranchMismatchError, ConditionError
 from ..primitives.elementwise import maximum, minimum
 from ..primitives.foundation import convert

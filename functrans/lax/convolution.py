@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..errors import ConvolutionError
 from ..numpy.common import as_operand, cast
 from ..primitives.convolution import conv_general

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..api.arguments import hides_internals, input_leaf
+from ..api.arguments import hides_internals, input_leaf, own_results
 from ..api.vmap import vmap
 from ..control.agreement import meet, with_result_types
 from ..control.checkpoint import checkpoint_call
 from ..control.loop import entry_aval
+from ..control.progress import bar_text
 from ..control.reversal import LOGARITHMIC, Budget
 from ..control.scan import scan as scan_primitive
 from ..control.while_loop import while_loop as while_primitive
-from ..core.avals import PYTHON_SCALARS, typeof
+from ..core.avals import PYTHON_SCALARS
 from ..core.jaxpr import Jaxpr, memoized
-from ..core.snapshot import own_results
 from ..core.staging import trace_closed
-from ..core.trace import Traced
+from ..core.trace import Traced, typeof
 from ..errors import CarryMismatchError, ConditionError, ScanLengthError
 from ..primitives.foundation import convert, reshape
 from ..primitives.structural import concatenate, slice
@@ -64,7 +64,8 @@ def scan(
             is computed again. An integer k: k carries, chosen by the binomial schedule; "log": about log2(length) of
             them. The forward pass then keeps nothing, and the backward pass runs it again in pieces.
         budget: instead of `checkpoint`: how many bytes of carries to keep.
-        progress: True or a text for a progress bar (needs tqdm).
+        progress: True or a text for a progress bar (needs tqdm). It shows the forward loop, once, also under `jit`,
+            `grad` and `vmap`.
 
     Returns:
         The last carry, and the ys stacked along a new leading axis.
@@ -94,7 +95,7 @@ def scan(
         "length": count,
         "reverse": bool(reverse),
         "slots": _slots(checkpoint, budget, carry),
-        "progress": _bar_text(progress, "scan"),
+        "progress": bar_text(progress, "scan"),
     }
     body = remembered_carry(program.jaxpr) if checkpoint is True else program.jaxpr
     args = [*program.captured, *carry, *elements]
@@ -110,6 +111,7 @@ def while_loop(
     *,
     checkpoint: bool | int | str | None = None,
     budget: int | None = None,
+    progress: bool | str = False,
 ) -> Any:
     """`body_fun` again and again, as long as `cond_fun` holds; with derivatives of every kind.
 
@@ -120,7 +122,7 @@ def while_loop(
         cond_fun: `carry -> boolean scalar`.
         body_fun: `carry -> carry`, of the same structure, shapes and dtypes.
         init_val: the first carry, a pytree.
-        checkpoint, budget: as for `scan`.
+        checkpoint, budget, progress: as for `scan`. The progress bar counts steps, as their number is not known.
 
     Returns:
         The first carry for which the condition does not hold.
@@ -154,7 +156,7 @@ def while_loop(
         consts=len(common),
         carry=len(carry),
         slots=slots,
-        progress=None,
+        progress=bar_text(progress, "while_loop"),
     )
     return carry_tree.unflatten(own_results(outs[1:], args))
 
@@ -192,7 +194,7 @@ def fori_loop(
     lower, upper = input_leaf(lower), input_leaf(upper)
     _check_bound(lower, "lower")
     _check_bound(upper, "upper")
-    text = _bar_text(progress, "fori_loop")
+    text = "fori_loop" if progress is True else progress
     if not isinstance(lower, Traced) and not isinstance(upper, Traced):
 
         def step(carry: Any, _: Any) -> Any:
@@ -201,7 +203,7 @@ def fori_loop(
 
         (_, value), _ = scan(
             step, (lower, init_val), length=max(0, int(upper) - int(lower)), unroll=unroll, checkpoint=checkpoint,
-            budget=budget, progress=text or False,
+            budget=budget, progress=text,
         )  # fmt: skip
         return value
     _, _, value = while_loop(
@@ -210,6 +212,7 @@ def fori_loop(
         (lower, upper, init_val),
         checkpoint=checkpoint,
         budget=budget,
+        progress=text,
     )
     return value
 
@@ -413,6 +416,3 @@ def _slots(checkpoint: Any, budget: Any, carry: Sequence[Any]) -> Any:
         raise ValueError(f"checkpoint is True, a positive number of carries, or {LOGARITHMIC!r}, not {checkpoint!r}")
     return int(checkpoint)
 
-
-def _bar_text(progress: bool | str, name: str) -> str | None:
-    return progress if isinstance(progress, str) else name if progress else None

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from .. import tree
 from ..api.arguments import FlatFunction, describe_leaf
-from ..core.avals import typeof
 from ..core.jaxpr import Jaxpr, Var
 from ..core.staging import trace_to_jaxpr
+from ..core.trace import typeof
 from ..source import Source
 
 

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from .. import tree
 from ..api.arguments import hides_internals, input_leaf
 from ..api.vmap import move_axis, vmap
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..errors import CarryMismatchError, ScanLengthError, ShapeMismatchError
 from ..numpy.common import as_operand
 from ..primitives import cumulative as _cumulative

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..control.loop import Loop
-from ..core.avals import typeof
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.staging import trace_closed
+from ..core.trace import typeof
 from ..primitives.foundation import reshape
 from ..primitives.structural import concatenate, slice
 
@@ -41,7 +41,8 @@ def unrolled(scan: Loop, unroll: int | bool, args: Sequence[Any], params: dict[s
             count = whole // steps
         else:
             body, count = params["body"], stop - start
-        outs = scan.bind(*groups.consts, *carry, *xs, **{**params, "body": body, "length": count})
+        shown = params["progress"] if start == 0 or not whole else None  # one bar, of what is most of the loop
+        outs = scan.bind(*groups.consts, *carry, *xs, **{**params, "body": body, "length": count, "progress": shown})
         carry, ys = outs[: params["carry"]], outs[params["carry"] :]
         if start == 0:
             ys = [reshape(y, shape=(whole, *typeof(y).shape[2:])) for y in ys]

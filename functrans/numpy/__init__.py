@@ -6,7 +6,7 @@ import numpy as _np
 
 from ..core.array import Array as ndarray  # noqa: F401
 from ..core.primitive import registry as _registry
-from ..primitives.families import Elementwise as _Elementwise
+from ..primitives.foundation import Elementwise as _Elementwise
 from . import assignment as _assignment
 from . import averages as _averages
 from . import contractions as _contractions
@@ -19,9 +19,11 @@ from . import histograms as _histograms
 from . import indexing as _indexing
 from . import joining as _joining
 from . import linalg as linalg
+from . import lines as _lines
 from . import manipulation as _manipulation
 from . import nan_reductions as _nan_reductions
 from . import padding as _padding
+from . import polynomials as _polynomials
 from . import protocols as _protocols
 from . import quantiles as _quantiles
 from . import ranges as _ranges
@@ -29,6 +31,8 @@ from . import reductions as _reductions
 from . import sets as _sets
 from . import sorting as _sorting
 from . import ufunc_methods as _ufunc_methods  # noqa: F401
+from .concatenators import c_ as c_
+from .concatenators import r_ as r_
 from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
 from .protocols import tracer_attribute as tracer_attribute
@@ -41,7 +45,8 @@ for _primitive in list(_registry.values()):
 
 _MODULES = (
     _assignment, _averages, _contractions, _creation, _differences, _einstein, _elementwise, _histograms, _indexing,
-    _joining, _manipulation, _nan_reductions, _padding, _quantiles, _ranges, _reductions, _sets, _sorting,
+    _joining, _lines, _manipulation, _nan_reductions, _padding, _polynomials, _quantiles, _ranges, _reductions, _sets,
+    _sorting,
 )  # fmt: skip
 for _module in _MODULES:
     globals().update(_protocols.register(_module, _np))

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
-from ..core.trace import Traced
+from ..core.avals import BOOL, INT
+from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
 from ..errors import DtypeMismatchError
 from ..primitives.elementwise import add, divide, less, maximum, minimum, multiply, power, subtract
 from ..primitives.foundation import full, promoted, reshape
-from ..primitives.indexing import INT, scatter_add, scatter_max, scatter_min, scatter_multiply
+from ..primitives.indexing import scatter_add, scatter_max, scatter_min, scatter_multiply
 from ..primitives.selection import select
 from ..primitives.subscripts import Subscript, as_array, converted, parse, read, setitem, single_mask, write
 from .common import as_operand, cast, normalize_axis, stretched, with_shape

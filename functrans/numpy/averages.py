@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import is_inexact, real_dtype, typeof
+from ..core.avals import is_inexact, real_dtype
+from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from ..primitives.complex import conjugate, imag, real
 from ..primitives.elementwise import add, divide, maximum, multiply, subtract

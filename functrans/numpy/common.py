@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
-from ..core.trace import Traced
+from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
 from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.foundation import broadcast_to as _broadcast_to

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..core.tracer import operators
 from ..errors import ShapeMismatchError
 from ..primitives.complex import conjugate

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import as_supported_array, typeof
-from ..core.trace import EVAL, current_trace
+from ..core.trace import EVAL, as_supported_array, current_trace, typeof
 from ..core.tracer import Tracer
 from ..errors import ShapeMismatchError
 from ..primitives.elementwise import equal, greater_equal, multiply

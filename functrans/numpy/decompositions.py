@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import real_dtype, typeof
+from ..core.avals import real_dtype
+from ..core.trace import typeof
 from ..errors import UnsupportedArgumentError
 from ..primitives import linalg, spectral
 from ..primitives.foundation import convert

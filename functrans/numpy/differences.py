@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, is_inexact, typeof
+from ..core.avals import BOOL, is_inexact
+from ..core.trace import typeof
 from ..primitives.elementwise import add, divide, multiply, not_equal, subtract
 from ..primitives.structural import concatenate, slice_axis
 from .common import as_operand, cast, normalize_axes, normalize_axis, stretched, with_shape

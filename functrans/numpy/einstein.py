@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import opt_einsum
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..core.tracer import view_of
 from ..errors import DtypeMismatchError, EinsumNotationError, ShapeMismatchError
 from ..primitives.contractions import dot_general

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dtype, typeof
+from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dtype
+from ..core.trace import typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import UnsupportedArgumentError
 from ..primitives import complex as _complex
@@ -174,6 +175,27 @@ def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool
     return np.all(isclose(a, b, rtol, atol, equal_nan))
 
 
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """numpy.array_equal, as an array of no dimensions; arrays of different shapes are not equal."""
+    a, b = as_operand(a1), as_operand(a2)
+    return np.all(_same(a, b, equal_nan)) if typeof(a).shape == typeof(b).shape else False
+
+
+def array_equiv(a1: Any, a2: Any) -> Any:
+    """numpy.array_equiv, as an array of no dimensions."""
+    a, b = as_operand(a1), as_operand(a2)
+    try:
+        np.broadcast_shapes(typeof(a).shape, typeof(b).shape)
+    except ValueError:
+        return False
+    return np.all(equal(a, b))
+
+
+def _same(a: Any, b: Any, equal_nan: bool) -> Any:
+    are_equal = _strong(equal(a, b))
+    return logical_or(are_equal, logical_and(_isnan(a), _isnan(b))) if equal_nan else are_equal
+
+
 def iscomplex(x: Any) -> Any:
     """numpy.iscomplex."""
     return _strong(not_equal(_complex.imag(x), 0))
@@ -322,6 +344,11 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     """numpy.can_cast."""
     return np.can_cast(typeof(from_).dtype if isinstance(from_, Tracer) else from_, to, casting)
+
+
+def common_type(*arrays: Any) -> Any:
+    """numpy.common_type."""
+    return np.common_type(*(np.empty(0, typeof(x).dtype) for x in arrays))
 
 
 def iscomplexobj(x: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import is_inexact, typeof
+from ..core.avals import is_inexact
+from ..core.trace import typeof
 from ..errors import MatrixShapeError
 from ..primitives import determinants, linalg
 from ..primitives.foundation import broadcast_shapes, broadcast_to, convert, reshape

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..primitives.complex import conjugate
 from ..primitives.elementwise import multiply
 from ..primitives.fft import fft as _fft

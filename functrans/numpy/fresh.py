@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.avals import SUPPORTED_DTYPES, as_supported_array
-from ..core.trace import EVAL, current_trace
+from ..core.avals import SUPPORTED_DTYPES
+from ..core.trace import EVAL, as_supported_array, current_trace
 from ..core.tracer import Tracer
 from ..errors import InvalidShapeError
 from ..primitives.foundation import full

@@ -1,17 +1,18 @@
-"""How many values there are of each kind: bincount and histogram."""
+"""How many values there are of each kind: bincount and histograms."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, is_inexact, typeof
-from ..core.trace import Traced
+from ..core.avals import BOOL, INT, is_inexact
+from ..core.trace import Traced, typeof
 from ..errors import ConcretizationError
 from ..primitives.elementwise import add, divide, equal, greater, less, logical_or, multiply, subtract
 from ..primitives.foundation import full
-from ..primitives.indexing import INT, Indexing, scatter_add
+from ..primitives.indexing import Indexing, scatter_add
 from ..primitives.permutations import searchsorted
 from ..primitives.selection import select
 from ..primitives.structural import slice_axis
@@ -88,14 +89,73 @@ def histogram(
         weights = _flattened(weights)
         weights = cast(weights, INT) if typeof(weights).dtype == BOOL else weights
     bin_count = typeof(edges).size - 1
-    last = slice_axis(edges, bin_count, bin_count + 1, axis=0)
-    places = subtract(searchsorted(edges, x, side="right"), 1)
-    places = select(equal(x, last), bin_count - 1, places)
-    outside = logical_or(less(places, 0), logical_or(greater(x, last), np.isnan(x)))
+    places, outside = _places(x, edges)
     counts = _counts(select(outside, bin_count, places), bin_count, weights, "drop")
     if density:
         return divide(divide(counts, cast(diff(edges), np.float64)), sum(counts)), edges
     return counts, edges
+
+
+def _places(x: Any, edges: Any) -> tuple[Any, Any]:
+    """In which bin each number lies, and whether it lies in none."""
+    count = typeof(edges).size - 1
+    last = slice_axis(edges, count, count + 1, axis=0)
+    places = subtract(searchsorted(edges, x, side="right"), 1)
+    places = select(equal(x, last), count - 1, places)
+    return places, logical_or(less(places, 0), logical_or(greater(x, last), np.isnan(x)))
+
+
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[Any, list[Any]]:
+    """numpy.histogramdd; differentiable as `histogram` is."""
+    columns = _columns(sample)
+    count = len(columns)
+    each_bins = list(bins) if isinstance(bins, (list, tuple)) or np.ndim(bins) else [bins] * count
+    if len(each_bins) != count:
+        raise ValueError("The dimension of bins must be equal to the dimension of the sample x.")
+    ranges = [None] * count if range is None else list(range)
+    if len(ranges) != count:
+        raise ValueError("range argument must have one entry per dimension")
+    edges = [histogram_bin_edges(x, b, r) for x, b, r in zip(columns, each_bins, ranges)]
+    extents = tuple(typeof(e).size - 1 for e in edges)
+    length = prod(extents)
+    places: Any = 0
+    is_outside: Any = False
+    for x, e, extent in zip(columns, edges, extents):
+        place, outside = _places(x, e)
+        places, is_outside = add(multiply(places, extent), place), logical_or(is_outside, outside)
+    weights = np.ones(typeof(columns[0]).size) if weights is None else cast(_flattened(weights), np.float64)
+    counts = with_shape(_counts(select(is_outside, length, places), length, weights, "drop"), extents)
+    if density:
+        total = sum(counts)
+        for i, e in enumerate(edges):
+            widths = cast(diff(e), np.float64)
+            counts = divide(counts, with_shape(widths, tuple(n if i == j else 1 for j, n in enumerate(extents))))
+        counts = divide(counts, total)
+    return counts, edges
+
+
+def _columns(sample: Any) -> list[Any]:
+    """The coordinates of a sample: those in an array's columns, or in a list for each."""
+    if isinstance(sample, (list, tuple)):
+        return [_flattened(x) for x in sample]
+    x = as_operand(sample)
+    x = x if typeof(x).ndim == 2 else with_shape(x, (typeof(x).size, 1))
+    return [_flattened(x[:, i]) for i in np.arange(typeof(x).shape[1]).tolist()]
+
+
+def histogram2d(
+    x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[Any, Any, Any]:
+    """numpy.histogram2d; differentiable as `histogram` is."""
+    if typeof(as_operand(x)).size != typeof(as_operand(y)).size:
+        raise ValueError("x and y must have the same length.")
+    several = isinstance(bins, (list, tuple)) or np.ndim(bins) > 0
+    if several and len(bins) not in (1, 2):
+        bins = [as_operand(bins)] * 2
+    counts, edges = histogramdd([x, y], bins, range, density, weights)
+    return counts, edges[0], edges[1]
 
 
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:

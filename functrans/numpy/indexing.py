@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
-from ..core.trace import Traced
+from ..core.avals import BOOL, INT
+from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
 from ..primitives.foundation import reduce_sum, zeros
-from ..primitives.indexing import INT, Indexing, gather, scatter_set
+from ..primitives.indexing import Indexing, gather, scatter_set
 from ..primitives.selection import select
 from ..primitives.sorting import argsort
 from ..primitives.structural import slice_axis

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
-from ..core.trace import Traced
+from ..core.trace import Traced, typeof
 from ..core.tracer import view_of
 from ..primitives import structural as _structural
 from ..primitives.structural import slice_axis

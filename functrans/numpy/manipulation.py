@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..core.tracer import view_of
 from ..errors import ShapeMismatchError
 from ..primitives import foundation as _foundation

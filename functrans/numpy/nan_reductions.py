@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import is_inexact, real_dtype, typeof
+from ..core.avals import is_inexact, real_dtype
+from ..core.trace import typeof
 from ..primitives.elementwise import divide, isnan, less_equal, logical_not, subtract
 from ..primitives.roots import root
 from ..primitives.selection import select

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import is_inexact, typeof
+from ..core.avals import is_inexact
+from ..core.trace import typeof
 from ..errors import MatrixShapeError
 from ..primitives.complex import imag, real
 from ..primitives.elementwise import add, square

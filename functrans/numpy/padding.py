@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..primitives import structural as _structural
 from ..primitives.elementwise import add, floor, multiply, rint, subtract

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
+from ..core.avals import BOOL, INT
+from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..errors import InvalidIndexError, TracerConversionError
-from ..primitives.indexing import INT
 from ..primitives.structural import iota
 from ..primitives.subscripts import as_array
 from .common import as_operand, cast, with_shape

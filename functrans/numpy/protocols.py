@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
+from ..core.avals import BOOL
+from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..errors import TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
 from ..primitives.elementwise import select
-from ..primitives.families import Elementwise
-from ..primitives.foundation import convert
+from ..primitives.foundation import Elementwise, convert
 from ..primitives.late_scipy import known_ufunc
 
 #: Our function for each of NumPy's (and SciPy's) ufuncs, functions and ufunc methods.
@@ -35,7 +35,8 @@ CONSTANTS = (
     "complex64", "complex128", "diag_indices", "mask_indices", "tril_indices", "triu_indices",
     "bool", "int_", "intp", "uint", "generic", "number", "integer", "signedinteger", "unsignedinteger", "inexact",
     "floating", "complexfloating", "isdtype", "isscalar", "broadcast_shapes", "s_", "index_exp", "ndindex", "errstate",
-    "printoptions", "set_printoptions", "__array_namespace_info__",
+    "printoptions", "set_printoptions", "__array_namespace_info__", "iterable", "half", "single", "double", "csingle",
+    "cdouble", "byte", "short", "intc", "longlong", "ubyte", "ushort", "uintc", "ulonglong", "uintp",
 )  # fmt: skip
 
 _DISPATCHED = type(np.mean)

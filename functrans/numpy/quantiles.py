@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import is_inexact, typeof
+from ..core.avals import INT, is_inexact
+from ..core.trace import typeof
 from ..errors import UnsupportedArgumentError
 from ..primitives.elementwise import (
     add,
@@ -33,7 +34,7 @@ from ..primitives.elementwise import (
 )
 from ..primitives.foundation import reduce_sum, reshape
 from ..primitives.foundation import without as _without
-from ..primitives.indexing import INT, Indexing, gather
+from ..primitives.indexing import Indexing, gather
 from ..primitives.selection import select
 from ..primitives.sorting import sort, take_along
 from ..primitives.structural import concatenate, slice_axis, transpose

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import PYTHON_SCALARS, typeof
-from ..core.trace import EVAL, current_trace
+from ..core.avals import PYTHON_SCALARS
+from ..core.trace import EVAL, current_trace, typeof
 from ..core.tracer import Tracer
 from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign
 from ..primitives.foundation import broadcast_shapes, promoted

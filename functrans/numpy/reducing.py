@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import is_inexact, real_dtype, typeof
+from ..core.avals import INT, is_inexact, real_dtype
+from ..core.trace import typeof
 from ..primitives.complex import imag, real
 from ..primitives.elementwise import add, square
 from ..primitives.foundation import reduce_sum, without
-from ..primitives.indexing import INT
 from ..primitives.selection import select
 from .common import as_operand, cast, normalize_axes, stretched, with_shape
 from .positions import stored

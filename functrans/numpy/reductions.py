@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
+from ..core.avals import BOOL
+from ..core.trace import typeof
 from ..primitives import cumulative as _cumulative
 from ..primitives import reductions as _reductions
 from ..primitives.elementwise import add, maximum, minimum, multiply

@@ -1,4 +1,4 @@
-"""Different values: unique, and how often each one occurs."""
+"""Different values: unique, how often each one occurs, and arrays as sets."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import is_inexact, typeof
-from ..core.trace import Traced
+from ..core.avals import INT, is_inexact
+from ..core.trace import Traced, typeof
 from ..errors import ConcretizationError
 from ..primitives.cumulative import cumsum
-from ..primitives.elementwise import isnan, less, logical_and, logical_not, not_equal, subtract
-from ..primitives.foundation import zeros
-from ..primitives.indexing import INT, Indexing, gather, scatter_set
+from ..primitives.elementwise import equal, isnan, less, logical_and, logical_not, not_equal, subtract
+from ..primitives.foundation import promoted, zeros
+from ..primitives.indexing import Indexing, gather, scatter_set
 from ..primitives.selection import select
-from ..primitives.sorting import argsort
+from ..primitives.sorting import argsort, searchsorted, sort
 from ..primitives.structural import concatenate, slice_axis
 from .common import as_operand, cast, known_value, with_shape
 from .indexing import nonzero
 
 #: Exported as ours: NumPy's namesakes do not take `size`.
-ALWAYS_OURS = frozenset({"unique"})
+ALWAYS_OURS = frozenset({"unique", "union1d"})
 
 
 def unique(
@@ -97,6 +97,65 @@ def _starts_of_runs(ordered: Any, equal_nan: bool) -> Any:
     if equal_nan and is_inexact(typeof(ordered).dtype):
         differs = logical_and(differs, logical_not(logical_and(isnan(before), isnan(after))))
     return concatenate(np.ones(1, bool), differs, axis=0)
+
+
+# ---- sets
+
+
+def isin(
+    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
+) -> Any:
+    """numpy.isin."""
+    x, tested = as_operand(element), as_operand(test_elements)
+    tested = with_shape(tested, (typeof(tested).size,))
+    dtype = promoted(typeof(x), typeof(tested))
+    x, tested = cast(x, dtype), cast(tested, dtype)
+    if not typeof(tested).size:
+        return np.full(typeof(x).shape, invert)
+    ordered = sort(tested, axis=0)
+    places = searchsorted(ordered, x, side="left")
+    found = equal(gather(ordered, places, spec=Indexing((0,), mode="clip")), x)
+    return logical_not(found) if invert else found
+
+
+def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """numpy.union1d; `size` and `fill_value` as for `unique`."""
+    return unique(np.concatenate([ar1, ar2], axis=None), size=size, fill_value=fill_value)
+
+
+def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False) -> Any:
+    """numpy.intersect1d, of values that are known while tracing."""
+    known = _known_sets(ar1, ar2)
+    _, first, second = np.intersect1d(*known, assume_unique, return_indices=True)
+    values = np.take(ar1, first)
+    return (values, first, second) if return_indices else values
+
+
+def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """numpy.setdiff1d, of values that are known while tracing."""
+    known, other = _known_sets(ar1, ar2)
+    values, index = (known, np.arange(known.size)) if assume_unique else np.unique(known, return_index=True)
+    return np.take(ar1, index[np.isin(values, other, invert=True)])
+
+
+def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """numpy.setxor1d, of values that are known while tracing."""
+    known = _known_sets(ar1, ar2)
+    values, index = np.unique(np.concatenate(known), return_index=True)
+    return np.take(np.concatenate([ar1, ar2], axis=None), index[np.isin(values, np.setxor1d(*known, assume_unique))])
+
+
+def _known_sets(*arrays: Any) -> list[Any]:
+    """The values of operands whose number of elements in common decides a shape."""
+    known = [known_value(x) for x in arrays]
+    for x, value in zip(arrays, known):
+        if value is None:
+            raise ConcretizationError(
+                f"A traced array of type {typeof(x)} was to be compared with another as a set.",
+                "The number of different values would be a shape, which must be known while tracing.",
+                "Use np.isin, which gives a mask, or functrans.numpy.union1d and unique with a size.",
+            )
+    return [value.ravel() for value in known]
 
 
 # ---- the array API's names

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..errors import UnsupportedArgumentError
 from ..primitives import sorting as _sorting
 from ..primitives.elementwise import greater_equal, subtract
 from ..primitives.selection import select
 from ..primitives.structural import reverse, slice_axis
-from .common import as_operand, known_value, normalize_axis, with_shape
+from .common import as_operand, cast, known_value, normalize_axis, with_shape
 from .protocols import METHODS
 
 
@@ -32,6 +32,13 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
     _check_order(order)
     x, axis = _along(a, None if not typeof(as_operand(a)).shape and axis in (0, -1) else axis)
     return _sorting.argsort(x, axis=axis)
+
+
+def sort_complex(a: Any) -> Any:
+    """numpy.sort_complex: the sorted array as complex numbers."""
+    x = sort(a)
+    dtype = typeof(x).dtype
+    return x if dtype.kind == "c" else cast(x, np.complex64 if dtype.char in "bhBH" else np.complex128)
 
 
 def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:

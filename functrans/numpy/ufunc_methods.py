@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, typeof
+from ..core.avals import BOOL
+from ..core.trace import typeof
 from ..primitives import cumulative, reductions
 from ..primitives.elementwise import bitwise_and, bitwise_or, bitwise_xor, logaddexp
 from .common import as_operand, cast, normalize_axis, with_shape

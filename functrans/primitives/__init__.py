@@ -13,8 +13,10 @@ from . import (
     foundation,
     indexing,
     linalg,
+    names,
     permutations,
     powers,
+    python_numbers,
     random,
     random_gamma,
     reductions,
@@ -29,6 +31,7 @@ from . import (
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
-    "elementwise", "fft", "foundation", "indexing", "linalg", "permutations", "powers", "random", "random_gamma",
-    "reductions", "roots", "selection", "sorting", "special", "spectral", "structural", "subscripts",
+    "elementwise", "fft", "foundation", "indexing", "linalg", "names", "permutations", "powers", "python_numbers",
+    "random", "random_gamma", "reductions", "roots", "selection", "sorting", "special", "spectral", "structural",
+    "subscripts",
 ]  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray, real_dtype, typeof
+from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray, real_dtype
 from ..core.primitive import is_hole
-from .families import Elementwise
-from .foundation import Linear, Plain, align_ranks, broadcast_shapes, match, promoted, scale, unbroadcast
+from ..core.trace import typeof
+from .foundation import Elementwise, Linear, Plain, align_ranks, broadcast_shapes, match, promoted, scale, unbroadcast
 
 
 def _part(x: ShapedArray) -> ShapedArray:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import ShapedArray, typeof
+from ..core.avals import ShapedArray
 from ..core.primitive import is_hole
-from ..core.trace import current_trace
+from ..core.trace import current_trace, typeof
 from ..errors import ShapeMismatchError
 from .families import Bilinear
 from .foundation import Shape, promoted, unbroadcast

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ShapedArray, typeof
+from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
+from ..core.trace import typeof
 from .elementwise import add, divide, equal, logaddexp, maximum, minimum, multiply, select
-from .families import Elementwise, Structural
-from .foundation import full, scale
+from .families import Structural
+from .foundation import Elementwise, full, scale
 from .structural import concatenate, slice_axis
 
 #: What the scan carries for each element: its value, its tangent, and perhaps more.

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, real_dtype, typeof
+from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.primitive import is_hole
+from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from .complex import imag, real
 from .elementwise import multiply

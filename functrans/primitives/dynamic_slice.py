@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
+from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from .elementwise import add, less, maximum, minimum
 from .foundation import (
@@ -22,7 +23,7 @@ from .foundation import (
     unbroadcast,
     zeros,
 )
-from .indexing import INT, Indexing, gather, scatter_set
+from .indexing import Indexing, gather, scatter_set
 from .selection import select
 from .structural import iota, transpose
 from .structural import slice as static_slice

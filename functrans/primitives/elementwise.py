@@ -9,21 +9,33 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, real_dtype, typeof
+from ..core.avals import ZERO, ShapedArray, real_dtype
+from ..core.trace import typeof
 from ..core.tracer import operators
 from .complex import conjugate, imag
-from .families import Elementwise, Product
-from .foundation import Plain, match, scale, zeros
-from .powers import Power, PowerLike, PowerProduct, constant
+from .foundation import Elementwise, Plain, Product, match, scale, zeros
+from .powers import Power, PowerLike, constant
 from .selection import select
 
 # ---- arithmetic
+
+
+class Multiply(PowerLike, Product):
+    """Products; those of powers of one base are powers of it."""
+
+    def jvp_noting(
+        self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Power | None]
+    ) -> tuple[Any, Any, list[Power | None]]:
+        if primals[0] is not primals[1] and notes[0] is None and notes[1] is None:  # by far the commonest
+            return *self.jvp(primals, tangents), [None]
+        return super().jvp_noting(primals, tangents, notes)
+
 
 add = Elementwise("add", np.add, (1, 1), operator=True)
 subtract = Elementwise("subtract", np.subtract, (1, -1), operator=True)
 negative = Elementwise("negative", np.negative, (-1,), operator=True)
 positive = Elementwise("positive", np.positive, (1,), operator=True)
-multiply = PowerProduct(
+multiply = Multiply(
     "multiply", np.multiply, (lambda z, x, y: y, lambda z, x, y: x), Power.times, operator=True, is_polynomial=True
 )
 divide = Product(
@@ -240,3 +252,4 @@ OPERATORS = (
 )
 for _name in OPERATORS.split():
     setattr(operators, _name, globals()[_name])
+operators.square = square  # of booleans

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ShapedArray, real_dtype, typeof
+from ..core.avals import ShapedArray, real_dtype
+from ..core.trace import typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
 from .complex import conjugate, real
 from .elementwise import multiply

@@ -1,4 +1,4 @@
-"""The few primitives that the rules of all others are written in.
+"""The family of elementwise functions, and the few primitives that the rules of all others are written in.
 
 Cotangents are summed (`add_any`), scaled (`scale`), and brought to the type of their primal (`convert`, `reshape`,
 `broadcast_to`, `reduce_sum`); `full` makes arrays out of nothing.
@@ -6,18 +6,23 @@ Cotangents are summed (`add_any`), scaled (`scale`), and brought to the type of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import operator as op
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, real_dtype, typeof
-from ..core.primitive import Primitive, UndefinedPrimal
-from ..core.trace import current_trace
-from ..core.tracer import operators
-from ..errors import ShapeMismatchError
+from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, real_dtype
+from ..core.primitive import Primitive, UndefinedPrimal, is_hole
+from ..core.trace import Traced, current_trace, typeof
+from ..core.tracer import operators, ufunc_primitives
+from ..errors import ShapeMismatchError, TransposeError, UnsupportedDtypeError
 
 Shape = tuple[int, ...]
+#: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a number where it is
+#: constant, or None where it is zero.
+Derivative = Callable[..., Any] | int | float | None
 
 
 class Plain(Primitive):
@@ -47,6 +52,136 @@ class Moving(Primitive):
         return *self.jvp(primals, tangents, **params), [note]
 
 
+def _power(x: Any, y: Any) -> Any:
+    """x**y in the dtype that numpy.power says, which for booleans is not that of the operator."""
+    return np.power(x, y) if getattr(x, "dtype", None) == BOOL else x**y
+
+
+#: Several times faster on NumPy scalars than the ufuncs they stand for.
+_PYTHON_OPERATORS: Final = {
+    "positive": op.pos, "negative": op.neg, "absolute": op.abs, "invert": op.inv, "add": op.add,
+    "subtract": op.sub, "multiply": op.mul, "divide": op.truediv, "floor_divide": op.floordiv, "remainder": op.mod,
+    "power": _power, "bitwise_and": op.and_, "bitwise_or": op.or_, "bitwise_xor": op.xor, "left_shift": op.lshift,
+    "right_shift": op.rshift, "equal": op.eq, "not_equal": op.ne, "less": op.lt, "less_equal": op.le,
+    "greater": op.gt, "greater_equal": op.ge,
+}  # fmt: skip
+#: The operators that make a bool of Python bools; to all others these are 0 and 1, unlike NumPy's.
+_OF_BOOLS: Final = (op.and_, op.or_, op.xor)
+
+
+class Elementwise(Plain):
+    """A function of each element; operands broadcast and promote as NumPy's ufuncs do.
+
+    Args:
+        ufunc: the NumPy (or SciPy) ufunc behind it; its type resolution decides the dtype of the result.
+        derivatives: one for each operand.
+        operator: whether it is an operator of Python, which makes Python scalars of Python scalars.
+    """
+
+    def __init__(self, name: str, ufunc: Any, derivatives: Sequence[Derivative] = (), operator: bool = False):
+        super().__init__(name)
+        self.ufunc = ufunc
+        self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
+        self.operator = operator
+        self.python_operator = _PYTHON_OPERATORS[name] if operator else ufunc
+        self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
+        if not operator:  # an operator is weak on Python scalars, its ufunc is not: protocols.apply_ufunc
+            ufunc_primitives[ufunc] = self
+
+    def abstract_eval(self, *avals: ShapedArray) -> list[ShapedArray]:
+        key = tuple([a[1:] for a in avals])  # the dtype, and whether it is weak
+        known = self._dtypes.get(key)
+        if known is None:
+            weak = self.operator and all(a.weak for a in avals)
+            known = self._dtypes[key] = (self.resolve_dtypes(avals)[self.ufunc.nin], weak)
+        shape = avals[0].shape if len(avals) == 1 else broadcast_shapes(*[a.shape for a in avals])
+        return [tuple.__new__(ShapedArray, (shape, *known))]
+
+    def resolve_dtypes(self, avals: Sequence[ShapedArray]) -> tuple[np.dtype[Any], ...]:
+        """The dtypes that operands are cast to, and those of the results."""
+        if all(a.weak for a in avals):
+            counts = self.operator and self.python_operator not in _OF_BOOLS
+            kinds = [INT if counts and a.dtype == BOOL else a.dtype for a in avals]
+        else:
+            kinds = [type(a.dtype.type(0).item()) if a.weak and a.dtype != BOOL else a.dtype for a in avals]
+        try:
+            return self.ufunc.resolve_dtypes((*kinds, *(None,) * self.ufunc.nout))
+        except TypeError:
+            shown = ", ".join(a.dtype.name for a in avals)
+            raise UnsupportedDtypeError(
+                f"`{self.name}` is not defined for operands of dtype {shown}.",
+                "NumPy has no loop for them.",
+                "Convert the operands with `.astype(...)`.",
+            ) from None
+
+    def impl(self, *xs: Any) -> list[Any]:
+        if not self.operator:
+            return [self.ufunc(*xs)]
+        if type(xs[0]) in PYTHON_SCALARS and type(xs[-1]) in PYTHON_SCALARS:
+            if self.python_operator not in _OF_BOOLS:
+                xs = tuple(int(x) if type(x) is bool else x for x in xs)
+            return [self.ufunc(*xs).item()]
+        if type(xs[0]) is complex:  # it would take a NumPy float for a Python one
+            return [self.ufunc(*xs)]
+        return [self.python_operator(*xs)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        y = current_trace.get().process(self, primals, {})[0]
+        return [y], [self.tangent(y, primals, tangents)]
+
+    @np.errstate(all="ignore")  # an infinite derivative is an answer, not an accident
+    def tangent(self, y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        """The tangent of a result: the sum of the tangents of the operands, times the derivatives by them."""
+        total: Any = ZERO
+        for derivative, t in zip(self.derivatives, tangents):
+            if t is ZERO or derivative is None:
+                continue
+            if derivative != 1:
+                t = scale(t, derivative(y, *primals) if callable(derivative) else derivative)
+            t = match(t, y)
+            total = t if total is ZERO else add_any(total, t)
+        return total
+
+    def transpose(self, cotangents: Sequence[Any], *args: Any) -> list[Any]:
+        """For the operators of linear programs that users write: add, subtract, negative, and products."""
+        (ct,) = cotangents
+        constant = all(type(d) in (int, float) for d in self.derivatives)
+        if not constant or any(not is_hole(a) and not _may_be_zero(a) for a in args):
+            return super().transpose(cotangents, *args)  # type: ignore[return-value]
+        return [
+            unbroadcast(ct if d == 1 else scale(ct, d), a.aval) if is_hole(a) else None
+            for d, a in zip(self.derivatives, args, strict=True)
+        ]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(*align_ranks(size, values, mapped))], [True]
+
+    def lower(self, result: Any, *xs: Any) -> Any:
+        dtype = self.resolve_dtypes([x.aval for x in xs])[0]
+        return lambda index: result.apply(self.name, *(x.broadcast(index) for x in xs), computes_in=dtype)
+
+
+def _may_be_zero(x: Any) -> bool:
+    """Whether a known summand leaves a function linear; a traced one is given the benefit of the doubt."""
+    return isinstance(x, Traced) or not np.any(x)
+
+
+class Product(Elementwise):
+    """An elementwise function linear in its first operand, or in each of two: multiply and divide."""
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
+        (ct,) = cotangents
+        if is_hole(x) and not is_hole(y):
+            return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]  # type: ignore[operator,misc]
+        if is_hole(y) and not is_hole(x) and self.name == "multiply":
+            return [None, unbroadcast(scale(ct, x), y.aval)]
+        raise TransposeError(
+            f"`{self.name}` is not linear in the operands that are to be transposed.",
+            "A product of two linear values is quadratic, and a quotient is linear in its numerator only.",
+            "Use vjp for a function that is not linear.",
+        )
+
+
 class Full(Primitive):
     """An array of one value: `full(value, shape=, dtype=)`; the value is a constant of the program."""
 
@@ -56,6 +191,9 @@ class Full(Primitive):
     def impl(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[Any]:
         is_zero = repr(value) in ("0", "0.0", "False")  # and not -0.0
         return [np.zeros(shape, dtype) if is_zero else np.full(shape, value, dtype)]
+
+    def lower(self, result: Any, *, value: Any, **params: Any) -> Any:
+        return lambda index: result.constant(value)
 
 
 class AddAny(Plain):
@@ -74,11 +212,14 @@ class AddAny(Plain):
 
     def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
         (ct,) = cotangents
-        by_x = unbroadcast(ct, x.aval) if type(x) is UndefinedPrimal else None
-        return [by_x, unbroadcast(ct, y.aval) if type(y) is UndefinedPrimal else None]
+        by_x = unbroadcast(ct, x.aval) if isinstance(x, UndefinedPrimal) else None
+        return [by_x, unbroadcast(ct, y.aval) if isinstance(y, UndefinedPrimal) else None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)))], [True]
+
+    def lower(self, result: Any, x: Any, y: Any) -> Any:
+        return lambda index: result.apply("add", x.at(index), y.at(index))
 
 
 class Scale(Plain):
@@ -120,14 +261,17 @@ class Scale(Plain):
 
     def transpose(self, cotangents: Sequence[Any], t: Any, c: Any) -> list[Any]:
         (ct,) = cotangents
-        if type(t) is not UndefinedPrimal:
+        if not isinstance(t, UndefinedPrimal):
             return [None, unbroadcast(scale_both(ct, t), c.aval)]
-        if type(c) is UndefinedPrimal:
+        if isinstance(c, UndefinedPrimal):
             return super().transpose(cotangents, t, c)  # type: ignore[return-value]
         return [unbroadcast(self(ct, c), t.aval), None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*align_ranks(size, values, mapped))], [True]
+
+    def lower(self, result: Any, t: Any, c: Any) -> Any:
+        return lambda index: result.apply(self.name, t.broadcast(index), c.broadcast(index))
 
 
 class Convert(Linear):
@@ -161,6 +305,9 @@ class Convert(Linear):
     def batch(self, size: int, values: Sequence[Any], mapped: Any, *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
         return [self(values[0], dtype=dtype)], [True]
 
+    def lower(self, result: Any, x: Any, *, dtype: np.dtype[Any]) -> Any:
+        return lambda index: result.cast(x.at(index))
+
 
 class Reshape(Moving, Linear):
     """The same elements in row-major order under another shape."""
@@ -182,6 +329,13 @@ class Reshape(Moving, Linear):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, shape: Shape) -> tuple[Any, Any]:
         return [self(values[0], shape=(size, *shape))], [True]
+
+    def lower(self, result: Any, x: Any, *, shape: Shape) -> Any:
+        """Only where axes of extent one come and go."""
+        have = x.aval.shape
+        if [n for n in have if n != 1] != [n for n in shape if n != 1]:
+            return None
+        return lambda index: x.at(result.without_units(index, shape, have))
 
 
 class BroadcastTo(Moving, Linear):
@@ -205,9 +359,14 @@ class BroadcastTo(Moving, Linear):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, shape: Shape) -> tuple[Any, Any]:
         return [self(pad_rank(values[0], len(shape)), shape=(size, *shape))], [True]
 
+    def lower(self, result: Any, x: Any, *, shape: Shape) -> Any:
+        return x.broadcast
+
 
 class ReduceSum(Linear):
     """The sum over some axes, which disappear; NumPy's pairwise summation."""
+
+    reduces_by = "add"
 
     def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
         return [ShapedArray(without(x.shape, axes), x.dtype)]
@@ -234,12 +393,14 @@ reduce_sum = ReduceSum("reduce_sum")
 
 def promoted(*avals: ShapedArray) -> np.dtype[Any]:
     """The dtype in which values meet, by NumPy 2's rules (NEP 50)."""
-    first = avals[0]
-    if len(avals) == 2 and first[1:] == avals[1][1:]:
-        return first.dtype
-    if all(a.weak for a in avals):
-        return np.result_type(*(a.dtype for a in avals))
-    return np.result_type(*(a.dtype.type(0).item() if a.weak else a.dtype for a in avals))
+    return _promoted(*[a[1:] for a in avals])
+
+
+@lru_cache(maxsize=1024)
+def _promoted(*kinds: tuple[np.dtype[Any], bool]) -> np.dtype[Any]:
+    if all(weak for _, weak in kinds):
+        return np.result_type(*(dtype for dtype, _ in kinds))
+    return np.result_type(*(dtype.type(0).item() if weak else dtype for dtype, weak in kinds))
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -346,8 +507,6 @@ def broadcast_lanes(x: Any, size: int) -> Any:
     if type(typeof(x)) is StackAval:
         return operators.broadcast_stack(x, size)
     return broadcast_to(x, shape=(size, *typeof(x).shape))
-
-
 
 
 def multiply_by_size(x: Any, size: int) -> Any:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
+from ..core.trace import typeof
 from ..errors import OutOfBoundsError, TransposeError
 from .elementwise import equal, logical_and, multiply
 from .foundation import (
@@ -28,8 +29,6 @@ from .foundation import (
 from .permutations import argsort
 from .selection import select
 from .structural import iota, transpose
-
-INT = np.dtype(np.int64)
 
 
 class Indexing(NamedTuple):

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, real_dtype, typeof
+from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.primitive import is_hole
+from ..core.trace import typeof
 from ..errors import DtypeMismatchError, MatrixShapeError
 from .elementwise import add, equal, multiply, negative, subtract
 from .foundation import add_tangents, convert, reshape

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ShapedArray, is_inexact, typeof
+from ..core.avals import ShapedArray, is_inexact
 from ..core.primitive import Primitive
+from ..core.trace import typeof
 from ..errors import MatrixShapeError, UnsupportedDtypeError
 from .contractions import dot_general
 from .elementwise import add, conjugate, multiply

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive
+from ..core.trace import typeof
 from ..errors import ShapeMismatchError
-from .families import INT
 from .foundation import broadcast_lanes
 
 

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ..core.avals import ZERO, typeof
+from ..core.avals import ZERO
+from ..core.trace import typeof
 from ..core.tracer import operators
 from .complex import imag, real
-from .families import Elementwise, Product
-from .foundation import broadcast_to, match
+from .foundation import Elementwise, broadcast_to, match
 
 #: base**exponent: the base is not negative unless the exponent is an integer.
 POWER: Final = "power"
@@ -186,17 +186,6 @@ class PowerLike(Elementwise):
         y = self(*primals)
         with np.errstate(all="ignore"):
             return [y], [match(note.tangent(), y)], [note]
-
-
-class PowerProduct(PowerLike, Product):
-    """Products: of powers of one base, they are powers of it."""
-
-    def jvp_noting(
-        self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Power | None]
-    ) -> tuple[Any, Any, list[Power | None]]:
-        if primals[0] is not primals[1] and notes[0] is None and notes[1] is None:  # by far the commonest
-            return *self.jvp(primals, tangents), [None]
-        return super().jvp_noting(primals, tangents, notes)
 
 
 def constant(exponent: Power) -> float | None:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import ShapedArray, typeof
+from ..core.avals import ShapedArray
 from ..core.primitive import Primitive
+from ..core.trace import typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
 from .elementwise import (
     absolute,

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, ZERO, ShapedArray, typeof
+from ..core.avals import BOOL, INT, ZERO, ShapedArray
+from ..core.trace import typeof
 from .elementwise import add, divide, equal, exp, isfinite, multiply, select, subtract
-from .families import INT, Reduction
+from .families import Reduction
 from .foundation import Shape, convert, reduce_sum, reshape, restore_axes, scale, without
 from .structural import concatenate, slice_axis, transpose
 
@@ -35,6 +36,7 @@ class Extreme(Reduction):
     def __init__(self, name: str, function: Any):
         super().__init__(name)
         self.function = function
+        self.reduces_by = {"reduce_max": "maximum", "reduce_min": "minimum"}[name]
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
         return [self.function(x, axis=axes)]

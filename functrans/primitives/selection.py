@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.primitive import is_hole
+from ..core.trace import typeof
 from .foundation import Plain, align_ranks, broadcast_shapes, match, promoted, unbroadcast, zeros
 
 
@@ -38,6 +39,9 @@ class Select(Plain):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*align_ranks(size, values, mapped))], [True]
+
+    def lower(self, result: Any, condition: Any, x: Any, y: Any) -> Any:
+        return lambda index: result.choose(condition.broadcast(index), x.broadcast(index), y.broadcast(index))
 
 
 class StopGradient(Plain):

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
+from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from .elementwise import subtract
-from .families import INT
 from .foundation import broadcast_lanes, reshape
 from .indexing import Indexing, gather
 from .permutations import argsort, check_same_shape, searchsorted

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import ShapedArray, is_inexact, typeof
+from ..core.avals import ShapedArray, is_inexact
 from ..core.primitive import Primitive
+from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
 from .elementwise import (
     add,
@@ -24,8 +25,7 @@ from .elementwise import (
     square,
     subtract,
 )
-from .families import Elementwise
-from .foundation import match, scale
+from .foundation import Elementwise, match, scale
 from .late_scipy import LateUfunc, special
 from .selection import select
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, StackAval, typeof
+from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.primitive import Primitive, is_hole
 from ..core.stack import Stack
+from ..core.trace import typeof
 from ..core.tracer import operators
 from .foundation import broadcast_lanes
 

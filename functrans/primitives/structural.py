@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
+from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from .families import Structural
 from .foundation import (
@@ -47,6 +48,9 @@ class Transpose(Moving, Structural):
     ) -> tuple[Any, Any]:
         return [self(values[0], permutation=(0, *(axis + 1 for axis in permutation)))], [True]
 
+    def lower(self, result: Any, x: Any, *, permutation: Shape) -> Any:
+        return lambda index: x.at(tuple(index[permutation.index(axis)] for axis in range(len(permutation))))
+
 
 class Slice(Moving, Structural):
     """The elements from `starts` up to `limits`, every `strides`-th: one positive stride for each axis."""
@@ -80,6 +84,9 @@ class Slice(Moving, Structural):
         strides: Shape,
     ) -> tuple[Any, Any]:
         return [self(values[0], starts=(0, *starts), limits=(size, *limits), strides=(1, *strides))], [True]
+
+    def lower(self, result: Any, x: Any, *, starts: Shape, limits: Shape, strides: Shape) -> Any:
+        return lambda index: x.at(tuple(i.times(s).plus(start) for i, s, start in zip(index, strides, starts)))
 
 
 class Pad(Primitive):
@@ -195,6 +202,12 @@ class Reverse(Moving, Structural):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axes: Shape) -> tuple[Any, Any]:
         return [self(values[0], axes=tuple(axis + 1 for axis in axes))], [True]
+
+    def lower(self, result: Any, x: Any, *, axes: Shape) -> Any:
+        shape = x.aval.shape
+        return lambda index: x.at(
+            tuple(i.times(-1).plus(shape[axis] - 1) if axis in axes else i for axis, i in enumerate(index))
+        )
 
 
 class Iota(Primitive):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import BOOL, PYTHON_SCALARS, as_supported_array, typeof
-from ..core.trace import Traced, current_trace
+from ..core.avals import BOOL, INT, PYTHON_SCALARS
+from ..core.trace import Traced, as_supported_array, current_trace, typeof
 from ..core.tracer import Tracer, operators
 from ..errors import (
     ConcretizationError,
@@ -21,7 +21,7 @@ from ..errors import (
 )
 from .dynamic_slice import update_slice
 from .foundation import Shape, broadcast_shapes, broadcast_to, convert, reshape
-from .indexing import INT, Indexing, gather, out_of_bounds_error, scatter_set
+from .indexing import Indexing, gather, out_of_bounds_error, scatter_set
 from .selection import select
 from .structural import concatenate, reverse
 from .structural import slice as static_slice

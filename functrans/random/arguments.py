@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import typeof
-from ..core.trace import Traced
+from ..core.trace import Traced, typeof
 from ..errors import (
     FunctransError,
     InvalidKeyError,

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import real_dtype, typeof
+from ..core.avals import real_dtype
+from ..core.trace import typeof
 from ..errors import RandomParameterError, ShapeMismatchError
 from ..primitives.foundation import broadcast_shapes
 from ..primitives.random import MANTISSA, random_bits

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..errors import RandomParameterError, ShapeMismatchError, UnsupportedDtypeError
 from ..numpy.indexing import take
 from ..primitives.foundation import broadcast_shapes

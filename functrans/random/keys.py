@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import typeof
+from ..core.trace import typeof
 from ..errors import InvalidKeyError, RandomParameterError
 from ..primitives.random import UINT32
 from ..primitives.random import fold_in as derive_key

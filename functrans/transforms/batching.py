@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.avals import ShapedArray, typeof
+from ..core.avals import ShapedArray
 from ..core.conversion import abstract_value_error, lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import call_staged, trace_closed
-from ..core.trace import Params, Trace, Traced, current_trace, running
+from ..core.trace import Params, Trace, Traced, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..core.truth import Undecided, truth_value
 from ..primitives.foundation import broadcast_lanes

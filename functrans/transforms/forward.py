@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.conversion import lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import trace_closed
-from ..core.trace import Params, Trace, current_trace, running
+from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..primitives.foundation import instantiate, match
 

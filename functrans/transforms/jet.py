@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
-from ..core.avals import ZERO, ShapedArray, typeof
+from ..core.avals import ZERO, ShapedArray
 from ..core.conversion import lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import trace_closed
-from ..core.trace import Params, Trace, current_trace, running
+from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
-from ..primitives.families import Bilinear, Elementwise
-from ..primitives.foundation import Linear, Scale, add_tangents, instantiate, match, scale
+from ..primitives.families import Bilinear
+from ..primitives.foundation import Elementwise, Linear, Scale, add_tangents, instantiate, match, scale
 
 Series = list[Any]
 

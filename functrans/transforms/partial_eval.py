@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ShapedArray, typeof
+from ..core.avals import ShapedArray
 from ..core.conversion import abstract_value_error
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, literal, memoized, prune
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
 from ..core.primitive import Primitive
 from ..core.snapshot import Snapshots
 from ..core.staging import trace_closed
-from ..core.trace import EVAL, Params, Trace, Traced, current_trace, running
+from ..core.trace import EVAL, Params, Trace, Traced, current_trace, running, typeof
 from ..core.tracer import Tracer
 from ..source import current_source
 
@@ -21,22 +21,23 @@ from ..source import current_source
 class UnknownTracer(Tracer):
     """A variable of the program that is being recorded; or a known value in a cell.
 
-    A known value needs no tracer, unless it was made to be assigned into: then `var` is a literal, until an unknown
+    A known value needs no tracer, unless it was made to be assigned into: then `atom` is a literal, until an unknown
     value is assigned.
     """
 
-    __slots__ = ("aval", "var")
-    payload = ("aval", "var")
+    __slots__ = ("atom", "aval")
+    payload = ("atom", "aval")
+    atom: Any
 
-    def __init__(self, trace: Trace, aval: ShapedArray, var: Atom | None = None):
+    def __init__(self, trace: Trace, aval: ShapedArray, atom: Atom | None = None):
         self.trace = trace
         self.aval = aval
-        self.var = Var(aval) if var is None else var
+        self.atom = Var(aval) if atom is None else atom
 
     def concrete(self, wanted: str) -> Any:
-        if type(self.var) is Var:
+        if type(self.atom) is Var:
             abstract_value_error(self, wanted)
-        value = self.var.value
+        value = self.atom.value
         return value.concrete(wanted) if isinstance(value, Tracer) else value
 
 
@@ -61,7 +62,7 @@ class PartialEvalTrace(Trace):
         in_cells = False
         for arg in args:
             if type(arg) is UnknownTracer and arg.trace is self:
-                if type(arg.var) is not Var:
+                if type(arg.atom) is not Var:
                     in_cells = True
                 elif primitive.holds_programs:
                     args = self.without_cells(args)
@@ -77,29 +78,29 @@ class PartialEvalTrace(Trace):
         return UnknownTracer(self, atom.aval, atom)
 
     def is_unknown(self, value: Any) -> bool:
-        return type(value) is UnknownTracer and value.trace is self and type(value.var) is Var
+        return type(value) is UnknownTracer and value.trace is self and type(value.atom) is Var
 
     def without_cells(self, values: Sequence[Any]) -> list[Any]:
         """The same values, the known ones as the parent knows them."""
         return [
-            x.var.value if type(x) is UnknownTracer and x.trace is self and type(x.var) is not Var else x
+            x.atom.value if type(x) is UnknownTracer and x.trace is self and type(x.atom) is not Var else x
             for x in values
         ]
 
     def atom(self, value: Any) -> Atom:
         """An operand of a recorded equation."""
         if type(value) is UnknownTracer and value.trace is self:
-            return value.var
+            return value.atom
         if id(value) in self.user_arrays:
             value = self.snapshots.of(value)
-        return literal(value)
+        return Literal(value, typeof(value))
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[UnknownTracer]:
         """Append an equation; its results."""
         atoms: list[Atom] = []
         avals: list[ShapedArray] = []
         for arg in args:
-            atom = arg.var if type(arg) is UnknownTracer and arg.trace is self else self.atom(arg)
+            atom = arg.atom if type(arg) is UnknownTracer and arg.trace is self else self.atom(arg)
             atoms.append(atom)
             avals.append(atom.aval)
         tracers: list[UnknownTracer] = []
@@ -107,8 +108,9 @@ class PartialEvalTrace(Trace):
         for aval in primitive.abstract_eval(*avals, **params):
             tracer = UnknownTracer(self, aval)
             tracers.append(tracer)
-            variables.append(tracer.var)
-        self.eqns.append(Eqn(primitive, atoms, params, variables, current_source() if self.is_staged else None))
+            variables.append(tracer.atom)
+        source = current_source() if self.is_staged else None
+        self.eqns.append(tuple.__new__(Eqn, (primitive, atoms, params, variables, source)))
         return tracers
 
 
@@ -142,7 +144,7 @@ def partial_eval_jaxpr(
             out_unknown[:] = [a or b for a, b in zip(out_unknown, forced)]
         linear, residuals = close_over_residuals(
             trace.eqns,
-            [x.var for x, is_unknown in zip(inputs, unknown) if is_unknown],
+            [x.atom for x, is_unknown in zip(inputs, unknown) if is_unknown],
             [trace.atom(out) for out, is_unknown in zip(outs, out_unknown) if is_unknown],
         )
         rest[:] = [linear]

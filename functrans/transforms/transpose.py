@@ -7,7 +7,6 @@ from typing import Any
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, memoized
-from ..core.primitive import UndefinedPrimal
 from ..core.staging import trace_closed
 from ..core.trace import current_trace, running
 from ..primitives.foundation import add_any, instantiate
@@ -39,7 +38,7 @@ def backward_pass(
                 inherited_source.set(source)
             args: list[Any] = []
             for atom in atoms:
-                args.append(UndefinedPrimal(atom.aval) if type(atom) is Var else atom.value)  # type: ignore[union-attr]
+                args.append(atom if type(atom) is Var else atom.value)  # type: ignore[union-attr]
             _accumulate(pending, atoms, primitive.transpose(given, *args, **params))
     finally:
         inherited_source.reset(token)
@@ -88,7 +87,7 @@ def transpose_jaxpr(
         cotangents = [next(given) if is_active else ZERO for is_active in active]
         with running(trace):
             outputs = [trace.atom(out) for out in eval_jaxpr(jaxpr, *inputs)]
-        variables = [x.var for x, is_linear in zip(inputs, linear) if is_linear]
+        variables = [x.atom for x, is_linear in zip(inputs, linear) if is_linear]
         found = backward_pass(trace.eqns, variables, outputs, cotangents)
         if forced is not None:
             found = [

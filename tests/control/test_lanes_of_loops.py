@@ -11,6 +11,7 @@ import pytest
 
 import functrans as ft
 from functrans import lax
+from functrans.errors import MappedAxisError
 
 TABLE = np.array([1.0, 2.0, 4.0, 8.0])
 
@@ -103,3 +104,19 @@ def test_an_endless_loop_can_be_interrupted() -> None:
         endless(np.array([0.5, 2.0]))
     timer.join()
     np.testing.assert_array_equal(ft.vmap(np.sin)(np.zeros(2)), np.zeros(2))  # nothing is left behind
+
+
+def test_lanes_cannot_meet_where_only_some_of_them_are() -> None:
+    xs = np.array([1.0, -2.0, 3.0])
+
+    def in_branch(x: Any) -> Any:
+        return lax.cond(x > 0, lambda: x / lax.psum(x, "i"), lambda: x)
+
+    def in_loop(x: Any) -> Any:
+        return lax.while_loop(lambda x: x < 5, lambda x: x + 1 + 0 * lax.psum(x, "i"), x)
+
+    for function in (in_branch, in_loop):
+        with pytest.raises(MappedAxisError, match="not all of them are there"):
+            ft.vmap(function, axis_name="i")(xs)
+    common = ft.vmap(lambda x: lax.fori_loop(0, 2, lambda _, y: y + lax.psum(y, "i"), x), axis_name="i")
+    np.testing.assert_array_equal(common(xs), xs + 2 + (2 + 6))

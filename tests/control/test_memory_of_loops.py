@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from functools import cache
 from typing import Any
 
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.control.reversal import reversed_states, split_point
+from functrans.core.avals import ShapedArray, StackAval
 from functrans.core.jaxpr import Jaxpr, sub_jaxprs
+from functrans.core.stack import BLOCK_BYTES, Stack
 
 W = np.random.default_rng(3).normal(size=(4, 4)) * 0.3
 XS = np.random.default_rng(4).normal(size=(6, 4))
@@ -165,3 +169,103 @@ def test_what_cannot_be_kept(options: Any) -> None:
 def test_a_budget_and_a_number_of_states() -> None:
     with pytest.raises(TypeError, match="not both"):
         lax.while_loop(lambda c: c < 1, lambda c: c + 1, 0.0, budget=100, checkpoint=2)
+
+
+# ---- measured
+
+
+CARRY = np.linspace(0.1, 1.0, 8_000)
+#: What a step of such a loop works with, what tracing it takes, and the tables of the Python interpreter.
+CONSTANT = 4 * 2**20
+
+
+def plain_gradient(loss: Any, c: Any) -> Any:
+    return ft.grad(loss)(c)
+
+
+def hessian_times_c(loss: Any, c: Any) -> Any:
+    return ft.hvp(loss, c, c)
+
+
+def peak_of(derivative: Any, loop: Any, steps: int, **options: Any) -> int:
+    """Bytes that a derivative of a loop takes at the worst moment, above what was there before."""
+
+    def loss(c: Any, n: int) -> Any:
+        return np.sum(loop(lambda c: np.sin(c) * 1.1, c, n, **options))
+
+    derivative(lambda c: loss(c, 3), CARRY)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        derivative(lambda c: loss(c, steps), CARRY)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def repeated_by_while_loop(step: Any, c: Any, n: int, **options: Any) -> Any:
+    return lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, step(s[1])), (0, c), **options)[1]
+
+
+def repeated_by_scan(step: Any, c: Any, n: int, **options: Any) -> Any:
+    return lax.scan(lambda c, _: (step(c), None), c, None, length=n, **options)[0]
+
+
+every_loop = pytest.mark.parametrize("loop", [repeated_by_while_loop, repeated_by_scan])
+
+
+@every_loop
+@pytest.mark.parametrize(("derivative", "steps"), [(plain_gradient, 2_000), (hessian_times_c, 600)])
+def test_a_derivative_keeps_to_its_budget(loop: Any, derivative: Any, steps: int) -> None:
+    budget = 50 * CARRY.nbytes
+    everything = steps * CARRY.nbytes
+    assert peak_of(derivative, loop, steps, budget=budget) < budget + CONSTANT < everything / 3
+
+
+@every_loop
+def test_a_logarithm_of_the_steps_is_enough(loop: Any) -> None:
+    assert peak_of(plain_gradient, loop, 2_000, checkpoint="log") < 12 * CARRY.nbytes + CONSTANT
+
+
+@every_loop
+def test_a_plain_gradient_keeps_one_array_a_step(loop: Any) -> None:
+    for steps in (500, 2_000):
+        residuals = steps * CARRY.nbytes  # cos(c), and nothing twice
+        assert residuals < peak_of(plain_gradient, loop, steps) < residuals + CONSTANT + BLOCK_BYTES
+
+
+@pytest.mark.parametrize("entry", [ShapedArray((), np.dtype(float)), ShapedArray((3, 50), np.dtype(float))])
+def test_a_stack_grows_without_moving_what_it_holds(entry: ShapedArray) -> None:
+    stack = Stack(StackAval(entry))
+    first = None
+    values = np.random.default_rng(0).normal(size=(5_000, *entry.shape))
+    for value in values:
+        stack.append(value)
+        first = stack.blocks[0] if first is None else first
+    assert stack.blocks[0] is first
+    assert all(block.nbytes <= BLOCK_BYTES for block in stack.blocks)
+    assert sum(block.nbytes for block in stack.blocks) <= values.nbytes + min(BLOCK_BYTES, values.nbytes)
+    np.testing.assert_array_equal([stack[i] for i in range(len(values))], values)
+
+
+def test_stacks_that_grew_otherwise_are_added_entry_by_entry() -> None:
+    aval = StackAval(ShapedArray((2,), np.dtype(float)))
+    grown, made = Stack(aval), Stack(aval, 1_000)
+    for i in range(1_000):
+        grown.append(np.full(2, float(i)))
+        made[i] = np.array([1.0, 2.0])
+    total = grown + made
+    np.testing.assert_array_equal([total[i] for i in (0, 15, 16, 999)], [[1, 2], [16, 17], [17, 18], [1000, 1001]])
+
+
+def test_stacks_of_stacks_are_added() -> None:
+    inner = StackAval(ShapedArray((), np.dtype(float)))
+    outer = Stack(StackAval(inner))
+    for length in range(20):
+        entry = Stack(inner)
+        for i in range(length):
+            entry.append(float(i))
+        outer.append(entry)
+    total = outer + outer
+    assert [total[19][i] for i in range(19)] == [2.0 * i for i in range(19)]
+    assert total[0].length == 0

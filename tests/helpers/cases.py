@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import functrans
-from functrans.core.avals import typeof
 from functrans.core.primitive import Primitive, registry
+from functrans.core.trace import typeof
 from functrans.tree import leaves
 from tests.helpers.examples import Example
 from tests.helpers.oracles import is_differentiable, precision

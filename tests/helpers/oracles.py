@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from functrans.core.avals import ZERO, typeof
+from functrans.core.avals import ZERO
+from functrans.core.trace import typeof
 from functrans.transforms.forward import jvp_flat
 
 Flat = Callable[..., Sequence[Any]]

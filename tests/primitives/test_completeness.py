@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans.core.avals import ZERO, ShapedArray, typeof
+from functrans.core.avals import ZERO, ShapedArray
 from functrans.core.jaxpr import check_jaxpr, eval_jaxpr
 from functrans.core.primitive import Primitive, UndefinedPrimal, registry
 from functrans.core.printing import jaxpr_text
+from functrans.core.trace import typeof
 from functrans.errors import TransposeError
 from functrans.primitives.families import Bilinear
 from functrans.primitives.foundation import Linear, reduce_sum

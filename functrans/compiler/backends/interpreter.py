@@ -1,4 +1,4 @@
-"""The interpreter backend: op by op through Primitive.impl. The oracle for every other backend."""
+"""The interpreter backend: step by step, an equation by Primitive.impl. The oracle for every other backend."""
 
 from __future__ import annotations
 
@@ -7,12 +7,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.jaxpr import Jaxpr, Literal, Var
+from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ...core.trace import EVAL, running
 
 
+class Step(NamedTuple):
+    """Something to run: an equation, or a kernel in place of several.
+
+    Attributes:
+        run: takes values of the inputs, and returns those of the outputs.
+    """
+
+    run: Callable[..., Sequence[Any]]
+    inputs: Sequence[Atom]
+    params: dict[str, Any]
+    outputs: Sequence[Var]
+
+
+def equation_step(eqn: Eqn) -> Step:
+    """An equation, by the implementation of its primitive."""
+    return Step(eqn.primitive.impl, eqn.inputs, eqn.params, eqn.outputs)
+
+
 class Instruction(NamedTuple):
-    """One equation with its variables numbered: slots of a list in place of a dictionary."""
+    """One step with its variables numbered: slots of a list in place of a dictionary."""
 
     impl: Callable[..., Sequence[Any]]
     inputs: tuple[int, ...]
@@ -24,34 +42,35 @@ class Instruction(NamedTuple):
 class InterpretedProgram:
     """A jaxpr made ready to run: slots instead of variables, values let go of after their last use."""
 
-    def __init__(self, jaxpr: Jaxpr):
+    def __init__(self, jaxpr: Jaxpr, steps: Sequence[Step] | None = None):
+        steps = list(map(equation_step, jaxpr.eqns)) if steps is None else steps
         self.constants: list[Any] = []
         self.slots: dict[Any, int] = {}
         for var in jaxpr.inputs:
             self.slots[var] = len(self.slots)
-        literals = [a for eqn in jaxpr.eqns for a in eqn.inputs if type(a) is Literal]
+        literals = [a for step in steps for a in step.inputs if type(a) is Literal]
         for literal in dict.fromkeys([*literals, *(a for a in jaxpr.outputs if type(a) is Literal)]):
             self.slots[literal] = len(self.slots)
             self.constants.append(literal.value)
-        for eqn in jaxpr.eqns:
-            for var in eqn.outputs:
+        for step in steps:
+            for var in step.outputs:
                 self.slots[var] = len(self.slots)
-        self.instructions = self._schedule(jaxpr)
+        self.instructions = self._schedule(jaxpr, steps)
         self.results = [self.slots[a] for a in jaxpr.outputs]
-        self.room = [None] * sum(len(eqn.outputs) for eqn in jaxpr.eqns)
+        self.room = [None] * sum(len(step.outputs) for step in steps)
 
-    def _schedule(self, jaxpr: Jaxpr) -> list[Instruction]:
+    def _schedule(self, jaxpr: Jaxpr, steps: Sequence[Step]) -> list[Instruction]:
         alive = {a for a in jaxpr.outputs if type(a) is Var}
         backwards: list[Instruction] = []
-        for eqn in reversed(jaxpr.eqns):
-            dead = {v for v in (*eqn.inputs, *eqn.outputs) if type(v) is Var and v not in alive}
-            alive |= {v for v in eqn.inputs if type(v) is Var}
+        for step in reversed(steps):
+            dead = {v for v in (*step.inputs, *step.outputs) if type(v) is Var and v not in alive}
+            alive |= {v for v in step.inputs if type(v) is Var}
             backwards.append(
                 Instruction(
-                    eqn.primitive.impl,
-                    tuple(self.slots[a] for a in eqn.inputs),
-                    eqn.params,
-                    tuple(self.slots[v] for v in eqn.outputs),
+                    step.run,
+                    tuple(self.slots[a] for a in step.inputs),
+                    step.params,
+                    tuple(self.slots[v] for v in step.outputs),
                     tuple(self.slots[v] for v in dead),
                 )
             )

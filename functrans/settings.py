@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-_DEFAULTS: Mapping[str, int] = {"max_paths": 16}
+_DEFAULTS: Mapping[str, Any] = {"max_paths": 16, "backend": "cpu"}
 
 #: What enclosing `config.using(...)` blocks have set, for this thread or task.
 _overrides: ContextVar[Mapping[str, int]] = ContextVar("config_overrides", default=MappingProxyType({}))

@@ -1,0 +1,364 @@
+"""Fusion: equations to kernels and, for the rest, single steps.
+
+Equations that compute each element of their result from a few elements of their operands (`Primitive.lower`) are not
+run one by one: those over the same shape form a group that becomes one kernel. What a group needs of another one at
+other places (broadcast, transposed, reduced) is computed there again if that is cheap or if nobody else needs it, so
+that it need not be stored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.avals import ShapedArray
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
+from .loopnest import (
+    ORIGIN,
+    Affine,
+    Apply,
+    Expression,
+    Index,
+    Kernel,
+    Load,
+    Output,
+    Position,
+    axis_index,
+    cast,
+    constant,
+    expressions_in,
+    replaced,
+    substituted,
+)
+
+#: Results of fewer elements than this are left to NumPy, whose call costs no more than a kernel's.
+FEWEST_ELEMENTS = 64
+#: A value of at most this cost is computed again wherever it is needed rather than stored.
+CHEAP = 3
+#: An expression of more operations than this is stored, whoever needs it.
+LARGEST_EXPRESSION = 300
+#: What operations cost, in additions; those that are not here are transcendental.
+COSTS = dict.fromkeys(
+    ["add", "subtract", "multiply", "negative", "positive", "absolute", "square", "convert", "select", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "maximum", "minimum", "add_any", "copysign", "isnan", "isinf", "isfinite", "sign", "floor", "ceil", "trunc", "rint"],
+    1,
+) | {"scale": 2, "scale_both": 2, "divide": 4, "sqrt": 4, "reciprocal": 4}
+TRANSCENDENTAL = 20
+
+
+#: The shape of an iteration space, and how many of its last axes are reduced.
+Space = tuple[tuple[int, ...], int]
+
+
+class KernelStep(NamedTuple):
+    """Run a kernel, whose operands are atoms of the jaxpr; where its outputs go."""
+
+    kernel: Kernel
+    outputs: tuple[Var, ...]
+
+
+class Value:
+    """A variable or constant, as rules and groups see it.
+
+    Attributes:
+        uses: how many equations and results need it.
+        step: the number of the step that computes it; -1 for what is there from the beginning.
+        expression: what it is at the index that is the point of its own space, if a kernel can compute it again; for
+            a view in terms of other values.
+        view: the equation, for a value that moves the elements of others only; such a value belongs to no step.
+        is_stored: whether it is in memory after its step.
+    """
+
+    __slots__ = ("atom", "aval", "cost", "expression", "is_stored", "operations", "step", "uses", "view")
+
+    def __init__(self, atom: Atom, uses: int, step: int = -1, is_stored: bool = True):
+        self.atom = atom
+        self.aval: Any = atom.aval
+        self.uses = uses
+        self.step = step
+        self.is_stored = is_stored
+        self.expression: Expression | None = None
+        self.view: Eqn | None = None
+        self.cost = self.operations = 0
+
+    def is_repeatable(self, size: int) -> bool:
+        """Whether to compute it again in a space of this size, where it is needed at other places."""
+        is_free = self.cost <= CHEAP or (self.uses == 1 and size <= self.aval.size)
+        return is_free and self.operations < LARGEST_EXPRESSION
+
+
+class Group:
+    """What one kernel computes: values over a shape, or reductions over the last axes of one."""
+
+    __slots__ = ("eqns", "reduced", "shape", "values")
+
+    def __init__(self, shape: tuple[int, ...], reduced: int):
+        self.shape = shape
+        self.reduced = reduced
+        self.values: list[tuple[Value, Output]] = []
+        self.eqns: list[Eqn] = []
+
+
+class Reader:
+    """An operand in a rule: its elements by index."""
+
+    def __init__(self, value: Value):
+        self.value = value
+        self.aval = value.aval
+
+    def at(self, index: Index) -> Expression:
+        """The element at an index of the rank of the operand."""
+        return Load(self.value, index, self.aval.dtype)
+
+    def broadcast(self, index: Index) -> Expression:
+        """The element that broadcasting puts at an index of the result."""
+        shape = self.aval.shape
+        own = index[len(index) - len(shape) :]
+        return self.at(tuple(ORIGIN if extent == 1 else i for i, extent in zip(own, shape)))
+
+
+class Builder:
+    """What a rule makes expressions of: the type of its result, and operations on elements."""
+
+    def __init__(self, aval: ShapedArray):
+        self.aval = aval
+
+    def apply(self, operation: str, *operands: Expression, computes_in: np.dtype[Any] | None = None) -> Expression:
+        """A scalar operation on operands cast to the dtype it computes in, by default that of the result."""
+        dtype = self.aval.dtype if computes_in is None else computes_in
+        return Apply(operation, tuple(cast(x, dtype) for x in operands), self.aval.dtype)
+
+    def choose(self, condition: Expression, x: Expression, y: Expression) -> Expression:
+        """x where the condition holds, else y."""
+        dtype = self.aval.dtype
+        return Apply("select", (cast(condition, np.dtype(bool)), cast(x, dtype), cast(y, dtype)), dtype)
+
+    def cast(self, x: Expression) -> Expression:
+        """x in the dtype of the result."""
+        return cast(x, self.aval.dtype)
+
+    @staticmethod
+    def without_units(index: Index, shape: Sequence[int], other: Sequence[int]) -> Index:
+        """An index of one shape as that of another, which differs in axes of extent one only."""
+        rest = iter(i for i, extent in zip(index, shape) if extent != 1)
+        return tuple(ORIGIN if extent == 1 else next(rest) for extent in other)
+
+    def constant(self, value: Any) -> Expression:
+        """A number in the dtype of the result."""
+        return constant(value, self.aval.dtype)
+
+    def position(self, index: Affine) -> Expression:
+        """An index as a value."""
+        return cast(Position(index, np.dtype(np.int64)), self.aval.dtype)
+
+
+def fuse(jaxpr: Jaxpr, supports: Callable[[Apply], bool]) -> list[Eqn | KernelStep]:
+    """The steps of a program: kernels, and equations that are steps of their own.
+
+    Args:
+        supports: whether the backend has an operation on operands of these dtypes.
+    """
+    return _Fuser(jaxpr, supports).run()
+
+
+class _Fuser:
+    """Goes through the equations once and gives each a place in a group or a step of its own."""
+
+    def __init__(self, jaxpr: Jaxpr, supports: Callable[[Apply], bool]):
+        self.jaxpr = jaxpr
+        self.supports = supports
+        self.steps: list[Eqn | Group] = []
+        self.uses = Counter(a for eqn in jaxpr.eqns for a in set(eqn.inputs) if isinstance(a, Var))
+        self.uses.update(a for a in jaxpr.outputs if isinstance(a, Var))
+        self.values: dict[Var, Value] = {v: Value(v, self.uses[v]) for v in jaxpr.inputs}
+
+    def run(self) -> list[Eqn | KernelStep]:
+        for eqn in self.jaxpr.eqns:
+            if not self.fuse(eqn):
+                self.single(eqn)
+        for atom in self.jaxpr.outputs:
+            if isinstance(atom, Var):
+                self.store(self.values[atom])
+        return [step for number in range(len(self.steps)) for step in self.finished(number)]
+
+    def finished(self, number: int) -> list[Eqn | KernelStep]:
+        """A step for the program; none for a group whose values were all computed elsewhere."""
+        step = self.steps[number]
+        if isinstance(step, Eqn):
+            return [step]
+        stored = [(value, output) for value, output in step.values if value.is_stored]
+        if not stored:
+            return []
+        if len(step.eqns) == 1 and self.is_plain(step.eqns[0], stored[0][1].expression, number):
+            return list(step.eqns)
+        outputs = tuple(output for _, output in stored)
+        loads = _loads_in(output.expression for output in outputs)
+        operands = tuple(dict.fromkeys(load.operand for load in loads))
+        kernel = Kernel(step.shape, step.reduced, outputs, operands)
+        return [KernelStep(kernel, tuple(value.atom for value, _ in stored))]  # type: ignore[misc]
+
+    def is_plain(self, eqn: Eqn, expression: Expression, number: int) -> bool:
+        """Whether an equation is a cheap operation on what is in memory: NumPy is as fast as a kernel."""
+        operands = [self.values[a] for a in eqn.inputs if isinstance(a, Var)]
+        in_memory = all(v.is_stored and v.step < number for v in operands)
+        return in_memory and _measured(expression)[0] <= CHEAP
+
+    def value(self, atom: Atom) -> Value:
+        if isinstance(atom, Var):
+            return self.values[atom]
+        value = Value(atom, 1)
+        if atom.aval.shape == () and isinstance(atom.aval, ShapedArray):
+            value.expression = constant(atom.value, atom.aval.dtype)
+        return value
+
+    def single(self, eqn: Eqn) -> None:
+        """A step of its own: its operands must be in memory."""
+        for atom in eqn.inputs:
+            if isinstance(atom, Var):
+                self.store(self.values[atom])
+        self.steps.append(eqn)
+        for var in eqn.outputs:
+            self.values[var] = Value(var, self.uses[var], len(self.steps) - 1)
+
+    def store(self, value: Value) -> None:
+        """Have a value in memory. NumPy makes views at no cost, so that they are steps of their own where needed."""
+        if value.view is not None:
+            eqn, value.view = value.view, None
+            value.expression = None
+            for atom in eqn.inputs:
+                if isinstance(atom, Var):
+                    self.store(self.values[atom])
+            self.steps.append(eqn)
+            value.step = len(self.steps) - 1
+        value.is_stored = True
+
+    def fuse(self, eqn: Eqn) -> bool:
+        """Give an equation a place in a group, if there is a rule for it and it pays."""
+        operands = [self.value(a) for a in eqn.inputs]
+        if len(eqn.outputs) != 1 or not all(isinstance(a.aval, ShapedArray) for a in (*operands, *eqn.outputs)):
+            return False
+        (var,) = eqn.outputs
+        if max((v.aval.size for v in (*operands, var)), default=0) < FEWEST_ELEMENTS:
+            return False
+        if eqn.primitive.reduces_by is not None:
+            return self.reduce(eqn, operands[0])
+        if var.aval.size == 0 or var.aval.shape == ():
+            return False
+        rule = eqn.primitive.lower(Builder(var.aval), *map(Reader, operands), **eqn.params)
+        if rule is None:
+            return False
+        space = tuple(map(axis_index, range(var.aval.ndim)))
+        found = rule(space)
+        applied = [e for e in expressions_in([found]) if isinstance(e, Apply)]
+        if not all(map(self.supports, applied)):
+            return False
+        value = self.values[var] = Value(var, self.uses[var], is_stored=False)
+        if not applied:
+            value.expression, value.view = found, eqn
+            for operand in operands:
+                operand.uses += value.uses - 1  # whoever reads the view reads them
+            return True
+        number = self.place(found, (var.aval.shape, 0))
+        value.step = number
+        value.expression = self.resolved(found, number, (var.aval.shape, 0))
+        value.cost, value.operations = _measured(value.expression)
+        self.add(number, eqn, value, None)
+        return True
+
+    def reduce(self, eqn: Eqn, operand: Value) -> bool:
+        """Give a reduction a place among others over the same shape and axes."""
+        (var,), axes, aval = eqn.outputs, eqn.params["axes"], operand.aval
+        combine = eqn.primitive.reduces_by
+        if not axes or aval.size == 0 or var.aval.dtype != aval.dtype:
+            return False
+        if not self.supports(Apply(f"reduce_{combine}", (Load(operand, (), aval.dtype),), aval.dtype)):
+            return False
+        order = [*(axis for axis in range(aval.ndim) if axis not in axes), *axes]
+        index = [ORIGIN] * aval.ndim
+        for place, axis in enumerate(order):
+            index[axis] = axis_index(place)
+        shape = tuple(aval.shape[axis] for axis in order)
+        found = Load(operand, tuple(index), aval.dtype)
+        number = self.place(found, (shape, len(axes)))
+        value = self.values[var] = Value(var, self.uses[var], number)
+        value.expression = self.resolved(found, number, (shape, len(axes)))
+        self.add(number, eqn, value, combine)
+        value.expression = None
+        return True
+
+    def add(self, number: int, eqn: Eqn, value: Value, combine: str | None) -> None:
+        group = self.steps[number]
+        assert isinstance(group, Group)
+        assert value.expression is not None
+        group.eqns.append(eqn)
+        group.values.append((value, Output(value.expression, combine)))
+
+    def place(self, expression: Expression, space: Space) -> int:
+        """The last group over a space that comes after everything that an expression reads; a new one if need be."""
+        earliest = max((self.earliest(e, space) for e in _leaves(expression)), default=0)
+        for number in reversed(range(earliest, len(self.steps))):
+            step = self.steps[number]
+            if isinstance(step, Group) and (step.shape, step.reduced) == space:
+                return number
+        self.steps.append(Group(*space))
+        return len(self.steps) - 1
+
+    def earliest(self, leaf: Load, space: Space) -> int:
+        """The first step over a space that can read an element of a value."""
+        value = leaf.operand
+        if value.expression is None:
+            return value.step + 1
+        if value.view is not None or value.step < 0:
+            inner = substituted(value.expression, leaf.index)
+            return max((self.earliest(e, space) for e in _leaves(inner)), default=0)
+        if _is_own(leaf, space):
+            return value.step
+        if not value.is_repeatable(prod(space[0])):
+            return value.step + 1
+        return max((self.known_step(e) + 1 for e in _loads_in([value.expression])), default=0)
+
+    def known_step(self, load: Load) -> int:
+        """The step after which what an expression of a kernel loads is in memory."""
+        return self.values[load.operand].step if isinstance(load.operand, Var) else -1
+
+    def resolved(self, expression: Expression, number: int, space: Space) -> Expression:
+        """An expression in terms of loads from memory, and of what its own group computes."""
+        leaves = {id(e): self.read(e, number, space) for e in _leaves(expression)}
+        return replaced(expression, leaves)
+
+    def read(self, leaf: Load, number: int, space: Space) -> Expression:
+        value = leaf.operand
+        if value.expression is not None:
+            if value.view is not None or value.step < 0:
+                return self.resolved(substituted(value.expression, leaf.index), number, space)
+            if value.step == number and _is_own(leaf, space):
+                return value.expression
+            if value.is_repeatable(prod(space[0])):
+                return substituted(value.expression, leaf.index)
+        self.store(value)
+        return Load(value.atom, leaf.index, leaf.dtype)
+
+
+def _is_own(leaf: Load, space: Space) -> bool:
+    """Whether a value is read at the point of the space itself, by a reader over the same shape."""
+    shape, reduced = space
+    return not reduced and leaf.operand.aval.shape == shape and leaf.index == tuple(map(axis_index, range(len(shape))))
+
+
+def _leaves(expression: Expression) -> list[Load]:
+    """The reads of values."""
+    return [e for e in expressions_in([expression]) if isinstance(e, Load) and isinstance(e.operand, Value)]
+
+
+def _loads_in(expressions: Iterable[Expression]) -> list[Load]:
+    """The loads from memory."""
+    return [e for e in expressions_in(expressions) if isinstance(e, Load)]
+
+
+def _measured(expression: Expression) -> tuple[int, int]:
+    """The cost and the number of the operations of an expression."""
+    costs = [COSTS.get(e.operation, TRANSCENDENTAL) for e in expressions_in([expression]) if isinstance(e, Apply)]
+    return sum(costs), len(costs)
