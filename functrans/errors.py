@@ -150,6 +150,10 @@ class TransposeError(FunctransError, TypeError):
     """A function to be transposed is not linear in the given arguments."""
 
 
+class CallbackError(FunctransError, TypeError, ValueError):
+    """A callback returned something else than it declared, or stands where it cannot be batched."""
+
+
 class CustomRuleError(FunctransError, TypeError):
     """A custom derivative rule is missing, or returned the wrong structure, shape or dtype."""
 

@@ -496,6 +496,42 @@ def test_array_stored_in_a_numpy_array(transform: Any):
         transform(f)(X)
 
 
+def stored_in_a_copy(copy: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A function that stores an argument in a copy of another one."""
+
+    def f(x: Any, table: Any) -> Any:
+        table = copy(table, x)
+        table[0] = x  # here
+        return np.sum(table**2)
+
+    return f
+
+
+ONE_ARGUMENT_ONLY = {
+    "grad": lambda f: lambda x, table: ft.grad(f)(x, table),  # here
+    "vmap": lambda f: lambda x, table: ft.vmap(f, in_axes=(0, None))(np.stack([x, x]), table)[0],  # here
+    "jvp": lambda f: lambda x, table: ft.jvp(lambda x: f(x, table), (x,), (1.0,))[0],  # here
+    "closure": lambda f: lambda x, table: ft.jit(lambda x: f(x, table))(x),  # here
+}
+
+
+@pytest.mark.parametrize("transform", ONE_ARGUMENT_ONLY.values(), ids=ONE_ARGUMENT_ONLY.keys())
+def test_arguments_that_are_not_transformed_stay_numpy_arrays(transform: Any):
+    """What is stored in a copy of one of them is lost; the message says how to copy so that it is not."""
+    with pytest.raises(TypeError) as caught:
+        transform(stored_in_a_copy(lambda table, x: table.copy()))(1.5, X)
+    assert "functrans.numpy.array(a) or np.array(a, like=x)" in str(caught.value)
+    with mistake(type(caught.value), TypeError, "np.zeros_like(x)"):
+        transform(stored_in_a_copy(lambda table, x: table.copy()))(1.5, X)
+    with pytest.raises(errors.TracerConversionError, match=r"functrans.numpy.array\(a\)"):
+        transform(lambda x, table: np.add(table, x, out=table.copy()))(1.5, X)
+    for copy in (lambda table, x: fnp.array(table), lambda table, x: np.array(table, like=x), lambda t, x: fnp.asarray(t)):
+        table = X.copy()
+        wanted = 3.0 if transform is ONE_ARGUMENT_ONLY["grad"] else 15.25
+        assert np.isclose(transform(stored_in_a_copy(copy))(1.5, table), wanted)
+        np.testing.assert_array_equal(table, X)
+
+
 @under_each_transformation
 def test_augmented_assignment_of_a_numpy_array(transform: Any):
     def f(x: Any) -> Any:

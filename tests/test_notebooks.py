@@ -12,6 +12,17 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 # What a reader must find: key figures on the terminal, and the number of pictures on the page.
 EXPECTED = {
+    "loops_and_solvers": (
+        [
+            r"dE/de after 5 steps, through them +[0-9]e-08 off",
+            r"dE/de after 5 steps, implicitly +[0-9]e-09 off",
+            r"growth rate of hares a year +0\.5[0-9]+",
+            r"death rate of lynxes a year +0\.[78][0-9]+",
+            r"memory of 1,000 steps, plain +[0-9]+\.[0-9] MB",
+            r"memory of 1,000 steps, on a budget +[0-9]\.[0-9]+ MB",
+        ],
+        3,
+    ),
     "quickstart": (
         [
             r"test accuracy +9[5-9]\.\d%",

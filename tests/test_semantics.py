@@ -11,6 +11,7 @@ from scipy import special
 
 import functrans as ft
 from functrans.core.tracer import Tracer
+from functrans.errors import OutOfBoundsError
 from functrans.primitives.selection import stop_gradient
 
 
@@ -64,6 +65,23 @@ KINKS = [
     Row("logaddexp of -inf", lambda x: np.logaddexp(x - np.inf, -np.inf), 0.0, 0.5),
     Row("max of an array", lambda x: np.max(x * np.array([1.0, 1.0, 0.5, 3.0])[:3]), 2.0, 1.0),
     Row("tie in an array", lambda x: np.max(np.stack([x, 2 * x - 2.0, 0.5 * x, x])), 2.0, 4 / 3),
+    Row("tie of running maxima", lambda x: np.sum(ft.lax.cummax(np.stack([x, 2.0, 2 * x - 2]))), 2.0, 2.5),
+    Row("tie of running minima", lambda x: np.sum(ft.lax.cummin(np.stack([x, 2.0, 2 * x - 2]))), 2.0, 2.5),
+    Row("maximum.accumulate", lambda x: np.sum(np.maximum.accumulate(np.stack([x, 2.0, 2 * x - 2]))), 2.0, 2.5),
+    Row("tie of a median", lambda x: np.median(np.stack([x, 2 * x - 2.0, 3 * x - 4])), 2.0, 2.0),
+    *[
+        Row(f"{f.__name__} of nan", lambda x, f=f: f(np.stack([x, np.nan, x])), 2.0, 0.0)
+        for f in (np.max, np.min, np.ptp)
+    ],
+    Row("maximum of nan", lambda x: np.maximum(x, np.nan), 2.0, 0.0),
+    Row("running maximum of nan", lambda x: ft.lax.cummax(np.stack([np.nan, x]))[1], 2.0, 0.0),
+    Row("nanmax", lambda x: np.nanmax(np.stack([x, np.nan, x])), 2.0, 1.0),
+    Row("logsumexp of inf", lambda x: ft.nn.logsumexp(np.stack([x + np.inf, 2 * x])), 1.0, 1.0),
+    Row("logsumexp of two inf", lambda x: ft.nn.logsumexp(np.stack([x + np.inf, 2 * x + np.inf])), 1.0, 1.5),
+    Row("logsumexp of -inf", lambda x: ft.nn.logsumexp(np.stack([x - np.inf, 3 * x - np.inf])), 1.0, 2.0),
+    Row("logsumexp with -inf", lambda x: ft.nn.logsumexp(np.stack([2 * x, 3 * x - np.inf])), 1.0, 2.0),
+    Row("std of equal elements", lambda x: np.std(np.stack([x, 1.0, 1.0])), 1.0, 0.0),
+    Row("std of elements that stay equal", lambda x: np.std(np.stack([x, x])), 1.0, 0.0),
     Row("relu", ft.nn.relu, 0.0, 0.0),
     Row("linalg.norm", lambda x: np.linalg.norm(x * np.array([3.0, 4.0])), 0.0, 0.0),
     Row("where", lambda x: np.where(x < 0, -x, 2 * x), 0.0, 2.0),
@@ -95,6 +113,8 @@ REMOVABLE = [
     Row("hypot squared", lambda x: np.hypot(x, 2 * x) ** 2, 0.0, 0.0, 10.0),
     Row("hypot of a square, squared", lambda x: np.hypot(x**2, x) ** 2, 0.0, 0.0, 2.0),
     Row("hypot of hypot, squared", lambda x: np.square(np.hypot(np.hypot(x, x), x)), 0.0, 0.0, 6.0),
+    Row("std squared", lambda x: np.std(np.stack([x, 1.0, 1.0])) ** 2, 1.0, 0.0, 4 / 9),
+    Row("var", lambda x: np.var(np.stack([x, 1.0, 1.0])), 1.0, 0.0, 4 / 9),
     Row("sqrt squared", lambda x: np.sqrt(x) ** 2, 0.0, 1.0, 0.0),
     Row("sqrt of fourth power", lambda x: np.sqrt(x**4), 0.0, 0.0, 2.0),
     Row("sqrt of product", lambda x: np.sqrt(x * x * x * x), 0.0, 0.0, 2.0),
@@ -364,3 +384,17 @@ def test_python_scalars_stay_weak(x: Any):
         eager, staged = f(x, y), ft.jit(f)(x, y)
         assert eager.dtype == staged.dtype
         assert eager == staged
+
+
+# ---- errors of what nobody uses
+
+
+def test_dropping_a_read_drops_its_error():
+    table, far = np.arange(3.0), np.int64(10)
+    for unused in (lambda t, i: (t[i], t)[1], lambda t, i: ft.jit(lambda t, i: (t[i], t))(t, i)[1]):
+        np.testing.assert_array_equal(ft.jit(unused)(table, far), table)
+    for used in (lambda t, i: t[i], lambda t, i: t * 0 * t[i], lambda t, i: ft.numpy.at(t)[i].set(0.0)[0]):
+        with pytest.raises(OutOfBoundsError, match=r"10.*\n.*test_semantics"):
+            ft.jit(used)(table, far)
+    with pytest.raises(IndexError):
+        ft.vmap(lambda i: (ft.numpy.take(table, i), i)[1])(np.array([0, 10]))  # nothing is dropped outside of jit

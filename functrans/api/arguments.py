@@ -74,31 +74,34 @@ class FlatFunction:
         self.rebuild = rebuild
         self.kwargs = kwargs
         self.has_aux = has_aux
-        self.aux_count = 0
 
     def __call__(self, *leaves: Any) -> list[Any]:
         out = self.function(*self.rebuild(leaves), **self.kwargs)
-        if not self.has_aux:
-            flat, self.out_tree = tree.flatten(out)
-            check_not_stale(flat, "return")
-            return Leaves(flat, self.out_tree)
-        if not isinstance(out, tuple) or len(out) != 2:
-            raise PytreeMismatchError(
-                f"With has_aux=True the function must return a pair (result, aux), but it returned a "
-                f"{type(out).__name__}.",
-                "The second element is passed through without being differentiated.",
-                "Return `(result, aux)`, or leave has_aux out.",
-            )
-        flat, self.out_tree = tree.flatten(out[0])
-        aux, self.aux_tree = tree.flatten(out[1])
-        self.aux_count = len(aux)
-        check_not_stale(flat + aux, "return")
-        return Leaves(flat + aux, self.out_tree, self.aux_tree)
+        flat_aux: list[Any] = []
+        if self.has_aux:
+            out, aux = _result_and_aux(out)
+            flat_aux, self.aux_tree = tree.flatten(aux)
+        flat, self.out_tree = tree.flatten(out)
+        self.aux_count = len(flat_aux)
+        results = Leaves(flat + flat_aux)
+        results.structure = (self.out_tree, self.aux_tree) if self.has_aux else (self.out_tree,)
+        check_not_stale(results, "return")
+        return results
 
     def split(self, leaves: list[Any]) -> tuple[list[Any], list[Any]]:
         """Leaves of the result and of aux."""
         count = len(leaves) - self.aux_count
         return leaves[:count], leaves[count:]
+
+
+def _result_and_aux(out: Any) -> tuple[Any, Any]:
+    if isinstance(out, tuple) and len(out) == 2:
+        return out
+    raise PytreeMismatchError(
+        f"With has_aux=True the function must return a pair (result, aux), but it returned a {type(out).__name__}.",
+        "The second element is passed through without being differentiated.",
+        "Return `(result, aux)`, or leave has_aux out.",
+    )
 
 
 class Selected(NamedTuple):
@@ -132,7 +135,7 @@ def normalize_argnums(argnums: Iterable[int], count: int, name: str) -> tuple[in
         ArgumentIndexError: a number is out of range, not an integer, or there twice.
     """
     result: list[int] = []
-    for number in argnums if isinstance(argnums, Iterable) else (argnums,):
+    for number in argnums if hasattr(argnums, "__iter__") else (argnums,):  # type: ignore[union-attr]
         if not isinstance(number, (int, np.integer)) or not -count <= number < count:
             raise ArgumentIndexError(
                 f"{name}={number!r} names an argument that is not there.",
@@ -168,7 +171,7 @@ def input_leaf(x: Any) -> Any:
 
 def result_tangent(t: Any, aval: ShapedArray) -> Any:
     """A tangent or cotangent for the user: an array where it is ZERO, float0 for integers and booleans."""
-    if not is_inexact(aval.dtype):
+    if aval.dtype.kind not in "fc":
         return np.zeros(aval.shape, float0)
     if t is ZERO:
         return zeros(aval)
@@ -177,7 +180,10 @@ def result_tangent(t: Any, aval: ShapedArray) -> Any:
 
 def own_results(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
     """Results that their receiver may write to: copies of those that share memory with another or with an input."""
-    taken = {id(_owner(x)) for x in inputs if type(x) is np.ndarray}
+    taken: set[int] = set()
+    for x in inputs:
+        if type(x) is np.ndarray:
+            taken.add(id(_owner(x)))
     for i, result in enumerate(results):
         if type(result) is np.ndarray:
             owner = _owner(result)

@@ -10,7 +10,7 @@ from typing import Any
 from .. import tree
 from ..control.custom_rules import custom_jvp_call, custom_vjp_call
 from ..core.avals import ZERO, float0, is_inexact
-from ..core.paths import Leaves
+from ..core.paths import leaves_of
 from ..core.trace import typeof
 from ..errors import CustomRuleError
 from ..primitives.foundation import add_tangents
@@ -53,7 +53,7 @@ class CustomFunction:
         )
 
 
-class _CallArguments:
+class CallArguments:
     """The arguments of one call: leaves of the differentiable ones, and the way back."""
 
     def __init__(self, custom: CustomFunction, args: tuple[Any, ...]):
@@ -76,7 +76,7 @@ class _CallArguments:
         flat = FlatFunction(fun, self.rebuild, {}, False)
 
         def call(*leaves: Any) -> list[Any]:
-            outs = Leaves(map(input_leaf, flat(*leaves)), flat.out_tree)
+            outs = leaves_of(map(input_leaf, flat(*leaves)), flat.out_tree)
             self.out_tree = flat.out_tree
             return outs
 
@@ -141,26 +141,14 @@ class custom_jvp(CustomFunction):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rule is None:
             raise self.missing_rule("defjvp")
-        call = _CallArguments(self, self.positional(args, kwargs))
+        call = CallArguments(self, self.positional(args, kwargs))
         outs = custom_jvp_call.bind(
-            *call.leaves, function=call.function(self.fun), rule=self._flat_rule(call, self.rule), name=self.name
+            *call.leaves,
+            function=call.function(self.fun),
+            rule=flat_jvp_rule(self.name, call, self.rule, "defjvp"),
+            name=self.name,
         )
         return call.out_tree.unflatten(outs)
-
-    def _flat_rule(self, call: _CallArguments, rule: Callable[..., Any]) -> Callable[..., list[Any]]:
-        def flat_rule(*leaves: Any) -> list[Any]:
-            half = len(leaves) // 2
-            primals, tangents = call.treedef.unflatten(leaves[:half]), call.treedef.unflatten(leaves[half:])
-            outs, out_tangents = _pair(rule(*call.nondiff, tuple(primals), tuple(tangents)), self.name, "defjvp")
-            flat, out_tree = tree.flatten(outs)
-            flat_tangents, tangent_tree = tree.flatten(out_tangents)
-            call.out_tree = out_tree
-            flat = [input_leaf(y) for y in flat]
-            flat_tangents = [t if getattr(t, "dtype", None) == float0 else input_leaf(t) for t in flat_tangents]
-            _check_rule(self.name, "tangents", flat_tangents, tangent_tree, flat, out_tree)
-            return Leaves([*flat, *flat_tangents], out_tree, tangent_tree)
-
-        return flat_rule
 
 
 class custom_vjp(CustomFunction):
@@ -198,74 +186,100 @@ class custom_vjp(CustomFunction):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.forward is None or self.backward is None:
             raise self.missing_rule("defvjp")
-        call = _CallArguments(self, self.positional(args, kwargs))
+        call = CallArguments(self, self.positional(args, kwargs))
         outs = custom_vjp_call.bind(
             *call.leaves,
             function=call.function(self.fun),
-            rule=self._flat_rule(call, self.forward, self.backward),
+            rule=flat_vjp_rule(self.name, call, self.forward, self.backward),
             name=self.name,
         )
         return call.out_tree.unflatten(outs)
 
-    def _flat_rule(self, call: _CallArguments, forward: Callable[..., Any], backward: Callable[..., Any]) -> Any:
-        def flat_rule(*leaves: Any) -> Any:
-            outs, residuals = _pair(forward(*call.rebuild(leaves)), self.name, "defvjp (forward)")
-            flat, out_tree = tree.flatten(outs)
-            flat_residuals, residual_tree = tree.flatten(residuals)
-            call.out_tree = out_tree
-            avals = [typeof(x) for x in leaves]
 
-            def flat_backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-                given = residual_tree.unflatten(residuals), out_tree.unflatten(cotangents)
-                return self._cotangents(backward(*call.nondiff, *given), call.treedef, avals)
+def flat_jvp_rule(name: str, call: CallArguments, rule: Callable[..., Any], method: str) -> Callable[..., list[Any]]:
+    """A rule for tangents on flat leaves, checked."""
 
-            results = Leaves(map(input_leaf, flat), out_tree)
-            return results, Leaves(map(input_leaf, flat_residuals), residual_tree), flat_backward
+    def flat_rule(*leaves: Any) -> list[Any]:
+        half = len(leaves) // 2
+        primals, tangents = call.treedef.unflatten(leaves[:half]), call.treedef.unflatten(leaves[half:])
+        outs, out_tangents = pair(rule(*call.nondiff, tuple(primals), tuple(tangents)), name, method)
+        flat, out_tree = tree.flatten(outs)
+        flat_tangents, tangent_tree = tree.flatten(out_tangents)
+        call.out_tree = out_tree
+        flat = [input_leaf(y) for y in flat]
+        flat_tangents = [t if getattr(t, "dtype", None) == float0 else input_leaf(t) for t in flat_tangents]
+        check_rule(name, "tangents", flat_tangents, tangent_tree, flat, out_tree)
+        return leaves_of([*flat, *flat_tangents], out_tree, tangent_tree)
 
-        return flat_rule
+    return flat_rule
 
-    def _cotangents(self, found: Any, treedef: Any, avals: Sequence[Any]) -> list[Any]:
-        """What the backward rule returned, flat and checked."""
-        children = treedef.children()
-        if not isinstance(found, (tuple, list)) or len(found) != len(children):
-            shown = f"{len(found)} values" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
+
+def flat_vjp_rule(
+    name: str, call: CallArguments, forward: Callable[..., Any], backward: Callable[..., Any]
+) -> Callable[..., Any]:
+    """A rule for cotangents on flat leaves, checked."""
+
+    def flat_rule(*leaves: Any) -> Any:
+        outs, residuals = pair(forward(*call.rebuild(leaves)), name, "defvjp (forward)")
+        flat, out_tree = tree.flatten(outs)
+        flat_residuals, residual_tree = tree.flatten(residuals)
+        call.out_tree = out_tree
+        avals = [typeof(x) for x in leaves]
+
+        def flat_backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+            given = residual_tree.unflatten(residuals), out_tree.unflatten(cotangents)
+            return _cotangents(name, backward(*call.nondiff, *given), call.treedef, avals)
+
+        results = leaves_of(map(input_leaf, flat), out_tree)
+        return results, leaves_of(map(input_leaf, flat_residuals), residual_tree), flat_backward
+
+    return flat_rule
+
+
+def _cotangents(name: str, found: Any, treedef: Any, avals: Sequence[Any]) -> list[Any]:
+    """What the backward rule returned, flat and checked."""
+    children = treedef.children()
+    if not isinstance(found, (tuple, list)) or len(found) != len(children):
+        shown = f"{len(found)} values" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
+        raise CustomRuleError(
+            f"The backward rule of `{name}` returned {shown} for {len(children)} differentiable arguments.",
+            "It returns a tuple with one cotangent for each of them.",
+            "Return a tuple, with None where the cotangent is zero.",
+        )
+    flat: list[Any] = []
+    for child, cotangent in zip(children, found):
+        if cotangent is None:
+            flat += [ZERO] * child.num_leaves
+            continue
+        leaves, structure = tree.flatten(cotangent)
+        if structure != child:
             raise CustomRuleError(
-                f"The backward rule of `{self.name}` returned {shown} for {len(children)} differentiable arguments.",
-                "It returns a tuple with one cotangent for each of them.",
-                "Return a tuple, with None where the cotangent is zero.",
+                f"The backward rule of `{name}` returned a cotangent of structure {structure} for an argument "
+                f"of structure {child}.",
+                "A cotangent has the structure of its argument.",
+                "Build it with functrans.tree.map over the argument.",
             )
-        flat: list[Any] = []
-        for child, cotangent in zip(children, found):
-            if cotangent is None:
-                flat += [ZERO] * child.num_leaves
-                continue
-            leaves, structure = tree.flatten(cotangent)
-            if structure != child:
-                raise CustomRuleError(
-                    f"The backward rule of `{self.name}` returned a cotangent of structure {structure} for an argument "
-                    f"of structure {child}.",
-                    "A cotangent has the structure of its argument.",
-                    "Build it with functrans.tree.map over the argument.",
-                )
-            flat += leaves
-        return [self._checked(c, aval, describe_leaf(treedef, i)) for i, (c, aval) in enumerate(zip(flat, avals))]
-
-    def _checked(self, c: Any, aval: Any, name: str) -> Any:
-        if c is ZERO or getattr(c, "dtype", None) == float0 or not is_inexact(aval.dtype):
-            return ZERO
-        c = input_leaf(c)
-        have = typeof(c)
-        if have.shape != aval.shape or (have.dtype != aval.dtype and not have.weak and not aval.weak):
-            raise CustomRuleError(
-                f"The backward rule of `{self.name}` returned a cotangent of type {have} for argument {name} of type "
-                f"{aval}.",
-                "A cotangent has the shape and dtype of its argument.",
-                "Sum it over broadcast axes, or convert it with `.astype(...)`.",
-            )
-        return c
+        flat += leaves
+    return [_checked(name, c, aval, describe_leaf(treedef, i)) for i, (c, aval) in enumerate(zip(flat, avals))]
 
 
-def _pair(value: Any, name: str, rule: str) -> tuple[Any, Any]:
+def _checked(function: str, c: Any, aval: Any, name: str) -> Any:
+    if c is ZERO or getattr(c, "dtype", None) == float0 or not is_inexact(aval.dtype):
+        return ZERO
+    c = input_leaf(c)
+    have = typeof(c)
+    if have.shape != aval.shape or (have.dtype != aval.dtype and not have.weak and not aval.weak):
+        raise CustomRuleError(
+            f"The backward rule of `{function}` returned a cotangent of type {have} for argument {name} of type "
+            f"{aval}.",
+            "A cotangent has the shape and dtype of its argument.",
+            "Sum it over broadcast axes, or convert it with `.astype(...)`.",
+        )
+    return c
+
+
+def pair(value: Any, name: str, rule: str) -> tuple[Any, Any]:
+    """What a rule returned, as the pair that it should be."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise CustomRuleError(
             f"The {rule} rule of `{name}` returned a {type(value).__name__} instead of a pair.",
@@ -275,9 +289,10 @@ def _pair(value: Any, name: str, rule: str) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
-def _check_rule(
+def check_rule(
     name: str, what: str, found: Sequence[Any], found_tree: Any, results: Sequence[Any], out_tree: Any
 ) -> None:
+    """Raise CustomRuleError unless what a rule returned has the structure and types of the results."""
     if found_tree != out_tree:
         raise CustomRuleError(
             f"The rule of `{name}` returned {what} of structure {found_tree} for results of structure {out_tree}.",

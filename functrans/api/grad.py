@@ -145,21 +145,21 @@ def _value_grad_aux(
 ) -> tuple[Any, Any, Any]:
     selected = select_arguments(args, argnums, "argnums")
     primals = list(map(input_leaf, selected.leaves))
-    _check_gradient_inputs(primals, selected.treedef, argnums, holomorphic)
+    avals = list(map(typeof, primals))
+    _check_gradient_inputs(avals, selected.treedef, argnums, holomorphic)
     flat = FlatFunction(fun, selected.rebuild, kwargs, has_aux)
     linearized = Linearized(flat, primals)
     results, aux = flat.split(linearized.results)
     value = _check_gradient_output(results, flat.out_tree, holomorphic)
     seed = typeof(value).dtype.type(1)
     cotangents = linearized.pull_back([seed] + [ZERO] * len(aux))
-    gradients = list(map(result_tangent, cotangents, map(typeof, primals)))
+    gradients = list(map(result_tangent, cotangents, avals))
     gradient = selected.treedef.unflatten(own_results(gradients, primals))
     return value, gradient, flat.aux_tree.unflatten(aux) if has_aux else None
 
 
-def _check_gradient_inputs(primals: list[Any], treedef: Any, argnums: Any, holomorphic: bool) -> None:
-    for position, p in enumerate(primals):
-        aval = typeof(p)
+def _check_gradient_inputs(avals: list[Any], treedef: Any, argnums: Any, holomorphic: bool) -> None:
+    for position, aval in enumerate(avals):
         if aval.dtype.kind not in ("c" if holomorphic else "fc"):
             raise _gradient_input_error(aval, treedef, position, argnums, holomorphic)
 

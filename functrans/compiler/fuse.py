@@ -42,10 +42,15 @@ CHEAP = 3
 #: An expression of more operations than this is stored, whoever needs it.
 LARGEST_EXPRESSION = 300
 #: What operations cost, in additions; those that are not here are transcendental.
-COSTS = dict.fromkeys(
-    ["add", "subtract", "multiply", "negative", "positive", "absolute", "square", "convert", "select", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "maximum", "minimum", "add_any", "copysign", "isnan", "isinf", "isfinite", "sign", "floor", "ceil", "trunc", "rint"],
-    1,
-) | {"scale": 2, "scale_both": 2, "divide": 4, "sqrt": 4, "reciprocal": 4}
+COSTS = {
+    **dict.fromkeys(("add", "subtract", "multiply", "negative", "positive", "absolute", "square", "add_any"), 1),
+    **dict.fromkeys(("equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"), 1),
+    **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not", "select", "convert", "sign"), 1),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "isnan", "isinf", "isfinite"), 1),
+    **dict.fromkeys(("floor", "ceil", "trunc", "rint", "copysign"), 1),
+    **dict.fromkeys(("scale", "scale_both"), 2),
+    **dict.fromkeys(("divide", "sqrt", "reciprocal"), 4),
+}
 TRANSCENDENTAL = 20
 
 

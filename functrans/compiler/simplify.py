@@ -28,7 +28,7 @@ def _without_unused(eqns: Sequence[Eqn], outputs: Sequence[Atom]) -> list[Eqn]:
     kept: list[Eqn] = []
     for eqn in reversed(prune(eqns, outputs)):
         wanted = [v in needed for v in eqn.outputs]
-        if not any(wanted) and eqn.outputs:
+        if not any(wanted) and not eqn.primitive.has_effects(eqn.params):
             continue
         smaller = None if all(wanted) else eqn.primitive.without_results(eqn.params, wanted)
         if smaller is not None:
@@ -64,11 +64,12 @@ class _Simplifier:
         body = eqn.primitive.inlined_jaxpr(eqn.params)
         if body is not None:
             return self.run(body, inputs)
-        simpler = _identity(eqn, inputs) or _folded(eqn, inputs)
+        has_effects = eqn.primitive.has_effects(eqn.params)
+        simpler = None if has_effects else _identity(eqn, inputs) or _folded(eqn, inputs)
         if simpler is not None:
             return simpler
         self.alive += [a.value for a in inputs if isinstance(a, Literal)]
-        key = _key(eqn.primitive, inputs, eqn.params)
+        key = None if has_effects else _key(eqn.primitive, inputs, eqn.params)
         shared = self.seen.get(key) if key is not None else None
         if shared is not None:
             return shared

@@ -126,13 +126,19 @@ class Recomputation:
         """Decide about an equation, after all that use its results."""
         used = [v for v in eqn.outputs if v in self.needed]
         if not used or all(v in self.keepable for v in used):
-            self.first.append(eqn)
-            self.kept += used[::-1]
+            self.keep(eqn, used)
         elif eqn.primitive is checkpoint_call:
             self.look_into(eqn, used)
+        elif eqn.primitive.has_effects(eqn.params):  # which are not to be had twice
+            self.keep(eqn, used)
         else:
             self.first.append(eqn)
             self.do_again(eqn)
+
+    def keep(self, eqn: Eqn, used: Sequence[Var]) -> None:
+        """Keep the results of an equation that are used."""
+        self.first.append(eqn)
+        self.kept += used[::-1]
 
     def do_again(self, eqn: Eqn) -> None:
         """Add an equation to those that run once more."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.avals import ZERO, ShapedArray, is_inexact
 from ..core.jaxpr import Jaxpr, eval_jaxpr
-from ..core.paths import Leaves
+from ..core.paths import Leaves, leaves_of
 from ..core.primitive import Primitive
 from ..core.staging import call_deciding, trace_to_jaxpr
 from ..core.trace import EVAL, Params, running, typeof
@@ -21,6 +21,7 @@ from ..transforms.batching import batch_flat
 from ..transforms.forward import jvp_flat
 from ..transforms.partial_eval import partial_eval_flat
 from ..transforms.transpose import backward_pass
+from .programs import jaxpr_has_effects
 
 Flat = Callable[..., list[Any]]
 
@@ -60,6 +61,10 @@ class CustomCall(Primitive):
                 args = [*captured, *args]
         return trace.record(self, args, {**params, "function": function, "rule": rule})
 
+    def has_effects(self, params: Params) -> bool:
+        function = params["function"]
+        return isinstance(function, StagedFunction) and jaxpr_has_effects(function.jaxpr)
+
     def without_captured(self, rule: Any, count: int) -> Any:
         """The rule for a function with `count` more operands in front."""
         raise NotImplementedError
@@ -85,9 +90,9 @@ class CustomJVPCall(CustomCall):
         self, primals: Sequence[Any], tangents: Sequence[Any], *, function: Flat, rule: Flat, name: str
     ) -> tuple[list[Any], list[Any]]:
         filled = [instantiate(t, typeof(p)) for t, p in zip(tangents, primals)]
-        outs = call_deciding(rule, *_as_arguments([*primals, *filled]))
+        outs = call_deciding(rule, *as_arguments([*primals, *filled]))
         count = len(outs) // 2
-        return outs[:count], _inexact_only(outs[:count], outs[count:])
+        return outs[:count], inexact_only(outs[:count], outs[count:])
 
     def without_captured(self, rule: Flat, count: int) -> Flat:
         def shorter(*args: Any) -> list[Any]:
@@ -115,28 +120,51 @@ class CustomVJPCall(CustomCall):
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, function: Flat, rule: Any, name: str
     ) -> tuple[list[Any], list[Any]]:
+        return self.jvp_by_vjp(primals, tangents, rule, name, None)
+
+    def jvp_by_vjp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], rule: Any, name: str, push: Flat | None
+    ) -> tuple[list[Any], list[Any]]:
+        """Results, and a linear equation for their tangents, which is transposed by the rule.
+
+        Args:
+            push: what the equation means forwards, `*primals, *tangents -> result tangents`; None: the transpose of
+                the rule.
+        """
         forward = _FlatForward(rule)
-        outs, residuals = forward.split(call_deciding(forward, *_as_arguments(primals)))
+        outs, residuals = forward.split(call_deciding(forward, *as_arguments(primals)))
         backward = forward.backward
         active = [i for i, t in enumerate(tangents) if t is not ZERO]
 
+        own = 0 if push is None else len(primals)
+
         def backward_active(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
             def flat(*args: Any) -> list[Any]:
-                found = backward(args[:count], args[count:])
+                found = backward(args[own:count], args[count:])
                 return [instantiate(found[i], typeof(primals[i])) for i in active]
 
             count = len(residuals)
-            return list(call_deciding(flat, *_as_arguments([*residuals, *cotangents])))
+            return list(call_deciding(flat, *as_arguments([*residuals, *cotangents])))
 
+        def push_active(residuals: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+            assert push is not None
+            slopes = [ZERO] * own
+            for i, t in zip(active, given):
+                slopes[i] = t
+            filled = [instantiate(t, typeof(p)) for t, p in zip(slopes, residuals)]
+            return list(call_deciding(push, *as_arguments([*residuals[:own], *filled])))
+
+        kept = [*primals[:own], *residuals]
         out_tangents = custom_linear.bind(
-            *residuals,
+            *kept,
             *(tangents[i] for i in active),
             backward=backward_active,
-            residual_count=len(residuals),
+            push=None if push is None else push_active,
+            residual_count=len(kept),
             out_avals=tuple(typeof(out).strong() for out in outs),
             name=name,
         )
-        return outs, _inexact_only(outs, out_tangents)
+        return outs, inexact_only(outs, out_tangents)
 
     def without_captured(self, rule: Any, count: int) -> Any:
         def shorter(*args: Any) -> Any:
@@ -148,13 +176,8 @@ class CustomVJPCall(CustomCall):
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, function: Flat, rule: Any, name: str
     ) -> tuple[list[Any], list[bool]]:
-        def batched_rule(*values: Any) -> Any:
-            forward = _FlatForward(rule)
-            outs, residuals = forward.split(_force_lanes(*batch_flat(forward, size, values, mapped), size))
-            return outs, residuals, _batched_backward(forward.backward, size, mapped)
-
         batched = self.batched_function(function, size, mapped)
-        outs = self.bind(*values, function=batched, rule=batched_rule, name=name)
+        outs = self.bind(*values, function=batched, rule=batched_vjp_rule(rule, size, mapped), name=name)
         return outs, [True] * len(outs)
 
 
@@ -169,7 +192,7 @@ class _FlatForward:
     def __call__(self, *args: Any) -> Leaves:
         outs, residuals, self.backward = self.rule(*args)
         self.count = len(outs)
-        return Leaves([*outs, *residuals], *getattr(outs, "structure", ()), *getattr(residuals, "structure", ()))
+        return leaves_of([*outs, *residuals], *getattr(outs, "structure", ()), *getattr(residuals, "structure", ()))
 
     def split(self, leaves: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """Results and residuals."""
@@ -191,10 +214,12 @@ class CustomLinear(Primitive):
             return self.push_forward(args, **params)
 
     def push_forward(
-        self, args: Sequence[Any], *, backward: Any, residual_count: int, out_avals: Any, name: str
+        self, args: Sequence[Any], *, backward: Any, push: Any, residual_count: int, out_avals: Any, name: str
     ) -> list[Any]:
-        """The transpose of the backward rule, by primitives that can be differentiated again."""
+        """The rule for it, or the transpose of the backward rule, by primitives that can be differentiated again."""
         residuals, tangents = args[:residual_count], args[residual_count:]
+        if push is not None:
+            return push(residuals, tangents)
         trace, inputs, outs = partial_eval_flat(lambda *cts: backward(residuals, cts), out_avals)
         atoms = [trace.atom(out) for out in outs]
         found = backward_pass(trace.eqns, [x.atom for x in inputs], atoms, tangents)
@@ -212,6 +237,7 @@ class CustomLinear(Primitive):
         cotangents: Sequence[Any],
         *args: Any,
         backward: Any,
+        push: Any,
         residual_count: int,
         out_avals: Any,
         name: str,
@@ -226,6 +252,7 @@ class CustomLinear(Primitive):
         mapped: Sequence[bool],
         *,
         backward: Any,
+        push: Any,
         residual_count: int,
         out_avals: Any,
         name: str,
@@ -235,6 +262,7 @@ class CustomLinear(Primitive):
         outs = self.bind(
             *lanes,
             backward=_batched_backward(backward, size, everywhere),
+            push=None if push is None else _batched_push(push, size),
             residual_count=residual_count,
             out_avals=tuple(aval.with_shape((size, *aval.shape)) for aval in out_avals),
             name=name,
@@ -242,18 +270,41 @@ class CustomLinear(Primitive):
         return outs, [True] * len(outs)
 
 
-def _as_arguments(values: Sequence[Any]) -> list[Any]:
+def as_arguments(values: Sequence[Any]) -> list[Any]:
     """Operands for a rule of the user's: traced ones belong to the current trace, and so does what is made of them."""
     return [argument(x.copy()) if isinstance(x, Tracer) else x for x in values]
 
 
-def _inexact_only(outs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+def inexact_only(outs: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
     """Tangents of results, ZERO for those that are integers or booleans."""
     return [t if is_inexact(typeof(y).dtype) else ZERO for y, t in zip(outs, tangents)]
 
 
 def _force_lanes(values: Sequence[Any], mapped: Sequence[bool], size: int) -> list[Any]:
     return [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
+
+
+def batched_vjp_rule(rule: Any, size: int, mapped: Sequence[bool]) -> Any:
+    """A rule for cotangents for all lanes."""
+
+    def batched(*values: Any) -> Any:
+        forward = _FlatForward(rule)
+        outs, residuals = forward.split(_force_lanes(*batch_flat(forward, size, values, mapped), size))
+        return outs, residuals, _batched_backward(forward.backward, size, mapped)
+
+    return batched
+
+
+def _batched_push(push: Any, size: int) -> Any:
+    """What a linear equation means forwards, for all lanes."""
+
+    def batched(residuals: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        count = len(residuals)
+        values = [*residuals, *tangents]
+        lanes = batch_flat(lambda *xs: push(xs[:count], xs[count:]), size, values, [True] * len(values))
+        return _force_lanes(*lanes, size)
+
+    return batched
 
 
 def _batched_backward(backward: Any, size: int, mapped: Sequence[bool]) -> Any:

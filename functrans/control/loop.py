@@ -355,7 +355,7 @@ def split_body(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Halves:
     rest_inputs = [*(given[i] for i in invariant), *u_consts, *u_carry, *(given[i] for i in stepwise), *u_xs]
     return Halves(
         Jaxpr(known.inputs, prune(known.eqns, known_outputs), known_outputs),
-        Jaxpr(known_consts, prune(known.eqns, outputs), outputs),
+        Jaxpr(known_consts, prune(known.eqns, outputs, keep_effects=False), outputs),
         Jaxpr(rest_inputs, rest.eqns, rest.outputs),
         tuple(places),
         out_unknown[len(carry) :],
@@ -371,7 +371,7 @@ def split_for_reversal(body: Jaxpr, carry_count: int, unknown: Flags, carry: Fla
     again = [a for i, a in enumerate(body.outputs) if i < carry_count or out_unknown[i]]
     return (
         Jaxpr(known.inputs, prune(known.eqns, outputs), outputs),
-        Jaxpr(body.inputs, prune(body.eqns, again), again),
+        Jaxpr(body.inputs, prune(body.eqns, again, keep_effects=False), again),
         out_unknown[carry_count:],
     )
 

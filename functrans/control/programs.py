@@ -25,6 +25,16 @@ class HoldsPrograms(Primitive):
         return any(mentions_axis(program, axis_name) for program in programs_in(params))
 
 
+    def has_effects(self, params: Params) -> bool:
+        return any(map(jaxpr_has_effects, programs_in(params)))
+
+
+@memoized
+def jaxpr_has_effects(jaxpr: Jaxpr) -> bool:
+    """Whether some equation does something beside computing results."""
+    return any(eqn.primitive.has_effects(eqn.params) for eqn in jaxpr.eqns)
+
+
 @memoized
 def mentions_axis(jaxpr: Jaxpr, axis_name: Any) -> bool:
     """Whether some equation names an axis of an enclosing vmap."""

@@ -221,7 +221,7 @@ def known_step(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Jaxpr:
     forced = (*carry, *[True] * (len(body.outputs) - len(carry)))
     known, _, _ = partial_eval_jaxpr(body, (*consts, *carry, *xs), forced)
     outputs = known.outputs[: carry.count(False)]
-    return Jaxpr(known.inputs, prune(known.eqns, outputs), outputs)
+    return Jaxpr(known.inputs, prune(known.eqns, outputs, keep_effects=False), outputs)
 
 
 @memoized

@@ -18,12 +18,12 @@ _REPAIRS: Final = {
     "index": "Index with `functrans.numpy.take(table, i)` or `functrans.numpy.asarray(table)[i]`; for shapes and "
     "ranges mark the argument with static_argnums.",
     "array": "Use functrans.numpy functions; put traced values together with np.stack or functrans.numpy.array; "
-    "make arrays to assign into with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n); index with "
-    "functrans.numpy.take(table, i) or functrans.numpy.asarray(table)[i]; for shapes and ranges mark the argument "
-    "with static_argnums.",
+    "make arrays to assign into with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), or of an array "
+    "a with functrans.numpy.array(a) or np.array(a, like=x); index with functrans.numpy.take(table, i) or "
+    "functrans.numpy.asarray(table)[i]; for shapes and ranges mark the argument with static_argnums.",
     "float": "Keep the computation in arrays (float(x) is x); make arrays to assign into with np.zeros_like(x), "
-    "np.zeros(n, like=x) or functrans.numpy.zeros(n); use functrans.lax.cond, or mark the argument with "
-    "static_argnums.",
+    "np.zeros(n, like=x) or functrans.numpy.zeros(n), or of an array a with functrans.numpy.array(a) or "
+    "np.array(a, like=x); use functrans.lax.cond, or mark the argument with static_argnums.",
 }
 
 
@@ -49,6 +49,7 @@ def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
         "This happens when it is stored in a plain NumPy array or converted to a Python number "
         "(`out[i] = x` calls `x.__float__`).",
         "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
-        "values, or with np.stack or functrans.numpy.array; use functrans.numpy.asarray(table)[i] or "
-        "functrans.numpy.take(table, i) to index; or functrans.lax.stop_gradient if no derivative is wanted.",
+        "values; instead of a copy of an array a (`a.copy()`) take functrans.numpy.array(a) or np.array(a, like=x). "
+        "Put values together with np.stack or functrans.numpy.array; index with functrans.numpy.asarray(table)[i] or "
+        "functrans.numpy.take(table, i). Use functrans.lax.stop_gradient if no derivative is wanted.",
     )

@@ -108,12 +108,17 @@ def eval_jaxpr(jaxpr: Jaxpr, *args: Any) -> list[Any]:
     return [env[a] if type(a) is Var else a.value for a in jaxpr.outputs]  # type: ignore[union-attr]
 
 
-def prune(eqns: Sequence[Eqn], live: Iterable[Atom]) -> list[Eqn]:
-    """The equations that the live variables depend on, in order."""
+def prune(eqns: Sequence[Eqn], live: Iterable[Atom], keep_effects: bool = True) -> list[Eqn]:
+    """The equations that the live variables depend on, and those with effects, in order.
+
+    Args:
+        keep_effects: False for equations that are run again, whose effects have been had.
+    """
     needed = {a for a in live if type(a) is Var}
     kept: list[Eqn] = []
     for eqn in reversed(eqns):
-        if any(v in needed for v in eqn.outputs):
+        is_needed = any(v in needed for v in eqn.outputs)
+        if is_needed or (keep_effects and eqn.primitive.has_effects(eqn.params)):
             kept.append(eqn)
             needed.update(a for a in eqn.inputs if type(a) is Var)
     return kept[::-1]

@@ -31,10 +31,14 @@ class Leaves(list[Any]):
     """Results that know the pytrees they are the leaves of, so that they can be told from those of another run."""
 
     __slots__ = ("structure",)
+    structure: tuple[Any, ...]
 
-    def __init__(self, leaves: Iterable[Any], *structure: Any):
-        super().__init__(leaves)
-        self.structure = structure
+
+def leaves_of(values: Iterable[Any], *structure: Any) -> Leaves:
+    """Values as the leaves of pytrees."""
+    leaves = Leaves(values)
+    leaves.structure = structure
+    return leaves
 
 
 class Decision(NamedTuple):
@@ -235,7 +239,7 @@ class EqualValues:
     def representative(self, var: Var, eqns: Sequence[Eqn]) -> Var:
         """One variable for all that are equal to this one; `eqns` are those recorded since the last decision."""
         for eqn in eqns:
-            if not eqn.outputs or eqn.outputs[0] in self.representatives:
+            if not eqn.outputs or eqn.outputs[0] in self.representatives or eqn.primitive.has_effects(eqn.params):
                 continue
             params = [(name, type(value), value) for name, value in sorted(eqn.params.items())]
             key = eqn.primitive, *map(self._key, eqn.inputs), *params

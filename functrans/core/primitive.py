@@ -130,6 +130,10 @@ class Primitive:
         """For primitives that run a program and mean nothing else by it: the jaxpr to put in their place."""
         return None
 
+    def has_effects(self, params: Params) -> bool:
+        """Whether running it does something beside computing results: then it is never dropped, shared or repeated."""
+        return False
+
     def without_results(
         self, params: Params, wanted: Sequence[bool]
     ) -> tuple[Params, Sequence[bool], Sequence[bool]] | None:

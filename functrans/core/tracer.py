@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -362,11 +362,10 @@ class Tracer(Traced):
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return numpy_namespace()
 
-    def __getattr__(self, name: str) -> Any:
-        """The other methods and properties of ndarray: `x.sum()` is `functrans.numpy.sum(x)`."""
-        if name.startswith("__") or name in ("origin", "views"):
-            raise AttributeError(name)
-        return numpy_namespace().tracer_attribute(self, name)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The other methods and properties of ndarray, which functrans.numpy adds: `x.sum()` is `np.sum(x)`."""
 
     # ---- indexing and assignment
 

@@ -35,7 +35,6 @@ from .concatenators import c_ as c_
 from .concatenators import r_ as r_
 from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
-from .protocols import tracer_attribute as tracer_attribute
 from .ranges import mgrid as mgrid
 from .ranges import ogrid as ogrid
 
@@ -53,3 +52,4 @@ for _module in _MODULES:
 # NumPy's own ufuncs, by all of their names, and its constants and types.
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})
 globals().update({_n: getattr(_np, _n) for _n in _protocols.CONSTANTS})
+_protocols.complete_tracers()

@@ -265,6 +265,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     x = as_operand(a)
     if axis is None:
         return with_shape(roll(ravel(x), shift, 0), typeof(x).shape)
+    if typeof(as_operand(shift)).ndim > 1:
+        raise ValueError("'shift' and 'axis' should be scalars or 1D sequences")
     shifts = [shift[i] for i in range(typeof(shift).shape[0])] if typeof(as_operand(shift)).ndim else [shift]
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     count = broadcast_shapes((len(shifts),), (len(axes),))[0]

@@ -7,8 +7,9 @@ tables are filled from the names in its modules (`register`), so a new function 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from functools import partial
+from types import MethodType, ModuleType
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -156,7 +157,8 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
             f"The result of np.{ufunc.__name__} on a traced array was to be stored in a plain NumPy array (out=, or "
             "an augmented assignment such as `a += x`).",
             "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
-            "Write `a = a + x`, or make the array with np.zeros_like(x) or functrans.numpy.zeros(n).",
+            "Write `a = a + x`, or make the array with np.zeros_like(x), functrans.numpy.zeros(n), or from one that "
+            "there is with functrans.numpy.array(a).",
         )
     result = ours(*inputs, **options)
     if dtype is not None:
@@ -169,31 +171,34 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
     return out
 
 
-def tracer_attribute(tracer: Tracer, name: str) -> Any:
-    """A method or property of ndarray, on a tracer."""
-    prop = PROPERTIES.get(name)
-    if prop is not None:
-        return prop(tracer)
-    method = METHODS.get(name)
-    if method is not None:
-        return _Method(method, tracer)
-    if hasattr(np.ndarray, name):
-        raise UnknownFunctionError(
-            f"`.{name}` of a traced array was used, and functrans does not trace it.",
-            "Only the methods and attributes of ndarray that have a pure meaning are there.",
-            "Use a function of functrans.numpy instead.",
-        )
-    raise AttributeError(f"a traced array has no attribute {name!r}")
+def complete_tracers() -> None:
+    """Give tracers the methods and properties of ndarray; those that functrans does not trace raise an error."""
+    for name in dir(np.ndarray):
+        if not name.startswith("_") and not hasattr(Tracer, name):
+            setattr(Tracer, name, _attribute(name))
+
+
+def _attribute(name: str) -> Any:
+    if name in METHODS:
+        return _Method(METHODS[name])
+    return property(PROPERTIES.get(name, partial(_untraced, name)))
 
 
 class _Method:
-    """A function bound to a tracer as its first argument."""
+    """A callable that is bound to the tracer it is taken from."""
 
-    __slots__ = ("function", "tracer")
+    __slots__ = ("function",)
 
-    def __init__(self, function: Callable[..., Any], tracer: Tracer):
+    def __init__(self, function: Callable[..., Any]):
         self.function = function
-        self.tracer = tracer
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(self.tracer, *args, **kwargs)
+    def __get__(self, tracer: Any, owner: Any) -> Any:
+        return self.function if tracer is None else MethodType(self.function, tracer)
+
+
+def _untraced(name: str, tracer: Tracer) -> NoReturn:
+    raise UnknownFunctionError(
+        f"`.{name}` of a traced array was used, and functrans does not trace it.",
+        "Only the methods and attributes of ndarray that have a pure meaning are there.",
+        "Use a function of functrans.numpy instead.",
+    )

@@ -27,11 +27,12 @@ from . import (
     spectral,
     structural,
     subscripts,
+    zeta,
 )
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
     "elementwise", "fft", "foundation", "indexing", "linalg", "names", "permutations", "powers", "python_numbers",
     "random", "random_gamma", "reductions", "roots", "selection", "sorting", "special", "spectral", "structural",
-    "subscripts",
+    "subscripts", "zeta",
 ]  # fmt: skip

@@ -82,6 +82,8 @@ class Elementwise(Plain):
         super().__init__(name)
         self.ufunc = ufunc
         self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
+        if any(map(callable, derivatives)):  # an infinite derivative is an answer, not an accident
+            self.tangent = np.errstate(all="ignore")(self.tangent)
         self.operator = operator
         self.python_operator = _PYTHON_OPERATORS[name] if operator else ufunc
         self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
@@ -129,7 +131,6 @@ class Elementwise(Plain):
         y = current_trace.get().process(self, primals, {})[0]
         return [y], [self.tangent(y, primals, tangents)]
 
-    @np.errstate(all="ignore")  # an infinite derivative is an answer, not an accident
     def tangent(self, y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         """The tangent of a result: the sum of the tangents of the operands, times the derivatives by them."""
         total: Any = ZERO
@@ -372,7 +373,7 @@ class ReduceSum(Linear):
         return [ShapedArray(without(x.shape, axes), x.dtype)]
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
-        return [np.sum(x, axis=axes, dtype=x.dtype)]
+        return [x.sum(axis=axes, dtype=x.dtype)]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, axes: Shape) -> list[Any]:
         return [restore_axes(cotangents[0], x.aval.shape, axes)]
@@ -432,8 +433,9 @@ def without(shape: Shape, axes: Shape) -> Shape:
 
 def restore_axes(x: Any, shape: Shape, axes: Shape) -> Any:
     """The transpose of a sum: an array without `axes`, repeated along them to `shape`."""
-    kept = tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
-    return broadcast_to(reshape(x, shape=kept), shape=shape)
+    if axes != tuple(range(len(axes))):  # leading axes are new to the broadcast
+        x = reshape(x, shape=tuple(1 if axis in axes else extent for axis, extent in enumerate(shape)))
+    return broadcast_to(x, shape=shape)
 
 
 def zeros(aval: ShapedArray) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +49,15 @@ class Indexing(NamedTuple):
     position: int = 0
     mode: str = "raise"
     unique: bool = False
+
+    def __str__(self) -> str:
+        """As one would write it, with where the axes of the indices go if that is not where NumPy puts them."""
+        names = {axis: ascii_lowercase[8:][i % 18] for i, axis in enumerate(self.axes)}
+        text = ",".join(names.get(axis, ":") for axis in range(max(self.axes, default=-1) + 1))
+        is_block = all(b == a + 1 for a, b in pairwise(self.axes))
+        usual = self.axes[0] if self.axes and is_block else 0
+        moved = "" if self.position == usual else f"->{self.position}"
+        return f"x[{text or '...'}]{moved}" + ("" if self.mode == "raise" else f"/{self.mode}")
 
     def result_shape(self, x: Shape, index: Shape) -> Shape:
         """The shape of what the index selects."""

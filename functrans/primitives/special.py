@@ -28,6 +28,7 @@ from .elementwise import (
 from .foundation import Elementwise, match, scale
 from .late_scipy import LateUfunc, special
 from .selection import select
+from .zeta import complex_polygamma
 
 _SQRT_PI: Final = sqrt(pi)
 _SQRT_2PI: Final = sqrt(2 * pi)
@@ -71,9 +72,14 @@ class Indexed(Primitive):
 
 
 class Polygamma(Indexed):
-    """The derivative of digamma of some order."""
+    """The derivative of digamma of some order, at least 1; of complex numbers too."""
+
+    def abstract_eval(self, x: ShapedArray, *, order: int) -> list[ShapedArray]:
+        return [x.strong()] if x.dtype.kind == "c" else super().abstract_eval(x, order=order)
 
     def evaluate(self, x: Any, order: int) -> Any:
+        if x.dtype.kind == "c":
+            return complex_polygamma(order, x.astype(np.complex128))
         return special().polygamma(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..primitives.foundation import instantiate, match
+
+_NO_TANGENTS: Final = repeat(ZERO)
+_NO_NOTES: Final = repeat(None)
 
 
 class JVPTracer(Tracer):
@@ -60,12 +64,14 @@ class JVPTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         primals: list[Any] = []
         tangents: list[Any] = []
+        notes: list[Any] = []
         own = active = False
         for arg in args:
             if type(arg) is JVPTracer and arg.trace is self:
                 own = True
                 primals.append(arg.primal)
                 tangents.append(arg.tangent)
+                notes.append(arg.note)
                 active = active or arg.tangent is not ZERO
             else:
                 if type(arg) is list or type(arg) is tuple:
@@ -74,21 +80,24 @@ class JVPTrace(Trace):
                     self.user_arrays[id(arg)] = arg
                 primals.append(arg)
                 tangents.append(ZERO)
+                notes.append(None)
         token = current_trace.set(self.parent)
         try:
-            if active:
-                if primitive.takes_notes:
-                    notes = [arg.note if type(arg) is JVPTracer and arg.trace is self else None for arg in args]
-                    results = zip(*primitive.jvp_noting(primals, tangents, notes, **params))
-                    return [JVPTracer(self, y, dy, note) for y, dy, note in results]
+            out_notes: Iterable[Any] = _NO_NOTES
+            if not active:
+                outs, out_tangents = self.parent.process(primitive, primals, params), _NO_TANGENTS
+            elif primitive.takes_notes:
+                outs, out_tangents, out_notes = primitive.jvp_noting(primals, tangents, notes, **params)
+            else:
                 outs, out_tangents = primitive.jvp(primals, tangents, **params)
-                if len(outs) == 1:
-                    return [JVPTracer(self, outs[0], out_tangents[0])]
-                return [JVPTracer(self, y, dy) for y, dy in zip(outs, out_tangents)]
-            outs = self.parent.process(primitive, primals, params)
         finally:
             current_trace.reset(token)
-        return [JVPTracer(self, y, ZERO) for y in outs] if own else outs
+        if not own:
+            return outs
+        results: list[Any] = []
+        for y, dy, note in zip(outs, out_tangents, out_notes):
+            results.append(JVPTracer(self, y, dy, note))
+        return results
 
     def pure(self, value: Any) -> JVPTracer:
         return JVPTracer(self, value, ZERO)
@@ -112,7 +121,7 @@ def run_jvp(
 ) -> tuple[list[Any], list[Any]]:
     """The same in a trace that is given."""
     args: list[Any] = []
-    for p, t in zip(primals, tangents, strict=True):
+    for p, t in zip(primals, tangents):
         args.append(p if t is ZERO else argument(JVPTracer(trace, p, t)))
     results: list[Any] = []
     out_tangents: list[Any] = []

@@ -82,10 +82,11 @@ class PartialEvalTrace(Trace):
 
     def without_cells(self, values: Sequence[Any]) -> list[Any]:
         """The same values, the known ones as the parent knows them."""
-        return [
-            x.atom.value if type(x) is UnknownTracer and x.trace is self and type(x.atom) is not Var else x
-            for x in values
-        ]
+        bare: list[Any] = []
+        for x in values:
+            in_cell = type(x) is UnknownTracer and x.trace is self and type(x.atom) is not Var
+            bare.append(x.atom.value if in_cell else x)
+        return bare
 
     def atom(self, value: Any) -> Atom:
         """An operand of a recorded equation."""

@@ -23,7 +23,7 @@ def backward_pass(
     """
     pending: dict[Any, Any] = {}
     _accumulate(pending, outputs, cotangents)
-    token = inherited_source.set(inherited_source.get())
+    outer_source = inherited_source.get()
     try:
         for primitive, atoms, params, results, source in reversed(eqns):
             given: list[Any] = []
@@ -41,7 +41,8 @@ def backward_pass(
                 args.append(atom if type(atom) is Var else atom.value)  # type: ignore[union-attr]
             _accumulate(pending, atoms, primitive.transpose(given, *args, **params))
     finally:
-        inherited_source.reset(token)
+        if inherited_source.get() is not outer_source:
+            inherited_source.set(outer_source)
     found: list[Any] = []
     for var in inputs:
         found.append(pending.get(var, ZERO))
@@ -50,7 +51,7 @@ def backward_pass(
 
 def _accumulate(pending: dict[Any, Any], atoms: Sequence[Atom], cotangents: Sequence[Any]) -> None:
     """Add cotangents to those of the same variables; constants have none."""
-    for atom, cotangent in zip(atoms, cotangents, strict=True):
+    for atom, cotangent in zip(atoms, cotangents):
         if type(atom) is Var and cotangent is not ZERO and cotangent is not None:
             so_far = pending.get(atom)
             pending[atom] = cotangent if so_far is None else add_any(so_far, cotangent)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import checkpoint_policies as policies
+from functrans import debug
 from functrans.compiler.program import simplified
 from functrans.core.jaxpr import Jaxpr, check_jaxpr, sub_jaxprs
 from functrans.errors import CheckpointPolicyError
@@ -296,6 +297,29 @@ def test_the_backward_pass_runs_what_it_should(monkeypatch: pytest.MonkeyPatch) 
         assert len(ran) == forward
         pull_back(X)
         assert len(ran) == forward + backward
+
+
+@pytest.mark.parametrize("policy", [None, policies.everything_saveable, policies.save_only_these_names("c")])
+def test_effects_are_had_once(policy: Any) -> None:
+    told: list[float] = []
+
+    def read(x: Any) -> Any:
+        told.append(-float(x))
+        return x * 2
+
+    def f(x: Any) -> Any:
+        debug.callback(lambda x: told.append(float(x)), x)
+        x, _ = ft.lax.scan(lambda c, _: (debug.callback(lambda c: told.append(float(c)), c) or np.sin(c), None), x, None, 2)
+        return np.exp(ft.io_callback(read, ft.ShapeDtypeStruct((), float), ft.lax.stop_gradient(x)) * x)
+
+    once = [told.clear(), f(0.5), list(told)][2]
+    inner = ft.checkpoint(f, policy=policy)
+    for g in (inner, ft.checkpoint(lambda x: np.sin(inner(x)), policy=policy)):
+        for derivative in (ft.grad(g), ft.jit(ft.grad(g)), ft.grad(ft.jit(g)), lambda x: ft.vjp(g, x)[1](1.0)):
+            told.clear()
+            derivative(0.5)
+            assert told == once
+    assert_close(ft.grad(inner)(0.5), ft.grad(f)(0.5), 1e-12)
 
 
 def test_what_is_kept_cannot_be_written_to() -> None:

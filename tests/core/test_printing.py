@@ -85,3 +85,16 @@ def test_tracers_say_what_they_are():
     assert shown[0] == "JaxprTracer<f32[2,3]>"
     assert shown[1].startswith("BatchTracer<f32[3], mapped")
     assert shown[2] == "JVPTracer<primal=1.0, tangent=2.0>"
+
+
+def test_an_index_is_printed_as_it_is_written():
+    x, i = np.ones((3, 4, 5)), np.array([0, 2])
+    for f, text in (
+        (lambda x, i: x[i], "gather[spec=x[i] fill=0] a b"),
+        (lambda x, i: x[:, i], "gather[spec=x[:,i] fill=0]"),
+        (lambda x, i: x[i, :, i], "gather[spec=x[i,:,j] fill=0]"),
+        (lambda x, i: x[:, i, i], "gather[spec=x[:,i,j] fill=0]"),
+        (lambda x, i: np.take(x, i, axis=1, mode="clip"), "gather[spec=x[:,i]/clip fill=0]"),
+        (lambda x, i: ft.vmap(lambda x, i: x[:, i], out_axes=1)(x, np.stack([i, i, i])), "->"),
+    ):  # fmt: skip
+        assert text in str(ft.make_jaxpr(f)(x, i))

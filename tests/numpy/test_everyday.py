@@ -271,3 +271,29 @@ def test_index_expressions_of_nothing_traced():
     for text in ("r", "1,2,3,4", "x"):
         with pytest.raises(UnsupportedArgumentError, match="directive"):
             ft.jit(lambda x: fnp.r_[text, x])(V)
+
+
+# ---- axes from the end
+
+ALONG = [
+    np.concatenate, np.stack, np.flip, np.cumsum, np.cumprod, np.sort, np.argsort, np.argmax, np.max, np.sum, np.median,
+    np.diff, np.gradient, np.trapezoid, np.expand_dims, np.unstack, np.fft.fft, np.fft.rfft, np.linalg.norm, np.ptp,
+]  # fmt: skip
+OURS_ALONG = [
+    ft.lax.cumsum, ft.lax.cumprod, ft.lax.cummax, ft.lax.cummin, ft.lax.cumlogsumexp, ft.nn.softmax, ft.nn.log_softmax,
+    ft.nn.logsumexp, lambda x, axis: ft.lax.associative_scan(np.add, x, axis=axis),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", [*ALONG, *OURS_ALONG], ids=lambda f: f.__name__)
+def test_negative_axes_count_from_the_end(function):
+    x = X.reshape(3, 2, 2)
+    ndim = 4 if function in (np.stack, np.expand_dims) else 3
+    joins = function in (np.concatenate, np.stack)
+    for axis in range(-ndim, 0):
+        for transform in (ft.jit, lambda f: lambda x: ft.jvp(f, (x,), (x,))[0], lambda f: lambda x: ft.vmap(f)(x[None])):
+            found = transform(lambda x: function([x, x] if joins else x, axis=axis))(x)
+            wanted = transform(lambda x: function([x, x] if joins else x, axis=axis + ndim))(x)
+            ft.tree.map(np.testing.assert_array_equal, found, wanted)
+    with pytest.raises((ValueError, IndexError)):
+        ft.jit(lambda x: function([x, x] if joins else x, axis=ndim))(x)

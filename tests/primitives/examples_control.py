@@ -172,7 +172,30 @@ def lane_numbers_alone(x: Any) -> Any:
     return ft.vmap(lambda r: axis_index(axis_name="i"), axis_name="i")(x)
 
 
+@ft.custom_rule
+def softplus_by_rule(x: Any) -> Any:
+    return np.log1p(np.exp(x))
+
+
+@softplus_by_rule.def_jvp
+def _(primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    return softplus_by_rule(x), t / (1 + np.exp(-x))
+
+
+@ft.custom_rule
+def product_by_rule(x: Any, y: Any) -> Any:
+    return np.sin(x) * y
+
+
+product_by_rule.def_vjp(
+    lambda x, y: (product_by_rule(x, y), (x, y)), lambda xy, ct: (ct * np.cos(xy[0]) * xy[1], ct * np.sin(xy[0]))
+)
+
+
 EXAMPLES = [
+    ControlExample("custom_rule_call", softplus_by_rule, (X,)),
+    ControlExample("custom_rule_call", product_by_rule, (X, X + 1)),
     ControlExample("call", jitted, (X, Y)),
     ControlExample("call", jitted, (X.astype("f4"), Y.astype("f4"))),
     ControlExample("call", jitted, (C, 2.5)),

@@ -1,0 +1,65 @@
+"""Looking into programs while they run: print and callback."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from .api.arguments import hides_internals
+from .api.callbacks import debug_callback
+
+
+@hides_internals
+def callback(callback: Callable[..., Any], *args: Any, ordered: bool = False, **kwargs: Any) -> None:
+    """Call a function with the values of traced arrays, each time the program gets there.
+
+    Under `grad` and `jvp` it is told of primals, once; under `vmap` it is called for each lane, in order. Under
+    `checkpoint` a recomputation does not call it again.
+
+    Args:
+        callback: takes NumPy arrays (read-only) in place of traced ones, and anything else as it is; what it returns
+            is not used.
+        ordered: whether the order of calls matters: vmap then refuses.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> seen = []
+        >>> f = ft.jit(lambda x: ft.debug.callback(lambda x: seen.append(float(x)), x) or x * 2)
+        >>> _ = f(1.5), ft.grad(f)(2.5)
+        >>> seen
+        [1.5, 2.5]
+    """
+    debug_callback(callback, args, kwargs, ordered)
+
+
+@hides_internals
+def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
+    """Print values of traced arrays when the program runs, by the rules of `str.format`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> @ft.jit
+        ... def f(x):
+        ...     ft.debug.print("x = {x:.2f}, twice that {}", x * 2, x=x)
+        ...     return x
+        >>> _ = f(1.5)
+        x = 1.50, twice that 3.0
+    """
+    if not isinstance(fmt, str):
+        raise TypeError(f"debug.print formats a string, as str.format does, not a {type(fmt).__name__}")
+    debug_callback(_Formatted(fmt), args, kwargs, ordered)
+
+
+class _Formatted:
+    """Prints its arguments by a format string."""
+
+    __name__ = "debug.print"
+
+    def __init__(self, fmt: str):
+        self.fmt = fmt
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        shown = [x[()] if getattr(x, "shape", None) == () else x for x in args]
+        named = {key: x[()] if getattr(x, "shape", None) == () else x for key, x in kwargs.items()}
+        builtins.print(self.fmt.format(*shown, **named))  # noqa: T201

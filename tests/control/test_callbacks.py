@@ -1,0 +1,221 @@
+"""Callbacks: how often, in which order and with what they are called, in every nesting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import lax
+from functrans.errors import CallbackError, NonDifferentiableError
+
+X = np.array([1.0, 2.0, 3.0])
+FLOAT = ft.ShapeDtypeStruct((), float)
+
+
+def watched(seen: list[Any]) -> Callable[[Any], Any]:
+    """sin(x)**2, telling of x on the way."""
+
+    def function(x: Any) -> Any:
+        ft.debug.callback(lambda x: seen.append(float(x)), x)
+        return np.sin(x) ** 2
+
+    return function
+
+
+ONCE = {
+    "eager": lambda f: f(0.5),
+    "jit": lambda f: ft.jit(f)(0.5),
+    "grad": lambda f: ft.grad(f)(0.5),
+    "jit grad": lambda f: ft.jit(ft.grad(f))(0.5),
+    "grad jit": lambda f: ft.grad(ft.jit(f))(0.5),
+    "jvp": lambda f: ft.jvp(f, (0.5,), (1.0,)),
+    "hvp": lambda f: ft.jvp(ft.grad(f), (0.5,), (1.0,)),
+    "grad grad": lambda f: ft.grad(ft.grad(f))(0.5),
+    "jit grad grad": lambda f: ft.jit(ft.grad(ft.grad(f)))(0.5),
+    "jet": lambda f: ft.jet(f, (0.5,), ((1.0, 0.0),)),
+    "checkpoint": lambda f: ft.grad(ft.checkpoint(f))(0.5),
+    "jit checkpoint": lambda f: ft.jit(ft.grad(ft.checkpoint(f)))(0.5),
+    "unmapped": lambda f: ft.vmap(lambda _: f(0.5))(X),
+}
+
+
+@pytest.mark.parametrize("run", ONCE.values(), ids=ONCE.keys())
+def test_called_once(run: Any) -> None:
+    seen: list[float] = []
+    run(watched(seen))
+    assert seen == [0.5]
+
+
+LANES = {
+    "vmap": lambda f: ft.vmap(f)(X),
+    "jit vmap": lambda f: ft.jit(ft.vmap(f))(X),
+    "vmap jit": lambda f: ft.vmap(ft.jit(f))(X),
+    "vmap grad": lambda f: ft.vmap(ft.grad(f))(X),
+    "grad vmap": lambda f: ft.grad(lambda x: np.sum(ft.vmap(f)(x)))(X),
+    "map": lambda f: lax.map(f, X),
+    "scan": lambda f: lax.scan(lambda c, x: (c + f(x), None), 0.0, X),
+    "grad scan": lambda f: ft.grad(lambda x: lax.scan(lambda c, x: (c + f(x), None), 0.0, x)[0])(X),
+    "checkpointed scan": lambda f: ft.grad(
+        lambda x: lax.scan(lambda c, x: (c + f(x), None), 0.0, x, checkpoint=1)[0]
+    )(X),
+    "recomputing scan": lambda f: ft.jit(
+        ft.grad(lambda x: lax.scan(lambda c, x: (np.sin(c) + f(x), None), 0.0, x, checkpoint=True)[0])
+    )(X),
+    "while_loop": lambda f: ft.grad(
+        lambda y: lax.while_loop(lambda c: c[0] < 4, lambda c: (c[0] + 1, c[1] * f(c[0])), (y, y))[1]
+    )(1.0),
+}
+
+
+@pytest.mark.parametrize("run", LANES.values(), ids=LANES.keys())
+def test_called_for_each_lane_or_step_in_order(run: Any) -> None:
+    seen: list[float] = []
+    run(watched(seen))
+    assert seen == [1.0, 2.0, 3.0]
+
+
+def test_a_branch_that_is_not_taken_does_not_call() -> None:
+    seen: list[float] = []
+    f = ft.jit(lambda x: lax.cond(x > 0, watched(seen), np.cos, x))
+    f(-1.0)
+    assert seen == []
+    ft.grad(f)(2.0)
+    assert seen == [2.0]
+
+
+def test_calls_come_in_the_order_of_the_program() -> None:
+    seen: list[str] = []
+
+    @ft.jit
+    def f(x: Any) -> Any:
+        for name in ("a", "b", "c"):
+            ft.debug.callback(lambda _, name=name: seen.append(name), x)
+            ft.io_callback(lambda name=name: seen.append(name.upper()), None)
+        return x
+
+    f(1.0)
+    f(1.0)
+    assert "".join(seen) == "aAbBcC" * 2
+
+
+def test_the_same_call_twice_is_two_calls() -> None:
+    counter = iter(range(10))
+    draw = lambda: ft.io_callback(lambda: next(counter), ft.ShapeDtypeStruct((), int))  # noqa: E731
+    assert ft.jit(lambda: (draw(), draw()))() == (0, 1)
+
+
+def test_formatting(capsys: pytest.CaptureFixture[str]) -> None:
+    @ft.jit
+    def f(x: Any) -> Any:
+        ft.debug.print("{} is {x:.1f} {what}", "it", x=x[0], what="long")
+        return x
+
+    f(X)
+    assert capsys.readouterr().out == "it is 1.0 long\n"
+    with pytest.raises(TypeError, match="formats a string"):
+        ft.debug.print(X)
+
+
+def norm(x: Any) -> Any:
+    return np.float64(np.linalg.norm(x))
+
+
+def test_pure_callbacks() -> None:
+    f = lambda x: ft.pure_callback(norm, FLOAT, x, vmap_method="sequential") * 2  # noqa: E731
+    assert f(X) == ft.jit(f)(X) == 2 * norm(X)
+    rows = np.stack([X, 2 * X])
+    for function in (ft.vmap(f), ft.jit(ft.vmap(f)), ft.vmap(ft.jit(f))):
+        np.testing.assert_allclose(function(rows), [2 * norm(X), 4 * norm(X)])
+    nested = ft.vmap(ft.vmap(f))(np.stack([rows, 3 * rows]))
+    np.testing.assert_allclose(nested, norm(X) * np.array([[2, 4], [6, 12]]))
+
+
+@pytest.mark.parametrize(("method", "shapes"), [("expand_dims", [(2, 3), (1,)]), ("broadcast_all", [(2, 3), (2,)])])
+def test_all_lanes_in_one_call(method: str, shapes: Any) -> None:
+    calls: list[Any] = []
+
+    def scaled(x: Any, factor: Any) -> Any:
+        calls.append([x.shape, factor.shape])
+        return x * factor[..., None]
+
+    f = lambda x: ft.pure_callback(scaled, ft.ShapeDtypeStruct((3,), float), x, 2.0, vmap_method=method)  # noqa: E731
+    np.testing.assert_array_equal(ft.vmap(f)(np.stack([X, -X])), [2 * X, -2 * X])
+    assert calls == [shapes]
+
+
+def test_unused_pure_callbacks_vanish_and_others_do_not() -> None:
+    calls: list[str] = []
+
+    def f(x: Any) -> Any:
+        ft.pure_callback(lambda x: calls.append("pure") or x, FLOAT, x)
+        ft.io_callback(lambda x: calls.append("io") or x, FLOAT, x)
+        return x
+
+    ft.jit(f)(1.0)
+    assert calls == ["io"]
+
+
+def test_derivatives_of_callbacks() -> None:
+    for call in (ft.pure_callback, ft.io_callback):
+        f = lambda x, call=call: call(norm, FLOAT, x)  # noqa: E731
+        with pytest.raises(NonDifferentiableError, match="callback `norm` was to be differentiated"):
+            ft.grad(f)(X)
+        assert ft.grad(lambda x, f=f: np.sum(x) * f(lax.stop_gradient(x)))(X)[0] == norm(X)
+    g = ft.custom_jvp(lambda x: ft.pure_callback(norm, FLOAT, x))
+    g.defjvp(lambda x, dx: (g(*x), np.dot(x[0], dx[0]) / g(*x)))
+    np.testing.assert_allclose(ft.jit(ft.grad(g))(X), X / norm(X))
+
+
+def test_operands_cannot_be_written_to() -> None:
+    x = X.copy()
+
+    def vandal(x: Any) -> Any:
+        x[0] = 99.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        ft.jit(lambda x: ft.debug.callback(vandal, x) or x)(x)
+    np.testing.assert_array_equal(x, X)
+
+
+def test_exceptions_come_through() -> None:
+    def fails(x: Any) -> Any:
+        raise RuntimeError("no such thing")
+
+    with pytest.raises(RuntimeError, match="no such thing"):
+        ft.jit(lambda x: ft.pure_callback(fails, FLOAT, x))(1.0)
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (lambda x: x, r"returned float64\[3\], but float64\[\] was declared"),
+        (lambda x: np.float32(1), r"returned float32\[\], but float64\[\] was declared"),
+        (lambda x: (x, x), r"another pytree than was declared"),
+    ],
+    ids=["shape", "dtype", "structure"],
+)
+def test_results_that_were_not_declared(result: Any, text: str) -> None:
+    with pytest.raises(CallbackError, match=text) as caught:
+        ft.jit(lambda x: ft.pure_callback(result, FLOAT, x))(X)
+    assert "test_callbacks.py" in str(caught.value)  # where the call stands
+
+
+def test_what_vmap_refuses() -> None:
+    with pytest.raises(CallbackError, match="vmap_method: 'sequential'"):
+        ft.vmap(lambda x: ft.pure_callback(norm, FLOAT, x))(X)
+    with pytest.raises(CallbackError, match="ordered callback"):
+        ft.vmap(lambda x: ft.io_callback(norm, FLOAT, x, ordered=True))(X)
+    with pytest.raises(ValueError, match="vmap_method is one of"):
+        ft.pure_callback(norm, FLOAT, X, vmap_method="all")
+
+
+def test_linearized_functions_do_not_call_again() -> None:
+    seen: list[float] = []
+    _, f_jvp = ft.linearize(watched(seen), 0.5)
+    f_jvp(1.0)
+    f_jvp(2.0)
+    assert seen == [0.5]
