@@ -6,6 +6,7 @@ python benchmarks/tracing.py --count    files and Python calls of one eager grad
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -70,7 +71,12 @@ def imports(found: dict[str, Library]) -> list[Row]:
     def sampler(module: str) -> Callable[[], float]:
         code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
         command = [sys.executable, "-c", code]
-        return lambda: float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # the first round compiles for the others
+
+        def seconds() -> float:
+            return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+
+        return seconds
 
     modules = {name: library.module for name, library in found.items()} | {"NumPy": "numpy"}
     seconds = interleave({name: sampler(module) for name, module in modules.items()}, rounds=9)

@@ -1,6 +1,21 @@
 """functrans: grad, jvp, vjp, vmap, jit and jet for functions written with NumPy."""
 
-from . import checkpoint_policies, debug, errors, flatten_util, lax, nn, numpy, random, testing, tree, tree_util
+from . import (
+    checkpoint_policies,
+    custom_derivatives,
+    debug,
+    errors,
+    flatten_util,
+    integrate,
+    lax,
+    nn,
+    numpy,
+    optimize,
+    random,
+    testing,
+    tree,
+    tree_util,
+)
 from .api.callbacks import io_callback, pure_callback
 from .api.checkpoint import checkpoint, checkpoint_name
 from .api.custom_rule import custom_rule
@@ -19,9 +34,10 @@ from .settings import config
 remat = checkpoint  # JAX's other name for it
 
 __all__ = [
-    "Array", "ShapeDtypeStruct", "checkpoint", "checkpoint_name", "checkpoint_policies", "config", "custom_jvp",
-    "custom_rule", "custom_vjp", "debug", "errors", "eval_shape", "flatten_util", "float0", "grad", "hessian",
-    "hvp", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose",
-    "linearize", "make_jaxpr", "nn", "numpy", "print_saved_residuals", "pure_callback", "random", "remat",
-    "saved_residuals", "testing", "tree", "tree_util", "value_and_grad", "vjp", "vmap",
+    "Array", "ShapeDtypeStruct", "checkpoint", "checkpoint_name", "checkpoint_policies", "config",
+    "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug", "errors", "eval_shape",
+    "flatten_util", "float0", "grad", "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian",
+    "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy",
+    "optimize", "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals", "testing",
+    "tree", "tree_util", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -146,6 +146,18 @@ class ScanLengthError(FunctransError, ValueError):
     """The number of steps of a loop is missing, negative, no integer, or not the same for all arrays."""
 
 
+class TimesError(FunctransError, ValueError):
+    """Times given to a solver are no vector, or not in order."""
+
+
+class SolverOptionError(FunctransError, ValueError):
+    """A solver was asked for a method or an option that it does not have, or not while tracing."""
+
+
+class SolverError(FunctransError, RuntimeError):
+    """A solver gave up before it had a solution."""
+
+
 class TransposeError(FunctransError, TypeError):
     """A function to be transposed is not linear in the given arguments."""
 

@@ -8,10 +8,11 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-_DEFAULTS: Mapping[str, Any] = {"max_paths": 16, "backend": "cpu"}
+_DEFAULTS: Mapping[str, Any] = {"max_paths": 16, "backend": "cpu", "threads": None}
+_BACKENDS = ("cpu", "interpreter")
 
 #: What enclosing `config.using(...)` blocks have set, for this thread or task.
-_overrides: ContextVar[Mapping[str, int]] = ContextVar("config_overrides", default=MappingProxyType({}))
+_overrides: ContextVar[Mapping[str, Any]] = ContextVar("config_overrides", default=MappingProxyType({}))
 
 
 class Config:
@@ -20,6 +21,9 @@ class Config:
     Attributes:
         max_paths: along how many paths a function is traced at most whose Python `if`s depend on traced values
             (docs/python_if.md). 16 to begin with.
+        backend: what runs jitted programs: "cpu", native code, or "interpreter", NumPy call by call.
+        threads: how many threads a program uses for large arrays; None, to begin with, for as many as there are
+            processors that the process may run on.
 
     Example:
         >>> import functrans as ft
@@ -31,11 +35,13 @@ class Config:
     """
 
     max_paths: int
+    backend: str
+    threads: int | None
 
     def __init__(self) -> None:
         vars(self).update(_values=dict(_DEFAULTS))
 
-    def __getattr__(self, name: str) -> int:
+    def __getattr__(self, name: str) -> Any:
         overrides = _overrides.get()
         if name in overrides:
             return overrides[name]
@@ -54,12 +60,12 @@ class Config:
         return f"Config({', '.join(f'{name}={getattr(self, name)}' for name in _DEFAULTS)})"
 
     @contextmanager
-    def using(self, **settings: int) -> Iterator[Config]:
+    def using(self, **settings: Any) -> Iterator[Config]:
         """Settings for a `with` block, in this thread or task only.
 
         Raises:
             AttributeError: there is no setting of this name.
-            ValueError: the value is no positive integer.
+            ValueError: the value is none of those that the setting can have.
         """
         checked = {name: _checked(name, value) for name, value in settings.items()}
         token = _overrides.set({**_overrides.get(), **checked})
@@ -69,9 +75,15 @@ class Config:
             _overrides.reset(token)
 
 
-def _checked(name: str, value: Any) -> int:
+def _checked(name: str, value: Any) -> Any:
     if name not in _DEFAULTS:
         raise AttributeError(_unknown(name))
+    if name == "backend":
+        if value not in _BACKENDS:
+            raise ValueError(f"config.backend is one of {', '.join(map(repr, _BACKENDS))}, not {value!r}")
+        return value
+    if name == "threads" and value is None:
+        return value
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"config.{name} is a positive integer, not {value!r}")
     return value

@@ -14,6 +14,7 @@ Example:
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -47,6 +48,65 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], b
         {'a': 11, 'b': (22, 33)}
     """
     return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+
+
+def reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Combine all leaves from left to right.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.reduce(lambda x, y: x + y, {"a": 1, "b": (2, 3)}, 0)
+        6
+    """
+    return optree.tree_reduce(f, tree, *initial, is_leaf=is_leaf, namespace=NAMESPACE)
+
+
+def all(tree: Any, *, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Whether all leaves are true."""
+    return builtins.all(leaves(tree, is_leaf))
+
+
+def transpose(outer: TreeDef, inner: TreeDef | None, tree: Any) -> Any:
+    """A tree of trees with the levels exchanged.
+
+    Args:
+        outer: the structure that is now outside; inner: that of each of its leaves, by default that of the first.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.transpose(ft.tree.structure([0, 0]), ft.tree.structure((0, 0)), [(1, 2), (3, 4)])
+        ([1, 3], [2, 4])
+    """
+    subtrees = outer.flatten_up_to(tree)
+    inner = structure(subtrees[0]) if inner is None else inner
+    rows = [inner.flatten_up_to(subtree) for subtree in subtrees]
+    return inner.unflatten(outer.unflatten(row[i] for row in rows) for i in range(inner.num_leaves))
+
+
+def flatten_with_path(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeDef]:
+    """Pairs of a path and a leaf, and the structure; a path holds keys, indices and field names.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.flatten_with_path({"a": [1, 2]})[0]
+        [(('a', 0), 1), (('a', 1), 2)]
+    """
+    paths, flat, treedef = optree.tree_flatten_with_path(tree, is_leaf, namespace=NAMESPACE)
+    return list(zip(paths, flat)), treedef
+
+
+def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[Any, ...], Any]]:
+    """Pairs of a path and a leaf."""
+    return flatten_with_path(tree, is_leaf)[0]
+
+
+def map_with_path(
+    f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
+    """Apply `f(path, leaf, ...)` to the corresponding leaves of trees."""
+    return optree.tree_map_with_path(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
 
 
 def flatten_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:

@@ -8,7 +8,20 @@ from typing import Any, TypeVar
 
 import optree
 
-from .tree import NAMESPACE, TreeDef, flatten, leaves, map, structure, unflatten
+from .tree import (
+    NAMESPACE,
+    all,
+    flatten,
+    flatten_with_path,
+    leaves,
+    leaves_with_path,
+    map,
+    map_with_path,
+    reduce,
+    structure,
+    transpose,
+    unflatten,
+)
 
 T = TypeVar("T", bound=type)
 
@@ -17,38 +30,12 @@ tree_unflatten = unflatten
 tree_leaves = leaves
 tree_structure = structure
 tree_map = map
-
-
-def tree_flatten_with_path(tree: Any) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeDef]:
-    """Pairs of a path and a leaf, and the structure; a path holds keys, indices and field names.
-
-    Example:
-        >>> from functrans import tree_util
-        >>> tree_util.tree_flatten_with_path({"a": [1, 2]})[0]
-        [(('a', 0), 1), (('a', 1), 2)]
-    """
-    paths, flat, treedef = optree.tree_flatten_with_path(tree, namespace=NAMESPACE)
-    return list(zip(paths, flat)), treedef
-
-
-def tree_leaves_with_path(tree: Any) -> list[tuple[tuple[Any, ...], Any]]:
-    """Pairs of a path and a leaf."""
-    return tree_flatten_with_path(tree)[0]
-
-
-def tree_map_with_path(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
-    """Apply `f(path, leaf, ...)` to the corresponding leaves of trees."""
-    return optree.tree_map_with_path(f, tree, *rest, namespace=NAMESPACE)
-
-
-def tree_reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any) -> Any:
-    """Combine all leaves from left to right."""
-    return optree.tree_reduce(f, tree, *initial, namespace=NAMESPACE)
-
-
-def tree_all(tree: Any) -> bool:
-    """Whether all leaves are true."""
-    return all(leaves(tree))
+tree_reduce = reduce
+tree_all = all
+tree_transpose = transpose
+tree_flatten_with_path = flatten_with_path
+tree_leaves_with_path = leaves_with_path
+tree_map_with_path = map_with_path
 
 
 def keystr(path: Sequence[Any]) -> str:
@@ -132,5 +119,5 @@ register_pytree_node(
 __all__ = [
     "Partial", "keystr", "register_dataclass", "register_pytree_node", "register_pytree_node_class", "tree_all",
     "tree_flatten", "tree_flatten_with_path", "tree_leaves", "tree_leaves_with_path", "tree_map", "tree_map_with_path",
-    "tree_reduce", "tree_structure", "tree_unflatten",
+    "tree_reduce", "tree_structure", "tree_transpose", "tree_unflatten",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ python notebooks/run.py quickstart    one of them, to notebooks/build/quickstart
 import argparse
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,20 +60,23 @@ class LiveClient(NotebookClient):
 def run(path, build):
     """Execute one notebook; return whether it succeeded. The HTML is written either way."""
     notebook = nbformat.read(path, as_version=4)
-    # The kernel starts in the repository root, so that a checkout needs no installation.
-    client = LiveClient(
-        notebook,
-        config=Config({"KernelManager": {"transport": "ipc" if os.name == "posix" else "tcp"}}),
-        timeout=CELL_TIMEOUT,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(FOLDER.parent)}},
-    )
     started = time.perf_counter()
     error = None
-    try:
-        client.execute()
-    except CellExecutionError as raised:
-        error = raised
+    with tempfile.TemporaryDirectory() as sockets:
+        # The sockets of a kernel would lie in the working directory, where those of two runs at a time collide.
+        ipc = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
+        # The kernel starts in the repository root, so that a checkout needs no installation.
+        client = LiveClient(
+            notebook,
+            config=Config({"KernelManager": ipc if os.name == "posix" else {}}),
+            timeout=CELL_TIMEOUT,
+            coalesce_streams=True,
+            resources={"metadata": {"path": str(FOLDER.parent)}},
+        )
+        try:
+            client.execute()
+        except CellExecutionError as raised:
+            error = raised
     exporter = HTMLExporter(extra_loaders=[DictLoader({"page": PAGE})], template_file="page")
     html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
     build.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,10 @@ FLOORS = {
     "scipy": 7,
     "testing": 7,
     "checkpoint_policies": 7,
+    "custom_derivatives": 7,
     "flatten_util": 7,
+    "integrate": 7,
+    "optimize": 7,
     "__init__": 8,
 }
 # A tracer reaches the NumPy surface when one of its protocols is called: the one deferred import of our own.

@@ -61,3 +61,37 @@ def test_pytrees_and_lanes_that_agree():
 def test_an_axis_that_nobody_binds():
     with pytest.raises(ft.errors.UnboundAxisError, match="'nowhere'.*no enclosing vmap"):
         ft.vmap(lambda x: lax.psum(x, "nowhere"))(X)
+
+
+# ---- several axes at once, and where gathered lanes go
+
+LANES = np.arange(6.0).reshape(2, 3) ** 2
+
+
+def over_two_axes(f):
+    return ft.vmap(ft.vmap(f, axis_name="j"), axis_name="i")(LANES)
+
+
+def test_several_axes():
+    both = ("i", "j")
+    np.testing.assert_array_equal(over_two_axes(lambda x: x - lax.psum(x, both)), LANES - LANES.sum())
+    np.testing.assert_array_equal(over_two_axes(lambda x: x - lax.pmean(x, both)), LANES - LANES.mean())
+    np.testing.assert_array_equal(over_two_axes(lambda x: x - lax.pmax(x, both)), LANES - LANES.max())
+    np.testing.assert_array_equal(over_two_axes(lambda x: x - lax.pmin(x, both)), LANES - LANES.min())
+    np.testing.assert_array_equal(over_two_axes(lambda x: lax.axis_index(both)), np.arange(6).reshape(2, 3))
+    np.testing.assert_array_equal(over_two_axes(lambda x: lax.axis_index(("j", "i"))), np.arange(6).reshape(3, 2).T)
+    np.testing.assert_array_equal(over_two_axes(lambda x: lax.axis_size(both)), np.full((2, 3), 6))
+    np.testing.assert_array_equal(over_two_axes(lambda x: lax.all_gather(x, both))[1, 2], LANES.ravel())
+    np.testing.assert_array_equal(over_two_axes(lambda x: lax.all_gather(x, ("j", "i")))[1, 2], LANES.T.ravel())
+
+
+def test_where_gathered_lanes_go():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    for axis, wanted in ((0, x), (1, np.moveaxis(x, 0, 1)), (-1, np.moveaxis(x, 0, 2))):
+        found = ft.vmap(lambda v, axis=axis: lax.all_gather(v, "i", axis=axis), axis_name="i")(x)
+        np.testing.assert_array_equal(found[1], wanted)
+    for axis in (0, 1, -1):
+        found = ft.vmap(lambda v, axis=axis: lax.all_gather(v, "i", axis=axis, tiled=True), axis_name="i")(x)
+        np.testing.assert_array_equal(found[1], np.concatenate(list(x), axis))
+    with pytest.raises(np.exceptions.AxisError):
+        ft.vmap(lambda v: lax.all_gather(v, "i", tiled=True), axis_name="i")(x[:, 0, 0])

@@ -272,7 +272,7 @@ def with_jvp_rule(rule: Callable[..., Any]) -> Any:
     [
         (lambda p, t: p[0] * 1.0, ("instead of a pair", "`f`")),
         (lambda p, t: (p[0], t[0], 0), ("instead of a pair",)),
-        (lambda p, t: (p[0], (t[0],)), ("structure", "tangents")),
+        (lambda p, t: (p[0], (t[0],)), ("structure", "tangent")),
         (lambda p, t: (p[0], t[0][:1]), ("f64[1]", "f64[3]", "shape and dtype")),
         (lambda p, t: (p[0], t[0].astype("f4")), ("f32[3]", "f64[3]")),
     ],
@@ -375,6 +375,8 @@ def test_out_axes():
         ft.vmap(np.sin, out_axes=None)(X)  # here
     with mistake(errors.MappedAxisError, ValueError, "out_axes=2", "1 axes"):
         ft.vmap(np.sin, out_axes=2)(X)  # here
+    with mistake(errors.MappedAxisError, ValueError, "out_axes=True"):
+        ft.vmap(np.sin, out_axes=True)(X)  # here
     with mistake(errors.PytreeMismatchError, TypeError, "out_axes", "not a prefix"):
         ft.vmap(np.sin, out_axes=(0, 0))(X)  # here
 
@@ -450,6 +452,14 @@ def test_plain_table_indexed_by_a_tracer():
         ft.jit(lambda i: table[i])(1)  # here
     with mistake(errors.TracerConversionError, TypeError, "functrans.numpy.take(table, i)", "batch would be lost"):
         ft.vmap(lambda i: table[i])(np.arange(3))  # here
+
+
+def test_numpys_vectorize():
+    vectorized = np.vectorize(lambda a: a + 1)
+    with mistake(errors.ConcretizationError, TypeError, "instead of np.vectorize take functrans.numpy.vectorize"):
+        ft.jit(lambda x: vectorized(x))(X)  # here
+    with mistake(errors.TracerConversionError, TypeError, "batch would be lost", "take functrans.numpy.vectorize"):
+        ft.vmap(lambda x: vectorized(x))(X)  # here
 
 
 def test_truth_value_of_a_tangent():

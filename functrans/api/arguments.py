@@ -12,13 +12,15 @@ from .. import tree
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
-from ..core.tracer import check_not_stale
+from ..core.tracer import Tracer, check_not_stale
 from ..errors import (
     ArgumentIndexError,
+    ConcretizationError,
     DtypeMismatchError,
     FunctransError,
     PytreeMismatchError,
     ShapeMismatchError,
+    TracerConversionError,
 )
 from ..primitives.foundation import convert, zeros
 from ..source import user_traceback
@@ -247,17 +249,28 @@ def check_same_structure(found: Any, wanted: Any, what: str, reference: str) -> 
     """Raise PytreeMismatchError unless two structures agree."""
     if found != wanted:
         raise PytreeMismatchError(
-            f"The {what} have another pytree structure than the {reference}: {_shown(found)} against "
-            f"{_shown(wanted)}.",
+            f"The {what} have another pytree structure than the {reference}: {structure_text(found)} against "
+            f"{structure_text(wanted)}.",
             f"There is one leaf of the {what} for each leaf of the {reference}.",
             "Build them with functrans.tree.map over the same tree.",
         )
 
 
-def _shown(treedef: Any) -> str:
+def structure_text(treedef: Any) -> str:
+    """A structure for a message: `{'a': *, 'b': (*, *)}`."""
     return str(treedef).removeprefix("PyTreeSpec(").removesuffix(", namespace='functrans')").removesuffix(")")
 
 
 def is_concrete(leaves: Iterable[Any]) -> bool:
     """Whether no leaf is a tracer."""
     return not any(isinstance(x, Traced) for x in leaves)
+
+
+def known_value(x: Any) -> Any:
+    """A value as an array, where it is known while tracing and nothing is lost by looking at it; else None."""
+    if not isinstance(x, Tracer):
+        return x
+    try:
+        return x.concrete("array")
+    except (ConcretizationError, TracerConversionError):
+        return None

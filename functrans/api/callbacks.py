@@ -10,7 +10,7 @@ import numpy as np
 from .. import tree
 from ..control.callback import callback as callback_primitive
 from ..core.avals import PYTHON_SCALARS, ShapedArray, supported_dtype
-from ..core.trace import Traced
+from ..core.trace import Traced, typeof
 from ..errors import CallbackError
 from ..source import Source, current_source
 from .arguments import describe_leaf, hides_internals, input_leaf
@@ -34,7 +34,7 @@ def pure_callback(
     Args:
         callback: takes arrays (read-only), scalars and pytrees of them, and returns a pytree of arrays.
         result_shape_dtypes: a pytree like its result with a `shape` and `dtype` at each leaf (ShapeDtypeStruct, or an
-            array).
+            array or number like it).
         vmap_method: "sequential" to call it for each lane; "expand_dims" or "broadcast_all" to call it once, with
             leading axes of lanes: of extent one where an argument is the same for all lanes, or broadcast. None: it
             cannot be mapped.
@@ -91,7 +91,7 @@ def _call(
     places = [i for i, x in enumerate(leaves) if kind != "debug" or _is_operand(x)]
     expected, out_tree = tree.flatten(results)
     name = getattr(function, "__name__", type(function).__name__)
-    out_avals = tuple(ShapedArray(tuple(x.shape), supported_dtype(x.dtype)) for x in expected)
+    out_avals = tuple(_declared(x, name, describe_leaf(out_tree, i)) for i, x in enumerate(expected))
     source = current_source()
 
     def flat(out_avals: Sequence[ShapedArray], *values: Any) -> list[Any]:
@@ -109,6 +109,19 @@ def _call(
         function=flat, out_avals=out_avals, kind=kind, ordered=ordered, vmap_method=method, name=name,
     )  # fmt: skip
     return out_tree.unflatten(outs)
+
+
+def _declared(x: Any, name: str, leaf: str) -> ShapedArray:
+    """The type of a result, by something of that type."""
+    if type(x) in PYTHON_SCALARS:
+        return typeof(x).strong()
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise CallbackError(
+            f"The results of the callback `{name}` were declared by {x!r}{f' at {leaf}' if leaf else ''}.",
+            "The types of its results must be known before it is called.",
+            "Give a ShapeDtypeStruct(shape, dtype), or an array or number like the result.",
+        )
+    return ShapedArray(tuple(x.shape), supported_dtype(x.dtype))
 
 
 def _is_operand(x: Any) -> bool:

@@ -11,7 +11,7 @@ from .. import tree
 from ..core.trace import typeof
 from ..errors import MappedAxisError, PytreeMismatchError
 from ..primitives.foundation import broadcast_lanes
-from ..primitives.structural import transpose
+from ..primitives.indexing import move_axis
 from ..transforms.batching import batch_flat
 from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, own_results, wraps_function
 
@@ -154,19 +154,11 @@ def _place(out: Any, is_mapped: bool, target: Any, size: int, name: str) -> Any:
         return out
     out = out if is_mapped else broadcast_lanes(input_leaf(out), size)
     ndim = len(typeof(out).shape)
-    if not isinstance(target, int) or not -ndim <= target < ndim:
+    is_integer = isinstance(target, (int, np.integer)) and not isinstance(target, bool)
+    if not is_integer or not -ndim <= target < ndim:
         raise MappedAxisError(
             f"out_axes={target!r} is out of range for a result with {ndim} axes, the mapped one included.",
             "The mapped axis is put where out_axes says.",
             f"Use an integer from {-ndim} to {ndim - 1}.",
         )
-    return move_axis(out, 0, target % ndim)
-
-
-def move_axis(x: Any, source: int, target: int) -> Any:
-    """One axis moved, the others in order."""
-    if source == target:
-        return x
-    order = [axis for axis in range(len(typeof(x).shape)) if axis != source]
-    order.insert(target, source)
-    return transpose(x, permutation=tuple(order))
+    return move_axis(out, 0, int(target) % ndim)

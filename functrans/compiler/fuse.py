@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
+from ..core.primitive import Lowered
 from .loopnest import (
     ORIGIN,
     Affine,
@@ -31,12 +32,13 @@ from .loopnest import (
     cast,
     constant,
     expressions_in,
+    normalized,
     replaced,
     substituted,
 )
 
-#: Results of fewer elements than this are left to NumPy, whose call costs no more than a kernel's.
-FEWEST_ELEMENTS = 64
+#: A kernel has about this many operations at most, so that the time to compile one stays bounded.
+LARGEST_KERNEL = 600
 #: A value of at most this cost is computed again wherever it is needed rather than stored.
 CHEAP = 3
 #: An expression of more operations than this is stored, whoever needs it.
@@ -48,8 +50,10 @@ COSTS = {
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not", "select", "convert", "sign"), 1),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "isnan", "isinf", "isfinite"), 1),
     **dict.fromkeys(("floor", "ceil", "trunc", "rint", "copysign"), 1),
-    **dict.fromkeys(("scale", "scale_both"), 2),
+    **dict.fromkeys(("left_shift", "right_shift", "signbit", "heaviside", "real", "imag", "conjugate"), 1),
+    **dict.fromkeys(("scale", "scale_both", "fmax", "fmin", "nextafter", "spacing", "complex"), 2),
     **dict.fromkeys(("divide", "sqrt", "reciprocal"), 4),
+    **dict.fromkeys(("fmod", "remainder", "floor_divide"), 8),
 }
 TRANSCENDENTAL = 20
 
@@ -59,10 +63,17 @@ Space = tuple[tuple[int, ...], int]
 
 
 class KernelStep(NamedTuple):
-    """Run a kernel, whose operands are atoms of the jaxpr; where its outputs go."""
+    """Run a kernel, whose operands are atoms of the jaxpr; where its outputs go.
+
+    Attributes:
+        equations: those that it computes.
+        again: what other kernels compute too, or what only moves elements, computed here where it is needed.
+    """
 
     kernel: Kernel
     outputs: tuple[Var, ...]
+    equations: tuple[Eqn, ...] = ()
+    again: tuple[Var, ...] = ()
 
 
 class Value:
@@ -98,13 +109,15 @@ class Value:
 class Group:
     """What one kernel computes: values over a shape, or reductions over the last axes of one."""
 
-    __slots__ = ("eqns", "reduced", "shape", "values")
+    __slots__ = ("again", "equations", "operations", "reduced", "shape", "values")
 
     def __init__(self, shape: tuple[int, ...], reduced: int):
         self.shape = shape
         self.reduced = reduced
         self.values: list[tuple[Value, Output]] = []
-        self.eqns: list[Eqn] = []
+        self.equations: list[Eqn] = []
+        self.again: dict[Any, None] = {}
+        self.operations = 0
 
 
 class Reader:
@@ -151,6 +164,11 @@ class Builder:
         rest = iter(i for i, extent in zip(index, shape) if extent != 1)
         return tuple(ORIGIN if extent == 1 else next(rest) for extent in other)
 
+    @staticmethod
+    def offset(start: Expression, extent: int, size: int) -> Expression:
+        """A computed offset of so many elements among `extent`: negative ones count from the end, none is too large."""
+        return normalized(start, extent, extent - size)
+
     def constant(self, value: Any) -> Expression:
         """A number in the dtype of the result."""
         return constant(value, self.aval.dtype)
@@ -160,11 +178,11 @@ class Builder:
         return cast(Position(index, np.dtype(np.int64)), self.aval.dtype)
 
 
-def fuse(jaxpr: Jaxpr, supports: Callable[[Apply], bool]) -> list[Eqn | KernelStep]:
+def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | KernelStep]:
     """The steps of a program: kernels, and equations that are steps of their own.
 
     Args:
-        supports: whether the backend has an operation on operands of these dtypes.
+        supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
     """
     return _Fuser(jaxpr, supports).run()
 
@@ -172,7 +190,7 @@ def fuse(jaxpr: Jaxpr, supports: Callable[[Apply], bool]) -> list[Eqn | KernelSt
 class _Fuser:
     """Goes through the equations once and gives each a place in a group or a step of its own."""
 
-    def __init__(self, jaxpr: Jaxpr, supports: Callable[[Apply], bool]):
+    def __init__(self, jaxpr: Jaxpr, supports: Callable[[Expression], bool]):
         self.jaxpr = jaxpr
         self.supports = supports
         self.steps: list[Eqn | Group] = []
@@ -197,19 +215,12 @@ class _Fuser:
         stored = [(value, output) for value, output in step.values if value.is_stored]
         if not stored:
             return []
-        if len(step.eqns) == 1 and self.is_plain(step.eqns[0], stored[0][1].expression, number):
-            return list(step.eqns)
         outputs = tuple(output for _, output in stored)
         loads = _loads_in(output.expression for output in outputs)
         operands = tuple(dict.fromkeys(load.operand for load in loads))
         kernel = Kernel(step.shape, step.reduced, outputs, operands)
-        return [KernelStep(kernel, tuple(value.atom for value, _ in stored))]  # type: ignore[misc]
-
-    def is_plain(self, eqn: Eqn, expression: Expression, number: int) -> bool:
-        """Whether an equation is a cheap operation on what is in memory: NumPy is as fast as a kernel."""
-        operands = [self.values[a] for a in eqn.inputs if isinstance(a, Var)]
-        in_memory = all(v.is_stored and v.step < number for v in operands)
-        return in_memory and _measured(expression)[0] <= CHEAP
+        written = tuple(value.atom for value, _ in stored)
+        return [KernelStep(kernel, written, tuple(step.equations), tuple(step.again))]  # type: ignore[arg-type]
 
     def value(self, atom: Atom) -> Value:
         if isinstance(atom, Var):
@@ -246,22 +257,20 @@ class _Fuser:
         if len(eqn.outputs) != 1 or not all(isinstance(a.aval, ShapedArray) for a in (*operands, *eqn.outputs)):
             return False
         (var,) = eqn.outputs
-        if max((v.aval.size for v in (*operands, var)), default=0) < FEWEST_ELEMENTS:
-            return False
-        if eqn.primitive.reduces_by is not None:
-            return self.reduce(eqn, operands[0])
-        if var.aval.size == 0 or var.aval.shape == ():
-            return False
-        rule = eqn.primitive.lower(Builder(var.aval), *map(Reader, operands), **eqn.params)
+        builder, readers = Builder(var.aval), list(map(Reader, operands))
+        reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
+        if reduction is not None:
+            return self.reduce(eqn, reduction)
+        rule = eqn.primitive.lower(builder, *readers, **eqn.params) if var.aval.size else None
         if rule is None:
             return False
         space = tuple(map(axis_index, range(var.aval.ndim)))
         found = rule(space)
-        applied = [e for e in expressions_in([found]) if isinstance(e, Apply)]
-        if not all(map(self.supports, applied)):
+        everything = list(expressions_in([found]))
+        if not all(map(self.supports, everything)):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        if not applied:
+        if not any(isinstance(e, Apply) for e in everything):
             value.expression, value.view = found, eqn
             for operand in operands:
                 operand.uses += value.uses - 1  # whoever reads the view reads them
@@ -273,24 +282,19 @@ class _Fuser:
         self.add(number, eqn, value, None)
         return True
 
-    def reduce(self, eqn: Eqn, operand: Value) -> bool:
+    def reduce(self, eqn: Eqn, reduction: Lowered) -> bool:
         """Give a reduction a place among others over the same shape and axes."""
-        (var,), axes, aval = eqn.outputs, eqn.params["axes"], operand.aval
-        combine = eqn.primitive.reduces_by
-        if not axes or aval.size == 0 or var.aval.dtype != aval.dtype:
+        (var,), shape, count = eqn.outputs, reduction.shape, reduction.reduced
+        if not count or 0 in shape:
             return False
-        if not self.supports(Apply(f"reduce_{combine}", (Load(operand, (), aval.dtype),), aval.dtype)):
+        found = reduction.element(tuple(map(axis_index, range(len(shape)))))
+        combines = Apply(f"reduce_{reduction.combine}", (found,), found.dtype)
+        if not all(map(self.supports, expressions_in([combines]))):
             return False
-        order = [*(axis for axis in range(aval.ndim) if axis not in axes), *axes]
-        index = [ORIGIN] * aval.ndim
-        for place, axis in enumerate(order):
-            index[axis] = axis_index(place)
-        shape = tuple(aval.shape[axis] for axis in order)
-        found = Load(operand, tuple(index), aval.dtype)
-        number = self.place(found, (shape, len(axes)))
+        number = self.place(found, (shape, count))
         value = self.values[var] = Value(var, self.uses[var], number)
-        value.expression = self.resolved(found, number, (shape, len(axes)))
-        self.add(number, eqn, value, combine)
+        value.expression = self.resolved(found, number, (shape, count))
+        self.add(number, eqn, value, reduction.combine)
         value.expression = None
         return True
 
@@ -298,7 +302,8 @@ class _Fuser:
         group = self.steps[number]
         assert isinstance(group, Group)
         assert value.expression is not None
-        group.eqns.append(eqn)
+        group.operations += 1
+        group.equations.append(eqn)
         group.values.append((value, Output(value.expression, combine)))
 
     def place(self, expression: Expression, space: Space) -> int:
@@ -306,7 +311,7 @@ class _Fuser:
         earliest = max((self.earliest(e, space) for e in _leaves(expression)), default=0)
         for number in reversed(range(earliest, len(self.steps))):
             step = self.steps[number]
-            if isinstance(step, Group) and (step.shape, step.reduced) == space:
+            if isinstance(step, Group) and (step.shape, step.reduced) == space and step.operations < LARGEST_KERNEL:
                 return number
         self.steps.append(Group(*space))
         return len(self.steps) - 1
@@ -331,20 +336,30 @@ class _Fuser:
 
     def resolved(self, expression: Expression, number: int, space: Space) -> Expression:
         """An expression in terms of loads from memory, and of what its own group computes."""
-        leaves = {id(e): self.read(e, number, space) for e in _leaves(expression)}
-        return replaced(expression, leaves)
+
+        def in_memory(load: Load) -> Expression:
+            return self.read(load, number, space) if isinstance(load.operand, Value) else load
+
+        return replaced(expression, in_memory)
 
     def read(self, leaf: Load, number: int, space: Space) -> Expression:
         value = leaf.operand
         if value.expression is not None:
             if value.view is not None or value.step < 0:
+                self.note(value, number)
                 return self.resolved(substituted(value.expression, leaf.index), number, space)
             if value.step == number and _is_own(leaf, space):
                 return value.expression
             if value.is_repeatable(prod(space[0])):
+                self.note(value, number)
                 return substituted(value.expression, leaf.index)
         self.store(value)
         return Load(value.atom, leaf.index, leaf.dtype)
+
+    def note(self, value: Value, number: int) -> None:
+        """That a group computes what belongs to another one, or to none."""
+        if isinstance(value.atom, Var):
+            self.steps[number].again[value.atom] = None  # type: ignore[union-attr]
 
 
 def _is_own(leaf: Load, space: Space) -> bool:
@@ -367,3 +382,8 @@ def _measured(expression: Expression) -> tuple[int, int]:
     """The cost and the number of the operations of an expression."""
     costs = [COSTS.get(e.operation, TRANSCENDENTAL) for e in expressions_in([expression]) if isinstance(e, Apply)]
     return sum(costs), len(costs)
+
+
+def cost_of(kernel: Kernel) -> int:
+    """The cost of one point of a kernel."""
+    return sum(COSTS.get(e.operation, TRANSCENDENTAL) for e in kernel.expressions() if isinstance(e, Apply))

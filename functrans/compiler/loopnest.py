@@ -1,13 +1,13 @@
 """The loop IR: what a kernel computes, for whoever turns it into machine code.
 
-A kernel is an iteration space, scalar expressions over loads at affine index expressions, and outputs, each a store at
-every point of the space or a reduction over its last axes. Extents and strides are arguments of a kernel: the text of
-one says nothing of sizes, so a second shape needs no second kernel.
+A kernel is an iteration space, scalar expressions over loads at index expressions, and outputs, each a store at every
+point of the space or a reduction over its last axes. Extents and strides are arguments of a kernel: the text of one
+says nothing of sizes, so a second shape needs no second kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +16,30 @@ from ..core.avals import short_dtype
 
 
 class Affine(NamedTuple):
-    """An index: `offset + sum(factor * axis)` over axes of the iteration space."""
+    """An index: `offset + sum(factor * axis) + sum(factor * expression)`, over axes of the iteration space.
+
+    Attributes:
+        factors: pairs of an axis and its factor, by axis.
+        terms: pairs of a factor and an integer expression that is known only when the kernel runs.
+    """
 
     offset: int
-    factors: tuple[tuple[int, int], ...]  # (axis, factor), by axis
+    factors: tuple[tuple[int, int], ...]
+    terms: tuple[tuple[int, Any], ...] = ()
 
     def plus(self, offset: int) -> Affine:
-        return Affine(self.offset + offset, self.factors)
+        return self._replace(offset=self.offset + offset)
 
     def times(self, factor: int) -> Affine:
-        return Affine(self.offset * factor, tuple((axis, f * factor) for axis, f in self.factors))
+        return Affine(
+            self.offset * factor,
+            tuple((axis, f * factor) for axis, f in self.factors),
+            tuple((f * factor, expression) for f, expression in self.terms),
+        )
+
+    def shifted(self, expression: Any) -> Affine:
+        """The index plus an integer that is known only when the kernel runs."""
+        return self._replace(terms=(*self.terms, (1, expression)))
 
     def factor(self, axis: int) -> int:
         """How far the index moves with an axis."""
@@ -75,7 +89,14 @@ class Apply(NamedTuple):
     dtype: np.dtype[Any]
 
 
-Expression = Load | Constant | Position | Apply
+class Register(NamedTuple):
+    """A number that a loop keeps from step to step (compiler/recurrence.py)."""
+
+    number: int
+    dtype: np.dtype[Any]
+
+
+Expression = Load | Constant | Position | Apply | Register
 
 
 def constant(value: Any, dtype: np.dtype[Any]) -> Constant:
@@ -93,15 +114,35 @@ def cast(expression: Expression, dtype: np.dtype[Any]) -> Expression:
     return Apply("convert", (expression,), dtype)
 
 
+INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
+
+
+def normalized(start: Expression, extent: int, largest: int) -> Expression:
+    """An offset that may count from the end, moved into [0, largest]."""
+    s = from_the_end(start, extent)
+    s = Apply("maximum", (s, constant(0, INT)), INT)
+    return Apply("minimum", (s, constant(largest, INT)), INT)
+
+
+def from_the_end(index: Expression, extent: int) -> Expression:
+    """An index as a number of elements from the beginning, if it is negative and so counts from the end."""
+    i = cast(index, INT)
+    is_negative = Apply("less", (i, constant(0, INT)), BOOL)
+    return Apply("select", (is_negative, Apply("add", (i, constant(extent, INT)), INT), i), INT)
+
+
 class Output(NamedTuple):
     """One result: an expression stored at every point of the space, or combined over its last axes.
 
     Attributes:
         combine: None, or "add", "maximum", "minimum" for a reduction.
+        place: where in the result each point of the space goes, if the result is an array that was there before and
+            is written to in part; None: the result has the shape of the space (without the axes that are reduced).
     """
 
     expression: Expression
     combine: str | None
+    place: Index | None = None
 
 
 class Kernel(NamedTuple):
@@ -120,11 +161,16 @@ class Kernel(NamedTuple):
 
     def expressions(self) -> Iterator[Expression]:
         """All expressions, each once, operands first."""
-        return expressions_in(output.expression for output in self.outputs)
+        places = (e for output in self.outputs for i in output.place or () for _, e in i.terms)
+        return expressions_in([*places, *(output.expression for output in self.outputs)])
 
     def loads(self) -> list[Load]:
         """The different loads, in order of first use."""
         return list(dict.fromkeys(e for e in self.expressions() if isinstance(e, Load)))
+
+    def positions(self) -> list[Position]:
+        """The different indices that are used as values."""
+        return list(dict.fromkeys(e for e in self.expressions() if isinstance(e, Position)))
 
     def __str__(self) -> str:
         """The loop nest as Python-like text."""
@@ -150,23 +196,26 @@ def kernel_text(kernel: Kernel) -> str:
             continue
         names[id(expression)] = f"v{len(names)}"
         if isinstance(expression, Load):
-            where = ", ".join(index_text(i, axes) for i in expression.index)
+            where = ", ".join(index_text(i, axes, shown) for i in expression.index)
             text = f"{operands[expression.operand]}[{where}]"
         elif isinstance(expression, Position):
-            text = index_text(expression.index, axes)
+            text = index_text(expression.index, axes, shown)
         else:
             text = f"{expression.operation}({', '.join(map(shown, expression.operands))})"
         lines.append(f"{indent}{names[id(expression)]}:{short_dtype(expression.dtype)} = {text}")
-    for i, (expression, combine) in enumerate(kernel.outputs):
-        place = f"y{i}[{', '.join(axes[:parallel] if combine else axes)}]"
+    for i, (expression, combine, index) in enumerate(kernel.outputs):
+        own = axes[:parallel] if combine else axes
+        place = f"y{i}[{', '.join(own if index is None else [index_text(j, axes, shown) for j in index])}]"
         value = shown(expression)
         lines.append(f"{indent}{place} = {value if combine is None else f'{combine}({place}, {value})'}")
     return "\n".join(lines)
 
 
-def index_text(index: Affine, axes: Sequence[str]) -> str:
+def index_text(index: Affine, axes: Sequence[str], shown: Callable[[Expression], str]) -> str:
     """`2*i0 + 1`, as one would write it."""
-    terms = [axes[axis] if factor == 1 else f"{factor}*{axes[axis]}" for axis, factor in index.factors if factor]
+    factors = [(axes[axis], factor) for axis, factor in index.factors]
+    factors += [(shown(expression), factor) for factor, expression in index.terms]
+    terms = [name if factor == 1 else f"{factor}*{name}" for name, factor in factors if factor]
     if index.offset or not terms:
         terms.append(str(index.offset))
     return " + ".join(terms).replace("+ -", "- ")
@@ -184,16 +233,22 @@ def expressions_in(roots: Iterable[Expression]) -> Iterator[Expression]:
             elif id(expression) not in seen:
                 seen.add(id(expression))
                 stack.append((expression, True))
-                if isinstance(expression, Apply):
-                    stack += [(e, False) for e in reversed(expression.operands)]
+                stack += [(e, False) for e in reversed(parts(expression))]
 
 
-def replaced(root: Expression, leaves: dict[int, Expression]) -> Expression:
-    """An expression with some of those it is made of replaced, given by their ids; what is shared stays shared."""
-    results = dict(leaves)
+def parts(expression: Expression) -> Sequence[Expression]:
+    """The expressions that one is made of directly."""
+    if isinstance(expression, Apply):
+        return expression.operands
+    if isinstance(expression, Load):
+        return [e for i in expression.index for _, e in i.terms]
+    return [e for _, e in expression.index.terms] if isinstance(expression, Position) else ()
+
+
+def replaced(root: Expression, by: Callable[[Load], Expression]) -> Expression:
+    """An expression with the loads that it is made of replaced; what is shared stays shared."""
+    results: dict[int, Expression] = {}
     for expression in expressions_in([root]):
-        if id(expression) in results:
-            continue
         if isinstance(expression, Apply):
             operands = tuple(results[id(e)] for e in expression.operands)
             if expression.operation == "convert":
@@ -203,28 +258,52 @@ def replaced(root: Expression, leaves: dict[int, Expression]) -> Expression:
             else:
                 results[id(expression)] = expression._replace(operands=operands)
         else:
-            results[id(expression)] = expression
+            moved_parts = with_parts(expression, results)
+            results[id(expression)] = by(moved_parts) if isinstance(moved_parts, Load) else moved_parts
     return results[id(root)]
+
+
+def with_parts(expression: Expression, results: dict[int, Expression]) -> Expression:
+    """A load or position, with the expressions in its index replaced."""
+    if isinstance(expression, Load) and parts(expression):
+        return expression._replace(index=tuple(_with_terms(i, results) for i in expression.index))
+    if isinstance(expression, Position) and parts(expression):
+        return expression._replace(index=_with_terms(expression.index, results))
+    return expression
+
+
+def _with_terms(index: Affine, results: dict[int, Expression]) -> Affine:
+    return index._replace(terms=tuple((factor, results[id(e)]) for factor, e in index.terms))
 
 
 def substituted(root: Expression, index: Index) -> Expression:
     """An expression over another space: each axis replaced by an index there."""
-    leaves: dict[int, Expression] = {}
+    results: dict[int, Expression] = {}
     for expression in expressions_in([root]):
         if isinstance(expression, Load):
-            leaves[id(expression)] = expression._replace(index=tuple(moved(i, index) for i in expression.index))
+            results[id(expression)] = expression._replace(
+                index=tuple(moved(_with_terms(i, results), index) for i in expression.index)
+            )
         elif isinstance(expression, Position):
-            leaves[id(expression)] = expression._replace(index=moved(expression.index, index))
-    return replaced(root, leaves)
+            results[id(expression)] = expression._replace(index=moved(_with_terms(expression.index, results), index))
+        elif isinstance(expression, Apply):
+            operands = tuple(results[id(e)] for e in expression.operands)
+            same = all(x is y for x, y in zip(operands, expression.operands))
+            results[id(expression)] = expression if same else expression._replace(operands=operands)
+        else:
+            results[id(expression)] = expression
+    return results[id(root)]
 
 
 def moved(index: Affine, moves: Index) -> Affine:
     """An index with each axis replaced by an index."""
     offset = index.offset
     factors: dict[int, int] = {}
+    terms = list(index.terms)
     for axis, factor in index.factors:
-        to = moves[axis]
-        offset += factor * to.offset
+        to = moves[axis].times(factor)
+        offset += to.offset
+        terms += to.terms
         for other, f in to.factors:
-            factors[other] = factors.get(other, 0) + factor * f
-    return Affine(offset, tuple(sorted((a, f) for a, f in factors.items() if f)))
+            factors[other] = factors.get(other, 0) + f
+    return Affine(offset, tuple(sorted((a, f) for a, f in factors.items() if f)), tuple(terms))

@@ -6,10 +6,11 @@ from typing import Any
 
 from ..core.jaxpr import Jaxpr, memoized
 from ..settings import config
-from .backends.cpu.kernels import NativeKernel
-from .backends.cpu.operations import is_supported
-from .backends.interpreter import InterpretedProgram, Step, equation_step
-from .fuse import KernelStep, fuse
+from .assembly import Fused
+from .backends.cpu.codegen import supports
+from .backends.cpu.native import NativeProgram
+from .backends.interpreter import InterpretedProgram
+from .fuse import fuse
 from .simplify import simplify
 
 
@@ -22,13 +23,7 @@ def compile_jaxpr(jaxpr: Jaxpr) -> Any:
 def _compiled(jaxpr: Jaxpr, backend: str) -> Any:
     if backend == "interpreter":
         return InterpretedProgram(simplified(jaxpr))
-    steps = [
-        Step(NativeKernel(step), step.kernel.operands, {}, step.outputs)
-        if isinstance(step, KernelStep)
-        else equation_step(step)
-        for step in fused(jaxpr)
-    ]
-    return InterpretedProgram(simplified(jaxpr), steps)
+    return NativeProgram(jaxpr, fused)
 
 
 @memoized
@@ -38,6 +33,7 @@ def simplified(jaxpr: Jaxpr) -> Jaxpr:
 
 
 @memoized
-def fused(jaxpr: Jaxpr) -> list[Any]:
-    """The equations and kernels of a program, in order."""
-    return fuse(simplified(jaxpr), is_supported)
+def fused(jaxpr: Jaxpr) -> Fused:
+    """A program simplified, and its equations and kernels in order."""
+    final = simplified(jaxpr)
+    return Fused(final, fuse(final, supports))

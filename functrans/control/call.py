@@ -8,14 +8,14 @@ from typing import Any
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr
-from ..core.primitive import is_hole
+from ..core.primitive import SharedOperands, is_hole
 from ..core.trace import Params, typeof
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.noting import jvp_jaxpr_noting, pack_notes, unpack_notes
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
-from .programs import HoldsPrograms
+from .programs import HoldsPrograms, guarded
 
 
 class Call(HoldsPrograms):
@@ -71,6 +71,12 @@ class Call(HoldsPrograms):
 
     def inlined_jaxpr(self, params: Params) -> Jaxpr | None:
         return params["jaxpr"]
+
+    def shared_operands(self, params: Params) -> SharedOperands:
+        return SharedOperands(0, len(params["jaxpr"].inputs), ("jaxpr",))
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        return {**params, "jaxpr": guarded(params["jaxpr"])}, 0
 
     def batch_named(
         self,

@@ -9,16 +9,20 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.primitive import Primitive
-from ..core.trace import Params, typeof
+from ..core.trace import EVAL, Params, running, typeof
 from ..errors import CallbackError, NonDifferentiableError
 from ..primitives.foundation import broadcast_lanes, reshape
+from ..source import inherited_source
+
+#: Takes the types of the results and arrays; returns a list of arrays, or None if there was no call.
+Function = Callable[..., list[Any] | None]
 
 
 class Callback(Primitive):
     """Calls a Python function with NumPy arrays.
 
     Params:
-        function: takes the types of its results and arrays, and returns a list of arrays.
+        function: takes the types of its results and arrays, and returns a list of arrays; or None, for any results.
         out_avals: the types of those.
         kind: "debug" (it is told of values and returns nothing), "io" (it may do anything) or "pure" (it is a function
             of its operands, and may be called less or more often than it seems).
@@ -30,8 +34,14 @@ class Callback(Primitive):
     def abstract_eval(self, *avals: ShapedArray, out_avals: Any, **params: Any) -> list[ShapedArray]:
         return list(out_avals)
 
-    def impl(self, *args: Any, function: Callable[..., Any], out_avals: Any, **params: Any) -> list[Any]:
-        return function(out_avals, *map(_read_only, args))
+    def impl(self, *args: Any, function: Function, out_avals: Any, **params: Any) -> list[Any]:
+        token = inherited_source.set(None)
+        try:
+            with running(EVAL):  # whatever the user's function calls is no part of what is being traced
+                found = function(out_avals, *map(_read_only, args))
+        finally:
+            inherited_source.reset(token)
+        return [np.zeros(aval.shape, aval.dtype)[()] for aval in out_avals] if found is None else found
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
         if params["kind"] == "debug":
@@ -39,7 +49,8 @@ class Callback(Primitive):
         raise NonDifferentiableError(
             f"The callback `{params['name']}` was to be differentiated.",
             "A Python function that is called when the program runs has no derivative that could be known.",
-            "Wrap it in a function with custom_jvp or custom_vjp, or use stop_gradient on its arguments.",
+            "Give it one: wrap the call in a function with custom_rule, custom_jvp or custom_vjp. If it shall have "
+            "none, use stop_gradient on its arguments.",
         )
 
     def jet(self, order: int, series: Sequence[Any], /, **params: Any) -> list[Any] | None:
@@ -80,6 +91,9 @@ class Callback(Primitive):
     def has_effects(self, params: Params) -> bool:
         return params["kind"] != "pure"
 
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        return {**params, "function": _only_where(params["function"])}, 0
+
 
 def _read_only(x: Any) -> np.ndarray[Any, Any]:
     """An operand for the user to look at: what they write to it must not reach us."""
@@ -88,18 +102,33 @@ def _read_only(x: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def _lane_by_lane(
-    function: Callable[..., Any], size: int, mapped: tuple[bool, ...], lane_avals: Sequence[ShapedArray]
-) -> Callable[..., Any]:
-    """A call for each lane, in order; results stacked."""
+def _only_where(function: Function) -> Function:
+    """The same function with a boolean before its arrays: where that is false, it is not called."""
 
-    def all_lanes(out_avals: Sequence[ShapedArray], *args: Any) -> list[Any]:
-        results = [np.empty(aval.shape, aval.dtype) for aval in out_avals]
-        for lane in range(size):
-            found = function(lane_avals, *(x[lane] if is_mapped else x for x, is_mapped in zip(args, mapped)))
-            for result, value in zip(results, found):
-                result[lane] = value
-        return results
+    def guarded(out_avals: Sequence[ShapedArray], is_there: Any, *args: Any) -> list[Any] | None:
+        return function(out_avals, *args) if is_there else None
+
+    return guarded
+
+
+def _lane_by_lane(
+    function: Function, size: int, mapped: tuple[bool, ...], lane_avals: Sequence[ShapedArray]
+) -> Function:
+    """A call for each lane, in order; results stacked.
+
+    A lane without a call has the results of one that made it: what is computed from them is not used, but might warn.
+    """
+
+    def all_lanes(out_avals: Sequence[ShapedArray], *args: Any) -> list[Any] | None:
+        found = [
+            function(lane_avals, *(x[lane] if is_mapped else x for x, is_mapped in zip(args, mapped)))
+            for lane in range(size)
+        ]
+        example = next((results for results in found if results is not None), None)
+        if example is None:
+            return None
+        rows = [example if results is None else results for results in found]
+        return [np.stack(column) for column in zip(*rows)]
 
     return all_lanes
 

@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.avals import ZERO
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, memoized, prune, substitute
-from ..core.trace import Params
+from ..core.trace import Params, typeof
 from ..errors import CheckpointPolicyError
+from ..primitives.foundation import instantiate
 from ..primitives.names import name as name_primitive
+from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
 from .call import Call
 from .cond import with_some_inputs, with_some_results
@@ -38,6 +41,18 @@ class Checkpoint(Call):
         smaller = with_some_results(params["jaxpr"], tuple(wanted))
         used = used_inputs(smaller)
         return {**params, "jaxpr": with_some_inputs(smaller, used)}, used, tuple(wanted)
+
+    def jet(self, order: int, series: Sequence[Any], /, *, jaxpr: Jaxpr, **params: Any) -> list[Any]:
+        active = tuple(any(c is not ZERO for c in s[1:]) for s in series)
+        derived, out_active = jet_jaxpr(jaxpr, order, active)
+        coefficients = [instantiate(c, typeof(s[0]).strong()) for s, f in zip(series, active) if f for c in s[1:]]
+        outs = self.bind(*(s[0] for s in series), *coefficients, jaxpr=derived, **params)
+        count = len(out_active)
+        rest = iter(outs[count:])
+        return [
+            [y, *((next(rest) if is_active else ZERO) for _ in range(order))]
+            for y, is_active in zip(outs[:count], out_active)
+        ]
 
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
         split = split_for_recomputation(params["jaxpr"], tuple(unknown), params.get("policy"))

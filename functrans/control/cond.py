@@ -10,7 +10,7 @@ import numpy as np
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
-from ..core.primitive import is_hole
+from ..core.primitive import SharedOperands, is_hole
 from ..core.staging import trace_closed
 from ..core.trace import Params, typeof
 from ..primitives.elementwise import equal
@@ -22,7 +22,7 @@ from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from .loop import Flags, choose_lanes, spread, stand_in, used_inputs
-from .programs import HoldsPrograms, check_no_collective
+from .programs import HoldsPrograms, check_no_collective, guarded
 
 Branches = tuple[Jaxpr, ...]
 
@@ -39,6 +39,14 @@ class Cond(HoldsPrograms):
 
     def impl(self, index: Any, *args: Any, branches: Branches) -> list[Any]:
         return compile_jaxpr(branches[int(index)])(*args)
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        if sources[0].dtype != np.int64:
+            return False
+        assembler.branch(block, sources[0], params["branches"], sources[1:], targets)
+        return True
 
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, branches: Branches
@@ -107,6 +115,12 @@ class Cond(HoldsPrograms):
             )  # fmt: skip
             results = [choose_lanes(takes, new, old) for new, old in zip(outs, results)] if results else outs
         return results, [True] * len(results)
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        return {**params, "branches": tuple(map(guarded, params["branches"]))}, 1
+
+    def shared_operands(self, params: Params) -> SharedOperands:
+        return SharedOperands(1, len(params["branches"][0].inputs), ("branches",))
 
     def without_results(self, params: Params, wanted: Sequence[bool]) -> tuple[Params, Flags, Flags]:
         branches, used = smaller_branches(params["branches"], tuple(wanted))
@@ -239,14 +253,14 @@ def _joined(
 @memoized
 def lanewise_branch(branch: Jaxpr, size: int, mapped: Flags, axis_name: Any) -> Jaxpr:
     """`takes, example, operands -> results` for all lanes, those that do not take the branch doing as the example."""
-    batched, _ = batch_jaxpr(branch, size, mapped, (True,) * len(branch.outputs), axis_name)
+    batched, _ = batch_jaxpr(guarded(branch), size, (True, *mapped), (True,) * len(branch.outputs), axis_name)
 
     def function(takes: Any, example: Any, *args: Any) -> list[Any]:
         safe = [stand_in(takes, a, example) if m else a for a, m in zip(args, mapped)]
-        return eval_jaxpr(batched, *safe)
+        return eval_jaxpr(batched, takes, *safe)
 
-    lanes = ShapedArray((size,), np.dtype(np.bool_))
-    return trace_closed(function, [lanes, ShapedArray((), np.dtype(np.int64)), *batched.in_avals])
+    lanes, *avals = batched.in_avals
+    return trace_closed(function, [lanes, ShapedArray((), np.dtype(np.int64)), *avals])
 
 
 @memoized

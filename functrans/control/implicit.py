@@ -14,8 +14,8 @@ from ..primitives.foundation import add_any, broadcast_lanes, instantiate, scale
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_flat
 from ..transforms.transpose import transpose_jaxpr
-from .loop import Flags, partition
-from .programs import HoldsPrograms
+from .loop import Flags, olds, partition, with_inputs
+from .programs import HoldsPrograms, guarded
 
 
 class LinearSolve(HoldsPrograms):
@@ -88,6 +88,13 @@ class LinearSolve(HoldsPrograms):
         outs = self.bind(*(c for group in consts for c in group), *lanes, **{**params, **changed})
         return outs, [True] * len(outs)
 
+    def program_to_run(self, params: Params) -> Jaxpr:
+        transpose = params["transpose_solve"]
+        return solving_program(params, params["matvec"].in_avals, transpose.in_avals if transpose else [])
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        return guarded_solve(params)
+
 
 class Root(HoldsPrograms):
     """An x with f(x) = 0, found by a program; its derivative is that of the implicit function.
@@ -143,6 +150,27 @@ class Root(HoldsPrograms):
         }
         outs = self.bind(*values[: sum(counts)], *lanes, **{**params, **changed})
         return outs, [True] * len(outs)
+
+    def program_to_run(self, params: Params) -> Jaxpr:
+        of_tangent = params["tangent_solve"].in_avals[params["counts"][0] :]
+        return solving_program(params, params["function"].in_avals, of_tangent)
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        return guarded_solve(params)
+
+
+def solving_program(params: Params, of_first: Sequence[Any], of_last: Sequence[Any]) -> Jaxpr:
+    """The program that solves, of all operands: it uses neither the first constants nor the last ones."""
+    first, own, last = params["counts"]
+    rest = len(params["solve"].inputs) - own
+    flags = (*olds(0, first), *olds(own, last), *olds(rest, 0))
+    return with_inputs(params["solve"], flags, (*of_first[:first], *of_last[:last]))
+
+
+def guarded_solve(params: Params) -> tuple[Params, int]:
+    """Guard the program that solves; the others are made to be differentiated, and may run more or less often."""
+    first, solve, last = params["counts"]
+    return {**params, "solve": guarded(params["solve"]), "counts": (first, solve + 1, last)}, first
 
 
 def transposed_params(params: Params, count: int) -> Params:

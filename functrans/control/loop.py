@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, StackAval
-from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
+from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune, substitute
+from ..core.primitive import SharedOperands
 from ..core.stack import Stack
 from ..core.trace import Params, running, typeof
 from ..primitives.dynamic_slice import dynamic_slice
@@ -25,7 +26,7 @@ from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
-from .programs import HoldsPrograms
+from .programs import HoldsPrograms, inlined, jaxpr_has_effects
 
 Flags = tuple[bool, ...]
 
@@ -48,6 +49,8 @@ class Loop(HoldsPrograms):
 
     #: How many results stand before the carry.
     leading_results = 0
+    #: The parameters that hold what runs in each step.
+    step_programs: tuple[str, ...] = ("body",)
 
     # ---- what the two loops answer differently
 
@@ -127,6 +130,10 @@ class Loop(HoldsPrograms):
             [*lead, *carry, *ys],
             [*[ZERO] * len(lead), *_bundled(out_slopes, carry_active, each), *_bundled(ys_slopes, ys_active, each)],
         )
+
+    def shared_operands(self, params: Params) -> SharedOperands:
+        length = params.get("length", 0)
+        return SharedOperands(int(length is None), params["consts"], self.step_programs, True, bool(length))
 
     def without_results(self, params: Params, wanted: Sequence[bool]) -> tuple[Params, Flags, Flags]:
         lead, carry, ys = self.split_results(params, wanted)
@@ -211,17 +218,21 @@ class Loop(HoldsPrograms):
         return trace.parent.process(self, known, changed)
 
     def _recorded_whole(self, trace: Any, flags: Groups, operands: Groups, params: Params) -> list[Any]:
-        """Run the known half and keep nothing of it: what the derivative needs is computed again (checkpointing)."""
+        """Run the known half and keep nothing of it: what the derivative needs is computed again (checkpointing).
+
+        Nothing but what equations with effects returned, which are not to be had twice.
+        """
         known, again, ys_unknown = split_for_reversal(
-            params["body"], params["carry"], (*flags.consts, *flags.carry, *flags.xs), tuple(flags.carry)
+            params["body"], (*flags.consts, *flags.carry, *flags.xs), tuple(flags.carry)
         )
         outs = self._run_known(trace, flags, operands, params, known)
         carry_unknown = tuple(flags.carry)
         lead, carry, ys = self.split_results({**params, "carry": carry_unknown.count(False)}, outs)
+        ys, kept = partition(ys, (ys_unknown.count(False),))
         scan, head, scan_params = self.as_scan(
             params, operands, outs, again, consts=params["consts"], carry=params["carry"], slots=params["slots"]
         )
-        recorded = trace.record(scan, [*head, *operands.consts, *operands.carry, *operands.xs], scan_params)
+        recorded = trace.record(scan, [*head, *operands.consts, *operands.carry, *operands.xs, *kept], scan_params)
         rest_carry = [c for c, is_unknown in zip(recorded, carry_unknown) if is_unknown]
         rest_ys = recorded[len(carry_unknown) :]
         return [*lead, *merge(carry, rest_carry, carry_unknown), *merge(ys, rest_ys, ys_unknown)]
@@ -237,6 +248,11 @@ def stacked_aval(aval: Any, length: int | None) -> Any:
 def entry_aval(aval: Any) -> Any:
     """The type of one step."""
     return aval.entry if type(aval) is StackAval else ShapedArray(aval.shape[1:], aval.dtype)
+
+
+def are_arrays(avals: Sequence[Any]) -> bool:
+    """Whether none of these types is that of a stack."""
+    return all(isinstance(aval, ShapedArray) for aval in avals)
 
 
 def swap_lanes(x: Any) -> Any:
@@ -363,16 +379,38 @@ def split_body(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Halves:
 
 
 @memoized
-def split_for_reversal(body: Jaxpr, carry_count: int, unknown: Flags, carry: Flags) -> tuple[Jaxpr, Jaxpr, Flags]:
-    """The known half without residuals; the whole body without the known ys; which ys are unknown."""
-    forced = (*carry, *[False] * (len(body.outputs) - carry_count))
-    known, _, out_unknown = partial_eval_jaxpr(body, unknown, forced)
-    outputs = known.outputs[: out_unknown.count(False)]
-    again = [a for i, a in enumerate(body.outputs) if i < carry_count or out_unknown[i]]
+def split_for_reversal(body: Jaxpr, unknown: Flags, carry: Flags) -> tuple[Jaxpr, Jaxpr, Flags]:
+    """The known half without residuals; the whole body without the known ys; which ys are unknown.
+
+    What equations with effects return, and the whole body needs, is among the last results of the known half, and of
+    the last inputs of the whole body, which has no effects.
+    """
+    forced = (*carry, *[False] * (len(body.outputs) - len(carry)))
+    body = inlined(body) if jaxpr_has_effects(body) else body
+    known, rest, out_unknown = partial_eval_jaxpr(body, unknown, forced)
+    results, residuals = partition(known.outputs, (out_unknown.count(False),))
+    if not jaxpr_has_effects(known):
+        again = [a for i, a in enumerate(body.outputs) if i < len(carry) or out_unknown[i]]
+        return (
+            Jaxpr(known.inputs, prune(known.eqns, results), results),
+            Jaxpr(body.inputs, prune(body.eqns, again), again),
+            out_unknown[len(carry) :],
+        )
+    atoms: dict[Var, Any] = dict(zip(rest.inputs, residuals))
+    rest_outputs = [atoms.get(a, a) if type(a) is Var else a for a in rest.outputs]
+    again = [*merge(results, rest_outputs, carry), *rest_outputs[sum(carry) :]]
+    without_effects = [eqn for eqn in known.eqns if not eqn.primitive.has_effects(eqn.params)]
+    eqns = prune([*without_effects, *substitute(rest.eqns, atoms)], again)
+    used = {a for eqn in eqns for a in eqn.inputs if type(a) is Var} | {a for a in again if type(a) is Var}
+    kept = [
+        v for eqn in known.eqns if eqn.primitive.has_effects(eqn.params) for v in eqn.outputs if v in used
+    ]
+    inputs = merge(known.inputs, rest.inputs[len(residuals) :], unknown)
+    known_outputs = [*results, *kept]
     return (
-        Jaxpr(known.inputs, prune(known.eqns, outputs), outputs),
-        Jaxpr(body.inputs, prune(body.eqns, again, keep_effects=False), again),
-        out_unknown[carry_count:],
+        Jaxpr(known.inputs, prune(known.eqns, known_outputs), known_outputs),
+        Jaxpr([*inputs, *kept], eqns, again),
+        out_unknown[len(carry) :],
     )
 
 
@@ -398,10 +436,10 @@ def smaller_body(
 
 
 def changing_variables(jaxpr: Jaxpr, sources: Sequence[Var]) -> set[Any]:
-    """The variables that depend on some inputs."""
+    """The variables that depend on some inputs, or on what effects bring."""
     changing: set[Any] = set(sources)
     for eqn in jaxpr.eqns:
-        if any(a in changing for a in eqn.inputs if type(a) is Var):
+        if eqn.primitive.has_effects(eqn.params) or any(a in changing for a in eqn.inputs if type(a) is Var):
             changing.update(eqn.outputs)
     return changing
 

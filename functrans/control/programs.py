@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..core.avals import BOOL, ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, memoized, programs_in
 from ..core.primitive import Primitive
 from ..core.trace import Params
@@ -24,15 +25,31 @@ class HoldsPrograms(Primitive):
     def uses_axis(self, axis_name: Any, params: Params) -> bool:
         return any(mentions_axis(program, axis_name) for program in programs_in(params))
 
-
     def has_effects(self, params: Params) -> bool:
         return any(map(jaxpr_has_effects, programs_in(params)))
+
 
 
 @memoized
 def jaxpr_has_effects(jaxpr: Jaxpr) -> bool:
     """Whether some equation does something beside computing results."""
     return any(eqn.primitive.has_effects(eqn.params) for eqn in jaxpr.eqns)
+
+
+@memoized
+def guarded(jaxpr: Jaxpr) -> Jaxpr:
+    """The same program with one more input, before the others: a boolean without which effects are not had.
+
+    It is for lanes that run only because others do. What is computed for them is thrown away; effects cannot be.
+    """
+    flag = Var(ShapedArray((), BOOL))
+    eqns = [_guarded_equation(eqn, flag) if eqn.primitive.has_effects(eqn.params) else eqn for eqn in jaxpr.eqns]
+    return Jaxpr([flag, *jaxpr.inputs], eqns, jaxpr.outputs)
+
+
+def _guarded_equation(eqn: Eqn, flag: Var) -> Eqn:
+    params, place = eqn.primitive.guarded(eqn.params)
+    return eqn._replace(inputs=[*eqn.inputs[:place], flag, *eqn.inputs[place:]], params=params)
 
 
 @memoized

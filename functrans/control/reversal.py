@@ -16,7 +16,7 @@ import numpy as np
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
-from ..core.primitive import Primitive
+from ..core.primitive import Primitive, SharedOperands
 from ..core.staging import trace_closed
 from ..core.trace import Params, running, typeof
 from ..primitives.elementwise import add, less
@@ -162,6 +162,9 @@ class ReverseSweep(HoldsPrograms):
         )  # fmt: skip
         ys = [swap_lanes(y) for y in outs[params["back"] :]]
         return [*outs[: params["back"]], *ys], [True] * len(outs)
+
+    def shared_operands(self, params: Params) -> SharedOperands:
+        return SharedOperands(int(params["length"] is None), params["consts"], ("step", "pull"), True)
 
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
         """Only derivatives of derivatives get here: as two plain loops, whose derivatives keep every step."""

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.instructions import Place
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized, prune
 from ..core.primitive import is_hole
+from ..core.stack import BLOCK_BYTES
 from ..core.staging import trace_closed
 from ..core.trace import Params, current_trace, running, typeof
 from ..core.tracer import operators
@@ -25,6 +27,7 @@ from .loop import (
     Flags,
     Groups,
     Loop,
+    are_arrays,
     choose_lanes,
     make_room,
     partition,
@@ -33,7 +36,8 @@ from .loop import (
     swap_lanes,
     unknown_carry,
 )  # fmt: skip
-from .progress import steps_shown
+from .programs import guarded
+from .progress import run_shown, steps_shown
 from .reversal import ReverseSweep
 
 
@@ -60,6 +64,8 @@ class Scan(Loop):
         program, count = compile_jaxpr(params["body"]), params["carry"]
         ys = [make_room(aval, params["length"], length) for aval in params["body"].out_avals[count:]]
         order = range(length - 1, -1, -1) if params["reverse"] else range(length)
+        if params["progress"] is not None and are_arrays([*params["body"].in_avals, *map(typeof, ys)]):
+            return self._run_shown(order, (consts, carry, xs), ys, params)
         for step in steps_shown(order, params["progress"]):
             outs = program(*consts, *carry, *[x[step] for x in xs])
             carry = outs[:count]
@@ -67,8 +73,45 @@ class Scan(Loop):
                 y[step] = value
         return [*carry, *ys]
 
+    def _run_shown(self, order: range, operands: Any, ys: Sequence[Any], params: Params) -> list[Any]:
+        """Run with a progress bar, in blocks of steps that are programs of their own."""
+        consts, carry, xs = operands
+        body, reverse, count = params["body"], params["reverse"], params["carry"]
+
+        def run(block: range) -> int:
+            nonlocal carry
+            begin, end = min(block[0], block[-1]), max(block[0], block[-1]) + 1
+            program = compile_jaxpr(block_of_steps(body, params["consts"], count, len(block), reverse))
+            outs = program(*consts, *carry, *(x[begin:end] for x in xs))
+            carry = outs[:count]
+            for y, part in zip(ys, outs[count:]):
+                y[begin:end] = part
+            return len(block)
+
+        step_bytes = sum(y.nbytes for y in ys) // max(len(order), 1)
+        run_shown(order, params["progress"], run, max(1, BLOCK_BYTES // max(step_bytes, 1)))
+        return [*carry, *ys]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        """Not with stacks or a progress bar."""
+        if params["progress"] is not None or not all(isinstance(place, Place) for place in (*sources, *targets)):
+            return False
+        operands = self.split(params, sources)
+        length = operands.head[0] if params["length"] is None else params["length"]
+        _, finals, ys = self.split_results(params, targets)
+        assembler.loop(
+            block, params["body"], length, params["reverse"], operands.consts, operands.carry, operands.xs, finals, ys
+        )
+        return True
+
     def has_known_length(self, params: Params, unknown: Groups) -> bool:
         return not any(unknown.head)
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        changed = {**params, "body": guarded(params["body"]), "consts": params["consts"] + 1}
+        return changed, int(params["length"] is None)
 
     def widened(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
         return {**params, "body": body, "consts": len(consts), "carry": len(carry)}
@@ -216,6 +259,16 @@ def pull_back_body(
 
 
 @memoized
+def block_of_steps(body: Jaxpr, consts: int, carry: int, length: int, reverse: bool) -> Jaxpr:
+    """So many steps of a loop: `consts, carry, xs -> carry, ys`."""
+    given, xs = body.in_avals[: consts + carry], body.in_avals[consts + carry :]
+    params = {"consts": consts, "carry": carry, "length": length, "reverse": reverse, "slots": None, "progress": None}
+    return trace_closed(
+        lambda *args: scan.bind(*args, body=body, **params), [*given, *(aval.with_lanes(length) for aval in xs)]
+    )
+
+
+@memoized
 def known_step(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Jaxpr:
     """The body of a loop that computes the known carries only."""
     forced = (*carry, *[True] * (len(body.outputs) - len(carry)))
@@ -231,19 +284,19 @@ def frozen_body(
     """All lanes of a body, each for its own number of steps: `counts, step, consts, i, carry, x -> i, carry, y`."""
     results = len(body.outputs)
     batched, _ = batch_jaxpr(
-        body, size, (*consts_mapped, *[True] * carry, *xs_mapped), (True,) * results, axis_name
+        guarded(body), size, (True, *consts_mapped, *[True] * carry, *xs_mapped), (True,) * results, axis_name
     )
     consts = len(consts_mapped)
 
     def function(counts: Any, step: Any, *args: Any) -> list[Any]:
         given, i, before, xs = args[:consts], args[consts], args[consts + 1 :][:carry], args[consts + 1 + carry :]
-        outs = eval_jaxpr(batched, *given, *before, *xs)
         runs = less(i, counts)
+        outs = eval_jaxpr(batched, runs, *given, *before, *xs)
         after = [choose_lanes(runs, new, old) for new, old in zip(outs, before)]
         return [add(i, step), *after, *outs[carry:]]
 
     integer = ShapedArray((), np.dtype(np.int64))
-    avals = batched.in_avals
+    _, *avals = batched.in_avals
     return trace_closed(function, [integer.with_lanes(size), integer, *avals[:consts], integer, *avals[consts:]])
 
 

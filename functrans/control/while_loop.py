@@ -7,19 +7,31 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.instructions import Place
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.stack import Stack
 from ..core.staging import trace_closed
 from ..core.trace import Params
-from ..primitives.elementwise import add, bitwise_and
+from ..primitives.elementwise import add, bitwise_and, less
 from ..primitives.foundation import broadcast_lanes, convert, instantiate
 from ..primitives.reductions import argmax, reduce_any
 from ..transforms.batching import batch_jaxpr
-from .loop import Flags, Groups, Loop, choose_lanes, partition, stand_in, used_inputs, with_inputs, without_inputs
-from .programs import check_no_collective
-from .progress import UNENDING, steps_shown
+from .loop import (
+    Flags,
+    Groups,
+    Loop,
+    are_arrays,
+    choose_lanes,
+    partition,
+    stand_in,
+    used_inputs,
+    with_inputs,
+    without_inputs,
+)
+from .programs import check_no_collective, guarded, jaxpr_has_effects
+from .progress import UNENDING, run_shown, steps_shown
 from .scan import scan
 
 
@@ -36,6 +48,7 @@ class WhileLoop(Loop):
     """
 
     leading_results = 1
+    step_programs = ("cond", "body")
 
     def abstract_eval(self, *avals: Any, body: Jaxpr, carry: int, **params: Any) -> list[Any]:
         out = body.out_avals
@@ -44,6 +57,8 @@ class WhileLoop(Loop):
 
     def impl(self, *args: Any, **params: Any) -> list[Any]:
         _, consts, carry, _ = self.split(params, args)
+        if params["progress"] is not None and can_run_in_blocks(params["cond"], params["body"], params["carry"]):
+            return self._run_shown(consts, carry, params)
         goes_on, program, count = compile_jaxpr(params["cond"]), compile_jaxpr(params["body"]), params["carry"]
         ys = [Stack(StackAval(aval.strong())) for aval in params["body"].out_avals[count:]]
         steps = 0
@@ -57,9 +72,38 @@ class WhileLoop(Loop):
                 y.append(value)
         return [np.int64(steps), *carry, *ys]
 
+    def _run_shown(self, consts: Sequence[Any], carry: Sequence[Any], params: Params) -> list[Any]:
+        """Run with a progress bar, in blocks of steps that are runs of one program."""
+        program = compile_jaxpr(block_of_steps(params["cond"], params["body"], params["consts"], params["carry"]))
+        steps = 0
+
+        def run(block: range) -> int:
+            nonlocal carry, steps
+            done, *carry = program(len(block), *consts, *carry)
+            steps += int(done)
+            return int(done)
+
+        run_shown(UNENDING, params["progress"], run)
+        return [np.int64(steps), *carry]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        """Not with stacks or a progress bar."""
+        if params["progress"] is not None or not all(isinstance(place, Place) for place in (*sources, *targets)):
+            return False
+        _, consts, carry, _ = self.split(params, sources)
+        count, *finals = targets
+        assembler.while_loop(block, params["cond"], params["body"], consts, carry, count, finals)
+        return True
+
     def has_known_length(self, params: Params, unknown: Groups) -> bool:
         known = (*(not f for f in unknown.consts), *(not f for f in unknown.carry))
         return without_inputs(params["cond"], known) is not None
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        cond, body = guarded(params["cond"]), guarded(params["body"])
+        return {**params, "cond": cond, "body": body, "consts": params["consts"] + 1}, 0
 
     def widened(self, params: Params, consts: Flags, carry: Flags, body: Jaxpr) -> Params:
         old = (*consts, *carry)
@@ -141,6 +185,40 @@ class WhileLoop(Loop):
             carry = after
 
 
+def can_run_in_blocks(cond: Jaxpr, body: Jaxpr, carry: int) -> bool:
+    """Whether the condition may be asked once more at the end of a block, and nothing is collected on the way."""
+    has_stacks = not are_arrays([*body.in_avals, *body.out_avals])
+    return len(body.outputs) == carry and not has_stacks and not jaxpr_has_effects(cond)
+
+
+@memoized
+def block_of_steps(cond: Jaxpr, body: Jaxpr, consts: int, carry: int) -> Jaxpr:
+    """At most so many steps of a loop: `most, consts, carry -> how many there were, carry`."""
+    integer = ShapedArray((), np.dtype(np.int64))
+    given, carried = body.in_avals[:consts], body.in_avals[consts:]
+
+    def goes_on(most: Any, *args: Any) -> list[Any]:
+        values, i, state = args[:consts], args[consts], args[consts + 1 :]
+        return [bitwise_and(less(i, most), *eval_jaxpr(cond, *values, *state))]
+
+    def step(most: Any, *args: Any) -> list[Any]:
+        values, i, state = args[:consts], args[consts], args[consts + 1 :]
+        return [add(i, 1), *eval_jaxpr(body, *values, *state)]
+
+    avals = [integer, *given, integer, *carried]
+    programs = {"cond": trace_closed(goes_on, avals), "body": trace_closed(step, avals)}
+
+    def block(most: Any, *args: Any) -> list[Any]:
+        start = instantiate(ZERO, integer)
+        outs = while_loop.bind(
+            most, *args[:consts], start, *args[consts:],
+            **programs, consts=consts + 1, carry=carry + 1, slots=None, progress=None,
+        )  # fmt: skip
+        return outs[1:]
+
+    return trace_closed(block, [integer, *given, *carried])
+
+
 @memoized
 def lanewise_jaxprs(
     cond: Jaxpr, body: Jaxpr, size: int, consts: Flags, count: int, axis_name: Any
@@ -149,11 +227,10 @@ def lanewise_jaxprs(
 
     `safe` holds for each lane the last carry that its body was run on, or is to be run on next.
     """
-    flags = (*consts, *[True] * count)
-    batched_body, _ = batch_jaxpr(body, size, flags, (True,) * len(body.outputs), axis_name)
-    batched_cond, _ = batch_jaxpr(cond, size, flags, (True,), axis_name)
-    avals = batched_body.in_avals
-    lanes = ShapedArray((size,), np.dtype(np.bool_))
+    flags = (True, *consts, *[True] * count)
+    batched_body, _ = batch_jaxpr(guarded(body), size, flags, (True,) * len(body.outputs), axis_name)
+    batched_cond, _ = batch_jaxpr(guarded(cond), size, flags, (True,), axis_name)
+    lanes, *avals = batched_body.in_avals
     steps = ShapedArray((size,), np.dtype(np.int64))
     given, carried = avals[: len(consts)], avals[len(consts) :]
 
@@ -162,9 +239,9 @@ def lanewise_jaxprs(
 
     def step(*args: Any) -> list[Any]:
         constants, (running, steps), carry, safe = partition(args, (len(consts), 2, count))
-        outs = eval_jaxpr(batched_body, *constants, *safe)
+        outs = eval_jaxpr(batched_body, running, *constants, *safe)
         after, ys = outs[:count], outs[count:]
-        (goes_on,) = eval_jaxpr(batched_cond, *constants, *after)
+        (goes_on,) = eval_jaxpr(batched_cond, running, *constants, *after)
         still = bitwise_and(running, goes_on)
         return [
             still,

@@ -20,7 +20,8 @@ _REPAIRS: Final = {
     "array": "Use functrans.numpy functions; put traced values together with np.stack or functrans.numpy.array; "
     "make arrays to assign into with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), or of an array "
     "a with functrans.numpy.array(a) or np.array(a, like=x); index with functrans.numpy.take(table, i) or "
-    "functrans.numpy.asarray(table)[i]; for shapes and ranges mark the argument with static_argnums.",
+    "functrans.numpy.asarray(table)[i]; instead of np.vectorize take functrans.numpy.vectorize; for shapes and ranges "
+    "mark the argument with static_argnums.",
     "float": "Keep the computation in arrays (float(x) is x); make arrays to assign into with np.zeros_like(x), "
     "np.zeros(n, like=x) or functrans.numpy.zeros(n), or of an array a with functrans.numpy.array(a) or "
     "np.array(a, like=x); use functrans.lax.cond, or mark the argument with static_argnums.",
@@ -51,5 +52,6 @@ def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
         "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
         "values; instead of a copy of an array a (`a.copy()`) take functrans.numpy.array(a) or np.array(a, like=x). "
         "Put values together with np.stack or functrans.numpy.array; index with functrans.numpy.asarray(table)[i] or "
-        "functrans.numpy.take(table, i). Use functrans.lax.stop_gradient if no derivative is wanted.",
+        "functrans.numpy.take(table, i); instead of np.vectorize take functrans.numpy.vectorize. Use "
+        "functrans.lax.stop_gradient if no derivative is wanted.",
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import NonDifferentiableError, TransposeError
 from .avals import ShapedArray, Zero
-from .trace import Params, Trace, bind, current_trace
+from .trace import Params, Trace, bind, bind_one
 
 
 @dataclass(eq=False, slots=True)
@@ -18,8 +18,43 @@ class UndefinedPrimal:
     aval: ShapedArray
 
 
+class SharedOperands(NamedTuple):
+    """Operands of an equation that are the first inputs of programs it holds, and the same whenever those run.
+
+    Their number is the parameter `consts`, if there is one of that name.
+
+    Attributes:
+        start, number: which operands these are.
+        programs: the names of the parameters that hold the programs, or tuples of them.
+        repeats: whether the programs run again and again, so that what depends on these operands only is the same.
+        at_least_once: whether all of the programs are certain to run.
+    """
+
+    start: int
+    number: int
+    programs: tuple[str, ...]
+    repeats: bool = False
+    at_least_once: bool = False
+
+
 #: Every primitive by name, for the completeness test and for looking around.
 registry: dict[str, Primitive] = {}
+
+
+class Lowered(NamedTuple):
+    """How a kernel computes a reduction.
+
+    Attributes:
+        shape: of the space; its last axes are reduced, the others are those of the result.
+        reduced: how many are reduced.
+        combine: "add", "multiply", "maximum", "minimum", "logical_and" or "logical_or".
+        element: from an index of the space to what is combined.
+    """
+
+    shape: tuple[int, ...]
+    reduced: int
+    combine: str
+    element: Callable[..., Any]
 
 
 class Primitive:
@@ -32,10 +67,12 @@ class Primitive:
 
     #: Whether parameters hold jaxprs or functions, so that partial evaluation splits them (`partial_eval`).
     holds_programs = False
-    #: For reductions that kernels can do: how two elements are combined ("add", "maximum", "minimum").
-    reduces_by: str | None = None
+    #: Whether the result is the first operand with a part of it changed, so that a program may change it in place.
+    updates_first = False
     #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
     takes_notes = False
+    #: Whether functions among the parameters may name axes unseen, so that every vmap with a name calls `batch_named`.
+    may_name_axes = False
 
     def __init__(self, name: str):
         self.name = name
@@ -44,9 +81,10 @@ class Primitive:
     def __repr__(self) -> str:
         return self.name
 
-    def __call__(self, *args: Any, **params: Any) -> Any:
-        """Bind to the current trace; for primitives with one result, which is returned."""
-        return current_trace.get().process(self, args, params)[0]
+    #: Bind to the current trace; for primitives with one result, which is returned.
+    __call__ = bind_one
+    #: Bind to the current trace; for primitives with any number of results.
+    bind = bind
 
     def abstract_eval(self, *avals: ShapedArray, **params: Any) -> list[ShapedArray]:
         """The types of the results from the types of the operands. Raises the errors a user would see."""
@@ -103,6 +141,20 @@ class Primitive:
         """
         return None
 
+    def lower_reduction(self, result: Any, *operands: Any, **params: Any) -> Lowered | None:
+        """As `lower`, for a primitive that combines the elements of a space along its last axes."""
+        return None
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        """For loops and branches: add the instructions that compute targets from sources (compiler/assembly.py).
+
+        Returns:
+            False if there is no way but to call `impl`.
+        """
+        return False
+
     def uses_axis(self, axis_name: Any, params: Params) -> bool:
         """Whether the primitive speaks of a named axis of an enclosing vmap (psum and its kin)."""
         return False
@@ -130,9 +182,25 @@ class Primitive:
         """For primitives that run a program and mean nothing else by it: the jaxpr to put in their place."""
         return None
 
+    def program_to_run(self, params: Params) -> Any:
+        """As `inlined_jaxpr`, where nothing is left to be transformed: what a rule of its own is for counts no more."""
+        return self.inlined_jaxpr(params)
+
+    def shared_operands(self, params: Params) -> SharedOperands | None:
+        """For primitives that hold programs: the operands that these get as they are; None: that cannot be told."""
+        return None
+
     def has_effects(self, params: Params) -> bool:
         """Whether running it does something beside computing results: then it is never dropped, shared or repeated."""
         return False
+
+    def guarded(self, params: Params) -> tuple[Params, int]:
+        """For primitives that may have effects: how to have them only where a boolean, one more operand, is true.
+
+        Returns:
+            Parameters, and before which operand the boolean is to stand.
+        """
+        raise NotImplementedError(f"the effects of {self.name} cannot be left out")
 
     def without_results(
         self, params: Params, wanted: Sequence[bool]
@@ -148,14 +216,10 @@ class Primitive:
         """What a JaxprTrace does; primitives whose parameters are Python functions stage those first."""
         return trace.record(self, args, params)
 
-    def bind(self, *args: Any, **params: Any) -> list[Any]:
-        """Bind to the current trace; for primitives with any number of results."""
-        return bind(self, *args, **params)
-
 
 def is_hole(arg: Any) -> bool:
     """Whether an operand of a transpose rule is the one to be transposed."""
     return isinstance(arg, UndefinedPrimal)
 
 
-__all__ = ["Primitive", "Trace", "UndefinedPrimal", "Zero", "is_hole", "registry"]
+__all__ = ["Primitive", "SharedOperands", "Trace", "UndefinedPrimal", "Zero", "is_hole", "registry"]

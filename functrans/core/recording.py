@@ -11,7 +11,7 @@ from .conversion import abstract_value_error
 from .jaxpr import Atom, Eqn, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
-from .trace import EVAL, Params, Trace, Traced, as_supported_array
+from .trace import Params, Trace, Traced, as_supported_array
 from .tracer import Tracer
 from .truth import Undecided, truth_value
 
@@ -78,16 +78,9 @@ class JaxprTrace(Trace):
         """The variable for a tracer of this or of an enclosing trace; `user` is who wants it, for messages."""
         if isinstance(value, JaxprTracer) and value.trace is self:
             return value.variable
-        if not self.is_inside(value.trace):
+        if not self.parent.knows(value.trace):
             raise value.trace.leak_error(value, user)
-        return self.captured.setdefault(_identity(value), (Var(value.aval), value))[0]
-
-    def is_inside(self, other: Trace) -> bool:
-        """Whether another trace encloses this one, so that its tracers may be captured."""
-        trace = self.parent
-        while trace is not other and trace is not EVAL:
-            trace = trace.parent
-        return trace is other
+        return self.captured.setdefault(identity(value), (Var(value.aval), value))[0]
 
     def pure(self, value: Any) -> JaxprTracer:
         if isinstance(value, Traced):
@@ -112,7 +105,7 @@ class JaxprTrace(Trace):
         return self.paths.decide(self, var)
 
 
-def _identity(tracer: Traced) -> tuple[int, ...]:
+def identity(tracer: Traced) -> tuple[int, ...]:
     """The same for a tracer and its copies, which each run of a function makes anew."""
     assert isinstance(tracer, Tracer)
     return id(tracer.trace), *[id(getattr(tracer, slot)) for slot in tracer.payload]

@@ -71,12 +71,14 @@ class Trace:
     Attributes:
         parent: the trace that was current when this one began, and that its rules run in.
         axis_name, axis_size: the named axis that this trace maps over, if it does.
+        adopted: traces whose tracers have a value here although they are not the parents of this one.
     """
 
     __slots__ = ("parent",)
     parent: Trace
     axis_name: Any = None
     axis_size: int = 0
+    adopted: frozenset[Trace] = frozenset()
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         """Apply a primitive to operands, some of which are this trace's tracers; results are always a list."""
@@ -85,6 +87,15 @@ class Trace:
     def pure(self, value: Any) -> Any:
         """A constant as a fresh tracer of this trace, which can be assigned into."""
         raise NotImplementedError
+
+    def knows(self, other: Trace) -> bool:
+        """Whether tracers of another trace mean something here: it is this one, or it encloses this one."""
+        trace = self
+        while trace is not EVAL:
+            if trace is other or other in trace.adopted:
+                return True
+            trace = trace.parent
+        return False
 
     def decide(self, predicate: Traced) -> bool | None:
         """The truth value of a scalar that is not known while tracing, or None where this trace cannot tell."""
@@ -143,9 +154,14 @@ class running:
         current_trace.reset(self.token)
 
 
-def bind(primitive: Primitive, *args: Any, **params: Any) -> list[Any]:
-    """Hand a primitive to the current trace."""
+def bind(primitive: Primitive, /, *args: Any, **params: Any) -> list[Any]:
+    """Hand a primitive to the current trace; `primitive.bind(...)`."""
     return current_trace.get().process(primitive, args, params)
+
+
+def bind_one(primitive: Primitive, /, *args: Any, **params: Any) -> Any:
+    """The result of a primitive that has one; `primitive(...)`."""
+    return current_trace.get().process(primitive, args, params)[0]
 
 
 def named_axes() -> tuple[tuple[Any, int], ...]:

@@ -10,12 +10,13 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from .. import tree
 from ..api.arguments import hides_internals, input_leaf
-from ..api.vmap import move_axis, vmap
+from ..api.vmap import vmap
 from ..core.trace import typeof
 from ..errors import CarryMismatchError, ScanLengthError, ShapeMismatchError
 from ..numpy.common import as_operand
 from ..primitives import cumulative as _cumulative
 from ..primitives.foundation import broadcast_to, reshape
+from ..primitives.indexing import move_axis
 from ..primitives.structural import concatenate, reverse, slice, transpose
 
 

@@ -31,6 +31,7 @@ from . import reductions as _reductions
 from . import sets as _sets
 from . import sorting as _sorting
 from . import ufunc_methods as _ufunc_methods  # noqa: F401
+from . import vectorizing as _vectorizing
 from .concatenators import c_ as c_
 from .concatenators import r_ as r_
 from .protocols import apply_function as apply_function
@@ -45,11 +46,11 @@ for _primitive in list(_registry.values()):
 _MODULES = (
     _assignment, _averages, _contractions, _creation, _differences, _einstein, _elementwise, _histograms, _indexing,
     _joining, _lines, _manipulation, _nan_reductions, _padding, _polynomials, _quantiles, _ranges, _reductions, _sets,
-    _sorting,
+    _sorting, _vectorizing,
 )  # fmt: skip
 for _module in _MODULES:
     globals().update(_protocols.register(_module, _np))
 # NumPy's own ufuncs, by all of their names, and its constants and types.
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})
-globals().update({_n: getattr(_np, _n) for _n in _protocols.CONSTANTS})
+globals().update({_n: getattr(_np, _n) for _n in _protocols.CONSTANTS if hasattr(_np, _n)})
 _protocols.complete_tracers()

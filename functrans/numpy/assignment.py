@@ -17,6 +17,7 @@ from ..primitives.indexing import scatter_add, scatter_max, scatter_min, scatter
 from ..primitives.selection import select
 from ..primitives.subscripts import Subscript, as_array, converted, parse, read, setitem, single_mask, write
 from .common import as_operand, cast, normalize_axis, stretched, with_shape
+from .indexing import take
 from .positions import along_axis, cell, default_fill, index_mode
 from .protocols import METHODS, UFUNC_METHODS
 
@@ -48,12 +49,12 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     """numpy.place: writes where a mask holds, repeating the values as needed."""
     array = cell(arr, "arr")
     mask = _mask(mask, array.shape)
-    vals = as_operand(vals)
-    if typeof(vals).size == 1:
-        array[mask] = with_shape(vals, ())
-    else:
-        places = np.nonzero(mask)
-        array[places] = _cycled(vals, len(places[0]))
+    size = typeof(vals := as_operand(vals)).size
+    if size == 0:
+        raise ValueError("Cannot insert from an empty array!")
+    before = np.cumsum(with_shape(mask, (array.size,))) - 1
+    taken = take(with_shape(vals, (size,)), before % size)
+    array[...] = select(mask, converted(with_shape(taken, array.shape), array.dtype), array)
 
 
 def putmask(a: Any, mask: Any, values: Any) -> None:

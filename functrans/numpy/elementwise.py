@@ -279,7 +279,8 @@ def sinc(x: Any) -> Any:
 
 def i0(x: Any) -> Any:
     """numpy.i0: the modified Bessel function of the first kind and order zero."""
-    return _in_half(_special.i0(x), x)
+    x = as_operand(x)
+    return _in_half(_special.i0(x if is_inexact(typeof(x).dtype) else _cast(x, np.dtype(float))), x)
 
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:

@@ -29,7 +29,7 @@ UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 PROPERTIES: dict[str, Callable[..., Any]] = {}
 
-#: What functrans.numpy takes over from NumPy as it is.
+#: What functrans.numpy takes over from NumPy as it is; NumPy 2.0 lacks `__array_namespace_info__`.
 CONSTANTS = (
     "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "finfo", "iinfo", "issubdtype", "promote_types",
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",

@@ -10,28 +10,38 @@ from typing import Any
 
 import numpy as np
 
+from ..core.avals import is_inexact
 from ..core.trace import typeof
 from ..errors import UnsupportedArgumentError
 from ..primitives import sorting as _sorting
-from ..primitives.elementwise import greater_equal, subtract
+from ..primitives.elementwise import greater_equal, invert, negative, subtract
 from ..primitives.selection import select
 from ..primitives.structural import reverse, slice_axis
 from .common import as_operand, cast, known_value, normalize_axis, with_shape
 from .protocols import METHODS
 
 
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    """numpy.sort; the derivative of each element goes where the element goes."""
+def sort(
+    a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None, descending: Any = None
+) -> Any:
+    """numpy.sort; the derivative of each element goes where the element goes. NaN comes last in either order."""
     _check_order(order)
     x, axis = _along(a, axis)
-    return _sorting.sort(x, axis=axis)
+    return _opposite(_sorting.sort(_opposite(x), axis=axis)) if descending else _sorting.sort(x, axis=axis)
 
 
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+def argsort(
+    a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None, descending: Any = None
+) -> Any:
     """numpy.argsort."""
     _check_order(order)
     x, axis = _along(a, None if not typeof(as_operand(a)).shape and axis in (0, -1) else axis)
-    return _sorting.argsort(x, axis=axis)
+    return _sorting.argsort(_opposite(x) if descending else x, axis=axis)
+
+
+def _opposite(x: Any) -> Any:
+    """Elements in the opposite order, which this undoes; NaN stays NaN."""
+    return negative(x) if is_inexact(typeof(x).dtype) else invert(x)
 
 
 def sort_complex(a: Any) -> Any:
@@ -127,8 +137,10 @@ def _check_kth(a: Any, kth: Any, axis: Any) -> None:
 # ---- methods, of which some sort in place
 
 
-def _sort_in_place(x: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
-    x[...] = sort(x, axis, kind, order, stable=stable)
+def _sort_in_place(
+    x: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None, descending: Any = None
+) -> None:
+    x[...] = sort(x, axis, kind, order, stable=stable, descending=descending)
 
 
 def _partition_in_place(x: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> None:

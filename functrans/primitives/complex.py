@@ -37,6 +37,9 @@ class Real(Linear):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(values[0])], [True]
 
+    def lower(self, result: Any, x: Any) -> Any:
+        return lambda index: result.apply(self.name, x.at(index), computes_in=x.aval.dtype)
+
 
 class Imag(Linear):
     """The imaginary part; zero for real numbers."""
@@ -52,6 +55,9 @@ class Imag(Linear):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(values[0])], [True]
+
+    def lower(self, result: Any, x: Any) -> Any:
+        return lambda index: result.apply(self.name, x.at(index), computes_in=x.aval.dtype)
 
 
 class Conjugate(Elementwise):
@@ -89,6 +95,10 @@ class Complex(Plain):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*align_ranks(size, values, mapped))], [True]
+
+    def lower(self, result: Any, re: Any, im: Any) -> Any:
+        dtype = real_dtype(result.aval.dtype)
+        return lambda index: result.apply(self.name, re.broadcast(index), im.broadcast(index), computes_in=dtype)
 
 
 real = Real("real")

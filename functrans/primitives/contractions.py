@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import ShapedArray
-from ..core.primitive import is_hole
-from ..core.trace import current_trace, typeof
+from ..core.primitive import Lowered, is_hole
+from ..core.trace import Params, current_trace, typeof
 from ..errors import ShapeMismatchError
 from .families import Bilinear
 from .foundation import Shape, promoted, unbroadcast
@@ -66,6 +66,38 @@ class DotGeneral(Bilinear):
         ndims = (len(typeof(v).shape) - m for v, m in zip(values, mapped))
         return [_apply(_batched(dimension_numbers, *mapped, *ndims), *values)], [True]
 
+    def lower_reduction(self, result: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers) -> Lowered | None:
+        """Small matrices, and numbers that BLAS does not know; it is the better place for all others."""
+        (xc, yc), (xb, yb) = dimension_numbers
+        axes = _axes(dimension_numbers, x.aval.ndim, y.aval.ndim)
+        extents = [x.aval.shape[axis] for axis in xc]
+        if result.aval.dtype.char in "fdFD" and not _is_small(x.aval, y.aval, axes, prod(extents)):
+            return None
+        x_places = _places((*xb, *axes.x_free), xc, result.aval.ndim)
+        y_free = range(result.aval.ndim - len(axes.y_free), result.aval.ndim)
+        y_places = {**_places(yb, yc, result.aval.ndim), **dict(zip(axes.y_free, y_free))}
+
+        def element(index: Any) -> Any:
+            factors = (
+                operand.at(tuple(index[places[axis]] for axis in range(operand.aval.ndim)))
+                for operand, places in ((x, x_places), (y, y_places))
+            )
+            return result.apply("multiply", *factors)
+
+        return Lowered((*result.aval.shape, *extents), len(xc), "add", element)
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        """A product of matrices of one dtype."""
+        (x, y), (z,) = sources, targets
+        if z.dtype.char not in "fdFD" or {x.dtype, y.dtype} != {z.dtype} or 0 in (*x.shape, *y.shape):
+            return False
+        (xc, yc), (xb, yb) = params["dimension_numbers"]
+        axes = _axes(params["dimension_numbers"], len(x.shape), len(y.shape))
+        assembler.contract(block, x, y, z, (xb, axes.x_free, xc), (yb, yc, axes.y_free))
+        return True
+
 
 dot_general = DotGeneral("dot_general")
 
@@ -78,6 +110,17 @@ def contraction_error(x_shape: Shape, y_shape: Shape, x_axes: Shape, y_axes: Sha
         "Axes that are summed over or mapped together must have the same extent.",
         "Transpose one of the arrays, or choose other axes.",
     )
+
+
+def _is_small(x: ShapedArray, y: ShapedArray, axes: _Axes, contracted: int) -> bool:
+    """Whether a contraction is quicker than a call of BLAS."""
+    rows, columns = (prod(aval.shape[axis] for axis in free) for aval, free in zip((x, y), axes))
+    return max(rows, columns, contracted) <= _SHORT or rows * columns * contracted <= _WORTH_A_CALL
+
+
+def _places(first: Shape, contracted: Shape, rank: int) -> dict[int, int]:
+    """Where the axes of an operand stand in the space: the first ones from the beginning, the others at the end."""
+    return {**{axis: i for i, axis in enumerate(first)}, **{axis: rank + i for i, axis in enumerate(contracted)}}
 
 
 # ---- which axis goes where

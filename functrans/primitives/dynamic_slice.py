@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .elementwise import add, less, maximum, minimum
 from .foundation import (
@@ -61,9 +61,17 @@ class DynamicSlice(Primitive):
         order = (0, *(axis + 1 for axis in axes), *(axis + 1 for axis in range(len(sizes)) if axis not in axes))
         return [transpose(gather(x, *indices, spec=spec), permutation=_inverse(order))], [True]
 
+    def lower(self, result: Any, x: Any, *starts: Any, sizes: Shape) -> Any:
+        offsets = [
+            result.offset(start.at(()), extent, size) for start, extent, size in zip(starts, x.aval.shape, sizes)
+        ]
+        return lambda index: x.at(tuple(i.shifted(offset) for i, offset in zip(index, offsets)))
+
 
 class DynamicUpdateSlice(Primitive):
     """`dynamic_update_slice(x, update, *starts)`: x with a region overwritten; offsets as in dynamic_slice."""
+
+    updates_first = True
 
     def abstract_eval(self, x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> list[ShapedArray]:
         check_region(x.shape, update.shape, starts)
@@ -99,12 +107,21 @@ class DynamicUpdateSlice(Primitive):
         update = transpose(update, permutation=order)
         return [scatter_set(x, update, _lanes(size, len(axes)), *indices, spec=spec)], [True]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        x, update, *starts = sources
+        assembler.update_region(block, x, update, starts, targets[0], (1,) * len(starts))
+        return True
+
 
 class UpdateSlice(Primitive):
     """`update_slice(x, update, starts=, limits=, strides=)`: x with a strided region overwritten.
 
     The update broadcasts to the region, and has the dtype of x.
     """
+
+    updates_first = True
 
     def abstract_eval(self, x: ShapedArray, update: ShapedArray, **region: Shape) -> list[ShapedArray]:
         return [x.strong()]
@@ -133,6 +150,17 @@ class UpdateSlice(Primitive):
         x = x if mapped[0] else broadcast_lanes(x, size)
         update = pad_rank(update, len(starts)) if mapped[1] else update
         return [self(x, update, starts=(0, *starts), limits=(size, *limits), strides=(1, *strides))], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        x, update = sources
+        spans = zip(params["starts"], params["limits"], params["strides"])
+        sizes = tuple(len(range(*span)) for span in spans)
+        assembler.update_region(
+            block, x, update.broadcast(sizes), params["starts"], targets[0], params["strides"]
+        )
+        return True
 
 
 dynamic_slice = DynamicSlice("dynamic_slice")

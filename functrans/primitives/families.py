@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
-from ..core.primitive import Primitive, is_hole
-from .foundation import Linear, Shape, add_tangents, match, without
+from ..core.primitive import Lowered, Primitive, is_hole
+from .foundation import Linear, Shape, add_tangents, match, reduced, without
 
 
 class Structural(Linear):
@@ -22,6 +22,9 @@ class Structural(Linear):
 class Reduction(Primitive):
     """Combines the elements along `axes`, which disappear from the shape."""
 
+    #: How two elements are combined, where kernels can do that.
+    combine: str | None = None
+
     def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
         return [ShapedArray(without(x.shape, axes), self.result_dtype(x.dtype))]
 
@@ -30,6 +33,9 @@ class Reduction(Primitive):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axes: Shape) -> tuple[Any, Any]:
         return [self(values[0], axes=tuple(axis + 1 for axis in axes))], [True]
+
+    def lower_reduction(self, result: Any, x: Any, *, axes: Shape) -> Lowered | None:
+        return None if self.combine is None else reduced(self.combine, result, x, axes)
 
 
 class Bilinear(Primitive):

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, real_dtype
-from ..core.primitive import Primitive, UndefinedPrimal, is_hole
+from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
 from ..core.trace import Traced, current_trace, typeof
 from ..core.tracer import operators, ufunc_primitives
 from ..errors import ShapeMismatchError, TransposeError, UnsupportedDtypeError
@@ -53,8 +53,12 @@ class Moving(Primitive):
 
 
 def _power(x: Any, y: Any) -> Any:
-    """x**y in the dtype that numpy.power says, which for booleans is not that of the operator."""
-    return np.power(x, y) if getattr(x, "dtype", None) == BOOL else x**y
+    """x**y in the dtype that numpy.power says.
+
+    That of the operator is another one for booleans, and in NumPy 2.0 also for scalars y of NumPy.
+    """
+    is_other = getattr(x, "dtype", None) == BOOL or (isinstance(x, np.ndarray) and type(y) not in PYTHON_SCALARS)
+    return np.power(x, y) if is_other else x**y
 
 
 #: Several times faster on NumPy scalars than the ufuncs they stand for.
@@ -158,7 +162,10 @@ class Elementwise(Plain):
         return [self(*align_ranks(size, values, mapped))], [True]
 
     def lower(self, result: Any, *xs: Any) -> Any:
-        dtype = self.resolve_dtypes([x.aval for x in xs])[0]
+        """Only where all operands are cast to one dtype: int64 and uint64 are compared as they are."""
+        dtype, *others = self.resolve_dtypes([x.aval for x in xs])[: len(xs)]
+        if any(other != dtype for other in others):
+            return None
         return lambda index: result.apply(self.name, *(x.broadcast(index) for x in xs), computes_in=dtype)
 
 
@@ -367,8 +374,6 @@ class BroadcastTo(Moving, Linear):
 class ReduceSum(Linear):
     """The sum over some axes, which disappear; NumPy's pairwise summation."""
 
-    reduces_by = "add"
-
     def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
         return [ShapedArray(without(x.shape, axes), x.dtype)]
 
@@ -380,6 +385,18 @@ class ReduceSum(Linear):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axes: Shape) -> tuple[Any, Any]:
         return [self(values[0], axes=tuple(axis + 1 for axis in axes))], [True]
+
+    def lower_reduction(self, result: Any, x: Any, *, axes: Shape) -> Lowered | None:
+        return reduced("add", result, x, axes)
+
+
+def reduced(combine: str, result: Any, x: Any, axes: Shape) -> Lowered:
+    """How a kernel combines the elements of x along some axes."""
+    ndim = x.aval.ndim
+    order = [*(axis for axis in range(ndim) if axis not in axes), *axes]
+    places = [order.index(axis) for axis in range(ndim)]
+    shape = tuple(x.aval.shape[axis] for axis in order)
+    return Lowered(shape, len(axes), combine, lambda index: result.cast(x.at(tuple(index[i] for i in places))))
 
 
 full = Full("full")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import OutOfBoundsError, TransposeError
 from .elementwise import equal, logical_and, multiply
 from .foundation import (
@@ -73,6 +73,11 @@ class Indexing(NamedTuple):
         return self._replace(axes=(0, *(a + 1 for a in self.axes)))
 
 
+def are_integers(places: Sequence[Any]) -> bool:
+    """Whether arrays in memory hold integers."""
+    return all(place.dtype.kind in "iu" for place in places)
+
+
 class Gather(Moving):
     """`gather(x, *indices, spec=, fill=)`: the elements of x that integer arrays name, as an Indexing says."""
 
@@ -113,6 +118,16 @@ class Gather(Moving):
             indices, spec = align_ranks(size, indices, mapped[1:]), spec._replace(unique=False)
         return [move_axis(self(x, *indices, spec=spec, fill=fill), spec.position, 0)], [True]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        (x, *indices), (target,), spec = sources, targets, params["spec"]
+        if spec.mode not in ("raise", "clip") or 0 in x.shape or not are_integers(indices):
+            return False
+        run = assembler.python(self, sources, targets, params)
+        assembler.gather(block, x, indices, target, (spec.axes, spec.position, spec.mode == "clip"), run)
+        return True
+
 
 class Scatter(Primitive):
     """`scatter(x, updates, *indices, spec=)`: x with updates combined into the elements that an Indexing names.
@@ -120,9 +135,12 @@ class Scatter(Primitive):
     `updates` has the dtype of x, and the shape that a gather at these indices would return.
     """
 
+    updates_first = True
+
     def __init__(self, name: str, ufunc: Any = None):
         super().__init__(name)
         self.ufunc = ufunc
+        self.combine = None if ufunc is None else ufunc.__name__
 
     def abstract_eval(
         self, x: ShapedArray, updates: ShapedArray, *indices: ShapedArray, spec: Indexing
@@ -168,6 +186,18 @@ class Scatter(Primitive):
             return [self(x, updates, *indices, spec=spec.behind_lanes())], [True]
         indices = _lane_indices(size, indices, mapped[2:])
         return [self(x, move_axis(updates, 0, spec.position), *indices, spec=spec.with_lanes())], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        (x, updates, *indices), (target,), spec = sources, targets, params["spec"]
+        is_plain = self.combine is None or (x.dtype.kind in "fiu" and x.dtype != np.float16)
+        if spec.mode not in ("raise", "clip") or 0 in x.shape or not is_plain or not are_integers(indices):
+            return False
+        run = assembler.python(self, sources, targets, params)
+        which = (spec.axes, spec.position, spec.mode == "clip")
+        assembler.scatter(block, x, updates, indices, target, which, self.combine, run)
+        return True
 
 
 class LinearScatter(Scatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache, cached_property
 from typing import Any
 
@@ -20,6 +21,41 @@ def linalg() -> Any:
     import scipy.linalg
 
     return scipy.linalg
+
+
+@cache
+def c_function(name: str, signature: str) -> int:
+    """The address of a function of scipy.special for native code, 0 if there is none with this signature."""
+    import scipy.special.cython_special
+
+    capsules = scipy.special.cython_special.__pyx_capi__
+    for variant in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}"):
+        if variant in capsules and _CAPSULE_NAME(capsules[variant]) == signature.encode():
+            return int(_CAPSULE_POINTER(capsules[variant], signature.encode()))
+    return 0
+
+
+@cache
+def blas(name: str) -> int:
+    """The address of a function of BLAS for native code: `dgemm` and so on."""
+    import scipy.linalg.cython_blas
+
+    capsule = scipy.linalg.cython_blas.__pyx_capi__[name]
+    return int(_CAPSULE_POINTER(capsule, _CAPSULE_NAME(capsule)))
+
+
+_CAPSULE_NAME = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
+_CAPSULE_POINTER = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+@cache
+def optimize() -> Any:
+    """scipy.optimize."""
+    import scipy.optimize
+
+    return scipy.optimize
 
 
 #: The ufuncs of scipy.special that have a primitive, by name.

@@ -34,5 +34,8 @@ class Name(Primitive):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, name: str) -> tuple[Any, Any]:
         return [self(values[0], name=name)], [True]
 
+    def lower(self, result: Any, x: Any, *, name: str) -> Any:
+        return x.at
+
 
 name = Name("name")

@@ -19,6 +19,8 @@ from .structural import concatenate, slice_axis, transpose
 class ReduceProd(Reduction):
     """The product. Its derivative is that of a tree of products of pairs, which no zero can spoil."""
 
+    combine = "multiply"
+
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
         return [np.prod(x, axis=axes, dtype=x.dtype)]
 
@@ -36,7 +38,7 @@ class Extreme(Reduction):
     def __init__(self, name: str, function: Any):
         super().__init__(name)
         self.function = function
-        self.reduces_by = {"reduce_max": "maximum", "reduce_min": "minimum"}[name]
+        self.combine = {"reduce_max": "maximum", "reduce_min": "minimum"}[name]
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
         return [self.function(x, axis=axes)]
@@ -64,6 +66,7 @@ class Truth(Reduction):
     def __init__(self, name: str, function: Any):
         super().__init__(name)
         self.function = function
+        self.combine = {"reduce_any": "logical_or", "reduce_all": "logical_and"}.get(name)
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return BOOL

@@ -45,5 +45,10 @@ class Root(Primitive):
     ) -> tuple[Any, Any]:
         return [self(values[0], degree=degree)], [True]
 
+    def lower(self, result: Any, x: Any, *, degree: float) -> Any:
+        if degree == 2:
+            return lambda index: result.apply("sqrt", x.at(index))
+        return lambda index: result.apply("power", x.at(index), result.constant(1 / degree))
+
 
 root = Root("root")

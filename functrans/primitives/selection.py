@@ -59,6 +59,9 @@ class StopGradient(Plain):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(values[0])], [True]
 
+    def lower(self, result: Any, x: Any) -> Any:
+        return x.at
+
 
 select = Select("select")
 stop_gradient = StopGradient("stop_gradient")

@@ -122,6 +122,12 @@ class Sinc(Indexed):
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return self(x, order=order + 1)
 
+    def lower(self, result: Any, x: Any, *, order: int) -> Any:
+        """Only of order zero, and not in half precision, where NumPy rounds pi x."""
+        if order or result.aval.dtype not in (np.float32, np.float64):
+            return None
+        return lambda index: result.apply(self.name, x.at(index))
+
 
 def _sinc(w: Any, order: int) -> Any:
     """The derivative of f(w) = sin(w) / w: from w f = sin(w) by Leibniz' rule, and by the power series near zero."""

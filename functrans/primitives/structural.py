@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .families import Structural
 from .foundation import (
@@ -144,6 +144,12 @@ class Pad(Primitive):
         lanes = reshape(convert(value, dtype=dtype), shape=(size, *(1,) * len(padding)))
         return [add_any(wide, scale(border, broadcast_to(lanes, shape=typeof(wide).shape)))], [True]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        assembler.pad(block, *sources, targets[0], params["padding"])
+        return True
+
 
 class Concatenate(Primitive):
     """Any number of operands one after the other along `axis`."""
@@ -187,6 +193,12 @@ class Concatenate(Primitive):
         lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
         return [self(*lanes, axis=axis + 1)], [True]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        assembler.concatenate(block, sources, targets[0], params["axis"])
+        return True
+
 
 class Reverse(Moving, Structural):
     """The elements in the opposite order along `axes`."""
@@ -220,6 +232,9 @@ class Iota(Primitive):
         counts = np.arange(shape[axis]).astype(dtype)
         along = counts.reshape(tuple(-1 if i == axis else 1 for i in range(len(shape))))
         return [along if along.shape == shape else np.broadcast_to(along, shape)]
+
+    def lower(self, result: Any, *, shape: Shape, dtype: np.dtype[Any], axis: int) -> Any:
+        return lambda index: result.position(index[axis])
 
 
 transpose = Transpose("transpose")

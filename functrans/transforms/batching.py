@@ -72,7 +72,9 @@ class BatchTrace(Trace):
             else:
                 values.append(arg)
                 mapped.append(False)
-        names_axis = self.axis_name is not None and primitive.uses_axis(self.axis_name, params)
+        names_axis = self.axis_name is not None and (
+            primitive.may_name_axes or primitive.uses_axis(self.axis_name, params)
+        )
         token = current_trace.set(self.parent)
         try:
             if names_axis:

@@ -100,6 +100,8 @@ class JVPTrace(Trace):
         return results
 
     def pure(self, value: Any) -> JVPTracer:
+        if self.user_arrays is not None and type(value) is np.ndarray:
+            self.user_arrays[id(value)] = value
         return JVPTracer(self, value, ZERO)
 
     def split(self, value: Any) -> tuple[Any, Any]:

@@ -121,6 +121,19 @@ class JetTrace(Trace):
         return [_extended(lower.split(y), lower, dy) for y, dy in zip(outs, out_tangents)]
 
 
+def jet_by_tangents(
+    rule: Callable[[list[Any], list[Any]], tuple[Sequence[Any], Sequence[Any]]], order: int, series: Sequence[Series]
+) -> list[Series]:
+    """Series of results by a rule for tangents alone: what is said of the derivative by the results does not count."""
+    lower = JetTrace(current_trace.get(), order - 1)
+    with running(lower):
+        primals, tangents = [JetTracer(lower, s[:-1]) for s in series], [_derivative(lower, s) for s in series]
+        outs, out_tangents = rule(primals, tangents)
+    slopes = [[ZERO] * order if t is ZERO else lower.split(t) for t in out_tangents]
+    firsts = [lower.split(y)[0] for y in outs]
+    return [[y, *(_times(c, 1.0 / (k + 1)) for k, c in enumerate(s))] for y, s in zip(firsts, slopes)]
+
+
 def _derivative(trace: JetTrace, series: Series) -> Any:
     if all(c is ZERO for c in series[1:]):
         return ZERO

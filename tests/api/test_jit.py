@@ -256,7 +256,8 @@ def test_lower():
     assert [eqn.primitive.name for eqn in lowered.jaxpr.eqns] == ["sin", "multiply"]
     assert lowered.jaxpr.out_avals[0].dtype == np.float32
     (result,) = lowered.compile()(X.astype("f4"))
-    np.testing.assert_array_equal(result, np.sin(X.astype("f4")) * 2)
+    np.testing.assert_allclose(result, np.sin(X.astype("f4")) * 2, rtol=1e-6)
+    assert result.dtype == np.float32
 
 
 def test_lower_with_static_arguments():

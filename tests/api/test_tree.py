@@ -160,6 +160,32 @@ def test_reductions():
     assert not tree_util.tree_all((True, 0))
 
 
+def test_reductions_of_leaves_as_told():
+    is_pair = lambda x: isinstance(x, tuple)  # noqa: E731
+    assert tree.reduce(lambda total, x: total + len(x), [(1, 2), (3,)], 0, is_leaf=is_pair) == 3
+    assert tree.all([(0,), (0, 0)], is_leaf=is_pair)
+    assert not tree.all([(), (0, 0)], is_leaf=is_pair)
+
+
+def test_transpose():
+    x = [Layer(1, {"c": 2}), Layer(3, {"c": 4})]
+    inner, outer = tree.structure(x[0]), tree.structure([0, 0])
+    for turned in (tree.transpose(outer, inner, x), tree.transpose(outer, None, x)):
+        assert turned == Layer([1, 3], {"c": [2, 4]})
+        assert tree.transpose(inner, outer, turned) == x
+    assert tree_util.tree_transpose is tree.transpose
+    with pytest.raises(ValueError):
+        tree.transpose(tree.structure([0, 0, 0]), inner, x)
+
+
+def test_paths_of_leaves_as_told():
+    x = {"a": (1, 2), "b": [3]}
+    is_pair = lambda v: isinstance(v, tuple)  # noqa: E731
+    assert tree.leaves_with_path(x, is_leaf=is_pair) == [(("a",), (1, 2)), (("b", 0), 3)]
+    assert tree.flatten_with_path(x, is_pair)[1] == tree.structure(x, is_pair)
+    assert tree.map_with_path(lambda path, v, w: (path, v, w), x, x, is_leaf=is_pair)["b"] == [(("b", 0), 3, 3)]
+
+
 def test_names_of_jax():
     x = {"b": 1, "a": (2,)}
     assert tree_util.tree_leaves(x) == tree.leaves(x)

@@ -27,6 +27,7 @@ def test_some_arguments_mapped():
         np.testing.assert_array_equal(ft.vmap(np.multiply, in_axes=axes)(x, y), np.outer(x, y))
     np.testing.assert_array_equal(ft.vmap(np.multiply, in_axes=(None, 0))(x, y), np.outer(y, x))
     np.testing.assert_array_equal(ft.vmap(np.multiply, in_axes=(None, 0), out_axes=1)(x, y), np.outer(x, y))
+    np.testing.assert_array_equal(ft.vmap(np.multiply, (None, np.int64(0)), np.int32(1))(x, y), np.outer(x, y))
 
 
 def test_trees_of_axes():

@@ -164,10 +164,43 @@ def test_derivatives_of_callbacks() -> None:
         f = lambda x, call=call: call(norm, FLOAT, x)  # noqa: E731
         with pytest.raises(NonDifferentiableError, match="callback `norm` was to be differentiated"):
             ft.grad(f)(X)
+        with pytest.raises(NonDifferentiableError, match="custom_rule, custom_jvp or custom_vjp"):
+            ft.jit(ft.grad(f))(X)
         assert ft.grad(lambda x, f=f: np.sum(x) * f(lax.stop_gradient(x)))(X)[0] == norm(X)
     g = ft.custom_jvp(lambda x: ft.pure_callback(norm, FLOAT, x))
     g.defjvp(lambda x, dx: (g(*x), np.dot(x[0], dx[0]) / g(*x)))
     np.testing.assert_allclose(ft.jit(ft.grad(g))(X), X / norm(X))
+
+
+def test_a_callback_with_a_custom_rule() -> None:
+    sine = ft.custom_rule(lambda x: ft.pure_callback(lambda x: np.sin(x), FLOAT, x, vmap_method="broadcast_all"))
+    sine.def_vjp(lambda x: (sine(x), x), lambda x, ct: (ct * np.cos(x),))
+    for f in (sine, ft.jit(sine)):
+        np.testing.assert_allclose(f(0.5), np.sin(0.5))
+        np.testing.assert_allclose(ft.vmap(ft.grad(f))(X), np.cos(X))
+        np.testing.assert_allclose(ft.jvp(f, (0.5,), (2.0,))[1], 2 * np.cos(0.5))
+        np.testing.assert_allclose(ft.grad(ft.grad(f))(0.5), -np.sin(0.5))
+
+
+def test_ordered_callbacks_keep_the_order_of_the_program() -> None:
+    told: list[str] = []
+
+    def tell(name: str, x: Any) -> Any:
+        return ft.io_callback(lambda x: told.append(f"{name}{x:.0f}") or x, FLOAT, x, ordered=True)
+
+    @ft.jit
+    def f(x: Any) -> Any:
+        x, _ = lax.scan(lambda c, i: (tell("scan", c + i), None), x, np.array([1.0, 1.0]))
+        x = lax.cond(x > 0, lambda x: tell("yes", x), lambda x: tell("no", x), x)
+        x = lax.while_loop(lambda c: tell("more", c) < 5, lambda c: tell("step", c + 1), x)
+        x = lax.fori_loop(0, x.astype(int) - 3, lambda i, c: tell("i", c + i), x)
+        return tell("end", x)
+
+    assert f(1.0) == 6.0
+    assert " ".join(told) == "scan2 scan3 yes3 more3 step4 more4 step5 more5 i5 i6 end6"
+    told.clear()
+    np.testing.assert_array_equal(ft.vmap(lambda x: x + tell("same for all", 2.0))(X), X + 2)
+    assert told == ["same for all2"]
 
 
 def test_operands_cannot_be_written_to() -> None:
@@ -181,27 +214,114 @@ def test_operands_cannot_be_written_to() -> None:
     np.testing.assert_array_equal(x, X)
 
 
-def test_exceptions_come_through() -> None:
+ANYWHERE = {
+    "eager": lambda f: f(1.0),
+    "jit": lambda f: ft.jit(f)(1.0),
+    "grad": lambda f: ft.grad(f)(1.0),
+    "jvp": lambda f: ft.jvp(f, (1.0,), (1.0,)),
+    "vmap": lambda f: ft.vmap(f)(X),
+    "jit vmap grad": lambda f: ft.jit(ft.vmap(ft.grad(f)))(X),
+    "scan": lambda f: lax.scan(lambda c, x: (c, f(x)), 0.0, X),
+    "scan with a bar": lambda f: lax.scan(lambda c, x: (c, f(x)), 0.0, X, progress=True),
+    "while_loop": lambda f: ft.grad(lambda x: lax.while_loop(lambda c: c < 3, lambda c: c + f(c), x))(1.0),
+    "cond": lambda f: ft.vmap(lambda x: lax.cond(x > 1, f, lambda x: x, x))(X),
+    "checkpoint": lambda f: ft.grad(ft.checkpoint(f))(1.0),
+}
+
+
+class Unwell(Exception):
+    """An exception that cannot be made again from its arguments."""
+
+    def __init__(self, state: Any, *, hint: str):
+        super().__init__(f"{state}, {hint}")
+
+
+@pytest.mark.parametrize("run", ANYWHERE.values(), ids=ANYWHERE.keys())
+@pytest.mark.parametrize("error", [Unwell(3, hint="rest"), KeyboardInterrupt(), StopIteration()], ids=type)
+@pytest.mark.parametrize("call", [ft.pure_callback, ft.io_callback, None], ids=["pure", "io", "debug"])
+def test_exceptions_come_through_as_they_are(run: Any, error: BaseException, call: Any) -> None:
     def fails(x: Any) -> Any:
-        raise RuntimeError("no such thing")
+        raise error
 
-    with pytest.raises(RuntimeError, match="no such thing"):
-        ft.jit(lambda x: ft.pure_callback(fails, FLOAT, x))(1.0)
+    def f(x: Any) -> Any:
+        if call is None:
+            ft.debug.callback(fails, x)
+            return x
+        options = {"vmap_method": "sequential"} if call is ft.pure_callback else {}
+        return x * call(fails, FLOAT, lax.stop_gradient(x), **options)
+
+    if run is ANYWHERE["scan with a bar"]:
+        pytest.importorskip("tqdm")
+    with pytest.raises(type(error)) as caught:
+        run(f)
+    assert caught.value is error
+    assert ft.grad(np.sin)(0.0) == 1.0  # and no transformation is left half open
 
 
+def test_a_failing_format_says_so() -> None:
+    with pytest.raises(IndexError):
+        ft.jit(lambda x: ft.debug.print("{} {}", x) or x)(1.0)
+
+
+@pytest.mark.parametrize("call", [ft.pure_callback, ft.io_callback], ids=["pure", "io"])
+@pytest.mark.parametrize(
+    "run", [lambda f: f(X), lambda f: ft.jit(f)(X), lambda f: lax.map(f, X[None])], ids=["eager", "jit", "map"]
+)
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        (lambda x: x, r"returned float64\[3\], but float64\[\] was declared"),
-        (lambda x: np.float32(1), r"returned float32\[\], but float64\[\] was declared"),
-        (lambda x: (x, x), r"another pytree than was declared"),
+        (lambda x: x, "The callback `<lambda>` returned float64[3], but float64[] was declared."),
+        (lambda x: np.float32(1), "returned float32[], but float64[] was declared."),
+        (lambda x: 1j, "returned complex128[], but float64[] was declared."),
+        (lambda x: (x, x), "returned another pytree than was declared:"),
+        (lambda x: None, "returned another pytree than was declared:"),
     ],
-    ids=["shape", "dtype", "structure"],
+    ids=["shape", "dtype", "number", "structure", "nothing"],
 )
-def test_results_that_were_not_declared(result: Any, text: str) -> None:
-    with pytest.raises(CallbackError, match=text) as caught:
-        ft.jit(lambda x: ft.pure_callback(result, FLOAT, x))(X)
-    assert "test_callbacks.py" in str(caught.value)  # where the call stands
+def test_results_that_were_not_declared(result: Any, text: str, run: Any, call: Any) -> None:
+    with pytest.raises(CallbackError) as caught:
+        run(lambda x: call(result, FLOAT, x))  # this line
+    message = str(caught.value)
+    assert text in message
+    assert "test_callbacks.py" in message  # where the call stands
+    assert "`run(lambda x: call(result, FLOAT, x))  # this line`" in message
+    assert "Correct result_shape_dtypes" in message
+
+
+def test_the_leaf_that_was_not_declared() -> None:
+    declared = {"mean": FLOAT, "spread": ft.ShapeDtypeStruct((2,), np.float32)}
+    with pytest.raises(CallbackError, match=r"returned float64\[\] at .*spread.*, but float32\[2\] was declared"):
+        ft.pure_callback(lambda x: {"mean": np.mean(x), "spread": np.std(x)}, declared, X)
+
+
+@pytest.mark.parametrize("like", [1.5, np.float64(1.5), np.array(1.5), FLOAT], ids=repr)
+def test_results_are_declared_by_something_like_them(like: Any) -> None:
+    assert ft.jit(lambda x: ft.pure_callback(norm, like, x))(X) == norm(X)
+
+
+def test_what_cannot_be_called_or_declared() -> None:
+    with pytest.raises(CallbackError, match="`norm` were declared by <class 'float'> at .*length"):
+        ft.pure_callback(norm, {"length": float}, X)
+    with pytest.raises(TypeError, match="a callback is a function, not a float"):
+        ft.pure_callback(1.0, FLOAT, X)
+    with pytest.raises(TypeError, match="a callback is a function, not a str"):
+        ft.debug.callback("text", X)
+
+
+@pytest.mark.parametrize("run", ANYWHERE.values(), ids=ANYWHERE.keys())
+def test_a_callback_is_no_part_of_what_is_traced(run: Any) -> None:
+    """It may use functrans itself, for things of its own."""
+    kinds: list[type] = []
+
+    def uses_functrans(x: Any) -> Any:
+        kinds.append(type(ft.numpy.zeros(2) + x))
+        kinds.append(type(ft.vmap(ft.jit(ft.grad(np.sin)))(np.array([x]))))
+
+    if run is ANYWHERE["scan with a bar"]:
+        pytest.importorskip("tqdm")
+    run(lambda x: ft.debug.callback(uses_functrans, x) or x)
+    assert kinds
+    assert set(kinds) == {np.ndarray}
 
 
 def test_what_vmap_refuses() -> None:

@@ -143,7 +143,7 @@ def test_fast_steps_come_in_large_blocks(order: range, bars: list[Bar], monkeypa
     assert list(progress.steps_shown(order, "fast")) == list(order)
     (bar,) = bars
     assert bar.n == len(order)
-    assert bar.updates <= len(order).bit_length()
+    assert bar.updates <= 2 * len(order).bit_length()  # first longer and longer blocks, then what is left
 
 
 def test_slow_steps_are_shown_one_by_one(bars: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +218,84 @@ def test_what_is_no_text(value: Any) -> None:
     ):
         with pytest.raises(TypeError, match="a boolean or the text of a progress bar"):
             loop()
+
+
+# ---- blocks of steps, which compiled loops are run in
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 127, 128, 1_000])
+def test_blocks_are_powers_of_two(length: int, bars: list[Bar]) -> None:
+    ran: list[range] = []
+
+    def run(block: range) -> int:
+        ran.append(block)
+        return len(block)
+
+    progress.run_shown(range(length), "blocks", run, most=100)
+    assert [step for block in ran for step in block] == list(range(length))
+    assert {len(block) for block in ran} <= {1, 2, 4, 8, 16, 32, 64}
+    assert [(bar.n, bar.is_closed) for bar in bars] == [(length, True)]
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 100, 511, 512])
+def test_a_block_that_stops_early(last: int, bars: list[Bar]) -> None:
+    progress.run_shown(progress.UNENDING, "stops", lambda block: min(len(block), last - block[0]))
+    assert [(bar.n, bar.is_closed) for bar in bars] == [(last, True)]
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 1_000])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scans_in_blocks(length: int, reverse: bool, bars: list[Bar]) -> None:
+    xs = {"a": np.linspace(0.0, 1.0, length), "b": np.arange(length)}
+
+    def loop(w: Any, **options: Any) -> Any:
+        def step(carry: Any, x: Any) -> Any:
+            c, count = carry
+            c = np.sin(w * c) + x["a"]
+            return (c, count + x["b"]), (c[:2], count)
+
+        return lax.scan(step, (np.ones(3), 0), xs, length=length, reverse=reverse, **options)
+
+    for run in (loop, ft.jit(loop, static_argnames="progress")):
+        (c, count), ys = run(0.9, progress=True)
+        (expected, expected_count), expected_ys = loop(0.9)
+        np.testing.assert_allclose(c, expected, rtol=1e-13)
+        assert count == expected_count
+        for y, expected_y in zip(ys, expected_ys, strict=True):
+            np.testing.assert_allclose(y, expected_y, rtol=1e-13)
+    assert [bar.n for bar in bars] == [length] * 2
+
+
+def test_derivatives_of_loops_in_blocks(bars: list[Bar]) -> None:
+    def loss(c: Any, **options: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (np.sin(c * x), c), c, np.linspace(0.9, 1.1, 300), **options)[1])
+
+    for derivative in (ft.grad, ft.hessian, lambda f: ft.jit(ft.grad(f))):
+        shown = derivative(lambda c: loss(c, progress=True))(C)
+        np.testing.assert_allclose(shown, derivative(loss)(C), rtol=1e-12)
+    assert [bar.n for bar in bars] == [300] * 3
+
+
+def test_conditions_with_effects_are_asked_once(bars: list[Bar]) -> None:
+    asked: list[int] = []
+
+    def goes_on(i: Any) -> Any:
+        ft.debug.callback(lambda i: asked.append(int(i)), i)
+        return i < 100
+
+    assert lax.while_loop(goes_on, lambda i: i + 1, 0, progress=True) == 100
+    assert asked == list(range(101))
+
+
+def test_a_failing_step_closes_the_bar(bars: list[Bar]) -> None:
+    def check(i: Any) -> None:
+        if i == 5:
+            raise RuntimeError("at step 5")
+
+    def step(i: Any) -> Any:
+        ft.debug.callback(check, i)
+        return i + 1
+
+    with pytest.raises(RuntimeError, match="at step 5"):
+        ft.jit(lambda: lax.while_loop(lambda i: i < 100, step, 0, progress=True))()
+    assert [bar.is_closed for bar in bars] == [True]

@@ -118,6 +118,21 @@ def same_bits(a: Any, b: Any) -> bool:
     )
 
 
+#: How far native code may be from NumPy, in units in the last place of the largest element of a result.
+ULPS = 8
+
+
+def same_but_for_rounding(a: Any, b: Any) -> bool:
+    """Whether native code gave what NumPy gives: the type, every bit of integers, and numbers but for a few ulps."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.dtype != b.dtype or a.dtype.kind not in "fc":
+        return same_bits(a, b)
+    finite = np.isfinite(a) & np.isfinite(b)
+    size = np.max(np.abs(b[finite]), initial=0)
+    near = np.abs(a - b) <= ULPS * np.spacing(np.maximum(size, np.finfo(a.dtype).tiny).astype(a.real.dtype))
+    return bool(np.all(np.where(finite, near, (a == b) | (np.isnan(a) & np.isnan(b)))))
+
+
 def lanes(x: Any, count: int) -> list[Any]:
     """Different operands of one type, all as valid as x: floats scaled a little, others in another order."""
     array = np.asarray(x)

@@ -175,6 +175,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "put nothing": (changed(lambda x: np.put(x, [], 5.0)), X),
     "place": (changed(lambda x: np.place(x, X > 0, [1.0, 2.0])), X),
     "place scalar": (changed(lambda x: np.place(x, x > 0.5, 9.0)), X),
+    "place where it says": (changed(lambda x: np.place(x, x > 0, [1, 2, 3])), X),
     "putmask": (changed(lambda x: np.putmask(x, x > 0.5, [1.0, 2.0, 3.0])), X),
     "put_along_axis": (changed(lambda x, i: np.put_along_axis(x, i, 9.0, 1)), X, np.array([[0], [1], [3]])),
     "put_along_axis flat": (changed(lambda x, i: np.put_along_axis(x, i, i * 1.0, None)), X, np.array([3, 1])),

@@ -1,10 +1,13 @@
 """Sorting, searching, quantiles, sets and histograms, traced: NumPy's values, errors and derivatives."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import functrans as ft
 import functrans.numpy as fnp
+import functrans.numpy.sorting as ours
 from functrans.errors import ConcretizationError, OutOfBoundsError, UnsupportedArgumentError
 from functrans.primitives.sorting import sort as sort_together
 from functrans.primitives.sorting import top_k
@@ -28,6 +31,25 @@ def test_sort(name, axis, x):
 def test_nan_is_sorted_last():
     check_agreement(np.sort, WITH_NAN, smooth=False)
     np.testing.assert_array_equal(ft.grad(lambda x: np.sort(x)[0])(np.array([2.0, np.nan, 1.0])), [0.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("x", [X, COMPLEX, np.round(X), X > 0, (X * 9).astype("i1"), np.abs(X * 9).astype("u1")])
+def test_descending(x):
+    """As in NumPy 2.5; equal elements keep their order, and NaN stays last."""
+    rows = np.sort(x)[:, ::-1]
+    np.testing.assert_array_equal(ft.jit(lambda x: ours.sort(x, descending=True))(x), rows)
+    order = ft.jit(lambda x: ours.argsort(x, axis=None, descending=True))(x)
+    np.testing.assert_array_equal(x.ravel()[order], np.sort(x, None)[::-1])
+    assert all(a < b for a, b in pairwise(order) if x.ravel()[a] == x.ravel()[b])
+    found = ft.jit(lambda x: (lambda y: (y.sort(descending=True), y)[1])(x.copy()))(x)
+    np.testing.assert_array_equal(found, rows)
+
+
+def test_descending_derivatives_and_nan():
+    found = ft.grad(lambda x: ours.sort(x, descending=True) @ np.arange(3.0))(np.array([2.0, 1.0, 3.0]))
+    np.testing.assert_array_equal(found, [1.0, 2.0, 0.0])
+    found = ft.vmap(lambda x: ours.sort(x, descending=True))(np.array([[1.0, np.nan, 2.0]]))
+    np.testing.assert_array_equal(found, [[2.0, 1.0, np.nan]])
 
 
 def test_sorting_in_place():

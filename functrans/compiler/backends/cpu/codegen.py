@@ -1,8 +1,10 @@
 """A kernel as the text of an LLVM function.
 
-The function takes one array of 64-bit numbers: the extents of its loops, then for each load an address and its strides
-in bytes along the loops, then the same for each output. Index arithmetic is in those strides; only whether a load
+The function takes an array of 64-bit numbers: the extents of its loops, then for each operand the slot that its address
+is in, an offset and strides in bytes along the loops. Index arithmetic is in those strides; only whether an operand
 moves along the innermost loop by one element, not at all, or otherwise is part of the text, for the vectoriser's sake.
+The other arguments are the slots, and the part of one of the loops that is to be run: so the same function serves one
+thread and many, and blocks of rows.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...loopnest import Apply, Constant, Kernel, Load
-from .operations import emit_operation, type_in_memory, type_name
+from ...loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position
+from .operations import emit_operation, is_supported, literal, type_in_memory, type_name
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -24,12 +26,16 @@ class Layout(NamedTuple):
 
     Attributes:
         loops: how many there are, one inside the other.
-        reduced: the position of the loop that is reduced, or None.
-        steps: for each load, and then each output, how it moves along the innermost loop: "one", "none" or "any".
+        reduced: the position of the loop that is reduced in registers, or None.
+        accumulates: whether what is reduced is combined with what is in the results.
+        split: the position of the loop of which a call runs a part.
+        steps: for each operand, how it moves along the innermost loop: "one" element, "none" or "any".
     """
 
     loops: int
     reduced: int | None
+    accumulates: bool
+    split: int
     steps: tuple[str, ...]
 
 
@@ -61,42 +67,101 @@ class Writer:
         return self.emit(f"call {type_} @{function}({arguments}) #vector_{function}#")
 
 
+def supports(expression: Expression) -> bool:
+    """Whether kernels know a dtype, and an operation or a reduction (`reduce_add` and so on) on it."""
+    if not isinstance(expression, Apply):
+        return type_name(expression.dtype) is not None
+    if not expression.operation.startswith("reduce_"):
+        return is_supported(expression)
+    return expression.dtype.kind in "fiub" and type_name(expression.dtype) not in (None, "half")
+
+
 def kernel_function(kernel: Kernel, layout: Layout, name: str) -> Writer:
     """The text of a kernel's function."""
     return _KernelWriter(kernel, layout).function(name)
+
+
+class Operand(NamedTuple):
+    """An access to memory, or an index as a value (a `position`: what it has for strides are factors).
+
+    Attributes:
+        source: the load, position or output.
+        terms: what its address moves by beside the loops, expressions that have a factor each.
+    """
+
+    source: Any
+    terms: tuple[Any, ...]
+
+
+def operands_of(kernel: Kernel) -> list[Operand]:
+    """Loads, positions and outputs, in the order of the arguments of the kernel's function."""
+    found = [*kernel.loads(), *kernel.positions(), *kernel.outputs]
+    return [Operand(x, tuple(e for i in index_of(x) for _, e in i.terms)) for x in found]
+
+
+def index_of(source: Any) -> Sequence[Any]:
+    """The indices that a load, position or output has."""
+    if isinstance(source, Position):
+        return (source.index,)
+    return source.index if isinstance(source, Load) else source.place or ()
 
 
 class _KernelWriter:
     def __init__(self, kernel: Kernel, layout: Layout):
         self.kernel = kernel
         self.layout = layout
+        self.operands = operands_of(kernel)
         self.loads = kernel.loads()
+        self.outputs_start = len(self.operands) - len(kernel.outputs)
         self.writer = Writer()
-        self.extents: list[str] = []
-        self.addresses: list[list[str]] = []  # for each load and output, its address and strides
 
     def function(self, name: str) -> Writer:
         """A function that reads the arguments, around one that has them as parameters, none of which alias."""
-        w, loops = self.writer, self.layout.loops
-        count = len(self.loads) + len(self.kernel.outputs)
-        parameters = [f"i64 %n{d}" for d in range(loops)]
-        for k in range(count):
-            parameters += [f"ptr noalias %p{k}", *(f"i64 %s{k}_{d}" for d in range(loops))]
+        w, loops = self.writer, range(self.layout.loops)
+        parameters = [f"i64 %n{d}" for d in loops]
+        for k, operand in enumerate(self.operands):
+            kind = "i64" if isinstance(operand.source, Position) else "ptr noalias"
+            parameters += [f"{kind} %p{k}", *(f"i64 %s{k}_{d}" for d in loops)]
+            parameters += [f"i64 %t{k}_{j}" for j in range(len(operand.terms))]
         w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) #0 {{")
         w.label("entry")
-        self.nest(0, [f"%p{k}" for k in range(count)], "entry")
+        self.nest(0, [f"%p{k}" for k in range(len(self.operands))], "entry")
         w.write("ret void")
         w.lines.append("}")
-        w.lines += [f"define void @{name}(ptr %arguments) #0 {{", "entry:"]
-        arguments: list[str] = []
-        for i, parameter in enumerate(parameters):
-            kind = parameter.split()[0]
-            place = w.emit(f"getelementptr i64, ptr %arguments, i64 {i}")
-            arguments.append(f"{kind} {w.emit(f'load {kind}, ptr {place}')}")
-        w.write(f"call void @{name}_body({', '.join(arguments)})")
-        w.write("ret void")
+        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) #0 {{", "entry:"]
+        w.write(f"call void @{name}_body({', '.join(self.arguments())})")
+        w.write("ret i64 0")
         w.lines.append("}")
         return w
+
+    def arguments(self) -> list[str]:
+        """What the outer function hands on: the part of the loops that is asked for, and addresses where it begins."""
+        w, split, place = self.writer, self.layout.split, 0
+
+        def following() -> str:
+            nonlocal place
+            address = w.emit(f"getelementptr i64, ptr %arguments, i64 {place}")
+            place += 1
+            return w.emit(f"load i64, ptr {address}")
+
+        extents = [following() for _ in range(self.layout.loops)]
+        extents[split] = w.emit("sub i64 %end, %begin")
+        found = [f"i64 {extent}" for extent in extents]
+        for operand in self.operands:
+            if isinstance(operand.source, Position):
+                base = following()
+            else:
+                slot = w.emit(f"getelementptr ptr, ptr %slots, i64 {following()}")
+                base = w.emit(f"getelementptr i8, ptr {w.emit(f'load ptr, ptr {slot}')}, i64 {following()}")
+            strides = [following() for _ in range(self.layout.loops)]
+            skipped = w.emit(f"mul i64 %begin, {strides[split]}")
+            if isinstance(operand.source, Position):
+                found.append(f"i64 {w.emit(f'add i64 {base}, {skipped}')}")
+            else:
+                found.append(f"ptr {w.emit(f'getelementptr i8, ptr {base}, i64 {skipped}')}")
+            found += [f"i64 {stride}" for stride in strides]
+            found += [f"i64 {following()}" for _ in operand.terms]
+        return found
 
     # ---- loops
 
@@ -118,7 +183,7 @@ class _KernelWriter:
         more = w.emit(f"icmp slt i64 %i{depth}, %n{depth}")
         w.write(f"br i1 {more}, label %{body}, label %{end}")
         w.label(body)
-        inside = [self.moved(k, base, depth) for k, base in enumerate(bases)]
+        inside = [self.moved(k, base, f"%i{depth}", depth) for k, base in enumerate(bases)]
         self.nest(depth + 1, inside, body)
         w.write(f"br label %{head}_latch")
         w.label(f"{head}_latch")
@@ -127,8 +192,11 @@ class _KernelWriter:
         w.label(end)
         return end
 
-    def moved(self, k: int, base: str, depth: int) -> str:
-        offset = self.writer.emit(f"mul i64 %i{depth}, %s{k}_{depth}")
+    def moved(self, k: int, base: str, count: str, depth: int) -> str:
+        """The address (or the position) that is so many steps of a loop away."""
+        offset = self.writer.emit(f"mul i64 {count}, %s{k}_{depth}")
+        if isinstance(self.operands[k].source, Position):
+            return self.writer.emit(f"add i64 {base}, {offset}")
         return self.writer.emit(f"getelementptr i8, ptr {base}, i64 {offset}")
 
     def inner_loop(self, depth: int, bases: list[str], block: str) -> str:
@@ -141,15 +209,9 @@ class _KernelWriter:
         w.label(body)
         w.lines.append(f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{body}]")
         values = self.values(bases, fixed, depth)
-        for j, output in enumerate(self.kernel.outputs):
-            k = len(self.loads) + j
-            place = self.element(k, bases[k], depth, output.expression.dtype)
-            value = self.as_in_memory(values[id(output.expression)], output.expression.dtype)
-            t = type_in_memory(output.expression.dtype)
-            if output.combine is not None:
-                old = w.emit(f"load {t}, ptr {place}, align {output.expression.dtype.itemsize}")
-                value = combined(output.combine, t, old, value, w.emit, "")
-            w.write(f"store {t} {value}, ptr {place}, align {output.expression.dtype.itemsize}")
+        for k, output in enumerate(self.kernel.outputs, self.outputs_start):
+            place = self.element(k, bases[k], depth, output.expression.dtype, values)
+            self.finish(values[id(output.expression)], place, output)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         more = w.emit(f"icmp slt i64 %i{depth}_next, %n{depth}")
         w.write(f"br i1 {more}, label %{body}, label %{end}")
@@ -165,9 +227,10 @@ class _KernelWriter:
         w.label("blocks")
         w.lines.append(f"  %start = phi i64 [0, %{block}], [%stop, %block_done]")
         for j, (t, output) in enumerate(zip(types, outputs)):
-            first = identity(output.combine)
+            first = identity(output.combine, output.expression.dtype)
             w.lines.append(f"  %total{j} = phi {t} [{first}, %{block}], [%total{j}_next, %block_done]")
-            w.lines.append(f"  %error{j} = phi {t} [0.0, %{block}], [%error{j}_next, %block_done]")
+            if is_compensated(output):
+                w.lines.append(f"  %error{j} = phi {t} [0.0, %{block}], [%error{j}_next, %block_done]")
         w.lines.append(f"  %left = icmp slt i64 %start, %n{depth}")
         w.write("br i1 %left, label %block, label %reduced")
         w.label("block")
@@ -178,104 +241,154 @@ class _KernelWriter:
         w.label("row")
         w.lines.append(f"  %i{depth} = phi i64 [%start, %block], [%i{depth}_next, %row]")
         for j, (t, output) in enumerate(zip(types, outputs)):
-            w.lines.append(f"  %sum{j} = phi {t} [{identity(output.combine)}, %block], [%sum{j}_next, %row]")
+            first = identity(output.combine, output.expression.dtype)
+            w.lines.append(f"  %sum{j} = phi {t} [{first}, %block], [%sum{j}_next, %row]")
         values = self.values(bases, fixed, depth)
-        for j, (t, output) in enumerate(zip(types, outputs)):
-            value = combined(output.combine, t, f"%sum{j}", values[id(output.expression)], w.emit, "reassoc ")
-            w.lines.append(f"  %sum{j}_next = select i1 true, {t} {value}, {t} {value}")
+        for j, output in enumerate(outputs):
+            x, dtype = values[id(output.expression)], output.expression.dtype
+            self.name_as(f"%sum{j}_next", combined(output.combine, dtype, f"%sum{j}", x, w.emit, "reassoc "), dtype)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         w.lines.append(f"  %more = icmp slt i64 %i{depth}_next, %stop")
         w.write("br i1 %more, label %row, label %block_done")
         w.label("block_done")
-        for j, (t, output) in enumerate(zip(types, outputs)):
-            self.add_block(j, t, output.combine)
+        for j, output in enumerate(outputs):
+            self.add_block(j, output)
         w.write("br label %blocks")
         w.label("reduced")
-        for j, (t, output) in enumerate(zip(types, outputs)):
-            corrected = w.emit(f"fadd {t} %total{j}, %error{j}")
-            is_nan = w.emit(f"fcmp uno {t} %error{j}, 0.0")  # of infinite sums: the total itself is right
-            value = w.emit(f"select i1 {is_nan}, {t} %total{j}, {t} {corrected}")
-            base = bases[len(self.loads) + j]
-            w.write(f"store {t} {value}, ptr {base}, align {output.expression.dtype.itemsize}")
+        for j, output in enumerate(outputs):
+            self.finish(self.total(j, output), bases[self.outputs_start + j], output)
         return "reduced"
 
-    def add_block(self, j: int, t: str | None, combine: str | None) -> None:
+    def name_as(self, name: str, value: str, dtype: np.dtype[Any]) -> None:
+        """Give a value the name that an earlier phi knows it by."""
+        t = type_name(dtype)
+        self.writer.lines.append(f"  {name} = select i1 true, {t} {value}, {t} {value}")
+
+    def add_block(self, j: int, output: Output) -> None:
         """Add the sum of a block to the total, and the rounding error of that (Knuth's two-sum) to the error."""
-        w = self.writer
-        if combine != "add":
-            value = combined(combine, t, f"%total{j}", f"%sum{j}_next", w.emit, "")
-            w.lines.append(f"  %total{j}_next = select i1 true, {t} {value}, {t} {value}")
-            w.lines.append(f"  %error{j}_next = select i1 true, {t} 0.0, {t} 0.0")
-            return
+        w, dtype, t = self.writer, output.expression.dtype, type_name(output.expression.dtype)
         total, block = f"%total{j}", f"%sum{j}_next"
+        if not is_compensated(output):
+            self.name_as(f"%total{j}_next", combined(output.combine, dtype, total, block, w.emit, ""), dtype)
+            return
         after = w.emit(f"fadd {t} {total}, {block}")
         came = w.emit(f"fsub {t} {after}, {total}")
         stayed = w.emit(f"fsub {t} {after}, {came}")
         lost = w.emit(f"fsub {t} {total}, {stayed}")
         missed = w.emit(f"fsub {t} {block}, {came}")
         error = w.emit(f"fadd {t} {lost}, {missed}")
-        w.lines.append(f"  %total{j}_next = select i1 true, {t} {after}, {t} {after}")
+        self.name_as(f"%total{j}_next", after, dtype)
         w.lines.append(f"  %error{j}_next = fadd {t} %error{j}, {error}")
+
+    def total(self, j: int, output: Output) -> str:
+        """The result of a reduction, with the rounding errors if they are finite."""
+        if not is_compensated(output):
+            return f"%total{j}"
+        w, t = self.writer, type_name(output.expression.dtype)
+        corrected = w.emit(f"fadd {t} %total{j}, %error{j}")
+        is_nan = w.emit(f"fcmp uno {t} %error{j}, 0.0")
+        return w.emit(f"select i1 {is_nan}, {t} %total{j}, {t} {corrected}")
 
     # ---- what happens at one point
 
-    def element(self, k: int, base: str, depth: int, dtype: np.dtype[Any]) -> str:
-        """The address of the element of a load or output at the point of the innermost loop."""
-        if self.layout.steps[k] == "one":
+    def element(self, k: int, base: str, depth: int, dtype: np.dtype[Any], values: dict[int, str]) -> str:
+        """The address of an operand's element (or its position) at the point of the innermost loop."""
+        is_position = isinstance(self.operands[k].source, Position)
+        for j, term in enumerate(self.operands[k].terms):
+            offset = self.writer.emit(f"mul i64 {values[id(term)]}, %t{k}_{j}")
+            base = self.writer.emit(
+                f"add i64 {base}, {offset}" if is_position else f"getelementptr i8, ptr {base}, i64 {offset}"
+            )
+        if self.layout.steps[k] == "one" and not is_position:
             return self.writer.emit(f"getelementptr inbounds {type_in_memory(dtype)}, ptr {base}, i64 %i{depth}")
-        return self.moved(k, base, depth)
+        return base if self.layout.steps[k] == "none" else self.moved(k, base, f"%i{depth}", depth)
 
     def fixed_loads(self, bases: list[str]) -> dict[int, str]:
         """The loads that do not move along the innermost loop, done before it."""
         return {
-            k: self.load(bases[k], load.dtype) for k, load in enumerate(self.loads) if self.layout.steps[k] == "none"
+            k: self.load(bases[k], load.dtype)
+            for k, load in enumerate(self.loads)
+            if self.layout.steps[k] == "none" and not self.operands[k].terms
         }
 
     def load(self, place: str, dtype: np.dtype[Any]) -> str:
-        value = self.writer.emit(f"load {type_in_memory(dtype)}, ptr {place}, align {dtype.itemsize}")
+        value = self.writer.emit(f"load {type_in_memory(dtype)}, ptr {place}, align {alignment(dtype)}")
         return self.writer.emit(f"icmp ne i8 {value}, 0") if dtype.kind == "b" else value
 
-    def as_in_memory(self, value: str, dtype: np.dtype[Any]) -> str:
-        return self.writer.emit(f"zext i1 {value} to i8") if dtype.kind == "b" else value
+    def finish(self, value: str, place: str, output: Output) -> None:
+        """Store a value, combined with what is there where that is to be."""
+        dtype = output.expression.dtype
+        if output.combine is not None and (self.layout.accumulates or output.place is not None):
+            value = combined(output.combine, dtype, self.load(place, dtype), value, self.writer.emit, "")
+        self.store(value, place, dtype)
+
+    def store(self, value: str, place: str, dtype: np.dtype[Any]) -> None:
+        if dtype.kind == "b":
+            value = self.writer.emit(f"zext i1 {value} to i8")
+        self.writer.write(f"store {type_in_memory(dtype)} {value}, ptr {place}, align {alignment(dtype)}")
 
     def values(self, bases: list[str], fixed: dict[int, str], depth: int) -> dict[int, str]:
         """The registers of all expressions at one point, by id."""
         w = self.writer
-        numbers = {load: k for k, load in enumerate(self.loads)}
+        numbers = {operand.source: k for k, operand in enumerate(self.operands[: self.outputs_start])}
         registers: dict[int, str] = {}
-        loaded: dict[int, str] = dict(fixed)
+        known: dict[int, str] = dict(fixed)
         for expression in self.kernel.expressions():
             if isinstance(expression, Constant):
-                registers[id(expression)] = literal_text(expression)
-            elif isinstance(expression, Load):
-                k = numbers[expression]
-                if k not in loaded:
-                    loaded[k] = self.load(self.element(k, bases[k], depth, expression.dtype), expression.dtype)
-                registers[id(expression)] = loaded[k]
+                registers[id(expression)] = literal(expression.number, expression.dtype)
             elif isinstance(expression, Apply):
                 operands = [registers[id(e)] for e in expression.operands]
                 registers[id(expression)] = emit_operation(expression, operands, w.emit, w.call)
+            else:
+                k = numbers[expression]
+                if k not in known:
+                    place = self.element(k, bases[k], depth, expression.dtype, registers)
+                    known[k] = place if isinstance(expression, Position) else self.load(place, expression.dtype)
+                registers[id(expression)] = known[k]
         return registers
 
 
-def combined(
-    combine: str | None, t: str | None, x: str, y: str, emit: Callable[[str], str], flags: str
-) -> str:
+def alignment(dtype: np.dtype[Any]) -> int:
+    """What the address of an element of an aligned array is a multiple of."""
+    return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
+
+
+def is_compensated(output: Output) -> bool:
+    """Whether rounding errors are kept count of."""
+    return output.combine == "add" and output.expression.dtype.kind == "f"
+
+
+def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Callable[[str], str], flags: str) -> str:
     """Two values of a reduction put together."""
-    if combine == "add":
-        return emit(f"fadd {flags}{t} {x}, {y}")
-    suffix = "f64" if t == "double" else "f32"
-    return emit(f"call {t} @llvm.{combine}.{suffix}({t} {x}, {t} {y})")
+    t, kind = type_name(dtype), dtype.kind
+    if kind == "f":
+        if combine in ("maximum", "minimum"):
+            return emit(f"call {t} @llvm.{combine}.{'f64' if t == 'double' else 'f32'}({t} {x}, {t} {y})")
+        return emit(f"{'fadd' if combine == 'add' else 'fmul'} {flags}{t} {x}, {y}")
+    if combine in ("maximum", "minimum") and kind != "b":
+        intrinsic = f"llvm.{'u' if kind == 'u' else 's'}{combine[:3]}.{t}"
+        return emit(f"call {t} @{intrinsic}({t} {x}, {t} {y})")
+    if kind == "b":  # sums and products of booleans are booleans
+        operation = "or" if combine in ("add", "maximum", "logical_or") else "and"
+    else:
+        operation = {"add": "add", "multiply": "mul"}[str(combine)]
+    return emit(f"{operation} {t} {x}, {y}")
 
 
-def identity(combine: str | None) -> str:
+def identity(combine: str | None, dtype: np.dtype[Any]) -> str:
+    """What a reduction begins with, as LLVM writes it."""
+    return literal(identity_value(combine, dtype), dtype)
+
+
+def identity_value(combine: str | None, dtype: np.dtype[Any]) -> Any:
     """What a reduction begins with."""
-    return {"add": "-0.0", "maximum": "0xFFF0000000000000", "minimum": "0x7FF0000000000000"}[str(combine)]
-
-
-def literal_text(expression: Constant) -> str:
-    """A number as LLVM writes it: floats by the bits of a double."""
-    number = expression.number
-    if expression.dtype.kind == "f":
-        return f"0x{np.float64(number).view(np.uint64):016X}"
-    return str(int(number)) if expression.dtype.kind != "b" else ("true" if number else "false")
+    if combine in ("maximum", "minimum"):
+        if dtype.kind == "f":
+            return -np.inf if combine == "maximum" else np.inf
+        if dtype.kind == "b":
+            return combine == "minimum"
+        limits = np.iinfo(dtype)
+        return limits.min if combine == "maximum" else limits.max
+    if combine == "add":
+        return -0.0 if dtype.kind == "f" else 0
+    return {"multiply": 1, "logical_and": True, "logical_or": False}[str(combine)]

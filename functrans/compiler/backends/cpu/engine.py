@@ -3,11 +3,48 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cache
 
+from . import runtime
 from .codegen import Writer
+from .operations import HALF_RUNTIME, runtime_symbols, runtime_text
+
+#: What a function is called in its own text.
+NAME = "kernel"
 
 _lock = threading.Lock()
+
+
+class _Compiler:
+    """Compiles at one level of optimisation.
+
+    Attributes:
+        addresses: those of functions that have been compiled, by their text.
+    """
+
+    def __init__(self, engine: Engine, level: int):
+        llvm = engine.llvm
+        self.llvm = llvm
+        self.level = level
+        target = llvm.Target.from_triple(llvm.get_process_triple())
+        features = engine.features.flatten()
+        self.machine = target.create_target_machine(cpu=engine.cpu, features=features, opt=level, jit=True)
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
+        self.addresses: dict[str, int] = {}
+
+    def added(self, text: str, names: Sequence[str]) -> list[int]:
+        """The addresses of functions in a new module."""
+        module = self.llvm.parse_assembly(text)
+        module.verify()
+        if self.level:
+            options = self.llvm.create_pipeline_tuning_options(speed_level=self.level)
+            options.loop_vectorization = options.slp_vectorization = True
+            builder = self.llvm.create_pass_builder(self.machine, options)
+            builder.getModulePassManager().run(module, builder)
+        self.engine.add_module(module)
+        self.engine.finalize_object()
+        return [self.engine.get_function_address(name) for name in names]
 
 
 class Engine:
@@ -21,11 +58,12 @@ class Engine:
         self.llvm = llvm
         self.cpu = llvm.get_host_cpu_name()
         self.features: dict[str, bool] = llvm.get_host_cpu_features()
-        target = llvm.Target.from_triple(llvm.get_process_triple())
-        self.machine = target.create_target_machine(cpu=self.cpu, features=self.features.flatten(), opt=3, jit=True)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
         self.has_vector_functions = self._load_vector_functions()
-        self.addresses: dict[str, int] = {}
+        self.quick, self.thorough = _Compiler(self, 0), _Compiler(self, 3)
+        has_halves = self.features.get("f16c", False)
+        names = runtime.FUNCTIONS
+        text = self.module_text(runtime.TEXT + (not has_halves) * HALF_RUNTIME, {})
+        self.runtime = dict(zip(names, self.thorough.added(text, names)))
 
     def _load_vector_functions(self) -> bool:
         """glibc's vector versions of mathematical functions, where there are any."""
@@ -37,33 +75,35 @@ class Engine:
             return False
         return bool(self.llvm.address_of_symbol("_ZGVdN4v_exp") and self.llvm.address_of_symbol("_ZGVdN4v_tanh"))
 
-    def address(self, name: str, writer: Writer) -> int:
-        """The address of a function that has been written, compiled now if it is new."""
-        text = "\n".join(writer.lines)
+    def compile(self, writers: Sequence[Writer], is_quick: bool) -> list[int]:
+        """The addresses of functions, written each under the name NAME; new ones are compiled together.
+
+        Args:
+            is_quick: compile in a few milliseconds to slow code.
+        """
+        texts = ["\n".join(writer.lines) for writer in writers]
         with _lock:
-            known = self.addresses.get(text)
-            if known is None:
-                unique = f"{name}_{len(self.addresses)}"
-                known = self.addresses[text] = self._compile(unique, text.replace(f"@{name}", f"@{unique}"), writer)
-        return known
+            compiler = self.quick if is_quick else self.thorough
+            known = compiler.addresses
+            new = {text: writer for text, writer in zip(texts, writers) if text not in known}
+            if new:
+                names = [f"f{len(known) + i}" for i in range(len(new))]
+                functions: dict[str, tuple[str, int]] = {}
+                for writer in new.values():
+                    functions.update(writer.functions)
+                bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for text, name in zip(new, names))
+                for name, address in runtime_symbols(bodies).items():
+                    self.llvm.add_symbol(name, address)
+                module = self.module_text(f"{runtime_text(bodies)}\n{bodies}", functions)
+                known.update(zip(new, compiler.added(module, names)))
+            return [known[text] for text in texts]
 
-    def _compile(self, name: str, text: str, writer: Writer) -> int:
-        module = self.llvm.parse_assembly(self.module_text(text, writer))
-        module.verify()
-        options = self.llvm.create_pipeline_tuning_options(speed_level=3)
-        options.loop_vectorization = options.slp_vectorization = True
-        builder = self.llvm.create_pass_builder(self.machine, options)
-        builder.getModulePassManager().run(module, builder)
-        self.engine.add_module(module)
-        self.engine.finalize_object()
-        return self.engine.get_function_address(name)
-
-    def module_text(self, text: str, writer: Writer) -> str:
+    def module_text(self, text: str, called: dict[str, tuple[str, int]]) -> str:
         """A module around functions: declarations, and which vector versions there are."""
         head = [f'target triple = "{self.llvm.get_process_triple()}"']
         kept: list[str] = []
         attributes = [f'attributes #0 = {{ nounwind "target-cpu"="{self.cpu}" }}']
-        for number, (function, (type_, arity)) in enumerate(sorted(writer.functions.items()), 1):
+        for number, (function, (type_, arity)) in enumerate(sorted(called.items()), 1):
             head.append(f"declare {type_} @{function}({', '.join([type_] * arity)}) #99")
             variants: list[str] = []
             if self.has_vector_functions:
@@ -87,7 +127,7 @@ class Engine:
     def _variants(self, type_: str) -> list[tuple[str, int]]:
         """The instruction sets of libmvec that this machine has, and how many numbers they work on at a time."""
         double = type_ == "double"
-        found = [("d", 4 if double else 8)]
+        found = [("b", 2 if double else 4), ("d", 4 if double else 8)]
         if self.features.get("avx512f") and self.features.get("avx512dq"):
             found.append(("e", 8 if double else 16))
         return found

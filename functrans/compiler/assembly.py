@@ -1,0 +1,557 @@
+"""Assembly: every value of a program gets a place in memory, and every step becomes an instruction.
+
+The result is a tree: blocks of instructions, of which loops and branches hold further blocks. Nothing here depends on
+what runs the instructions. Temporaries that are never alive together share a place in the arena. What an equation
+overwrites in part, an update at an index for one, is overwritten in place if nobody needs the array from before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from math import inf, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.avals import ShapedArray
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
+from ..core.trace import Params
+from . import regions
+from .fuse import KernelStep
+from .instructions import (
+    VIEWS,
+    Axes,
+    Block,
+    BranchRun,
+    CheckRun,
+    KernelRun,
+    LoopRun,
+    ObjectPlace,
+    Place,
+    ProductRun,
+    PythonRun,
+    RecurrenceRun,
+    Slot,
+    Step,
+    WhileRun,
+    as_matrices,
+    as_numbers,
+    at,
+    contiguous_strides,
+    copying,
+)
+from .loopnest import Expression, Kernel, Load, Output, axis_index, cast
+from .recurrence import TooLarge, take_apart
+
+#: What addresses in the arena are multiples of, in bytes.
+ALIGNMENT = 64
+
+
+class Fused(NamedTuple):
+    """A jaxpr, and the equations and kernels that it comes to."""
+
+    jaxpr: Jaxpr
+    steps: list[Eqn | KernelStep]
+
+
+class Assembled(NamedTuple):
+    """A program in places.
+
+    Attributes:
+        slots: what all addresses stand for.
+        arena: the size of the arena, in bytes.
+        objects: how many values are no arrays.
+        results: where the results are.
+        origins: the step that each instruction is for, by the id of the instruction.
+    """
+
+    block: Block
+    slots: list[Slot]
+    arena: int
+    objects: int
+    arguments: list[Place | ObjectPlace]
+    results: list[Place | ObjectPlace]
+    origins: dict[int, Eqn | KernelStep]
+
+
+def assemble(
+    jaxpr: Jaxpr,
+    fused: Callable[[Jaxpr], Fused],
+    supports: Callable[[Expression], bool],
+    strides: Sequence[tuple[int, ...] | None],
+) -> Assembled:
+    """Give everything in a program a place.
+
+    Args:
+        fused: simplifies a jaxpr and makes kernels of it (compiler/fuse.py).
+        supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
+        strides: those of the arguments; None for one that is no array.
+    """
+    assembler = Assembler(fused, supports)
+    arguments = [
+        assembler.object() if own is None else Place(assembler.slot("argument"), 0, v.aval.shape, v.aval.dtype, own)
+        for v, own in zip(jaxpr.inputs, strides, strict=True)
+    ]
+    results = [
+        assembler.contiguous("result", a.aval) if isinstance(a.aval, ShapedArray) else assembler.object()
+        for a in jaxpr.outputs
+    ]
+    block = assembler.block(jaxpr, arguments, results)
+    arena = assign_offsets([slot for slot in assembler.slots if slot.kind == "temporary"])
+    return Assembled(block, assembler.slots, arena, assembler.objects, arguments, results, assembler.origins)
+
+
+class Assembler:
+    """Hands out places, and makes blocks."""
+
+    def __init__(self, fused: Callable[[Jaxpr], Fused], supports: Callable[[Expression], bool]):
+        self.fused = fused
+        self.supports = supports
+        self.slots: list[Slot] = []
+        self.objects = 0
+        self.now = 0
+        self.constants: dict[int, Place] = {}
+        self.origins: dict[int, Eqn | KernelStep] = {}
+
+    # ---- places
+
+    def slot(self, kind: str, size: int = 0, value: Any = None) -> int:
+        self.slots.append(Slot(kind, size, self.now, value))
+        return len(self.slots) - 1
+
+    def object(self) -> ObjectPlace:
+        self.objects += 1
+        return ObjectPlace(self.objects - 1)
+
+    def contiguous(self, kind: str, aval: ShapedArray) -> Place:
+        """Room for an array."""
+        itemsize = aval.dtype.itemsize
+        slot = self.slot(kind, aval.size * itemsize)
+        return Place(slot, 0, aval.shape, aval.dtype, contiguous_strides(aval.shape, itemsize))
+
+    def temporary(self, aval: Any) -> Place | ObjectPlace:
+        return self.contiguous("temporary", aval) if isinstance(aval, ShapedArray) else self.object()
+
+    def constant(self, literal: Literal) -> Place:
+        """Where a constant is; it has been copied, so that nobody else can change it."""
+        place = self.constants.get(id(literal))
+        if place is None:
+            value = np.array(literal.value, literal.aval.dtype, order="C")
+            place = Place(self.slot("constant", 0, value), 0, value.shape, value.dtype, value.strides)
+            self.constants[id(literal)] = place
+        return place
+
+    def use(self, place: Place | ObjectPlace) -> None:
+        """A place is in use now."""
+        if isinstance(place, Place):
+            self.slots[place.slot].last = self.now
+
+    # ---- blocks
+
+    def block(
+        self, jaxpr: Jaxpr, inputs: Sequence[Place | ObjectPlace], outputs: Sequence[Place | ObjectPlace]
+    ) -> Block:
+        """The instructions that compute `outputs` from `inputs`."""
+        return _BlockAssembler(self, self.fused(jaxpr), inputs, outputs, []).run()
+
+    def loop_body(
+        self,
+        jaxpr: Jaxpr,
+        consts: Sequence[Place],
+        before: Sequence[Place],
+        xs: Sequence[Place],
+        after: Sequence[Place],
+        ys: Sequence[Place],
+    ) -> tuple[Block, tuple[tuple[int, int], ...]]:
+        """The instructions of a loop's body, and which slots of the carry are to be exchanged after it.
+
+        Those that the body leaves alone, or overwrites in place, are not.
+        """
+        assembler = _BlockAssembler(self, self.fused(jaxpr), [*consts, *before, *xs], [*after, *ys], before)
+        block = assembler.run()
+        pairs = enumerate(zip(before, after))
+        return block, tuple((b.slot, a.slot) for i, (b, a) in pairs if i not in assembler.stayed)
+
+    def step(self, block: Block, instruction: Any, places: Sequence[Place | ObjectPlace]) -> None:
+        """Add an instruction that uses some places."""
+        self.now += 1
+        for place in places:
+            self.use(place)
+        block.append(instruction)
+
+    def copy(self, block: Block, source: Place | ObjectPlace, target: Place | ObjectPlace) -> None:
+        """Add the instruction that copies an array, unless it is there already."""
+        if source == target:
+            return
+        if isinstance(source, Place) and isinstance(target, Place):
+            source, target = as_numbers(source), as_numbers(target)
+            self.step(block, KernelRun(copying(source), (source,), (target,)), (source, target))
+        else:
+            self.step(block, PythonRun(_same, {}, (source,), (target,), "copy"), (source, target))
+
+    def python(self, primitive: Any, sources: Sequence[Any], targets: Sequence[Any], params: Params) -> PythonRun:
+        """The instruction that calls the implementation of a primitive."""
+        return PythonRun(primitive.impl, params, tuple(sources), tuple(targets), primitive.name)
+
+    def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
+        """Add the instruction that runs a kernel."""
+        self.step(block, KernelRun(kernel, tuple(sources), tuple(targets)), (*sources, *targets))
+
+    def convert(self, block: Block, source: Place, target: Place) -> None:
+        """Add the instruction that copies an array to one of the same shape, in the dtype of that one."""
+        if source.dtype == target.dtype:
+            self.copy(block, source, target)
+            return
+        space = tuple(map(axis_index, range(len(target.shape))))
+        element = cast(Load(0, space, source.dtype), target.dtype)
+        self.kernel(block, Kernel(target.shape, 0, (Output(element, None),), (0,)), (source,), (target,))
+
+    def check(self, block: Block, numbers: Place, extent: int, otherwise: PythonRun) -> None:
+        """Add the instruction that looks whether all indices are within bounds."""
+        if numbers.dtype != np.int64 or not numbers.is_contiguous:
+            wide = self.contiguous("temporary", ShapedArray(numbers.shape, np.dtype(np.int64)))
+            self.convert(block, numbers, wide)
+            numbers = wide
+        self.step(block, CheckRun(numbers, extent, otherwise), (numbers, *otherwise.sources, *otherwise.targets))
+
+    def contract(
+        self, block: Block, x: Place, y: Place, z: Place, x_axes: Sequence[Axes], y_axes: Sequence[Axes]
+    ) -> None:
+        """Add the instructions for a sum of products.
+
+        Args:
+            x_axes: those of the batch, those that are left, and those that are summed over.
+            y_axes: those of the batch, those that are summed over, and those that are left.
+            z: has the axes of the batch, those left of x, and those left of y.
+        """
+        a, b = self.matrices(block, x, x_axes), self.matrices(block, y, y_axes)
+        c = z.reshaped((a.shape[0], a.shape[1], b.shape[2]))
+        self.step(block, ProductRun(a, b, c), (a, b, c))
+
+    def matrices(self, block: Block, place: Place, groups: Sequence[Axes]) -> Place:
+        """An array as a batch of matrices that BLAS can read; a copy, if there is no such view of it."""
+        found = as_matrices(place, groups)
+        if found is not None:
+            return found
+        ordered = VIEWS["transpose"](place, permutation=[axis for group in groups for axis in group])
+        target = self.contiguous("temporary", ShapedArray(ordered.shape, ordered.dtype))
+        self.copy(block, ordered, target)
+        return target.reshaped(tuple(prod(place.shape[axis] for axis in group) for group in groups))
+
+    # ---- parts of arrays
+
+    def concatenate(self, block: Block, sources: Sequence[Place], target: Place, axis: int) -> None:
+        """Add the instructions that copy arrays one after the other into the target."""
+        regions.concatenate(self, block, sources, target, axis)
+
+    def pad(self, block: Block, x: Place, value: Place, target: Place, padding: Sequence[Any]) -> None:
+        """Add the instructions that pad x (or remove from it) with a value."""
+        regions.pad(self, block, x, value, target, padding)
+
+    def update_region(
+        self, block: Block, x: Place, update: Place, starts: Sequence[Place | int], target: Place, strides: Axes
+    ) -> None:
+        """Add the instructions that copy x and write an update into a region."""
+        regions.update_region(self, block, x, update, starts, target, strides)
+
+    def gather(
+        self, block: Block, x: Place, indices: Sequence[Place], target: Place, which: tuple[Any, ...], run: PythonRun
+    ) -> None:
+        """Add the instructions that read the elements which indices name."""
+        regions.gather(self, block, x, indices, target, regions.Selection(*which), run)
+
+    def scatter(
+        self,
+        block: Block,
+        x: Place,
+        updates: Place,
+        indices: Sequence[Place],
+        target: Place,
+        which: tuple[Any, ...],
+        combine: str | None,
+        run: PythonRun,
+    ) -> None:
+        """Add the instructions that copy x and write updates to the elements which indices name."""
+        regions.scatter(self, block, x, updates, indices, target, regions.Selection(*which), combine, run)
+
+    # ---- loops and branches
+
+    def loop(
+        self,
+        block: Block,
+        body: Jaxpr,
+        length: int | Place,
+        is_reverse: bool,
+        consts: Sequence[Place],
+        carry: Sequence[Place],
+        xs: Sequence[Place],
+        finals: Sequence[Place],
+        ys: Sequence[Place],
+    ) -> None:
+        """Add the instruction that runs `consts, carry, x -> carry, y` once for each element of the xs and ys."""
+        operands = consts, carry, xs
+        why = self.recurrence(block, body, None, operands, length, is_reverse, [*finals, *ys], None)
+        if why is None:
+            return
+        before, after = self.carries(block, carry)
+        since = self.now
+        xs_steps, ys_steps = ([self.element(whole) for whole in group] for group in (xs, ys))
+        inner, swaps = self.loop_body(body, consts, before, [*map(at, xs_steps)], after, [*map(at, ys_steps)])
+        self.repeated(since)
+        run = LoopRun(inner, length, is_reverse, (*xs_steps, *ys_steps), swaps, why)
+        counter = [length] if isinstance(length, Place) else []
+        self.step(block, run, [*counter, *consts, *before, *after, *xs, *ys])
+        for place, final in zip(before, finals):
+            self.copy(block, place, final)
+
+    def while_loop(
+        self,
+        block: Block,
+        cond: Jaxpr,
+        body: Jaxpr,
+        consts: Sequence[Place],
+        carry: Sequence[Place],
+        count: Place,
+        finals: Sequence[Place],
+    ) -> None:
+        """Add the instruction that runs `consts, carry -> carry` as long as `consts, carry -> boolean` holds."""
+        why = self.recurrence(block, body, cond, (consts, carry, ()), None, False, finals, count)
+        if why is None:
+            return
+        before, after = self.carries(block, carry)
+        since = self.now
+        going = self.contiguous("temporary", cond.outputs[0].aval)
+        test = self.block(cond, [*consts, *before], [going])
+        inner, swaps = self.loop_body(body, consts, before, [], after, [])
+        self.repeated(since)
+        self.step(block, WhileRun(test, going, inner, swaps, count, why), [going, count, *consts, *before, *after])
+        for place, final in zip(before, finals):
+            self.copy(block, place, final)
+
+    def recurrence(
+        self,
+        block: Block,
+        body: Jaxpr,
+        cond: Jaxpr | None,
+        operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
+        length: int | Place | None,
+        is_reverse: bool,
+        targets: Sequence[Place],
+        count: Place | None,
+    ) -> str | None:
+        """Add a loop as one function that keeps its state in registers, if that is small; else say why not."""
+        known, where = (None, length) if isinstance(length, Place) else (length, None)
+        prepare = lambda jaxpr: self.fused(jaxpr).jaxpr  # noqa: E731
+        try:
+            found = take_apart(body, cond, prepare, self.supports, operands, known, is_reverse)
+        except TooLarge as reason:
+            return str(reason)
+        sources = tuple(place for group in operands for place in group)
+        places = [place for place in (where, count) if place is not None]
+        self.step(block, RecurrenceRun(found, sources, tuple(targets), where, count), [*sources, *targets, *places])
+        return None
+
+    def branch(
+        self,
+        block: Block,
+        index: Place,
+        branches: Sequence[Jaxpr],
+        operands: Sequence[Place | ObjectPlace],
+        results: Sequence[Place | ObjectPlace],
+    ) -> None:
+        """Add the instruction that runs one of several programs."""
+        blocks = tuple(self.block(branch, operands, results) for branch in branches)
+        self.step(block, BranchRun(index, blocks), [index, *operands, *results])
+
+    def carries(self, block: Block, carry: Sequence[Place]) -> tuple[list[Place], list[Place]]:
+        """Room for a carry before and after a step, the former filled with what it begins with."""
+        pairs = [[self.contiguous("temporary", ShapedArray(c.shape, c.dtype)) for _ in range(2)] for c in carry]
+        for (before, _), first in zip(pairs, carry):
+            self.copy(block, first, before)
+        return [before for before, _ in pairs], [after for _, after in pairs]
+
+    def element(self, whole: Place) -> Step:
+        return Step(self.slot("step"), whole)
+
+    def repeated(self, since: int) -> None:
+        """What was there before a loop and is used in it must last until its end."""
+        self.now += 1
+        for slot in self.slots:
+            if slot.first <= since < slot.last:
+                slot.last = self.now
+
+
+class _BlockAssembler:
+    """Assembles one program.
+
+    Attributes:
+        stayed: the numbers of the results of a loop's body that are where the carry was before.
+    """
+
+    def __init__(
+        self,
+        assembler: Assembler,
+        fused: Fused,
+        inputs: Sequence[Place | ObjectPlace],
+        outputs: Sequence[Place | ObjectPlace],
+        carry: Sequence[Place],
+    ):
+        self.assembler = assembler
+        self.jaxpr, self.steps = fused
+        self.inputs = inputs
+        self.outputs = outputs
+        self.carry = carry
+        self.places: dict[Var, Place | ObjectPlace] = dict(zip(self.jaxpr.inputs, inputs, strict=True))
+        self.wanted: dict[Atom, int] = {}
+        for number, atom in enumerate(self.jaxpr.outputs):
+            if isinstance(atom, Var) and atom not in self.places:
+                self.wanted.setdefault(atom, number)
+        self.stayed: set[int] = set()
+        self.last_uses = last_uses(self.jaxpr, self.steps)
+        self.instructions: Block = []
+
+    def run(self) -> Block:
+        for number, step in enumerate(self.steps):
+            before = len(self.instructions)
+            if isinstance(step, KernelStep):
+                self.kernel(step)
+            elif not self.view(step):
+                self.equation(number, step)
+            for instruction in self.instructions[before:]:
+                self.assembler.origins[id(instruction)] = step
+        for number, (atom, place) in enumerate(zip(self.jaxpr.outputs, self.outputs)):
+            source = self.place(atom)
+            if number < len(self.carry) and source == self.carry[number]:
+                self.stayed.add(number)
+            else:
+                self.assembler.copy(self.instructions, source, place)
+        return self.instructions
+
+    def place(self, atom: Atom) -> Place | ObjectPlace:
+        return self.places[atom] if isinstance(atom, Var) else self.assembler.constant(atom)
+
+    def target(self, var: Var) -> Place | ObjectPlace:
+        """Where a variable is to be computed: at once where it is wanted, if it is a result."""
+        number = self.wanted.get(var)
+        place = self.assembler.temporary(var.aval) if number is None else self.outputs[number]
+        self.places[var] = place
+        return place
+
+    def kernel(self, step: KernelStep) -> None:
+        sources = [self.place(atom) for atom in step.kernel.operands]
+        targets = [self.target(var) for var in step.outputs]
+        self.assembler.kernel(self.instructions, step.kernel, sources, targets)  # type: ignore[arg-type]
+
+    def view(self, eqn: Eqn) -> bool:
+        """Whether an equation only looks at an array in another way; then nothing need be done."""
+        if eqn.primitive.name not in VIEWS or not isinstance(eqn.inputs[0].aval, ShapedArray):
+            return False
+        source = self.place(eqn.inputs[0])
+        assert isinstance(source, Place)
+        (var,) = eqn.outputs
+        if eqn.primitive.name == "reshape" and not source.is_contiguous:
+            target = self.assembler.contiguous("temporary", eqn.inputs[0].aval)
+            self.assembler.copy(self.instructions, source, target)
+            source = target
+        self.places[var] = VIEWS[eqn.primitive.name](source, **eqn.params)
+        self.assembler.use(source)
+        return True
+
+    def equation(self, number: int, eqn: Eqn) -> None:
+        """What the primitive knows to do, or else a call of its implementation."""
+        sources = [self.place(atom) for atom in eqn.inputs]
+        if self.may_overwrite(number, eqn):
+            self.places[eqn.outputs[0]] = sources[0]
+            targets = [sources[0]]
+        else:
+            targets = [self.target(var) for var in eqn.outputs]
+        if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
+            run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
+            self.assembler.step(self.instructions, run, (*sources, *targets))
+
+    def may_overwrite(self, number: int, eqn: Eqn) -> bool:
+        """Whether an equation that changes a part of its first operand may do so where that is.
+
+        Nobody may need the operand afterwards, and its place must be the program's own. The result may be one of the
+        program's only if it is a carry of a loop, and stays where it was.
+        """
+        x = eqn.inputs[0] if eqn.inputs else None
+        if not eqn.primitive.updates_first or not isinstance(x, Var) or self.last_uses[x] > number:
+            return False
+        place, wanted = self.places[x], self.wanted.get(eqn.outputs[0])
+        if not isinstance(place, Place) or self.assembler.slots[place.slot].kind != "temporary":
+            return False
+        others = [self.place(atom) for atom in eqn.inputs[1:]]
+        if not place.is_contiguous or any(isinstance(p, Place) and p.slot == place.slot for p in others):
+            return False
+        if wanted is not None:
+            return wanted < len(self.carry) and place == self.carry[wanted]
+        return place in self.carry or all(not isinstance(p, Place) or p.slot != place.slot for p in self.inputs)
+
+
+def last_uses(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> dict[Var, float]:
+    """The number of the last step that needs the memory of a variable; infinite for results, -1 if there is none.
+
+    Views of an array, views of those and the array itself are one memory.
+    """
+    owner: dict[Var, Var] = {}
+    found: dict[Var, float] = {}
+
+    def use(atom: Any, number: float) -> None:
+        if isinstance(atom, Var):
+            found[owner.get(atom, atom)] = number
+
+    for number, step in enumerate(steps):
+        for atom in step.kernel.operands if isinstance(step, KernelStep) else step.inputs:
+            use(atom, number)
+        if isinstance(step, Eqn) and step.primitive.name in VIEWS and isinstance(step.inputs[0], Var):
+            owner[step.outputs[0]] = owner.get(step.inputs[0], step.inputs[0])
+    for atom in jaxpr.outputs:
+        use(atom, inf)
+    everything = [*jaxpr.inputs, *(var for step in steps for var in step.outputs)]
+    return {var: found.get(owner.get(var, var), -1) for var in everything}
+
+
+def _same(x: Any) -> list[Any]:
+    return [x]
+
+
+def assign_offsets(slots: Sequence[Slot]) -> int:
+    """Put temporaries that are alive together at different places of the arena, first fit in time; its size."""
+    gaps: list[tuple[int, int]] = []  # (begin, end), in order
+    ending: list[tuple[int, int, int]] = []  # a heap of (last, begin, end)
+    total = 0
+    for slot in sorted(slots, key=lambda s: s.first):
+        while ending and ending[0][0] < slot.first:
+            _, begin, end = heappop(ending)
+            _give_back(gaps, begin, end)
+        size = rounded(slot.size)
+        number = next((i for i, (begin, end) in enumerate(gaps) if end - begin >= size), None)
+        if number is None:
+            slot.offset = total
+            total += size
+        else:
+            begin, end = gaps.pop(number)
+            slot.offset = begin
+            if begin + size < end:
+                gaps.insert(number, (begin + size, end))
+        heappush(ending, (slot.last, slot.offset, slot.offset + size))
+    return total
+
+
+def _give_back(gaps: list[tuple[int, int]], begin: int, end: int) -> None:
+    """Add a gap, as one with its neighbours."""
+    place = bisect_left(gaps, (begin, end))
+    if place < len(gaps) and gaps[place][0] == end:
+        end = gaps.pop(place)[1]
+    if place and gaps[place - 1][1] == begin:
+        place -= 1
+        begin = gaps.pop(place)[0]
+    gaps.insert(place, (begin, end))
+
+
+def rounded(size: int) -> int:
+    """A size in whole units of alignment, at least one."""
+    return max(1, -(-size // ALIGNMENT)) * ALIGNMENT

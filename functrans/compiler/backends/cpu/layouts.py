@@ -1,0 +1,99 @@
+"""Which loops a kernel gets for the arrays at hand: their number, order and extents, and how operands move in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ...instructions import Place
+from ...loopnest import Kernel, Load, Position
+from .codegen import Layout, index_of, operands_of
+from .runtime import HEADER
+
+
+class Arranged(NamedTuple):
+    """A kernel for places.
+
+    Attributes:
+        layout: what its text depends on.
+        arguments: those of its function.
+        extent: that of the loop of which a call may run a part.
+        begins: whether its reductions begin with what is in the results.
+    """
+
+    layout: Layout
+    arguments: list[int]
+    extent: int
+    begins: bool
+
+
+def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> Arranged:
+    """Merge loops, and choose their order."""
+    rank, parallel = len(kernel.shape), len(kernel.shape) - kernel.reduced
+    by_operand = dict(zip(kernel.operands, sources))
+    by_output = iter(targets)
+    moves: list[list[int]] = []
+    heads: list[list[int]] = []  # slot and offset; for a position its offset alone
+    tails: list[list[int]] = []  # what its terms move it by
+    sizes: list[int] = []
+    for operand in operands_of(kernel):
+        source = operand.source
+        if isinstance(source, Position):
+            index, strides = (source.index,), (1,)
+            head = [source.index.offset]
+        else:
+            place = by_operand[source.operand] if isinstance(source, Load) else next(by_output)
+            index, strides = index_of(source), place.strides
+            head = [HEADER + place.slot, place.offset + sum(i.offset * s for i, s in zip(index, strides))]
+        if isinstance(source, (Load, Position)) or source.place is not None:
+            moves.append([sum(i.factor(a) * s for i, s in zip(index, strides)) for a in range(rank)])
+        else:
+            moves.append([*strides, *[0] * (rank - len(strides))])
+        heads.append(head)
+        tails.append([factor * s for i, s in zip(index, strides) for factor, _ in i.terms])
+        sizes.append(1 if isinstance(source, Position) else place.dtype.itemsize)
+    groups = [merged(range(parallel), kernel.shape, moves), merged(range(parallel, rank), kernel.shape, moves)]
+    loops, reduced, split = loop_order(*groups, moves[: len(moves) - len(kernel.outputs)])
+    by_loop = [[move[axis] if axis >= 0 else 0 for axis, _ in loops] for move in moves]
+    steps = tuple(
+        "none" if not move[-1] else "one" if move[-1] == size else "any" for move, size in zip(by_loop, sizes)
+    )
+    arguments = [extent for _, extent in loops]
+    for head, move, tail in zip(heads, by_loop, tails):
+        arguments += [*head, *move, *tail]
+    begins = kernel.reduced > 0 and (reduced is None or len(groups[1]) > 1)
+    return Arranged(Layout(len(loops), reduced, begins, split, steps), arguments, loops[split][1], begins)
+
+
+def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Loops over some axes, as (axis whose strides it has, extent): neighbours that everything walks alike are one."""
+    loops: list[tuple[int, int]] = []
+    for axis in axes:
+        extent = shape[axis]
+        if extent == 1:
+            continue
+        if loops and all(move[loops[-1][0]] == move[axis] * extent for move in moves):
+            loops[-1] = (axis, loops[-1][1] * extent)
+        else:
+            loops.append((axis, extent))
+    return loops
+
+
+def loop_order(
+    parallel: list[tuple[int, int]], reduced: list[tuple[int, int]], moves: Sequence[Sequence[int]]
+) -> tuple[list[tuple[int, int]], int | None, int]:
+    """All loops, outermost first; which one is reduced in registers, if one is; and which may be run in part.
+
+    The innermost loop is reduced in registers if the loads move least along it. Otherwise the last parallel loop is
+    the innermost, and what is reduced is added up in the results.
+    """
+    parallel = parallel or [(-1, 1)]
+    if not reduced:
+        return parallel, None, 0
+
+    def distance(loop: tuple[int, int]) -> int:
+        return sum(abs(move[loop[0]]) for move in moves)
+
+    if parallel == [(-1, 1)] or distance(reduced[-1]) <= distance(parallel[-1]):
+        return [*parallel, *reduced], len(parallel) + len(reduced) - 1, 0
+    return [*parallel[:-1], *reduced, *parallel[-1:]], None, 0 if len(parallel) > 1 else len(reduced)

@@ -1,0 +1,391 @@
+"""Native programs: instructions as arrays of numbers, and the calls that run them."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....core.avals import ShapedArray
+from ....core.jaxpr import Jaxpr, Literal
+from ....core.trace import EVAL, running
+from ....settings import config
+from ...assembly import ALIGNMENT, Assembled, Fused, assemble
+from ...fuse import cost_of
+from ...instructions import (
+    Block,
+    BranchRun,
+    CheckRun,
+    KernelRun,
+    LoopRun,
+    ObjectPlace,
+    Place,
+    ProductRun,
+    PythonRun,
+    RecurrenceRun,
+    WhileRun,
+)
+from ...loopnest import Kernel, Output, constant
+from . import threads
+from .codegen import Writer, identity_value, kernel_function, supports
+from .engine import NAME, engine
+from .layouts import arrange
+from .library import gemm_arguments
+from .recurrences import PATIENT_STEPS, RecurrenceWriter, recurrence_arguments
+from .runtime import FRAME, HEADER, LOOK, THREADS, WORK_LEFT
+
+#: Work, about in nanoseconds, before somebody looks whether the user wants to interrupt the program.
+PATIENCE = 1 << 25
+
+_RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+_RUN_HOLDING = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class NativeProgram:
+    """A jaxpr as native code. Machine code depends on structure only; instructions on the strides of arguments too.
+
+    Results that are arguments or constants are handed on as they are.
+    """
+
+    def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]):
+        final = fused(jaxpr).jaxpr
+        given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
+        given.update((a, a) for a in final.outputs if isinstance(a, Literal))
+        self.jaxpr = Jaxpr(final.inputs, final.eqns, [a for a in final.outputs if a not in given])
+        self.handed_on = [(i, given[a]) for i, a in enumerate(final.outputs) if a in given]
+        self.fused = fused
+        self.types = [(v.aval.shape, v.aval.dtype) if isinstance(v.aval, ShapedArray) else None for v in final.inputs]
+        self.is_weak = [getattr(a.aval, "weak", False) for a in self.jaxpr.outputs]
+        self.bindings: dict[tuple[Any, ...], Binding] = {}
+
+    def __call__(self, *args: Any) -> list[Any]:
+        values = [
+            x if own is None or (type(x) is np.ndarray and x.dtype == own[1] and x.flags.aligned) else usable(x, own[1])
+            for x, own in zip(args, self.types)
+        ]
+        key = tuple([None if own is None else x.strides for x, own in zip(values, self.types)])
+        binding = self.bindings.get(key)
+        if binding is None:
+            binding = self.bindings[key] = Binding(assemble(self.jaxpr, self.fused, supports, key), self.is_weak)
+        results = binding(values)
+        for i, source in self.handed_on:
+            results.insert(i, source.value if isinstance(source, Literal) else args[source])
+        return results
+
+
+def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An argument as an aligned array of the machine's byte order."""
+    return np.require(np.asarray(x, dtype), requirements="A")
+
+
+class Frame:
+    """Memory that one run of a program needs: slots, the arena, and values that are no arrays.
+
+    Attributes:
+        slots: the addresses, after the header.
+        error: what a Python function raised.
+    """
+
+    def __init__(self, number: int, assembled: Assembled):
+        self.number = number
+        self.slots = array("q", [0]) * (HEADER + len(assembled.slots))
+        self.arena = np.empty(assembled.arena + ALIGNMENT, np.uint8)
+        self.objects: list[Any] = [None] * assembled.objects
+        self.error: BaseException | None = None
+        base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
+        self.slots[FRAME] = number
+        self.slots[WORK_LEFT] = PATIENCE
+        self.slots[LOOK] = ctypes.cast(_look_for_signals, ctypes.c_void_p).value or 0
+        for k, slot in enumerate(assembled.slots, HEADER):
+            if slot.kind == "temporary":
+                self.slots[k] = base + slot.offset
+            elif slot.kind == "constant":
+                self.slots[k] = address_of(slot.value)
+        self.pointer = self.slots.buffer_info()[0]
+
+    def array(self, place: Place) -> np.ndarray[Any, Any]:
+        """The array at a place, without a copy."""
+        if 0 in place.shape:
+            return np.empty(place.shape, place.dtype)
+        start = self.slots[HEADER + place.slot] + place.offset
+        low = sum((n - 1) * s for n, s in zip(place.shape, place.strides) if s < 0)
+        high = sum((n - 1) * s for n, s in zip(place.shape, place.strides) if s > 0) + place.dtype.itemsize
+        memory = (ctypes.c_char * (high - low)).from_address(start + low)
+        return np.ndarray(place.shape, place.dtype, memory, -low, place.strides)
+
+
+_frames: dict[int, Frame] = {}
+_numbers = iter(range(1, 2**62))
+
+
+class Binding:
+    """A program for arguments of some strides, ready to run. Frames are kept for the next call, one for each thread
+    that calls at the same time."""
+
+    def __init__(self, assembled: Assembled, is_weak: Sequence[bool]):
+        self.assembled = assembled
+        self.is_weak = is_weak  # which results are Python scalars
+        self.kept: list[Any] = []  # what instructions point to
+        self.calls_python = self.is_divided = False
+        self.kernels: list[tuple[array[int], int, Writer]] = []
+        self.calls_before_thorough = -1
+        encoder = _Encoder(self)
+        self.code, self.count = encoder.encoded(assembled.block)
+        self.argument_slots = [
+            (i, HEADER + place.slot) for i, place in enumerate(assembled.arguments) if isinstance(place, Place)
+        ]
+        self.argument_objects = [
+            (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
+        ]
+        self.frames: list[Frame] = []
+        self.run = (_RUN if encoder.work > LONG else _RUN_HOLDING)(engine().runtime["run_program"])
+
+    def compile(self, is_quick: bool) -> None:
+        """Put the addresses of compiled functions where the instructions look for them.
+
+        What runs for a moment only is compiled quickly, to slow code, and thoroughly once it has been called often.
+        """
+        addresses = engine().compile([writer for _, _, writer in self.kernels], is_quick)
+        for (arguments, place, _), address in zip(self.kernels, addresses):
+            arguments[place] = address
+        self.calls_before_thorough = MANY_CALLS if is_quick else -1
+
+    def frame(self) -> Frame:
+        """Memory that nobody else uses."""
+        try:
+            return self.frames.pop()
+        except IndexError:
+            return Frame(next(_numbers), self.assembled)
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        if self.calls_before_thorough >= 0:
+            self.calls_before_thorough -= 1
+            if self.calls_before_thorough < 0:
+                self.compile(is_quick=False)
+        frame = self.frame()
+        slots = frame.slots
+        slots[WORK_LEFT] = PATIENCE
+        for i, slot in self.argument_slots:
+            slots[slot] = address_of(values[i])
+        for i, number in self.argument_objects:
+            frame.objects[number] = values[i]
+        results: list[Any] = []
+        for place in self.assembled.results:
+            if isinstance(place, ObjectPlace):
+                results.append(None)
+                continue
+            result = np.empty(place.shape, place.dtype)
+            slots[HEADER + place.slot] = address_of(result)
+            results.append(result)
+        if self.is_divided:
+            slots[THREADS] = config.threads or threads.available()
+        if self.calls_python:
+            self._run_with_python(frame)
+        else:
+            self.run(self.code, self.count, frame.pointer)
+        for i, place in enumerate(self.assembled.results):
+            if isinstance(place, ObjectPlace):
+                results[i] = frame.objects[place.number]
+            elif not place.shape:
+                results[i] = results[i].item() if self.is_weak[i] else results[i][()]
+        frame.objects[:] = [None] * len(frame.objects)  # stacks may be large
+        self.frames.append(frame)
+        return results
+
+    def _run_with_python(self, frame: Frame) -> None:
+        _frames[frame.number] = frame
+        try:
+            with running(EVAL), np.errstate(all="ignore"):
+                status = self.run(self.code, self.count, frame.pointer)
+        finally:
+            del _frames[frame.number]
+        if status:
+            error, frame.error = frame.error, None
+            assert error is not None
+            raise error
+
+
+#: The work of programs that let other Python threads run meanwhile, about in nanoseconds.
+LONG = 20_000
+#: The work of one call, about in nanoseconds for each kernel, that is not worth compiling thoroughly for at once.
+QUICK = 20_000
+#: The calls after which it is.
+MANY_CALLS = 20
+#: The work that is worth dividing among threads, about in nanoseconds.
+WORTH_THREADS = 60_000
+
+
+def address_of(x: np.ndarray[Any, Any]) -> int:
+    """Where the first element of an array is."""
+    return x.__array_interface__["data"][0]
+
+
+class _Encoder:
+    """Turns instructions to numbers."""
+
+    def __init__(self, binding: Binding):
+        self.binding = binding
+        self.runtime = engine().runtime
+        self.work = 0
+        self.kernels: list[tuple[array[int], int, Writer]] = []  # the address of what is written goes to a place
+
+    def encoded(self, block: Block) -> tuple[int, int]:
+        """The address of the code of a block, and how many instructions there are."""
+        found = self.block(block)
+        self.binding.kernels = self.kernels
+        self.binding.compile(is_quick=self.work < QUICK * len(self.kernels))
+        return found
+
+    def keep(self, numbers: Sequence[int]) -> array[int]:
+        kept = array("q", numbers)
+        self.binding.kept.append(kept)
+        return kept
+
+    def address(self, numbers: Sequence[int]) -> int:
+        """The address of an array of these numbers, which lives as long as the program."""
+        return self.keep(numbers).buffer_info()[0]
+
+    def block(self, block: Block) -> tuple[int, int]:
+        code: list[int] = []
+        for instruction in block:
+            for function, arguments in getattr(self, type(instruction).__name__)(instruction):
+                code += [function, arguments]
+        return self.address(code or [0]), len(code) // 2
+
+    # ---- instructions, by the names of their types
+
+    def KernelRun(self, run: KernelRun) -> list[tuple[int, int]]:
+        if 0 in run.kernel.shape:
+            return []
+        arranged = arrange(run.kernel, run.sources, run.targets)
+        before: list[tuple[int, int]] = []
+        if arranged.begins:
+            for output, target in zip(run.kernel.outputs, run.targets):
+                if output.place is None:
+                    before += self.KernelRun(filling(output, target))
+        work = int(np.prod(run.kernel.shape)) * (5 + cost_of(run.kernel)) // 10
+        self.work += work
+        numbers = [0, 0, arranged.extent, *arranged.arguments]
+        writer = kernel_function(run.kernel, arranged.layout, NAME)
+        is_divided = work > WORTH_THREADS and arranged.extent > 1 and all(o.place is None for o in run.kernel.outputs)
+        if is_divided:
+            threads.start()
+            self.binding.is_divided = True
+            arguments = self.keep([threads.POOL.buffer_info()[0], *numbers])
+        else:
+            arguments = self.keep(numbers)
+        self.kernels.append((arguments, int(is_divided), writer))
+        function = self.runtime["run_parallel" if is_divided else "run_kernel"]
+        return [*before, (function, arguments.buffer_info()[0])]
+
+    def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
+        self.work += run.x.shape[0] * run.x.shape[1] * run.x.shape[2] * run.y.shape[2] // 8
+        return [(self.runtime["run_gemm"], self.address(gemm_arguments(run)))]
+
+    def CheckRun(self, run: CheckRun) -> list[tuple[int, int]]:
+        ((otherwise, _),) = self.PythonRun(run.otherwise)
+        count = int(np.prod(run.numbers.shape))
+        numbers = [HEADER + run.numbers.slot, run.numbers.offset, count, run.extent, otherwise]
+        return [(self.runtime["run_check"], self.address(numbers))]
+
+    def PythonRun(self, run: PythonRun) -> list[tuple[int, int]]:
+        self.binding.calls_python = True
+        function = _CALLBACK(python_step(run))
+        self.binding.kept.append(function)
+        return [(ctypes.cast(function, ctypes.c_void_p).value or 0, 0)]
+
+    def LoopRun(self, run: LoopRun) -> list[tuple[int, int]]:
+        work = self.work
+        code, count = self.block(run.body)
+        step_work = self.work - work + 1
+        length = run.length if isinstance(run.length, int) else -1
+        self.work += step_work * max(length - 1, 1000 if length < 0 else 0)
+        where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
+        numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps)]
+        for slot, whole in run.steps:
+            stride = whole.strides[0]
+            first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
+            numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
+        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        self.binding.calls_python |= self.work > PATIENCE
+        return [(self.runtime["run_loop"], self.address(numbers))]
+
+    def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
+        length = run.recurrence.length
+        self.work += (1000 if length is None else length) * max(1, len(run.recurrence.following))
+        self.binding.calls_python |= length is None or length > PATIENT_STEPS
+        arguments = self.keep([0, *recurrence_arguments(run)])
+        self.kernels.append((arguments, 0, RecurrenceWriter(run.recurrence).function(NAME)))
+        return [(self.runtime["run_function"], arguments.buffer_info()[0])]
+
+    def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
+        self.binding.calls_python = True  # it may take for ever
+        work = self.work
+        test, test_count = self.block(run.test)
+        code, count = self.block(run.body)
+        step_work = self.work - work + 1
+        self.work += 1000 * step_work
+        numbers = [
+            test, test_count, code, count, HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot,
+            run.count.offset, step_work, len(run.swaps),
+        ]  # fmt: skip
+        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        return [(self.runtime["run_while"], self.address(numbers))]
+
+    def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
+        blocks = [number for block in run.blocks for number in self.block(block)]
+        return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
+
+
+def filling(output: Output, target: Place) -> KernelRun:
+    """What puts into the result of a reduction what it begins with."""
+    dtype = output.expression.dtype
+    number = Output(constant(identity_value(output.combine, dtype), dtype), None)
+    return KernelRun(Kernel(target.shape, 0, (number,), ()), (), (target,))
+
+
+def python_step(run: PythonRun) -> Callable[[int, int], int]:
+    """The callback for a Python function: it must not raise, but keeps what was raised in the frame."""
+
+    def value(frame: Frame, place: Place | ObjectPlace) -> Any:
+        if isinstance(place, ObjectPlace):
+            return frame.objects[place.number]
+        found = frame.array(place)
+        return found if place.shape else found[()]
+
+    def step(_: int, slots: int) -> int:
+        frame = _frames[ctypes.c_int64.from_address(slots).value]
+        try:
+            outs = run.function(*[value(frame, place) for place in run.sources], **run.params)
+            for place, out in zip(run.targets, outs):
+                if isinstance(place, ObjectPlace):
+                    frame.objects[place.number] = out
+                else:
+                    frame.array(place)[...] = out
+        except BaseException as error:
+            frame.error = error
+            return 1
+        return 0
+
+    return step
+
+
+@_CALLBACK
+def _look_for_signals(_: int, slots: int) -> int:
+    """Called now and then: Python runs the handlers of signals on the way in."""
+    frame = _frames[ctypes.c_int64.from_address(slots).value]
+    try:
+        frame.slots[WORK_LEFT] = PATIENCE
+        _nothing()
+    except BaseException as error:
+        frame.error = error
+        return 1
+    return 0
+
+
+def _nothing() -> None:
+    """A place for Python to notice a signal."""

@@ -1,0 +1,312 @@
+"""Operations on complex numbers: the formulas of NumPy on their parts, and functions of the C library."""
+
+from __future__ import annotations
+
+import operator as op
+from collections.abc import Callable
+from math import log as ln
+from typing import Any, Final
+
+import numpy as np
+
+from .conversions import convert
+from .reals import atan2, cos, exp, expm1, hypot, log, log1p, sin
+from .runtime import COMPLEX_FUNCTIONS
+from .values import DOUBLE, Code, Value, copysign, fabs, fma, is_infinite, is_nan, literal, type_name, where
+
+INFINITY: Final = float("inf")
+Operation = Callable[..., Any]
+
+
+class Complex:
+    """A complex number as a pair of floats, with the operators of Python."""
+
+    __slots__ = ("im", "number", "re")
+
+    def __init__(self, re: Value, im: Value, number: complex | None = None):
+        self.re = re
+        self.im = im
+        self.number = number
+
+    def __add__(self, other: Complex) -> Complex:
+        return Complex(self.re + other.re, self.im + other.im)
+
+    def __sub__(self, other: Complex) -> Complex:
+        return Complex(self.re - other.re, self.im - other.im)
+
+    def __neg__(self) -> Complex:
+        return Complex(-self.re, -self.im)
+
+    def __mul__(self, other: Complex) -> Complex:
+        return Complex(self.re * other.re - self.im * other.im, self.re * other.im + self.im * other.re)
+
+    def __truediv__(self, other: Complex) -> Complex:
+        """Smith's algorithm (1962): by the larger part of the divisor."""
+        by_real = fabs(other.re) >= fabs(other.im)
+        large, small = where(by_real, other.re, other.im), where(by_real, other.im, other.re)
+        near, far = where(by_real, self.re, self.im), where(by_real, self.im, self.re)
+        ratio = small / large
+        factor = 1.0 / (large + small * ratio)
+        turned = near * ratio
+        im = where(by_real, far, -far) + where(by_real, -turned, turned)
+        is_zero = (other.re == 0) & (other.im == 0)
+        size = fabs(other.re)
+        quotient = Complex((near + far * ratio) * factor, im * factor)
+        return choose(is_zero, Complex(self.re / size, self.im / size), quotient)
+
+    def times(self, factor: Value | float) -> Complex:
+        """The multiple by a real number."""
+        return Complex(self.re * factor, self.im * factor)
+
+
+def choose(condition: Value, z: Complex, w: Complex) -> Complex:
+    """z where the condition holds, else w."""
+    return Complex(where(condition, z.re, w.re), where(condition, z.im, w.im))
+
+
+def read(code: Code, dtype: np.dtype[Any], register: str, number: Any = None) -> Complex:
+    """The parts of a complex number in a register."""
+    part, t = np.dtype(f"f{dtype.itemsize // 2}"), type_name(dtype)
+    if number is not None:
+        parts = (Value(code, part, literal(p, part), float(p)) for p in (number.real, number.imag))
+        return Complex(*parts, number)
+    return Complex(*(Value(code, part, code.emit(f"extractvalue {t} {register}, {k}")) for k in (0, 1)))
+
+
+def written(z: Complex) -> str:
+    """A register with both parts."""
+    t = z.re.type
+    half = z.re.code.emit(f"insertvalue {{{t}, {t}}} poison, {t} {z.re.register}, 0")
+    return z.re.code.emit(f"insertvalue {{{t}, {t}}} {half}, {t} {z.im.register}, 1")
+
+
+def convert_complex(z: Complex, dtype: np.dtype[Any]) -> Complex | Value:
+    """A complex number in another dtype: without its imaginary part if that is real."""
+    if dtype.kind == "c":
+        part = np.dtype(f"f{dtype.itemsize // 2}")
+        return Complex(convert(z.re, part), convert(z.im, part))
+    return _is_nonzero(z) if dtype.kind == "b" else convert(z.re, dtype)
+
+
+def as_complex(x: Value, dtype: np.dtype[Any]) -> Complex:
+    """A real number in a complex dtype."""
+    re = convert(x, np.dtype(f"f{dtype.itemsize // 2}"))
+    return Complex(re, re.like(0.0))
+
+
+# ---- arithmetic and order
+
+
+def _reciprocal(z: Complex) -> Complex:
+    by_real = fabs(z.im) <= fabs(z.re)
+    large, small = where(by_real, z.re, z.im), where(by_real, z.im, z.re)
+    ratio = small / large
+    size = large + small * ratio
+    one = size.like(1.0)
+    return Complex(where(by_real, one, ratio) / size, -where(by_real, ratio, one) / size)
+
+
+def _is_nonzero(z: Complex) -> Value:
+    return (z.re != 0) | (z.im != 0)
+
+
+def _less(x: Complex, y: Complex) -> Value:
+    """Lexicographic, as NumPy's; false for NaN."""
+    ordered = ~is_nan(x.im) & ~is_nan(y.im)
+    return ((x.re < y.re) & ordered) | ((x.re == y.re) & (x.im < y.im))
+
+
+def _less_equal(x: Complex, y: Complex) -> Value:
+    ordered = ~is_nan(x.im) & ~is_nan(y.im)
+    return ((x.re < y.re) & ordered) | ((x.re == y.re) & (x.im <= y.im))
+
+
+def is_nan_complex(z: Complex) -> Value:
+    return is_nan(z.re) | is_nan(z.im)
+
+
+def _extreme(order: Callable[[Complex, Complex], Value], gives_way: bool) -> Callable[[Complex, Complex], Complex]:
+    """Of x and y the first in order; where one is NaN that one, or the other if it gives way."""
+
+    def applied(x: Complex, y: Complex) -> Complex:
+        return choose(order(x, y) | is_nan_complex(y if gives_way else x), x, y)
+
+    return applied
+
+
+def _scale(z: Complex, c: Complex) -> Complex:
+    y = z * c
+    return _without_nan(y, ~_is_nonzero(z))
+
+
+def _scale_both(z: Complex, c: Complex) -> Complex:
+    y = z * c
+    return _without_nan(y, ~_is_nonzero(z) | ~_is_nonzero(c))
+
+
+def _without_nan(y: Complex, absorbs: Value) -> Complex:
+    zero = y.re.like(0.0)
+    return choose(is_nan_complex(y) & absorbs, Complex(zero, zero), y)
+
+
+def _sign(z: Complex) -> Complex:
+    """z / |z|."""
+    size = hypot(z.re, z.im)
+    nan, zero = size.like(float("nan")), size.like(0.0)
+    one_axis = is_infinite(z.re) != is_infinite(z.im)
+    turned = Complex(
+        where(is_infinite(z.re), copysign(1.0, z.re), zero), where(is_infinite(z.im), copysign(1.0, z.im), zero)
+    )
+    limit = choose(one_axis, turned, Complex(nan, nan))
+    is_zero = size == 0
+    divided = Complex(z.re / size, z.im / size)
+    usual = choose(is_zero, Complex(zero, zero), divided)
+    return choose(is_infinite(size), limit, choose(is_nan(size), Complex(nan, nan), usual))
+
+
+# ---- powers
+
+
+def has_power(exponent: complex | None) -> bool:
+    """Whether kernels have the power by a constant; all others are left to NumPy."""
+    return exponent is not None and (exponent == 0.5 or (exponent.imag == 0 and exponent.real in range(-99, 100)))
+
+
+def _power(z: Complex, n: Complex) -> Complex:
+    """z**n, for most integers by squaring: npy_cpow of NumPy."""
+    assert n.number is not None
+    if n.number == 0.5:
+        return _square_root(z)
+    one, zero = z.re.like(1.0), z.re.like(0.0)
+    exponent = int(n.number.real)
+    if exponent in (0, -1):
+        return _reciprocal(z) if exponent else Complex(one, zero)
+    left, square, product = abs(exponent), z, None
+    while left:
+        if left % 2:
+            product = square if product is None else product * square
+        square, left = square * square if left > 1 else square, left // 2
+    assert product is not None
+    if exponent > 0:
+        return product
+    nan = zero.like(float("nan"))
+    return choose(_is_nonzero(z), Complex(one, zero) / product, Complex(nan, nan))
+
+
+# ---- functions
+
+
+def c_function(name: str) -> Operation:
+    """A function of the C library on complex numbers; of single precision too, since only doubles are passed alike."""
+
+    def applied(z: Complex) -> Complex:
+        x, y = (convert(part, DOUBLE) for part in (z.re, z.im))
+        pair = x.code.emit(f"call {{double, double}} @{name}(double {x.register}, double {y.register})")
+        result = read(x.code, np.dtype(np.complex128), pair)
+        return Complex(*(convert(part, z.re.dtype) for part in (result.re, result.im)))
+
+    return applied
+
+
+_square_root = c_function(COMPLEX_FUNCTIONS["sqrt"])
+
+
+def _log(z: Complex) -> Complex:
+    """Half the logarithm of |z|**2, which is known with its rounding error: where it is near one, that counts."""
+    x, y = (fabs(convert(part, DOUBLE)) for part in (z.re, z.im))
+    large, small = where(x > y, x, y), where(x > y, y, x)
+    is_large, is_small = large > 2.0**400, large < 2.0**-400
+    factor = where(is_large, x.like(2.0**-600), where(is_small, x.like(2.0**600), 1.0))
+    offset = where(is_large, x.like(600 * ln(2)), where(is_small, x.like(-600 * ln(2)), 0.0))
+    (a, a_low), (b, b_low) = _square(large * factor), _square(small * factor)
+    total = a + b
+    low, lower = _sum(a_low, b_low)
+    low, lowest = _sum(b - (total - a), low)
+    beyond_one = ((total - 1.0) + low) + (lower + lowest)
+    is_near = (total > 0.5) & (total < 2.0)
+    re = 0.5 * where(is_near, log1p(beyond_one), log(total)) + offset
+    re = where(is_infinite(x) | is_infinite(y), INFINITY, re)
+    return Complex(convert(re, z.re.dtype), atan2(z.im, z.re))
+
+
+def _sum(x: Value, y: Value) -> tuple[Value, Value]:
+    """A sum and its rounding error: Knuth's two-sum."""
+    total = x + y
+    came = total - x
+    return total, (x - (total - came)) + (y - came)
+
+
+def _square(x: Value) -> tuple[Value, Value]:
+    """A square and its rounding error."""
+    square = x * x
+    return square, fma(x, x, -square)
+
+
+def _exp(z: Complex) -> Complex:
+    """exp(x) (cos y + i sin y), in two factors where the first overflows; Annex G of C where it is infinite or NaN."""
+    limit = float(np.floor(np.log(np.finfo(z.re.dtype).max)))
+    is_large = z.re > limit
+    size = exp(where(is_large, z.re - limit, z.re))
+    again = where(is_large, z.re.like(float(np.exp(limit))), 1.0)
+    re, im = (size * cos(z.im)) * again, (size * sin(z.im)) * again
+    is_turned = fabs(z.im) < INFINITY
+    re = where(is_turned, re, where(z.re == -INFINITY, 0.0, where(z.re == INFINITY, INFINITY, re)))
+    im = where(is_turned | (z.re != -INFINITY), im, 0.0)
+    return Complex(re, where(z.im == 0, z.im, im))
+
+
+def _expm1(z: Complex) -> Complex:
+    half = sin(z.im / 2.0)
+    return Complex(expm1(z.re) * cos(z.im) - 2.0 * half * half, exp(z.re) * sin(z.im))
+
+
+def _log1p(z: Complex) -> Complex:
+    x = z.re + 1.0
+    return Complex(log(hypot(x, z.im)), atan2(z.im, x))
+
+
+COMPLEXES: Final[dict[str, Operation]] = {
+    "add": op.add,
+    "subtract": op.sub,
+    "multiply": op.mul,
+    "divide": op.truediv,
+    "negative": op.neg,
+    "positive": lambda z: z,
+    "reciprocal": _reciprocal,
+    "square": lambda z: z * z,
+    "power": _power,
+    "absolute": lambda z: hypot(z.re, z.im),
+    "sign": _sign,
+    "scale": _scale,
+    "scale_both": _scale_both,
+    "real": lambda z: z.re,
+    "imag": lambda z: z.im,
+    "conjugate": lambda z: Complex(z.re, -z.im),
+    # comparison and logic
+    "equal": lambda x, y: (x.re == y.re) & (x.im == y.im),
+    "not_equal": lambda x, y: (x.re != y.re) | (x.im != y.im),
+    "less": _less,
+    "less_equal": _less_equal,
+    "greater": lambda x, y: _less(y, x),
+    "greater_equal": lambda x, y: _less_equal(y, x),
+    "maximum": _extreme(lambda x, y: _less_equal(y, x), gives_way=False),
+    "minimum": _extreme(_less_equal, gives_way=False),
+    "fmax": _extreme(lambda x, y: _less_equal(y, x), gives_way=True),
+    "fmin": _extreme(_less_equal, gives_way=True),
+    "logical_and": lambda x, y: _is_nonzero(x) & _is_nonzero(y),
+    "logical_or": lambda x, y: _is_nonzero(x) | _is_nonzero(y),
+    "logical_xor": lambda x, y: _is_nonzero(x) ^ _is_nonzero(y),
+    "logical_not": lambda z: ~_is_nonzero(z),
+    "isnan": is_nan_complex,
+    "isinf": lambda z: is_infinite(z.re) | is_infinite(z.im),
+    "isfinite": lambda z: (fabs(z.re) < INFINITY) & (fabs(z.im) < INFINITY),
+    # functions
+    "exp": _exp,
+    "exp2": lambda z: _exp(z.times(ln(2))),
+    "expm1": _expm1,
+    "log": _log,
+    "log2": lambda z: _log(z).times(1 / ln(2)),
+    "log10": lambda z: _log(z).times(1 / ln(10)),
+    "log1p": _log1p,
+    **{name: c_function(theirs) for name, theirs in COMPLEX_FUNCTIONS.items()},
+}

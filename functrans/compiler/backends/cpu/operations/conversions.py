@@ -1,0 +1,71 @@
+"""Casts, as the compilers of C do them on x86: so does NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .values import BOOL, DOUBLE, HALF, SINGLE, Value, bits, fabs, from_bits, type_name, where
+
+LONG = np.dtype(np.int64)
+
+
+def convert(x: Value, dtype: np.dtype[Any]) -> Value:
+    """A real number in another dtype."""
+    have = x.dtype
+    if have == dtype:
+        return x
+    if dtype == BOOL:
+        return x != 0
+    if have.kind == "f":
+        return _from_float(x, dtype)
+    if dtype == HALF:  # of integers and booleans
+        return convert(convert(x, SINGLE), HALF)
+    if dtype.kind == "f":
+        return _cast("sitofp" if have.kind == "i" else "uitofp", x, dtype)
+    if have != BOOL and have.itemsize == dtype.itemsize:
+        return Value(x.code, dtype, x.register)
+    if have != BOOL and have.itemsize > dtype.itemsize:
+        return _cast("trunc", x, dtype)
+    return _cast("sext" if have.kind == "i" else "zext", x, dtype)
+
+
+def _cast(instruction: str, x: Value, dtype: np.dtype[Any]) -> Value:
+    return x.emit(f"{instruction} {x.type} {x.register} to {type_name(dtype)}", dtype)
+
+
+def _from_float(x: Value, dtype: np.dtype[Any]) -> Value:
+    if dtype.kind == "f":
+        if dtype == HALF and x.dtype == DOUBLE:
+            return _cast("fptrunc", _rounded_to_odd(x), HALF)
+        return _cast("fpext" if dtype.itemsize > x.dtype.itemsize else "fptrunc", x, dtype)
+    if x.dtype == HALF:
+        x = convert(x, SINGLE)
+    if dtype.itemsize < 4:
+        return convert(_truncated(x, np.dtype(np.int32)), dtype)
+    if dtype.kind == "i":
+        return _truncated(x, dtype)
+    if dtype.itemsize == 4:
+        return convert(_truncated(x, LONG), dtype)
+    is_large = x >= 2.0**63
+    low = convert(_truncated(where(is_large, x - 2.0**63, x), LONG), dtype)
+    return low ^ where(is_large, low.like(2**63), 0)
+
+
+def _truncated(x: Value, dtype: np.dtype[Any]) -> Value:
+    """A signed integer without the fraction; the least one for what has none, NaN too."""
+    limit = 2.0 ** (8 * dtype.itemsize - 1)
+    return _cast("fptosi", where(fabs(x) < limit, x, -limit), dtype)
+
+
+def _rounded_to_odd(x: Value) -> Value:
+    """In single precision, the neighbour with an odd last bit of what is between: rounding again is then right.
+
+    Boldo and Melquiond, "Emulation of FMA and correctly rounded sums" (2008).
+    """
+    near = convert(x, SINGLE)
+    back = convert(near, DOUBLE)
+    towards_zero = where(fabs(back) > fabs(x), bits(near) - 1, bits(near))
+    is_exact = (back == x) | x._with("fcmp uno", 0.0, BOOL)
+    return where(is_exact, near, from_bits(towards_zero | 1))

@@ -1,0 +1,214 @@
+"""What operations call beside vector functions: functions with branches, written in LLVM IR, and those of C and SciPy.
+
+`runtime_text` and `runtime_symbols` are what a module needs that calls them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from .....primitives.late_scipy import c_function
+from .values import DOUBLE, SINGLE, Value
+
+_PURE: Final = "nounwind willreturn memory(none)"
+_SCIPY: Final = "scipy_special_"
+
+
+def _fmod(t: str, suffix: str, intrinsic: str, limit: str) -> str:
+    """x - q * y for a quotient q that is known exactly; with a larger one the function of the C library.
+
+    The rounded quotient may be one too large, not too small, and both differences are exact.
+    """
+    return f"""
+declare {t} @fmod{suffix}({t}, {t}) {_PURE}
+define internal {t} @functrans_fmod{suffix}({t} %x, {t} %y) alwaysinline {_PURE} {{
+entry:
+  %ax = call {t} @llvm.fabs.{intrinsic}({t} %x)
+  %ay = call {t} @llvm.fabs.{intrinsic}({t} %y)
+  %ratio = fdiv {t} %ax, %ay
+  %is_known = fcmp olt {t} %ratio, {limit}
+  br i1 %is_known, label %done, label %far
+far:
+  %slow = call {t} @fmod{suffix}({t} %x, {t} %y)
+  br label %done
+done:
+  %given = phi {t} [0.0, %entry], [%slow, %far]
+  %whole = call {t} @llvm.trunc.{intrinsic}({t} %ratio)
+  %minus = fneg {t} %whole
+  %difference = call {t} @llvm.fma.{intrinsic}({t} %minus, {t} %ay, {t} %ax)
+  %more = fadd {t} %difference, %ay
+  %is_below = fcmp olt {t} %difference, 0.0
+  %rest = select i1 %is_below, {t} %more, {t} %difference
+  %is_less = fcmp olt {t} %ax, %ay
+  %size = select i1 %is_less, {t} %ax, {t} %rest
+  %signed = call {t} @llvm.copysign.{intrinsic}({t} %size, {t} %x)
+  %result = select i1 %is_known, {t} %signed, {t} %given
+  ret {t} %result
+}}"""
+
+
+def _gcd(bits: int) -> str:
+    """Euclid's algorithm on unsigned numbers."""
+    t = f"i{bits}"
+    return f"""
+define internal {t} @functrans_gcd{bits}({t} %x, {t} %y) {_PURE} {{
+entry:
+  br label %loop
+loop:
+  %a = phi {t} [%x, %entry], [%b, %step]
+  %b = phi {t} [%y, %entry], [%rest, %step]
+  %is_done = icmp eq {t} %b, 0
+  br i1 %is_done, label %done, label %step
+step:
+  %rest = urem {t} %a, %b
+  br label %loop
+done:
+  ret {t} %a
+}}"""
+
+
+def _power(bits: int) -> str:
+    """A power by squaring, for an exponent that is not negative."""
+    t = f"i{bits}"
+    return f"""
+define internal {t} @functrans_power{bits}({t} %x, {t} %n) {_PURE} {{
+entry:
+  br label %loop
+loop:
+  %square = phi {t} [%x, %entry], [%next_square, %step]
+  %left = phi {t} [%n, %entry], [%next_left, %step]
+  %product = phi {t} [1, %entry], [%next_product, %step]
+  %is_done = icmp eq {t} %left, 0
+  br i1 %is_done, label %done, label %step
+step:
+  %is_odd = trunc {t} %left to i1
+  %factor = select i1 %is_odd, {t} %square, {t} 1
+  %next_product = mul {t} %product, %factor
+  %next_square = mul {t} %square, %square
+  %next_left = lshr {t} %left, 1
+  br label %loop
+done:
+  ret {t} %product
+}}"""
+
+
+#: Functions by name, as IR.
+DEFINITIONS: Final = {
+    "functrans_fmod": _fmod("double", "", "f64", "0x4340000000000000"),  # 2.0**53
+    "functrans_fmodf": _fmod("float", "f", "f32", "0x4170000000000000"),  # 2.0**24
+    **{f"functrans_gcd{bits}": _gcd(bits) for bits in (8, 16, 32, 64)},
+    **{f"functrans_power{bits}": _power(bits) for bits in (8, 16, 32, 64)},
+}
+
+#: A module for processors without instructions that convert half precision, under the names that LLVM calls.
+HALF_RUNTIME: Final = f"""
+define float @__extendhfsf2(half %x) {_PURE} {{
+  %bits = bitcast half %x to i16
+  %wide = zext i16 %bits to i32
+  %size = and i32 %wide, 32767
+  %shifted = shl i32 %size, 13
+  %moved = bitcast i32 %shifted to float
+  %scaled = fmul float %moved, 0x46F0000000000000  ; 2**112, the difference of the exponents of one
+  %is_finite = icmp ult i32 %size, 31744
+  %top = or i32 %shifted, 2139095040
+  %finite = bitcast float %scaled to i32
+  %number = select i1 %is_finite, i32 %finite, i32 %top
+  %sign = and i32 %wide, 32768
+  %place = shl i32 %sign, 16
+  %all = or i32 %number, %place
+  %result = bitcast i32 %all to float
+  ret float %result
+}}
+define half @__truncsfhf2(float %x) {_PURE} {{
+  %bits = bitcast float %x to i32
+  %size = and i32 %bits, 2147483647
+  %magnitude = bitcast i32 %size to float
+  %padded = fadd float %magnitude, 0.5  ; whose last place is that of the least numbers
+  %padded_bits = bitcast float %padded to i32
+  %small = sub i32 %padded_bits, 1056964608
+  %last = lshr i32 %size, 13
+  %odd = and i32 %last, 1
+  %moved = sub i32 %size, 939520001  ; 112 in the exponent, less nearly half of the last place
+  %rounded = add i32 %moved, %odd
+  %normal = lshr i32 %rounded, 13
+  %is_small = icmp ult i32 %size, 947912704
+  %finite = select i1 %is_small, i32 %small, i32 %normal
+  %is_nan = icmp ugt i32 %size, 2139095040
+  %none = select i1 %is_nan, i32 32256, i32 31744
+  %is_large = icmp uge i32 %size, 1199570944
+  %number = select i1 %is_large, i32 %none, i32 %finite
+  %top = lshr i32 %bits, 16
+  %sign = and i32 %top, 32768
+  %all = or i32 %number, %sign
+  %half = trunc i32 %all to i16
+  %result = bitcast i16 %half to half
+  ret half %result
+}}
+"""
+
+_CALLED: Final = re.compile(r" @((?:functrans_|scipy_special_|c)\w+)\(")
+#: Functions of the C library on complex numbers, by the name of the primitive.
+COMPLEX_FUNCTIONS: Final = {
+    "sqrt": "csqrt", "sin": "csin", "cos": "ccos", "tan": "ctan", "arcsin": "casin", "arccos": "cacos",
+    "arctan": "catan", "sinh": "csinh", "cosh": "ccosh", "tanh": "ctanh", "arcsinh": "casinh", "arccosh": "cacosh",
+    "arctanh": "catanh",
+}  # fmt: skip
+
+
+def _called(text: str) -> list[str]:
+    return sorted(set(_CALLED.findall(text)))
+
+
+def runtime_text(text: str) -> str:
+    """Definitions and declarations of the functions that the text of a module calls, to stand before it."""
+    parts: list[str] = []
+    for name in _called(text):
+        if name in DEFINITIONS:
+            parts.append(DEFINITIONS[name])
+        elif name in COMPLEX_FUNCTIONS.values():
+            parts.append(f"declare {{double, double}} @{name}(double, double) {_PURE}")
+        elif name.startswith(_SCIPY):
+            parts.append(f"declare double @{name}(double, i32) {_PURE}")
+    return "\n".join(parts)
+
+
+def runtime_symbols(text: str) -> dict[str, int]:
+    """The addresses that the linker must know for the text of a module."""
+    names = [name for name in _called(text) if name.startswith(_SCIPY)]
+    return {name: scipy_address(name.removeprefix(_SCIPY)) for name in names}
+
+
+def scipy_address(name: str) -> int:
+    """The address of a function of scipy.special from one number to one, 0 if SciPy has none of that name."""
+    return c_function(name, "double (double, int __pyx_skip_dispatch)")
+
+
+def scipy_function(name: str) -> Callable[[Value], Value]:
+    """A function of scipy.special, computed in double precision as its ufunc does."""
+
+    def applied(x: Value) -> Value:
+        wide = x if x.dtype == DOUBLE else x.emit(f"fpext {x.type} {x.register} to double", DOUBLE)
+        return wide.emit(f"call double @{_SCIPY}{name}(double {wide.register}, i32 0)")
+
+    return applied
+
+
+def _defined(name: str, x: Value, y: Value) -> Value:
+    return x.emit(f"call {x.type} @functrans_{name}({x.type} {x.register}, {y.type} {y.register})")
+
+
+def fmod(x: Value, y: Value) -> Value:
+    """The remainder with the sign of x."""
+    return _defined("fmodf" if x.dtype == SINGLE else "fmod", x, y)
+
+
+def gcd(x: Value, y: Value) -> Value:
+    """The greatest common divisor of unsigned integers."""
+    return _defined(f"gcd{8 * x.dtype.itemsize}", x, y)
+
+
+def integer_power(x: Value, n: Value) -> Value:
+    """x**n of integers, modulo the size of their type; n is not negative."""
+    return _defined(f"power{8 * x.dtype.itemsize}", x, n)

@@ -1,0 +1,258 @@
+"""Instructions: what a program comes to in terms of places in memory, for whoever runs it.
+
+Memory is a list of slots, each the address of something: an argument, a constant, a result, a part of the arena (where
+all temporaries of a program are), or the element of the step that a loop is at. A place is an array counted from the
+address in a slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .loopnest import Kernel, Load, Output, axis_index
+
+
+class Place(NamedTuple):
+    """An array in memory.
+
+    Attributes:
+        slot: the slot with the address that it is counted from.
+        offset: in bytes.
+        strides: in bytes, for each axis.
+    """
+
+    slot: int
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    strides: tuple[int, ...]
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie one after another in row-major order."""
+        return contiguous_strides(self.shape, self.dtype.itemsize) == self.strides or 0 in self.shape
+
+    def broadcast(self, shape: tuple[int, ...]) -> Place:
+        """The array repeated along new leading axes and axes of extent one."""
+        return VIEWS["broadcast_to"](self, shape)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Place:
+        """The elements of a contiguous array under another shape."""
+        return self._replace(shape=shape, strides=contiguous_strides(shape, self.dtype.itemsize))
+
+
+class ObjectPlace(NamedTuple):
+    """Where a value is that is no array."""
+
+    number: int
+
+
+class Slot:
+    """What an address stands for.
+
+    Attributes:
+        kind: "argument", "constant", "result", "temporary" or "step".
+        size: in bytes, of a temporary.
+        first, last: the instructions during which a temporary is in use.
+        offset: where in the arena a temporary is.
+        value: the array, for a constant.
+    """
+
+    __slots__ = ("first", "kind", "last", "offset", "size", "value")
+
+    def __init__(self, kind: str, size: int, now: int, value: Any = None):
+        self.kind, self.size, self.value = kind, size, value
+        self.first = self.last = now
+        self.offset = 0
+
+
+Block = list[Any]
+Axes = Sequence[int]
+
+
+class KernelRun(NamedTuple):
+    """Run a kernel: `sources` has a place for each operand of the kernel, `targets` one for each output."""
+
+    kernel: Kernel
+    sources: tuple[Place, ...]
+    targets: tuple[Place, ...]
+
+
+class PythonRun(NamedTuple):
+    """Call a Python function on arrays (or objects), and copy what it returns."""
+
+    function: Callable[..., Sequence[Any]]
+    params: dict[str, Any]
+    sources: tuple[Place | ObjectPlace, ...]
+    targets: tuple[Place | ObjectPlace, ...]
+    name: str
+
+
+class ProductRun(NamedTuple):
+    """Multiply matrices: places of shapes (batch, m, k), (batch, k, n) and (batch, m, n)."""
+
+    x: Place
+    y: Place
+    z: Place
+
+
+class CheckRun(NamedTuple):
+    """Run `otherwise`, which raises the error, if one of some int64 numbers does not lie in [-extent, extent)."""
+
+    numbers: Place
+    extent: int
+    otherwise: PythonRun
+
+
+class Step(NamedTuple):
+    """The slot of the element that a loop is at, in an array with one element for each step."""
+
+    slot: int
+    whole: Place
+
+
+def at(step: Step) -> Place:
+    """The element of the step that a loop is at."""
+    whole = step.whole
+    return Place(step.slot, 0, whole.shape[1:], whole.dtype, whole.strides[1:])
+
+
+class LoopRun(NamedTuple):
+    """Run a block so many times; after each time the slots of the carry before and after are exchanged.
+
+    Attributes:
+        why: why its state is not in registers, as a clause.
+    """
+
+    body: Block
+    length: int | Place
+    reverse: bool
+    steps: tuple[Step, ...]
+    swaps: tuple[tuple[int, int], ...]
+    why: str = ""
+
+
+class RecurrenceRun(NamedTuple):
+    """Run a loop whose state is in registers: `sources` and `targets` are what its loads and stores count.
+
+    Attributes:
+        length: the place of the number of steps, if it is not known.
+        count: where to put the number of steps, if `going` tells when the loop ends.
+    """
+
+    recurrence: Any
+    sources: tuple[Place, ...]
+    targets: tuple[Place, ...]
+    length: Place | None
+    count: Place | None
+
+
+class WhileRun(NamedTuple):
+    """Run `test`, then, as long as that has left True, `body` and `test` again; count the times."""
+
+    test: Block
+    going: Place
+    body: Block
+    swaps: tuple[tuple[int, int], ...]
+    count: Place
+    why: str = ""
+
+
+class BranchRun(NamedTuple):
+    """Run one of several blocks."""
+
+    index: Place
+    blocks: tuple[Block, ...]
+
+
+def _transposed(place: Place, permutation: Sequence[int]) -> Place:
+    return place._replace(
+        shape=tuple(place.shape[axis] for axis in permutation),
+        strides=tuple(place.strides[axis] for axis in permutation),
+    )
+
+
+def _sliced(place: Place, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int]) -> Place:
+    return place._replace(
+        offset=place.offset + sum(start * s for start, s in zip(starts, place.strides)),
+        shape=tuple(len(range(*span)) for span in zip(starts, limits, strides)),
+        strides=tuple(s * own for s, own in zip(strides, place.strides)),
+    )
+
+
+def _reversed(place: Place, axes: Sequence[int]) -> Place:
+    return place._replace(
+        offset=place.offset + sum((place.shape[axis] - 1) * place.strides[axis] for axis in axes),
+        strides=tuple(-s if axis in axes else s for axis, s in enumerate(place.strides)),
+    )
+
+
+def _broadcast(place: Place, shape: tuple[int, ...]) -> Place:
+    own = [0 if extent == 1 else s for extent, s in zip(place.shape, place.strides)]
+    return place._replace(shape=shape, strides=(*[0] * (len(shape) - len(own)), *own))
+
+
+#: What moves the elements of an array without touching them.
+VIEWS: dict[str, Callable[..., Place]] = {
+    "transpose": _transposed,
+    "slice": _sliced,
+    "reverse": _reversed,
+    "broadcast_to": _broadcast,
+    "reshape": lambda place, shape: place.reshaped(shape),
+}
+
+
+def as_numbers(place: Place) -> Place:
+    """The same memory as numbers that every machine can move: complex ones as pairs, short floats as integers."""
+    dtype, size = place.dtype, place.dtype.itemsize
+    if dtype.kind == "c":
+        half = np.dtype(f"f{size // 2}")
+        return place._replace(shape=(*place.shape, 2), strides=(*place.strides, half.itemsize), dtype=half)
+    return place._replace(dtype=np.dtype(np.uint16)) if dtype == np.float16 else place
+
+
+def copying(place: Place) -> Kernel:
+    """The kernel that copies an array of the type of a place."""
+    space = tuple(map(axis_index, range(len(place.shape))))
+    return Kernel(place.shape, 0, (Output(Load(0, space, place.dtype), None),), (0,))
+
+
+def as_matrices(place: Place, groups: Sequence[Axes]) -> Place | None:
+    """The view of an array with one axis for each group of its axes, if one axis of the last two is contiguous."""
+    shape: list[int] = []
+    strides: list[int] = []
+    itemsize = place.dtype.itemsize
+    for group in groups:
+        axes = [axis for axis in group if place.shape[axis] != 1]
+        if any(place.strides[i] != place.strides[j] * place.shape[j] for i, j in pairwise(axes)):
+            return None
+        shape.append(prod(place.shape[axis] for axis in group))
+        strides.append(place.strides[axes[-1]] if axes else 0)
+    (_, rows, columns), (batch, down, right) = shape, strides
+    if columns == 1:
+        right = itemsize
+        down = itemsize if rows == 1 else down
+    elif rows == 1:
+        down = columns * itemsize if right == itemsize else itemsize
+    found = place._replace(shape=tuple(shape), strides=(batch, down, right))
+    return found if is_row_major(found) or is_row_major(VIEWS["transpose"](found, (0, 2, 1))) else None
+
+
+def is_row_major(matrices: Place) -> bool:
+    """Whether the rows of matrices are contiguous, and lie one after another with or without room between them."""
+    (_, _, columns), (_, down, right), itemsize = matrices.shape, matrices.strides, matrices.dtype.itemsize
+    return right == itemsize and down >= columns * itemsize and down % itemsize == 0
+
+
+def contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """The strides of an array in row-major order, in bytes."""
+    strides: list[int] = []
+    for extent in reversed(shape):
+        strides.append(itemsize)
+        itemsize *= max(extent, 1)
+    return tuple(strides[::-1])

@@ -1,0 +1,59 @@
+"""Passes from jaxpr to jaxpr, after which there is less to do: inline, drop, rewrite (fold, apply rules, share), drop.
+
+A simplified program is only ever run: what rules of derivatives need to see (calls, functions with rules of their own,
+names) is gone. The README of this folder says what may change, and what may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ...core.jaxpr import Jaxpr
+from .dead_code import drop_unused
+from .inlining import inline
+from .rewriting import Rules, rewrite
+from .tables import ALL_RULES, EXACT_RULES
+
+Pass = Callable[[Jaxpr], Jaxpr]
+
+#: Called with the name of each pass and the jaxprs before and after it. The tests put the checker of jaxprs here.
+observers: list[Callable[[str, Jaxpr, Jaxpr], None]] = []
+
+
+def simplify(jaxpr: Jaxpr, exact: bool = False) -> Jaxpr:
+    """An equivalent jaxpr with less to do.
+
+    Args:
+        exact: leave out the rules that change results by rounding, or where they would overflow: every result is bit
+            for bit that of the given program, NaNs and the signs of zeros included.
+    """
+    key = simplify, exact
+    if key in jaxpr.memo:
+        return jaxpr.memo[key] or jaxpr
+    result = jaxpr
+    for name, transform in passes(exact).items():
+        before, result = result, transform(result)
+        for observe in observers:
+            observe(name, before, result)
+    if result is not jaxpr:
+        jaxpr.memo[key] = result
+    return _marked(result, exact)
+
+
+def passes(exact: bool = False) -> dict[str, Pass]:
+    """The passes, in order."""
+    rules = EXACT_RULES if exact else ALL_RULES
+    nested, mark = partial(simplify, exact=exact), partial(_marked, exact=exact)
+    return {
+        "inline": inline,
+        "drop what is not used": drop_unused,
+        "rewrite": partial(rewrite, rules=rules, nested=nested, mark=mark),
+        "drop what is no longer used": partial(drop_unused, mark=mark),
+    }
+
+
+def _marked(jaxpr: Jaxpr, exact: bool) -> Jaxpr:
+    """The jaxpr, known to be simplified already."""
+    jaxpr.memo[simplify, exact] = None
+    return jaxpr

@@ -1,0 +1,77 @@
+"""Loop invariants: equations of the body of a loop that compute the same in each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...core.avals import ShapedArray
+from ...core.jaxpr import Eqn, Jaxpr, Var, prune
+from ...core.primitive import SharedOperands
+from ...primitives.families import Bilinear, Reduction
+from ...primitives.foundation import AddAny, Elementwise, Full, Linear, Scale
+from ...primitives.selection import Select
+
+#: Views, and arrays made out of nothing: kernels compute with the index instead of with memory.
+VIEWS = {"full", "iota", "broadcast_to", "reshape", "transpose", "slice", "reverse", "stop_gradient", "name"}
+#: Operations that cost no more than to read their result from memory, where that is larger than what it is made of.
+CHEAP = {
+    "add", "add_any", "subtract", "multiply", "negative", "positive", "absolute", "square", "scale", "scale_both",
+    "maximum", "minimum", "select", "convert", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
+    "logical_and", "logical_or", "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
+}  # fmt: skip
+#: What never raises an error, beside whole families.
+SAFE = {
+    "concatenate", "pad", "iota", "complex", "update_slice", "dynamic_slice", "dynamic_update_slice", "stop_gradient",
+    "name", "sort", "argsort", "frexp", "random_bits", "fold_in", "searchsorted",
+}  # fmt: skip
+SAFE_FAMILIES = (Elementwise, Linear, Reduction, Bilinear, Full, AddAny, Scale, Select)
+
+
+class Invariants:
+    """The equations of a program that need run only once, though the program runs again and again.
+
+    Attributes:
+        eqns: those that are worth it, and what they need.
+        passed: their results that the program needs.
+        rest: the equations of the program without them.
+    """
+
+    def __init__(self, program: Jaxpr, shared: SharedOperands):
+        known = set(program.inputs[: shared.number])
+        found: list[Eqn] = []
+        for eqn in program.eqns:
+            if all(a in known for a in eqn.inputs if isinstance(a, Var)) and _may_move(eqn, shared):
+                found.append(eqn)
+                known.update(eqn.outputs)
+        costly = [eqn for eqn in found if not _is_cheap(eqn)]
+        moved = {id(eqn) for eqn in costly}
+        rest = [eqn for eqn in program.eqns if id(eqn) not in moved]
+        self.rest: Sequence[Eqn] = prune(rest, program.outputs)
+        used = {a for eqn in self.rest for a in eqn.inputs} | set(program.outputs)
+        self.passed = [v for eqn in costly for v in eqn.outputs if v in used]
+        self.eqns: Sequence[Eqn] = prune(found, self.passed)
+
+
+def _may_move(eqn: Eqn, shared: SharedOperands) -> bool:
+    """Whether an equation may run before the loop, also if the loop may end at once and the equation may fail."""
+    if not all(type(v.aval) is ShapedArray for v in eqn.outputs) or eqn.primitive.has_effects(eqn.params):
+        return False
+    return shared.at_least_once or is_safe(eqn)
+
+
+def is_safe(eqn: Eqn) -> bool:
+    """Whether an equation ends without an error, whatever the values of its operands."""
+    primitive = eqn.primitive
+    if primitive.name == "power":
+        return all(v.aval.dtype.kind == "f" for v in eqn.outputs)  # integers to negative powers raise an error
+    if primitive.name == "gather":
+        return eqn.params["spec"].mode != "raise"
+    return isinstance(primitive, SAFE_FAMILIES) or primitive.name in SAFE
+
+
+def _is_cheap(eqn: Eqn) -> bool:
+    """Whether to compute it in each step is no more work than to read it from memory."""
+    if eqn.primitive.name in VIEWS:
+        return True
+    largest = max((a.aval.size for a in eqn.inputs if type(a.aval) is ShapedArray), default=0)
+    return eqn.primitive.name in CHEAP and eqn.outputs[0].aval.size > largest

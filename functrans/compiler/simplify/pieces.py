@@ -1,0 +1,152 @@
+"""Sums of pieces: arrays that are zero but for a part of one axis, as the derivatives of slices and of elements are.
+
+What a loop over `x[0]`, `x[1]`, ... leaves in reverse mode is a sum of such arrays, each as large as x. Side by side they
+are a concatenation, at the same place the sum of two parts, and added to a concatenation they change one of its parts.
+These are sums of cotangents (`add_any`), where the signs of zeros are not defined.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from ...core.jaxpr import Atom, Eqn
+from ...primitives.foundation import add_any, reshape
+from ...primitives.structural import concatenate, pad
+from ...primitives.structural import slice as static_slice
+from .rewriting import Rewriter
+
+#: Rows of an array, and its elements, up to which it is cut into rows where something is added to one of them.
+FEW_ROWS, FEW_ELEMENTS = 4, 16
+#: Parts of a concatenation that are looked through for one to add to.
+MOST_PARTS = 32
+
+
+class Piece(NamedTuple):
+    """A part of an array along one axis; the rest is zero."""
+
+    part: Atom
+    axis: int
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.part.aval.shape[self.axis]
+
+
+def sum_of_pieces(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """The sum of two arrays of which one, at least, is a piece."""
+    x, y = (piece_of(rewriter, a) for a in eqn.inputs)
+    if eqn.inputs[0].aval != eqn.inputs[1].aval or (x is None and y is None):
+        return None
+    if x is not None and y is not None and x.axis == y.axis:
+        if (x.start, x.stop) == (y.start, y.stop):
+            return placed(rewriter, x._replace(part=rewriter.emit(add_any, x.part, y.part)))
+        first, second = sorted((x, y), key=lambda piece: piece.start)
+        if first.stop <= second.start:
+            between = zeros_between(rewriter, first, second)
+            joined = rewriter.emit(concatenate, first.part, *between, second.part, axis=x.axis)
+            return placed(rewriter, first._replace(part=joined))
+    for other, piece in zip(eqn.inputs, (y, x)):
+        found = None if piece is None else changed_part(rewriter, other, piece)
+        if found is not None:
+            return found
+    return None
+
+
+def zeros_between(rewriter: Rewriter, first: Piece, second: Piece) -> list[Atom]:
+    """What fills the gap between two pieces: rows of their own in a tiny array, where more may come to each."""
+    gap = second.start - first.stop
+    aval = first.part.aval
+    rows = [1] * gap if is_tiny(first) and is_tiny(second) else [gap] * (gap > 0)
+    shapes = [(*aval.shape[: first.axis], n, *aval.shape[first.axis + 1 :]) for n in rows]
+    return [rewriter.filled(0, aval.with_shape(shape)) for shape in shapes]
+
+
+def changed_part(rewriter: Rewriter, atom: Atom, piece: Piece) -> Atom | None:
+    """A concatenation, or a piece that is one, with something added to one of its parts."""
+    whole = piece_of(rewriter, atom) or Piece(atom, piece.axis, 0, piece.shape)
+    joined = rewriter.definition(whole.part, "concatenate")
+    if joined is not None and whole.axis == piece.axis == joined.params["axis"] and len(joined.inputs) <= MOST_PARTS:
+        parts = list(joined.inputs)
+    elif whole.part is atom and is_tiny(piece):
+        parts = rows_of(rewriter, atom, piece.axis)
+    else:
+        return None
+    offset = whole.start
+    for i, part in enumerate(parts):
+        after = offset + part.aval.shape[piece.axis]
+        if (offset, after) == (piece.start, piece.stop) and part.aval == piece.part.aval:
+            parts[i] = rewriter.emit(add_any, part, piece.part)
+            return placed(rewriter, whole._replace(part=rewriter.emit(concatenate, *parts, axis=piece.axis)))
+        offset = after
+    return None
+
+
+def is_tiny(piece: Piece) -> bool:
+    """Whether a piece is one of a few rows of a small array."""
+    is_row = piece.part.aval.shape[piece.axis] == 1
+    return is_row and piece.shape[piece.axis] <= FEW_ROWS and prod(piece.shape) <= FEW_ELEMENTS
+
+
+def rows_of(rewriter: Rewriter, atom: Atom, axis: int) -> list[Atom]:
+    """The slices of one element along an axis."""
+    shape = atom.aval.shape
+    ones, rows = (1,) * len(shape), []
+    for i in range(shape[axis]):
+        starts, limits = [0] * len(shape), list(shape)
+        starts[axis], limits[axis] = i, i + 1
+        rows.append(rewriter.emit(static_slice, atom, starts=tuple(starts), limits=tuple(limits), strides=ones))
+    return rows
+
+
+def placed(rewriter: Rewriter, piece: Piece) -> Atom:
+    """The array that a piece stands for."""
+    padding = [(0, 0, 0)] * len(piece.shape)
+    padding[piece.axis] = (piece.start, piece.shape[piece.axis] - piece.stop, 0)
+    return rewriter.emit(pad, piece.part, piece.part.aval.dtype.type(0), padding=tuple(padding))
+
+
+def piece_of(rewriter: Rewriter, atom: Atom) -> Piece | None:
+    """An array as a piece, if it is one: zeros with something written into them at a place that is known."""
+    eqn = rewriter.definition(atom, "pad", "scatter_add", "dynamic_update_slice")
+    if eqn is None:
+        return None
+    if eqn.primitive is pad:
+        return _piece_of_pad(rewriter, eqn)
+    if rewriter.constant(eqn.inputs[0]) != 0:
+        return None
+    return _piece_of_element(rewriter, eqn) if "spec" in eqn.params else _piece_of_region(rewriter, eqn)
+
+
+def _piece_of_pad(rewriter: Rewriter, eqn: Eqn) -> Piece | None:
+    part, value = eqn.inputs
+    padding = eqn.params["padding"]
+    axes = [axis for axis, widths in enumerate(padding) if widths != (0, 0, 0)]
+    if len(axes) != 1 or rewriter.constant(value) != 0 or min(padding[axes[0]]) < 0 or padding[axes[0]][2]:
+        return None
+    return Piece(part, axes[0], padding[axes[0]][0], eqn.outputs[0].aval.shape)
+
+
+def _piece_of_element(rewriter: Rewriter, eqn: Eqn) -> Piece | None:
+    x, update, *indices = eqn.inputs
+    spec, shape = eqn.params["spec"], x.aval.shape
+    index = rewriter.constant(indices[0]) if len(indices) == 1 and indices[0].aval.shape == () else None
+    if index is None or spec.mode != "raise" or not -shape[spec.axes[0]] <= index < shape[spec.axes[0]]:
+        return None
+    axis = spec.axes[0]
+    part = rewriter.emit(reshape, update, shape=(*shape[:axis], 1, *shape[axis + 1 :]))
+    return Piece(part, axis, int(index) % shape[axis], shape)
+
+
+def _piece_of_region(rewriter: Rewriter, eqn: Eqn) -> Piece | None:
+    x, part, *starts = eqn.inputs
+    have, want = part.aval.shape, x.aval.shape
+    axes = [axis for axis in range(len(want)) if have[axis] != want[axis]]
+    start = rewriter.constant(starts[axes[0]]) if len(axes) == 1 else None
+    if start is None:
+        return None
+    extent = want[axes[0]]
+    clamped = max(0, min(int(start) + (extent if start < 0 else 0), extent - have[axes[0]]))
+    return Piece(part, axes[0], clamped, want)

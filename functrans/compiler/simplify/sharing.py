@@ -1,0 +1,46 @@
+"""Sharing: equations that compute the same are computed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...core.jaxpr import Eqn, Literal
+
+#: Primitives whose operands may be exchanged without any change of the result (not maximum, for zeros of either sign).
+COMMUTATIVE = {
+    "add", "add_any", "multiply", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and",
+    "logical_or", "logical_xor",
+}  # fmt: skip
+#: Constant arrays of up to so many bytes are compared by their elements, larger ones by identity.
+COMPARED = 256
+
+
+def equation_key(eqn: Eqn, commutes: bool, alive: list[Any]) -> Any:
+    """Equal for equations that compute the same. It is hashable if the parameters are.
+
+    Args:
+        alive: constants that are told apart by their id are added to it.
+    """
+    operands: Any = tuple([_literal_key(a, alive) if type(a) is Literal else a for a in eqn.inputs])
+    if commutes:
+        operands = frozenset(operands)
+    params = tuple([(name, _param_key(value)) for name, value in sorted(eqn.params.items())]) if eqn.params else ()
+    return eqn.primitive, operands, params
+
+
+def _param_key(value: Any) -> Any:
+    """Numbers by how they are written: 0.0 is not -0.0, nor 1 True."""
+    return (type(value), repr(value)) if isinstance(value, (bool, int, float, complex)) else value
+
+
+def _literal_key(literal: Literal, alive: list[Any]) -> Any:
+    """Small constants by their bits, so that 0.0 is not -0.0, large ones by identity."""
+    value = literal.value
+    if isinstance(value, (np.ndarray, np.generic, bool, int, float, complex)):
+        array = np.asarray(value)
+        if array.nbytes <= COMPARED and array.dtype == literal.aval.dtype:
+            return literal.aval, array.tobytes()
+    alive.append(value)
+    return id(value)

@@ -1,0 +1,7 @@
+"""Functions with derivative rules of their own, under the names of `jax.custom_derivatives`."""
+
+from .api.custom_rule import custom_rule
+from .api.custom_rules import custom_jvp, custom_vjp
+from .api.symbolic_zeros import CustomVJPPrimal, SymbolicZero
+
+__all__ = ["CustomVJPPrimal", "SymbolicZero", "custom_jvp", "custom_rule", "custom_vjp"]

@@ -1,0 +1,5 @@
+"""Differential equations, solved and differentiated."""
+
+from .odeint import odeint
+
+__all__ = ["odeint"]
