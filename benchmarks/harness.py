@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 OURS = "functrans"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -93,6 +94,11 @@ def _verdict(row: Row) -> str:
 
 def write_record(benchmark: str, rows: list[Row]) -> Path:
     """Keep the figures, with what they were measured on, in benchmarks/results/."""
+    return write_figures(benchmark, [asdict(row) for row in rows])
+
+
+def write_figures(benchmark: str, rows: list[dict[str, Any]]) -> Path:
+    """The same for rows that are plain dictionaries."""
     RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
     record = {
@@ -101,7 +107,7 @@ def write_record(benchmark: str, rows: list[Row]) -> Path:
         "commit": _commit(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **_versions()},
-        "rows": [asdict(row) for row in rows],
+        "rows": rows,
     }
     path = RESULTS / f"{benchmark}-{today}.json"
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

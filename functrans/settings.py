@@ -15,6 +15,23 @@ _BACKENDS = ("cpu", "interpreter")
 _overrides: ContextVar[Mapping[str, Any]] = ContextVar("config_overrides", default=MappingProxyType({}))
 
 
+class Changes:
+    """What tells those who remember something that depends on settings whether these have changed.
+
+    Attributes:
+        count: how many times a setting was changed.
+        blocks: how many `using` blocks are under way, in any thread.
+    """
+
+    __slots__ = ("blocks", "count")
+
+    def __init__(self) -> None:
+        self.count = self.blocks = 0
+
+
+changes = Changes()
+
+
 class Config:
     """The settings, as attributes. Assigning to one sets it everywhere; `using` sets it for a block of code.
 
@@ -52,6 +69,7 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         vars(self)["_values"][name] = _checked(name, value)
+        changes.count += 1
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_DEFAULTS]
@@ -69,9 +87,12 @@ class Config:
         """
         checked = {name: _checked(name, value) for name, value in settings.items()}
         token = _overrides.set({**_overrides.get(), **checked})
+        changes.count += 1
+        changes.blocks += 1
         try:
             yield self
         finally:
+            changes.blocks -= 1
             _overrides.reset(token)
 
 

@@ -16,6 +16,7 @@ from ..core.printing import jaxpr_text
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import ArgumentIndexError, StaticArgumentError
+from ..settings import changes
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums, own_results
 
 
@@ -34,6 +35,40 @@ class Signature(NamedTuple):
     treedef: Any
     avals: tuple[Any, ...]
     axes: tuple[Any, ...]
+
+
+class QuickCall:
+    """The program of the last call, for arguments of the same structure and types.
+
+    Args:
+        entry: the way into the program.
+        treedef: the structure of the arguments.
+        count: how many there are.
+        out_tree: the structure of the results.
+    """
+
+    __slots__ = ("call", "changes", "entry", "is_single", "out_tree", "treedef")
+
+    def __init__(self, entry: Any, treedef: Any, count: int, out_tree: Any):
+        self.entry = entry
+        self.call = entry.call
+        self.treedef = None if treedef == tree.structure(((0,) * count, {})) else treedef
+        self.is_single = out_tree == tree.structure(0)
+        self.out_tree = out_tree
+        self.changes = changes.count
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        """The results, or NotImplemented if the arguments are others or a setting has changed."""
+        if self.changes != changes.count or changes.blocks:
+            return NotImplemented
+        if self.treedef is None:
+            results = self.call(*args)
+        else:
+            leaves, treedef = tree.flatten((args, {}))
+            results = self.call(*leaves) if treedef == self.treedef else NotImplemented
+        if results is NotImplemented:
+            return results
+        return results[0] if self.is_single else self.out_tree.unflatten(results)
 
 
 class Jitted:
@@ -66,6 +101,7 @@ class Jitted:
         self.params = params or {}
         self.name = getattr(fun, "__name__", type(fun).__name__)
         self._staged: dict[Signature, Staged] = {}
+        self._quick: QuickCall | None = None
 
     def __repr__(self) -> str:
         return f"<{self.transformation} of {self.fun!r}>"
@@ -74,14 +110,26 @@ class Jitted:
         """As a method: `self` is the first argument, and static unless it is a pytree."""
         return self if instance is None else partial(self, instance)
 
-    @hides_internals
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        quick = self._quick
+        if quick is not None and current_trace.get() is EVAL and not kwargs:
+            results = quick(args)
+            if results is not NotImplemented:
+                return results
+        return self._call(args, kwargs)
+
+    @hides_internals
+    def _call(self, args: Any, kwargs: Any) -> Any:
         leaves, signature, rebuild = self._signature(args, kwargs)
         staged = self._stage(signature, rebuild)
         operands = [*staged.captured, *leaves]
         trace = current_trace.get()
         if trace is EVAL and is_concrete(operands):
-            results = own_results(compile_jaxpr(staged.jaxpr)(*operands), operands)
+            program = compile_jaxpr(staged.jaxpr)
+            results = own_results(program(*operands), operands)
+            if not (kwargs or signature.static or staged.captured or changes.blocks):
+                entry = program.entry(leaves)
+                self._quick = None if entry is None else QuickCall(entry, signature.treedef, len(args), staged.out_tree)
         else:
             params = {"jaxpr": staged.jaxpr, "name": self.name, **self.params}
             results = trace.process(self.primitive, operands, params)

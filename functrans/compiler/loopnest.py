@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import short_dtype
-
 
 class Affine(NamedTuple):
     """An index: `offset + sum(factor * axis) + sum(factor * expression)`, over axes of the iteration space.
@@ -171,54 +169,6 @@ class Kernel(NamedTuple):
     def positions(self) -> list[Position]:
         """The different indices that are used as values."""
         return list(dict.fromkeys(e for e in self.expressions() if isinstance(e, Position)))
-
-    def __str__(self) -> str:
-        """The loop nest as Python-like text."""
-        return kernel_text(self)
-
-
-def kernel_text(kernel: Kernel) -> str:
-    """A kernel as nested loops that a person can read."""
-    names: dict[int, str] = {}
-    axes = [f"i{axis}" for axis in range(len(kernel.shape))]
-    operands = {operand: f"x{i}" for i, operand in enumerate(kernel.operands)}
-    parallel = len(axes) - kernel.reduced
-    lines = [f"{'    ' * d}for {a} in range({n}):" for d, (a, n) in enumerate(zip(axes, kernel.shape))]
-    indent = "    " * len(axes)
-
-    def shown(expression: Expression) -> str:
-        if isinstance(expression, Constant):
-            return str(expression.number)
-        return names[id(expression)]
-
-    for expression in kernel.expressions():
-        if isinstance(expression, Constant):
-            continue
-        names[id(expression)] = f"v{len(names)}"
-        if isinstance(expression, Load):
-            where = ", ".join(index_text(i, axes, shown) for i in expression.index)
-            text = f"{operands[expression.operand]}[{where}]"
-        elif isinstance(expression, Position):
-            text = index_text(expression.index, axes, shown)
-        else:
-            text = f"{expression.operation}({', '.join(map(shown, expression.operands))})"
-        lines.append(f"{indent}{names[id(expression)]}:{short_dtype(expression.dtype)} = {text}")
-    for i, (expression, combine, index) in enumerate(kernel.outputs):
-        own = axes[:parallel] if combine else axes
-        place = f"y{i}[{', '.join(own if index is None else [index_text(j, axes, shown) for j in index])}]"
-        value = shown(expression)
-        lines.append(f"{indent}{place} = {value if combine is None else f'{combine}({place}, {value})'}")
-    return "\n".join(lines)
-
-
-def index_text(index: Affine, axes: Sequence[str], shown: Callable[[Expression], str]) -> str:
-    """`2*i0 + 1`, as one would write it."""
-    factors = [(axes[axis], factor) for axis, factor in index.factors]
-    factors += [(shown(expression), factor) for factor, expression in index.terms]
-    terms = [name if factor == 1 else f"{factor}*{name}" for name, factor in factors if factor]
-    if index.offset or not terms:
-        terms.append(str(index.offset))
-    return " + ".join(terms).replace("+ -", "- ")
 
 
 def expressions_in(roots: Iterable[Expression]) -> Iterator[Expression]:

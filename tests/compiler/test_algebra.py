@@ -48,7 +48,7 @@ ARITHMETIC = {
     "x + -0.0 of complex numbers": Case(lambda x, y: x + -0.0, "add", COMPLEX),
     "x - x": Case(lambda x, y: x - x, "subtract", FLOATS),
     "x - x of integers": Case(lambda x, y: x - x, "full", INTEGERS),
-    "--x": Case(lambda x, y: -(-x), "", NUMBERS),
+    "minus minus x": Case(lambda x, y: np.negative(-x), "", NUMBERS),
     "+x": Case(lambda x, y: +x, "", NUMBERS),
     "x + -y": Case(lambda x, y: x + -y, "subtract", NUMBERS),
     "-x + y": Case(lambda x, y: -x + y, "subtract", NUMBERS),

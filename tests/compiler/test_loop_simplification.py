@@ -46,7 +46,7 @@ def only(jaxpr: Jaxpr) -> Eqn:
 
 def test_programs_inside_are_simplified():
     def f(p, x):
-        x = lax.scan(lambda c, row: (-(-c) * row, c.T.T), x, np.ones((2, 3)))[0]
+        x = lax.scan(lambda c, row: (np.negative(-c) * row, c.T.T), x, np.ones((2, 3)))[0]
         x = lax.while_loop(lambda c: np.sum(c) * 1 < 3, lambda c: c * 1 + 1, x)
         x = lax.cond(p, lambda x: np.sin(x) * 1, lambda x: x / 1, x)
         return ft.checkpoint(lambda x: np.sin(x * 1))(x)

@@ -67,7 +67,7 @@ def test_half_integer_powers_of_magnitudes_have_few_roundings(n: float, dtype: s
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2"])
-@pytest.mark.parametrize("n", (*INTEGERS, *HALVES, *OTHERS, 0, 1, -0.0))
+@pytest.mark.parametrize("n", [*INTEGERS, *HALVES, *OTHERS, 0, 1, -0.0])
 def test_special_values(n: Any, dtype: str) -> None:
     x = special_values(dtype)
     for base, function in ((x, lambda x: x**n), (abs(x), lambda x: abs(x) ** n)):

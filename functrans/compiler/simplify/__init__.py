@@ -12,7 +12,7 @@ from functools import partial
 from ...core.jaxpr import Jaxpr
 from .dead_code import drop_unused
 from .inlining import inline
-from .rewriting import Rules, rewrite
+from .rewriting import rewrite
 from .tables import ALL_RULES, EXACT_RULES
 
 Pass = Callable[[Jaxpr], Jaxpr]
@@ -25,8 +25,8 @@ def simplify(jaxpr: Jaxpr, exact: bool = False) -> Jaxpr:
     """An equivalent jaxpr with less to do.
 
     Args:
-        exact: leave out the rules that change results by rounding, or where they would overflow: every result is bit
-            for bit that of the given program, NaNs and the signs of zeros included.
+        exact: leave out the rules that change results by rounding, or where something overflows on the way: every
+            result is bit for bit that of the given program, but for the signs of symbolic zeros that became arrays.
     """
     key = simplify, exact
     if key in jaxpr.memo:

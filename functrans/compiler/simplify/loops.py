@@ -109,24 +109,24 @@ def _without_invariants(rewriter: Rewriter, eqn: Eqn, shared: SharedOperands) ->
         found = Invariants(program, shared)
         if not found.eqns:
             continue
-        given = eqn.inputs[shared.start : shared.start + shared.number]
-        env: dict[Any, Atom] = dict(zip(program.inputs, given))
+        end = shared.start + shared.number
+        env: dict[Any, Atom] = dict(zip(program.inputs, eqn.inputs[shared.start : end]))
         rewriter.splice(found.eqns, env)
-        count, end = shared.number, shared.start + shared.number
-
-        def widened(
-            other: Jaxpr, own: Jaxpr = program, new: Sequence[Var] = found.passed, rest: Sequence[Eqn] = found.rest
-        ) -> Jaxpr:
-            inputs = new if other is own else [Var(v.aval) for v in new]
-            eqns = rest if other is own else other.eqns
-            return Jaxpr([*other.inputs[:count], *inputs, *other.inputs[count:]], eqns, other.outputs)
-
-        params = {**eqn.params, **{n: rewriter.mark(widened(eqn.params[n])) for n in shared.programs}}
-        params["consts"] = count + len(found.passed)
+        shorter = Jaxpr(program.inputs, found.rest, program.outputs)
+        params = dict(eqn.params)
+        for other in shared.programs:
+            own = found.passed if other == name else [Var(v.aval) for v in found.passed]
+            params[other] = rewriter.mark(_widened(shorter if other == name else params[other], shared.number, own))
+        params["consts"] = shared.number + len(found.passed)
         inputs = [*eqn.inputs[:end], *(env[v] for v in found.passed), *eqn.inputs[end:]]
         eqn = eqn._replace(params=params, inputs=inputs)
         shared = shared._replace(number=params["consts"])
     return eqn
+
+
+def _widened(program: Jaxpr, place: int, new: Sequence[Var]) -> Jaxpr:
+    """A program with more inputs, before the one of some number."""
+    return Jaxpr([*program.inputs[:place], *new, *program.inputs[place:]], program.eqns, program.outputs)
 
 
 # ---- constants that are known inside

@@ -1,7 +1,7 @@
 """Sums of pieces: arrays that are zero but for a part of one axis, as the derivatives of slices and of elements are.
 
-What a loop over `x[0]`, `x[1]`, ... leaves in reverse mode is a sum of such arrays, each as large as x. Side by side they
-are a concatenation, at the same place the sum of two parts, and added to a concatenation they change one of its parts.
+What a loop over `x[0]`, `x[1]`, ... leaves in reverse mode is a sum of such arrays, each as large as x. Side by side
+they are a concatenation, at the same place the sum of two parts, and added to a concatenation they change one part.
 These are sums of cotangents (`add_any`), where the signs of zeros are not defined.
 """
 

@@ -166,14 +166,16 @@ class Rewriter:
         aval = eqn.outputs[0].aval
         if aval.shape == ():
             return None
-        values: list[Literal] = []
+        values: list[Atom] = []
         for atom in eqn.inputs:
             value = self.constant(atom)
             if value is None:
                 return None
-            values.append(literal(value if atom.aval.weak else atom.aval.dtype.type(value)))
-        found = evaluated(eqn._replace(inputs=values, outputs=[Var(aval.with_shape(()))]))
-        return None if found is None else self.filled(found[0], aval)
+            # An array stays one, of one element: NumPy's scalars have other powers.
+            is_array = atom.aval.shape != ()
+            values.append(literal(np.full(1, value, atom.aval.dtype)) if is_array else atom)
+        found = evaluated(eqn._replace(inputs=values, outputs=[Var(aval.with_shape((1,)))]))
+        return None if found is None else self.filled(found[0].item(), aval)
 
     # ---- for rules: what is known of atoms
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from ...core.jaxpr import Atom, Eqn
 from ...primitives import elementwise as e
-from ...primitives.foundation import reduce_sum
-from ...primitives.reductions import logsumexp, reduce_max
+from ...primitives.foundation import reduce_sum, reshape
+from ...primitives.reductions import reduce_max
 from ...primitives.selection import select
 from .moves import sum_of_repeated
 from .rewriting import Rewriter, Rules
@@ -107,14 +107,36 @@ def log_of_exp(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
 
 def log_of_sum_of_exps(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-    """log(sum(exp(x))) is logsumexp(x), which neither overflows nor takes the logarithm of zero."""
+    """log(sum(exp(x))) is max(x) + log(sum(exp(x - max(x)))), which does not overflow, nor take the log of zero."""
     stretched = rewriter.definition(eqn.inputs[0], *STRETCHED)
     total = rewriter.definition(stretched.inputs[0] if stretched is not None else eqn.inputs[0], "reduce_sum")
     x = None if total is None else rewriter.operand(total.inputs[0], "exp")
-    if total is None or x is None or not is_real(x) or is_shifted_by_maximum(rewriter, x):
+    if total is None or x is None or not is_real(x) or 0 in x.aval.shape or is_shifted_by_maximum(rewriter, x):
         return None
-    found = rewriter.emit(logsumexp, x, axes=total.params["axes"])
+    found = log_sum_exp(rewriter, x, total.params["axes"])
     return found if stretched is None else rewriter.emit(stretched.primitive, found, **stretched.params)
+
+
+def log_sum_exp(rewriter: Rewriter, x: Atom, axes: tuple[int, ...]) -> Atom:
+    """As the primitive logsumexp does it."""
+    shift = finite_maximum(rewriter, x, axes)
+    unit = tuple(1 if axis in axes else n for axis, n in enumerate(x.aval.shape))
+    small = rewriter.emit(e.subtract, x, rewriter.emit(reshape, shift, shape=unit))
+    total = rewriter.emit(reduce_sum, rewriter.emit(e.exp, small), axes=axes)
+    return rewriter.emit(e.add, rewriter.emit(e.log, total), shift)
+
+
+def finite_maximum(rewriter: Rewriter, x: Atom, axes: tuple[int, ...]) -> Atom:
+    """The maximum, and zero where that is infinite or NaN."""
+    largest = rewriter.emit(reduce_max, x, axes=axes)
+    return rewriter.emit(select, rewriter.emit(e.isfinite, largest), largest, 0.0)
+
+
+def expanded_logsumexp(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """The primitive as what it is made of, which kernels can compute together with what is around it."""
+    x = eqn.inputs[0]
+    is_plain = is_real(x) and x.aval.dtype.itemsize > 2 and 0 not in x.aval.shape
+    return log_sum_exp(rewriter, x, eqn.params["axes"]) if is_plain else None
 
 
 def log_of_two_exps(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
@@ -125,7 +147,7 @@ def log_of_two_exps(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
 
 def log_of_softmax(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-    """log(exp(x) / sum(exp(x))) is z - log(sum(exp(z))) for z = x - max(x), also where exp(x) is nothing beside the sum."""
+    """log(exp(x) / sum(exp(x))) is z - log(sum(exp(z))) for z = x - max(x), also where the sum dwarfs exp(x)."""
     quotient = rewriter.definition(eqn.inputs[0], "divide")
     if quotient is None:
         return None
@@ -145,9 +167,7 @@ def log_of_softmax(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
         return atom
 
     if not is_shifted_by_maximum(rewriter, x):
-        largest = rewriter.emit(reduce_max, x, **summed.params)
-        shift = rewriter.emit(select, rewriter.emit(e.isfinite, largest), largest, 0.0)
-        x = rewriter.emit(e.subtract, x, stretched(shift))
+        x = rewriter.emit(e.subtract, x, stretched(finite_maximum(rewriter, x, summed.params["axes"])))
         total = rewriter.emit(reduce_sum, rewriter.emit(e.exp, x), **summed.params)
     return rewriter.emit(e.subtract, x, stretched(rewriter.emit(e.log, total)))
 
@@ -254,3 +274,6 @@ STABILITY: Rules = {
     "sqrt": (root_of_square,),
     "reduce_sum": (sum_of_equals,),
 }
+
+#: Primitives that are written as others; no bit of a result changes.
+EXPANSIONS: Rules = {"logsumexp": (expanded_logsumexp,)}

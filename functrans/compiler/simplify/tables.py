@@ -8,7 +8,7 @@ from .algebra import ALGEBRA
 from .moves import MOVES
 from .powers import EXACT_POWERS, POWERS
 from .rewriting import Rule, Rules
-from .stability import STABILITY
+from .stability import EXPANSIONS, STABILITY
 
 
 def merged(*tables: Rules) -> Rules:
@@ -21,6 +21,6 @@ def merged(*tables: Rules) -> Rules:
 
 
 #: Rules that change no bit of a result.
-EXACT_RULES: Rules = merged(ALGEBRA, MOVES, EXACT_POWERS)
+EXACT_RULES: Rules = merged(ALGEBRA, MOVES, EXACT_POWERS, EXPANSIONS)
 #: With those that change results by rounding, or where they would overflow.
-ALL_RULES: Rules = merged(STABILITY, ALGEBRA, MOVES, EXACT_POWERS, POWERS)
+ALL_RULES: Rules = merged(STABILITY, EXACT_RULES, POWERS)

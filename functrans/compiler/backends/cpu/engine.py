@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from . import runtime
 from .codegen import Writer
@@ -35,6 +36,12 @@ class _Compiler:
 
     def added(self, text: str, names: Sequence[str]) -> list[int]:
         """The addresses of functions in a new module."""
+        self.engine.add_module(self.optimized(text))
+        self.engine.finalize_object()
+        return [self.engine.get_function_address(name) for name in names]
+
+    def optimized(self, text: str) -> Any:
+        """A module, optimised."""
         module = self.llvm.parse_assembly(text)
         module.verify()
         if self.level:
@@ -42,9 +49,7 @@ class _Compiler:
             options.loop_vectorization = options.slp_vectorization = True
             builder = self.llvm.create_pass_builder(self.machine, options)
             builder.getModulePassManager().run(module, builder)
-        self.engine.add_module(module)
-        self.engine.finalize_object()
-        return [self.engine.get_function_address(name) for name in names]
+        return module
 
 
 class Engine:
@@ -88,15 +93,20 @@ class Engine:
             new = {text: writer for text, writer in zip(texts, writers) if text not in known}
             if new:
                 names = [f"f{len(known) + i}" for i in range(len(new))]
-                functions: dict[str, tuple[str, int]] = {}
-                for writer in new.values():
-                    functions.update(writer.functions)
-                bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for text, name in zip(new, names))
-                for name, address in runtime_symbols(bodies).items():
-                    self.llvm.add_symbol(name, address)
-                module = self.module_text(f"{runtime_text(bodies)}\n{bodies}", functions)
+                module = self.module_of(dict(zip(names, new.values())))
                 known.update(zip(new, compiler.added(module, names)))
             return [known[text] for text in texts]
+
+    def module_of(self, writers: dict[str, Writer]) -> str:
+        """The text of a module with functions, each under a name of its own."""
+        functions: dict[str, tuple[str, int]] = {}
+        for writer in writers.values():
+            functions.update(writer.functions)
+        texts = {name: "\n".join(writer.lines) for name, writer in writers.items()}
+        bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for name, text in texts.items())
+        for name, address in runtime_symbols(bodies).items():
+            self.llvm.add_symbol(name, address)
+        return self.module_text(f"{runtime_text(bodies)}\n{bodies}", functions)
 
     def module_text(self, text: str, called: dict[str, tuple[str, int]]) -> str:
         """A module around functions: declarations, and which vector versions there are."""

@@ -32,13 +32,11 @@ from ...loopnest import Kernel, Output, constant
 from . import threads
 from .codegen import Writer, identity_value, kernel_function, supports
 from .engine import NAME, engine
+from .entry import Entry, is_possible
 from .layouts import arrange
 from .library import gemm_arguments
 from .recurrences import PATIENT_STEPS, RecurrenceWriter, recurrence_arguments
-from .runtime import FRAME, HEADER, LOOK, THREADS, WORK_LEFT
-
-#: Work, about in nanoseconds, before somebody looks whether the user wants to interrupt the program.
-PATIENCE = 1 << 25
+from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 _RUN_HOLDING = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
@@ -62,6 +60,14 @@ class NativeProgram:
         self.is_weak = [getattr(a.aval, "weak", False) for a in self.jaxpr.outputs]
         self.bindings: dict[tuple[Any, ...], Binding] = {}
 
+    def entry(self, args: Sequence[Any]) -> Any:
+        """A quicker way to call the program with arguments like these, if there is one now."""
+        if self.handed_on:
+            return None
+        key = tuple([getattr(x, "strides", ()) for x in args])
+        binding = self.bindings.get(key)
+        return None if binding is None else binding.entry(args)
+
     def __call__(self, *args: Any) -> list[Any]:
         values = [
             x if own is None or (type(x) is np.ndarray and x.dtype == own[1] and x.flags.aligned) else usable(x, own[1])
@@ -75,6 +81,14 @@ class NativeProgram:
         for i, source in self.handed_on:
             results.insert(i, source.value if isinstance(source, Literal) else args[source])
         return results
+
+
+def scalar_type(x: Any, place: Place) -> Any:
+    """The type of an argument that is a scalar, None for an array; NotImplemented for what an entry does not read."""
+    if type(x) is np.ndarray:
+        return None if x.dtype == place.dtype and x.dtype.isnative else NotImplemented
+    is_read = (type(x) is float or type(x) in (np.float64, np.int64)) and place.dtype == np.dtype(type(x))
+    return type(x) if is_read else NotImplemented
 
 
 def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -133,7 +147,7 @@ class Binding:
         self.calls_python = self.is_divided = False
         self.kernels: list[tuple[array[int], int, Writer]] = []
         self.calls_before_thorough = -1
-        encoder = _Encoder(self)
+        encoder = self.encoder()
         self.code, self.count = encoder.encoded(assembled.block)
         self.argument_slots = [
             (i, HEADER + place.slot) for i, place in enumerate(assembled.arguments) if isinstance(place, Place)
@@ -142,7 +156,12 @@ class Binding:
             (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
         ]
         self.frames: list[Frame] = []
-        self.run = (_RUN if encoder.work > LONG else _RUN_HOLDING)(engine().runtime["run_program"])
+        self.is_long = encoder.work > LONG
+        self.run = (_RUN if self.is_long else _RUN_HOLDING)(engine().runtime["run_program"])
+
+    def encoder(self) -> Encoder:
+        """What turns the instructions to numbers."""
+        return Encoder(self)
 
     def compile(self, is_quick: bool) -> None:
         """Put the addresses of compiled functions where the instructions look for them.
@@ -196,6 +215,20 @@ class Binding:
         self.frames.append(frame)
         return results
 
+    def entry(self, args: Sequence[Any]) -> Entry | None:
+        """A quicker way to call this program with arguments like these, once it is compiled thoroughly; None: no way."""
+        places, results = self.assembled.arguments, self.assembled.results
+        is_simple = not (self.calls_python or self.is_divided or self.assembled.objects or any(self.is_weak))
+        if not is_simple or self.calls_before_thorough >= 0 or not is_possible():
+            return None
+        scalars = [scalar_type(x, place) for x, place in zip(args, places)]
+        if any(scalar is NotImplemented for scalar in scalars):
+            return None
+        frame = Frame(next(_numbers), self.assembled)
+        program = self.code, self.count, frame.pointer
+        arguments = list(zip(places, scalars))
+        return Entry(arguments, results, program, self.is_long, (self, frame))  # type: ignore[arg-type]
+
     def _run_with_python(self, frame: Frame) -> None:
         _frames[frame.number] = frame
         try:
@@ -224,7 +257,7 @@ def address_of(x: np.ndarray[Any, Any]) -> int:
     return x.__array_interface__["data"][0]
 
 
-class _Encoder:
+class Encoder:
     """Turns instructions to numbers."""
 
     def __init__(self, binding: Binding):
@@ -252,9 +285,13 @@ class _Encoder:
     def block(self, block: Block) -> tuple[int, int]:
         code: list[int] = []
         for instruction in block:
-            for function, arguments in getattr(self, type(instruction).__name__)(instruction):
+            for function, arguments in self.instruction(instruction):
                 code += [function, arguments]
         return self.address(code or [0]), len(code) // 2
+
+    def instruction(self, instruction: Any) -> list[tuple[int, int]]:
+        """The functions that run one instruction, and the addresses of their arguments."""
+        return getattr(self, type(instruction).__name__)(instruction)
 
     # ---- instructions, by the names of their types
 

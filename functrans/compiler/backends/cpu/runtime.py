@@ -15,9 +15,11 @@ import re
 
 #: Slots before those of a program.
 FRAME, WORK_LEFT, LOOK, THREADS, HEADER = 0, 1, 2, 3, 4
+#: Work, about in nanoseconds, before somebody looks whether the user wants to interrupt the program.
+PATIENCE = 1 << 25
 
 
-def _expanded(text: str) -> str:
+def expanded(text: str) -> str:
     """LLVM IR, from text in which `get TYPE %name = %array[index]` stands for a load from an array of numbers."""
 
     def load(match: re.Match[str]) -> str:
@@ -459,5 +461,5 @@ _PARTS = (
     RUN_CHECK, RUN_GEMM,
 )  # fmt: skip
 #: The text of all, and the functions that instructions name.
-TEXT = _expanded("".join(_PARTS))
+TEXT = expanded("".join(_PARTS))
 FUNCTIONS = re.findall(r"define i64 @(\w+)", TEXT)

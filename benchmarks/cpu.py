@@ -1,0 +1,322 @@
+"""What compiled functions take on the CPU, beside JAX, torch.compile, hand-written Numba and NumPy.
+
+python benchmarks/cpu.py                      all rows
+python benchmarks/cpu.py --rows 'softmax|sum' those whose name or group matches
+python benchmarks/cpu.py --quick              few repetitions
+python benchmarks/cpu.py --json path          keep the figures in a file
+python benchmarks/cpu.py --record             keep them in benchmarks/results/
+python benchmarks/cpu.py --torch /venv/bin/python --cores 2
+
+Each contender runs in a process of its own (so that a crash or a time-out ends nobody else), and they take turns. All are
+held to the same processors. Results are compared with those of the first peer before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import format_seconds, write_figures
+from workloads import groups
+from workloads.row import CALL, CONTENDERS, FIRST, MEMORY, NUMBA, OURS, TORCH, Row
+
+HERE = Path(__file__).resolve().parent
+WORKER = HERE / "workloads" / "worker.py"
+
+
+class Failure(Exception):
+    """A contender crashed, took too long, or raised an error."""
+
+
+class Process:
+    """A contender in a process of its own."""
+
+    def __init__(self, contender: str, options: argparse.Namespace):
+        self.contender, self.options = contender, options
+        self.process: subprocess.Popen[str] | None = None
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """The answer of the contender. It is started if it is not running."""
+        if self.process is None:
+            self._start()
+        process = self.process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self.stop()
+            raise Failure("ended") from None
+        ready, _, _ = select.select([process.stdout], [], [], self.options.limit)
+        if not ready:
+            self.stop()
+            raise Failure(f"took more than {self.options.limit:g} s")
+        line = process.stdout.readline()
+        if not line:
+            code = process.wait()
+            self.stop()
+            raise Failure(f"crashed (exit code {code}): {self._last_words()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Failure(answer["error"])
+        return answer
+
+    def _start(self) -> None:
+        python = self.options.torch if self.contender == TORCH else sys.executable
+        self.errors = tempfile.TemporaryFile("w+")
+        cores = sorted(os.sched_getaffinity(0))[: self.options.cores] if hasattr(os, "sched_getaffinity") else []
+        environment = {**os.environ, "XDG_CACHE_HOME": self.options.scratch, "PYTHONPATH": str(HERE.parent),
+                       "PYTHONFAULTHANDLER": "1", "NUMBA_CACHE_DIR": self.options.scratch,
+                       "TORCHINDUCTOR_CACHE_DIR": f"{self.options.scratch}/torch-{id(self)}-{time.time()}"}  # fmt: skip
+        self.process = subprocess.Popen(
+            [python, str(WORKER), self.contender], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stderr=self.errors, env=environment, preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
+        )  # fmt: skip
+
+    def _last_words(self) -> str:
+        self.errors.seek(0)
+        return " | ".join(self.errors.read().strip().splitlines()[:12])[:1500]
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+class Result:
+    """What came out of a row."""
+
+    def __init__(self, group: str, row: Row):
+        self.group, self.row = group, row
+        self.samples: dict[str, list[float]] = {}
+        self.seconds: dict[str, list[float]] = {}  # of the second shape
+        self.failures: dict[str, str] = {}
+        self.notes: dict[str, Any] = {}
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.samples[name])
+
+    def target(self) -> float | None:
+        """What functrans may take."""
+        row = self.row
+        known = [self.median(name) for name in row.peers if self.samples.get(name)]
+        found = [row.at_most] if row.at_most is not None else []
+        if row.factor is not None and known:
+            found.append(row.factor * min(known))
+        return min(found) if found else None
+
+    def ratio(self, of: Any = statistics.median) -> float:
+        """What functrans takes, as a multiple of what it may take. Above one the row is lost."""
+        if not self.samples.get(OURS) or self.failures.get(OURS):
+            return math.inf
+        target = self.target()
+        if target is None:
+            return math.nan
+        if of is not statistics.median and self.row.factor is not None:
+            known = [of(self.samples[name]) for name in self.row.peers if self.samples.get(name)]
+            known = [self.row.factor * min(known)] if known else []
+            target = min([*known, *([self.row.at_most] if self.row.at_most is not None else [])])
+        return of(self.samples[OURS]) / target
+
+    def record(self) -> dict[str, Any]:
+        finite = {"ratio": self.ratio(), "ratio of minima": self.ratio(min)}
+        return {
+            "group": self.group, "row": self.row.label, "issue": self.row.issue, "target": self.target(),
+            "medians": {n: statistics.median(v) for n, v in self.samples.items() if v},
+            "minima": {n: min(v) for n, v in self.samples.items() if v},
+            **{key: value if math.isfinite(value) else None for key, value in finite.items()},
+            "failures": self.failures, "notes": self.notes,
+        }  # fmt: skip
+
+
+def run_row(group: str, row: Row, processes: dict[str, Process], options: argparse.Namespace) -> list[Result]:
+    names = [n for n in row.contenders() if n in processes]
+    return {FIRST: run_first, MEMORY: run_memory, CALL: run_calls}[row.kind](group, row, names, processes, options)
+
+
+def run_first(group: str, row: Row, names: list[str], _: Any, options: argparse.Namespace) -> list[Result]:
+    """Fresh processes, contender by contender in turns."""
+    result, second = Result(group, row), Result(group, row.at_second_shape())
+    for _ in range(2 if options.quick else 5):
+        for name in names:
+            if name in result.failures:
+                continue
+            process = Process(name, options)
+            try:
+                answer = process.ask(do="first", label=row.label)
+                result.samples.setdefault(name, []).append(answer["value"])
+                second.samples.setdefault(name, []).append(answer["second"])
+            except Failure as failure:
+                result.failures[name] = second.failures[name] = str(failure)
+            process.stop()
+    return [result, second]
+
+
+def run_memory(group: str, row: Row, names: list[str], _: Any, options: argparse.Namespace) -> list[Result]:
+    result = Result(group, row)
+    norms = {}
+    for name in names:
+        process = Process(name, options)
+        try:
+            answer = process.ask(do="memory", label=row.label)
+            result.samples[name] = [answer["value"]]
+            norms[name] = answer["norm"]
+        except Failure as failure:
+            result.failures[name] = str(failure)
+        process.stop()
+    if OURS in norms and not np.allclose(list(norms.values()), norms[OURS], rtol=row.rtol, atol=0):
+        result.failures[OURS] = f"wrong: {norms}"
+    return [result]
+
+
+def run_calls(
+    group: str, row: Row, names: list[str], processes: dict[str, Process], options: argparse.Namespace
+) -> list[Result]:
+    result = Result(group, row)
+    found = {}
+    for name in names:
+        path = f"{options.scratch}/results-{name}.npz".replace(" ", "-")
+        try:
+            answer = processes[name].ask(do="build", label=row.label, results=path, sample=options.sample)
+            with np.load(path) as arrays:
+                found[name] = [arrays[key] for key in arrays.files]
+            result.notes[name] = answer
+        except Failure as failure:
+            result.failures[name] = str(failure)
+    compare(row, found, result)
+    running = [name for name in names if name in found]
+    ends = time.perf_counter() + options.limit
+    for round_ in range(options.rounds + 1):
+        for name in list(running):
+            try:
+                value = processes[name].ask(do="sample")["value"]
+            except Failure as failure:
+                result.failures[name] = str(failure)
+                running.remove(name)
+                continue
+            if round_:
+                result.samples.setdefault(name, []).append(value)
+        if time.perf_counter() > ends and round_ > 2:
+            break
+    return [result]
+
+
+def compare(row: Row, found: dict[str, list[Any]], result: Result) -> None:
+    """Note whose results differ from those of the first peer."""
+    peers = [name for name in found if name != OURS]
+    if not peers:
+        return
+    expected = found[peers[0]]
+    for name, got in found.items():
+        try:
+            assert len(got) == len(expected), f"{len(got)} results, not {len(expected)}"
+            for x, y in zip(got, expected):
+                scale = float(np.max(np.abs(y), initial=0.0))
+                np.testing.assert_allclose(x, y, row.rtol, row.rtol * scale)
+        except AssertionError as error:
+            text = " ".join(str(error).split())[:400]
+            if name == OURS and len(peers) > 1:
+                text = f"differs from {peers[0]}: {text}"
+            result.failures[name] = f"wrong: {text}"
+
+
+# ---- the table
+
+
+def shown(value: float, kind: str) -> str:
+    return f"{value / 2**20:.1f} MiB" if kind == MEMORY else format_seconds(value)
+
+
+def print_table(results: list[Result]) -> None:
+    """The lost rows first. The ratio is what functrans takes over what it may take; behind it that of the minima."""
+    results = sorted(results, key=lambda r: -math.inf if math.isnan(r.ratio()) else -r.ratio())
+    results.sort(key=lambda r: math.isnan(r.ratio()))
+    print(f"{'':52}{'ratio':>8}{'(minima)':>9}{'may take':>11}" + "".join(f"{n:>14}" for n in CONTENDERS))
+    for result in results:
+        ratio, lowest, target = result.ratio(), result.ratio(min), result.target()
+        mark = "" if math.isnan(ratio) else ("LOST " if ratio > 1 else "ok   ")
+        cells = [
+            shown(result.median(n), result.row.kind) if result.samples.get(n) else ("failed" if n in result.failures else "-")
+            for n in CONTENDERS
+        ]
+        print(f"{mark:5}{result.row.label:47}{ratio:>8.2f}{lowest:>9.2f}"
+              f"{shown(target, result.row.kind) if target else '-':>11}" + "".join(f"{c:>14}" for c in cells))  # fmt: skip
+        for name, failure in result.failures.items():
+            print(f"         {name}: {failure[:300]}")
+        python = result.notes.get(OURS, {}).get("python")
+        if python:
+            print(f"         runs in Python: {python}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", default="", help="a regular expression")
+    parser.add_argument("--quick", action="store_true", help="few repetitions")
+    parser.add_argument("--json", help="where to keep the figures")
+    parser.add_argument("--record", action="store_true", help="write the figures to benchmarks/results/")
+    parser.add_argument("--only", help="contenders to run, by commas")
+    parser.add_argument("--torch", default=sys.executable, help="a Python that has torch")
+    parser.add_argument("--cores", type=int, default=2, help="how many processors all are held to")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds that a contender may take for a row")
+    options = parser.parse_args()
+    options.sample, options.rounds = (0.005, 7) if options.quick else (0.02, 25)
+    wanted = re.compile(options.rows)
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory() as options.scratch:
+        names = available(options)
+        for group, rows in groups().items():
+            processes = {name: Process(name, options) for name in names}
+            for row in rows:
+                if row.label == "warm-up" or not (wanted.search(row.label) or wanted.fullmatch(group)):
+                    continue
+                found = run_row(group, row, processes, options)
+                results += found
+                for result in found:
+                    print(f"... {result.row.label}: {result.ratio():.2f}", file=sys.stderr, flush=True)
+                if options.json:
+                    Path(options.json).write_text(json.dumps([r.record() for r in results], indent=1) + "\n")
+            for process in processes.values():
+                process.stop()
+    print_table(results)
+    if options.record:
+        print(f"written to {write_figures('cpu', [r.record() for r in results])}")
+
+
+def available(options: argparse.Namespace) -> list[str]:
+    """The contenders that are installed."""
+    wanted = options.only.split(",") if options.only else CONTENDERS
+    modules = {OURS: "functrans", "JAX": "jax", TORCH: "torch", NUMBA: "numba"}
+    names = []
+    for name in CONTENDERS:
+        if name not in wanted:
+            continue
+        python = options.torch if name == TORCH else sys.executable
+        module = modules.get(name)
+        command = [python, "-c", f"import importlib.util as u; raise SystemExit(u.find_spec({module!r}) is None)"]
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        if module and subprocess.run(command, env=environment, capture_output=True).returncode:
+            print(f"{name} is not installed: left out", file=sys.stderr)
+        else:
+            names.append(name)
+    return names
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""One contender in a process of its own: it builds workloads, runs them and times them when asked to.
+
+Requests and answers are lines of JSON on stdin and stdout; `cpu.py` in the folder above sends them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from workloads import groups
+from workloads.row import FIRST, JAX, NUMBA, NUMPY, OURS, TORCH, Row, leaves, library, mapped
+
+
+class Prepared:
+    """A row as a contender runs it."""
+
+    def __init__(self, contender: str, row: Row):
+        self.contender, self.row = contender, row
+        self.compiled, place, self.wait = _adapters[contender](row)
+        self.args = mapped(place, row.data())
+        if row.kind == FIRST:
+            self.other_args = mapped(place, row.other_data())
+
+    def __call__(self) -> Any:
+        return self.wait(self.compiled(*self.args))
+
+
+def _ours(row: Row) -> tuple[Callable, Callable, Callable]:
+    lib = library(OURS)
+    return lib.jit(row.function(lib)), lambda x: x, lambda x: x
+
+
+def _jax(row: Row) -> tuple[Callable, Callable, Callable]:
+    lib = library(JAX)
+    jax = importlib.import_module("jax")
+    return lib.jit(row.function(lib)), jax.numpy.asarray, jax.block_until_ready
+
+
+def _torch(row: Row) -> tuple[Callable, Callable, Callable]:
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return row.torch(torch), lambda x: torch.from_numpy(np.array(x)) if isinstance(x, np.ndarray) else x, lambda x: x
+
+
+def _numba(row: Row) -> tuple[Callable, Callable, Callable]:
+    return row.numba(importlib.import_module("numba")), lambda x: x, lambda x: x
+
+
+def _numpy(row: Row) -> tuple[Callable, Callable, Callable]:
+    return row.numpy(), lambda x: x, lambda x: x
+
+
+_adapters = {OURS: _ours, JAX: _jax, TORCH: _torch, NUMBA: _numba, NUMPY: _numpy}
+
+
+class Worker:
+    """What can be asked of a contender. One row is prepared at a time."""
+
+    def __init__(self, contender: str):
+        self.contender = contender
+        self.rows = {row.label: row for rows in groups().values() for row in rows}
+        self.prepared: Prepared | None = None
+        self.repeats = 1
+
+    def build(self, label: str, results: str, sample: float) -> dict[str, Any]:
+        """Compile and run a row; keep its results in a file."""
+        self.prepared = None
+        gc.collect()
+        self.prepared = Prepared(self.contender, self.rows[label])
+        started = time.perf_counter()
+        found = self.prepared()
+        first = time.perf_counter() - started
+        found = [x.detach().numpy() if hasattr(x, "detach") else np.asarray(x) for x in leaves(found)]
+        np.savez(results, *found)
+        self.prepared()
+        started = time.perf_counter()
+        self.prepared()
+        self.repeats = max(1, round(sample / (time.perf_counter() - started)))
+        return {"first": first, **self.python_steps()}
+
+    def sample(self) -> dict[str, Any]:
+        """Seconds per call."""
+        prepared, repeats = self.prepared, self.repeats
+        started = time.perf_counter()
+        for _ in range(repeats):
+            prepared()
+        return {"value": (time.perf_counter() - started) / repeats}
+
+    def first(self, label: str) -> dict[str, Any]:
+        """Seconds of the first call, and of the first call at a second shape, where other functions were compiled."""
+        started = time.perf_counter()
+        warm = Prepared(self.contender, self.rows["warm-up"])
+        warm()
+        cold = time.perf_counter() - started
+        prepared = Prepared(self.contender, self.rows[label])
+        started = time.perf_counter()
+        prepared()
+        middle = time.perf_counter()
+        prepared.wait(prepared.compiled(*prepared.other_args))
+        return {"value": middle - started, "second": time.perf_counter() - middle, "cold": cold}
+
+    def memory(self, label: str) -> dict[str, Any]:
+        """Bytes that a second call takes at its peak."""
+        prepared = Prepared(self.contender, self.rows[label])
+        prepared()
+        _release_free_memory()
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status("VmRSS")
+        found = prepared()
+        peak = _status("VmHWM") - before
+        return {"value": peak, "norm": float(np.linalg.norm(np.asarray(leaves(found)[0])))}
+
+    def python_steps(self) -> dict[str, Any]:
+        """How often the programs of functrans call which function in Python."""
+        if self.contender != OURS:
+            return {}
+        program = self.prepared.compiled.lower(*self.prepared.args).compile()
+        counts: dict[str, int] = {}
+        kinds: dict[str, int] = {}
+        for binding in getattr(program, "bindings", {}).values():
+            _count(binding.assembled.block, counts, kinds)
+        return {"python": counts, "instructions": kinds}
+
+
+def _count(block: Any, counts: dict[str, int], kinds: dict[str, int]) -> None:
+    for instruction in block:
+        kind = type(instruction).__name__
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if kind == "PythonRun":
+            counts[instruction.name] = counts.get(instruction.name, 0) + 1
+        for field in ("body", "test"):
+            if kind in ("LoopRun", "WhileRun") and hasattr(instruction, field):
+                _count(getattr(instruction, field), counts, kinds)
+        for part in getattr(instruction, "blocks", ()):
+            _count(part, counts, kinds)
+
+
+def _release_free_memory() -> None:
+    native = sys.modules.get("functrans.compiler.backends.cpu.native")
+    for thing in gc.get_objects():
+        if native is not None and isinstance(thing, native.Binding):
+            thing.frames.clear()
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not mix with the answers
+    worker = Worker(sys.argv[1])
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(worker, request.pop("do"))(**request)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            answer = {"error": text[:2000]}
+            if os.environ.get("BENCHMARK_TRACEBACK"):
+                sys.excepthook(*sys.exc_info())
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Compiled programs as text, in figures and in sentences."""

@@ -1,0 +1,182 @@
+"""Kernels and recurrences as Python-like text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...core.avals import short_dtype
+from ..loopnest import Affine, Apply, Constant, Expression, Index, Kernel, Load, Position, Register, expressions_in, parts
+from ..recurrence import Recurrence
+
+INDENT = "    "
+#: Operations that are written between their operands, and how strongly they bind.
+INFIX = {
+    "less": ("<", 1), "less_equal": ("<=", 1), "greater": (">", 1), "greater_equal": (">=", 1), "equal": ("==", 1),
+    "not_equal": ("!=", 1), "add": ("+", 2), "add_any": ("+", 2), "subtract": ("-", 2), "multiply": ("*", 3),
+    "scale": ("*", 3), "divide": ("/", 3), "floor_divide": ("//", 3), "remainder": ("%", 3),
+}  # fmt: skip
+#: How strongly names and calls bind.
+ATOM = 9
+#: Combinations that Python has an assignment for.
+ASSIGNMENTS = {"add": "+=", "multiply": "*=", "logical_or": "|=", "logical_and": "&="}
+#: An expression of more characters than this gets a name, even if it is used once.
+WIDEST = 60
+
+
+class Statements:
+    """Expressions as assignments that a person can read: what is used once stands where it is used.
+
+    Args:
+        axes: names of the axes of the space.
+        names: of the arrays, by operand.
+        used: how many values have names already.
+    """
+
+    def __init__(
+        self, roots: Sequence[Expression], axes: Sequence[str], names: Callable[[Any], str], used: int = 0
+    ) -> None:
+        self.axes = axes
+        self.names = names
+        self.used = used
+        self.lines: list[str] = []
+        self.found: dict[Any, tuple[str, int]] = {}
+        everything = list(expressions_in(roots))
+        counts = Counter(map(_key, roots))
+        used_by = dict.fromkeys((_key(e), number, _key(p)) for e in everything for number, p in enumerate(parts(e)))
+        counts.update(part for _, _, part in used_by)
+        for expression in everything:
+            if _key(expression) not in self.found:
+                self.add(expression, counts[_key(expression)])
+
+    def add(self, expression: Expression, uses: int) -> None:
+        """Write an expression whose parts have been written."""
+        text, level = self.written(expression)
+        is_name = isinstance(expression, (Constant, Register))
+        if not is_name and (uses > 1 or len(text) > WIDEST):
+            name = f"v{self.used}"
+            self.used += 1
+            self.lines.append(f"{name} = {text}")
+            text, level = name, ATOM
+        self.found[_key(expression)] = text, level
+
+    def text(self, expression: Expression) -> str:
+        """What stands for an expression."""
+        return self.found[_key(expression)][0]
+
+    def index(self, index: Index) -> str:
+        """Indices of all axes of an array, in brackets."""
+        return f"[{', '.join(map(self.affine, index))}]" if index else "[()]"
+
+    def affine(self, index: Affine) -> str:
+        """`2*i0 + 1`, as one would write it."""
+        factors = [(self.axes[axis], factor) for axis, factor in index.factors]
+        factors += [(self.operand(e, 3), factor) for factor, e in index.terms]
+        terms = [name if factor == 1 else f"{factor}*{name}" for name, factor in factors if factor]
+        if index.offset or not terms:
+            terms.append(str(index.offset))
+        return " + ".join(terms).replace("+ -", "- ")
+
+    def operand(self, expression: Expression, level: int) -> str:
+        """An expression in a place that binds so strongly."""
+        text, own = self.found[_key(expression)]
+        return text if own >= level else f"({text})"
+
+    def written(self, expression: Expression) -> tuple[str, int]:
+        """An expression in terms of its parts, and how strongly it binds."""
+        if isinstance(expression, Constant):
+            text = str(expression.number)
+            return text, 2 if text.startswith("-") else ATOM
+        if isinstance(expression, Register):
+            return f"q{expression.number}", ATOM
+        if isinstance(expression, Position):
+            return self.affine(expression.index), 2
+        if isinstance(expression, Load):
+            return self.names(expression.operand) + self.index(expression.index), ATOM
+        return self.applied(expression)
+
+    def applied(self, expression: Apply) -> tuple[str, int]:
+        operation, operands = expression.operation, expression.operands
+        if operation in INFIX and len(operands) == 2:
+            sign, level = INFIX[operation]
+            return f"{self.operand(operands[0], level)} {sign} {self.operand(operands[1], level + 1)}", level
+        if operation == "select":
+            condition, yes, no = (self.operand(e, 1) for e in operands)
+            return f"{yes} if {condition} else {no}", 0
+        if operation == "negative":
+            return f"-{self.operand(operands[0], 4)}", 2
+        name = short_dtype(expression.dtype) if operation == "convert" else operation
+        return f"{name}({', '.join(map(self.text, operands))})", ATOM
+
+
+def _key(expression: Expression) -> Any:
+    """Expressions are the same if they are one object; loads and positions, if they are equal."""
+    return expression if isinstance(expression, (Load, Position)) else id(expression)
+
+
+def kernel_text(kernel: Kernel, sources: Sequence[str] = (), targets: Sequence[str] = ()) -> str:
+    """A kernel as nested loops.
+
+    Args:
+        sources, targets: names of the arrays; x0, x1 and so on, and y0, y1 and so on, if left out.
+    """
+    sources = sources or [f"x{i}" for i in range(len(kernel.operands))]
+    targets = targets or [f"y{i}" for i in range(len(kernel.outputs))]
+    axes = [f"i{axis}" for axis in range(len(kernel.shape))]
+    parallel = len(axes) - kernel.reduced
+    roots = [e for o in kernel.outputs for e in (*(t for i in o.place or () for _, t in i.terms), o.expression)]
+    statements = Statements(roots, axes, dict(zip(kernel.operands, sources)).__getitem__)
+    inner = statements.lines
+    for target, (expression, combine, index) in zip(targets, kernel.outputs):
+        own = axes[:parallel] if combine else axes
+        where = statements.index(index) if index is not None else f"[{', '.join(own) or '()'}]"
+        inner.append(combination(target + where, combine, statements.text(expression)))
+    loops = [f"{INDENT * depth}for {axis} in range({n}):" for depth, (axis, n) in enumerate(zip(axes, kernel.shape))]
+    return "\n".join([*loops, *(INDENT * len(axes) + line for line in inner)])
+
+
+def combination(place: str, combine: str | None, value: str) -> str:
+    """What is stored at a place, or combined with what is there."""
+    if combine is None:
+        return f"{place} = {value}"
+    if combine in ASSIGNMENTS:
+        return f"{place} {ASSIGNMENTS[combine]} {value}"
+    return f"{place} = {combine}({place}, {value})"
+
+
+def recurrence_text(recurrence: Recurrence, sources: Sequence[str], targets: Sequence[str], length: str) -> str:
+    """A loop over registers: `q0`, `q1` and so on are the registers, `t` is the number of the step.
+
+    Args:
+        sources, targets: names of the arrays.
+        length: the number of steps, as text.
+    """
+    names = lambda operand: sources[operand]  # noqa: E731
+    before = Statements(recurrence.first, ["t"], names)
+    registers = ", ".join(f"q{k}" for k in range(len(recurrence.first)))
+    lines = [*before.lines, f"{registers} = {', '.join(map(before.text, recurrence.first))}"] if registers else []
+    used = before.used
+    if recurrence.going is not None:
+        lines.append("while True:")
+        test = Statements([recurrence.going], ["t"], names, used)
+        lines += [INDENT + line for line in test.lines]
+        lines.append(f"{INDENT}if not ({test.text(recurrence.going)}): break")
+        used = test.used
+    else:
+        steps = f"reversed(range({length}))" if recurrence.is_reverse else f"range({length})"
+        lines.append(f"for t in {steps}:")
+    inside = Statements([*recurrence.following, *(s.expression for s in recurrence.stores)], ["t"], names, used)
+    lines += [INDENT + line for line in inside.lines]
+    for store in recurrence.stores:
+        place = targets[store.target] + inside.index(store.index)
+        lines.append(f"{INDENT}{place} = {inside.text(store.expression)}")
+    changes = [(f"q{k}", inside.text(e)) for k, e in enumerate(recurrence.following)]
+    changes = [change for change in changes if change[0] != change[1]]
+    if changes:
+        left, right = zip(*changes)
+        lines.append(f"{INDENT}{', '.join(left)} = {', '.join(right)}")
+    after = Statements([s.expression for s in recurrence.finals], ["t"], names)
+    for store in recurrence.finals:
+        lines.append(f"{targets[store.target]}{after.index(store.index)} = {after.text(store.expression)}")
+    return "\n".join(lines)

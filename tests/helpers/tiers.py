@@ -1,0 +1,61 @@
+"""Both backends on one program: the oracle, and native code compiled quickly, thoroughly, and divided among threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+import functrans as ft
+from functrans.compiler.backends.cpu import native
+from functrans.compiler.backends.interpreter import InterpretedProgram
+from functrans.compiler.program import fused
+from functrans.core.jaxpr import Jaxpr
+from functrans.settings import config
+
+#: How native code is made: what NativeProgram's limits are set to.
+TIERS = {
+    "quick": {"QUICK": 1 << 60, "MANY_CALLS": 1 << 60},
+    "thorough": {"QUICK": -1},
+    "threads": {"QUICK": -1, "WORTH_THREADS": -1},
+}
+
+
+@contextmanager
+def tier(name: str) -> Iterator[None]:
+    """Programs that are compiled in this block are compiled so."""
+    before = {key: getattr(native, key) for key in TIERS[name]}
+    for key, value in TIERS[name].items():
+        setattr(native, key, value)
+    try:
+        with config.using(threads=2 if name == "threads" else 1):
+            yield
+    finally:
+        for key, value in before.items():
+            setattr(native, key, value)
+
+
+def staged(function: Callable[..., Any], args: Sequence[Any]) -> Jaxpr:
+    """The program of a function, as traced."""
+    with np.errstate(all="ignore"):
+        return ft.jit(function).lower(*args).jaxpr
+
+
+def interpreted(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
+    """What the oracle makes of a program, not simplified. The byte order of results is that of the machine."""
+    with np.errstate(all="ignore"), config.using(backend="interpreter"):
+        return in_order(InterpretedProgram(jaxpr)(*args))
+
+
+def natively(jaxpr: Jaxpr, args: Sequence[Any], name: str = "thorough") -> list[Any]:
+    """What native code makes of it, compiled anew."""
+    with tier(name):
+        return in_order(native.NativeProgram(jaxpr, fused)(*args))
+
+
+def in_order(results: Sequence[Any]) -> list[Any]:
+    """Results with arrays in the byte order of the machine; that of an argument may be another."""
+    is_array = [isinstance(y, np.ndarray | np.generic) for y in results]
+    return [np.asarray(y).astype(y.dtype.newbyteorder("=")) if is_ else y for y, is_ in zip(results, is_array)]
