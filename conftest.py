@@ -1,10 +1,14 @@
-"""Settings for every test and doctest: which slow tests run, and how hard Hypothesis tries."""
+"""Settings for every test and doctest: which slow tests run, how hard Hypothesis tries, where machine code is kept."""
 
+import os
+import shutil
+import tempfile
 import zlib
 
 import pytest
 from hypothesis import settings
 
+_cache: list[str] = []
 SLOW_SHARE = 10  # without --slow, one slow test in this many runs
 
 settings.register_profile("reproducible", deadline=None, derandomize=True)
@@ -17,6 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("searching" if config.getoption("--slow") else "reproducible")
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other processes share the folder of the run
+        _cache.append(tempfile.mkdtemp(prefix="functrans-tests-"))
+        os.environ["FUNCTRANS_CACHE_DIR"] = _cache[0]
+
+
+def pytest_unconfigure() -> None:
+    """No run depends on an earlier one, nor on what the user has."""
+    for folder in _cache:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -78,8 +78,8 @@ class Process:
     def _start(self) -> None:
         python = self.options.torch if self.contender == TORCH else sys.executable
         self.errors = tempfile.TemporaryFile("w+")
-        cores = sorted(os.sched_getaffinity(0))[: self.options.cores] if hasattr(os, "sched_getaffinity") else []
-        environment = {**os.environ, "XDG_CACHE_HOME": self.options.scratch, "PYTHONPATH": str(HERE.parent),
+        cores = self.options.idle
+        environment = {**self.options.environment, "XDG_CACHE_HOME": self.options.scratch,
                        "PYTHONFAULTHANDLER": "1", "NUMBA_CACHE_DIR": self.options.scratch,
                        "TORCHINDUCTOR_CACHE_DIR": f"{self.options.scratch}/torch-{id(self)}-{time.time()}"}  # fmt: skip
         self.process = subprocess.Popen(
@@ -277,12 +277,14 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a contender may take for a row")
     options = parser.parse_args()
     options.sample, options.rounds = (0.005, 7) if options.quick else (0.02, 25)
+    options.environment = {"PYTHONPATH": str(HERE.parent), **os.environ}
     wanted = re.compile(options.rows)
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as options.scratch:
         names = available(options)
         for group, rows in groups().items():
             processes = {name: Process(name, options) for name in names}
+            options.idle = idlest(options.cores)
             for row in rows:
                 if row.label == "warm-up" or not (wanted.search(row.label) or wanted.fullmatch(group)):
                     continue
@@ -299,6 +301,22 @@ def main() -> None:
         print(f"written to {write_figures('cpu', [r.record() for r in results])}")
 
 
+def idlest(count: int) -> list[int]:
+    """The processors that had least to do during the last half second."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+
+    def idle() -> dict[int, int]:
+        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        return {int(words[0][3:]): int(words[4]) for words in lines if re.fullmatch(r"cpu\d+", words[0])}
+
+    before = idle()
+    time.sleep(0.5)
+    after = idle()
+    allowed = sorted(os.sched_getaffinity(0), key=lambda core: before[core] - after[core])
+    return allowed[:count]
+
+
 def available(options: argparse.Namespace) -> list[str]:
     """The contenders that are installed."""
     wanted = options.only.split(",") if options.only else CONTENDERS
@@ -310,8 +328,7 @@ def available(options: argparse.Namespace) -> list[str]:
         python = options.torch if name == TORCH else sys.executable
         module = modules.get(name)
         command = [python, "-c", f"import importlib.util as u; raise SystemExit(u.find_spec({module!r}) is None)"]
-        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-        if module and subprocess.run(command, env=environment, capture_output=True).returncode:
+        if module and subprocess.run(command, env=options.environment, capture_output=True).returncode:
             print(f"{name} is not installed: left out", file=sys.stderr)
         else:
             names.append(name)

@@ -16,6 +16,7 @@ from . import (
     tree,
     tree_util,
 )
+from .api.caches import clear_caches
 from .api.callbacks import io_callback, pure_callback
 from .api.checkpoint import checkpoint, checkpoint_name
 from .api.custom_rule import custom_rule
@@ -34,7 +35,7 @@ from .settings import config
 remat = checkpoint  # JAX's other name for it
 
 __all__ = [
-    "Array", "ShapeDtypeStruct", "checkpoint", "checkpoint_name", "checkpoint_policies", "config",
+    "Array", "ShapeDtypeStruct", "checkpoint", "checkpoint_name", "checkpoint_policies", "clear_caches", "config",
     "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug", "errors", "eval_shape",
     "flatten_util", "float0", "grad", "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian",
     "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-_DEFAULTS: Mapping[str, Any] = {"max_paths": 16, "backend": "cpu", "threads": None}
+_DEFAULTS: Mapping[str, Any] = {
+    "max_paths": 16, "backend": "cpu", "threads": None,
+    "disk_cache": os.environ.get("FUNCTRANS_CACHE", "1") != "0", "disk_cache_size": 256,
+}  # fmt: skip
 _BACKENDS = ("cpu", "interpreter")
 
 #: What enclosing `config.using(...)` blocks have set, for this thread or task.
@@ -41,6 +45,9 @@ class Config:
         backend: what runs jitted programs: "cpu", native code, or "interpreter", NumPy call by call.
         threads: how many threads a program uses for large arrays; None, to begin with, for as many as there are
             processors that the process may run on.
+        disk_cache: whether machine code is kept on disk for the next process (docs/caching.md). True to begin with,
+            unless the environment variable FUNCTRANS_CACHE is 0.
+        disk_cache_size: the room for it in MiB, 256 to begin with.
 
     Example:
         >>> import functrans as ft
@@ -54,6 +61,8 @@ class Config:
     max_paths: int
     backend: str
     threads: int | None
+    disk_cache: bool
+    disk_cache_size: int
 
     def __init__(self) -> None:
         vars(self).update(_values=dict(_DEFAULTS))
@@ -102,6 +111,10 @@ def _checked(name: str, value: Any) -> Any:
     if name == "backend":
         if value not in _BACKENDS:
             raise ValueError(f"config.backend is one of {', '.join(map(repr, _BACKENDS))}, not {value!r}")
+        return value
+    if name == "disk_cache":
+        if not isinstance(value, bool):
+            raise ValueError(f"config.disk_cache is True or False, not {value!r}")
         return value
     if name == "threads" and value is None:
         return value

@@ -50,7 +50,7 @@ FLOORS = {
 # A tracer reaches the NumPy surface when one of its protocols is called: the one deferred import of our own.
 DEFERRED = {("functrans/core/tracer.py", "functrans.numpy")}
 # Imported by one file each, when it is first needed; never by `import functrans`.
-OPTIONAL = {"cupy", "numba", "llvmlite", "matplotlib", "scipy", "tqdm"}
+OPTIONAL = {"cupy", "numba", "llvmlite", "matplotlib", "platformdirs", "scipy", "tqdm"}
 
 MAX_LINES = 600
 LONG_FILES: dict[str, str] = {}  # file -> why it may be longer

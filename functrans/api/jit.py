@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial, update_wrapper
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from .. import tree
 from ..compiler.program import compile_jaxpr, simplified
@@ -18,6 +19,7 @@ from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import ArgumentIndexError, StaticArgumentError
 from ..settings import changes
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums, own_results
+from .traces import clear_traces, traces_of
 
 
 class Staged(NamedTuple):
@@ -100,8 +102,10 @@ class Jitted:
         self.primitive = primitive
         self.params = params or {}
         self.name = getattr(fun, "__name__", type(fun).__name__)
-        self._staged: dict[Signature, Staged] = {}
+        options = (primitive, static_argnums, static_argnames, donate_argnums)
+        self._traces, self._staged = traces_of(fun, options)
         self._quick: QuickCall | None = None
+        _everywhere.add(self)
 
     def __repr__(self) -> str:
         return f"<{self.transformation} of {self.fun!r}>"
@@ -198,6 +202,17 @@ class Jitted:
             if not captured:  # captured tracers belong to this call only
                 self._staged[signature] = staged
         return staged
+
+
+#: All that are alive.
+_everywhere: WeakSet[Jitted] = WeakSet()
+
+
+def forget_traces() -> None:
+    """Forget all traces, and the programs of the last calls."""
+    clear_traces()
+    for jitted in list(_everywhere):
+        jitted._quick = None
 
 
 class Lowered:

@@ -19,6 +19,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.trace import Params
 from . import regions
+from .chains import chained, parts_of
 from .fuse import KernelStep
 from .instructions import (
     VIEWS,
@@ -113,6 +114,7 @@ class Assembler:
         self.objects = 0
         self.now = 0
         self.constants: dict[int, Place] = {}
+        self.times: dict[int, int] = {}  # when an instruction runs, by its id
         self.origins: dict[int, Eqn | KernelStep] = {}
 
     # ---- places
@@ -177,6 +179,7 @@ class Assembler:
     def step(self, block: Block, instruction: Any, places: Sequence[Place | ObjectPlace]) -> None:
         """Add an instruction that uses some places."""
         self.now += 1
+        self.times[id(instruction)] = self.now
         for place in places:
             self.use(place)
         block.append(instruction)
@@ -196,8 +199,25 @@ class Assembler:
         return PythonRun(primitive.impl, params, tuple(sources), tuple(targets), primitive.name)
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
-        """Add the instruction that runs a kernel."""
+        """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
+        parts = parts_of(kernel)
+        if parts is not None:
+            sources = self.partial_results(block, parts[0], sources)
+            kernel = parts[1]
         self.step(block, KernelRun(kernel, tuple(sources), tuple(targets)), (*sources, *targets))
+
+    def partial_results(self, block: Block, pieces: Sequence[Kernel], sources: Sequence[Place]) -> list[Place]:
+        """Run the parts of a reduction; one array of their results for each output."""
+        count = sum(piece.shape[0] for piece in pieces)
+        outputs = pieces[0].outputs
+        arrays = [self.contiguous("temporary", ShapedArray((count,), o.expression.dtype)) for o in outputs]
+        start = 0
+        for piece in pieces:
+            stop = start + piece.shape[0]
+            targets = [VIEWS["slice"](place, (start,), (stop,), (1,)) for place in arrays]
+            self.step(block, KernelRun(piece, tuple(sources), tuple(targets)), (*sources, *targets))
+            start = stop
+        return arrays
 
     def convert(self, block: Block, source: Place, target: Place) -> None:
         """Add the instruction that copies an array to one of the same shape, in the dtype of that one."""
@@ -427,7 +447,7 @@ class _BlockAssembler:
                 self.stayed.add(number)
             else:
                 self.assembler.copy(self.instructions, source, place)
-        return self.instructions
+        return chained(self.instructions, self.assembler.slots, self.assembler.times)
 
     def place(self, atom: Atom) -> Place | ObjectPlace:
         return self.places[atom] if isinstance(atom, Var) else self.assembler.constant(atom)

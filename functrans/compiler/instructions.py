@@ -83,6 +83,17 @@ class KernelRun(NamedTuple):
     targets: tuple[Place, ...]
 
 
+class ChainRun(NamedTuple):
+    """Run kernels over the same rows, block of rows by block of rows.
+
+    Attributes:
+        own: the targets that only the chain needs, row by row: a block may take the place of the one before.
+    """
+
+    links: tuple[KernelRun, ...]
+    own: tuple[Place, ...]
+
+
 class PythonRun(NamedTuple):
     """Call a Python function on arrays (or objects), and copy what it returns."""
 

@@ -8,8 +8,10 @@ from ..core.jaxpr import Jaxpr, memoized
 from ..settings import config
 from .assembly import Fused
 from .backends.cpu.codegen import supports
+from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
 from .backends.interpreter import InterpretedProgram
+from .disk import clear_disk
 from .fuse import fuse
 from .simplify import simplify
 
@@ -37,3 +39,13 @@ def fused(jaxpr: Jaxpr) -> Fused:
     """A program simplified, and its equations and kernels in order."""
     final = simplified(jaxpr)
     return Fused(final, fuse(final, supports))
+
+
+def forget_programs(disk: bool) -> None:
+    """Forget the machine code that no program has any more, on disk too if that is wanted.
+
+    Programs are remembered by their jaxprs, and live no longer.
+    """
+    clear_engine()
+    if disk:
+        clear_disk()

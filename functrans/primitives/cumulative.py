@@ -119,8 +119,8 @@ class CumulativeExtreme(Cumulative):
 
 def _accumulated(ufunc: Any, x: Any, axis: int, reverse: bool) -> Any:
     if not reverse:
-        return ufunc.accumulate(x, axis=axis, dtype=x.dtype)
-    return np.flip(ufunc.accumulate(np.flip(x, axis), axis=axis, dtype=x.dtype), axis)
+        return ufunc.accumulate(x, axis=axis, dtype=x.dtype.type)
+    return np.flip(ufunc.accumulate(np.flip(x, axis), axis=axis, dtype=x.dtype.type), axis)
 
 
 cumsum = CumSum("cumsum")

@@ -378,7 +378,7 @@ class ReduceSum(Linear):
         return [ShapedArray(without(x.shape, axes), x.dtype)]
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
-        return [x.sum(axis=axes, dtype=x.dtype)]
+        return [x.sum(axis=axes, dtype=x.dtype.type)]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, axes: Shape) -> list[Any]:
         return [restore_axes(cotangents[0], x.aval.shape, axes)]

@@ -22,7 +22,7 @@ class ReduceProd(Reduction):
     combine = "multiply"
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
-        return [np.prod(x, axis=axes, dtype=x.dtype)]
+        return [np.prod(x, axis=axes, dtype=x.dtype.type)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> tuple[Any, Any]:
         x, dx = (_merged(v, axes) for v in (primals[0], tangents[0]))

@@ -12,6 +12,7 @@ import pytest
 import functrans as ft
 from functrans.compiler.backends.interpreter import InterpretedProgram
 from functrans.compiler.simplify import observers, simplify
+from functrans.compiler.simplify.rewriting import rewrite
 from functrans.core.jaxpr import Eqn, Jaxpr, Var, literal, sub_jaxprs
 from functrans.core.staging import trace_closed
 from functrans.errors import JaxprError
@@ -318,3 +319,12 @@ def test_time_is_linear_in_the_number_of_equations():
         observers[:] = observed
     assert seconds[40_000] < 60 * seconds[2_000], seconds
     assert sys.getrecursionlimit() <= 10_000
+
+
+def test_rules_that_undo_each_other_come_to_an_end():
+    def turned(rewriter: Any, eqn: Eqn) -> Any:
+        return rewriter.emit(multiply if eqn.primitive is add else add, *eqn.inputs)
+
+    jaxpr = ft.jit(lambda x: x + x).lower(X).jaxpr
+    found = rewrite(jaxpr, {"add": (turned,), "multiply": (turned,)}, simplify, lambda program: program)
+    assert [eqn.primitive.name for eqn in found.eqns] == ["add"]

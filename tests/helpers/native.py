@@ -62,9 +62,11 @@ def compiled(operation: Apply, fresh: bool = False) -> Any:
         for name, address in runtime_symbols(text).items():
             engines.engine().llvm.add_symbol(name, address)
         writer.lines.insert(0, runtime_text(text))
-    (address,) = engines.engine().compile([writer], False)
+    (code,) = engines.engine().compile([writer], False)
     arrays = [e for e in operation.operands if isinstance(e, Load)]
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(arrays) + 1), ctypes.c_int64)(address)
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(arrays) + 1), ctypes.c_int64)(code.address)
+    function.code = code  # the machine code lives no longer than this
+    return function
 
 
 def loop(operation: Apply) -> Writer:

@@ -7,7 +7,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core.avals import short_dtype
-from ..loopnest import Affine, Apply, Constant, Expression, Index, Kernel, Load, Position, Register, expressions_in, parts
+from ..loopnest import (
+    Affine,
+    Apply,
+    Constant,
+    Expression,
+    Index,
+    Kernel,
+    Load,
+    Position,
+    Register,
+    expressions_in,
+    parts,
+)
 from ..recurrence import Recurrence
 
 INDENT = "    "

@@ -21,6 +21,9 @@ Rule = Callable[["Rewriter", Eqn], Atom | None]
 #: Rules by the name of the primitive.
 Rules = Mapping[str, Sequence[Rule]]
 
+#: Rules upon the results of rules, at most: two that undo each other shall not go on forever.
+DEEPEST = 32
+
 
 def rewrite(
     jaxpr: Jaxpr, rules: Rules, nested: Callable[[Jaxpr], Jaxpr], mark: Callable[[Jaxpr], Jaxpr]
@@ -55,6 +58,7 @@ class Rewriter:
         uniform: the variables that are arrays of one value, and that value.
         nonnegative: variables that are NaN, or at least zero and not -0.0.
         sigmoids: variables that are 1 / (1 + exp(-x)), and x.
+        shifted: variables that are x - max(x).
         source: the line of the equation that is being rewritten.
     """
 
@@ -67,10 +71,12 @@ class Rewriter:
         self.uniform: dict[Atom, Any] = {}
         self.nonnegative: set[Atom] = set()
         self.sigmoids: dict[Atom, Atom] = {}
+        self.shifted: set[Atom] = set()
         self.source: Any = None
         self._seen: dict[Any, Sequence[Var]] = {}
         self._alive: list[Any] = []  # constants are told apart by id, so none may be freed and its id used again
         self._kinds: dict[Primitive, Kind] = {}
+        self._depth = 0
 
     # ---- the walk
 
@@ -155,10 +161,14 @@ class Rewriter:
             results = folded(eqn)
             if results is not None:
                 return results
-        for rule in kind.rules:
-            result = rule(self, eqn)
-            if result is not None and result.aval == aval:
-                return [result]
+        if self._depth < DEEPEST:
+            self._depth += 1
+            for rule in kind.rules:
+                result = rule(self, eqn)
+                if result is not None and result.aval == aval:
+                    self._depth -= 1
+                    return [result]
+            self._depth -= 1
         return folded(eqn) if is_constant else None
 
     def _of_uniform(self, eqn: Eqn) -> Atom | None:

@@ -79,7 +79,9 @@ def softplus(rewriter: Rewriter, x: Atom) -> Atom:
 
 
 def is_shifted_by_maximum(rewriter: Rewriter, x: Atom) -> bool:
-    """Whether the author of x - max(x) has seen to it that its exponentials do not overflow."""
+    """Whether somebody has seen to it that exponentials do not overflow: x is another x, less its maximum."""
+    if x in rewriter.shifted:
+        return True
     difference = rewriter.definition(x, "subtract")
     if difference is None:
         return False
@@ -122,6 +124,7 @@ def log_sum_exp(rewriter: Rewriter, x: Atom, axes: tuple[int, ...]) -> Atom:
     shift = finite_maximum(rewriter, x, axes)
     unit = tuple(1 if axis in axes else n for axis, n in enumerate(x.aval.shape))
     small = rewriter.emit(e.subtract, x, rewriter.emit(reshape, shift, shape=unit))
+    rewriter.shifted.add(small)
     total = rewriter.emit(reduce_sum, rewriter.emit(e.exp, small), axes=axes)
     return rewriter.emit(e.add, rewriter.emit(e.log, total), shift)
 
@@ -168,6 +171,7 @@ def log_of_softmax(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
     if not is_shifted_by_maximum(rewriter, x):
         x = rewriter.emit(e.subtract, x, stretched(finite_maximum(rewriter, x, summed.params["axes"])))
+        rewriter.shifted.add(x)
         total = rewriter.emit(reduce_sum, rewriter.emit(e.exp, x), **summed.params)
     return rewriter.emit(e.subtract, x, stretched(rewriter.emit(e.log, total)))
 

@@ -1,55 +1,92 @@
-"""LLVM: from the text of functions to their addresses. The one file that imports llvmlite, when first used."""
+"""LLVM: from the text of functions to machine code, by way of objects that are kept on disk. The one file that imports
+llvmlite, when first used."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from typing import Any
 
+from ...disk import disk_cache
 from . import runtime
 from .codegen import Writer
+from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_symbols, runtime_text
 
 #: What a function is called in its own text.
 NAME = "kernel"
+#: To be changed with what this file does with texts, so that no object of an earlier version is found.
+VERSION = "1"
+#: How many functions are compiled quickly as one module.
+QUICK_TOGETHER = 64
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class _Compiler:
-    """Compiles at one level of optimisation.
+    """Compiles texts to objects in one way.
 
-    Attributes:
-        addresses: those of functions that have been compiled, by their text.
+    Args:
+        tag: begins the names of functions that are compiled so.
+        level: of LLVM's code generation.
+        optimizes: whether LLVM's passes are run before that.
     """
 
-    def __init__(self, engine: Engine, level: int):
-        llvm = engine.llvm
-        self.llvm = llvm
+    def __init__(self, engine: Engine, tag: str, level: int, optimizes: bool):
+        self.engine = engine
+        self.tag = tag
         self.level = level
-        target = llvm.Target.from_triple(llvm.get_process_triple())
-        features = engine.features.flatten()
-        self.machine = target.create_target_machine(cpu=engine.cpu, features=features, opt=level, jit=True)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
-        self.addresses: dict[str, int] = {}
+        self.optimizes = optimizes
+        self.machine = engine.new_machine(level)
 
-    def added(self, text: str, names: Sequence[str]) -> list[int]:
-        """The addresses of functions in a new module."""
-        self.engine.add_module(self.optimized(text))
-        self.engine.finalize_object()
-        return [self.engine.get_function_address(name) for name in names]
+    def stored(self, text: str, names: Sequence[str]) -> list[Code] | None:
+        """The functions of a module, if the disk has them."""
+        disk = disk_cache()
+        data = None if disk is None else disk.get(self.key(text))
+        return None if data is None else self.engine.library.load(data, names)
 
-    def optimized(self, text: str) -> Any:
-        """A module, optimised."""
-        module = self.llvm.parse_assembly(text)
+    def compiled(self, text: str, names: Sequence[str]) -> list[Code]:
+        """The functions of a module, compiled now."""
+        return self.engine.library.load(self._new_object(text), names)
+
+    def added(self, text: str, names: Sequence[str], symbols: Mapping[str, int] | None = None) -> list[int]:
+        """The addresses of functions that are never freed, in a new module.
+
+        Args:
+            symbols: addresses that belong to this process, by the names that the text has for them.
+        """
+        with _lock:
+            for name, address in (symbols or {}).items():
+                self.engine.llvm.add_symbol(name, address)
+            disk = disk_cache()
+            data = None if disk is None else disk.get(self.key(text))
+            pages = self.engine.new_pages()
+            pages.load(self._new_object(text) if data is None else data, names)
+            self.engine.kept.append(pages)
+            return [pages.addresses[name] for name in names]
+
+    def key(self, text: str) -> str:
+        """All that an object depends on, in short."""
+        made_by = f"{VERSION} {self.level} {self.optimizes} {self.engine.identity}\n"
+        return blake2b((made_by + text).encode(), digest_size=20).hexdigest()
+
+    def _new_object(self, text: str) -> bytes:
+        """The object of a module, which the disk gets too."""
+        llvm = self.engine.llvm
+        module = llvm.parse_assembly(text)
         module.verify()
-        if self.level:
-            options = self.llvm.create_pipeline_tuning_options(speed_level=self.level)
+        if self.optimizes:
+            options = llvm.create_pipeline_tuning_options(speed_level=self.level)
             options.loop_vectorization = options.slp_vectorization = True
-            builder = self.llvm.create_pass_builder(self.machine, options)
+            builder = llvm.create_pass_builder(self.machine, options)
             builder.getModulePassManager().run(module, builder)
-        return module
+        data = self.machine.emit_object(module)
+        disk = disk_cache()
+        if disk is not None:
+            disk.put(self.key(text), data)
+        return data
 
 
 class Engine:
@@ -61,14 +98,34 @@ class Engine:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         self.llvm = llvm
+        self.triple = llvm.get_process_triple()
+        self.target = llvm.Target.from_triple(self.triple)
         self.cpu = llvm.get_host_cpu_name()
         self.features: dict[str, bool] = llvm.get_host_cpu_features()
+        self.identity = f"LLVM {llvm.llvm_version_info} {self.triple} {self.cpu} {self.features.flatten()}"
         self.has_vector_functions = self._load_vector_functions()
-        self.quick, self.thorough = _Compiler(self, 0), _Compiler(self, 3)
-        has_halves = self.features.get("f16c", False)
+        self.kept: list[Pages] = []
+        self.library = Library(self.new_pages)
+        self.quick, self.thorough = _Compiler(self, "q", 0, False), _Compiler(self, "t", 3, True)
+        self.plain = _Compiler(self, "p", 2, False)
+        self.runtime = self._load_runtime()
+
+    def new_machine(self, level: int) -> Any:
+        """What LLVM needs to know to generate code."""
+        return self.target.create_target_machine(cpu=self.cpu, features=self.features.flatten(), opt=level, jit=True)
+
+    def new_pages(self) -> Pages:
+        """Room for machine code."""
+        return Pages(self.llvm, self.new_machine(0))
+
+    def _load_runtime(self) -> dict[str, int]:
+        """The addresses of what runs instructions, whose text LLVM's passes would work on for long and hardly better."""
+        if not self.features.get("f16c", False):
+            halves = ["__extendhfsf2", "__truncsfhf2"]
+            for name, address in zip(halves, self.plain.added(self.module_text(HALF_RUNTIME, {}), halves)):
+                self.llvm.add_symbol(name, address)
         names = runtime.FUNCTIONS
-        text = self.module_text(runtime.TEXT + (not has_halves) * HALF_RUNTIME, {})
-        self.runtime = dict(zip(names, self.thorough.added(text, names)))
+        return dict(zip(names, self.plain.added(self.module_text(runtime.TEXT, {}), names)))
 
     def _load_vector_functions(self) -> bool:
         """glibc's vector versions of mathematical functions, where there are any."""
@@ -80,37 +137,55 @@ class Engine:
             return False
         return bool(self.llvm.address_of_symbol("_ZGVdN4v_exp") and self.llvm.address_of_symbol("_ZGVdN4v_tanh"))
 
-    def compile(self, writers: Sequence[Writer], is_quick: bool) -> list[int]:
-        """The addresses of functions, written each under the name NAME; new ones are compiled together.
+    def compile(self, writers: Sequence[Writer], is_quick: bool) -> list[Code]:
+        """Functions, written each under the name NAME. Whoever calls them must keep what is returned.
+
+        What is not in memory or on disk is compiled, quickly as one module or thoroughly one by one.
 
         Args:
-            is_quick: compile in a few milliseconds to slow code.
+            is_quick: compile in a few milliseconds to slow code, unless there is better code already.
         """
-        texts = ["\n".join(writer.lines) for writer in writers]
+        functions = {"\n".join(writer.lines): writer.functions for writer in writers}
         with _lock:
-            compiler = self.quick if is_quick else self.thorough
-            known = compiler.addresses
-            new = {text: writer for text, writer in zip(texts, writers) if text not in known}
-            if new:
-                names = [f"f{len(known) + i}" for i in range(len(new))]
-                module = self.module_of(dict(zip(names, new.values())))
-                known.update(zip(new, compiler.added(module, names)))
-            return [known[text] for text in texts]
+            codes = {text: self._found(text, called, is_quick) for text, called in functions.items()}
+            missing = [text for text, code in codes.items() if code is None]
+            compiler, together = (self.quick, QUICK_TOGETHER) if is_quick else (self.thorough, 1)
+            for start in range(0, len(missing), together):
+                batch = missing[start : start + together]
+                module, names = self._module({text: functions[text] for text in batch}, compiler)
+                found = compiler.stored(module, names) if is_quick else None
+                codes.update(zip(batch, found or compiler.compiled(module, names)))
+        return [code for writer in writers if (code := codes["\n".join(writer.lines)]) is not None]
 
-    def module_of(self, writers: dict[str, Writer]) -> str:
-        """The text of a module with functions, each under a name of its own."""
-        functions: dict[str, tuple[str, int]] = {}
-        for writer in writers.values():
-            functions.update(writer.functions)
-        texts = {name: "\n".join(writer.lines) for name, writer in writers.items()}
-        bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for name, text in texts.items())
+    def clear(self) -> None:
+        """Forget the functions that no program has."""
+        with _lock:
+            self.library.clear()
+
+    def _found(self, text: str, called: dict[str, tuple[str, int]], is_quick: bool) -> Code | None:
+        """The function of a text, from memory, or what was compiled thoroughly from the disk."""
+        code = self.library.get(_name(text, self.thorough))
+        if code is None and is_quick:
+            code = self.library.get(_name(text, self.quick))
+        if code is None:
+            module, names = self._module({text: called}, self.thorough)
+            (code,) = self.thorough.stored(module, names) or (None,)
+        return code
+
+    def _module(
+        self, functions: Mapping[str, dict[str, tuple[str, int]]], compiler: _Compiler
+    ) -> tuple[str, list[str]]:
+        """The text of a module of functions, given with the C functions that they call; and what they are called."""
+        names = [_name(text, compiler) for text in functions]
+        bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for text, name in zip(functions, names))
         for name, address in runtime_symbols(bodies).items():
             self.llvm.add_symbol(name, address)
-        return self.module_text(f"{runtime_text(bodies)}\n{bodies}", functions)
+        called = {name: type_ for found in functions.values() for name, type_ in found.items()}
+        return self.module_text(f"{runtime_text(bodies)}\n{bodies}", called), names
 
     def module_text(self, text: str, called: dict[str, tuple[str, int]]) -> str:
         """A module around functions: declarations, and which vector versions there are."""
-        head = [f'target triple = "{self.llvm.get_process_triple()}"']
+        head = [f'target triple = "{self.triple}"']
         kept: list[str] = []
         attributes = [f'attributes #0 = {{ nounwind "target-cpu"="{self.cpu}" }}']
         for number, (function, (type_, arity)) in enumerate(sorted(called.items()), 1):
@@ -143,9 +218,20 @@ class Engine:
         return found
 
 
+def _name(text: str, compiler: _Compiler) -> str:
+    """What a function is called: the same in every process, and another one for each text."""
+    return compiler.tag + blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 @cache
 def engine() -> Engine:
     """The engine of this process."""
     return Engine()
 
 
+
+
+def clear_engine() -> None:
+    """Free the machine code that no program has, if there is an engine."""
+    if engine.cache_info().currsize:
+        engine().clear()

@@ -231,7 +231,7 @@ def is_possible() -> bool:
 
 @cache
 def _method() -> _Method:
-    """The function, compiled with the addresses that belong to this process."""
+    """The function, linked to the addresses that belong to this process."""
     api = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]
     pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
@@ -242,11 +242,12 @@ def _method() -> _Method:
         "AS_SCALAR": table[_RETURN], "RUN_PROGRAM": engine().runtime["run_program"],
     }  # fmt: skip
     text = ENTER.replace("PATIENCE", str(PATIENCE)).replace("[RECORDS,", f"[{RECORDS},").replace("i64 [R", "i64 [R")
-    for name, address in addresses.items():
-        text = text.replace(name, f"inttoptr (i64 {address} to ptr)")
+    for name in addresses:  # as symbols, so that the text is the same in every process
+        text = text.replace(name, f"@functrans_{name}") + f"@functrans_{name} = external global i8\n"
     for number, name in enumerate(("BUSY", "ARGUMENTS", "CODE", "COUNT", "SLOTS", "SHARES", "RESULTS")):
         text = text.replace(f"[{name}]", f"[{number}]")
-    (address,) = engine().thorough.added(expanded(text), ["enter"])
+    symbols = {f"functrans_{name}": address for name, address in addresses.items()}
+    (address,) = engine().plain.added(expanded(text), ["enter"], symbols)
     return _Method(b"program", address, _FASTCALL, None)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ...fuse import cost_of
 from ...instructions import (
     Block,
     BranchRun,
+    ChainRun,
     CheckRun,
     KernelRun,
     LoopRun,
@@ -168,9 +170,10 @@ class Binding:
 
         What runs for a moment only is compiled quickly, to slow code, and thoroughly once it has been called often.
         """
-        addresses = engine().compile([writer for _, _, writer in self.kernels], is_quick)
-        for (arguments, place, _), address in zip(self.kernels, addresses):
-            arguments[place] = address
+        codes = engine().compile([writer for _, _, writer in self.kernels], is_quick)
+        self.kept += codes
+        for (arguments, place, _), code in zip(self.kernels, codes):
+            arguments[place] = code.address
         self.calls_before_thorough = MANY_CALLS if is_quick else -1
 
     def frame(self) -> Frame:
@@ -201,7 +204,7 @@ class Binding:
             slots[HEADER + place.slot] = address_of(result)
             results.append(result)
         if self.is_divided:
-            slots[THREADS] = config.threads or threads.available()
+            slots[THREADS] = threads.awake(config.threads)
         if self.calls_python:
             self._run_with_python(frame)
         else:
@@ -244,6 +247,8 @@ class Binding:
 
 #: The work of programs that let other Python threads run meanwhile, about in nanoseconds.
 LONG = 20_000
+#: The part of the second-level cache that rows of a chain may take, in bytes.
+CACHE = 192 * 1024
 #: The work of one call, about in nanoseconds for each kernel, that is not worth compiling thoroughly for at once.
 QUICK = 20_000
 #: The calls after which it is.
@@ -257,11 +262,26 @@ def address_of(x: np.ndarray[Any, Any]) -> int:
     return x.__array_interface__["data"][0]
 
 
+class Link(NamedTuple):
+    """A kernel as something to call.
+
+    Attributes:
+        extent: that of the loop of which a call may run a part.
+        work: that of all of it, about in nanoseconds.
+    """
+
+    extent: int
+    work: int
+    arguments: list[int]
+    writer: Writer
+
+
 class Encoder:
     """Turns instructions to numbers."""
 
     def __init__(self, binding: Binding):
         self.binding = binding
+        self.slot_count = HEADER + len(binding.assembled.slots)
         self.runtime = engine().runtime
         self.work = 0
         self.kernels: list[tuple[array[int], int, Writer]] = []  # the address of what is written goes to a place
@@ -296,28 +316,57 @@ class Encoder:
     # ---- instructions, by the names of their types
 
     def KernelRun(self, run: KernelRun) -> list[tuple[int, int]]:
+        links = self.links(run)
+        for link in links:
+            self.work += link.work
+        code: list[tuple[int, int]] = []
+        for link in links:
+            divisible = link.extent > 1 and all(o.place is None for o in run.kernel.outputs)
+            code.append(self.spread(link.extent, divisible and link.work > WORTH_THREADS, link.arguments, link.writer))
+        return code
+
+    def links(self, run: KernelRun) -> list[Link]:
+        """A kernel, after what fills its results if it adds to them."""
         if 0 in run.kernel.shape:
             return []
         arranged = arrange(run.kernel, run.sources, run.targets)
-        before: list[tuple[int, int]] = []
+        before: list[Link] = []
         if arranged.begins:
             for output, target in zip(run.kernel.outputs, run.targets):
                 if output.place is None:
-                    before += self.KernelRun(filling(output, target))
-        work = int(np.prod(run.kernel.shape)) * (5 + cost_of(run.kernel)) // 10
-        self.work += work
-        numbers = [0, 0, arranged.extent, *arranged.arguments]
+                    before += self.links(filling(output, target))
+        work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
         writer = kernel_function(run.kernel, arranged.layout, NAME)
-        is_divided = work > WORTH_THREADS and arranged.extent > 1 and all(o.place is None for o in run.kernel.outputs)
+        return [*before, Link(arranged.extent, work, arranged.arguments, writer)]
+
+    def spread(self, extent: int, is_divided: bool, numbers: Sequence[int], writer: Writer | int) -> tuple[int, int]:
+        """An instruction that calls a function for a range: one that is written, or one with an address."""
+        head = [0 if isinstance(writer, Writer) else writer, 0, extent]
         if is_divided:
-            threads.start()
             self.binding.is_divided = True
-            arguments = self.keep([threads.POOL.buffer_info()[0], *numbers])
-        else:
-            arguments = self.keep(numbers)
-        self.kernels.append((arguments, int(is_divided), writer))
-        function = self.runtime["run_parallel" if is_divided else "run_kernel"]
-        return [*before, (function, arguments.buffer_info()[0])]
+            head = [threads.POOL, *head]
+        arguments = self.keep([*head, *numbers])
+        if isinstance(writer, Writer):
+            self.kernels.append((arguments, int(is_divided), writer))
+        return self.runtime["run_parallel" if is_divided else "run_kernel"], arguments.buffer_info()[0]
+
+    def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
+        rows = run.links[0].kernel.shape[0]
+        links = [link for kernel in run.links for link in self.links(kernel)]
+        work = sum(link.work for link in links)
+        self.work += work
+        numbers = [rows_at_a_time(run), self.slot_count, len(run.own), len(links)]
+        for place in run.own:
+            numbers += [HEADER + place.slot, place.strides[0]]
+        start = len(numbers)
+        for link in links:
+            numbers += [0, self.address(link.arguments), link.extent // rows]
+        code = self.spread(rows, work > WORTH_THREADS, numbers, self.runtime["run_rows"])
+        arguments = self.binding.kept[-1]
+        start += len(arguments) - len(numbers)
+        for k, link in enumerate(links):
+            self.kernels.append((arguments, start + 3 * k, link.writer))
+        return [code]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
         self.work += run.x.shape[0] * run.x.shape[1] * run.x.shape[2] * run.y.shape[2] // 8
@@ -376,6 +425,14 @@ class Encoder:
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]
         return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
+
+
+def rows_at_a_time(run: ChainRun) -> int:
+    """How many rows of everything that a chain reads and writes are in the cache together."""
+    rows = run.links[0].kernel.shape[0]
+    places = {place for link in run.links for place in (*link.sources, *link.targets)}
+    sizes = [prod(p.shape[1:]) * p.dtype.itemsize for p in places if p.shape[:1] == (rows,)]
+    return max(1, CACHE // max(1, sum(sizes)))
 
 
 def filling(output: Output, target: Place) -> KernelRun:

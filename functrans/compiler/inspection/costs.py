@@ -1,0 +1,237 @@
+"""What a program moves and computes: bytes, operations, and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any, NamedTuple
+
+from ..assembly import Assembled
+from ..instructions import (
+    BranchRun,
+    CheckRun,
+    KernelRun,
+    LoopRun,
+    Place,
+    ProductRun,
+    PythonRun,
+    RecurrenceRun,
+    WhileRun,
+)
+from ..loopnest import Apply, Load, expressions_in
+from .units import amount, bytes_text, table
+
+
+class Cost(NamedTuple):
+    """What an instruction, or a program, moves and computes.
+
+    Bytes are those of different elements: what is read twice counts once for each instruction. An operation is one
+    on single numbers, transcendental functions included; conversions of dtypes are none.
+
+    Attributes:
+        read, written: in bytes.
+        is_complete: False if there is more: steps of a loop of unknown length (one is counted), or operations of
+            functions that Python calls (none are).
+    """
+
+    read: int
+    written: int
+    operations: int
+    is_complete: bool = True
+
+    @property
+    def bytes(self) -> int:
+        return self.read + self.written
+
+    def times(self, number: int) -> Cost:
+        """What so many repetitions cost."""
+        return Cost(self.read * number, self.written * number, self.operations * number, self.is_complete)
+
+    def __str__(self) -> str:
+        more = "" if self.is_complete else " or more"
+        return (
+            f"reads {bytes_text(self.read)}, writes {bytes_text(self.written)}, "
+            f"{amount(self.operations)} operations{more}"
+        )
+
+
+NOTHING = Cost(0, 0, 0)
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """What several things cost together."""
+    found = list(costs)
+    return Cost(
+        sum(c.read for c in found),
+        sum(c.written for c in found),
+        sum(c.operations for c in found),
+        all(c.is_complete for c in found),
+    )
+
+
+def elements(place: Any) -> int:
+    """How many different elements an array has; those along a repeated axis are the same."""
+    if not isinstance(place, Place):
+        return 0
+    return prod(n for n, stride in zip(place.shape, place.strides) if stride or not n)
+
+
+def size(place: Any) -> int:
+    """The bytes of different elements of an array; 0 for what is no array."""
+    return elements(place) * place.dtype.itemsize if isinstance(place, Place) else 0
+
+
+def cost(instruction: Any) -> Cost:
+    """What an instruction costs, the blocks in it included."""
+    return COSTS[type(instruction)](instruction)
+
+
+def _kernel(run: KernelRun) -> Cost:
+    kernel, points = run.kernel, prod(run.kernel.shape)
+    touched: dict[Place, int] = {}
+    places = dict(zip(kernel.operands, run.sources))
+    for load in kernel.loads():
+        place = places[load.operand]
+        axes = {axis for index in load.index for axis, factor in index.factors if factor}
+        is_computed = any(index.terms for index in load.index)
+        count = points if is_computed else prod(kernel.shape[axis] for axis in axes)
+        touched[place] = touched.get(place, 0) + min(count, points)
+    read = sum(min(count, elements(place)) * place.dtype.itemsize for place, count in touched.items())
+    written = 0
+    for output, target in zip(kernel.outputs, run.targets):
+        bytes_ = min(elements(target), points) * target.dtype.itemsize if output.place is not None else size(target)
+        written += bytes_
+        read += bytes_ * (output.combine is not None and output.place is not None)
+    combined = sum(output.combine is not None for output in kernel.outputs)
+    return Cost(read, written, points * (operations_in(kernel.expressions()) + combined))
+
+
+def operations_in(expressions: Iterable[Any]) -> int:
+    """How many operations there are, conversions left out."""
+    return sum(isinstance(e, Apply) and e.operation != "convert" for e in expressions)
+
+
+def _product(run: ProductRun) -> Cost:
+    batch, rows, columns = run.z.shape
+    both = 8 if run.z.dtype.kind == "c" else 2
+    return Cost(size(run.x) + size(run.y), size(run.z), both * batch * rows * columns * run.x.shape[2])
+
+
+def _python(run: PythonRun) -> Cost:
+    return Cost(sum(map(size, run.sources)), sum(map(size, run.targets)), 0, False)
+
+
+def _check(run: CheckRun) -> Cost:
+    return Cost(size(run.numbers), 0, 2 * elements(run.numbers))
+
+
+def _loop(run: LoopRun) -> Cost:
+    step = total(map(cost, run.body))
+    return step.times(run.length) if isinstance(run.length, int) else step._replace(is_complete=False)
+
+
+def _while(run: WhileRun) -> Cost:
+    return total(map(cost, [*run.test, *run.body]))._replace(is_complete=False)
+
+
+def _branch(run: BranchRun) -> Cost:
+    """The costliest of the branches."""
+    return max((total(map(cost, block)) for block in run.blocks), key=lambda c: (c.operations, c.bytes))
+
+
+def _recurrence(run: RecurrenceRun) -> Cost:
+    recurrence = run.recurrence
+    steps = 1 if recurrence.length is None else recurrence.length
+    first = [e for e in expressions_in(recurrence.first) if isinstance(e, Load)]
+    each = list(expressions_in(recurrence.roots()))
+    loads = [e for e in each if isinstance(e, Load)]
+    moving = [e for e in loads if any(i.factors for i in e.index)]
+    fixed = {e: None for e in [*first, *(e for e in loads if not any(i.factors for i in e.index))]}
+    read = sum(e.dtype.itemsize for e in fixed) + steps * sum(e.dtype.itemsize for e in dict.fromkeys(moving))
+    written = steps * sum(s.expression.dtype.itemsize for s in recurrence.stores)
+    written += sum(s.expression.dtype.itemsize for s in recurrence.finals)
+    return Cost(read, written, steps * operations_in(each), recurrence.length is not None)
+
+
+COSTS: dict[type, Any] = {
+    KernelRun: _kernel,
+    ProductRun: _product,
+    PythonRun: _python,
+    CheckRun: _check,
+    LoopRun: _loop,
+    WhileRun: _while,
+    BranchRun: _branch,
+    RecurrenceRun: _recurrence,
+}
+
+
+class Temporary(NamedTuple):
+    """An intermediate result, or room for one: what it is called, and how many bytes it has at which offset."""
+
+    name: str
+    size: int
+    offset: int
+
+
+class Memory:
+    """The memory of one call, in bytes.
+
+    Attributes:
+        arguments, results, constants: of all arrays of the kind.
+        temporaries: what is kept for a while, each a name, a size and an offset in the arena.
+        arena: what these take together; those that are never in use at the same time share room.
+        peak: arena, constants and results: what a call needs beside its arguments. Functions that Python calls
+            (LAPACK and the like) may take more for themselves.
+    """
+
+    def __init__(self, assembled: Assembled, names: Any):
+        slots = assembled.slots
+        self.arguments = sum(map(size, assembled.arguments))
+        self.results = sum(map(size, assembled.results))
+        self.constants = sum(slot.value.nbytes for slot in slots if slot.kind == "constant")
+        self.temporaries = [
+            Temporary(names.slot(number), slot.size, slot.offset)
+            for number, slot in enumerate(slots)
+            if slot.kind == "temporary"
+        ]
+        self.arena = assembled.arena
+        self.peak = self.arena + self.constants + self.results
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and sizes, for a table."""
+        together = sum(t.size for t in self.temporaries)
+        return [
+            ("arguments", bytes_text(self.arguments)),
+            ("results", bytes_text(self.results)),
+            ("constants", bytes_text(self.constants)),
+            ("arena", f"{bytes_text(self.arena)} for {len(self.temporaries)} temporaries of {bytes_text(together)}"),
+            *((f"  {t.name}", f"{bytes_text(t.size)} at {t.offset}") for t in self.temporaries),
+            ("peak", f"{bytes_text(self.peak)} beside the arguments"),
+        ]
+
+    def __repr__(self) -> str:
+        return table([], self.rows(), 2)
+
+
+class Costs:
+    """What each instruction of a program costs.
+
+    Attributes:
+        rows: pairs of a number, as in the listing of the program, what the instruction is, and its cost.
+        total: of all together.
+    """
+
+    def __init__(self, rows: list[tuple[str, str, Cost]]):
+        self.rows = rows
+        self.total = total(cost for _, _, cost in rows)
+
+    def table(self) -> tuple[list[str], list[tuple[str, ...]]]:
+        """Headings and rows as text."""
+        head = ["", "instruction", "read", "written", "operations"]
+        return head, [
+            (number, what, bytes_text(c.read), bytes_text(c.written), amount(c.operations) + "+" * (not c.is_complete))
+            for number, what, c in [*self.rows, ("", "total", self.total)]
+        ]
+
+    def __repr__(self) -> str:
+        return table(*self.table(), 2)

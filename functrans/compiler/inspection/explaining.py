@@ -1,0 +1,351 @@
+"""What the compiler made of a function, and why, in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ...core.avals import ShapedArray
+from ...core.jaxpr import Eqn, Jaxpr, Var
+from ..assembly import Assembled
+from ..fuse import LARGEST_KERNEL, KernelStep
+from ..instructions import VIEWS, PythonRun
+from ..simplify import passes
+from .costs import Memory, cost, size
+from .listing import Names, Row, equations_of, is_copy, joined, kind, lines_of
+from .units import bytes_text, escaped, plural, seconds_text
+
+
+class Native(NamedTuple):
+    """What a backend says of a program.
+
+    Attributes:
+        threads: how many threads an instruction is divided among.
+        is_quick: whether the program is compiled quickly at first.
+        work: about how many nanoseconds a call is thought to take.
+        functions: how many functions were compiled.
+    """
+
+    threads: Callable[[Row], int]
+    is_quick: bool
+    work: int
+    functions: int
+
+
+class Explanation:
+    """Sentences about a compiled program, under headings.
+
+    Attributes:
+        sections: pairs of a heading and sentences, each with how far it is indented.
+    """
+
+    def __init__(self, name: str, sections: list[tuple[str, list[tuple[int, str]]]]):
+        self.name = name
+        self.sections = [section for section in sections if section[1]]
+
+    @property
+    def sentences(self) -> list[str]:
+        """All sentences, in order."""
+        return [sentence for _, sentences in self.sections for _, sentence in sentences]
+
+    def __repr__(self) -> str:
+        parts = [
+            "\n".join([heading, *(f"  {'  ' * depth}{sentence}" for depth, sentence in sentences)])
+            for heading, sentences in self.sections
+        ]
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        found = []
+        for heading, sentences in self.sections:
+            items = "".join(f'<li style="margin-left: {2 * d}em">{escaped(s)}</li>' for d, s in sentences)
+            found.append(f"<p><b>{escaped(heading)}</b></p><ul>{items}</ul>")
+        return "".join(found)
+
+
+def explained(
+    name: str, jaxpr: Jaxpr, simplified: Jaxpr, assembled: Assembled, rows: list[Row], names: Names, native: Native
+) -> Explanation:
+    """Everything there is to say about a program."""
+    return Explanation(name, [
+        (name, [(0, s) for s in overview(jaxpr, simplified, rows, names, assembled)]),
+        ("Simplification", [(0, s) for s in simplification(jaxpr)]),
+        ("Instructions", list(_Instructions(rows, names, native).run())),
+        ("Results", [(0, s) for s in handed_on(simplified)]),
+        ("Memory", [(0, s) for s in memory(Memory(assembled, names))]),
+        ("Compilation", [(0, s) for s in compilation(native)]),
+    ])  # fmt: skip
+
+
+def overview(
+    jaxpr: Jaxpr, simplified: Jaxpr, rows: list[Row], names: Names, assembled: Assembled
+) -> Iterator[str]:
+    """The program in a sentence."""
+    kinds = Counter("call of Python" if isinstance(r.instruction, PythonRun) and not is_copy(r.instruction)
+                    else "copy" if is_copy(r.instruction) else kind(r.instruction) for r in rows)  # fmt: skip
+    what = joined([_count(number, noun) for noun, number in kinds.items()]) or "nothing"
+    before, after = len(jaxpr.eqns), len(simplified.eqns)
+    count = plural(before, "equation") if before == after else f"{plural(before, 'equation')}, simplified to {after},"
+    yield f"{count} {'runs' if count.startswith('1 ') and before == after else 'run'} as {what}."
+    arguments = ", ".join(map(names.place, assembled.arguments))
+    if arguments:
+        yield f"It was compiled for {arguments}; machine code does not depend on the sizes."
+
+
+def _count(number: int, noun: str) -> str:
+    """`2 loops in registers`."""
+    words = {"loop in registers": "loops in registers", "call of Python": "calls of Python", "copy": "copies",
+             "check of indices": "checks of indices"}  # fmt: skip
+    return f"{number} {noun if number == 1 else words.get(noun, noun + ('es' if noun.endswith('ch') else 's'))}"
+
+
+# ---- simplification
+
+
+def simplification(jaxpr: Jaxpr) -> Iterator[str]:
+    """What each pass took away and put in."""
+    for name, transform in passes().items():
+        before, jaxpr = jaxpr, transform(jaxpr)
+        gone, came = _primitives(before), _primitives(jaxpr)
+        gone.subtract(came)
+        removed = {name: n for name, n in gone.items() if n > 0}
+        added = {name: -n for name, n in gone.items() if n < 0}
+        if removed or added:
+            parts = [f"{_shown(removed)} went"] * bool(removed) + [f"{_shown(added)} came"] * bool(added)
+            yield f"{name}: {joined(parts)} ({len(before.eqns)} equations before, {len(jaxpr.eqns)} after)."
+
+
+def _primitives(jaxpr: Jaxpr) -> Counter[str]:
+    return Counter(eqn.primitive.name for eqn in jaxpr.eqns)
+
+
+def _shown(counts: dict[str, int]) -> str:
+    return joined([name if n == 1 else f"{n} {name}" for name, n in counts.items()])
+
+
+def handed_on(simplified: Jaxpr) -> Iterator[str]:
+    """Results that nothing is run for."""
+    for k, atom in enumerate(simplified.outputs):
+        if not isinstance(atom, Var):
+            yield f"Result {k} is a constant, known when the function was traced."
+        elif atom in simplified.inputs:
+            yield f"Result {k} is an argument, handed on as it is."
+
+
+# ---- memory and compilation
+
+
+def memory(found: Memory) -> Iterator[str]:
+    together = sum(t.size for t in found.temporaries)
+    if found.temporaries:
+        shared = f", of {bytes_text(together)} in all, since they share room" if together > found.arena else ""
+        yield f"{plural(len(found.temporaries), 'temporary').replace('temporarys', 'temporaries')} " + (
+            f"{'takes' if len(found.temporaries) == 1 else 'take'} {bytes_text(found.arena)}{shared}."
+        )
+    else:
+        yield "There are no temporaries."
+    yield f"A call needs {bytes_text(found.peak)} beside its arguments, {bytes_text(found.results)} of it for results."
+
+
+def compilation(native: Native) -> Iterator[str]:
+    if not native.functions:
+        yield "There was nothing to compile."
+        return
+    functions = plural(native.functions, "function")
+    work = seconds_text(native.work * 1e-9)
+    if native.is_quick:
+        yield (
+            f"{functions} compiled quickly, without optimisation, since a call is thought to take {work} only; once "
+            "there have been a few calls, thoroughly."
+        )
+    else:
+        yield f"{functions} compiled thoroughly at once, since a call is thought to take {work}."
+
+
+# ---- instructions
+
+
+class _Instructions:
+    """Sentences about each instruction."""
+
+    def __init__(self, rows: list[Row], names: Names, native: Native):
+        self.rows = rows
+        self.names = names
+        self.native = native
+        self.makers: dict[Any, Row] = {}
+        for row in rows:
+            if not is_copy(row.instruction):
+                outputs = row.origin.outputs if row.origin is not None else ()
+                self.makers.update((var, row) for var in outputs)
+
+    def run(self) -> Iterator[tuple[int, str]]:
+        for row in self.rows:
+            say = getattr(self, type(row.instruction).__name__)
+            first, *others = [s for s in (self.copy(row) if is_copy(row.instruction) else say(row)) if s]
+            yield 2 * row.depth, f"[{row.number}] {first}"
+            for sentence in others:
+                yield 2 * row.depth + 1, sentence
+
+    # ---- what is said of several of them
+
+    def where(self, row: Row) -> str:
+        lines = lines_of(equations_of(row.origin))
+        return f" ({lines})" if lines else ""
+
+    def sources(self, row: Row) -> str:
+        return joined([self.names.slot(p.slot) for p in row.instruction.sources if hasattr(p, "slot")])
+
+    def targets(self, row: Row) -> str:
+        return joined([self.names.slot(p.slot) for p in row.instruction.targets if hasattr(p, "slot")])
+
+    # ---- instructions, by the names of their types
+
+    def KernelRun(self, row: Row) -> Iterator[str]:
+        run, kernel = row.instruction, row.instruction.kernel
+        equations = equations_of(row.origin)
+        what = joined(list(_counted([e.primitive.name for e in equations]))) or "a part of an array"
+        over = " x ".join(map(str, kernel.shape)) or "a single point"
+        if not isinstance(row.origin, KernelStep):
+            yield f"A kernel over {over} does a part of {what}{self.where(row)}: {cost(run)}."
+        else:
+            together = f"computes {what} together, in one pass" if len(equations) > 1 else f"computes {what}"
+            yield f"A kernel over {over} {together}{self.where(row)}: {cost(run)}."
+        if kernel.reduced:
+            yield f"It reduces the last {kernel.reduced} of these axes." if kernel.shape[: -kernel.reduced] else ""
+        yield from self.threads(row)
+        if isinstance(row.origin, KernelStep):
+            yield from self.again(row.origin)
+            yield from self.apart(row, row.origin)
+        stored = [(p, t) for p, t in zip(run.targets, map(size, run.targets))]
+        for place, bytes_ in stored:
+            if self.names.slot(place.slot).startswith("t"):
+                yield f"What it writes to {self.names.slot(place.slot)} is stored ({bytes_text(bytes_)}) for others."
+
+    def threads(self, row: Row) -> Iterator[str]:
+        count = self.native.threads(row)
+        points = cost(row.instruction).operations
+        if count > 1:
+            yield f"It is divided among {count} threads."
+        elif points >= 1000:
+            yield "It runs on one thread: there is too little to do for more, or it cannot be divided."
+
+    def again(self, step: KernelStep) -> Iterator[str]:
+        """What it computes that others compute too, and what only moves elements."""
+        moved = [var for var in step.again if var not in self.makers]
+        twice = [var for var in step.again if var in self.makers]
+        if moved:
+            yield (
+                f"{plural(len(moved), 'intermediate result')} of cheap or moving operations "
+                f"({joined([_type(v) for v in moved[:4]])}{' ...' if len(moved) > 4 else ''}) "
+                f"{'is' if len(moved) == 1 else 'are'} computed in place where needed, and never stored."
+            )
+        for var in twice:
+            yield (
+                f"A value of [{self.makers[var].number}] ({_type(var)}) is computed here a second time: that costs "
+                "less than reading it from memory."
+            )
+
+    def apart(self, row: Row, step: KernelStep) -> Iterator[str]:
+        """Why what it reads was not computed in it."""
+        told: set[str] = set()
+        for var in step.kernel.operands:
+            maker = self.makers.get(var)
+            if maker is not None and maker.number not in told and maker.depth == row.depth:
+                told.add(maker.number)
+                yield f"It is not one with [{maker.number}], which makes {_type(var)} for it: {why_apart(maker, step)}."
+
+    def copy(self, row: Row) -> Iterator[str]:
+        yield (
+            f"A copy of {self.sources(row)} to {self.targets(row)} ({bytes_text(cost(row.instruction).written)}): "
+            f"{why_copied(row)}."
+        )
+
+    def ProductRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        (batch, m, n), k = run.z.shape, run.x.shape[2]
+        shape = f"{m} x {k} by {k} x {n}" + (f", {batch} times" if batch != 1 else "")
+        yield f"A matrix product, {shape}, by BLAS{self.where(row)}: {cost(run)}."
+        yield "BLAS is a library: nothing fuses with its calls. Transposed operands are read as they are."
+
+    def PythonRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        yield f"`{run.name}`{self.where(row)} runs in Python, by NumPy or SciPy: {cost(run)}."
+        yield (
+            "No kernel computes it element by element, so it stands alone: its operands are stored before it, and its "
+            "results after it."
+        )
+
+    def CheckRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        yield f"The indices {self.names.place(run.numbers)}{self.where(row)} are checked to lie within {run.extent}."
+
+    def LoopRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        times = f"{run.length} times" if isinstance(run.length, int) else "a number of times known when it runs"
+        yield f"A loop{self.where(row)} runs the instructions in it {times}, without Python: {cost(run)}."
+        yield from self.state(run.why, run.swaps)
+
+    def WhileRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        yield f"A while loop{self.where(row)}, without Python: {cost(run)} in each step."
+        yield from self.state(run.why, run.swaps)
+
+    def state(self, why: str, swaps: Sequence[Any]) -> Iterator[str]:
+        yield f"Its state is in memory, not in registers: {why}."
+        if swaps:
+            yield f"{plural(len(swaps), 'pair')} of buffers for its state change places after each step."
+
+    def RecurrenceRun(self, row: Row) -> Iterator[str]:
+        run, recurrence = row.instruction, row.instruction.recurrence
+        length = recurrence.length
+        times = f"{length} steps" if length is not None else "as many steps as it takes"
+        yield f"A loop of {times}{self.where(row)} as one function: {cost(run)}."
+        yield f"Its state, {plural(len(recurrence.first), 'number')}, stays in registers."
+
+    def BranchRun(self, row: Row) -> Iterator[str]:
+        blocks = row.instruction.blocks
+        yield f"One of {len(blocks)} branches runs{self.where(row)}; the others cost nothing."
+
+
+def why_apart(maker: Row, step: KernelStep) -> str:
+    """Why a kernel does not compute itself what another instruction makes for it."""
+    other = maker.origin
+    if not isinstance(other, KernelStep):
+        return f"[{maker.number}] is no kernel but a {kind(maker.instruction)}"
+    if other.kernel.reduced:
+        return "a reduction must be finished before its result is used"
+    if other.kernel.shape != step.kernel.shape or other.kernel.reduced != step.kernel.reduced:
+        return "the two go over different shapes, and to compute the value again for each use would cost more"
+    if len(other.equations) >= LARGEST_KERNEL:
+        return f"a kernel has about {LARGEST_KERNEL} operations at most"
+    return "it needs the values at other places than the point it is at, or after something that comes between"
+
+
+def why_copied(row: Row) -> str:
+    """Why an array was copied."""
+    origin = row.origin
+    if origin is None or isinstance(origin, KernelStep):
+        return "a result is memory of its own, and what is copied is an argument, a constant, a view or another result"
+    name = origin.primitive.name
+    if name == "reshape":
+        return "what is reshaped does not lie in memory in the order of its elements"
+    if name in VIEWS:
+        return "a view of an array is needed in memory"
+    if origin.primitive.holds_programs:
+        return f"the state of a loop (`{name}`) begins in memory of its own, and ends in the result"
+    if origin.primitive.updates_first:
+        return f"`{name}` changes a part of an array that is needed afterwards, or is not the program's own"
+    if name == "dot_general":
+        return "BLAS cannot read the operand as it lies in memory"
+    return f"`{name}` moves elements"
+
+
+def _counted(names: Sequence[str]) -> Iterator[str]:
+    for name, number in Counter(names).items():
+        yield name if number == 1 else f"{name} ({number} times)"
+
+
+def _type(var: Var) -> str:
+    return str(var.aval) if isinstance(var.aval, ShapedArray) else "an object"
+

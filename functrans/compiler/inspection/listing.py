@@ -1,0 +1,283 @@
+"""A program as an indented list of its instructions, each with a number, and the buffers that they work on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from ...core.avals import short_dtype
+from ...core.jaxpr import Eqn
+from ..assembly import Assembled
+from ..fuse import KernelStep
+from ..instructions import (
+    Block,
+    BranchRun,
+    CheckRun,
+    KernelRun,
+    LoopRun,
+    ObjectPlace,
+    Place,
+    ProductRun,
+    PythonRun,
+    RecurrenceRun,
+    WhileRun,
+    contiguous_strides,
+)
+from ..loopnest import Load, axis_index
+from .costs import cost, operations_in
+from .texts import INDENT, kernel_text, recurrence_text
+from .units import bytes_text, plural
+
+#: What the parts of instructions are, where these hold blocks.
+PREFIXES = {"argument": "a", "constant": "c", "result": "r", "temporary": "t", "step": "s"}
+
+
+class Row(NamedTuple):
+    """An instruction of a program.
+
+    Attributes:
+        number: its place, as in "3", or "3.1" for the first one in the body of the third.
+        origin: the equation or the kernel that it is for; None for a copy of a result.
+    """
+
+    number: str
+    depth: int
+    instruction: Any
+    origin: Eqn | KernelStep | None
+
+
+def rows(assembled: Assembled) -> list[Row]:
+    """All instructions, those in loops and branches after what holds them."""
+
+    def walk(block: Block, prefix: str, depth: int) -> Iterator[Row]:
+        for count, instruction in enumerate(block, 1):
+            number = f"{prefix}{count}"
+            yield Row(number, depth, instruction, assembled.origins.get(id(instruction)))
+            for name, inner in blocks_in(instruction):
+                yield from walk(inner, f"{number}{name}.", depth + 1)
+
+    return list(walk(assembled.block, "", 0))
+
+
+def blocks_in(instruction: Any) -> list[tuple[str, Block]]:
+    """The blocks that an instruction holds, each with what tells them apart in numbers."""
+    if isinstance(instruction, LoopRun):
+        return [("", instruction.body)]
+    if isinstance(instruction, WhileRun):
+        return [("test", instruction.test), ("", instruction.body)]
+    if isinstance(instruction, BranchRun):
+        return [(chr(ord("a") + k % 26) + str(k // 26 or ""), block) for k, block in enumerate(instruction.blocks)]
+    return []
+
+
+def equations_of(origin: Any) -> tuple[Eqn, ...]:
+    """The equations that an instruction computes, or helps to."""
+    if isinstance(origin, KernelStep):
+        return origin.equations
+    return () if origin is None else (origin,)
+
+
+def lines_of(equations: Sequence[Eqn]) -> str:
+    """`lines 3 and 5 of model.py`, or nothing if that is not known."""
+    places = sorted({(e.source.file, e.source.line) for e in equations if e.source is not None})
+    texts: list[str] = []
+    for file, group in groupby(places, key=lambda place: place[0]):
+        numbers = [str(line) for _, line in group]
+        shown = joined(numbers if len(numbers) <= 6 else [*numbers[:5], f"{len(numbers) - 5} more"])
+        texts.append(f"{'line' if len(numbers) == 1 else 'lines'} {shown} of {os.path.basename(file)}")
+    return joined(texts)
+
+
+def joined(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def is_copy(instruction: Any) -> bool:
+    """Whether an instruction moves an array and computes nothing."""
+    if not isinstance(instruction, KernelRun):
+        return isinstance(instruction, PythonRun) and instruction.name == "copy"
+    ((expression, combine, place), *others) = instruction.kernel.outputs
+    space = tuple(map(axis_index, range(len(instruction.kernel.shape))))
+    return not others and combine is None and place is None and isinstance(expression, Load) and expression.index == space
+
+
+def kind(instruction: Any) -> str:
+    """What an instruction is, in a word or two."""
+    if is_copy(instruction):
+        return "copy"
+    if isinstance(instruction, PythonRun):
+        return f"Python: {instruction.name}"
+    return KINDS[type(instruction)]
+
+
+KINDS: dict[type, str] = {
+    KernelRun: "kernel",
+    ProductRun: "matrix product",
+    CheckRun: "check of indices",
+    LoopRun: "loop",
+    WhileRun: "while loop",
+    BranchRun: "branch",
+    RecurrenceRun: "loop in registers",
+}
+
+
+class Names:
+    """What places are called: arguments by their names, temporaries t0, t1 and so on, results r0 and so on."""
+
+    def __init__(self, assembled: Assembled, arguments: Sequence[str] = ()):
+        self.slots: list[str] = []
+        counts: dict[str, int] = {}
+        for slot in assembled.slots:
+            number = counts[slot.kind] = counts.get(slot.kind, -1) + 1
+            self.slots.append(f"{PREFIXES[slot.kind]}{number}")
+        for place, name in zip(assembled.arguments, arguments):
+            if isinstance(place, Place):
+                self.slots[place.slot] = name
+        self.constants = [slot.value for slot in assembled.slots]
+
+    def slot(self, number: int) -> str:
+        return self.slots[number]
+
+    def place(self, place: Place | ObjectPlace) -> str:
+        """A name, and for a part or another view of an array what it looks at."""
+        if isinstance(place, ObjectPlace):
+            return f"object{place.number}"
+        name = self.slots[place.slot]
+        return f"{name}:{aval_text(place)}{view_text(place)}"
+
+    def alias(self, place: Place) -> str | None:
+        """What distinguishes a view from the array that begins at its slot."""
+        return view_text(place) or None
+
+
+def aval_text(place: Place) -> str:
+    """`f64[3,4]`."""
+    return f"{short_dtype(place.dtype)}[{','.join(map(str, place.shape))}]"
+
+
+def view_text(place: Place) -> str:
+    """How a place differs from a whole array in row-major order."""
+    parts = [f"byte {place.offset}"] if place.offset else []
+    if not place.is_contiguous and contiguous_strides(place.shape, place.dtype.itemsize) != place.strides:
+        parts.append(f"strides {','.join(map(str, place.strides))}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+class Listing:
+    """The program of instructions as text.
+
+    Args:
+        name: of the function.
+    """
+
+    def __init__(self, name: str, assembled: Assembled, names: Names):
+        self.assembled = assembled
+        self.names = names
+        self.lines: list[str] = []
+        arguments = ", ".join(map(names.place, assembled.arguments))
+        self.add(0, f"def {name}({arguments}):")
+        self.block(assembled.block, "", 1)
+        for k, slot in enumerate(assembled.slots):
+            if slot.kind == "constant":
+                value = slot.value
+                shown = f" = {value}" if value.size == 1 else f", {bytes_text(value.nbytes)}"
+                dtype = f"{short_dtype(value.dtype)}[{','.join(map(str, value.shape))}]"
+                self.add(1, f"# constant {names.slot(k)}:{dtype}{shown}")
+        self.add(1, f"return {', '.join(map(names.place, assembled.results))}".rstrip())
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def add(self, depth: int, text: str) -> None:
+        self.lines += [INDENT * depth + line for line in text.split("\n")]
+
+    def block(self, block: Block, prefix: str, depth: int) -> None:
+        if not block:
+            self.add(depth, "pass")
+        for count, instruction in enumerate(block, 1):
+            number = f"{prefix}{count}"
+            origin = self.assembled.origins.get(id(instruction))
+            equations = equations_of(origin)
+            lines = lines_of(equations)
+            of = f" of {plural(len(equations), 'equation')}" if isinstance(instruction, KernelRun) and equations else ""
+            of = "" if is_copy(instruction) else of
+            self.add(depth, f"# [{number}] {kind(instruction)}{of}" + (f", {lines}" if lines else ""))
+            if not isinstance(instruction, BranchRun):
+                self.add(depth, f"#     {cost(instruction)}")
+            getattr(self, type(instruction).__name__)(instruction, number, depth)
+
+    def arrays(self, places: Sequence[Any], letter: str, depth: int) -> list[str]:
+        """Names for places; a view of an array gets one of its own."""
+        found: list[str] = []
+        for place in places:
+            name = self.names.slot(place.slot)
+            if self.names.alias(place):
+                alias = f"{letter}{len(found)}"
+                self.add(depth, f"{alias} = {name} as {aval_text(place)}{view_text(place)}")
+                name = alias
+            found.append(name)
+        return found
+
+    # ---- instructions, by the names of their types
+
+    def KernelRun(self, run: KernelRun, _: str, depth: int) -> None:
+        sources, targets = self.arrays(run.sources, "x", depth), self.arrays(run.targets, "y", depth)
+        if is_copy(run):
+            self.add(depth, f"{targets[0]}[...] = {sources[0]}")
+        else:
+            self.add(depth, kernel_text(run.kernel, sources, targets))
+
+    def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:
+        sources, targets = self.arrays(run.sources, "x", depth), self.arrays(run.targets, "y", depth)
+        recurrence = run.recurrence
+        length = str(recurrence.length) if run.length is None else self.names.place(run.length)
+        self.add(depth, recurrence_text(recurrence, sources, targets, length))
+        if run.count is not None:
+            self.add(depth, f"{self.names.place(run.count)} = t  # the number of steps")
+
+    def ProductRun(self, run: ProductRun, _: str, depth: int) -> None:
+        x, y, z = map(self.names.place, (run.x, run.y, run.z))
+        self.add(depth, f"{z} = {x} @ {y}  # BLAS")
+
+    def PythonRun(self, run: PythonRun, _: str, depth: int) -> None:
+        sources, targets = (", ".join(map(self.names.place, group)) for group in (run.sources, run.targets))
+        self.add(depth, f"{targets} = {run.name}({sources})" if targets else f"{run.name}({sources})")
+
+    def CheckRun(self, run: CheckRun, _: str, depth: int) -> None:
+        self.add(depth, f"assert all(-{run.extent} <= {self.names.place(run.numbers)} < {run.extent})")
+
+    def LoopRun(self, run: LoopRun, number: str, depth: int) -> None:
+        length = str(run.length) if isinstance(run.length, int) else self.names.place(run.length)
+        self.add(depth, f"for t in {f'reversed(range({length}))' if run.reverse else f'range({length})'}:")
+        for step in run.steps:
+            self.add(depth + 1, f"{self.names.slot(step.slot)} = {self.names.place(step.whole)}[t]")
+        self.block(run.body, f"{number}.", depth + 1)
+        self.swaps(run.swaps, depth + 1)
+
+    def WhileRun(self, run: WhileRun, number: str, depth: int) -> None:
+        self.add(depth, "while True:")
+        self.block(run.test, f"{number}test.", depth + 1)
+        self.add(depth + 1, f"if not {self.names.place(run.going)}: break")
+        self.block(run.body, f"{number}.", depth + 1)
+        self.swaps(run.swaps, depth + 1)
+        self.add(depth, f"{self.names.place(run.count)} = the number of steps")
+
+    def BranchRun(self, run: BranchRun, number: str, depth: int) -> None:
+        self.add(depth, f"match {self.names.place(run.index)}:")
+        for k, (name, block) in enumerate(blocks_in(run)):
+            self.add(depth + 1, f"case {k}:")
+            self.block(block, f"{number}{name}.", depth + 2)
+
+    def swaps(self, swaps: Sequence[tuple[int, int]], depth: int) -> None:
+        for first, second in swaps:
+            x, y = self.names.slot(first), self.names.slot(second)
+            self.add(depth, f"{x}, {y} = {y}, {x}  # the buffers change places")
+
+
+def points(run: KernelRun) -> str:
+    """`12 operations for each of 1000 points`."""
+    kernel = run.kernel
+    return f"{plural(operations_in(kernel.expressions()), 'operation')} at each point"

@@ -1,0 +1,161 @@
+"""Random programs through simplification, fusion and LLVM against the interpreter: `python -m tests.fuzz`.
+
+Prints the smallest failing program that it finds, and ends with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.core.jaxpr import Jaxpr
+from tests.helpers.bits import assert_same_bits
+from tests.helpers.oracles import assert_all_close
+from tests.helpers.programs import examples
+from tests.helpers.structured_programs import structured_programs, vectors
+from tests.helpers.tiers import interpreted, natively, staged
+from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
+
+#: Kinds of programs and their shares.
+KINDS = {"updates": 5, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1}
+
+
+class Case:
+    """A program and arguments for it.
+
+    Attributes:
+        tolerance: None if nothing rounds.
+    """
+
+    def __init__(self, kind: str, function: Callable[..., Any], args: tuple[Any, ...], tolerance: float | None):
+        self.kind, self.function, self.args, self.tolerance = kind, function, args, tolerance
+
+    def __repr__(self) -> str:
+        return f"{self.kind} of {self.function!r}, on {', '.join(map(_shown, self.args))}"
+
+    def check(self, tier: str) -> None:
+        """Raise AssertionError unless both backends agree."""
+        jaxpr = staged(self.function, self.args)
+        agree(natively(jaxpr, self.args, tier), jaxpr, self.args, self.tolerance)
+
+
+def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None) -> None:
+    """Raise AssertionError unless results are those of the oracle."""
+    wanted = interpreted(jaxpr, args)
+    if tolerance is None:
+        assert_same_bits(found, wanted, signs_of_zeros=False)
+    else:
+        assert [np.asarray(y).dtype for y in found] == [np.asarray(y).dtype for y in wanted]
+        assert_all_close(found, wanted, tolerance)
+
+
+def _shown(x: Any) -> str:
+    x = np.asarray(x)
+    return f"{x.dtype}{list(x.shape)} with strides {list(x.strides)}: {x.tolist()}"
+
+
+class Named:
+    """A function that shows what it is made of."""
+
+    def __init__(self, name: str, function: Callable[..., Any], *parts: Any):
+        self.name, self.function, self.parts = name, function, parts
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __repr__(self) -> str:
+        return f"{self.name} of {', '.join(map(repr, self.parts))}" if self.name else repr(self.parts[0])
+
+
+@st.composite
+def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> Case:
+    """A program of one of some kinds."""
+    kind = draw(st.sampled_from(kinds))
+    if kind == "updates":
+        return Case(kind, draw(update_programs()), draw(inputs()), None)
+    layouts = st.sampled_from(LAYOUTS)
+    if kind == "arrays":
+        example = draw(examples(dtypes=("f8", "f4", "c16", "c8")))
+        args = tuple(laid_out(x, draw(layouts)) for x in example.inputs)
+        is_single = any(x.dtype.char in "fF" for x in example.inputs)
+        return Case(kind, example.program, args, 2e-4 if is_single else 1e-10)
+    if kind == "derivatives":
+        example = draw(examples(smooth=True, dtypes=("f8", "c16"), max_steps=4))
+        program = example.program
+
+        def slopes(ct: Any, *args: Any) -> Any:
+            _, pull_back = ft.vjp(program, *args)
+            return pull_back(ct), ft.jvp(lambda *xs: pull_back(ct), args, args)[1]
+
+        args = tuple(laid_out(x, draw(layouts)) for x in (example.cotangent, *example.inputs))
+        return Case(kind, Named("derivatives", slopes, program), args, 1e-8)
+    program = draw(structured_programs())
+    args = (laid_out(draw(vectors()), draw(layouts)), laid_out(draw(vectors()), draw(layouts)))
+    if kind == "loops":
+        return Case(kind, Named("", program.ours, program), args, 1e-9)
+    loss = lambda x, p: np.sum(program.ours(x, p))  # noqa: E731
+    which = draw(st.sampled_from([lambda f: ft.grad(f, (0, 1)), lambda f: ft.jvp(f, args, args) and ft.hessian(f)]))
+    return Case(kind, Named("derivatives", lambda x, p: which(loss)(x, p), program), args, 1e-7)
+
+
+_all_kinds = tuple(kind for kind, share in KINDS.items() for _ in range(share))
+TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=list(KINDS), help="only programs of this kind")
+    options = parser.parse_args()
+    kinds = (options.kind,) if options.kind else _all_kinds
+    seen: Counter[str] = Counter()
+    begin = time.monotonic()
+
+    @seed(options.seed)
+    @settings(
+        max_examples=options.programs,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=True,
+    )
+    @given(case=cases(kinds), tier=TIER)
+    def check(case: Case, tier: str) -> None:
+        seen[case.kind] += 1
+        if sum(seen.values()) % 500 == 0:
+            print(f"{sum(seen.values())} programs in {time.monotonic() - begin:.0f} s", flush=True)
+        case.check(tier)
+
+    warnings.simplefilter("ignore")
+    try:
+        check()
+    except BaseException as error:
+        print("".join(_failure(error)))
+        print(f"seed {options.seed}, {dict(seen)}")
+        return 1
+    print(f"{sum(seen.values())} programs agree ({dict(seen)}), {time.monotonic() - begin:.0f} s")
+    return 0
+
+
+def _failure(error: BaseException) -> list[str]:
+    """What failed: one or several errors, each with the smallest program that gives it."""
+    several = error.exceptions if isinstance(error, BaseExceptionGroup) else [error]
+    return [
+        f"{type(e).__name__}: {e}\n{''.join(f'{note}{chr(10)}' for note in getattr(e, '__notes__', []))}\n" for e in several
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
