@@ -32,6 +32,7 @@ bench: $(VENV)/ready-bench
 	$(RUN) benchmarks/tracing.py
 	$(RUN) benchmarks/progress.py
 	$(RUN) benchmarks/memory.py
+	$(RUN) benchmarks/cpu.py
 
 # The API reference, from the docstrings.
 docs: $(VENV)/ready-docs

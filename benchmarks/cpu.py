@@ -7,8 +7,9 @@ python benchmarks/cpu.py --json path          keep the figures in a file
 python benchmarks/cpu.py --record             keep them in benchmarks/results/
 python benchmarks/cpu.py --torch /venv/bin/python --cores 2
 
-Each contender runs in a process of its own (so that a crash or a time-out ends nobody else), and they take turns. All are
-held to the same processors. Results are compared with those of the first peer before anything is timed.
+Each contender runs in a process of its own, so that a crash or a time-out ends nobody else, and they take turns. All
+are held to the same processors, those with least to do. Results are compared with those of the first peer before
+anything is timed. The rows that functrans loses come first, by how much.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from harness import format_seconds, write_figures
 from workloads import groups
-from workloads.row import CALL, CONTENDERS, FIRST, MEMORY, NUMBA, OURS, TORCH, Row
+from workloads.row import CALL, CONTENDERS, FIRST, MEMORY, OURS, TORCH, Row
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "workloads" / "worker.py"
@@ -77,19 +80,19 @@ class Process:
 
     def _start(self) -> None:
         python = self.options.torch if self.contender == TORCH else sys.executable
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = Path(self.options.scratch) / f"{self.contender}.log".replace(" ", "-")
         cores = self.options.idle
         environment = {**self.options.environment, "XDG_CACHE_HOME": self.options.scratch,
                        "PYTHONFAULTHANDLER": "1", "NUMBA_CACHE_DIR": self.options.scratch,
                        "TORCHINDUCTOR_CACHE_DIR": f"{self.options.scratch}/torch-{id(self)}-{time.time()}"}  # fmt: skip
-        self.process = subprocess.Popen(
-            [python, str(WORKER), self.contender], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=self.errors, env=environment, preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
-        )  # fmt: skip
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [python, str(WORKER), self.contender], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                stderr=errors, env=environment, preexec_fn=partial(os.sched_setaffinity, 0, cores) if cores else None,
+            )  # fmt: skip
 
     def _last_words(self) -> str:
-        self.errors.seek(0)
-        return " | ".join(self.errors.read().strip().splitlines()[:12])[:1500]
+        return " | ".join(self.errors.read_text().strip().splitlines()[:12])[:1500]
 
     def stop(self) -> None:
         if self.process is not None:
@@ -104,34 +107,36 @@ class Result:
     def __init__(self, group: str, row: Row):
         self.group, self.row = group, row
         self.samples: dict[str, list[float]] = {}
-        self.seconds: dict[str, list[float]] = {}  # of the second shape
+        self.others: dict[str, list[float]] = {}  # what functrans took for the rows before
         self.failures: dict[str, str] = {}
         self.notes: dict[str, Any] = {}
 
     def median(self, name: str) -> float:
         return statistics.median(self.samples[name])
 
-    def target(self) -> float | None:
+    def target(self, of: Callable[[list[float]], float] = statistics.median) -> float | None:
         """What functrans may take."""
         row = self.row
-        known = [self.median(name) for name in row.peers if self.samples.get(name)]
         found = [row.at_most] if row.at_most is not None else []
+        known = [of(self.samples[name]) for name in row.peers if self.samples.get(name)]
         if row.factor is not None and known:
-            found.append(row.factor * min(known))
+            found.append(row.factor * min(known) + row.slack)
+        if row.multiple_of is not None and self.others.get(row.multiple_of[0]):
+            found.append(row.multiple_of[1] * of(self.others[row.multiple_of[0]]))
         return min(found) if found else None
 
-    def ratio(self, of: Any = statistics.median) -> float:
+    def ratio(self, of: Callable[[list[float]], float] = statistics.median) -> float:
         """What functrans takes, as a multiple of what it may take. Above one the row is lost."""
         if not self.samples.get(OURS) or self.failures.get(OURS):
             return math.inf
-        target = self.target()
-        if target is None:
-            return math.nan
-        if of is not statistics.median and self.row.factor is not None:
-            known = [of(self.samples[name]) for name in self.row.peers if self.samples.get(name)]
-            known = [self.row.factor * min(known)] if known else []
-            target = min([*known, *([self.row.at_most] if self.row.at_most is not None else [])])
-        return of(self.samples[OURS]) / target
+        target = self.target(of)
+        return math.nan if target is None else of(self.samples[OURS]) / target
+
+    def cell(self, name: str) -> str:
+        """What a contender took, as text."""
+        if self.samples.get(name):
+            return shown(self.median(name), self.row.kind)
+        return "failed" if name in self.failures else "-"
 
     def record(self) -> dict[str, Any]:
         finite = {"ratio": self.ratio(), "ratio of minima": self.ratio(min)}
@@ -192,7 +197,9 @@ def run_calls(
     for name in names:
         path = f"{options.scratch}/results-{name}.npz".replace(" ", "-")
         try:
-            answer = processes[name].ask(do="build", label=row.label, results=path, sample=options.sample)
+            answer = processes[name].ask(
+                do="build", label=row.label, results=path, sample=options.sample, by_processor=options.cpu_time
+            )
             with np.load(path) as arrays:
                 found[name] = [arrays[key] for key in arrays.files]
             result.notes[name] = answer
@@ -242,24 +249,39 @@ def shown(value: float, kind: str) -> str:
     return f"{value / 2**20:.1f} MiB" if kind == MEMORY else format_seconds(value)
 
 
+def by_loss(results: list[Result]) -> list[Result]:
+    """The rows that are lost by most first, those without a target last."""
+    return sorted(results, key=lambda r: math.inf if math.isnan(r.ratio()) else -r.ratio())
+
+
+def print_markdown(results: list[Result]) -> None:
+    """The same, for a README."""
+    print(f"| | {' | '.join(CONTENDERS)} | may take | ratio |")
+    print("|---" * (len(CONTENDERS) + 3) + "|")
+    for result in by_loss(results):
+        target, ratio = result.target(), result.ratio()
+        cells = [result.cell(name) for name in CONTENDERS]
+        cells += [shown(target, result.row.kind) if target else "-", f"{ratio:.2f}"]
+        print(f"| {result.row.label} | {' | '.join('' if c == '-' else c for c in cells)} |")
+
+
 def print_table(results: list[Result]) -> None:
-    """The lost rows first. The ratio is what functrans takes over what it may take; behind it that of the minima."""
-    results = sorted(results, key=lambda r: -math.inf if math.isnan(r.ratio()) else -r.ratio())
-    results.sort(key=lambda r: math.isnan(r.ratio()))
-    print(f"{'':52}{'ratio':>8}{'(minima)':>9}{'may take':>11}" + "".join(f"{n:>14}" for n in CONTENDERS))
+    """The lost rows first. The ratio is what functrans takes over what it may take, by medians and by minima.
+
+    Where they disagree, the machine is too busy to tell: "open".
+    """
+    results = by_loss(results)
+    print(f"{'':52}{'ratio':>8}{'(minima)':>9}{'may take':>11}" + "".join(f"{name:>14}" for name in CONTENDERS))
     for result in results:
-        ratio, lowest, target = result.ratio(), result.ratio(min), result.target()
-        mark = "" if math.isnan(ratio) else ("LOST " if ratio > 1 else "ok   ")
-        cells = [
-            shown(result.median(n), result.row.kind) if result.samples.get(n) else ("failed" if n in result.failures else "-")
-            for n in CONTENDERS
-        ]
-        print(f"{mark:5}{result.row.label:47}{ratio:>8.2f}{lowest:>9.2f}"
-              f"{shown(target, result.row.kind) if target else '-':>11}" + "".join(f"{c:>14}" for c in cells))  # fmt: skip
+        ratio, target, kind = result.ratio(), result.target(), result.row.kind
+        lost = [ratio > 1, result.ratio(min) > 1]
+        mark = "" if math.isnan(ratio) else ("LOST" if all(lost) else "open" if any(lost) else "ok")
+        cells = [f"{ratio:>8.2f}{result.ratio(min):>9.2f}", f"{shown(target, kind) if target else '-':>11}"]
+        cells += [f"{result.cell(name):>14}" for name in CONTENDERS]
+        print(f"{mark:5}{result.row.label:47}" + "".join(cells))
         for name, failure in result.failures.items():
             print(f"         {name}: {failure[:300]}")
-        python = result.notes.get(OURS, {}).get("python")
-        if python:
+        if python := result.notes.get(OURS, {}).get("python"):
             print(f"         runs in Python: {python}")
 
 
@@ -271,9 +293,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few repetitions")
     parser.add_argument("--json", help="where to keep the figures")
     parser.add_argument("--record", action="store_true", help="write the figures to benchmarks/results/")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a README")
     parser.add_argument("--only", help="contenders to run, by commas")
     parser.add_argument("--torch", default=sys.executable, help="a Python that has torch")
     parser.add_argument("--cores", type=int, default=2, help="how many processors all are held to")
+    parser.add_argument("--cpu-time", action="store_true", help="time of the processor: for one core of a busy machine")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a contender may take for a row")
     options = parser.parse_args()
     options.sample, options.rounds = (0.005, 7) if options.quick else (0.02, 25)
@@ -291,14 +315,16 @@ def main() -> None:
                 found = run_row(group, row, processes, options)
                 results += found
                 for result in found:
+                    result.others = {r.row.label: r.samples[OURS] for r in results if r.samples.get(OURS)}
                     print(f"... {result.row.label}: {result.ratio():.2f}", file=sys.stderr, flush=True)
                 if options.json:
                     Path(options.json).write_text(json.dumps([r.record() for r in results], indent=1) + "\n")
             for process in processes.values():
                 process.stop()
-    print_table(results)
+    (print_markdown if options.markdown else print_table)(results)
     if options.record:
-        print(f"written to {write_figures('cpu', [r.record() for r in results])}")
+        settings = {"cores": options.cores, "processor time": options.cpu_time, "quick": options.quick}
+        print(f"written to {write_figures('cpu', [r.record() for r in results], **settings)}")
 
 
 def idlest(count: int) -> list[int]:
@@ -320,7 +346,7 @@ def idlest(count: int) -> list[int]:
 def available(options: argparse.Namespace) -> list[str]:
     """The contenders that are installed."""
     wanted = options.only.split(",") if options.only else CONTENDERS
-    modules = {OURS: "functrans", "JAX": "jax", TORCH: "torch", NUMBA: "numba"}
+    modules = {OURS: "functrans", "JAX": "jax", TORCH: "torch", "Numba": "numba"}
     names = []
     for name in CONTENDERS:
         if name not in wanted:

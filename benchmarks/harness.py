@@ -15,7 +15,7 @@ from typing import Any
 
 OURS = "functrans"
 RESULTS = Path(__file__).resolve().parent / "results"
-PACKAGES = ("functrans", "numpy", "scipy", "jax", "jaxlib", "autograd")
+PACKAGES = ("functrans", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "autograd")
 
 
 @dataclass
@@ -97,8 +97,8 @@ def write_record(benchmark: str, rows: list[Row]) -> Path:
     return write_figures(benchmark, [asdict(row) for row in rows])
 
 
-def write_figures(benchmark: str, rows: list[dict[str, Any]]) -> Path:
-    """The same for rows that are plain dictionaries."""
+def write_figures(benchmark: str, rows: list[dict[str, Any]], **settings: Any) -> Path:
+    """The same for rows that are plain dictionaries, and with the settings of the run."""
     RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
     record = {
@@ -107,6 +107,7 @@ def write_figures(benchmark: str, rows: list[dict[str, Any]]) -> Path:
         "commit": _commit(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **_versions()},
+        **({"settings": settings} if settings else {}),
         "rows": rows,
     }
     path = RESULTS / f"{benchmark}-{today}.json"

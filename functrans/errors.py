@@ -23,7 +23,16 @@ class FunctransError(Exception):
 
     def __init__(self, what: str, why: str = "", repair: str = "", source: Source | None = None):
         self.what, self.why, self.repair = what, why, repair
-        super().__init__("\n".join(part for part in (what, where(source), why, repair) if part))
+        self._is_blamed = False
+        super().__init__(self._text(source))
+
+    def _text(self, source: Source | None) -> str:
+        return "\n".join(part for part in (self.what, where(source), self.why, self.repair) if part)
+
+    def blame(self, source: Source) -> None:
+        """Name another line as the one at fault; of several the first, which is the innermost."""
+        if not self._is_blamed:
+            self.args, self._is_blamed = (self._text(source),), True
 
 
 class LeakedTracerError(FunctransError, RuntimeError):
@@ -200,6 +209,14 @@ class RandomParameterError(FunctransError, ValueError):
 
 class MissingPackageError(FunctransError, ImportError):
     """A package is not installed that only this part of functrans needs."""
+
+
+class OutOfMemoryError(FunctransError, MemoryError):
+    """There is no room for a result or for the temporary values of a compiled function."""
+
+
+class NativeCompilationWarning(UserWarning):
+    """A program could not be compiled; it is interpreted instead, which gives the same results more slowly."""
 
 
 class JaxprError(FunctransError, TypeError):

@@ -84,6 +84,16 @@ def where(source: Source | None = None) -> str:
     return f'At {source.file}:{source.line}, in {source.code.co_name}' + (f": `{text}`." if text else ".")
 
 
+def is_from_library(error: BaseException) -> bool:
+    """Whether no line of the user's code lies between where an error was caught and where it was raised."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame.f_code.co_filename):
+            return False
+        traceback = traceback.tb_next
+    return True
+
+
 def user_traceback(traceback: TracebackType | None) -> TracebackType | None:
     """The same traceback without internal frames; FUNCTRANS_FULL_TRACEBACK=1 keeps them all."""
     if os.environ.get("FUNCTRANS_FULL_TRACEBACK", "0") not in ("", "0"):

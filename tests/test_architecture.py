@@ -47,8 +47,9 @@ FLOORS = {
     "optimize": 7,
     "__init__": 8,
 }
-# A tracer reaches the NumPy surface when one of its protocols is called: the one deferred import of our own.
-DEFERRED = {("functrans/core/tracer.py", "functrans.numpy")}
+# The deferred imports of our own: a tracer reaches the NumPy surface when one of its protocols is called; what looks at
+# compiled programs is much, and is imported when somebody looks.
+DEFERRED = {("functrans/core/tracer.py", "functrans.numpy"), ("functrans/api/jit.py", "functrans.api.lowered")}
 # Imported by one file each, when it is first needed; never by `import functrans`.
 OPTIONAL = {"cupy", "numba", "llvmlite", "matplotlib", "platformdirs", "scipy", "tqdm"}
 

@@ -1,4 +1,4 @@
-"""Sequential loops: Lorenz, leapfrog, n-body, Durbin, Cholesky, Gram-Schmidt, cavity flow. Numba by hand, with scalars."""
+"""Sequential loops: Lorenz, leapfrog, n-body, Durbin, Cholesky, Gram-Schmidt, cavity flow. By hand in Numba."""
 
 from __future__ import annotations
 
@@ -184,7 +184,8 @@ class Bodies(ByHand):
 
     def data(self):
         rng = np.random.default_rng(0)
-        return rng.normal(size=(self.bodies, 3)), 0.1 * rng.normal(size=(self.bodies, 3)), rng.uniform(0.1, 1.0, self.bodies)
+        x, v = rng.normal(size=(2, self.bodies, 3))
+        return x, 0.1 * v, rng.uniform(0.1, 1.0, self.bodies)
 
     def function(self, lib):
         np = lib.np
@@ -255,7 +256,7 @@ class Durbin(ByHand):
                 alpha = -(r[k] + np.sum(np.where(places < k, r[(k - 1 - places) % n] * y, 0.0))) / beta
                 return put(y + alpha * mirrored, k, alpha), alpha, beta
 
-            y = put(np.zeros(n), 0, -r[0])
+            y = put(np.zeros_like(r), 0, -r[0])
             return lib.lax.fori_loop(1, n, step, (y, -r[0], 1.0))[0]
 
         return durbin
@@ -320,6 +321,30 @@ class Cholesky(ByHand):
                         total -= lower[i, k] * lower[j, k]
                     lower[i, j] = np.sqrt(total) if i == j else total / lower[j, j]
             return lower
+
+        return cholesky
+
+
+class CholeskyByNumbers(ByHand):
+    """Number by number, in three loops."""
+
+    label = "Cholesky by three loops over numbers, n = 100"
+    size = 100
+    data = Cholesky.data
+    numba = Cholesky.numba
+
+    def function(self, lib):
+        np, loop = lib.np, lib.lax.fori_loop
+
+        def cholesky(a):
+            def row(i, lower):
+                def entry(j, lower):
+                    total = loop(0, j, lambda k, rest: rest - lower[i, k] * lower[j, k], a[i, j])
+                    return lib.put(lower, (i, j), np.where(i == j, np.sqrt(total), total / lower[j, j]))
+
+                return loop(0, i + 1, entry, lower)
+
+            return loop(0, a.shape[0], row, np.zeros_like(a))
 
         return cholesky
 
@@ -407,7 +432,7 @@ class Cavity(ByHand):
             )
 
             def relax(_, p):
-                p = put(p.copy(), inner, 0.25 * (neighbours(p) - d * d * source))
+                p = put(p, inner, 0.25 * (neighbours(p) - d * d * source))
                 p = put(p, (slice(None), -1), p[:, -2])
                 p = put(p, 0, p[1])
                 p = put(p, (slice(None), 0), p[:, 1])
@@ -451,8 +476,7 @@ class Cavity(ByHand):
                             around = p[i, j + 1] + p[i, j - 1] + p[i + 1, j] + p[i - 1, j]
                             new_p[i, j] = 0.25 * (around - source[i, j])
                     for i in range(n):
-                        inside = i if 0 < i < n - 1 else i
-                        new_p[i, n - 1] = new_p[inside, n - 2] if 0 < i < n - 1 else p[i, n - 2]
+                        new_p[i, n - 1] = new_p[i, n - 2] if 0 < i < n - 1 else p[i, n - 2]
                     for j in range(n):
                         new_p[0, j] = new_p[1, j]
                     for i in range(n):
@@ -481,6 +505,6 @@ class Cavity(ByHand):
 
 
 ROWS: list[Row] = [
-    Lorenz(), LorenzGradient(), Leapfrog(), Bodies(5, 10_000), Bodies(100, 100), Durbin(), Cholesky(), GramSchmidt(),
-    Cavity(),
+    Lorenz(), LorenzGradient(), Leapfrog(), Bodies(5, 10_000), Bodies(100, 100), Durbin(), Cholesky(),
+    CholeskyByNumbers(), GramSchmidt(), Cavity(),
 ]  # fmt: skip

@@ -21,7 +21,8 @@ class Mixture(Row):
         rng = np.random.default_rng(0)
         n, k, d = self.points, self.components, self.dimensions
         lower = 0.1 * np.tril(rng.normal(size=(k, d, d)), -1)
-        return (rng.normal(size=k), rng.normal(size=(k, d)), 0.1 * rng.normal(size=(k, d)), lower), rng.normal(size=(n, d))
+        parameters = rng.normal(size=k), rng.normal(size=(k, d)), 0.1 * rng.normal(size=(k, d)), lower
+        return parameters, rng.normal(size=(n, d))
 
     def function(self, lib):
         np = lib.np
@@ -56,7 +57,7 @@ class Mixture(Row):
     def numpy(self):
         def gradient(parameters, x):
             weights, means, log_diagonal, lower = parameters
-            k, d = means.shape
+            d = means.shape[1]
             diagonal = np.exp(log_diagonal)
             factors = np.tril(lower, -1)
             factors[:, np.arange(d), np.arange(d)] = diagonal

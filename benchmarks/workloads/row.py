@@ -27,6 +27,8 @@ class Row:
         kind: what is measured: the first call of a compiled function, a call, or peak memory.
         at_most: what functrans may take, in seconds or bytes.
         factor: what functrans may take as a multiple of the best of `peers`.
+        multiple_of: another row, and what functrans may take as a multiple of its own time there.
+        slack: what is added to that, as it is too little to tell.
         rtol: how far results may differ.
         issue: what the issue says of today's peers and what to reach.
     """
@@ -36,8 +38,11 @@ class Row:
     at_most: float | None = None
     factor: float | None = None
     peers: tuple[str, ...] = ()
+    multiple_of: tuple[str, float] | None = None
+    slack = 0.0
     rtol = 1e-9
     issue = ""
+    #: Contenders that are left out.
     skip: tuple[str, ...] = ()
 
     def data(self) -> tuple[Any, ...]:
@@ -73,6 +78,7 @@ def library(name: str) -> Any:
 
 
 def _assign(x: Any, index: Any, value: Any) -> Any:
+    x = x.copy()  # arguments of a traced function may not be assigned to
     x[index] = value
     return x
 

@@ -22,16 +22,36 @@ class TinyCall(Row):
         return numba.njit(lambda x: np.sin(x) * 2.0 + 1.0)
 
 
-class Pytree(Row):
-    label = "call with a pytree of 50 leaves"
+class Pairs(Row):
+    label = "call with a pytree of 50 leaves: pairs"
     at_most = 8e-6
     issue = "JAX 38 us; 8 us"
 
     def data(self):
-        return ({f"layer {i}": (np.full(3, float(i)), np.full(2, 1.0)) for i in range(25)},)
+        return ([(np.full(3, float(i)), np.full(2, 1.0)) for i in range(25)],)
 
     def function(self, lib):
-        return lambda tree: {key: (w * 2.0, b + 1.0) for key, (w, b) in tree.items()}
+        return lambda layers: [(w * 2.0, b + 1.0) for w, b in layers]
+
+
+class Flat(Pairs):
+    label = "call with a pytree of 50 leaves: list, one result"
+
+    def data(self):
+        return ([np.full(3, float(i)) for i in range(50)],)
+
+    def function(self, lib):
+        return lambda arrays: arrays[0] + 2.0 * arrays[-1]
+
+
+class Names(Pairs):
+    label = "call with a pytree of 50 leaves: dict"
+
+    def data(self):
+        return ({f"layer {i}": layer for i, layer in enumerate(super().data()[0])},)
+
+    def function(self, lib):
+        return lambda layers: {name: (w * 2.0, b + 1.0) for name, (w, b) in layers.items()}
 
 
 class Small(Row):
@@ -159,5 +179,5 @@ class SmallSum(Small):
 
 
 ROWS: list[Row] = [
-    TinyCall(), Pytree(), SmallLayerNorm(), SmallSoftmax(), SmallSum(None), SmallSum(0), SmallSum(1)
+    TinyCall(), Pairs(), Flat(), Names(), SmallLayerNorm(), SmallSoftmax(), SmallSum(None), SmallSum(0), SmallSum(1)
 ]  # fmt: skip

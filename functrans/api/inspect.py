@@ -1,13 +1,16 @@
-"""Looking at a function instead of running it: make_jaxpr and eval_shape."""
+"""Looking at a function instead of running it: make_jaxpr, eval_shape and explain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.avals import ShapeDtypeStruct
 from .arguments import hides_internals, wraps_function
 from .jit import Jitted
+
+if TYPE_CHECKING:
+    from ..compiler.inspection.explaining import Explanation
 
 
 def make_jaxpr(
@@ -65,3 +68,23 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """
     return make_jaxpr(fun, return_shape=True)(*args, **kwargs)[1]
 
+
+
+@hides_internals
+def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
+    """What the compiler makes of a function, and why, in sentences: what fuses, what does not, what is copied.
+
+    Args:
+        fun: a function, jitted or not.
+        args, kwargs: what it is called with, or ShapeDtypeStructs: the function is compiled, and not run.
+
+    Returns:
+        An Explanation: print it, or look at its `sections` and `sentences`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> print(ft.explain(lambda x: np.sum(np.sin(x) * x), np.ones(1000)).sentences[0])
+        3 equations run as 1 kernel.
+    """
+    jitted = fun if isinstance(fun, Jitted) else Jitted(fun, (), ())
+    return jitted.lower(*args, **kwargs).explain()

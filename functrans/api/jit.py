@@ -5,21 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial, update_wrapper
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 from .. import tree
-from ..compiler.program import compile_jaxpr, simplified
+from ..compiler.program import compile_jaxpr
 from ..control.call import Call, call
 from ..core.avals import ShapeDtypeStruct
 from ..core.jaxpr import Jaxpr
-from ..core.printing import jaxpr_text
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import ArgumentIndexError, StaticArgumentError
 from ..settings import changes
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums, own_results
 from .traces import clear_traces, traces_of
+
+if TYPE_CHECKING:
+    from .lowered import Lowered
 
 
 class Staged(NamedTuple):
@@ -151,12 +153,20 @@ class Jitted:
                 c:f64[3] = multiply b 2
               in (c) }
         """
-        return Lowered(self.name, self.staged_for(args, kwargs).jaxpr)
+        from .lowered import Lowered, argument_names  # there is much of it, and most programs are never looked at
+
+        leaves, signature, rebuild = self._signature(args, kwargs)
+        names = argument_names(self.fun, args, kwargs, signature.static)
+        return Lowered(self, self.name, self._stage(signature, rebuild).jaxpr, leaves, names)
 
     def staged_for(self, args: Any, kwargs: Any) -> Staged:
         """The trace for the signature of these arguments."""
-        _, signature, rebuild = self._signature(args, kwargs)
-        return self._stage(signature, rebuild)
+        return self.flattened(args, kwargs)[1]
+
+    def flattened(self, args: Any, kwargs: Any) -> tuple[list[Any], Staged]:
+        """The arguments that are traced, as a list, and the trace for their signature."""
+        leaves, signature, rebuild = self._signature(args, kwargs)
+        return leaves, self._stage(signature, rebuild)
 
     def _signature(self, args: Any, kwargs: Any) -> tuple[list[Any], Signature, Callable[..., Any]]:
         if not self.static_argnums and not self.static_argnames:
@@ -213,31 +223,6 @@ def forget_traces() -> None:
     clear_traces()
     for jitted in list(_everywhere):
         jitted._quick = None
-
-
-class Lowered:
-    """A function traced for one signature, before and after simplification."""
-
-    def __init__(self, name: str, jaxpr: Jaxpr):
-        self.name = name
-        self.jaxpr = jaxpr
-
-    @property
-    def simplified(self) -> Jaxpr:
-        """The jaxpr that is run."""
-        return simplified(self.jaxpr)
-
-    def compile(self) -> Callable[..., list[Any]]:
-        """The program: a function of flat arguments that returns a list of results."""
-        return compile_jaxpr(self.jaxpr)
-
-    def as_text(self, sources: bool = True) -> str:
-        """The jaxpr that is run as text, each equation with the line of the user's code behind it."""
-        return jaxpr_text(self.simplified, sources)
-
-    def __repr__(self) -> str:
-        before, after = len(self.jaxpr.eqns), len(self.simplified.eqns)
-        return f"<Lowered {self.name}: {before} equations, {after} after simplification>"
 
 
 def _merge_static(treedef: Any, static: Any, leaves: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -18,6 +18,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.trace import Params
+from ..source import Source
 from . import regions
 from .chains import chained, parts_of
 from .fuse import KernelStep
@@ -114,7 +115,10 @@ class Assembler:
         self.objects = 0
         self.now = 0
         self.constants: dict[int, Place] = {}
+        self.source: Source | None = None  # of the equation that is being assembled
         self.times: dict[int, int] = {}  # when an instruction runs, by its id
+        self.checked: set[tuple[int, Place, int]] = set()  # indices, by block and extent
+        self.overwritten: set[int] = set()  # slots with arrays that are changed in place
         self.origins: dict[int, Eqn | KernelStep] = {}
 
     # ---- places
@@ -196,7 +200,7 @@ class Assembler:
 
     def python(self, primitive: Any, sources: Sequence[Any], targets: Sequence[Any], params: Params) -> PythonRun:
         """The instruction that calls the implementation of a primitive."""
-        return PythonRun(primitive.impl, params, tuple(sources), tuple(targets), primitive.name)
+        return PythonRun(primitive.impl, params, tuple(sources), tuple(targets), primitive.name, self.source)
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
@@ -229,7 +233,11 @@ class Assembler:
         self.kernel(block, Kernel(target.shape, 0, (Output(element, None),), (0,)), (source,), (target,))
 
     def check(self, block: Block, numbers: Place, extent: int, otherwise: PythonRun) -> None:
-        """Add the instruction that looks whether all indices are within bounds."""
+        """Add the instruction that looks whether all indices are within bounds, unless it has been done."""
+        key = (id(block), numbers, extent)
+        if key in self.checked and numbers.slot not in self.overwritten:
+            return
+        self.checked.add(key)
         if numbers.dtype != np.int64 or not numbers.is_contiguous:
             wide = self.contiguous("temporary", ShapedArray(numbers.shape, np.dtype(np.int64)))
             self.convert(block, numbers, wide)
@@ -481,15 +489,18 @@ class _BlockAssembler:
 
     def equation(self, number: int, eqn: Eqn) -> None:
         """What the primitive knows to do, or else a call of its implementation."""
+        before, self.assembler.source = self.assembler.source, eqn.source or self.assembler.source
         sources = [self.place(atom) for atom in eqn.inputs]
         if self.may_overwrite(number, eqn):
             self.places[eqn.outputs[0]] = sources[0]
+            self.assembler.overwritten.add(sources[0].slot)
             targets = [sources[0]]
         else:
             targets = [self.target(var) for var in eqn.outputs]
         if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
             run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
             self.assembler.step(self.instructions, run, (*sources, *targets))
+        self.assembler.source = before
 
     def may_overwrite(self, number: int, eqn: Eqn) -> bool:
         """Whether an equation that changes a part of its first operand may do so where that is.

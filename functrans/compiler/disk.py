@@ -60,7 +60,7 @@ class DiskCache:
 
     def put(self, key: str, content: bytes) -> None:
         """Keep a content, unless that is impossible or takes more room than there is."""
-        path = self.path(key)
+        path, flags = self.path(key), os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         if _room(len(MAGIC) + CHECKSUM + len(content)) > self.share:
             return
         folder = os.path.dirname(path)
@@ -68,8 +68,7 @@ class DiskCache:
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             try:
-                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-                with open(descriptor, "wb") as file:
+                with open(os.open(unfinished, flags, 0o600), "wb") as file:
                     file.write(_head(key, content) + content)
                 os.replace(unfinished, path)
             except BaseException:

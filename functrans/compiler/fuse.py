@@ -67,13 +67,13 @@ class KernelStep(NamedTuple):
 
     Attributes:
         equations: those that it computes.
-        again: what other kernels compute too, or what only moves elements, computed here where it is needed.
+        again: those of other kernels, or that only move elements, which it computes where it needs them.
     """
 
     kernel: Kernel
     outputs: tuple[Var, ...]
     equations: tuple[Eqn, ...] = ()
-    again: tuple[Var, ...] = ()
+    again: tuple[Eqn, ...] = ()
 
 
 class Value:
@@ -86,9 +86,10 @@ class Value:
             a view in terms of other values.
         view: the equation, for a value that moves the elements of others only; such a value belongs to no step.
         is_stored: whether it is in memory after its step.
+        equation: what computes it in a kernel, or moves it.
     """
 
-    __slots__ = ("atom", "aval", "cost", "expression", "is_stored", "operations", "step", "uses", "view")
+    __slots__ = ("atom", "aval", "cost", "equation", "expression", "is_stored", "operations", "step", "uses", "view")
 
     def __init__(self, atom: Atom, uses: int, step: int = -1, is_stored: bool = True):
         self.atom = atom
@@ -98,6 +99,7 @@ class Value:
         self.is_stored = is_stored
         self.expression: Expression | None = None
         self.view: Eqn | None = None
+        self.equation: Eqn | None = None
         self.cost = self.operations = 0
 
     def is_repeatable(self, size: int) -> bool:
@@ -109,14 +111,13 @@ class Value:
 class Group:
     """What one kernel computes: values over a shape, or reductions over the last axes of one."""
 
-    __slots__ = ("again", "equations", "operations", "reduced", "shape", "values")
+    __slots__ = ("again", "operations", "reduced", "shape", "values")
 
     def __init__(self, shape: tuple[int, ...], reduced: int):
         self.shape = shape
         self.reduced = reduced
         self.values: list[tuple[Value, Output]] = []
-        self.equations: list[Eqn] = []
-        self.again: dict[Any, None] = {}
+        self.again: dict[Any, Eqn] = {}
         self.operations = 0
 
 
@@ -216,11 +217,13 @@ class _Fuser:
         if not stored:
             return []
         outputs = tuple(output for _, output in stored)
-        loads = _loads_in(output.expression for output in outputs)
-        operands = tuple(dict.fromkeys(load.operand for load in loads))
+        everything = list(expressions_in(output.expression for output in outputs))
+        operands = tuple(dict.fromkeys(e.operand for e in everything if isinstance(e, Load)))
         kernel = Kernel(step.shape, step.reduced, outputs, operands)
         written = tuple(value.atom for value, _ in stored)
-        return [KernelStep(kernel, written, tuple(step.equations), tuple(step.again))]  # type: ignore[arg-type]
+        computed = set(map(id, everything))
+        own = tuple(v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed)
+        return [KernelStep(kernel, written, own, tuple(step.again.values()))]  # type: ignore[arg-type]
 
     def value(self, atom: Atom) -> Value:
         if isinstance(atom, Var):
@@ -270,17 +273,31 @@ class _Fuser:
         if not all(map(self.supports, everything)):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        if not any(isinstance(e, Apply) for e in everything):
+        value.equation = eqn
+        if isinstance(found, Load) and len(everything) == 1:
             value.expression, value.view = found, eqn
+            value.cost, value.operations = operands[0].cost, operands[0].operations
             for operand in operands:
                 operand.uses += value.uses - 1  # whoever reads the view reads them
             return True
         number = self.place(found, (var.aval.shape, 0))
         value.step = number
         value.expression = self.resolved(found, number, (var.aval.shape, 0))
-        value.cost, value.operations = _measured(value.expression)
+        self.measure(value, everything, number)
         self.add(number, eqn, value, None)
         return True
+
+    def measure(self, value: Value, own: Sequence[Expression], number: int) -> None:
+        """Add up what the expression of a value costs: what its rule made of it, and what that reads and is inlined.
+
+        What several of these share is counted for each, which is quicker than to look at everything again.
+        """
+        value.cost, value.operations = _measured(own)
+        size = value.aval.size
+        for operand in {id(e.operand): e.operand for e in own if isinstance(e, Load)}.values():
+            if isinstance(operand, Value) and (operand.step == number or operand.is_repeatable(size)):
+                value.cost += operand.cost
+                value.operations = min(value.operations + operand.operations, LARGEST_EXPRESSION)
 
     def reduce(self, eqn: Eqn, reduction: Lowered) -> bool:
         """Give a reduction a place among others over the same shape and axes."""
@@ -303,7 +320,7 @@ class _Fuser:
         assert isinstance(group, Group)
         assert value.expression is not None
         group.operations += 1
-        group.equations.append(eqn)
+        value.equation = eqn
         group.values.append((value, Output(value.expression, combine)))
 
     def place(self, expression: Expression, space: Space) -> int:
@@ -358,8 +375,8 @@ class _Fuser:
 
     def note(self, value: Value, number: int) -> None:
         """That a group computes what belongs to another one, or to none."""
-        if isinstance(value.atom, Var):
-            self.steps[number].again[value.atom] = None  # type: ignore[union-attr]
+        if value.equation is not None:
+            self.steps[number].again[value.atom] = value.equation  # type: ignore[union-attr]
 
 
 def _is_own(leaf: Load, space: Space) -> bool:
@@ -378,9 +395,9 @@ def _loads_in(expressions: Iterable[Expression]) -> list[Load]:
     return [e for e in expressions_in(expressions) if isinstance(e, Load)]
 
 
-def _measured(expression: Expression) -> tuple[int, int]:
-    """The cost and the number of the operations of an expression."""
-    costs = [COSTS.get(e.operation, TRANSCENDENTAL) for e in expressions_in([expression]) if isinstance(e, Apply)]
+def _measured(expressions: Sequence[Expression]) -> tuple[int, int]:
+    """The cost and the number of operations."""
+    costs = [COSTS.get(e.operation, TRANSCENDENTAL) for e in expressions if isinstance(e, Apply)]
     return sum(costs), len(costs)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..source import Source
 from .loopnest import Kernel, Load, Output, axis_index
 
 
@@ -95,13 +96,18 @@ class ChainRun(NamedTuple):
 
 
 class PythonRun(NamedTuple):
-    """Call a Python function on arrays (or objects), and copy what it returns."""
+    """Call a Python function on arrays (or objects), and copy what it returns.
+
+    Attributes:
+        source: the line of the user's code that this is for, if it is known.
+    """
 
     function: Callable[..., Sequence[Any]]
     params: dict[str, Any]
     sources: tuple[Place | ObjectPlace, ...]
     targets: tuple[Place | ObjectPlace, ...]
     name: str
+    source: Source | None = None
 
 
 class ProductRun(NamedTuple):

@@ -117,6 +117,8 @@ INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 
 def normalized(start: Expression, extent: int, largest: int) -> Expression:
     """An offset that may count from the end, moved into [0, largest]."""
+    if start.dtype == np.uint64:  # as large as it may be, rather than negative
+        start = Apply("minimum", (start, constant(np.iinfo(INT).max, start.dtype)), start.dtype)
     s = from_the_end(start, extent)
     s = Apply("maximum", (s, constant(0, INT)), INT)
     return Apply("minimum", (s, constant(largest, INT)), INT)
@@ -182,8 +184,12 @@ def expressions_in(roots: Iterable[Expression]) -> Iterator[Expression]:
                 yield expression
             elif id(expression) not in seen:
                 seen.add(id(expression))
-                stack.append((expression, True))
-                stack += [(e, False) for e in reversed(parts(expression))]
+                inner = parts(expression)
+                if inner:
+                    stack.append((expression, True))
+                    stack += [(e, False) for e in reversed(inner)]
+                else:
+                    yield expression
 
 
 def parts(expression: Expression) -> Sequence[Expression]:

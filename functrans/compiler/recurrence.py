@@ -32,7 +32,7 @@ from .loopnest import (
 )
 
 #: An array of more elements than this is not taken apart.
-LARGEST_ARRAY = 256
+LARGEST_ARRAY = 64
 #: A body of more operations is not taken apart: time to compile grows with it.
 LARGEST_BODY = 2500
 #: An axis along which a computed index picks among registers has at most this extent.

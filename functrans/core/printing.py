@@ -87,4 +87,11 @@ def jaxpr_text(jaxpr: Jaxpr, sources: bool = False) -> str:
     return _Printer(sources).jaxpr(jaxpr)
 
 
+def jaxpr_html(jaxpr: Jaxpr) -> str:
+    """A jaxpr for notebooks, each equation with the line of the user's code behind it."""
+    text = jaxpr_text(jaxpr, sources=True).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f'<pre style="line-height: 1.3; overflow-x: auto">{text}</pre>'
+
+
+Jaxpr._repr_html_ = jaxpr_html  # type: ignore[attr-defined]
 Jaxpr.__repr__ = jaxpr_text  # type: ignore[method-assign]  # a jaxpr is text in notebooks and error messages

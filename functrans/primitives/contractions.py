@@ -113,8 +113,10 @@ def contraction_error(x_shape: Shape, y_shape: Shape, x_axes: Shape, y_axes: Sha
 
 
 def _is_small(x: ShapedArray, y: ShapedArray, axes: _Axes, contracted: int) -> bool:
-    """Whether a contraction is quicker than a call of BLAS."""
+    """Whether a contraction is as quick as a call of BLAS: with a vector (which can be fused), or of small matrices."""
     rows, columns = (prod(aval.shape[axis] for axis in free) for aval, free in zip((x, y), axes))
+    if min(rows, columns, contracted) == 1:
+        return True
     return max(rows, columns, contracted) <= _SHORT or rows * columns * contracted <= _WORTH_A_CALL
 
 

@@ -330,7 +330,8 @@ class Reshape(Moving, Linear):
         return [ShapedArray(shape, x.dtype)]
 
     def impl(self, x: Any, *, shape: Shape) -> list[Any]:
-        return [np.reshape(x, shape)]
+        y = np.reshape(x, shape)
+        return [y if shape else y[()]]  # a scalar, as everywhere: NumPy rounds other products and powers of 0-d arrays
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, shape: Shape) -> list[Any]:
         return [self(cotangents[0], shape=x.aval.shape)]

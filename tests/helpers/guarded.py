@@ -7,9 +7,9 @@ doing. What is read before it was written is NaN (or -1, or a boolean that is ne
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import mmap
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -97,8 +97,8 @@ def fenced(at_end: bool, separate: bool) -> Iterator[Fence]:
     fence = Fence(at_end)
     frame_of, constant_of = native.Frame.__init__, assembly.Assembler.constant
 
-    def frame(self: Any, number: int, assembled: Any) -> None:
-        frame_of(self, number, assembled)
+    def frame(self: Any, assembled: Any) -> None:
+        frame_of(self, assembled)
         self.fenced = []
         if separate:
             for k, slot in enumerate(assembled.slots, HEADER):
@@ -147,7 +147,7 @@ def in_child(work: Callable[[Callable[[str], None]], None]) -> None:
         status = 1
         try:
             os.close(reader)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            faulthandler.disable()  # it may be meant to be killed
             work(lambda text: _say(writer, text))
             status = 0
         except BaseException:

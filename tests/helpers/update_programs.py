@@ -361,7 +361,7 @@ LAYOUTS = ("plain", "plain", "fortran", "strided", "backwards", "read-only", "mi
 def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
     """The same numbers, otherwise in memory."""
     if layout == "fortran":
-        return np.asfortranarray(x)
+        return np.asfortranarray(x) if x.ndim else x
     if layout == "strided":
         wide = np.zeros(tuple(2 * n for n in x.shape), x.dtype)
         part = wide[(..., *(slice(None, None, 2) for _ in x.shape))]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..assembly import Assembled
 from ..instructions import (
     BranchRun,
+    ChainRun,
     CheckRun,
     KernelRun,
     LoopRun,
@@ -19,7 +20,7 @@ from ..instructions import (
     WhileRun,
 )
 from ..loopnest import Apply, Load, expressions_in
-from .units import amount, bytes_text, table
+from .units import amount, bytes_text, html_table, table
 
 
 class Cost(NamedTuple):
@@ -87,6 +88,27 @@ def cost(instruction: Any) -> Cost:
 
 
 def _kernel(run: KernelRun) -> Cost:
+    points = prod(run.kernel.shape)
+    combined = sum(output.combine is not None for output in run.kernel.outputs)
+    operations = points * (operations_in(run.kernel.expressions()) + combined)
+    return Cost(sum(_reads(run).values()), sum(_writes(run).values()), operations)
+
+
+def _chain(run: ChainRun) -> Cost:
+    """Rows stay in the cache: what links read of each other, or read again, costs no bytes."""
+    read: dict[Place, int] = {}
+    written: dict[Place, int] = {}
+    for link in run.links:
+        for place, bytes_ in _reads(link).items():
+            if place not in written:
+                read[place] = max(bytes_, read.get(place, 0))
+        written |= _writes(link)
+    kept = sum(bytes_ for place, bytes_ in written.items() if place not in run.own)
+    return Cost(sum(read.values()), kept, sum(cost(link).operations for link in run.links))
+
+
+def _reads(run: KernelRun) -> dict[Place, int]:
+    """The bytes of different elements that a kernel reads."""
     kernel, points = run.kernel, prod(run.kernel.shape)
     touched: dict[Place, int] = {}
     places = dict(zip(kernel.operands, run.sources))
@@ -96,14 +118,20 @@ def _kernel(run: KernelRun) -> Cost:
         is_computed = any(index.terms for index in load.index)
         count = points if is_computed else prod(kernel.shape[axis] for axis in axes)
         touched[place] = touched.get(place, 0) + min(count, points)
-    read = sum(min(count, elements(place)) * place.dtype.itemsize for place, count in touched.items())
-    written = 0
+    found = {place: min(count, elements(place)) * place.dtype.itemsize for place, count in touched.items()}
     for output, target in zip(kernel.outputs, run.targets):
-        bytes_ = min(elements(target), points) * target.dtype.itemsize if output.place is not None else size(target)
-        written += bytes_
-        read += bytes_ * (output.combine is not None and output.place is not None)
-    combined = sum(output.combine is not None for output in kernel.outputs)
-    return Cost(read, written, points * (operations_in(kernel.expressions()) + combined))
+        if output.combine is not None and output.place is not None:
+            found[target] = found.get(target, 0) + _writes(run)[target]
+    return found
+
+
+def _writes(run: KernelRun) -> dict[Place, int]:
+    """The bytes of different elements that a kernel writes."""
+    points = prod(run.kernel.shape)
+    return {
+        target: size(target) if output.place is None else min(elements(target), points) * target.dtype.itemsize
+        for output, target in zip(run.kernel.outputs, run.targets)
+    }
 
 
 def operations_in(expressions: Iterable[Any]) -> int:
@@ -146,7 +174,7 @@ def _recurrence(run: RecurrenceRun) -> Cost:
     each = list(expressions_in(recurrence.roots()))
     loads = [e for e in each if isinstance(e, Load)]
     moving = [e for e in loads if any(i.factors for i in e.index)]
-    fixed = {e: None for e in [*first, *(e for e in loads if not any(i.factors for i in e.index))]}
+    fixed = dict.fromkeys([*first, *(e for e in loads if not any(i.factors for i in e.index))])
     read = sum(e.dtype.itemsize for e in fixed) + steps * sum(e.dtype.itemsize for e in dict.fromkeys(moving))
     written = steps * sum(s.expression.dtype.itemsize for s in recurrence.stores)
     written += sum(s.expression.dtype.itemsize for s in recurrence.finals)
@@ -155,6 +183,7 @@ def _recurrence(run: RecurrenceRun) -> Cost:
 
 COSTS: dict[type, Any] = {
     KernelRun: _kernel,
+    ChainRun: _chain,
     ProductRun: _product,
     PythonRun: _python,
     CheckRun: _check,
@@ -212,6 +241,9 @@ class Memory:
     def __repr__(self) -> str:
         return table([], self.rows(), 2)
 
+    def _repr_html_(self) -> str:
+        return html_table([], self.rows(), 2)
+
 
 class Costs:
     """What each instruction of a program costs.
@@ -235,3 +267,6 @@ class Costs:
 
     def __repr__(self) -> str:
         return table(*self.table(), 2)
+
+    def _repr_html_(self) -> str:
+        return html_table(*self.table(), 2)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...core.avals import ShapedArray
-from ...core.jaxpr import Eqn, Jaxpr, Var
+from ...core.jaxpr import Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
-from ..instructions import VIEWS, PythonRun
+from ..instructions import VIEWS, ChainRun, PythonRun
+from ..loopnest import Apply, Load, Position, axis_index
 from ..simplify import passes
 from .costs import Memory, cost, size
-from .listing import Names, Row, equations_of, is_copy, joined, kind, lines_of
+from .listing import Names, Row, is_copy, joined, kind, lines_of
 from .units import bytes_text, escaped, plural, seconds_text
 
 
@@ -82,9 +83,11 @@ def overview(
     jaxpr: Jaxpr, simplified: Jaxpr, rows: list[Row], names: Names, assembled: Assembled
 ) -> Iterator[str]:
     """The program in a sentence."""
-    kinds = Counter("call of Python" if isinstance(r.instruction, PythonRun) and not is_copy(r.instruction)
-                    else "copy" if is_copy(r.instruction) else kind(r.instruction) for r in rows)  # fmt: skip
-    what = joined([_count(number, noun) for noun, number in kinds.items()]) or "nothing"
+    kinds = Counter(noun(row) for row in rows if not isinstance(row.instruction, ChainRun))
+    what = joined([counted(number, name) for name, number in kinds.items()]) or "nothing"
+    chains = [len(row.instruction.links) for row in rows if isinstance(row.instruction, ChainRun)]
+    if chains:
+        what += f", {sum(chains)} of the kernels in {counted(len(chains), 'chain')}"
     before, after = len(jaxpr.eqns), len(simplified.eqns)
     count = plural(before, "equation") if before == after else f"{plural(before, 'equation')}, simplified to {after},"
     yield f"{count} {'runs' if count.startswith('1 ') and before == after else 'run'} as {what}."
@@ -93,11 +96,20 @@ def overview(
         yield f"It was compiled for {arguments}; machine code does not depend on the sizes."
 
 
-def _count(number: int, noun: str) -> str:
+def noun(row: Row) -> str:
+    """What an instruction is."""
+    is_python = isinstance(row.instruction, PythonRun) and not is_copy(row.instruction)
+    return "call of Python" if is_python else kind(row.instruction)
+
+
+def counted(number: int, name: str) -> str:
     """`2 loops in registers`."""
-    words = {"loop in registers": "loops in registers", "call of Python": "calls of Python", "copy": "copies",
-             "check of indices": "checks of indices"}  # fmt: skip
-    return f"{number} {noun if number == 1 else words.get(noun, noun + ('es' if noun.endswith('ch') else 's'))}"
+    if number == 1:
+        return f"1 {name}"
+    first, _, rest = name.partition(" of ") if " of " in name else name.partition(" in ")
+    joint = name[len(first) : len(name) - len(rest)]
+    plural_ = first[:-1] + "ies" if first.endswith("y") else first + ("es" if first.endswith("ch") else "s")
+    return f"{number} {plural_}{joint}{rest}"
 
 
 # ---- simplification
@@ -140,9 +152,8 @@ def memory(found: Memory) -> Iterator[str]:
     together = sum(t.size for t in found.temporaries)
     if found.temporaries:
         shared = f", of {bytes_text(together)} in all, since they share room" if together > found.arena else ""
-        yield f"{plural(len(found.temporaries), 'temporary').replace('temporarys', 'temporaries')} " + (
-            f"{'takes' if len(found.temporaries) == 1 else 'take'} {bytes_text(found.arena)}{shared}."
-        )
+        take = "takes" if len(found.temporaries) == 1 else "take"
+        yield f"{counted(len(found.temporaries), 'temporary')} {take} {bytes_text(found.arena)}{shared}."
     else:
         yield "There are no temporaries."
     yield f"A call needs {bytes_text(found.peak)} beside its arguments, {bytes_text(found.results)} of it for results."
@@ -174,6 +185,11 @@ class _Instructions:
         self.names = names
         self.native = native
         self.makers: dict[Any, Row] = {}
+        self.shared = shared_operations(rows)
+        self.of_step: dict[int, list[Row]] = {}
+        for row in rows:
+            self.of_step.setdefault(id(row.origin), []).append(row)
+        self.links = {id(link) for row in rows for link in getattr(row.instruction, "links", ())}
         for row in rows:
             if not is_copy(row.instruction):
                 outputs = row.origin.outputs if row.origin is not None else ()
@@ -190,7 +206,7 @@ class _Instructions:
     # ---- what is said of several of them
 
     def where(self, row: Row) -> str:
-        lines = lines_of(equations_of(row.origin))
+        lines = lines_of(row.equations)
         return f" ({lines})" if lines else ""
 
     def sources(self, row: Row) -> str:
@@ -203,16 +219,23 @@ class _Instructions:
 
     def KernelRun(self, row: Row) -> Iterator[str]:
         run, kernel = row.instruction, row.instruction.kernel
-        equations = equations_of(row.origin)
+        equations = row.origin.equations if isinstance(row.origin, KernelStep) else row.equations
         what = joined(list(_counted([e.primitive.name for e in equations]))) or "a part of an array"
         over = " x ".join(map(str, kernel.shape)) or "a single point"
+        parts = self.parts(row)
+        if parts:
+            yield f"A kernel over {over} puts what {joined(parts)} made together: {cost(run)}."
+            return
         if not isinstance(row.origin, KernelStep):
             yield f"A kernel over {over} does a part of {what}{self.where(row)}: {cost(run)}."
         else:
             together = f"computes {what} together, in one pass" if len(equations) > 1 else f"computes {what}"
             yield f"A kernel over {over} {together}{self.where(row)}: {cost(run)}."
         if kernel.reduced:
-            yield f"It reduces the last {kernel.reduced} of these axes." if kernel.shape[: -kernel.reduced] else ""
+            last = "the last axis" if kernel.reduced == 1 else f"the last {kernel.reduced} axes"
+            yield f"It reduces {last}." if kernel.shape[: -kernel.reduced] else "It reduces all to one number."
+            if isinstance(row.origin, KernelStep) and kernel is not row.origin.kernel:
+                yield "It does so in parts, so that threads can divide them; the result does not depend on how many do."
         yield from self.threads(row)
         if isinstance(row.origin, KernelStep):
             yield from self.again(row.origin)
@@ -222,28 +245,49 @@ class _Instructions:
             if self.names.slot(place.slot).startswith("t"):
                 yield f"What it writes to {self.names.slot(place.slot)} is stored ({bytes_text(bytes_)}) for others."
 
+    def parts(self, row: Row) -> list[str]:
+        """The numbers of the kernels that make what this one puts together, if it is for the same step as they are."""
+        same = self.of_step.get(id(row.origin), []) if isinstance(row.origin, KernelStep) else []
+        others = [r for r in same if r is not row]
+        read = {place.slot for place in row.instruction.sources}
+        return [f"[{r.number}]" for r in others if read & {place.slot for place in r.instruction.targets}]
+
+    def ChainRun(self, row: Row) -> Iterator[str]:
+        links = row.instruction.links
+        rows = links[0].kernel.shape[0]
+        yield f"{len(links)} kernels over the same {rows} rows run together: {cost(row.instruction)}."
+        yield "They do some rows and then the next ones: what they read of each other, or again, is in the cache."
+        yield from self.threads(row)
+
     def threads(self, row: Row) -> Iterator[str]:
         count = self.native.threads(row)
+        if id(row.instruction) in self.links:
+            return  # it is said of the chain
         points = cost(row.instruction).operations
         if count > 1:
             yield f"It is divided among {count} threads."
         elif points >= 1000:
-            yield "It runs on one thread: there is too little to do for more, or it cannot be divided."
+            yield "It runs on one thread: there is too little to do for more, or threads would write to one place."
 
     def again(self, step: KernelStep) -> Iterator[str]:
         """What it computes that others compute too, and what only moves elements."""
-        moved = [var for var in step.again if var not in self.makers]
-        twice = [var for var in step.again if var in self.makers]
+        moved = [eqn for eqn in step.again if eqn.outputs[0] not in self.makers]
         if moved:
+            names = joined(list(_counted([eqn.primitive.name for eqn in moved])))
+            them = "it" if len(moved) == 1 else "them"
+            yield f"It computes {names} in place, where it needs {them}; nothing of that is stored."
+        for eqn in step.again:
+            maker = self.makers.get(eqn.outputs[0])
+            if maker is not None:
+                yield (
+                    f"{eqn.primitive.name} is computed in [{maker.number}], and here a second time: that costs less "
+                    "than to read it."
+                )
+        for number, operations in self.shared.get(id(step), {}).items():
+            are = "is" if len(operations) == 1 else "are"
             yield (
-                f"{plural(len(moved), 'intermediate result')} of cheap or moving operations "
-                f"({joined([_type(v) for v in moved[:4]])}{' ...' if len(moved) > 4 else ''}) "
-                f"{'is' if len(moved) == 1 else 'are'} computed in place where needed, and never stored."
-            )
-        for var in twice:
-            yield (
-                f"A value of [{self.makers[var].number}] ({_type(var)}) is computed here a second time: that costs "
-                "less than reading it from memory."
+                f"{joined(list(_counted(operations)))} {are} computed in [{number}], and here a second time: that "
+                "costs less than to store what comes of it, and to read that."
             )
 
     def apart(self, row: Row, step: KernelStep) -> Iterator[str]:
@@ -253,7 +297,8 @@ class _Instructions:
             maker = self.makers.get(var)
             if maker is not None and maker.number not in told and maker.depth == row.depth:
                 told.add(maker.number)
-                yield f"It is not one with [{maker.number}], which makes {_type(var)} for it: {why_apart(maker, step)}."
+                why = why_apart(maker, step, var)
+                yield f"It is not one with [{maker.number}], which makes {_type(var)} for it: {why}."
 
     def copy(self, row: Row) -> Iterator[str]:
         yield (
@@ -267,6 +312,8 @@ class _Instructions:
         shape = f"{m} x {k} by {k} x {n}" + (f", {batch} times" if batch != 1 else "")
         yield f"A matrix product, {shape}, by BLAS{self.where(row)}: {cost(run)}."
         yield "BLAS is a library: nothing fuses with its calls. Transposed operands are read as they are."
+        if self.native.threads(row) > 1:
+            yield from self.threads(row)
 
     def PythonRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
@@ -308,18 +355,57 @@ class _Instructions:
         yield f"One of {len(blocks)} branches runs{self.where(row)}; the others cost nothing."
 
 
-def why_apart(maker: Row, step: KernelStep) -> str:
+def shared_operations(rows: Sequence[Row]) -> dict[int, dict[str, list[str]]]:
+    """For each kernel (by the id of its step) the operations that earlier ones do too, by the number of the first."""
+    numbers: dict[Any, int] = {}
+    first: dict[int, str] = {}
+    found: dict[int, dict[str, list[str]]] = {}
+    for row in rows:
+        step = row.origin
+        if not isinstance(step, KernelStep) or id(step) in found:
+            continue
+        own = found[id(step)] = {}
+        known: dict[int, int] = {}
+        seen: set[int] = set()
+        for e in step.kernel.expressions():
+            key = _content(e, known)
+            number = known[id(e)] = numbers.setdefault(key, len(numbers))
+            if isinstance(e, Apply) and e.operation != "convert" and number not in seen:
+                seen.add(number)
+                if number in first and first[number] != row.number:
+                    own.setdefault(first[number], []).append(e.operation)
+                first.setdefault(number, row.number)
+    return found
+
+
+def _content(expression: Any, known: dict[int, int]) -> Any:
+    """What an expression is, its parts by their numbers."""
+    if isinstance(expression, Apply):
+        return expression.operation, tuple(known[id(e)] for e in expression.operands), expression.dtype
+    if not isinstance(expression, (Load, Position)):
+        return expression
+    indices = expression.index if isinstance(expression, Load) else (expression.index,)
+    where = tuple((i.offset, i.factors, tuple((f, known[id(e)]) for f, e in i.terms)) for i in indices)
+    return expression.operand if isinstance(expression, Load) else None, where, expression.dtype
+
+
+def why_apart(maker: Row, step: KernelStep, var: Var) -> str:
     """Why a kernel does not compute itself what another instruction makes for it."""
     other = maker.origin
     if not isinstance(other, KernelStep):
-        return f"[{maker.number}] is no kernel but a {kind(maker.instruction)}"
+        return f"[{maker.number}] is no kernel but a {noun(maker)}"
     if other.kernel.reduced:
         return "a reduction must be finished before its result is used"
-    if other.kernel.shape != step.kernel.shape or other.kernel.reduced != step.kernel.reduced:
+    if other.kernel.shape != step.kernel.shape:
         return "the two go over different shapes, and to compute the value again for each use would cost more"
+    if step.kernel.reduced:
+        return "others need the value too, so it is stored; to compute it again here would cost more than to read it"
     if len(other.equations) >= LARGEST_KERNEL:
         return f"a kernel has about {LARGEST_KERNEL} operations at most"
-    return "it needs the values at other places than the point it is at, or after something that comes between"
+    space = tuple(map(axis_index, range(len(step.kernel.shape))))
+    if any(load.operand is var and load.index != space for load in step.kernel.loads()):
+        return "it needs the value at other places than the point it is at"
+    return "what it needs besides is made between the two"
 
 
 def why_copied(row: Row) -> str:

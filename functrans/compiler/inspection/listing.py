@@ -14,6 +14,7 @@ from ..fuse import KernelStep
 from ..instructions import (
     Block,
     BranchRun,
+    ChainRun,
     CheckRun,
     KernelRun,
     LoopRun,
@@ -26,7 +27,7 @@ from ..instructions import (
     contiguous_strides,
 )
 from ..loopnest import Load, axis_index
-from .costs import cost, operations_in
+from .costs import cost
 from .texts import INDENT, kernel_text, recurrence_text
 from .units import bytes_text, plural
 
@@ -39,13 +40,15 @@ class Row(NamedTuple):
 
     Attributes:
         number: its place, as in "3", or "3.1" for the first one in the body of the third.
-        origin: the equation or the kernel that it is for; None for a copy of a result.
+        origin: the equation or the kernel that it is for; None for a copy of a result, and for a chain.
+        equations: those that it computes, or helps to.
     """
 
     number: str
     depth: int
     instruction: Any
     origin: Eqn | KernelStep | None
+    equations: tuple[Eqn, ...]
 
 
 def rows(assembled: Assembled) -> list[Row]:
@@ -54,15 +57,26 @@ def rows(assembled: Assembled) -> list[Row]:
     def walk(block: Block, prefix: str, depth: int) -> Iterator[Row]:
         for count, instruction in enumerate(block, 1):
             number = f"{prefix}{count}"
-            yield Row(number, depth, instruction, assembled.origins.get(id(instruction)))
+            yield row_of(assembled, instruction, number, depth)
             for name, inner in blocks_in(instruction):
                 yield from walk(inner, f"{number}{name}.", depth + 1)
 
     return list(walk(assembled.block, "", 0))
 
 
+def row_of(assembled: Assembled, instruction: Any, number: str, depth: int) -> Row:
+    """An instruction, and what it is for."""
+    origin = assembled.origins.get(id(instruction))
+    links = instruction.links if isinstance(instruction, ChainRun) else ()
+    own = (*origin.equations, *origin.again) if isinstance(origin, KernelStep) else () if origin is None else (origin,)
+    equations = (*own, *(e for link in links for e in row_of(assembled, link, "", 0).equations))
+    return Row(number, depth, instruction, origin, equations)
+
+
 def blocks_in(instruction: Any) -> list[tuple[str, Block]]:
     """The blocks that an instruction holds, each with what tells them apart in numbers."""
+    if isinstance(instruction, ChainRun):
+        return [("", list(instruction.links))]
     if isinstance(instruction, LoopRun):
         return [("", instruction.body)]
     if isinstance(instruction, WhileRun):
@@ -70,13 +84,6 @@ def blocks_in(instruction: Any) -> list[tuple[str, Block]]:
     if isinstance(instruction, BranchRun):
         return [(chr(ord("a") + k % 26) + str(k // 26 or ""), block) for k, block in enumerate(instruction.blocks)]
     return []
-
-
-def equations_of(origin: Any) -> tuple[Eqn, ...]:
-    """The equations that an instruction computes, or helps to."""
-    if isinstance(origin, KernelStep):
-        return origin.equations
-    return () if origin is None else (origin,)
 
 
 def lines_of(equations: Sequence[Eqn]) -> str:
@@ -101,7 +108,8 @@ def is_copy(instruction: Any) -> bool:
         return isinstance(instruction, PythonRun) and instruction.name == "copy"
     ((expression, combine, place), *others) = instruction.kernel.outputs
     space = tuple(map(axis_index, range(len(instruction.kernel.shape))))
-    return not others and combine is None and place is None and isinstance(expression, Load) and expression.index == space
+    is_stored = not others and combine is None and place is None
+    return is_stored and isinstance(expression, Load) and expression.index == space
 
 
 def kind(instruction: Any) -> str:
@@ -115,6 +123,7 @@ def kind(instruction: Any) -> str:
 
 KINDS: dict[type, str] = {
     KernelRun: "kernel",
+    ChainRun: "chain of kernels",
     ProductRun: "matrix product",
     CheckRun: "check of indices",
     LoopRun: "loop",
@@ -199,11 +208,10 @@ class Listing:
             self.add(depth, "pass")
         for count, instruction in enumerate(block, 1):
             number = f"{prefix}{count}"
-            origin = self.assembled.origins.get(id(instruction))
-            equations = equations_of(origin)
+            equations = row_of(self.assembled, instruction, number, depth).equations
             lines = lines_of(equations)
-            of = f" of {plural(len(equations), 'equation')}" if isinstance(instruction, KernelRun) and equations else ""
-            of = "" if is_copy(instruction) else of
+            is_counted = isinstance(instruction, (KernelRun, ChainRun)) and equations and not is_copy(instruction)
+            of = f" of {plural(len(equations), 'equation')}" if is_counted else ""
             self.add(depth, f"# [{number}] {kind(instruction)}{of}" + (f", {lines}" if lines else ""))
             if not isinstance(instruction, BranchRun):
                 self.add(depth, f"#     {cost(instruction)}")
@@ -229,6 +237,10 @@ class Listing:
             self.add(depth, f"{targets[0]}[...] = {sources[0]}")
         else:
             self.add(depth, kernel_text(run.kernel, sources, targets))
+
+    def ChainRun(self, run: ChainRun, number: str, depth: int) -> None:
+        self.add(depth, f"for rows in blocks(range({run.links[0].kernel.shape[0]})):  # some rows at a time")
+        self.block(list(run.links), f"{number}.", depth + 1)
 
     def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:
         sources, targets = self.arrays(run.sources, "x", depth), self.arrays(run.targets, "y", depth)
@@ -276,8 +288,3 @@ class Listing:
             x, y = self.names.slot(first), self.names.slot(second)
             self.add(depth, f"{x}, {y} = {y}, {x}  # the buffers change places")
 
-
-def points(run: KernelRun) -> str:
-    """`12 operations for each of 1000 points`."""
-    kernel = run.kernel
-    return f"{plural(operations_in(kernel.expressions()), 'operation')} at each point"

@@ -164,7 +164,7 @@ def recurrence_text(recurrence: Recurrence, sources: Sequence[str], targets: Seq
         sources, targets: names of the arrays.
         length: the number of steps, as text.
     """
-    names = lambda operand: sources[operand]  # noqa: E731
+    names = dict(enumerate(sources)).__getitem__
     before = Statements(recurrence.first, ["t"], names)
     registers = ", ".join(f"q{k}" for k in range(len(recurrence.first)))
     lines = [*before.lines, f"{registers} = {', '.join(map(before.text, recurrence.first))}"] if registers else []

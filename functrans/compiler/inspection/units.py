@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: Letters before units, and how many they stand for.
+UNITS = (("k", 1e3), ("M", 1e6), ("G", 1e9))
+
 
 def bytes_text(number: float) -> str:
     """`1.5 MB`; a kB is 1000 bytes."""
@@ -12,13 +15,10 @@ def bytes_text(number: float) -> str:
 
 def amount(number: float) -> str:
     """`1.5 M`."""
-    for unit in ("", "k", "M", "G"):
-        if number < 999.5:
-            break
-        number /= 1000
-    else:
-        unit = "T"
-    return f"{number:.3g} {unit}" if unit else f"{number:.0f}"
+    if number < 999.5:
+        return f"{number:.0f}"
+    number, unit = next(((number / s, u) for u, s in UNITS if number / s < 999.5), (number / 1e12, "T"))
+    return f"{number:.3g} {unit}"
 
 
 def seconds_text(seconds: float) -> str:

@@ -111,7 +111,9 @@ class Rewriter:
         if kind.may_have_effects and primitive.has_effects(eqn.params):
             return self.append(eqn)
         simpler = self._simpler(eqn, kind)
-        return self.shared(eqn, kind.commutes) if simpler is None else simpler
+        if simpler is not None:
+            return simpler
+        return self.shared(eqn, kind.commutes and eqn.outputs[0].aval.dtype.kind != "c")
 
     def shared(self, eqn: Eqn, commutes: bool = False) -> Sequence[Atom]:
         """The results of an equal equation if there is one; else of this one, which is appended."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from ...core.jaxpr import Eqn, Literal
 
-#: Primitives whose operands may be exchanged without any change of the result (not maximum, for zeros of either sign).
+#: Primitives whose operands may be exchanged without any change of the result (not maximum, for zeros of either sign;
+#: nor products of complex numbers, whose terms a fused multiply-add rounds differently).
 COMMUTATIVE = {
     "add", "add_any", "multiply", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and",
     "logical_or", "logical_xor",

@@ -3,18 +3,20 @@
 The function takes an array of 64-bit numbers: the extents of its loops, then for each operand the slot that its address
 is in, an offset and strides in bytes along the loops. Index arithmetic is in those strides; only whether an operand
 moves along the innermost loop by one element, not at all, or otherwise is part of the text, for the vectoriser's sake.
-The other arguments are the slots, and the part of one of the loops that is to be run: so the same function serves one
-thread and many, and blocks of rows.
+Then come numbers that may well be sizes: what a mean divides by, what an index must be less than. The other arguments
+are the slots, and the part of one of the loops that is to be run: so the same function serves one thread and many, and
+blocks of rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import frexp
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position
+from ...loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant
 from .operations import emit_operation, is_supported, literal, type_in_memory, type_name
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
@@ -40,9 +42,14 @@ class Layout(NamedTuple):
 
 
 class Writer:
-    """Collects lines, and counts registers and blocks."""
+    """Collects lines, and counts registers and blocks.
 
-    def __init__(self) -> None:
+    Args:
+        subject: what the text is of; its own text is for people.
+    """
+
+    def __init__(self, subject: Any = "") -> None:
+        self.subject = subject
         self.lines: list[str] = []
         self.functions: dict[str, tuple[str, int]] = {}
         self.count = 0
@@ -99,6 +106,43 @@ def operands_of(kernel: Kernel) -> list[Operand]:
     return [Operand(x, tuple(e for i in index_of(x) for _, e in i.terms)) for x in found]
 
 
+#: By the kind of number, the operations for which it matters little whether LLVM knows the number.
+INDIFFERENT = {
+    "f": frozenset(("multiply", "divide", "scale", "scale_both")),
+    "i": frozenset(("add", "subtract", "multiply", "maximum", "minimum", "less", "less_equal", "select")),
+}
+#: Numbers that belong to formulas rather than to sizes.
+FORMULAIC = (0, 1, -1, 2, -2, 0.5, -0.5)
+#: With more numbers than this as arguments, a kernel would have no registers left.
+MOST_NUMBERS = 8
+
+
+def numbers_of(kernel: Kernel) -> list[Constant]:
+    """The constants that are arguments of the kernel's function, each once."""
+    applied = (prepared(e) for e in kernel.expressions() if isinstance(e, Apply))
+    found = dict.fromkeys(x for e in applied for x in e.operands if is_argument(e, x))
+    return list(found) if len(found) <= MOST_NUMBERS else [x for x in found if x.dtype.kind == "i"]
+
+
+def is_argument(applied: Apply, operand: Expression) -> bool:
+    """Whether an operand of an operation is a number that had better not be part of the text."""
+    if not isinstance(operand, Constant) or operand.dtype.str[1:] not in ("f4", "f8", "i8"):
+        return False
+    is_indifferent = applied.operation in INDIFFERENT[operand.dtype.kind]
+    return is_indifferent and bool(np.isfinite(operand.number)) and operand.number not in FORMULAIC
+
+
+def prepared(applied: Apply) -> Apply:
+    """An operation as it is written: a division by a power of two is a multiplication, with the same results."""
+    divisor = applied.operands[-1]
+    if applied.operation != "divide" or not isinstance(divisor, Constant) or divisor.dtype.kind != "f":
+        return applied
+    mantissa, exponent = frexp(divisor.number)
+    if abs(mantissa) != 0.5 or abs(exponent) > 10:
+        return applied
+    return Apply("multiply", (applied.operands[0], constant(1 / divisor.number, divisor.dtype)), applied.dtype)
+
+
 def index_of(source: Any) -> Sequence[Any]:
     """The indices that a load, position or output has."""
     if isinstance(source, Position):
@@ -113,7 +157,8 @@ class _KernelWriter:
         self.operands = operands_of(kernel)
         self.loads = kernel.loads()
         self.outputs_start = len(self.operands) - len(kernel.outputs)
-        self.writer = Writer()
+        self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_of(kernel))}
+        self.writer = Writer(kernel)
 
     def function(self, name: str) -> Writer:
         """A function that reads the arguments, around one that has them as parameters, none of which alias."""
@@ -123,6 +168,7 @@ class _KernelWriter:
             kind = "i64" if isinstance(operand.source, Position) else "ptr noalias"
             parameters += [f"{kind} %p{k}", *(f"i64 %s{k}_{d}" for d in loops)]
             parameters += [f"i64 %t{k}_{j}" for j in range(len(operand.terms))]
+        parameters += [f"{type_name(number.dtype)} {register}" for number, register in self.numbers.items()]
         w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) #0 {{")
         w.label("entry")
         self.nest(0, [f"%p{k}" for k in range(len(self.operands))], "entry")
@@ -138,11 +184,11 @@ class _KernelWriter:
         """What the outer function hands on: the part of the loops that is asked for, and addresses where it begins."""
         w, split, place = self.writer, self.layout.split, 0
 
-        def following() -> str:
+        def following(type_: str | None = "i64") -> str:
             nonlocal place
             address = w.emit(f"getelementptr i64, ptr %arguments, i64 {place}")
             place += 1
-            return w.emit(f"load i64, ptr {address}")
+            return w.emit(f"load {type_}, ptr {address}")
 
         extents = [following() for _ in range(self.layout.loops)]
         extents[split] = w.emit("sub i64 %end, %begin")
@@ -161,7 +207,8 @@ class _KernelWriter:
                 found.append(f"ptr {w.emit(f'getelementptr i8, ptr {base}, i64 {skipped}')}")
             found += [f"i64 {stride}" for stride in strides]
             found += [f"i64 {following()}" for _ in operand.terms]
-        return found
+        types = [type_name(number.dtype) for number in self.numbers]
+        return [*found, *(f"{t} {following(t)}" for t in types)]
 
     # ---- loops
 
@@ -214,7 +261,8 @@ class _KernelWriter:
             self.finish(values[id(output.expression)], place, output)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         more = w.emit(f"icmp slt i64 %i{depth}_next, %n{depth}")
-        w.write(f"br i1 {more}, label %{body}, label %{end}")
+        hint = ", !llvm.loop !interleaved" if w.functions else ""
+        w.write(f"br i1 {more}, label %{body}, label %{end}{hint}")
         w.label(end)
         return end
 
@@ -249,7 +297,8 @@ class _KernelWriter:
             self.name_as(f"%sum{j}_next", combined(output.combine, dtype, f"%sum{j}", x, w.emit, "reassoc "), dtype)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         w.lines.append(f"  %more = icmp slt i64 %i{depth}_next, %stop")
-        w.write("br i1 %more, label %row, label %block_done")
+        hint = ", !llvm.loop !interleaved" if w.functions else ""
+        w.write(f"br i1 %more, label %row, label %block_done{hint}")
         w.label("block_done")
         for j, output in enumerate(outputs):
             self.add_block(j, output)
@@ -337,8 +386,9 @@ class _KernelWriter:
             if isinstance(expression, Constant):
                 registers[id(expression)] = literal(expression.number, expression.dtype)
             elif isinstance(expression, Apply):
-                operands = [registers[id(e)] for e in expression.operands]
-                registers[id(expression)] = emit_operation(expression, operands, w.emit, w.call)
+                applied = prepared(expression)
+                operands = [self.operand(applied, e, registers) for e in applied.operands]
+                registers[id(expression)] = emit_operation(applied, operands, w.emit, w.call)
             else:
                 k = numbers[expression]
                 if k not in known:
@@ -346,6 +396,13 @@ class _KernelWriter:
                     known[k] = place if isinstance(expression, Position) else self.load(place, expression.dtype)
                 registers[id(expression)] = known[k]
         return registers
+
+
+    def operand(self, applied: Apply, e: Expression, registers: dict[int, str]) -> str:
+        """An operand of an operation: a register or a literal."""
+        if not isinstance(e, Constant):
+            return registers[id(e)]
+        return self.numbers[e] if e in self.numbers and is_argument(applied, e) else literal(e.number, e.dtype)
 
 
 def alignment(dtype: np.dtype[Any]) -> int:

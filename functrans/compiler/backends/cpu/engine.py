@@ -4,10 +4,10 @@ llvmlite, when first used."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 from ...disk import disk_cache
 from . import runtime
@@ -15,12 +15,17 @@ from .codegen import Writer
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_symbols, runtime_text
 
+#: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
+#: others. A chain of ten functions takes half the time that it takes with one.
+INTERLEAVED = 4
 #: What a function is called in its own text.
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
 VERSION = "1"
 #: How many functions are compiled quickly as one module.
 QUICK_TOGETHER = 64
+
+T = TypeVar("T")
 
 _lock = threading.RLock()
 
@@ -74,6 +79,14 @@ class _Compiler:
 
     def _new_object(self, text: str) -> bytes:
         """The object of a module, which the disk gets too."""
+        data = self.machine.emit_object(self.optimized(text))
+        disk = disk_cache()
+        if disk is not None:
+            disk.put(self.key(text), data)
+        return data
+
+    def optimized(self, text: str) -> Any:
+        """LLVM's module of a text, after its passes if these are run."""
         llvm = self.engine.llvm
         module = llvm.parse_assembly(text)
         module.verify()
@@ -82,11 +95,7 @@ class _Compiler:
             options.loop_vectorization = options.slp_vectorization = True
             builder = llvm.create_pass_builder(self.machine, options)
             builder.getModulePassManager().run(module, builder)
-        data = self.machine.emit_object(module)
-        disk = disk_cache()
-        if disk is not None:
-            disk.put(self.key(text), data)
-        return data
+        return module
 
 
 class Engine:
@@ -119,7 +128,7 @@ class Engine:
         return Pages(self.llvm, self.new_machine(0))
 
     def _load_runtime(self) -> dict[str, int]:
-        """The addresses of what runs instructions, whose text LLVM's passes would work on for long and hardly better."""
+        """The addresses of what runs instructions: LLVM's passes would take long for its text, and gain little."""
         if not self.features.get("f16c", False):
             halves = ["__extendhfsf2", "__truncsfhf2"]
             for name, address in zip(halves, self.plain.added(self.module_text(HALF_RUNTIME, {}), halves)):
@@ -177,11 +186,15 @@ class Engine:
     ) -> tuple[str, list[str]]:
         """The text of a module of functions, given with the C functions that they call; and what they are called."""
         names = [_name(text, compiler) for text in functions]
+        return self.module_of(functions, names), names
+
+    def module_of(self, functions: Mapping[str, dict[str, tuple[str, int]]], names: Sequence[str]) -> str:
+        """The text of a module of functions, given with the C functions that they call, under some names."""
         bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for text, name in zip(functions, names))
         for name, address in runtime_symbols(bodies).items():
             self.llvm.add_symbol(name, address)
         called = {name: type_ for found in functions.values() for name, type_ in found.items()}
-        return self.module_text(f"{runtime_text(bodies)}\n{bodies}", called), names
+        return self.module_text(f"{runtime_text(bodies)}\n{bodies}", called)
 
     def module_text(self, text: str, called: dict[str, tuple[str, int]]) -> str:
         """A module around functions: declarations, and which vector versions there are."""
@@ -207,7 +220,12 @@ class Engine:
                 f'@llvm.compiler.used = appending global [{len(kept)} x ptr] [{", ".join(kept)}], '
                 'section "llvm.metadata"'
             )
-        return "\n".join([*head, text, *attributes])
+        first, *loops = text.split("!interleaved")
+        for number, rest in enumerate(loops):
+            first += f"!{2 * number}{rest}"
+            attributes.append(f"!{2 * number} = distinct !{{!{2 * number}, !{2 * number + 1}}}")
+            attributes.append(f'!{2 * number + 1} = !{{!"llvm.loop.interleave.count", i32 {INTERLEAVED}}}')
+        return "\n".join([*head, first, *attributes])
 
     def _variants(self, type_: str) -> list[tuple[str, int]]:
         """The instruction sets of libmvec that this machine has, and how many numbers they work on at a time."""
@@ -223,7 +241,23 @@ def _name(text: str, compiler: _Compiler) -> str:
     return compiler.tag + blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-@cache
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """A function that makes something when it is first called, once even if many threads call it at the same time."""
+    made: list[T] = []
+
+    @wraps(make)
+    def get() -> T:
+        if not made:
+            with _lock:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    get.made = made  # type: ignore[attr-defined]
+    return get
+
+
+@once
 def engine() -> Engine:
     """The engine of this process."""
     return Engine()
@@ -233,5 +267,5 @@ def engine() -> Engine:
 
 def clear_engine() -> None:
     """Free the machine code that no program has, if there is an engine."""
-    if engine.cache_info().currsize:
-        engine().clear()
+    for made in engine.made:  # type: ignore[attr-defined]
+        made.clear()

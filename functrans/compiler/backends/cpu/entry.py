@@ -2,7 +2,8 @@
 
 It takes the leaves of the arguments as positional arguments, and runs the program if each of them is an array of just
 the type, shape and strides that the program was made for, or a Python float where one is expected. Whatever else it is
-given, it returns NotImplemented, before anything is touched, and the caller goes the general way.
+given, it returns NotImplemented, and the caller goes the general way. So it does while another call is under way:
+making an array may collect garbage, and so let another thread in.
 
 The layouts read here are those of the public structs of CPython (`PyObject`, `PyFloatObject`) and of NumPy's C API
 (`PyArrayObject_fields`) for 64-bit machines. What cannot be had this way (other Python implementations, debug builds
@@ -15,19 +16,18 @@ import ctypes
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ...instructions import Place
-from .engine import engine
+from .engine import engine, once
 from .runtime import HEADER, PATIENCE, expanded
 
 #: The table that the function works by begins with: whether a call is under way; how many arguments; code, its count
 #: and the slots of the program; whether others may run meanwhile; how many results. Then come the records of arguments:
-#: slot, the dtype object, the number of axes, extents, strides (or, for a scalar of eight bytes: slot, 0, where it goes,
-#: its type); and those of results: slot, number of axes, type number, extents.
+#: slot, the dtype object, the number of axes, extents, strides (or, for a scalar of eight bytes: slot, 0, where it
+#: goes, its type); and those of results: slot, number of axes, type number, extents.
 RECORDS = 7
 
 ENTER = """
@@ -130,6 +130,7 @@ taken:
   %i_next = add i64 %i, 1
   br label %argument
 allocate:
+  store i64 1, ptr %busy_at
   %found = call ptr @PyTuple_New(i64 %results)
   %no_tuple = icmp eq ptr %found, null
   br i1 %no_tuple, label %failed, label %result
@@ -162,7 +163,6 @@ made:
   %j_next = add i64 %j, 1
   br label %result
 run:
-  store i64 1, ptr %busy_at
   get i64 %work = %slots[WORK_LEFT]
   store i64 PATIENCE, ptr %work_at
   %lets_go = icmp ne i64 %shares, 0
@@ -176,8 +176,10 @@ together:
   %status_together = call i64 RUN_PROGRAM(ptr %code, i64 %steps, ptr %slots)
   br label %ran
 ran:
+  %status = phi i64 [%status_alone, %alone], [%status_together, %together]
   store i64 0, ptr %busy_at
-  br label %finish
+  %ended = icmp ne i64 %status, 0
+  br i1 %ended, label %dropped, label %finish
 finish:
   %k = phi i64 [0, %ran], [%k_next, %finished]
   %p = phi i64 [%r, %ran], [%p_next, %finished]
@@ -207,6 +209,7 @@ dropped:
   call void @Py_DecRef(ptr %found)
   br label %failed
 failed:
+  store i64 0, ptr %busy_at
   ret ptr null
 other:
   call void @Py_IncRef(ptr NOT_IMPLEMENTED)
@@ -229,7 +232,7 @@ def is_possible() -> bool:
     return sys.implementation.name == "cpython" and sys.maxsize > 2**32 and is_usual
 
 
-@cache
+@once
 def _method() -> _Method:
     """The function, linked to the addresses that belong to this process."""
     api = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A native program to look at: what LLVM gets and makes of it, which instructions use threads, and how long each takes."""
+"""A native program to look at: what LLVM gets and makes of it, threads, and the time of each instruction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from ....settings import config
 from ...assembly import Assembled
-from ...inspection.listing import Row, rows
-from ...instructions import KernelRun, ProductRun
+from ...inspection.listing import Row
+from ...instructions import ChainRun, KernelRun, ProductRun
 from . import threads
 from .codegen import Writer
 from .engine import engine
@@ -23,6 +23,8 @@ from .runtime import PATIENCE, WORK_LEFT
 LONG_ENOUGH = 50_000
 #: All instructions are run until this many nanoseconds have gone by, but so many times at least and at most.
 ENOUGH, FEWEST, MOST = 300_000_000, 5, 1000
+#: What tells the functions of one instruction apart.
+LETTERS = [f"{chr(ord('a') + k % 26)}{k // 26 or ''}" for k in range(2600)]
 
 
 class Recorder(Encoder):
@@ -61,34 +63,42 @@ class InspectedBinding(Binding):
 class NativeInspection:
     """An assembled program, compiled to be looked at.
 
+    Args:
+        rows: all instructions of the program.
+
     Attributes:
         is_quick: whether it is compiled quickly at first, to slow code.
         work: about how many nanoseconds it is thought to take.
     """
 
-    def __init__(self, assembled: Assembled, is_weak: Sequence[bool]):
-        self.assembled = assembled
-        self.rows = rows(assembled)
+    def __init__(self, assembled: Assembled, rows: Sequence[Row], is_weak: Sequence[bool]):
+        self.rows = rows
         self.binding = InspectedBinding(assembled, is_weak)
         self.recorder = self.binding.recorder
         self.is_quick = self.binding.calls_before_thorough >= 0
         self.work = self.recorder.work
 
     def functions(self) -> dict[str, Writer]:
-        """The functions of the program, by names that say which instruction they are for; equal ones are there once."""
+        """The functions of the program, by names that say which instruction they are for; equal ones are there once.
+
+        Where an instruction has several, what fills results to begin with among them, they have letters.
+        """
         found: dict[str, Writer] = {}
         known: set[str] = set()
         for row in self.rows:
-            for count, writer in enumerate(reversed(self.recorder.writers.get(id(row.instruction), []))):
+            writers = self.recorder.writers.get(id(row.instruction), [])
+            for letter, writer in zip(LETTERS if len(writers) > 1 else [""], writers):
                 text = "\n".join(writer.lines)
                 if text not in known:
                     known.add(text)
-                    found[f"kernel_{row.number.replace('.', '_')}" + (f"_before{count}" if count else "")] = writer
+                    found[f"kernel_{row.number.replace('.', '_')}{letter}"] = writer
         return found
 
     def llvm(self, is_optimized: bool) -> str:
         """A module with all functions, as it is written or as LLVM makes it."""
-        text = engine().module_of(self.functions())
+        functions = self.functions()
+        called = {"\n".join(writer.lines): writer.functions for writer in functions.values()}
+        text = engine().module_of(called, list(functions))
         return str(engine().thorough.optimized(text)) if is_optimized else text
 
     def assembly(self) -> str:
@@ -100,7 +110,8 @@ class NativeInspection:
         """How many threads an instruction is divided among."""
         addresses = {function for function, _ in self.recorder.entries.get(id(row.instruction), [])}
         names = {name for name, address in engine().runtime.items() if address in addresses}
-        return (config.threads or threads.available()) if any("parallel" in name for name in names) else 1
+        count = min(config.threads or threads.available(), threads.available())
+        return count if any("parallel" in name for name in names) else 1
 
     def times(self, values: Sequence[Any]) -> dict[str, float]:
         """The seconds that each instruction outside of loops takes, by number, for some arguments."""
@@ -108,7 +119,7 @@ class NativeInspection:
         binding.compile(is_quick=False)
         outer = [row for row in self.rows if not row.depth]
         timer = _Timer(binding.run, [self.recorder.entries.get(id(row.instruction), []) for row in outer])
-        original, binding.run = binding.run, timer
+        original, binding.run = binding.run, timer  # type: ignore[assignment]
         try:
             begin = perf_counter_ns()
             while timer.runs < FEWEST or (timer.runs < MOST and perf_counter_ns() - begin < ENOUGH):
@@ -123,6 +134,14 @@ class NativeInspection:
 def is_repeatable(instruction: Any) -> bool:
     """Whether an instruction does the same when it is run again at once: it must not change what it reads."""
     if isinstance(instruction, ProductRun):
+        return True
+    if isinstance(instruction, ChainRun):
+        written = {place.slot for link in instruction.links for place in link.targets}
+        made: set[int] = set()
+        for link in instruction.links:
+            if {place.slot for place in link.sources} & (written - made):
+                return False
+            made |= {place.slot for place in link.targets}
         return True
     if not isinstance(instruction, KernelRun) or any(output.place is not None for output in instruction.kernel.outputs):
         return False

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...instructions import Place
 from ...loopnest import Kernel, Load, Position
-from .codegen import Layout, index_of, operands_of
+from .codegen import Layout, index_of, numbers_of, operands_of
 from .runtime import HEADER
 
 
@@ -61,7 +61,8 @@ def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) 
     arguments = [extent for _, extent in loops]
     for head, move, tail in zip(heads, by_loop, tails):
         arguments += [*head, *move, *tail]
-    begins = kernel.reduced > 0 and (reduced is None or len(groups[1]) > 1)
+    arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(kernel)]
+    begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
     return Arranged(Layout(len(loops), reduced, begins, split, steps), arguments, loops[split][1], begins)
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from functools import cache
+
 import numpy as np
 
-from ....primitives.late_scipy import blas
+from ....primitives.late_scipy import blas, blas_threads
 from ...instructions import ProductRun, is_row_major
 from .runtime import HEADER
 
+#: Products of at least so many multiplications are divided among our threads; OpenBLAS, too, uses none for less.
+WORTH_THREADS = 1 << 18
 
-def gemm_arguments(run: ProductRun) -> list[int]:
-    """The arguments of `run_gemm`.
+
+def gemm_arguments(run: ProductRun, parts: int) -> list[int]:
+    """The arguments of `run_gemm`, for a product in some parts.
 
     BLAS counts columns first: to it, what we have are transposed matrices, and z' = y' x'.
     """
@@ -21,10 +27,47 @@ def gemm_arguments(run: ProductRun) -> list[int]:
     one, zero = (map(int, _bits(number, dtype)) for number in (1, 0))
     transposed = [ord("N") if is_row_major(p) else ord("T") for p in (a, b)]
     leading = [max(p.strides[1:]) // dtype.itemsize for p in (a, b)]
+    row, size = columns * dtype.itemsize, dtype.itemsize
+    ways = [b.strides[1], row, 0, 0] if rows >= columns else [0, 0, a.strides[2], size]
     return [
         blas({"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + "gemm"), *places, batch,
-        *transposed, columns, rows, a.shape[1], *one, *leading, *zero, columns,
+        *transposed, columns, rows, a.shape[1], *one, *leading, *zero, columns, parts, *ways,
     ]  # fmt: skip
+
+
+class BlasThreads:
+    """The threads of BLAS itself: as a context, none, for ours share the work.
+
+    Those of OpenBLAS wait for each other in loops, which on a busy machine takes many times as long as the product.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = self.usual = 0
+        self.get, self.set = blas_threads()
+
+    @property
+    def can_be_set(self) -> bool:
+        return self.set is not None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.users and self.set is not None:
+                self.usual = self.get()
+                self.set(1)
+            self.users += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users and self.set is not None:
+                self.set(self.usual)
+
+
+@cache
+def threads_of_blas() -> BlasThreads:
+    """The one for this process."""
+    return BlasThreads()
 
 
 def _bits(number: float, dtype: np.dtype[np.generic]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

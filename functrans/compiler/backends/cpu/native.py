@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import warnings
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from math import prod
 from typing import Any, NamedTuple
 
@@ -13,9 +15,12 @@ import numpy as np
 from ....core.avals import ShapedArray
 from ....core.jaxpr import Jaxpr, Literal
 from ....core.trace import EVAL, running
+from ....errors import FunctransError, NativeCompilationWarning, OutOfMemoryError
 from ....settings import config
+from ....source import current_source, is_from_library
 from ...assembly import ALIGNMENT, Assembled, Fused, assemble
 from ...fuse import cost_of
+from ...inspection.texts import kernel_text
 from ...instructions import (
     Block,
     BranchRun,
@@ -31,18 +36,19 @@ from ...instructions import (
     WhileRun,
 )
 from ...loopnest import Kernel, Output, constant
+from ..interpreter import InterpretedProgram
 from . import threads
 from .codegen import Writer, identity_value, kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
 from .layouts import arrange
-from .library import gemm_arguments
-from .recurrences import PATIENT_STEPS, RecurrenceWriter, recurrence_arguments
+from .library import WORTH_THREADS as WORTH_THREADS_OF_BLAS
+from .library import gemm_arguments, threads_of_blas
+from .recurrences import RecurrenceWriter, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 
-_RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-_RUN_HOLDING = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+#: Raises what is raised inside.
+_RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 
 
 class NativeProgram:
@@ -52,15 +58,18 @@ class NativeProgram:
     """
 
     def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]):
+        self.whole = jaxpr
         final = fused(jaxpr).jaxpr
         given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
         given.update((a, a) for a in final.outputs if isinstance(a, Literal))
-        self.jaxpr = Jaxpr(final.inputs, final.eqns, [a for a in final.outputs if a not in given])
+        computed = [a for a in final.outputs if a not in given]
         self.handed_on = [(i, given[a]) for i, a in enumerate(final.outputs) if a in given]
+        self.jaxpr = Jaxpr(final.inputs, final.eqns, computed) if self.handed_on else jaxpr  # which is fused already
         self.fused = fused
         self.types = [(v.aval.shape, v.aval.dtype) if isinstance(v.aval, ShapedArray) else None for v in final.inputs]
-        self.is_weak = [getattr(a.aval, "weak", False) for a in self.jaxpr.outputs]
+        self.is_weak = [getattr(a.aval, "weak", False) for a in computed]
         self.bindings: dict[tuple[Any, ...], Binding] = {}
+        self.interpreted: InterpretedProgram | None = None  # what runs in place of what could not be compiled
 
     def entry(self, args: Sequence[Any]) -> Any:
         """A quicker way to call the program with arguments like these, if there is one now."""
@@ -71,6 +80,8 @@ class NativeProgram:
         return None if binding is None else binding.entry(args)
 
     def __call__(self, *args: Any) -> list[Any]:
+        if self.interpreted is not None:
+            return self.interpreted(*args)
         values = [
             x if own is None or (type(x) is np.ndarray and x.dtype == own[1] and x.flags.aligned) else usable(x, own[1])
             for x, own in zip(args, self.types)
@@ -78,11 +89,33 @@ class NativeProgram:
         key = tuple([None if own is None else x.strides for x, own in zip(values, self.types)])
         binding = self.bindings.get(key)
         if binding is None:
-            binding = self.bindings[key] = Binding(assemble(self.jaxpr, self.fused, supports, key), self.is_weak)
+            try:
+                binding = Binding(assemble(self.jaxpr, self.fused, supports, key), self.is_weak)
+            except CompilationFailure as failure:
+                failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
+                self.interpreted = InterpretedProgram(self.fused(self.whole).jaxpr)
+                return self.interpreted(*args)
+            self.bindings[key] = binding
         results = binding(values)
         for i, source in self.handed_on:
             results.insert(i, source.value if isinstance(source, Literal) else args[source])
         return results
+
+
+class CompilationFailure(Exception):
+    """LLVM refused a kernel."""
+
+    def __init__(self, writer: Writer, text: str):
+        shown = kernel_text(writer.subject) if isinstance(writer.subject, Kernel) else writer.subject
+        super().__init__(f"LLVM could not compile this kernel:\n\n{shown}\n\nIt says: {text.strip()}")
+
+    def warn(self, consequence: str) -> None:
+        """Tell the user, with what comes of it."""
+        text, source = NativeCompilationWarning(f"{self}\n\n{consequence}"), current_source()
+        if source is None:
+            warnings.warn(text, stacklevel=2)
+        else:
+            warnings.warn_explicit(text, None, source.file, source.line)  # type: ignore[arg-type]
 
 
 def scalar_type(x: Any, place: Place) -> Any:
@@ -98,24 +131,38 @@ def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return np.require(np.asarray(x, dtype), requirements="A")
 
 
+def room(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> np.ndarray[Any, Any]:
+    """A new array.
+
+    Raises:
+        OutOfMemoryError: there is no memory for it.
+    """
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):  # the latter for more bytes than can be counted
+        size = prod(shape) * dtype.itemsize
+        raise OutOfMemoryError(
+            f"There is no memory for {name} of a compiled function: {size} bytes, {dtype}{list(shape)}.",
+            "All results, and the values that are needed meanwhile, have to be in memory at once.",
+            "Work on smaller parts, with functrans.lax.scan or functrans.lax.map for one.",
+        ) from None
+
+
 class Frame:
     """Memory that one run of a program needs: slots, the arena, and values that are no arrays.
 
     Attributes:
         slots: the addresses, after the header.
-        error: what a Python function raised.
     """
 
-    def __init__(self, number: int, assembled: Assembled):
-        self.number = number
+    def __init__(self, assembled: Assembled):
         self.slots = array("q", [0]) * (HEADER + len(assembled.slots))
-        self.arena = np.empty(assembled.arena + ALIGNMENT, np.uint8)
+        self.arena = room((assembled.arena + ALIGNMENT,), np.dtype(np.uint8), "the temporary values")
         self.objects: list[Any] = [None] * assembled.objects
-        self.error: BaseException | None = None
         base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
-        self.slots[FRAME] = number
+        self.slots[FRAME] = id(self)
         self.slots[WORK_LEFT] = PATIENCE
-        self.slots[LOOK] = ctypes.cast(_look_for_signals, ctypes.c_void_p).value or 0
+        self.slots[LOOK] = engine().runtime["look_for_signals"]
         for k, slot in enumerate(assembled.slots, HEADER):
             if slot.kind == "temporary":
                 self.slots[k] = base + slot.offset
@@ -134,10 +181,6 @@ class Frame:
         return np.ndarray(place.shape, place.dtype, memory, -low, place.strides)
 
 
-_frames: dict[int, Frame] = {}
-_numbers = iter(range(1, 2**62))
-
-
 class Binding:
     """A program for arguments of some strides, ready to run. Frames are kept for the next call, one for each thread
     that calls at the same time."""
@@ -146,7 +189,7 @@ class Binding:
         self.assembled = assembled
         self.is_weak = is_weak  # which results are Python scalars
         self.kept: list[Any] = []  # what instructions point to
-        self.calls_python = self.is_divided = False
+        self.calls_python = self.is_divided = self.has_products = False
         self.kernels: list[tuple[array[int], int, Writer]] = []
         self.calls_before_thorough = -1
         encoder = self.encoder()
@@ -158,8 +201,9 @@ class Binding:
             (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
         ]
         self.frames: list[Frame] = []
+        self.entries: dict[tuple[Any, ...], Entry] = {}  # by the types of scalars among the arguments
         self.is_long = encoder.work > LONG
-        self.run = (_RUN if self.is_long else _RUN_HOLDING)(engine().runtime["run_program"])
+        self.run = _RUN(engine().runtime["run_sharing" if self.is_long else "run_program"])
 
     def encoder(self) -> Encoder:
         """What turns the instructions to numbers."""
@@ -170,24 +214,35 @@ class Binding:
 
         What runs for a moment only is compiled quickly, to slow code, and thoroughly once it has been called often.
         """
-        codes = engine().compile([writer for _, _, writer in self.kernels], is_quick)
+        writers = [writer for _, _, writer in self.kernels]
+        try:
+            codes = engine().compile(writers, is_quick)
+        except RuntimeError:
+            raise failure_among(writers, is_quick) from None
         self.kept += codes
         for (arguments, place, _), code in zip(self.kernels, codes):
             arguments[place] = code.address
         self.calls_before_thorough = MANY_CALLS if is_quick else -1
+
+    def compile_thoroughly(self) -> None:
+        """The same, thoroughly, if that works."""
+        try:
+            self.compile(is_quick=False)
+        except CompilationFailure as failure:
+            failure.warn("The function stays as it was compiled at first, with fewer optimisations.")
 
     def frame(self) -> Frame:
         """Memory that nobody else uses."""
         try:
             return self.frames.pop()
         except IndexError:
-            return Frame(next(_numbers), self.assembled)
+            return Frame(self.assembled)
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         if self.calls_before_thorough >= 0:
             self.calls_before_thorough -= 1
             if self.calls_before_thorough < 0:
-                self.compile(is_quick=False)
+                self.compile_thoroughly()
         frame = self.frame()
         slots = frame.slots
         slots[WORK_LEFT] = PATIENCE
@@ -200,15 +255,17 @@ class Binding:
             if isinstance(place, ObjectPlace):
                 results.append(None)
                 continue
-            result = np.empty(place.shape, place.dtype)
+            result = room(place.shape, place.dtype, f"result {len(results)}")
             slots[HEADER + place.slot] = address_of(result)
             results.append(result)
         if self.is_divided:
             slots[THREADS] = threads.awake(config.threads)
-        if self.calls_python:
-            self._run_with_python(frame)
-        else:
-            self.run(self.code, self.count, frame.pointer)
+        with threads_of_blas() if self.has_products else nullcontext():
+            if self.calls_python:
+                with running(EVAL), np.errstate(all="ignore"):
+                    self.run(self.code, self.count, frame.pointer)
+            else:
+                self.run(self.code, self.count, frame.pointer)
         for i, place in enumerate(self.assembled.results):
             if isinstance(place, ObjectPlace):
                 results[i] = frame.objects[place.number]
@@ -219,7 +276,7 @@ class Binding:
         return results
 
     def entry(self, args: Sequence[Any]) -> Entry | None:
-        """A quicker way to call this program with arguments like these, once it is compiled thoroughly; None: no way."""
+        """A quicker way to call this program with such arguments, once it is compiled thoroughly; None: no way."""
         places, results = self.assembled.arguments, self.assembled.results
         is_simple = not (self.calls_python or self.is_divided or self.assembled.objects or any(self.is_weak))
         if not is_simple or self.calls_before_thorough >= 0 or not is_possible():
@@ -227,22 +284,23 @@ class Binding:
         scalars = [scalar_type(x, place) for x, place in zip(args, places)]
         if any(scalar is NotImplemented for scalar in scalars):
             return None
-        frame = Frame(next(_numbers), self.assembled)
-        program = self.code, self.count, frame.pointer
-        arguments = list(zip(places, scalars))
-        return Entry(arguments, results, program, self.is_long, (self, frame))  # type: ignore[arg-type]
+        key = tuple(scalars)
+        if key not in self.entries:
+            frame = self.frame()  # that of the last call, now the entry's own
+            program = self.code, self.count, frame.pointer
+            arguments = list(zip(places, scalars))
+            self.entries[key] = Entry(arguments, results, program, self.is_long, (self, frame))  # type: ignore[arg-type]
+        return self.entries[key]
 
-    def _run_with_python(self, frame: Frame) -> None:
-        _frames[frame.number] = frame
+
+def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailure:
+    """Which of some functions LLVM refuses, and why."""
+    for writer in writers:
         try:
-            with running(EVAL), np.errstate(all="ignore"):
-                status = self.run(self.code, self.count, frame.pointer)
-        finally:
-            del _frames[frame.number]
-        if status:
-            error, frame.error = frame.error, None
-            assert error is not None
-            raise error
+            engine().compile([writer], is_quick)
+        except RuntimeError as error:
+            return CompilationFailure(writer, str(error))
+    return CompilationFailure(writers[0], "each function compiles alone, but not all of them together")
 
 
 #: The work of programs that let other Python threads run meanwhile, about in nanoseconds.
@@ -369,20 +427,24 @@ class Encoder:
         return [code]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
-        self.work += run.x.shape[0] * run.x.shape[1] * run.x.shape[2] * run.y.shape[2] // 8
-        return [(self.runtime["run_gemm"], self.address(gemm_arguments(run)))]
+        size = prod(run.x.shape) * run.y.shape[2]
+        self.work += size // 8
+        is_divided = prod(run.x.shape[1:]) * run.y.shape[2] > WORTH_THREADS_OF_BLAS and threads_of_blas().can_be_set
+        parts = threads.available() if is_divided else 1
+        self.binding.has_products |= is_divided
+        return [self.spread(parts, is_divided, gemm_arguments(run, parts), self.runtime["run_gemm"])]
 
     def CheckRun(self, run: CheckRun) -> list[tuple[int, int]]:
-        ((otherwise, _),) = self.PythonRun(run.otherwise)
+        ((otherwise, arguments),) = self.PythonRun(run.otherwise)
         count = int(np.prod(run.numbers.shape))
-        numbers = [HEADER + run.numbers.slot, run.numbers.offset, count, run.extent, otherwise]
+        numbers = [HEADER + run.numbers.slot, run.numbers.offset, count, run.extent, otherwise, arguments]
         return [(self.runtime["run_check"], self.address(numbers))]
 
     def PythonRun(self, run: PythonRun) -> list[tuple[int, int]]:
         self.binding.calls_python = True
-        function = _CALLBACK(python_step(run))
+        function = python_step(run)
         self.binding.kept.append(function)
-        return [(ctypes.cast(function, ctypes.c_void_p).value or 0, 0)]
+        return [(self.runtime["run_python"], self.address([id(function)]))]
 
     def LoopRun(self, run: LoopRun) -> list[tuple[int, int]]:
         work = self.work
@@ -397,19 +459,16 @@ class Encoder:
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        self.binding.calls_python |= self.work > PATIENCE
         return [(self.runtime["run_loop"], self.address(numbers))]
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         length = run.recurrence.length
         self.work += (1000 if length is None else length) * max(1, len(run.recurrence.following))
-        self.binding.calls_python |= length is None or length > PATIENT_STEPS
         arguments = self.keep([0, *recurrence_arguments(run)])
         self.kernels.append((arguments, 0, RecurrenceWriter(run.recurrence).function(NAME)))
         return [(self.runtime["run_function"], arguments.buffer_info()[0])]
 
     def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
-        self.binding.calls_python = True  # it may take for ever
         work = self.work
         test, test_count = self.block(run.test)
         code, count = self.block(run.body)
@@ -442,8 +501,8 @@ def filling(output: Output, target: Place) -> KernelRun:
     return KernelRun(Kernel(target.shape, 0, (number,), ()), (), (target,))
 
 
-def python_step(run: PythonRun) -> Callable[[int, int], int]:
-    """The callback for a Python function: it must not raise, but keeps what was raised in the frame."""
+def python_step(run: PythonRun) -> Callable[[Frame], None]:
+    """What a program calls for a Python function."""
 
     def value(frame: Frame, place: Place | ObjectPlace) -> Any:
         if isinstance(place, ObjectPlace):
@@ -451,35 +510,17 @@ def python_step(run: PythonRun) -> Callable[[int, int], int]:
         found = frame.array(place)
         return found if place.shape else found[()]
 
-    def step(_: int, slots: int) -> int:
-        frame = _frames[ctypes.c_int64.from_address(slots).value]
+    def step(frame: Frame) -> None:
         try:
             outs = run.function(*[value(frame, place) for place in run.sources], **run.params)
-            for place, out in zip(run.targets, outs):
-                if isinstance(place, ObjectPlace):
-                    frame.objects[place.number] = out
-                else:
-                    frame.array(place)[...] = out
-        except BaseException as error:
-            frame.error = error
-            return 1
-        return 0
+        except FunctransError as error:
+            if run.source is not None and is_from_library(error):
+                error.blame(run.source)
+            raise
+        for place, out in zip(run.targets, outs):
+            if isinstance(place, ObjectPlace):
+                frame.objects[place.number] = out
+            else:
+                frame.array(place)[...] = out
 
     return step
-
-
-@_CALLBACK
-def _look_for_signals(_: int, slots: int) -> int:
-    """Called now and then: Python runs the handlers of signals on the way in."""
-    frame = _frames[ctypes.c_int64.from_address(slots).value]
-    try:
-        frame.slots[WORK_LEFT] = PATIENCE
-        _nothing()
-    except BaseException as error:
-        frame.error = error
-        return 1
-    return 0
-
-
-def _nothing() -> None:
-    """A place for Python to notice a signal."""

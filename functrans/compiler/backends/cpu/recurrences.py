@@ -16,8 +16,8 @@ from .codegen import Writer, alignment
 from .operations import emit_operation, literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
 
-#: Every so many steps somebody looks whether the user wants to interrupt the loop; a power of two.
-PATIENT_STEPS = 1 << 20
+#: After about so many operations somebody looks whether the user wants to interrupt the loop; a power of two.
+PATIENT_OPERATIONS = 1 << 20
 
 
 class RecurrenceWriter:
@@ -25,7 +25,7 @@ class RecurrenceWriter:
 
     def __init__(self, recurrence: Recurrence):
         self.recurrence = recurrence
-        self.writer = Writer()
+        self.writer = Writer("a loop that keeps its state in registers")
         self.registers: dict[int, str] = {}
         self.places = accesses(recurrence)
         self.numbers = {id(x): k for k, x in enumerate(self.places)}
@@ -49,10 +49,12 @@ class RecurrenceWriter:
             self.compute([r.going], known, bases, ways)
             self.name_as("%goes_on", known[id(r.going)], "i1")
         w.write("br i1 %goes_on, label %look, label %done")
+        operations = sum(isinstance(e, Apply) for e in expressions_in(r.roots()))
+        patient_steps = max(16, PATIENT_OPERATIONS >> operations.bit_length())
         w.label("look")
         w.lines += [
-            f"  %rest = and i64 %t, {PATIENT_STEPS - 1}",
-            f"  %due = icmp eq i64 %rest, {PATIENT_STEPS - 1}",
+            f"  %rest = and i64 %t, {patient_steps - 1}",
+            f"  %due = icmp eq i64 %rest, {patient_steps - 1}",
             "  br i1 %due, label %ask, label %step",
             "ask:",
             f"  %look_at = getelementptr ptr, ptr %slots, i64 {LOOK}",

@@ -1,0 +1,44 @@
+"""What runs instructions: a few functions in LLVM IR that are the same for every program.
+
+An instruction is an address of a function and one of its arguments, an array of 64-bit numbers. The function gets
+these and the slots, and returns 0, or another number to end the program. A block is an array of instructions, and a
+loop is an instruction with blocks among its arguments: so a whole program runs without a way back to Python, and
+nothing but its kernels is ever compiled.
+
+The first slots are the header: the frame, a Python object; how much work is left until somebody is to look for signals,
+the address of the function that does, and how many threads to use.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, WORKED
+from .calls import RUN_CHECK, RUN_GEMM
+from .header import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
+from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS
+from .threads import POOL_SIZE, RUN_PARALLEL, RUN_ROWS, WORK
+
+
+def expanded(text: str) -> str:
+    """LLVM IR, from text in which `get TYPE %name = %array[index]` stands for a load from an array of numbers."""
+
+    def load(match: re.Match[str]) -> str:
+        type_, name, source, index = match.groups()
+        number = {"FRAME": FRAME, "WORK_LEFT": WORK_LEFT, "LOOK": LOOK, "THREADS": THREADS}.get(index, index)
+        return f"%{name}_at = getelementptr i64, ptr %{source}, i64 {number}\n  %{name} = load {type_}, ptr %{name}_at"
+
+    return re.sub(r"get (\w+) %(\w+) = %(\w+)\[(%?\w+)\]", load, text)
+
+
+_PARTS = (
+    RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION, RUN_LOOP,
+    RUN_WHILE, RUN_BRANCH, RUN_CHECK, RUN_GEMM,
+)  # fmt: skip
+#: The text of all, and the functions that instructions name.
+TEXT = expanded("".join(_PARTS))
+FUNCTIONS = re.findall(r"define i64 @(\w+)", TEXT)
+
+__all__ = [
+    "FRAME", "FUNCTIONS", "HEADER", "LOOK", "PATIENCE", "POOL_SIZE", "TEXT", "THREADS", "WORK_LEFT", "expanded",
+]  # fmt: skip

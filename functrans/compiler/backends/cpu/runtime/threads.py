@@ -1,0 +1,229 @@
+"""Kernels among threads, and kernels in a row."""
+
+from __future__ import annotations
+
+#: Threads. A pool is an array of numbers, in groups on cache lines of their own: LOCK, held by who runs something;
+#: OPEN, whether workers may take parts of it; ACTIVE, how many are looking or at work; NEXT, the next part to be taken;
+#: then what to run, and a semaphore that workers sleep on. Parts are taken one by one, by the caller too, who does all
+#: of them if nobody else comes: so on a busy machine it does not wait for threads that get no processor.
+POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_SEMAPHORE, POOL_SIZE = 0, 8, 16, 24, 32, 40, 48
+
+#: Parts for each thread: more of them even out threads that are held up, fewer cost less.
+PARTS_PER_THREAD = 4
+
+#: How often a worker looks for more to do before it sleeps: for about 20 microseconds.
+LOOKS = 5000
+
+WORK = f"""
+declare i32 @sem_init(ptr, i32, i32)
+declare i32 @sem_wait(ptr)
+declare i32 @sem_post(ptr)
+declare i32 @sched_yield()
+define internal void @take_parts(ptr %pool) {{
+entry:
+  %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
+  %job = getelementptr i64, ptr %pool, i64 {POOL_JOB}
+  get ptr %function = %job[0]
+  get ptr %arguments = %job[1]
+  get ptr %slots = %job[2]
+  get i64 %extent = %job[3]
+  get i64 %parts = %job[4]
+  %lanes = shl i64 %parts, 6
+  %is_fine = icmp sge i64 %extent, %lanes
+  %whole = select i1 %is_fine, i64 -64, i64 -1
+  br label %take
+take:
+  %part = atomicrmw add ptr %next_at, i64 1 seq_cst
+  %there = icmp slt i64 %part, %parts
+  br i1 %there, label %run, label %done
+run:
+  %after = add i64 %part, 1
+  %low = mul i64 %part, %extent
+  %near_low = sdiv i64 %low, %parts
+  %begin = and i64 %near_low, %whole
+  %high = mul i64 %after, %extent
+  %near_high = sdiv i64 %high, %parts
+  %whole_high = and i64 %near_high, %whole
+  %is_last = icmp eq i64 %after, %parts
+  %end = select i1 %is_last, i64 %extent, i64 %whole_high
+  %status = call i64 %function(ptr %arguments, ptr %slots, i64 %begin, i64 %end)
+  br label %take
+done:
+  ret void
+}}
+define i64 @start_pool(ptr %pool) {{
+  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
+  %status = call i32 @sem_init(ptr %semaphore, i32 0, i32 0)
+  ret i64 0
+}}
+define i64 @work(ptr %pool) {{
+entry:
+  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
+  %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
+  %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
+  br label %sleep
+sleep:
+  %woken = call i32 @sem_wait(ptr %semaphore)
+  br label %look
+look:
+  %count = phi i64 [0, %sleep], [%count_next, %again], [0, %leave]
+  %maybe = load atomic i64, ptr %open_at seq_cst, align 8
+  %is_open = icmp ne i64 %maybe, 0
+  br i1 %is_open, label %enter, label %again
+again:
+  %count_next = add i64 %count, 1
+  %tired = icmp sgt i64 %count, {LOOKS}
+  br i1 %tired, label %sleep, label %look
+enter:
+  %before = atomicrmw add ptr %active_at, i64 1 seq_cst
+  %still = load atomic i64, ptr %open_at seq_cst, align 8
+  %is_still_open = icmp ne i64 %still, 0
+  br i1 %is_still_open, label %help, label %leave
+help:
+  call void @take_parts(ptr %pool)
+  br label %leave
+leave:
+  %had = atomicrmw sub ptr %active_at, i64 1 seq_cst
+  br label %look
+}}
+define internal void @wait_for_workers(ptr %pool) {{
+entry:
+  %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
+  br label %look
+look:
+  %count = phi i64 [0, %entry], [%next, %look_again]
+  %active = load atomic i64, ptr %active_at seq_cst, align 8
+  %is_alone = icmp eq i64 %active, 0
+  br i1 %is_alone, label %done, label %busy
+busy:
+  %next = add i64 %count, 1
+  %many = icmp sgt i64 %count, 200
+  br i1 %many, label %yield, label %look_again
+yield:
+  %yielded = call i32 @sched_yield()
+  br label %look_again
+look_again:
+  br label %look
+done:
+  ret void
+}}
+"""
+
+#: `run_parallel`: the pool, or null, then as `run_kernel`.
+RUN_PARALLEL = f"""
+define i64 @run_parallel(ptr %a, ptr %slots) {{
+entry:
+  get ptr %pool = %a[0]
+  get ptr %function = %a[1]
+  get i64 %extent = %a[3]
+  %rest = getelementptr i64, ptr %a, i64 4
+  get i64 %threads = %slots[THREADS]
+  %is_wanted = icmp sgt i64 %threads, 1
+  br i1 %is_wanted, label %try, label %alone
+alone:
+  %status = call i64 %function(ptr %rest, ptr %slots, i64 0, i64 %extent)
+  ret i64 %status
+try:
+  %lock = getelementptr i64, ptr %pool, i64 {POOL_LOCK}
+  %locked = cmpxchg ptr %lock, i64 0, i64 1 seq_cst seq_cst
+  %mine = extractvalue {{i64, i1}} %locked, 1
+  br i1 %mine, label %divide, label %alone
+divide:
+  call void @wait_for_workers(ptr %pool)
+  %most = mul i64 %threads, {PARTS_PER_THREAD}
+  %parts = call i64 @llvm.smin.i64(i64 %most, i64 %extent)
+  %job = getelementptr i64, ptr %pool, i64 {POOL_JOB}
+  store ptr %function, ptr %job
+  %job1 = getelementptr i64, ptr %job, i64 1
+  store ptr %rest, ptr %job1
+  %job2 = getelementptr i64, ptr %job, i64 2
+  store ptr %slots, ptr %job2
+  %job3 = getelementptr i64, ptr %job, i64 3
+  store i64 %extent, ptr %job3
+  %job4 = getelementptr i64, ptr %job, i64 4
+  store i64 %parts, ptr %job4
+  %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
+  store atomic i64 0, ptr %next_at seq_cst, align 8
+  %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
+  store atomic i64 1, ptr %open_at seq_cst, align 8
+  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
+  br label %wake
+wake:
+  %k = phi i64 [1, %divide], [%k_next, %wake]
+  %posted = call i32 @sem_post(ptr %semaphore)
+  %k_next = add i64 %k, 1
+  %more = icmp slt i64 %k_next, %threads
+  br i1 %more, label %wake, label %go
+go:
+  call void @take_parts(ptr %pool)
+  store atomic i64 0, ptr %open_at seq_cst, align 8
+  call void @wait_for_workers(ptr %pool)
+  store atomic i64 0, ptr %lock seq_cst, align 8
+  ret i64 0
+}}
+"""
+
+#: `run_rows`, for `run_kernel` and `run_parallel`: kernels in a row over some rows. The arguments: how many rows to run
+#: at a time; the numbers of all slots, of own arrays and of kernels; slot and way to the next row of own arrays, each
+#: block of which takes the place of the one before; function, arguments and points in a row of kernels.
+RUN_ROWS = """
+define i64 @run_rows(ptr %a, ptr %slots, i64 %begin, i64 %end) {
+entry:
+  get i64 %block = %a[0]
+  get i64 %n_slots = %a[1]
+  get i64 %n_own = %a[2]
+  get i64 %n_kernels = %a[3]
+  %own = getelementptr i64, ptr %a, i64 4
+  %own_size = shl i64 %n_own, 1
+  %kernels = getelementptr i64, ptr %own, i64 %own_size
+  %mine = alloca i64, i64 %n_slots
+  %bytes = shl i64 %n_slots, 3
+  call void @llvm.memcpy.p0.p0.i64(ptr %mine, ptr %slots, i64 %bytes, i1 false)
+  br label %rows
+rows:
+  %b = phi i64 [%begin, %entry], [%e, %ran]
+  %left = icmp slt i64 %b, %end
+  br i1 %left, label %place, label %done
+place:
+  %far = add i64 %b, %block
+  %e = call i64 @llvm.smin.i64(i64 %far, i64 %end)
+  %back = sub i64 %begin, %b
+  br label %move
+move:
+  %m = phi i64 [0, %place], [%m_next, %moved]
+  %more_own = icmp slt i64 %m, %n_own
+  br i1 %more_own, label %moved, label %run
+moved:
+  %m0 = shl i64 %m, 1
+  %m1 = or i64 %m0, 1
+  get i64 %slot = %own[%m0]
+  get i64 %way = %own[%m1]
+  get i64 %base = %slots[%slot]
+  %shift = mul i64 %back, %way
+  %there = add i64 %base, %shift
+  %mine_at = getelementptr i64, ptr %mine, i64 %slot
+  store i64 %there, ptr %mine_at
+  %m_next = add i64 %m, 1
+  br label %move
+run:
+  %k = phi i64 [0, %move], [%k_next, %kernel]
+  %more_kernels = icmp slt i64 %k, %n_kernels
+  br i1 %more_kernels, label %kernel, label %ran
+kernel:
+  %k0 = mul i64 %k, 3
+  %k1 = add i64 %k0, 1
+  %k2 = add i64 %k0, 2
+  get ptr %function = %kernels[%k0]
+  get ptr %arguments = %kernels[%k1]
+  get i64 %points = %kernels[%k2]
+  %low = mul i64 %b, %points
+  %high = mul i64 %e, %points
+  %status = call i64 %function(ptr %arguments, ptr %mine, i64 %low, i64 %high)
+  %k_next = add i64 %k, 1
+  br label %run
+ran:
+  br label %rows
+done:
+  ret i64 0
+}
+"""
