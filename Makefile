@@ -5,7 +5,7 @@ WORKERS ?= auto
 VENV := .venv
 RUN  := $(VENV)/bin/python
 
-.PHONY: demo test slow lint bench docs clean
+.PHONY: demo test slow fuzz lint bench docs clean
 .NOTPARALLEL:
 
 # The main job: train, differentiate and plot on real data; writes notebooks/build/quickstart.html.
@@ -22,6 +22,13 @@ test: lint
 # As above, with every test marked slow instead of a tenth of them.
 slow: lint
 	$(RUN) -m pytest -n $(WORKERS) --slow
+
+# Ten thousand random programs, compiled and interpreted; prints the smallest one that differs. PROGRAMS=n, SEED=n.
+PROGRAMS ?= 10000
+SEED     ?= 0
+fuzz: export OPENBLAS_NUM_THREADS = 1
+fuzz: $(VENV)/ready-test
+	$(RUN) -m tests.fuzz --programs $(PROGRAMS) --seed $(SEED)
 
 lint: $(VENV)/ready-test
 	$(RUN) -m ruff check

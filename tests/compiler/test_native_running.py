@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -197,7 +197,7 @@ def run_apart(code: str) -> str:
 def test_handlers_of_signals_run_and_may_raise_anything() -> None:
     run_apart(
         """
-        import os, signal, threading
+        import os, signal, threading, time
         import numpy as np
         import functrans as ft
         from functrans import lax
@@ -214,13 +214,17 @@ def test_handlers_of_signals_run_and_may_raise_anything() -> None:
         signal.signal(signal.SIGUSR1, ring)
         f = ft.jit(lambda n: lax.while_loop(lambda c: c < n, lambda c: c + np.cos(c) ** 2, 0.0))
         f(1.0)
-        for k in range(3):
-            threading.Timer(0.2 + 0.1 * k, lambda: os.kill(os.getpid(), signal.SIGUSR1)).start()
+        def ring_on():  # more often than needed: two signals at once are one
+            while True:
+                time.sleep(0.1)
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+        threading.Thread(target=ring_on, daemon=True).start()
         try:
             f(np.inf)
         except Enough as error:
             assert str(error) == "three times"
-        assert len(rings) == 3
+        assert len(rings) >= 3
         """
     )
 
@@ -410,7 +414,7 @@ def test_more_bytes_than_can_be_counted() -> None:
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiplications that LLVM does not know."""
     emit = codegen.Writer.emit
 
@@ -418,7 +422,6 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return emit(self, right_side.replace("fmul ", "fmultiply "))
 
     monkeypatch.setattr(codegen.Writer, "emit", changed)
-    yield
 
 
 def test_a_kernel_that_cannot_be_compiled(broken: None) -> None:
@@ -452,9 +455,9 @@ def test_a_kernel_that_compiles_quickly_only(monkeypatch: pytest.MonkeyPatch) ->
 
         monkeypatch.setattr(native.engine(), "compile", refuse)
         with pytest.warns(errors.NativeCompilationWarning, match="too hard") as caught:
-            for _ in range(9):
-                assert_same_bits(program(x), [x * 2.75])
+            found = [program(x)[0] for _ in range(9)]
         assert len(caught) == 1
+        assert_same_bits(found, [x * 2.75] * 9)
 
 
 # ---- leaks

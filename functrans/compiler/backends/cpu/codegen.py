@@ -297,8 +297,7 @@ class _KernelWriter:
             self.name_as(f"%sum{j}_next", combined(output.combine, dtype, f"%sum{j}", x, w.emit, "reassoc "), dtype)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         w.lines.append(f"  %more = icmp slt i64 %i{depth}_next, %stop")
-        hint = ", !llvm.loop !interleaved" if w.functions else ""
-        w.write(f"br i1 %more, label %row, label %block_done{hint}")
+        w.write("br i1 %more, label %row, label %block_done")
         w.label("block_done")
         for j, output in enumerate(outputs):
             self.add_block(j, output)

@@ -202,7 +202,7 @@ class Binding:
         ]
         self.frames: list[Frame] = []
         self.entries: dict[tuple[Any, ...], Entry] = {}  # by the types of scalars among the arguments
-        self.is_long = encoder.work > LONG
+        self.is_long = encoder.work > LONG or encoder.is_unbounded
         self.run = _RUN(engine().runtime["run_sharing" if self.is_long else "run_program"])
 
     def encoder(self) -> Encoder:
@@ -342,6 +342,7 @@ class Encoder:
         self.slot_count = HEADER + len(binding.assembled.slots)
         self.runtime = engine().runtime
         self.work = 0
+        self.is_unbounded = False  # whether there are loops of which nobody knows how long they take
         self.kernels: list[tuple[array[int], int, Writer]] = []  # the address of what is written goes to a place
 
     def encoded(self, block: Block) -> tuple[int, int]:
@@ -451,6 +452,7 @@ class Encoder:
         code, count = self.block(run.body)
         step_work = self.work - work + 1
         length = run.length if isinstance(run.length, int) else -1
+        self.is_unbounded |= length < 0
         self.work += step_work * max(length - 1, 1000 if length < 0 else 0)
         where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
         numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps)]
@@ -463,6 +465,7 @@ class Encoder:
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         length = run.recurrence.length
+        self.is_unbounded |= length is None
         self.work += (1000 if length is None else length) * max(1, len(run.recurrence.following))
         arguments = self.keep([0, *recurrence_arguments(run)])
         self.kernels.append((arguments, 0, RecurrenceWriter(run.recurrence).function(NAME)))
@@ -474,6 +477,7 @@ class Encoder:
         code, count = self.block(run.body)
         step_work = self.work - work + 1
         self.work += 1000 * step_work
+        self.is_unbounded = True
         numbers = [
             test, test_count, code, count, HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot,
             run.count.offset, step_work, len(run.swaps),
