@@ -9,7 +9,7 @@ that it need not be stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -87,9 +87,23 @@ class Value:
         view: the equation, for a value that moves the elements of others only; such a value belongs to no step.
         is_stored: whether it is in memory after its step.
         equation: what computes it in a kernel, or moves it.
+        elsewhere: the expression for readers at other places. It computes operands again that are cheap, or that only
+            this value needs; the others it reads.
     """
 
-    __slots__ = ("atom", "aval", "cost", "equation", "expression", "is_stored", "operations", "step", "uses", "view")
+    __slots__ = (
+        "atom",
+        "aval",
+        "cost",
+        "elsewhere",
+        "equation",
+        "expression",
+        "is_stored",
+        "operations",
+        "step",
+        "uses",
+        "view",
+    )
 
     def __init__(self, atom: Atom, uses: int, step: int = -1, is_stored: bool = True):
         self.atom = atom
@@ -98,6 +112,7 @@ class Value:
         self.step = step
         self.is_stored = is_stored
         self.expression: Expression | None = None
+        self.elsewhere: Expression | None = None
         self.view: Eqn | None = None
         self.equation: Eqn | None = None
         self.cost = self.operations = 0
@@ -283,21 +298,32 @@ class _Fuser:
         number = self.place(found, (var.aval.shape, 0))
         value.step = number
         value.expression = self.resolved(found, number, (var.aval.shape, 0))
-        self.measure(value, everything, number)
+        self.measure(value, found, everything)
         self.add(number, eqn, value, None)
         return True
 
-    def measure(self, value: Value, own: Sequence[Expression], number: int) -> None:
-        """Add up what the expression of a value costs: what its rule made of it, and what that reads and is inlined.
+    def measure(self, value: Value, found: Expression, everything: Sequence[Expression]) -> None:
+        """Note what it takes to compute a value at other places: what its rule made of it, and what that reads.
 
-        What several of these share is counted for each, which is quicker than to look at everything again.
+        What the operands share is counted for each, which is quicker than to look at everything again.
+
+        Args:
+            found: what the rule made.
+            everything: all expressions in it.
         """
-        value.cost, value.operations = _measured(own)
+        value.cost, value.operations = _measured(everything)
         size = value.aval.size
-        for operand in {id(e.operand): e.operand for e in own if isinstance(e, Load)}.values():
-            if isinstance(operand, Value) and (operand.step == number or operand.is_repeatable(size)):
-                value.cost += operand.cost
-                value.operations = min(value.operations + operand.operations, LARGEST_EXPRESSION)
+        operands = {id(e.operand): e.operand for e in everything if isinstance(e, Load)}.values()
+        again = [x for x in operands if isinstance(x, Value) and x.elsewhere is not None and x.is_repeatable(size)]
+        for operand in again:
+            value.cost += operand.cost
+            value.operations = min(value.operations + operand.operations, LARGEST_EXPRESSION)
+        inlined = set(map(id, again))
+
+        def inline(load: Load) -> Expression:
+            return _at(load.operand, load.index) if id(load.operand) in inlined else load
+
+        value.elsewhere = replaced(found, inline)
 
     def reduce(self, eqn: Eqn, reduction: Lowered) -> bool:
         """Give a reduction a place among others over the same shape and axes."""
@@ -345,11 +371,7 @@ class _Fuser:
             return value.step
         if not value.is_repeatable(prod(space[0])):
             return value.step + 1
-        return max((self.known_step(e) + 1 for e in _loads_in([value.expression])), default=0)
-
-    def known_step(self, load: Load) -> int:
-        """The step after which what an expression of a kernel loads is in memory."""
-        return self.values[load.operand].step if isinstance(load.operand, Var) else -1
+        return max((self.earliest(e, space) for e in _leaves(_at(value, leaf.index))), default=0)
 
     def resolved(self, expression: Expression, number: int, space: Space) -> Expression:
         """An expression in terms of loads from memory, and of what its own group computes."""
@@ -369,7 +391,7 @@ class _Fuser:
                 return value.expression
             if value.is_repeatable(prod(space[0])):
                 self.note(value, number)
-                return substituted(value.expression, leaf.index)
+                return self.resolved(_at(value, leaf.index), number, space)
         self.store(value)
         return Load(value.atom, leaf.index, leaf.dtype)
 
@@ -385,14 +407,16 @@ def _is_own(leaf: Load, space: Space) -> bool:
     return not reduced and leaf.operand.aval.shape == shape and leaf.index == tuple(map(axis_index, range(len(shape))))
 
 
+def _at(value: Value, index: Index) -> Expression:
+    """What it takes to compute an element of a value at another place."""
+    assert value.elsewhere is not None
+    is_same = index == tuple(map(axis_index, range(value.aval.ndim)))
+    return value.elsewhere if is_same else substituted(value.elsewhere, index)
+
+
 def _leaves(expression: Expression) -> list[Load]:
     """The reads of values."""
     return [e for e in expressions_in([expression]) if isinstance(e, Load) and isinstance(e.operand, Value)]
-
-
-def _loads_in(expressions: Iterable[Expression]) -> list[Load]:
-    """The loads from memory."""
-    return [e for e in expressions_in(expressions) if isinstance(e, Load)]
 
 
 def _measured(expressions: Sequence[Expression]) -> tuple[int, int]:
