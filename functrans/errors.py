@@ -215,6 +215,14 @@ class OutOfMemoryError(FunctransError, MemoryError):
     """There is no room for a result or for the temporary values of a compiled function."""
 
 
+class CudaCompilationError(FunctransError, RuntimeError):
+    """NVRTC, which compiles kernels for GPUs, refuses a text or fails."""
+
+
+class DeviceError(FunctransError, RuntimeError):
+    """Something failed on a GPU; the message has CUDA's own name and text for it."""
+
+
 class NativeCompilationWarning(UserWarning):
     """A program could not be compiled; it is interpreted instead, which gives the same results more slowly."""
 

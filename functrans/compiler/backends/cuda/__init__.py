@@ -1,0 +1,1 @@
+"""The CUDA backend: programs as kernels in CUDA C++."""

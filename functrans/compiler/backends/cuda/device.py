@@ -1,0 +1,104 @@
+"""What the CUDA backend asks of a device: memory, modules of kernels, and the functions that a program calls.
+
+There are two implementations: a GPU through CuPy (`gpu.py`), and for tests an emulator that runs the text of kernels on
+the host. Pointers, streams, and kernels are numbers, as CUDA's own are addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Module(Protocol):
+    """Compiled kernels. They can be launched as long as it lives."""
+
+    def function(self, name: str) -> int:
+        """What `cuLaunchKernel` takes for a kernel."""
+        ...
+
+
+class Device(Protocol):
+    """A device that runs kernels.
+
+    Calls act on the device's current stream, in order, and may return before the work is done; only `download` and
+    `synchronize` wait for it.
+
+    Attributes:
+        name: what people call it.
+        architecture: what its kernels are compiled for, "sm_90" for one.
+        processors: how many multiprocessors it has.
+        is_emulated: whether kernels run on the host.
+    """
+
+    name: str
+    architecture: str
+    processors: int
+    is_emulated: bool
+
+    # ---- arrays
+
+    def is_array(self, x: Any) -> bool:
+        """Whether x is an array in the memory of this device."""
+        ...
+
+    def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+        """A new array, of the kind that users get. It keeps its memory until nobody has it any more.
+
+        Raises:
+            MemoryError: there is no room for it.
+        """
+        ...
+
+    def view(self, pointer: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], owner: Any) -> Any:
+        """An array of memory that is there already and belongs to an owner; strides in bytes."""
+        ...
+
+    def pointer(self, array: Any) -> int:
+        """The address of the first element of an array of this device."""
+        ...
+
+    def upload(self, host: np.ndarray[Any, Any]) -> Any:
+        """A copy on the device."""
+        ...
+
+    def download(self, array: Any) -> np.ndarray[Any, Any]:
+        """A copy on the host, of what the array is when all work before is done."""
+        ...
+
+    # ---- kernels
+
+    def module(self, source: str) -> Module:
+        """The kernels of a text in CUDA C++, which it has under their own names (extern "C").
+
+        Raises:
+            CudaCompilationError: it does not compile.
+        """
+        ...
+
+    def entry(self, name: str) -> int:
+        """The address of a C function that programs call, by the name in CUDA's libraries: `cuLaunchKernel`,
+        `cuMemcpyDtoHAsync_v2`, `cuMemcpyHtoDAsync_v2`, `cuStreamSynchronize`, `cublasDgemmStridedBatched` and so on."""
+        ...
+
+    def blas(self) -> int:
+        """The handle that functions of cuBLAS take, for the current stream."""
+        ...
+
+    def stream(self) -> int:
+        """The current stream."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until all work on the current stream is done.
+
+        Raises:
+            DeviceError: some of it failed.
+        """
+        ...
+
+    def error(self, code: int) -> str:
+        """The name and the text that CUDA has for a code which a function returned."""
+        ...

@@ -1,0 +1,137 @@
+"""GPUs, through CuPy. The one file that imports CuPy, when a GPU is first asked for."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .device import Module
+from .nvrtc import cubin
+
+#: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows.
+LIBRARIES = {
+    "cublas": (("libcublas.so.13", "libcublas.so.12", "libcublas.so"), ("cublas64_13.dll", "cublas64_12.dll")),
+    "cu": (("libcuda.so.1", "libcuda.so"), ("nvcuda.dll",)),
+}
+
+
+@cache
+def cupy() -> ModuleType:
+    """CuPy.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    import cupy
+
+    return cupy
+
+
+@cache
+def gpu(number: int = 0) -> Gpu:
+    """The GPU with a number."""
+    return Gpu(number)
+
+
+@cache
+def library(kind: str) -> ctypes.CDLL:
+    """A library of CUDA; CuPy has loaded it, or knows where it is."""
+    names = LIBRARIES[kind][sys.platform == "win32"]
+    for name in names:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise OSError(f"none of {', '.join(names)} can be loaded")
+
+
+class GpuModule:
+    """Kernels that the driver has loaded."""
+
+    def __init__(self, image: bytes):
+        self._module = cupy().cuda.function.Module()
+        self._module.load(image)
+
+    def function(self, name: str) -> int:
+        return self._module.get_function(name).ptr
+
+
+class Gpu:
+    """A GPU; the contract is `Device`."""
+
+    is_emulated = False
+
+    def __init__(self, number: int):
+        self.device = cupy().cuda.Device(number)
+        self.number = number
+        properties = cupy().cuda.runtime.getDeviceProperties(number)
+        self.name = properties["name"].decode()
+        self.processors: int = properties["multiProcessorCount"]
+        self.architecture = f"sm_{self.device.compute_capability}"
+        self._modules: dict[str, GpuModule] = {}
+
+    # ---- arrays
+
+    def is_array(self, x: Any) -> bool:
+        return isinstance(x, cupy().ndarray) and x.device.id == self.number
+
+    def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+        with self.device:
+            return cupy().empty(shape, dtype)
+
+    def view(self, pointer: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], owner: Any) -> Any:
+        low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)
+        high = sum((n - 1) * s for n, s in zip(shape, strides) if s > 0) + dtype.itemsize
+        memory = cupy().cuda.UnownedMemory(pointer + low, high - low, owner, self.number)
+        return cupy().ndarray(shape, dtype, cupy().cuda.MemoryPointer(memory, -low), strides)
+
+    def pointer(self, array: Any) -> int:
+        return array.data.ptr
+
+    def upload(self, host: np.ndarray[Any, Any]) -> Any:
+        with self.device:
+            return cupy().asarray(host)
+
+    def download(self, array: Any) -> np.ndarray[Any, Any]:
+        return cupy().asnumpy(array)
+
+    # ---- kernels
+
+    def module(self, source: str) -> Module:
+        found = self._modules.get(source)
+        if found is None:
+            with self.device:
+                found = self._modules[source] = GpuModule(cubin(source, self.architecture))
+        return found
+
+    def entry(self, name: str) -> int:
+        kind = next(kind for kind in LIBRARIES if name.startswith(kind))
+        address = ctypes.cast(getattr(library(kind), name), ctypes.c_void_p).value
+        assert address is not None
+        return address
+
+    def blas(self) -> int:
+        with self.device:
+            handle = cupy().cuda.device.get_cublas_handle()
+            cupy().cuda.cublas.setStream(handle, self.stream())
+        return handle
+
+    def stream(self) -> int:
+        return cupy().cuda.get_current_stream(self.number).ptr
+
+    def synchronize(self) -> None:
+        cupy().cuda.get_current_stream(self.number).synchronize()
+
+    def error(self, code: int) -> str:
+        texts = []
+        for function in (library("cu").cuGetErrorName, library("cu").cuGetErrorString):
+            text = ctypes.c_char_p()
+            known = function(code, ctypes.byref(text)) == 0 and text.value
+            texts.append(text.value.decode() if known else f"code {code}")  # type: ignore[union-attr]
+        return ": ".join(texts)

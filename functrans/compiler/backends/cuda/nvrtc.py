@@ -1,0 +1,129 @@
+"""NVRTC: from CUDA C++ to cubins, without a driver and without a GPU, kept on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from functools import cache
+from glob import glob
+from hashlib import blake2b
+from importlib.util import find_spec
+
+from ....errors import CudaCompilationError, MissingPackageError
+from ...disk import disk_cache
+
+#: How texts are compiled. Products and sums are rounded each, as on the CPU: the two agree.
+OPTIONS = ("--std=c++17", "--fmad=false")
+#: To be changed with what this file does with texts, so that no cubin of an earlier version is found.
+VERSION = "1"
+
+_lock = threading.Lock()
+
+
+def cubin(source: str, architecture: str) -> bytes:
+    """The machine code of a text.
+
+    Raises:
+        CudaCompilationError: it does not compile.
+        MissingPackageError: NVRTC is not installed.
+    """
+    disk = disk_cache()
+    key = _key(source, architecture)
+    found = None if disk is None else disk.get(key)
+    if found is None:
+        found = compiled(source, architecture, ())
+        if disk is not None:
+            disk.put(key, found)
+    return found
+
+
+def ptx(source: str, architecture: str) -> str:
+    """The virtual machine code of a text, to look at."""
+    return compiled(source, architecture.replace("sm_", "compute_"), ()).decode().rstrip("\0")
+
+
+def is_available() -> bool:
+    """Whether there is an NVRTC."""
+    return _library() is not None
+
+
+def version() -> tuple[int, int]:
+    """That of NVRTC."""
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    _checked(_nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+    return major.value, minor.value
+
+
+def compiled(source: str, architecture: str, options: tuple[str, ...]) -> bytes:
+    """What NVRTC makes of a text: a cubin for a real architecture, PTX for a virtual one."""
+    nvrtc, program = _nvrtc(), ctypes.c_void_p()
+    with _lock:
+        _checked(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"functrans.cu", 0, None, None))
+        try:
+            given = [f"--gpu-architecture={architecture}", *OPTIONS, *options]
+            arguments = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
+            if nvrtc.nvrtcCompileProgram(program, len(given), arguments):
+                raise CudaCompilationError(
+                    "NVRTC could not compile the kernels of a program:",
+                    _result("ProgramLog", program).decode(errors="replace").rstrip("\0").strip(),
+                )
+            return _result("CUBIN" if architecture.startswith("sm_") else "PTX", program)
+        finally:
+            nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _result(kind: str, program: ctypes.c_void_p) -> bytes:
+    size = ctypes.c_size_t()
+    _checked(getattr(_nvrtc(), f"nvrtcGet{kind}Size")(program, ctypes.byref(size)))
+    room = ctypes.create_string_buffer(size.value)
+    _checked(getattr(_nvrtc(), f"nvrtcGet{kind}")(program, room))
+    return room.raw
+
+
+def _key(source: str, architecture: str) -> str:
+    """All that a cubin depends on, in short."""
+    made_by = f"cuda {VERSION} NVRTC {version()} {architecture} {OPTIONS}\n"
+    return blake2b((made_by + source).encode(), digest_size=20).hexdigest()
+
+
+def _checked(code: int) -> None:
+    if code:
+        _nvrtc().nvrtcGetErrorString.restype = ctypes.c_char_p
+        raise CudaCompilationError(f"NVRTC failed: {_nvrtc().nvrtcGetErrorString(code).decode()}.")
+
+
+def _nvrtc() -> ctypes.CDLL:
+    found = _library()
+    if found is None:
+        raise MissingPackageError(
+            "NVRTC, which compiles kernels for GPUs, cannot be found.",
+            "It comes with functrans's extras for CUDA; neither a GPU nor a driver is needed to compile.",
+            "Install one: pip install functrans[cuda13], or functrans[cuda12] for older drivers.",
+        )
+    return found
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """NVRTC from one of NVIDIA's wheels, or from where the system looks for libraries."""
+    for path in _candidates():
+        try:
+            return ctypes.CDLL(path)
+        except OSError:
+            continue
+    return None
+
+
+def _candidates() -> Iterator[str]:
+    is_windows = sys.platform == "win32"
+    pattern = "nvrtc64_*_0.dll" if is_windows else "libnvrtc.so.*"
+    wheels = find_spec("nvidia")
+    for folder in (wheels.submodule_search_locations or ()) if wheels else ():
+        found = glob(os.path.join(folder, "*", "bin" if is_windows else "lib", "**", pattern), recursive=True)
+        yield from sorted((path for path in found if "builtins" not in path and ".alt." not in path), reverse=True)
+    yield from ("nvrtc64_130_0.dll", "nvrtc64_120_0.dll") if is_windows else (
+        "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"
+    )  # fmt: skip
