@@ -10,10 +10,11 @@ from hypothesis.extra import numpy as hnp
 
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.operations import HALF_RUNTIME, is_supported
-from functrans.compiler.backends.cpu.operations.complexes import COMPLEXES
-from functrans.compiler.backends.cpu.operations.integers import BOOLEANS, INTEGERS
-from functrans.compiler.backends.cpu.operations.reals import REALS, SCIPY_FUNCTIONS
 from functrans.compiler.loopnest import Apply, Load
+from functrans.compiler.operations.complexes import COMPLEXES
+from functrans.compiler.operations.integers import BOOLEANS, INTEGERS
+from functrans.compiler.operations.reals import REALS
+from functrans.compiler.operations.values import SPECIAL
 from functrans.core.primitive import registry
 from tests.helpers.native import native, supported, ulps
 
@@ -30,7 +31,7 @@ INEXACT = {
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh",
     "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "cbrt", "erf", "erfc", "arctan2", "hypot", "power", "float_power",
     "expit", "log_expit", "logit", "entr", "xlogy", "xlog1py", "logaddexp", "logaddexp2", "ndtr", "sinc",
-    *SCIPY_FUNCTIONS,
+    *SPECIAL,
 }  # fmt: skip
 #: Which of two zeros they return depends on how NumPy was compiled, or on other elements.
 ANY_ZERO = {"maximum", "minimum", "fmax", "fmin", "scale", "scale_both"}

@@ -1,23 +1,13 @@
-"""Scalar operations as LLVM IR: tables of formulas, by the kind of number that they are for."""
+"""Scalar operations as LLVM IR."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
 
-import numpy as np
-
-from ....loopnest import Apply, Constant, Expression
-from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, has_power, read, written
-from .conversions import convert
-from .integers import BOOLEANS, INTEGERS
-from .reals import HALVES, REALS, SCIPY_FUNCTIONS
-from .runtime import HALF_RUNTIME, runtime_symbols, runtime_text, scipy_address
-from .values import BOOL, HALF, SINGLE, Code, Value, literal, type_in_memory, type_name, where
-
-TABLES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
-    "f": REALS, "i": INTEGERS, "u": INTEGERS, "b": BOOLEANS, "c": COMPLEXES
-}  # fmt: skip
+from ....loopnest import Apply
+from ....operations import SPECIAL, has_formula, write_operation
+from .llvm import LlvmCode, literal, type_in_memory, type_name
+from .runtime import HALF_RUNTIME, SCIPY_FUNCTIONS, runtime_symbols, runtime_text, scipy_address
 
 
 def is_supported(applied: Apply) -> bool:
@@ -25,17 +15,9 @@ def is_supported(applied: Apply) -> bool:
     name, operands = applied.operation, applied.operands
     if any(type_name(dtype) is None for dtype in (*(e.dtype for e in operands), applied.dtype)):
         return False
-    dtype = operands[0].dtype
-    if name in ("convert", "select"):
-        return True
-    if name == "complex":
-        return dtype.kind == "f"
-    if name == "power" and dtype.kind in "ic":
-        number = _number(operands[1])
-        return has_power(number) if dtype.kind == "c" else number is not None and number >= 0
-    if dtype.kind == "f" and name in SCIPY_FUNCTIONS:
+    if operands[0].dtype.kind == "f" and name in SPECIAL:
         return scipy_address(SCIPY_FUNCTIONS[name]) != 0
-    return name in TABLES[dtype.kind]
+    return has_formula(applied)
 
 
 def emit_operation(
@@ -47,51 +29,7 @@ def emit_operation(
         emit: writes the right side of an assignment, and returns the register.
         call: `(function, type, operands)` writes the call of a C function with a vector version.
     """
-    code = Code(emit, call)
-    name, dtype = applied.operation, applied.operands[0].dtype
-    if name == "select":
-        return _select(code, applied, operands)
-    if name == "complex":
-        parts = [Value(code, e.dtype, register) for e, register in zip(applied.operands, operands)]
-        return written(Complex(*parts))
-    if dtype == HALF and name in HALVES:
-        return HALVES[name](*(Value(code, HALF, register) for register in operands)).register
-    values = [_value(code, e, register, name) for e, register in zip(applied.operands, operands)]
-    result = values[0] if name == "convert" else TABLES[dtype.kind][name](*values)
-    return _result(result, applied.dtype)
-
-
-def _number(expression: Expression) -> Any:
-    """A constant as a Python number; None for all else."""
-    return expression.number.item() if isinstance(expression, Constant) else None
-
-
-def _value(code: Code, expression: Expression, register: str, name: str) -> Any:
-    """An operand as an operation takes it: half precision, unless it is only converted, in single."""
-    dtype, number = expression.dtype, _number(expression)
-    if dtype.kind == "c":
-        return read(code, dtype, register, number)
-    if dtype != HALF or name == "convert":
-        return Value(code, dtype, register, number)
-    if number is not None:
-        return Value(code, SINGLE, literal(number, SINGLE), number)
-    return convert(Value(code, HALF, register), SINGLE)
-
-
-def _result(result: Value | Complex, dtype: np.dtype[Any]) -> str:
-    if isinstance(result, Complex):
-        converted = convert_complex(result, dtype)
-        return written(converted) if isinstance(converted, Complex) else converted.register
-    return written(as_complex(result, dtype)) if dtype.kind == "c" else convert(result, dtype).register
-
-
-def _select(code: Code, applied: Apply, operands: Sequence[str]) -> str:
-    condition, dtype = Value(code, BOOL, operands[0]), applied.dtype
-    if dtype.kind == "c":
-        x, y = (read(code, dtype, register, _number(e)) for e, register in zip(applied.operands[1:], operands[1:]))
-        return written(choose(condition, x, y))
-    x, y = (Value(code, dtype, register) for register in operands[1:])
-    return where(condition, x, y).register
+    return write_operation(LlvmCode(emit, call), applied, operands)
 
 
 __all__ = [

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 from .....primitives.late_scipy import c_function
-from .values import DOUBLE, SINGLE, Value
 
 _PURE: Final = "nounwind willreturn memory(none)"
-_SCIPY: Final = "scipy_special_"
+#: What the names of SciPy's functions begin with in a module.
+SCIPY: Final = "scipy_special_"
+#: What SciPy has and the C library has not, by the name of the primitive.
+SCIPY_FUNCTIONS: Final = {
+    "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
+    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e",
+}  # fmt: skip
 
 
 def _fmod(t: str, suffix: str, intrinsic: str, limit: str) -> str:
@@ -169,46 +173,17 @@ def runtime_text(text: str) -> str:
             parts.append(DEFINITIONS[name])
         elif name in COMPLEX_FUNCTIONS.values():
             parts.append(f"declare {{double, double}} @{name}(double, double) {_PURE}")
-        elif name.startswith(_SCIPY):
+        elif name.startswith(SCIPY):
             parts.append(f"declare double @{name}(double, i32) {_PURE}")
     return "\n".join(parts)
 
 
 def runtime_symbols(text: str) -> dict[str, int]:
     """The addresses that the linker must know for the text of a module."""
-    names = [name for name in _called(text) if name.startswith(_SCIPY)]
-    return {name: scipy_address(name.removeprefix(_SCIPY)) for name in names}
+    names = [name for name in _called(text) if name.startswith(SCIPY)]
+    return {name: scipy_address(name.removeprefix(SCIPY)) for name in names}
 
 
 def scipy_address(name: str) -> int:
     """The address of a function of scipy.special from one number to one, 0 if SciPy has none of that name."""
     return c_function(name, "double (double, int __pyx_skip_dispatch)")
-
-
-def scipy_function(name: str) -> Callable[[Value], Value]:
-    """A function of scipy.special, computed in double precision as its ufunc does."""
-
-    def applied(x: Value) -> Value:
-        wide = x if x.dtype == DOUBLE else x.emit(f"fpext {x.type} {x.register} to double", DOUBLE)
-        return wide.emit(f"call double @{_SCIPY}{name}(double {wide.register}, i32 0)")
-
-    return applied
-
-
-def _defined(name: str, x: Value, y: Value) -> Value:
-    return x.emit(f"call {x.type} @functrans_{name}({x.type} {x.register}, {y.type} {y.register})")
-
-
-def fmod(x: Value, y: Value) -> Value:
-    """The remainder with the sign of x."""
-    return _defined("fmodf" if x.dtype == SINGLE else "fmod", x, y)
-
-
-def gcd(x: Value, y: Value) -> Value:
-    """The greatest common divisor of unsigned integers."""
-    return _defined(f"gcd{8 * x.dtype.itemsize}", x, y)
-
-
-def integer_power(x: Value, n: Value) -> Value:
-    """x**n of integers, modulo the size of their type; n is not negative."""
-    return _defined(f"power{8 * x.dtype.itemsize}", x, n)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .values import BOOL, DOUBLE, HALF, SINGLE, Value, bits, fabs, from_bits, type_name, where
+from .values import BOOL, DOUBLE, HALF, SINGLE, Value, bits, fabs, from_bits, is_nan, where
 
 LONG = np.dtype(np.int64)
 
@@ -23,23 +23,21 @@ def convert(x: Value, dtype: np.dtype[Any]) -> Value:
     if dtype == HALF:  # of integers and booleans
         return convert(convert(x, SINGLE), HALF)
     if dtype.kind == "f":
-        return _cast("sitofp" if have.kind == "i" else "uitofp", x, dtype)
+        return _cast(x, dtype)
     if have != BOOL and have.itemsize == dtype.itemsize:
-        return Value(x.code, dtype, x.register)
-    if have != BOOL and have.itemsize > dtype.itemsize:
-        return _cast("trunc", x, dtype)
-    return _cast("sext" if have.kind == "i" else "zext", x, dtype)
+        return x.operation("reinterpret", dtype=dtype)
+    return _cast(x, dtype)
 
 
-def _cast(instruction: str, x: Value, dtype: np.dtype[Any]) -> Value:
-    return x.emit(f"{instruction} {x.type} {x.register} to {type_name(dtype)}", dtype)
+def _cast(x: Value, dtype: np.dtype[Any]) -> Value:
+    return x.operation("convert", dtype=dtype)
 
 
 def _from_float(x: Value, dtype: np.dtype[Any]) -> Value:
     if dtype.kind == "f":
         if dtype == HALF and x.dtype == DOUBLE:
-            return _cast("fptrunc", _rounded_to_odd(x), HALF)
-        return _cast("fpext" if dtype.itemsize > x.dtype.itemsize else "fptrunc", x, dtype)
+            return _cast(_rounded_to_odd(x), HALF)
+        return _cast(x, dtype)
     if x.dtype == HALF:
         x = convert(x, SINGLE)
     if dtype.itemsize < 4:
@@ -56,7 +54,7 @@ def _from_float(x: Value, dtype: np.dtype[Any]) -> Value:
 def _truncated(x: Value, dtype: np.dtype[Any]) -> Value:
     """A signed integer without the fraction; the least one for what has none, NaN too."""
     limit = 2.0 ** (8 * dtype.itemsize - 1)
-    return _cast("fptosi", where(fabs(x) < limit, x, -limit), dtype)
+    return _cast(where(fabs(x) < limit, x, -limit), dtype)
 
 
 def _rounded_to_odd(x: Value) -> Value:
@@ -67,5 +65,5 @@ def _rounded_to_odd(x: Value) -> Value:
     near = convert(x, SINGLE)
     back = convert(near, DOUBLE)
     towards_zero = where(fabs(back) > fabs(x), bits(near) - 1, bits(near))
-    is_exact = (back == x) | x._with("fcmp uno", 0.0, BOOL)
+    is_exact = (back == x) | is_nan(x)
     return where(is_exact, near, from_bits(towards_zero | 1))

@@ -1,4 +1,4 @@
-"""Operations on complex numbers: the formulas of NumPy on their parts, and functions of the C library."""
+"""Operations on complex numbers: the formulas of NumPy on their parts, and functions that backends have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 
 from .conversions import convert
 from .reals import atan2, cos, exp, expm1, hypot, log, log1p, sin
-from .runtime import COMPLEX_FUNCTIONS
-from .values import DOUBLE, Code, Value, copysign, fabs, fma, is_infinite, is_nan, literal, type_name, where
+from .values import COMPLEX_FUNCTIONS, DOUBLE, Code, Value, copysign, fabs, fma, is_infinite, is_nan, where
 
 INFINITY: Final = float("inf")
 Operation = Callable[..., Any]
@@ -66,18 +65,16 @@ def choose(condition: Value, z: Complex, w: Complex) -> Complex:
 
 def read(code: Code, dtype: np.dtype[Any], register: str, number: Any = None) -> Complex:
     """The parts of a complex number in a register."""
-    part, t = np.dtype(f"f{dtype.itemsize // 2}"), type_name(dtype)
+    part = np.dtype(f"f{dtype.itemsize // 2}")
     if number is not None:
-        parts = (Value(code, part, literal(p, part), float(p)) for p in (number.real, number.imag))
+        parts = (Value(code, part, code.literal(p, part), float(p)) for p in (number.real, number.imag))
         return Complex(*parts, number)
-    return Complex(*(Value(code, part, code.emit(f"extractvalue {t} {register}, {k}")) for k in (0, 1)))
+    return Complex(*(Value(code, part, r) for r in code.parts(register, dtype)))
 
 
 def written(z: Complex) -> str:
     """A register with both parts."""
-    t = z.re.type
-    half = z.re.code.emit(f"insertvalue {{{t}, {t}}} poison, {t} {z.re.register}, 0")
-    return z.re.code.emit(f"insertvalue {{{t}, {t}}} {half}, {t} {z.im.register}, 1")
+    return z.re.code.whole(z.re, z.im)
 
 
 def convert_complex(z: Complex, dtype: np.dtype[Any]) -> Complex | Value:
@@ -196,19 +193,12 @@ def _power(z: Complex, n: Complex) -> Complex:
 # ---- functions
 
 
-def c_function(name: str) -> Operation:
-    """A function of the C library on complex numbers; of single precision too, since only doubles are passed alike."""
-
-    def applied(z: Complex) -> Complex:
-        x, y = (convert(part, DOUBLE) for part in (z.re, z.im))
-        pair = x.code.emit(f"call {{double, double}} @{name}(double {x.register}, double {y.register})")
-        result = read(x.code, np.dtype(np.complex128), pair)
-        return Complex(*(convert(part, z.re.dtype) for part in (result.re, result.im)))
-
-    return applied
+def function(name: str) -> Operation:
+    """A function that the backend has."""
+    return lambda z: z.re.code.complex_function(name, z)
 
 
-_square_root = c_function(COMPLEX_FUNCTIONS["sqrt"])
+_square_root = function("sqrt")
 
 
 def _log(z: Complex) -> Complex:
@@ -308,5 +298,5 @@ COMPLEXES: Final[dict[str, Operation]] = {
     "log2": lambda z: _log(z).times(1 / ln(2)),
     "log10": lambda z: _log(z).times(1 / ln(10)),
     "log1p": _log1p,
-    **{name: c_function(theirs) for name, theirs in COMPLEX_FUNCTIONS.items()},
+    **{name: function(name) for name in COMPLEX_FUNCTIONS},
 }

@@ -10,10 +10,11 @@ import numpy as np
 
 from .conversions import convert
 from .reals import COMPARISONS, LOGIC
-from .runtime import gcd, integer_power
-from .values import DOUBLE, Value, quotient, where
+from .values import DOUBLE, Value, function, quotient, where
 
 Operation = Callable[..., Value]
+
+gcd, integer_power = function("gcd"), function("integer_power")
 
 
 def _absolute(x: Value) -> Value:
@@ -90,8 +91,7 @@ def _lcm(x: Value, y: Value) -> Value:
 
 def _bit_count(x: Value) -> Value:
     """The ones among the bits of the absolute value."""
-    size = _unsigned(x)
-    return size.emit(f"call {size.type} @llvm.ctpop.{size.type}({size.type} {size.register})")
+    return _unsigned(x).operation("count_ones")
 
 
 def _reciprocal(x: Value) -> Value:

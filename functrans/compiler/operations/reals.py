@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from .conversions import convert
-from .runtime import fmod, scipy_function
 from .values import (
     DOUBLE,
+    SPECIAL,
     Number,
     Value,
     bits,
@@ -24,7 +24,6 @@ from .values import (
     fma,
     from_bits,
     function,
-    intrinsic,
     is_infinite,
     is_nan,
     sqrt,
@@ -37,7 +36,7 @@ exp, exp2, expm1, log1p = map(function, ("exp", "exp2", "expm1", "log1p"))
 log, log2, log10 = map(function, ("log", "log2", "log10"))
 sin, cos, tan, sinh, cosh, tanh = map(function, ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
 hypot, atan2, erf, erfc = map(function, ("hypot", "atan2", "erf", "erfc"))
-_pow = function("pow")
+_pow, fmod = function("pow"), function("fmod")
 
 # ---- the neighbours of a number
 
@@ -243,11 +242,6 @@ def _scaled(numerator: float, denominator: float) -> Operation:
     return applied
 
 
-#: What SciPy has and the C library has not, by the name of the primitive.
-SCIPY_FUNCTIONS: Final = {
-    "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
-    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e",
-}  # fmt: skip
 #: Comparisons, and what is the same for numbers of any kind.
 COMPARISONS: Final[dict[str, Operation]] = {
     "equal": op.eq, "not_equal": op.ne, "less": op.lt, "less_equal": op.le, "greater": op.gt, "greater_equal": op.ge,
@@ -291,9 +285,9 @@ REALS: Final[dict[str, Operation]] = {
     "fmax": _extreme(op.gt, _second),
     "fmin": _extreme(op.lt, _second),
     "floor": floor,
-    "ceil": lambda x: intrinsic("ceil", x),
-    "trunc": lambda x: intrinsic("trunc", x),
-    "rint": lambda x: intrinsic("rint", x),
+    "ceil": function("ceil"),
+    "trunc": function("trunc"),
+    "rint": function("rint"),
     "isnan": is_nan,
     "isinf": is_infinite,
     "isfinite": lambda x: fabs(x) < float("inf"),
@@ -343,7 +337,7 @@ REALS: Final[dict[str, Operation]] = {
     "entr": _entr,
     "xlogy": _xlog(log),
     "xlog1py": _xlog(log1p),
-    **{name: scipy_function(theirs) for name, theirs in SCIPY_FUNCTIONS.items()},
+    **{name: function(name) for name in SPECIAL},
 }
 
 #: What NumPy does with the bits of half precision.

@@ -1,0 +1,180 @@
+"""The operations that formulas are made of, as LLVM IR."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from ....operations.complexes import Complex
+from ....operations.conversions import convert
+from ....operations.values import DOUBLE, HALF, SINGLE, SPECIAL, Value
+from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS
+
+_TYPES: Final = {
+    "f8": "double", "f4": "float", "f2": "half", "i8": "i64", "i4": "i32", "i2": "i16", "i1": "i8", "u8": "i64",
+    "u4": "i32", "u2": "i16", "u1": "i8", "b1": "i1", "c16": "{double, double}", "c8": "{float, float}",
+}  # fmt: skip
+_SUFFIXES: Final = {"double": "f64", "float": "f32", "half": "f16"}
+#: Instructions on two operands of a type, for floats and for integers; what depends on the sign is in `_instruction`.
+_FLOATS: Final = {
+    "add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv", "less": "fcmp olt",
+    "less_equal": "fcmp ole", "greater": "fcmp ogt", "greater_equal": "fcmp oge", "equal": "fcmp oeq",
+    "not_equal": "fcmp une",
+}  # fmt: skip
+_INTEGERS: Final = {
+    "add": "add", "subtract": "sub", "multiply": "mul", "and": "and", "or": "or", "xor": "xor", "shift_left": "shl",
+    "equal": "icmp eq", "not_equal": "icmp ne",
+}  # fmt: skip
+_SIGNED: Final = {
+    "quotient": "sdiv", "shift_right": "ashr", "less": "icmp slt", "less_equal": "icmp sle", "greater": "icmp sgt",
+    "greater_equal": "icmp sge",
+}  # fmt: skip
+_UNSIGNED: Final = {
+    "quotient": "udiv", "shift_right": "lshr", "less": "icmp ult", "less_equal": "icmp ule", "greater": "icmp ugt",
+    "greater_equal": "icmp uge",
+}  # fmt: skip
+#: Operations on floats for which LLVM has intrinsics.
+_INTRINSICS: Final = {
+    "absolute": "fabs", "square_root": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
+    "copysign": "copysign", "fma": "fma",
+}  # fmt: skip
+
+
+def type_name(dtype: np.dtype[Any]) -> str | None:
+    """The LLVM type of a value in a register; None if kernels do not compute with this dtype."""
+    return _TYPES.get(dtype.kind + str(dtype.itemsize)) if dtype.isnative else None
+
+
+def type_in_memory(dtype: np.dtype[Any]) -> str:
+    """The LLVM type of an array element: a boolean is a byte there."""
+    return "i8" if dtype.kind == "b" else _TYPES[dtype.kind + str(dtype.itemsize)]
+
+
+def literal(number: Any, dtype: np.dtype[Any]) -> str:
+    """A number as LLVM writes it: floats by the bits of a double, which single precision has as well."""
+    if dtype.kind == "c":
+        part = np.dtype(f"f{dtype.itemsize // 2}")
+        t = type_name(part)
+        return f"{{{t} {literal(number.real, part)}, {t} {literal(number.imag, part)}}}"
+    if dtype == HALF:
+        return f"0xH{np.float16(number).view(np.uint16):04X}"
+    if dtype.kind == "f":
+        number = float(number) if dtype == DOUBLE else float(np.float32(number))
+        return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+    if dtype.kind == "b":
+        return "true" if number else "false"
+    return str(int(number))
+
+
+class LlvmCode(NamedTuple):
+    """Where instructions are written; the contract is `Code`.
+
+    Attributes:
+        emit: writes the right side of an assignment, and returns the register.
+        call: `(function, type, operands)` writes the call of a C function with a vector version.
+    """
+
+    emit: Callable[[str], str]
+    call: Callable[..., str]
+
+    def literal(self, number: Any, dtype: np.dtype[Any]) -> str:
+        return literal(number, dtype)
+
+    def operation(self, name: str, operands: Sequence[Value], dtype: np.dtype[Any]) -> str:
+        own = getattr(self, f"_{name}", None)
+        if own is not None:
+            return own(*operands, dtype)
+        x = operands[0]
+        if x.dtype.kind == "f" and name in _INTRINSICS:
+            return self._intrinsic(f"{_INTRINSICS[name]}.{_SUFFIXES[_type(x)]}", operands)
+        instruction = _instruction(name, x.dtype)
+        if instruction is not None:
+            return self.emit(f"{instruction} {_type(x)} {x.register}, {operands[1].register}")
+        if name in SPECIAL:
+            return self._scipy(name, x)
+        return self.call(name + ("f" if x.dtype == SINGLE else ""), _type(x), [o.register for o in operands])
+
+    def parts(self, register: str, dtype: np.dtype[Any]) -> tuple[str, str]:
+        t = type_name(dtype)
+        return self.emit(f"extractvalue {t} {register}, 0"), self.emit(f"extractvalue {t} {register}, 1")
+
+    def whole(self, re: Value, im: Value) -> str:
+        t = _type(re)
+        half = self.emit(f"insertvalue {{{t}, {t}}} poison, {t} {re.register}, 0")
+        return self.emit(f"insertvalue {{{t}, {t}}} {half}, {t} {im.register}, 1")
+
+    def complex_function(self, name: str, z: Complex) -> Complex:
+        """A function of the C library; of double precision always, since only doubles are passed alike everywhere."""
+        x, y = (convert(part, DOUBLE).register for part in (z.re, z.im))
+        pair = self.emit(f"call {{double, double}} @{COMPLEX_FUNCTIONS[name]}(double {x}, double {y})")
+        parts = (Value(self, DOUBLE, r) for r in self.parts(pair, np.dtype(np.complex128)))
+        return Complex(*(convert(part, z.re.dtype) for part in parts))
+
+    # ---- operations that are no instruction on operands of one type
+
+    def _negate(self, x: Value, dtype: np.dtype[Any]) -> str:
+        return self.emit(f"fneg {_type(x)} {x.register}" if x.dtype.kind == "f" else f"sub {_type(x)} 0, {x.register}")
+
+    def _is_nan(self, x: Value, dtype: np.dtype[Any]) -> str:
+        return self.emit(f"fcmp uno {_type(x)} {x.register}, {literal(0.0, x.dtype)}")
+
+    def _select(self, condition: Value, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
+        return self.emit(f"select i1 {condition.register}, {_type(x)} {x.register}, {_type(x)} {y.register}")
+
+    def _convert(self, x: Value, dtype: np.dtype[Any]) -> str:
+        have = x.dtype
+        if have.kind == "f" and dtype.kind == "f":
+            instruction = "fpext" if dtype.itemsize > have.itemsize else "fptrunc"
+        elif have.kind == "f":
+            instruction = "fptosi"
+        elif dtype.kind == "f":
+            instruction = "sitofp" if have.kind == "i" else "uitofp"
+        elif have.itemsize > dtype.itemsize and have.kind != "b":
+            instruction = "trunc"
+        else:
+            instruction = "sext" if have.kind == "i" else "zext"
+        return self.emit(f"{instruction} {_type(x)} {x.register} to {type_name(dtype)}")
+
+    def _reinterpret(self, x: Value, dtype: np.dtype[Any]) -> str:
+        if _type(x) == type_name(dtype):  # LLVM's integers have no sign
+            return x.register
+        return self.emit(f"bitcast {_type(x)} {x.register} to {type_name(dtype)}")
+
+    def _count_ones(self, x: Value, dtype: np.dtype[Any]) -> str:
+        return self._intrinsic(f"ctpop.{_type(x)}", [x])
+
+    def _fmod(self, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
+        return self._defined("fmodf" if x.dtype == SINGLE else "fmod", x, y)
+
+    def _gcd(self, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
+        return self._defined(f"gcd{8 * x.dtype.itemsize}", x, y)
+
+    def _integer_power(self, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
+        return self._defined(f"power{8 * x.dtype.itemsize}", x, y)
+
+    def _defined(self, name: str, x: Value, y: Value) -> str:
+        return self.emit(f"call {_type(x)} @functrans_{name}({_type(x)} {x.register}, {_type(y)} {y.register})")
+
+    def _scipy(self, name: str, x: Value) -> str:
+        """A function of scipy.special, computed in double precision as its ufunc does."""
+        wide = convert(x, DOUBLE).register
+        found = self.emit(f"call double @{SCIPY}{SCIPY_FUNCTIONS[name]}(double {wide}, i32 0)")
+        return convert(Value(self, DOUBLE, found), x.dtype).register
+
+    def _intrinsic(self, name: str, operands: Sequence[Value]) -> str:
+        t = _type(operands[0])
+        return self.emit(f"call {t} @llvm.{name}({', '.join(f'{t} {o.register}' for o in operands)})")
+
+
+def _type(x: Value) -> str:
+    return _TYPES[x.dtype.kind + str(x.dtype.itemsize)]
+
+
+def _instruction(name: str, dtype: np.dtype[Any]) -> str | None:
+    """The instruction on two operands of a dtype, if there is one."""
+    if dtype.kind == "f":
+        return _FLOATS.get(name)
+    return _INTEGERS.get(name) or (_SIGNED if dtype.kind == "i" else _UNSIGNED).get(name)
