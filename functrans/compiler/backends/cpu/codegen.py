@@ -11,12 +11,12 @@ blocks of rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import frexp
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant
+from ...accesses import identity_value, is_argument, is_compensated, numbers_of, operands_of, prepared
+from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
 from .operations import emit_operation, is_supported, literal, type_in_memory, type_name
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
@@ -86,68 +86,6 @@ def supports(expression: Expression) -> bool:
 def kernel_function(kernel: Kernel, layout: Layout, name: str) -> Writer:
     """The text of a kernel's function."""
     return _KernelWriter(kernel, layout).function(name)
-
-
-class Operand(NamedTuple):
-    """An access to memory, or an index as a value (a `position`: what it has for strides are factors).
-
-    Attributes:
-        source: the load, position or output.
-        terms: what its address moves by beside the loops, expressions that have a factor each.
-    """
-
-    source: Any
-    terms: tuple[Any, ...]
-
-
-def operands_of(kernel: Kernel) -> list[Operand]:
-    """Loads, positions and outputs, in the order of the arguments of the kernel's function."""
-    found = [*kernel.loads(), *kernel.positions(), *kernel.outputs]
-    return [Operand(x, tuple(e for i in index_of(x) for _, e in i.terms)) for x in found]
-
-
-#: By the kind of number, the operations for which it matters little whether LLVM knows the number.
-INDIFFERENT = {
-    "f": frozenset(("multiply", "divide", "scale", "scale_both")),
-    "i": frozenset(("add", "subtract", "multiply", "maximum", "minimum", "less", "less_equal", "select")),
-}
-#: Numbers that belong to formulas rather than to sizes.
-FORMULAIC = (0, 1, -1, 2, -2, 0.5, -0.5)
-#: With more numbers than this as arguments, a kernel would have no registers left.
-MOST_NUMBERS = 8
-
-
-def numbers_of(kernel: Kernel) -> list[Constant]:
-    """The constants that are arguments of the kernel's function, each once."""
-    applied = (prepared(e) for e in kernel.expressions() if isinstance(e, Apply))
-    found = dict.fromkeys(x for e in applied for x in e.operands if is_argument(e, x))
-    return list(found) if len(found) <= MOST_NUMBERS else [x for x in found if x.dtype.kind == "i"]
-
-
-def is_argument(applied: Apply, operand: Expression) -> bool:
-    """Whether an operand of an operation is a number that had better not be part of the text."""
-    if not isinstance(operand, Constant) or operand.dtype.str[1:] not in ("f4", "f8", "i8"):
-        return False
-    is_indifferent = applied.operation in INDIFFERENT[operand.dtype.kind]
-    return is_indifferent and bool(np.isfinite(operand.number)) and operand.number not in FORMULAIC
-
-
-def prepared(applied: Apply) -> Apply:
-    """An operation as it is written: a division by a power of two is a multiplication, with the same results."""
-    divisor = applied.operands[-1]
-    if applied.operation != "divide" or not isinstance(divisor, Constant) or divisor.dtype.kind != "f":
-        return applied
-    mantissa, exponent = frexp(divisor.number)
-    if abs(mantissa) != 0.5 or abs(exponent) > 10:
-        return applied
-    return Apply("multiply", (applied.operands[0], constant(1 / divisor.number, divisor.dtype)), applied.dtype)
-
-
-def index_of(source: Any) -> Sequence[Any]:
-    """The indices that a load, position or output has."""
-    if isinstance(source, Position):
-        return (source.index,)
-    return source.index if isinstance(source, Load) else source.place or ()
 
 
 class _KernelWriter:
@@ -409,11 +347,6 @@ def alignment(dtype: np.dtype[Any]) -> int:
     return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
 
 
-def is_compensated(output: Output) -> bool:
-    """Whether rounding errors are kept count of."""
-    return output.combine == "add" and output.expression.dtype.kind == "f"
-
-
 def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Callable[[str], str], flags: str) -> str:
     """Two values of a reduction put together."""
     t, kind = type_name(dtype), dtype.kind
@@ -434,17 +367,3 @@ def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Ca
 def identity(combine: str | None, dtype: np.dtype[Any]) -> str:
     """What a reduction begins with, as LLVM writes it."""
     return literal(identity_value(combine, dtype), dtype)
-
-
-def identity_value(combine: str | None, dtype: np.dtype[Any]) -> Any:
-    """What a reduction begins with."""
-    if combine in ("maximum", "minimum"):
-        if dtype.kind == "f":
-            return -np.inf if combine == "maximum" else np.inf
-        if dtype.kind == "b":
-            return combine == "minimum"
-        limits = np.iinfo(dtype)
-        return limits.min if combine == "maximum" else limits.max
-    if combine == "add":
-        return -0.0 if dtype.kind == "f" else 0
-    return {"multiply": 1, "logical_and": True, "logical_or": False}[str(combine)]

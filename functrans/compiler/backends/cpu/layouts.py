@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...accesses import index_of, numbers_of, operands_of
 from ...instructions import Place
 from ...loopnest import Kernel, Load, Position
-from .codegen import Layout, index_of, numbers_of, operands_of
+from .codegen import Layout
 from .runtime import HEADER
 
 

@@ -18,6 +18,7 @@ from ....core.trace import EVAL, running
 from ....errors import FunctransError, NativeCompilationWarning, OutOfMemoryError
 from ....settings import config
 from ....source import current_source, is_from_library
+from ...accesses import identity_value
 from ...assembly import ALIGNMENT, Assembled, Fused, assemble
 from ...fuse import cost_of
 from ...inspection.texts import kernel_text
@@ -38,7 +39,7 @@ from ...instructions import (
 from ...loopnest import Kernel, Output, constant
 from ..interpreter import InterpretedProgram
 from . import threads
-from .codegen import Writer, identity_value, kernel_function, supports
+from .codegen import Writer, kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
 from .layouts import arrange
