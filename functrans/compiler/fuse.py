@@ -19,6 +19,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from ..core.primitive import Lowered
 from .loopnest import (
+    INT,
     ORIGIN,
     Affine,
     Apply,
@@ -32,6 +33,7 @@ from .loopnest import (
     cast,
     constant,
     expressions_in,
+    flattened,
     normalized,
     replaced,
     substituted,
@@ -54,6 +56,8 @@ COSTS = {
     **dict.fromkeys(("scale", "scale_both", "fmax", "fmin", "nextafter", "spacing", "complex"), 2),
     **dict.fromkeys(("divide", "sqrt", "reciprocal"), 4),
     **dict.fromkeys(("fmod", "remainder", "floor_divide"), 8),
+    "threefry2x32": 60,
+    "unit_float": 3,
 }
 TRANSCENDENTAL = 20
 
@@ -160,10 +164,16 @@ class Builder:
     def __init__(self, aval: ShapedArray):
         self.aval = aval
 
-    def apply(self, operation: str, *operands: Expression, computes_in: np.dtype[Any] | None = None) -> Expression:
-        """A scalar operation on operands cast to the dtype it computes in, by default that of the result."""
+    def apply(
+        self,
+        operation: str,
+        *operands: Expression,
+        computes_in: np.dtype[Any] | None = None,
+        gives: np.dtype[Any] | None = None,
+    ) -> Expression:
+        """A scalar operation on operands cast to the dtype it computes in; that and what it gives: as the result."""
         dtype = self.aval.dtype if computes_in is None else computes_in
-        return Apply(operation, tuple(cast(x, dtype) for x in operands), self.aval.dtype)
+        return Apply(operation, tuple(cast(x, dtype) for x in operands), gives or self.aval.dtype)
 
     def choose(self, condition: Expression, x: Expression, y: Expression) -> Expression:
         """x where the condition holds, else y."""
@@ -189,9 +199,19 @@ class Builder:
         """A number in the dtype of the result."""
         return constant(value, self.aval.dtype)
 
-    def position(self, index: Affine) -> Expression:
-        """An index as a value."""
-        return cast(Position(index, np.dtype(np.int64)), self.aval.dtype)
+    def position(self, index: Affine, dtype: np.dtype[Any] | None = None) -> Expression:
+        """An index as a value, by default in the dtype of the result."""
+        return cast(Position(index, INT), dtype or self.aval.dtype)
+
+    @staticmethod
+    def fixed(number: int) -> Affine:
+        """A number as an index."""
+        return Affine(number, ())
+
+    @staticmethod
+    def flat(index: Index, shape: Sequence[int]) -> Affine:
+        """How many elements of an array come before one."""
+        return flattened(index, shape)
 
 
 def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | KernelStep]:

@@ -8,6 +8,7 @@ says nothing of sizes, so a second shape needs no second kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -249,6 +250,12 @@ def substituted(root: Expression, index: Index) -> Expression:
         else:
             results[id(expression)] = expression
     return results[id(root)]
+
+
+def flattened(index: Index, shape: Sequence[int]) -> Affine:
+    """How many elements of an array come before one."""
+    factors = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return moved(Affine(0, tuple(enumerate(factors))), index)
 
 
 def moved(index: Affine, moves: Index) -> Affine:

@@ -158,8 +158,8 @@ def _is_zero(expression: Expression) -> bool:
 class ElementBuilder(Builder):
     """What rules make expressions of, where every index is a number."""
 
-    def position(self, index: Affine) -> Expression:
-        return cast(computed(index), self.aval.dtype)
+    def position(self, index: Affine, dtype: np.dtype[Any] | None = None) -> Expression:
+        return cast(computed(index), dtype or self.aval.dtype)
 
 
 class _Body:

@@ -21,6 +21,7 @@ from ..errors import DtypeMismatchError, InvalidKeyError
 from .foundation import broadcast_shapes, pad_rank
 
 UINT32: Final = np.dtype(np.uint32)
+UINT64: Final = np.dtype(np.uint64)
 MASK: Final = 0xFFFFFFFF
 #: Mixed into the third word of the key schedule, so that a key of zeros is no special case.
 PARITY: Final = 0x1BD11BDA
@@ -150,6 +151,19 @@ class RandomBits(Primitive):
     ) -> tuple[Sequence[Any], Sequence[bool]]:
         return [self(values[0], **params)], [True]
 
+    def lower(self, result: Any, key: Any, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        unsigned = np.dtype(f"u{dtype.itemsize}")
+
+        def element(index: Any) -> Any:
+            batch = index[: len(index) - len(shape)]
+            counter = result.position(result.flat(index[len(batch) :], shape), UINT64)
+            drawn = _lowered_hash(result, key, batch, counter, prod(shape) > 1 << 32)
+            if dtype.itemsize < 8:
+                drawn = result.apply("bitwise_xor", drawn, _high_word(result, drawn), computes_in=UINT32, gives=UINT32)
+            return result.apply("unit_float", drawn, computes_in=unsigned) if dtype.kind == "f" else result.cast(drawn)
+
+        return element
+
 
 class FoldIn(Primitive):
     """Keys derived from keys and 32-bit numbers: the hash of the number under the key.
@@ -185,6 +199,32 @@ class FoldIn(Primitive):
         key = pad_rank(key, ndim + 1) if mapped[0] else key
         data = pad_rank(data, ndim) if mapped[1] else data
         return [self(key, data)], [True]
+
+    def lower(self, result: Any, key: Any, data: Any) -> Any:
+        def element(index: Any) -> Any:
+            *batch, word = index
+            own = batch[len(batch) - len(key.aval.shape) + 1 :]
+            own = [result.fixed(0) if extent == 1 else i for i, extent in zip(own, key.aval.shape)]
+            hashed = _lowered_hash(result, key, own, data.broadcast(tuple(batch)), False)
+            shift = result.position(word.times(-32).plus(32), UINT64)
+            return result.cast(result.apply("right_shift", hashed, shift, computes_in=UINT64, gives=UINT64))
+
+        return element
+
+
+def _lowered_hash(result: Any, key: Any, batch: Sequence[Any], counter: Any, is_wide: bool) -> Any:
+    """The hash of a counter in kernels, as a 64-bit number.
+
+    Args:
+        is_wide: whether counters have more than 32 bits.
+    """
+    words = [key.at((*batch, result.fixed(i))) for i in range(2)]
+    high = _high_word(result, counter) if is_wide else result.constant(0)
+    return result.apply("threefry2x32", *words, high, counter, computes_in=UINT32, gives=UINT64)
+
+
+def _high_word(result: Any, number: Any) -> Any:
+    return result.apply("right_shift", number, result.constant(32), computes_in=UINT64, gives=UINT64)
 
 
 random_bits = RandomBits("random_bits")

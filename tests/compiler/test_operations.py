@@ -30,7 +30,7 @@ KIND_NAMES = {"b": "bool", "i": "signed", "u": "unsigned", "f": "float", "c": "c
 INEXACT = {
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh",
     "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "cbrt", "erf", "erfc", "arctan2", "hypot", "power", "float_power",
-    "expit", "log_expit", "logit", "entr", "xlogy", "xlog1py", "logaddexp", "logaddexp2", "ndtr", "sinc",
+    "erfinv", "expit", "log_expit", "logit", "entr", "xlogy", "xlog1py", "logaddexp", "logaddexp2", "ndtr", "sinc",
     *SPECIAL,
 }  # fmt: skip
 #: Which of two zeros they return depends on how NumPy was compiled, or on other elements.

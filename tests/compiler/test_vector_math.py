@@ -219,3 +219,22 @@ def test_scalar_functions_serve_where_there_are_no_vector_functions(monkeypatch)
         got = native(name, [x], F64, fresh=True)
         assert ulps(got, exact(getattr(np, name), F64, x)).max() <= 4, name
     np.testing.assert_array_equal(native("sin", [x], F64, fresh=True), [math.sin(v) for v in x])
+
+
+@pytest.mark.skipif(mpmath is None, reason="mpmath is not installed")
+@pytest.mark.parametrize("dtype", [F64, F32], ids=str)
+def test_inverse_error_function(dtype):
+    random = np.random.default_rng(11)
+    close = 10 ** random.uniform(-16, -0.1, 300)  # to one
+    parts = [random.uniform(-1, 1, 600), 1 - close, close - 1, 10 ** random.uniform(-30, 0, 300)]
+    x = np.concatenate(parts).astype(dtype)
+    x = x[np.abs(x) < 1]
+    with mpmath.workprec(120):
+        values = [mpmath.erfinv(mpmath.mpf(float(v))) for v in x]
+        want = np.array([float(v) for v in values], np.longdouble)
+        want += np.array([float(v - float(h)) for v, h in zip(values, want)])
+    assert ulps(native("erfinv", [x], dtype), want).max() <= 4
+    special = np.array([0.0, -0.0, 1.0, -1.0, 1.5, -np.inf, np.nan], dtype)
+    got = native("erfinv", [special], dtype)
+    np.testing.assert_array_equal(got, np.array([0, 0, np.inf, -np.inf, np.nan, np.nan, np.nan], dtype))
+    assert not np.signbit(got[:2]).any()

@@ -11,11 +11,12 @@ from ..loopnest import Apply, Constant, Expression
 from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, has_power, read, written
 from .conversions import convert
 from .integers import BOOLEANS, INTEGERS
+from .random import RANDOM
 from .reals import HALVES, REALS
 from .values import BOOL, COMPLEX_FUNCTIONS, HALF, SINGLE, SPECIAL, Code, Value, where
 
 TABLES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
-    "f": REALS, "i": INTEGERS, "u": INTEGERS, "b": BOOLEANS, "c": COMPLEXES
+    "f": REALS, "i": INTEGERS, "u": {**INTEGERS, **RANDOM}, "b": BOOLEANS, "c": COMPLEXES
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from .conversions import convert
+from .inverse_error import erfinv
 from .values import (
     DOUBLE,
     SPECIAL,
@@ -328,6 +329,7 @@ REALS: Final[dict[str, Operation]] = {
     "degrees": _scaled(180, pi),
     "sinc": _sinc,
     # special functions
+    "erfinv": erfinv,
     "erf": erf,
     "erfc": erfc,
     "ndtr": _ndtr,

@@ -56,7 +56,7 @@ class Code(Protocol):
 DEFINED: Final = ("fmod", "gcd", "integer_power")
 #: Functions that the C library has not, by the names of primitives.
 SPECIAL: Final = (
-    "erfinv", "erfcinv", "ndtri", "log_ndtr", "lgamma", "digamma", "i0", "i1", "i0e", "i1e",
+    "erfcinv", "ndtri", "log_ndtr", "lgamma", "digamma", "i0", "i1", "i0e", "i1e",
 )  # fmt: skip
 #: Functions of complex numbers that are no formulas here.
 COMPLEX_FUNCTIONS: Final = (
