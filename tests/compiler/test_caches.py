@@ -22,8 +22,8 @@ import pytest
 import functrans as ft
 from functrans.api.jit import Jitted
 from functrans.api.traces import traces_of
-from functrans.compiler import disk
-from functrans.compiler.backends.cpu import codegen, machine_code, native
+from functrans.compiler import accesses, disk
+from functrans.compiler.backends.cpu import machine_code, native
 from functrans.compiler.backends.cpu import engine as engines
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.disk import DiskCache
@@ -634,7 +634,7 @@ def test_numbers_of_a_formula_are_part_of_the_text(compiled):
 
 def test_many_numbers_stay_in_the_text(compiled):
     """A kernel has no more numbers as arguments than there are registers for."""
-    numbers = np.linspace(1.5, 9.25, codegen.MOST_NUMBERS + 4)
+    numbers = np.linspace(1.5, 9.25, accesses.MOST_NUMBERS + 4)
 
     def f(x):
         for number in numbers:
