@@ -23,8 +23,8 @@ import functrans as ft
 from functrans.api.jit import Jitted
 from functrans.api.traces import traces_of
 from functrans.compiler import accesses, disk
-from functrans.compiler.backends.cpu import machine_code, native
 from functrans.compiler.backends.cpu import engine as engines
+from functrans.compiler.backends.cpu import machine_code, native
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.disk import DiskCache
 from functrans.core.jaxpr import Jaxpr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 
 import functrans as ft
@@ -98,3 +101,9 @@ def test_an_index_is_printed_as_it_is_written():
         (lambda x, i: ft.vmap(lambda x, i: x[:, i], out_axes=1)(x, np.stack([i, i, i])), "->"),
     ):  # fmt: skip
         assert text in str(ft.make_jaxpr(f)(x, i))
+
+
+def test_a_jaxpr_is_text_in_a_fresh_process():
+    program = "import functrans as ft; print(ft.make_jaxpr(lambda x: x * 2)(1.0))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "multiply" in run.stdout
