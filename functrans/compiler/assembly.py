@@ -7,9 +7,7 @@ overwrites in part, an update at an index for one, is overwritten in place if no
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
 from math import inf, prod
 from typing import Any, NamedTuple
 
@@ -19,7 +17,8 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.trace import Params
 from ..source import Source
-from . import regions
+from . import regions, tapes
+from .arena import assign_offsets
 from .chains import chained, parts_of
 from .fuse import KernelStep
 from .instructions import (
@@ -36,7 +35,9 @@ from .instructions import (
     PythonRun,
     RecurrenceRun,
     Slot,
+    StackStep,
     Step,
+    Tape,
     WhileRun,
     as_matrices,
     as_numbers,
@@ -46,9 +47,6 @@ from .instructions import (
 )
 from .loopnest import Expression, Kernel, Load, Output, axis_index, cast
 from .recurrence import TooLarge, take_apart
-
-#: What addresses in the arena are multiples of, in bytes.
-ALIGNMENT = 64
 
 
 class Fused(NamedTuple):
@@ -165,11 +163,11 @@ class Assembler:
     def loop_body(
         self,
         jaxpr: Jaxpr,
-        consts: Sequence[Place],
+        consts: Sequence[Place | ObjectPlace],
         before: Sequence[Place],
-        xs: Sequence[Place],
+        xs: Sequence[Place | ObjectPlace],
         after: Sequence[Place],
-        ys: Sequence[Place],
+        ys: Sequence[Place | ObjectPlace],
     ) -> tuple[Block, tuple[tuple[int, int], ...]]:
         """The instructions of a loop's body, and which slots of the carry are to be exchanged after it.
 
@@ -312,23 +310,29 @@ class Assembler:
         body: Jaxpr,
         length: int | Place,
         is_reverse: bool,
-        consts: Sequence[Place],
+        consts: Sequence[Place | ObjectPlace],
         carry: Sequence[Place],
-        xs: Sequence[Place],
+        xs: Sequence[Place | ObjectPlace],
         finals: Sequence[Place],
-        ys: Sequence[Place],
+        ys: Sequence[Place | ObjectPlace],
     ) -> None:
-        """Add the instruction that runs `consts, carry, x -> carry, y` once for each element of the xs and ys."""
-        operands = consts, carry, xs
-        why = self.recurrence(block, body, None, operands, length, is_reverse, [*finals, *ys], None)
+        """Add the instruction that runs `consts, carry, x -> carry, y` once for each element of the xs and ys.
+
+        The latter may be stacks, and constants too.
+        """
+        tape, x_along, y_along = tapes.along(self, body, xs, ys)
+        along = tapes.wholes(x_along), tapes.wholes(y_along)
+        operands, targets = (consts, carry, along[0]), [*finals, *along[1]]
+        why = self.recurrence(block, body, None, operands, length, is_reverse, targets, None, tape)
         if why is None:
             return
         before, after = self.carries(block, carry)
         since = self.now
-        xs_steps, ys_steps = ([self.element(whole) for whole in group] for group in (xs, ys))
-        inner, swaps = self.loop_body(body, consts, before, [*map(at, xs_steps)], after, [*map(at, ys_steps)])
+        x_steps, y_steps = ([self.element(way) for way in group] for group in (x_along, y_along))
+        inner, swaps = self.loop_body(body, consts, before, [*map(at, x_steps)], after, [*map(at, y_steps)])
         self.repeated(since)
-        run = LoopRun(inner, length, is_reverse, (*xs_steps, *ys_steps), swaps, why)
+        steps = tuple(step for step in (*x_steps, *y_steps) if isinstance(step, Step))
+        run = LoopRun(inner, length, is_reverse, steps, swaps, why, tape)
         counter = [length] if isinstance(length, Place) else []
         self.step(block, run, [*counter, *consts, *before, *after, *xs, *ys])
         for place, final in zip(before, finals):
@@ -339,22 +343,29 @@ class Assembler:
         block: Block,
         cond: Jaxpr,
         body: Jaxpr,
-        consts: Sequence[Place],
+        consts: Sequence[Place | ObjectPlace],
         carry: Sequence[Place],
         count: Place,
         finals: Sequence[Place],
+        ys: Sequence[ObjectPlace],
     ) -> None:
-        """Add the instruction that runs `consts, carry -> carry` as long as `consts, carry -> boolean` holds."""
-        why = self.recurrence(block, body, cond, (consts, carry, ()), None, False, finals, count)
+        """Add the instruction that runs `consts, carry -> carry, y` as long as `consts, carry -> boolean` holds.
+
+        The ys are stacks.
+        """
+        tape, _, along = tapes.along(self, body, (), ys)
+        targets = [*finals, *tapes.wholes(along)]
+        why = self.recurrence(block, body, cond, (consts, carry, ()), None, False, targets, count, tape)
         if why is None:
             return
         before, after = self.carries(block, carry)
         since = self.now
         going = self.contiguous("temporary", cond.outputs[0].aval)
         test = self.block(cond, [*consts, *before], [going])
-        inner, swaps = self.loop_body(body, consts, before, [], after, [])
+        inner, swaps = self.loop_body(body, consts, before, [], after, [*map(at, along)])
         self.repeated(since)
-        self.step(block, WhileRun(test, going, inner, swaps, count, why), [going, count, *consts, *before, *after])
+        run = WhileRun(test, going, inner, swaps, count, why, tape)
+        self.step(block, run, [going, count, *consts, *before, *after])
         for place, final in zip(before, finals):
             self.copy(block, place, final)
 
@@ -363,13 +374,16 @@ class Assembler:
         block: Block,
         body: Jaxpr,
         cond: Jaxpr | None,
-        operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
+        operands: tuple[Sequence[Any], Sequence[Place], Sequence[Any]],
         length: int | Place | None,
         is_reverse: bool,
-        targets: Sequence[Place],
+        targets: Sequence[Any],
         count: Place | None,
+        tape: Tape | None,
     ) -> str | None:
         """Add a loop as one function that keeps its state in registers, if that is small; else say why not."""
+        if not all(isinstance(place, Place) for place in (*operands[0], *operands[2], *targets)):
+            return "a step reads or leaves a stack, the tape of another loop"
         known, where = (None, length) if isinstance(length, Place) else (length, None)
         prepare = lambda jaxpr: self.fused(jaxpr).jaxpr  # noqa: E731
         try:
@@ -378,7 +392,8 @@ class Assembler:
             return str(reason)
         sources = tuple(place for group in operands for place in group)
         places = [place for place in (where, count) if place is not None]
-        self.step(block, RecurrenceRun(found, sources, tuple(targets), where, count), [*sources, *targets, *places])
+        run = RecurrenceRun(found, sources, tuple(targets), where, count, tape)
+        self.step(block, run, [*sources, *targets, *places])
         return None
 
     def branch(
@@ -400,8 +415,8 @@ class Assembler:
             self.copy(block, first, before)
         return [before for before, _ in pairs], [after for _, after in pairs]
 
-    def element(self, whole: Place) -> Step:
-        return Step(self.slot("step"), whole)
+    def element(self, along: Place | StackStep) -> Step | StackStep:
+        return Step(self.slot("step"), along) if isinstance(along, Place) else along
 
     def repeated(self, since: int) -> None:
         """What was there before a loop and is used in it must last until its end."""
@@ -547,42 +562,3 @@ def last_uses(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> dict[Var, floa
 
 def _same(x: Any) -> list[Any]:
     return [x]
-
-
-def assign_offsets(slots: Sequence[Slot]) -> int:
-    """Put temporaries that are alive together at different places of the arena, first fit in time; its size."""
-    gaps: list[tuple[int, int]] = []  # (begin, end), in order
-    ending: list[tuple[int, int, int]] = []  # a heap of (last, begin, end)
-    total = 0
-    for slot in sorted(slots, key=lambda s: s.first):
-        while ending and ending[0][0] < slot.first:
-            _, begin, end = heappop(ending)
-            _give_back(gaps, begin, end)
-        size = rounded(slot.size)
-        number = next((i for i, (begin, end) in enumerate(gaps) if end - begin >= size), None)
-        if number is None:
-            slot.offset = total
-            total += size
-        else:
-            begin, end = gaps.pop(number)
-            slot.offset = begin
-            if begin + size < end:
-                gaps.insert(number, (begin + size, end))
-        heappush(ending, (slot.last, slot.offset, slot.offset + size))
-    return total
-
-
-def _give_back(gaps: list[tuple[int, int]], begin: int, end: int) -> None:
-    """Add a gap, as one with its neighbours."""
-    place = bisect_left(gaps, (begin, end))
-    if place < len(gaps) and gaps[place][0] == end:
-        end = gaps.pop(place)[1]
-    if place and gaps[place - 1][1] == begin:
-        place -= 1
-        begin = gaps.pop(place)[0]
-    gaps.insert(place, (begin, end))
-
-
-def rounded(size: int) -> int:
-    """A size in whole units of alignment, at least one."""
-    return max(1, -(-size // ALIGNMENT)) * ALIGNMENT

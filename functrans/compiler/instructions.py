@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.avals import StackAval
 from ..source import Source
 from .loopnest import Kernel, Load, Output, axis_index
 
@@ -133,10 +134,37 @@ class Step(NamedTuple):
     whole: Place
 
 
-def at(step: Step) -> Place:
+def at(step: Step | StackStep) -> Place | ObjectPlace:
     """The element of the step that a loop is at."""
+    if isinstance(step, StackStep):
+        return step.entry
     whole = step.whole
     return Place(step.slot, 0, whole.shape[1:], whole.dtype, whole.strides[1:])
+
+
+class StackStep(NamedTuple):
+    """The entry of the step that a loop is at, in a stack: an array, or an object if that is a stack itself."""
+
+    stack: ObjectPlace
+    aval: StackAval
+    entry: Place | ObjectPlace
+
+
+class Tape(NamedTuple):
+    """The stacks that a loop reads or writes, one entry in each step.
+
+    The blocks of a stack are reached one after the other: before a step in which one of them ends, and before the
+    first one, somebody places the entries anew.
+
+    Attributes:
+        limit: the slot with the number of the step before which that is to be done.
+        spare: where zeros are, which a stack without entries stands for.
+    """
+
+    limit: int
+    spare: ObjectPlace
+    read: tuple[StackStep, ...]
+    written: tuple[StackStep, ...]
 
 
 class LoopRun(NamedTuple):
@@ -152,6 +180,7 @@ class LoopRun(NamedTuple):
     steps: tuple[Step, ...]
     swaps: tuple[tuple[int, int], ...]
     why: str = ""
+    tape: Tape | None = None
 
 
 class RecurrenceRun(NamedTuple):
@@ -167,6 +196,7 @@ class RecurrenceRun(NamedTuple):
     targets: tuple[Place, ...]
     length: Place | None
     count: Place | None
+    tape: Tape | None = None
 
 
 class WhileRun(NamedTuple):
@@ -178,6 +208,7 @@ class WhileRun(NamedTuple):
     swaps: tuple[tuple[int, int], ...]
     count: Place
     why: str = ""
+    tape: Tape | None = None
 
 
 class BranchRun(NamedTuple):

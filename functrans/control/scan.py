@@ -95,10 +95,10 @@ class Scan(Loop):
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
-        """Not with stacks or a progress bar."""
-        if params["progress"] is not None or not all(isinstance(place, Place) for place in (*sources, *targets)):
-            return False
+        """Not with a progress bar, or a state that is a stack."""
         operands = self.split(params, sources)
+        if params["progress"] is not None or not all(isinstance(place, Place) for place in operands.carry):
+            return False
         length = operands.head[0] if params["length"] is None else params["length"]
         _, finals, ys = self.split_results(params, targets)
         assembler.loop(

@@ -89,12 +89,12 @@ class WhileLoop(Loop):
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
-        """Not with stacks or a progress bar."""
-        if params["progress"] is not None or not all(isinstance(place, Place) for place in (*sources, *targets)):
-            return False
+        """Not with a progress bar, or a state that is a stack."""
         _, consts, carry, _ = self.split(params, sources)
-        count, *finals = targets
-        assembler.while_loop(block, params["cond"], params["body"], consts, carry, count, finals)
+        if params["progress"] is not None or not all(isinstance(place, Place) for place in carry):
+            return False
+        (count,), finals, ys = self.split_results(params, targets)
+        assembler.while_loop(block, params["cond"], params["body"], consts, carry, count, finals, ys)
         return True
 
     def has_known_length(self, params: Params, unknown: Groups) -> bool:

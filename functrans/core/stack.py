@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ..errors import OutOfMemoryError
 from .avals import ShapedArray, StackAval
 
 #: Entries that the first block of a growing stack has room for, at most.
@@ -42,33 +44,47 @@ class Stack:
         self.starts: list[int] = []
         self.room = 0
         if length:
-            self._add_block(length)
+            self.add_block(length)
 
-    def _add_block(self, count: int) -> None:
+    def add_block(self, count: int) -> None:
+        """Make room for so many more entries."""
         entry = self.aval.entry
+        is_array = isinstance(entry, ShapedArray)
         self.blocks.append(
-            np.empty((count, *entry.shape), entry.dtype) if isinstance(entry, ShapedArray) else [None] * count
+            new_block((count, *entry.shape), entry.dtype, count, self.room) if is_array else [None] * count
         )
         self.starts.append(self.room)
         self.room += count
 
+    @classmethod
+    def zeros(cls, aval: StackAval, length: int) -> Stack:
+        """A stack of arrays of zeros."""
+        stack = cls(aval)
+        stack.blocks, stack.starts = [np.zeros((length, *aval.entry.shape), aval.dtype)], [0]
+        stack.length = stack.room = length
+        return stack
+
     def append(self, entry: Any) -> None:
         """Add an entry, by copy."""
         if self.length == self.room:
-            most = max(1, BLOCK_BYTES // max(1, entry_bytes(self.aval.entry)))
-            self._add_block(min(max(FIRST_BLOCK, self.length), most))
+            self.add_block(block_size(self.room, entry_bytes(self.aval.entry)))
         self.blocks[-1][self.length - self.starts[-1]] = entry
         self.length += 1
 
     def __setitem__(self, step: int, entry: Any) -> None:
-        block = bisect_right(self.starts, step) - 1
-        self.blocks[block][step - self.starts[block]] = entry
+        block, inside = self.block_of(step)
+        block[inside] = entry
 
     def __getitem__(self, step: int) -> Any:
         if self.length == 0:
             return empty_entry(self.aval.entry)
-        block = bisect_right(self.starts, step) - 1
-        return self.blocks[block][step - self.starts[block]]
+        block, inside = self.block_of(step)
+        return block[inside]
+
+    def block_of(self, step: int) -> tuple[Any, int]:
+        """The block that an entry is in, and its number there."""
+        number = bisect_right(self.starts, step) - 1
+        return self.blocks[number], step - self.starts[number]
 
     def filled(self) -> Iterator[tuple[slice, Any]]:
         """The blocks without their spare room, and the numbers of the entries in them."""
@@ -121,3 +137,25 @@ def empty_entry(aval: ShapedArray | StackAval) -> Any:
 def entry_bytes(aval: ShapedArray | StackAval) -> int:
     """What an entry takes in its block: a number, an array or a reference to a stack."""
     return aval.size * aval.dtype.itemsize if isinstance(aval, ShapedArray) else np.dtype(np.intp).itemsize
+
+
+def block_size(room: int, size: int) -> int:
+    """How many entries of some size the next block of a growing stack is to have room for, after `room` of them."""
+    return min(max(FIRST_BLOCK, room), max(1, BLOCK_BYTES // max(1, size)))
+
+
+def new_block(shape: tuple[int, ...], dtype: np.dtype[Any], steps: int, before: int) -> np.ndarray[Any, Any]:
+    """Memory for what a loop keeps of some steps, after others.
+
+    Raises:
+        OutOfMemoryError: there is none.
+    """
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):  # the latter for more bytes than can be counted
+        raise OutOfMemoryError(
+            f"There is no memory for what a loop keeps for its derivative: {prod(shape) * dtype.itemsize} bytes for "
+            f"{steps} steps, after {before} steps for which there was.",
+            "Reverse mode needs of each step what its derivative is computed from.",
+            "Keep few states, and run steps again: `checkpoint=` of the loop says how many to keep.",
+        ) from None

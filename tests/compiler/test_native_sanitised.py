@@ -67,6 +67,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "loop of n": (lambda x, n: lax.fori_loop(0, n, lambda i, c: fnp.at(c)[i].set(c[-1]), x), [X, 5]),
     "gradient of a scan": (lambda v: ft.grad(lambda v: lax.scan(leapfrog, (1.0, 0.5), v)[1].sum())(v), [VECTOR / 20]),
     "gradient of rows": (lambda x: ft.grad(lambda x: lax.scan(lambda c, r: (np.tanh(c[::-1] + r), c), x[0], x)[1].sum())(x), [X]),
+    "gradient of a while loop": (lambda v: ft.grad(lambda v: lax.while_loop(lambda c: c[1] < 40, lambda c: (np.tanh(c[0]) + v, c[1] + 1), (v, 0))[0].sum())(v), [VECTOR]),
+    "gradient of n steps": (lambda x, n: ft.grad(lambda x: lax.fori_loop(0, n, lambda i, c: np.sin(c) * x, x).sum())(x), [X[0, :3], 50]),
     "branch": (lambda x, p: lax.cond(p > 2, lambda: x[1:] * 2, lambda: x[:-1] + 1), [X, 3]),
     "positions": (lambda x: (np.arange(7) * 2 + x[0, 0], fnp.eye(5, 6) + x, np.tril(x)), [X]),
     "types": (lambda x: (x.astype("i1"), x > 3, x.astype("f2"), x.astype("c8") * 1j, (x > 3) & (x < 9)), [X]),

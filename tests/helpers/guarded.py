@@ -22,6 +22,7 @@ import pytest
 from functrans.compiler import assembly
 from functrans.compiler.backends.cpu import native
 from functrans.compiler.backends.cpu.runtime import HEADER
+from functrans.core import stack
 from functrans.core.jaxpr import Jaxpr
 from tests.helpers.tiers import natively
 
@@ -118,6 +119,7 @@ def fenced(at_end: bool, separate: bool) -> Iterator[Fence]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "np", _Numpy(fence))
+        patch.setattr(stack, "np", _Numpy(fence))
         patch.setattr(native.Frame, "__init__", frame)
         patch.setattr(assembly.Assembler, "constant", constant)
         yield fence

@@ -331,12 +331,24 @@ class _Instructions:
         run = row.instruction
         times = f"{run.length} times" if isinstance(run.length, int) else "a number of times known when it runs"
         yield f"A loop{self.where(row)} runs the instructions in it {times}, without Python: {cost(run)}."
+        yield from self.tape(run)
         yield from self.state(run.why, run.swaps)
 
     def WhileRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
         yield f"A while loop{self.where(row)}, without Python: {cost(run)} in each step."
+        yield from self.tape(run)
         yield from self.state(run.why, run.swaps)
+
+    def tape(self, run: Any) -> Iterator[str]:
+        """What a loop does with stacks."""
+        tape = run.tape
+        if tape is not None and tape.written:
+            what = joined([str(step.aval.entry) for step in tape.written])
+            yield f"Each step leaves {what} for the derivative, on a tape in memory that grows in blocks."
+        if tape is not None and tape.read:
+            what = joined([str(step.aval.entry) for step in tape.read])
+            yield f"Each step reads {what} from the tape of another loop."
 
     def state(self, why: str, swaps: Sequence[Any]) -> Iterator[str]:
         yield f"Its state is in memory, not in registers: {why}."
@@ -349,6 +361,7 @@ class _Instructions:
         times = f"{length} steps" if length is not None else "as many steps as it takes"
         yield f"A loop of {times}{self.where(row)} as one function: {cost(run)}."
         yield f"Its state, {plural(len(recurrence.first), 'number')}, stays in registers."
+        yield from self.tape(run)
 
     def BranchRun(self, row: Row) -> Iterator[str]:
         blocks = row.instruction.blocks

@@ -23,6 +23,7 @@ from ..instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    Tape,
     WhileRun,
     contiguous_strides,
 )
@@ -245,6 +246,7 @@ class Listing:
     def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:
         sources, targets = self.arrays(run.sources, "x", depth), self.arrays(run.targets, "y", depth)
         recurrence = run.recurrence
+        self.tape(run.tape, depth)
         length = str(recurrence.length) if run.length is None else self.names.place(run.length)
         self.add(depth, recurrence_text(recurrence, sources, targets, length))
         if run.count is not None:
@@ -266,6 +268,7 @@ class Listing:
         self.add(depth, f"for t in {f'reversed(range({length}))' if run.reverse else f'range({length})'}:")
         for step in run.steps:
             self.add(depth + 1, f"{self.names.slot(step.slot)} = {self.names.place(step.whole)}[t]")
+        self.tape(run.tape, depth + 1)
         self.block(run.body, f"{number}.", depth + 1)
         self.swaps(run.swaps, depth + 1)
 
@@ -273,6 +276,7 @@ class Listing:
         self.add(depth, "while True:")
         self.block(run.test, f"{number}test.", depth + 1)
         self.add(depth + 1, f"if not {self.names.place(run.going)}: break")
+        self.tape(run.tape, depth + 1)
         self.block(run.body, f"{number}.", depth + 1)
         self.swaps(run.swaps, depth + 1)
         self.add(depth, f"{self.names.place(run.count)} = the number of steps")
@@ -282,6 +286,12 @@ class Listing:
         for k, (name, block) in enumerate(blocks_in(run)):
             self.add(depth + 1, f"case {k}:")
             self.block(block, f"{number}{name}.", depth + 2)
+
+    def tape(self, tape: Tape | None, depth: int) -> None:
+        """What names a loop has for the entries of stacks."""
+        for step in () if tape is None else (*tape.read, *tape.written):
+            entry = self.names.slot(step.entry.slot) if isinstance(step.entry, Place) else self.names.place(step.entry)
+            self.add(depth, f"{entry} = {self.names.place(step.stack)}[t]  # an entry of a {step.aval}")
 
     def swaps(self, swaps: Sequence[tuple[int, int]], depth: int) -> None:
         for first, second in swaps:

@@ -19,7 +19,8 @@ from ....errors import FunctransError, NativeCompilationWarning, OutOfMemoryErro
 from ....settings import config
 from ....source import current_source, is_from_library
 from ...accesses import identity_value
-from ...assembly import ALIGNMENT, Assembled, Fused, assemble
+from ...arena import ALIGNMENT
+from ...assembly import Assembled, Fused, assemble
 from ...fuse import cost_of
 from ...inspection.texts import kernel_text
 from ...instructions import (
@@ -34,6 +35,7 @@ from ...instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    Tape,
     WhileRun,
 )
 from ...loopnest import Kernel, Output, constant
@@ -47,6 +49,7 @@ from .library import WORTH_THREADS as WORTH_THREADS_OF_BLAS
 from .library import gemm_arguments, threads_of_blas
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
+from .tapes import Reel, Spool, address_of, keep_some, shared_objects
 
 #: Raises what is raised inside.
 _RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
@@ -160,6 +163,7 @@ class Frame:
         self.slots = array("q", [0]) * (HEADER + len(assembled.slots))
         self.arena = room((assembled.arena + ALIGNMENT,), np.dtype(np.uint8), "the temporary values")
         self.objects: list[Any] = [None] * assembled.objects
+        self.spools: dict[Reel, Spool] = {}  # memory of tapes, kept for the next run
         base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
         self.slots[FRAME] = id(self)
         self.slots[WORK_LEFT] = PATIENCE
@@ -273,6 +277,7 @@ class Binding:
             elif not place.shape:
                 results[i] = results[i].item() if self.is_weak[i] else results[i][()]
         frame.objects[:] = [None] * len(frame.objects)  # stacks may be large
+        keep_some(frame.spools)
         self.frames.append(frame)
         return results
 
@@ -316,11 +321,6 @@ MANY_CALLS = 20
 WORTH_THREADS = 60_000
 
 
-def address_of(x: np.ndarray[Any, Any]) -> int:
-    """Where the first element of an array is."""
-    return x.__array_interface__["data"][0]
-
-
 class Link(NamedTuple):
     """A kernel as something to call.
 
@@ -343,6 +343,7 @@ class Encoder:
         self.slot_count = HEADER + len(binding.assembled.slots)
         self.runtime = engine().runtime
         self.work = 0
+        self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
         self.is_unbounded = False  # whether there are loops of which nobody knows how long they take
         self.kernels: list[tuple[array[int], int, Writer]] = []  # the address of what is written goes to a place
 
@@ -444,9 +445,33 @@ class Encoder:
 
     def PythonRun(self, run: PythonRun) -> list[tuple[int, int]]:
         self.binding.calls_python = True
-        function = python_step(run)
+        return [self.call_of_python(python_step(run))]
+
+    def call_of_python(self, function: Callable[[Frame], None]) -> tuple[int, int]:
+        """The instruction that calls a Python function with the frame."""
         self.binding.kept.append(function)
-        return [(self.runtime["run_python"], self.address([id(function)]))]
+        return self.runtime["run_python"], self.address([id(function)])
+
+    def reel(self, tape: Tape, *length_and_ways: Any) -> Reel:
+        """What Python does for a tape."""
+        if self.shared is None:
+            self.shared = shared_objects(self.binding.assembled)
+        return Reel(tape, *length_and_ways, self.shared)
+
+    def with_tape(self, reel: Reel | None, loop: tuple[int, int]) -> list[tuple[int, int]]:
+        """A loop between what begins its stacks and what ends them."""
+        if reel is None:
+            return [loop]
+        after = [self.call_of_python(reel.end)] if reel.ends else []
+        return [self.call_of_python(reel.begin), loop, *after]
+
+    def tape_numbers(self, reel: Reel | None) -> int:
+        """The address of what a loop needs to know of its tape, 0 without one."""
+        if reel is None:
+            return 0
+        _, turns = self.call_of_python(reel.turn)
+        entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
+        return self.address([reel.limit, turns, len(entries) // 4, *entries])
 
     def LoopRun(self, run: LoopRun) -> list[tuple[int, int]]:
         work = self.work
@@ -456,21 +481,28 @@ class Encoder:
         self.is_unbounded |= length < 0
         self.work += step_work * max(length - 1, 1000 if length < 0 else 0)
         where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
-        numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps)]
+        reel = None if run.tape is None else self.reel(run.tape, run.length, None, run.reverse, False)
+        tape = self.tape_numbers(reel)
+        numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps), tape]
         for slot, whole in run.steps:
             stride = whole.strides[0]
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return [(self.runtime["run_loop"], self.address(numbers))]
+        return self.with_tape(reel, (self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)))
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         length = run.recurrence.length
         self.is_unbounded |= length is None
         self.work += (1000 if length is None else length) * max(1, len(run.recurrence.following))
-        arguments = self.keep([0, *recurrence_arguments(run)])
-        self.kernels.append((arguments, 0, RecurrenceWriter(run.recurrence).function(NAME)))
-        return [(self.runtime["run_function"], arguments.buffer_info()[0])]
+        numbers, reel = recurrence_arguments(run), None
+        if run.tape is not None:
+            steps = None if run.count is not None else length if run.length is None else run.length
+            reel = self.reel(run.tape, steps, run.count, run.recurrence.is_reverse, True)
+            numbers += [reel.limit, *self.call_of_python(reel.turn)]
+        arguments = self.keep([0, *numbers])
+        self.kernels.append((arguments, 0, RecurrenceWriter(run).function(NAME)))
+        return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
 
     def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
         work = self.work
@@ -479,12 +511,14 @@ class Encoder:
         step_work = self.work - work + 1
         self.work += 1000 * step_work
         self.is_unbounded = True
+        reel = None if run.tape is None else self.reel(run.tape, None, run.count, False, False)
+        tape = self.tape_numbers(reel)
         numbers = [
             test, test_count, code, count, HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot,
-            run.count.offset, step_work, len(run.swaps),
+            run.count.offset, step_work, len(run.swaps), tape,
         ]  # fmt: skip
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return [(self.runtime["run_while"], self.address(numbers))]
+        return self.with_tape(reel, (self.runtime["run_taped_while" if tape else "run_while"], self.address(numbers)))
 
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]

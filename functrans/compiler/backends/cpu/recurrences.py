@@ -23,12 +23,15 @@ PATIENT_OPERATIONS = 1 << 20
 class RecurrenceWriter:
     """Writes one function."""
 
-    def __init__(self, recurrence: Recurrence):
-        self.recurrence = recurrence
+    def __init__(self, run: RecurrenceRun):
+        recurrence = self.recurrence = run.recurrence
         self.writer = Writer("a loop that keeps its state in registers")
         self.registers: dict[int, str] = {}
         self.places = accesses(recurrence)
         self.numbers = {id(x): k for k, x in enumerate(self.places)}
+        self.is_taped = [is_on_tape(place_of(x, run), run) for x in self.places]
+        self.offsets: dict[int, str] = {}  # in an entry of a stack
+        self.has_tape = run.tape is not None
 
     def function(self, name: str) -> Writer:
         r, w = self.recurrence, self.writer
@@ -66,6 +69,8 @@ class RecurrenceWriter:
             "  ret i64 1",
         ]
         w.label("step")
+        if self.has_tape:
+            self.turn()
         self.compute([*r.following, *(s.expression for s in r.stores)], known, bases, ways)
         for store in r.stores:
             self.store(store, known[id(store.expression)], self.moved(bases, ways, self.numbers[id(store)]))
@@ -83,6 +88,23 @@ class RecurrenceWriter:
         w.write("ret i64 0")
         w.lines.append("}")
         return w
+
+    def turn(self) -> None:
+        """Let somebody place the entries of stacks, if that is due."""
+        w, first = self.writer, 2 + 3 * (len(self.places) + (self.recurrence.going is not None))
+        limit_slot, function, argument = (self.argument(first + i) for i in range(3))
+        limit = w.emit(f"load i64, ptr {w.emit(f'getelementptr i64, ptr %slots, i64 {limit_slot}')}")
+        w.lines += [
+            f"  %is_over = icmp eq i64 %t, {limit}",
+            "  br i1 %is_over, label %turn, label %run",
+            "turn:",
+            f"  %turns = inttoptr i64 {function} to ptr",
+            f"  %turns_for = inttoptr i64 {argument} to ptr",
+            "  %turned = call i64 %turns(ptr %turns_for, ptr %slots)",
+            "  %has_turned = icmp eq i64 %turned, 0",
+            "  br i1 %has_turned, label %run, label %failed",
+        ]
+        w.label("run")
 
     def name_as(self, name: str, value: str, type_: str | None) -> None:
         self.writer.lines.append(f"  {name} = select i1 true, {type_} {value}, {type_} {value}")
@@ -107,7 +129,12 @@ class RecurrenceWriter:
         ways: list[str] = []
         for k in range(len(self.places) + (self.recurrence.going is not None)):
             slot, offset, way = (self.argument(2 + 3 * k + i) for i in range(3))
-            bases.append(self.address(slot, offset))
+            taped = k < len(self.places) and self.is_taped[k]
+            if taped:
+                self.offsets[k] = offset
+                bases.append(self.writer.emit(f"getelementptr ptr, ptr %slots, i64 {slot}"))
+            else:
+                bases.append(self.address(slot, offset))
             ways.append(way)
         return bases, ways
 
@@ -116,8 +143,12 @@ class RecurrenceWriter:
         return [(x, k) for k, x in enumerate(self.places) if isinstance(x, Load) and not moves(x)]
 
     def moved(self, bases: list[str], ways: list[str], k: int) -> str:
-        offset = self.writer.emit(f"mul i64 %t, {ways[k]}")
-        return self.writer.emit(f"getelementptr i8, ptr {bases[k]}, i64 {offset}")
+        """The address of what is another one in each step; on a tape it is counted from what the slot has now."""
+        offset, base = self.writer.emit(f"mul i64 %t, {ways[k]}"), bases[k]
+        if self.is_taped[k]:
+            base = self.writer.emit(f"load ptr, ptr {base}")
+            offset = self.writer.emit(f"add i64 {offset}, {self.offsets[k]}")
+        return self.writer.emit(f"getelementptr i8, ptr {base}, i64 {offset}")
 
     def load(self, load: Load, address: str) -> str:
         value = self.writer.emit(f"load {type_in_memory(load.dtype)}, ptr {address}, align {alignment(load.dtype)}")
@@ -167,18 +198,30 @@ def recurrence_arguments(run: RecurrenceRun) -> list[int]:
     recurrence = run.recurrence
     numbers = [recurrence.length or 0, 0] if run.length is None else [HEADER + run.length.slot, run.length.offset]
     for access in accesses(recurrence):
-        place = run.sources[access.operand] if isinstance(access, Load) else run.targets[access.target]
-        numbers += access_arguments(access.index, place, recurrence)
+        numbers += access_arguments(access.index, place_of(access, run), run)
     if run.count is not None:
         numbers += [HEADER + run.count.slot, run.count.offset, 0]
     return numbers
 
 
-def access_arguments(index: Any, place: Place, recurrence: Recurrence) -> list[int]:
-    """Slot, offset in the first step, and way to the next one."""
+def place_of(access: Load | Store, run: RecurrenceRun) -> Place:
+    """The array that is read or written."""
+    return run.sources[access.operand] if isinstance(access, Load) else run.targets[access.target]
+
+
+def is_on_tape(place: Place, run: RecurrenceRun) -> bool:
+    """Whether an array is the entry of a stack."""
+    steps = () if run.tape is None else (*run.tape.read, *run.tape.written)
+    return any(isinstance(step.entry, Place) and step.entry.slot == place.slot for step in steps)
+
+
+def access_arguments(index: Any, place: Place, run: RecurrenceRun) -> list[int]:
+    """Slot, offset in the first step (in an entry of a stack: always), and way to the next one."""
+    recurrence = run.recurrence
     offset = place.offset + sum(i.offset * s for i, s in zip(index, place.strides))
     way = sum(i.factor(0) * s for i, s in zip(index, place.strides))
     if recurrence.is_reverse and way:
-        offset += (max(recurrence.length or 0, 1) - 1) * way
+        if not is_on_tape(place, run):
+            offset += (max(recurrence.length or 0, 1) - 1) * way
         way = -way
     return [HEADER + place.slot, offset, way]

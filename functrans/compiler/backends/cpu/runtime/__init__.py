@@ -16,7 +16,7 @@ import re
 from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, WORKED
 from .calls import RUN_CHECK, RUN_GEMM
 from .header import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
-from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS
+from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS, with_tape, without_tape
 from .threads import POOL_SIZE, RUN_PARALLEL, RUN_ROWS, WORK
 
 
@@ -32,8 +32,8 @@ def expanded(text: str) -> str:
 
 
 _PARTS = (
-    RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION, RUN_LOOP,
-    RUN_WHILE, RUN_BRANCH, RUN_CHECK, RUN_GEMM,
+    RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION,
+    *map(without_tape, (RUN_LOOP, RUN_WHILE)), *map(with_tape, (RUN_LOOP, RUN_WHILE)), RUN_BRANCH, RUN_CHECK, RUN_GEMM,
 )  # fmt: skip
 #: The text of all, and the functions that instructions name.
 TEXT = expanded("".join(_PARTS))

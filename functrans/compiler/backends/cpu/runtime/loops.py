@@ -2,6 +2,46 @@
 
 from __future__ import annotations
 
+#: Loops with tapes have these parts in addition, for which TURN and MOVE stand below. A tape is an array: the slot of
+#: its limit; the arguments of `run_python` for who places the entries; how many of these there are, and four numbers
+#: for each, as for steps.
+TAPE = {
+    "TURN": """
+  get i64 %limit_slot = %tape[0]
+  get ptr %turns = %tape[1]
+  get i64 %limit = %slots[%limit_slot]
+  %is_over = icmp eq i64 %k, %limit
+  br i1 %is_over, label %turn, label %run
+turn:
+  %turned = call i64 @run_python(ptr %turns, ptr %slots)
+  %has_raised = icmp ne i64 %turned, 0
+  br i1 %has_raised, label %failed, label %run
+run:
+""",
+    "MOVE": """
+  get i64 %n_entries = %tape[2]
+  %entries = getelementptr i64, ptr %tape, i64 3
+  call void @move_steps(ptr %entries, i64 %n_entries, ptr %slots)
+""",
+}
+
+
+def with_tape(text: str) -> str:
+    """The text of a loop with a tape, under a name that says so."""
+    return _filled(text, TAPE).replace("define i64 @run_", "define i64 @run_taped_")
+
+
+def without_tape(text: str) -> str:
+    """The text of a loop without a tape."""
+    return _filled(text, dict.fromkeys(TAPE, ""))
+
+
+def _filled(text: str, parts: dict[str, str]) -> str:
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    return text
+
+
 #: `exchange(pairs, count, slots)`: the addresses in pairs of slots change places.
 EXCHANGE = """
 define internal void @exchange(ptr %pairs, i64 %count, ptr %slots) {
@@ -73,7 +113,7 @@ done:
 """
 
 #: `run_loop`: code and count of the body; the length, or -1 and then slot and offset of the length; the work of a step;
-#: numbers of steps and swaps; these.
+#: numbers of steps and swaps; the tape, if there is one; steps and swaps.
 RUN_LOOP = """
 define i64 @run_loop(ptr %a, ptr %slots) {
 entry:
@@ -83,7 +123,8 @@ entry:
   get i64 %work = %a[5]
   get i64 %n_steps = %a[6]
   get i64 %n_swaps = %a[7]
-  %steps = getelementptr i64, ptr %a, i64 8
+  get ptr %tape = %a[8]
+  %steps = getelementptr i64, ptr %a, i64 9
   %swaps_at = shl i64 %n_steps, 2
   %swaps = getelementptr i64, ptr %steps, i64 %swaps_at
   call void @place_steps(ptr %steps, i64 %n_steps, ptr %slots)
@@ -102,12 +143,12 @@ begin:
   br i1 %any, label %step, label %done
 step:
   %k = phi i64 [0, %begin], [%next, %go_on]
-  %status = call i64 @run_block(ptr %code, i64 %count, ptr %slots)
+TURN  %status = call i64 @run_block(ptr %code, i64 %count, ptr %slots)
   %ended = icmp ne i64 %status, 0
   br i1 %ended, label %failed, label %ran
 ran:
   call void @move_steps(ptr %steps, i64 %n_steps, ptr %slots)
-  call void @exchange(ptr %swaps, i64 %n_swaps, ptr %slots)
+MOVE  call void @exchange(ptr %swaps, i64 %n_swaps, ptr %slots)
   %signal = call i64 @worked(ptr %slots, i64 %work)
   %interrupted = icmp ne i64 %signal, 0
   br i1 %interrupted, label %failed, label %go_on
@@ -123,7 +164,7 @@ done:
 """
 
 #: `run_while`: code and count of the test, code and count of the body, slot and offset of the boolean, slot and offset
-#: of the count, the work of a step, the number of swaps; these.
+#: of the count, the work of a step, the number of swaps; the tape, if there is one; swaps.
 RUN_WHILE = """
 define i64 @run_while(ptr %a, ptr %slots) {
 entry:
@@ -137,7 +178,8 @@ entry:
   get i64 %times_offset = %a[7]
   get i64 %work = %a[8]
   get i64 %n_swaps = %a[9]
-  %swaps = getelementptr i64, ptr %a, i64 10
+  get ptr %tape = %a[10]
+  %swaps = getelementptr i64, ptr %a, i64 11
   get ptr %going_base = %slots[%going_slot]
   %going_place = getelementptr i8, ptr %going_base, i64 %going_offset
   br label %ask
@@ -151,11 +193,11 @@ answer:
   %stops = icmp eq i8 %going, 0
   br i1 %stops, label %done, label %step
 step:
-  %status = call i64 @run_block(ptr %code, i64 %count, ptr %slots)
+TURN  %status = call i64 @run_block(ptr %code, i64 %count, ptr %slots)
   %ended = icmp ne i64 %status, 0
   br i1 %ended, label %failed, label %ran
 ran:
-  call void @exchange(ptr %swaps, i64 %n_swaps, ptr %slots)
+MOVE  call void @exchange(ptr %swaps, i64 %n_swaps, ptr %slots)
   %signal = call i64 @worked(ptr %slots, i64 %work)
   %interrupted = icmp ne i64 %signal, 0
   br i1 %interrupted, label %failed, label %go_on

@@ -1,0 +1,287 @@
+"""Stacks under native loops: Python makes and finds their blocks, and the loops run through these by address."""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ....core.avals import StackAval
+from ....core.stack import Stack, block_size, entry_bytes, new_block
+from ...assembly import Assembled
+from ...inspection.listing import blocks_in
+from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, StackStep, Tape
+from .runtime import HEADER
+
+#: Where in NumPy's structure of an array the address of the first element is, in bytes.
+DATA = 2 * ctypes.sizeof(ctypes.c_void_p)
+#: How much memory of a tape is kept for the next call, in bytes: new pages take longer than what is written to them.
+KEPT = 1 << 25
+
+
+def address_of(x: np.ndarray[Any, Any]) -> int:
+    """Where the first element of an array is."""
+    return ctypes.c_int64.from_address(id(x) + DATA).value
+
+
+class Spool:
+    """Memory for the stacks that one run of a loop writes: blocks, each with a part for each stack.
+
+    Attributes:
+        record: how many bytes all stacks need for a step.
+        starts: the number of the first step of each block.
+        room: how many steps the blocks have room for.
+        spare: blocks of an earlier run, to be used again.
+    """
+
+    __slots__ = ("addresses", "blocks", "record", "room", "spare", "starts")
+
+    def __init__(self, record: int, spare: list[np.ndarray[Any, Any]]):
+        self.record = record
+        self.spare = spare
+        self.blocks: list[np.ndarray[Any, Any]] = []
+        self.addresses: list[int] = []
+        self.starts: list[int] = []
+        self.room = 0
+
+    def add_block(self, count: int) -> None:
+        """Make room for so many more steps."""
+        size = count * self.record
+        is_there = self.spare and self.spare[0].nbytes == size
+        block = self.spare.pop(0) if is_there else new_block((size,), np.dtype(np.uint8), count, self.room)
+        self.blocks.append(block)
+        self.addresses.append(address_of(block))
+        self.starts.append(self.room)
+        self.room += count
+
+    def ends(self) -> Iterator[int]:
+        """The number of the step after each block."""
+        yield from self.starts[1:]
+        yield self.room
+
+
+class WoundStack(Stack):
+    """A stack in a spool."""
+
+    __slots__ = ("offset", "spool")
+
+    def __init__(self, aval: StackAval, spool: Spool, offset: int, length: int):
+        self.aval = aval
+        self.spool = spool
+        self.offset = offset
+        self.length = length
+
+    @property
+    def blocks(self) -> list[Any]:  # type: ignore[override]
+        entry, size, found = self.aval.entry, entry_bytes(self.aval.entry), []
+        for block, start, end in zip(self.spool.blocks, self.spool.starts, self.spool.ends()):
+            first, count = (end - start) * self.offset, end - start
+            part = block[first : first + count * size]
+            found.append(part.view(entry.dtype).reshape(count, *entry.shape))  # type: ignore[union-attr]
+        return found
+
+    @property
+    def starts(self) -> list[int]:  # type: ignore[override]
+        return self.spool.starts
+
+    @property
+    def room(self) -> int:  # type: ignore[override]
+        return self.spool.room
+
+
+class Way(NamedTuple):
+    """How a loop goes through a stack.
+
+    Attributes:
+        stack: the number of the stack among objects.
+        slot: that of the entry.
+        size: of an entry, in bytes.
+        offset: of the stack in what a spool has of a step, in bytes.
+    """
+
+    stack: int
+    slot: int
+    size: int
+    offset: int
+    aval: StackAval
+
+
+class Reel:
+    """What Python does for a loop with a tape: it begins stacks, places the entries, and says how many there are.
+
+    Args:
+        length: the number of steps, or its place; None: it is not known before the loop ends.
+        count: the place of the number of steps then.
+        counts_steps: whether the loop adds the number of the step, times the way to the next entry, to the address in
+            a slot; otherwise it changes the address after each step.
+        shared: the objects that something else than tapes may see, during a call or after it.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        length: int | Place | None,
+        count: Place | None,
+        reverse: bool,
+        counts_steps: bool,
+        shared: set[int],
+    ):
+        self.length = length
+        self.count = count
+        self.reverse = reverse
+        self.counts_steps = counts_steps
+        self.limit = HEADER + tape.limit
+        self.spare = tape.spare.number
+        self.reads, self.objects_read, _ = _sorted(tape.read)
+        self.writes, self.objects_left, self.record = _sorted(tape.written)
+        self.stacks_of_objects = [(s.stack.number, s.aval) for s in tape.written if isinstance(s.entry, ObjectPlace)]
+        self.is_private = not any(way.stack in shared for way in self.writes)
+
+    @property
+    def ways(self) -> list[tuple[int, int]]:
+        """The slots of the entries, and the way to the next entry."""
+        return [(way.slot, -way.size if self.reverse else way.size) for way in (*self.reads, *self.writes)]
+
+    @property
+    def ends(self) -> bool:
+        """Whether there is something to do when the loop has ended."""
+        return bool(self.objects_left) or (self.length is None and bool(self.writes))
+
+    def begin(self, frame: Any) -> None:
+        """Before the loop: new stacks, and the entries of the first steps."""
+        objects, length = frame.objects, self._length(frame)
+        frame.slots[self.limit] = 0
+        if self.writes:
+            before = frame.spools.get(self)
+            spool = Spool(self.record, [] if before is None else before.blocks)
+            if self.is_private:
+                frame.spools[self] = spool
+            if length:
+                spool.add_block(length)
+            for way in self.writes:
+                objects[way.stack] = WoundStack(way.aval, spool, way.offset, length or 0)
+        for number, aval in self.stacks_of_objects:
+            objects[number] = Stack(aval, length or 0)
+        if length != 0:
+            self.turn(frame)
+
+    def turn(self, frame: Any) -> None:
+        """Before a step: place its entries, and tell before which step that is to be done again."""
+        now, objects, length = frame.slots[self.limit], frame.objects, self._length(frame)
+        at = length - 1 - now if self.reverse and length is not None else now
+        if self.writes and length is None:
+            spool = objects[self.writes[0].stack].spool
+            if spool.room == now:
+                spool.add_block(block_size(now, self.record))
+        for stack, entry in self.objects_read:
+            objects[entry] = objects[stack][at]
+        if now:
+            self._take_objects(objects, at + 1 if self.reverse else at - 1)
+        lasts = self._placed(frame, [*self.reads, *self.writes], now, at, length)
+        frame.slots[self.limit] = now + (1 if self.objects_read or self.objects_left else lasts)
+
+    def end(self, frame: Any) -> None:
+        """After the loop: the objects of the last step, and the numbers of entries."""
+        known = self._length(frame)
+        count = _number(frame, self.count) if known is None and self.count is not None else known or 0
+        if count:
+            self._take_objects(frame.objects, 0 if self.reverse else count - 1)
+        for way in self.writes if known is None else ():
+            frame.objects[way.stack].length = count
+
+    def _length(self, frame: Any) -> int | None:
+        return _number(frame, self.length) if isinstance(self.length, Place) else self.length
+
+    def _take_objects(self, objects: list[Any], at: int) -> None:
+        """Put the objects that a step has left into the stacks."""
+        for stack, entry in self.objects_left:
+            if self.length is None:
+                objects[stack].append(objects[entry])
+            else:
+                objects[stack][at] = objects[entry]
+
+    def _placed(self, frame: Any, ways: Sequence[Way], now: int, at: int, length: int | None) -> int:
+        """Place entries; for how many steps the blocks last."""
+        slots, objects, lasts = frame.slots, frame.objects, 1 << 62
+        sign = 0 if not self.counts_steps else 1 if self.reverse else -1
+        last_spool = None
+        start = count = address = 0
+        for way in ways:
+            stack = objects[way.stack]
+            if type(stack) is WoundStack and stack.room:
+                spool = stack.spool
+                if spool is not last_spool:
+                    last_spool, starts = spool, spool.starts
+                    number = bisect_right(starts, at) - 1
+                    start, address = starts[number], spool.addresses[number]
+                    end = starts[number + 1] if number + 1 < len(starts) else spool.room
+                    count = end - start
+                    lasts = min(lasts, at - start + 1 if self.reverse else end - at)
+                slots[way.slot] = address + count * stack.offset + way.size * (at - start + sign * now)
+            else:
+                block, inside = (stack if stack.length else self._zeros(objects, way, length)).block_of(at)
+                slots[way.slot] = address_of(block) + way.size * (inside + sign * now)
+                lasts = min(lasts, inside + 1 if self.reverse else len(block) - inside)
+        return lasts
+
+    def _zeros(self, objects: list[Any], way: Way, length: int | None) -> Stack:
+        """What a stack without entries stands for."""
+        if objects[self.spare] is None:
+            objects[self.spare] = {}
+        known = objects[self.spare]
+        if way.stack not in known or known[way.stack].length != length:
+            known[way.stack] = Stack.zeros(way.aval, length or 0)
+        return known[way.stack]
+
+
+def keep_some(spools: dict[Reel, Spool]) -> None:
+    """Let go of most of the memory of long loops after a call."""
+    for spool in spools.values():
+        size = 0
+        for number, block in enumerate(spool.blocks):
+            size += block.nbytes
+            if size > KEPT:
+                del spool.blocks[number:]
+                break
+
+
+def shared_objects(assembled: Assembled) -> set[int]:
+    """The numbers of objects that something else than tapes may see, during a call or after it."""
+    found: set[int] = set()
+
+    def see(block: Block) -> None:
+        for instruction in block:
+            run = instruction.otherwise if isinstance(instruction, CheckRun) else instruction
+            if isinstance(run, PythonRun):
+                found.update(place.number for place in (*run.sources, *run.targets) if isinstance(place, ObjectPlace))
+            tape = getattr(run, "tape", None)
+            steps = () if tape is None else (*tape.read, *tape.written)
+            found.update(step.entry.number for step in steps if isinstance(step.entry, ObjectPlace))
+            for _, inner in blocks_in(instruction):
+                see(inner)
+
+    see(assembled.block)
+    found.update(place.number for place in assembled.results if isinstance(place, ObjectPlace))
+    return found
+
+
+def _sorted(steps: Sequence[StackStep]) -> tuple[list[Way], list[tuple[int, int]], int]:
+    """Stacks with entries in memory, those of large items first, so that all are aligned; the numbers of those with
+    entries that are objects, and of these; and the bytes of a step in memory."""
+    ways: list[Way] = []
+    record = 0
+    for step in sorted(steps, key=lambda s: -s.aval.dtype.itemsize):
+        if isinstance(step.entry, Place):
+            size = prod(step.entry.shape) * step.entry.dtype.itemsize
+            ways.append(Way(step.stack.number, HEADER + step.entry.slot, size, record, step.aval))
+            record += size
+    objects = [(s.stack.number, s.entry.number) for s in steps if isinstance(s.entry, ObjectPlace)]
+    return ways, objects, record
+
+
+def _number(frame: Any, place: Place) -> int:
+    return ctypes.c_int64.from_address(frame.slots[HEADER + place.slot] + place.offset).value

@@ -1,0 +1,242 @@
+"""Tapes: what loops of unknown length leave for their derivatives, in native programs."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import errors, lax
+from functrans.compiler.backends.cpu import native
+from functrans.compiler.inspection.listing import blocks_in
+from functrans.compiler.instructions import Block, PythonRun
+from functrans.compiler.program import fused
+from functrans.core import stack
+from tests.fuzz import Case
+from tests.helpers.oracles import assert_all_close
+from tests.helpers.tiers import staged
+
+fnp = ft.numpy
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+TIER = st.sampled_from(["quick", "thorough"])
+
+
+def check(function: Any, *args: Any, tolerance: float | None = 1e-12, tier: str = "quick") -> None:
+    """Raise AssertionError unless both backends agree."""
+    Case("a loop", function, args, tolerance).check(tier)
+
+
+def calls_of_python(function: Any, *args: Any) -> list[str]:
+    """The names of what a program calls Python for."""
+    program = native.NativeProgram(staged(function, args), fused)
+    program(*ft.tree.leaves(args))
+    (binding,) = program.bindings.values()
+
+    def walk(block: Block) -> Iterator[str]:
+        for instruction in block:
+            if isinstance(instruction, PythonRun):
+                yield instruction.name
+            for _, inner in blocks_in(instruction):
+                yield from walk(inner)
+
+    return list(walk(binding.assembled.block))
+
+
+def power(x: Any, n: Any) -> Any:
+    """tanh, n times, and twice that in between."""
+    return np.sum(lax.fori_loop(0, n, lambda i, c: np.tanh(c) * 2 + x, x))
+
+
+def newton(x: Any) -> Any:
+    return lax.while_loop(lambda c: abs(c[1] - x) > 1e-9 * x, lambda c: (0.5 * (c[0] + x / c[0]), c[0] ** 2), (x, 0.0))[0]
+
+
+def nested(x: Any, n: Any, m: Any) -> Any:
+    def outer(c: Any) -> Any:
+        inner = lax.while_loop(lambda d: d[1] < m + c[1] % 3, lambda d: (np.sin(d[0]) + x, d[1] + 1), (c[0], 0))
+        return inner[0] * 0.5, c[1] + 1
+
+    return np.sum(lax.while_loop(lambda c: c[1] < n, outer, (x, 0))[0])
+
+
+@pytest.mark.parametrize("tier", ["quick", "thorough", "threads"])
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("steps", [0, 1, 16, 17, 65, 1000])
+def test_gradients_for_any_number_of_steps(steps: int, size: int, tier: str) -> None:
+    check(ft.grad(power), np.linspace(0.1, 0.4, size), steps, tier=tier)
+
+
+@settings(max_examples=30)
+@given(outer=st.integers(0, 20), inner=st.integers(-1, 20), size=st.sampled_from([1, 70]), tier=TIER)
+def test_loops_in_loops(outer: int, inner: int, size: int, tier: str) -> None:
+    check(ft.grad(nested), np.linspace(0.1, 0.4, size), outer, inner, tier=tier)
+
+
+@settings(max_examples=20)
+@given(
+    dtype=st.sampled_from(["f2", "f4", "f8", "c8", "c16"]),
+    shape=st.sampled_from([(), (3,), (2, 0), (70,), (2, 3, 20)]),
+    steps=st.integers(0, 40),
+    tier=TIER,
+)
+def test_types(dtype: str, shape: Any, steps: int, tier: str) -> None:
+    x = (np.ones(shape) * 0.3).astype(dtype)
+
+    def loss(x: Any, n: Any) -> Any:
+        def step(i: Any, c: Any) -> Any:  # leaves booleans and integers of other sizes, too
+            y, k = c
+            return np.where(k % 3 == 0, y * y, y * x) + x, k + np.int8(1)
+
+        return np.sum(lax.fori_loop(0, n, step, (x, np.int8(0)))[0]).real
+
+    check(ft.grad(loss), x, steps, tolerance={"f2": 1e-1, "f4": 1e-4, "c8": 1e-4}.get(dtype, 1e-11), tier=tier)
+
+
+TRANSFORMED: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "gradient": (ft.grad(newton), (5.0,)),
+    "second derivative": (ft.grad(ft.grad(newton)), (5.0,)),
+    "forward over reverse": (ft.jvp, (ft.grad(newton), (5.0,), (1.0,))),
+    "lanes that stop by themselves": (ft.vmap(ft.grad(newton)), (np.array([5.0, 1e-3, 700.0]),)),
+    "gradient over lanes": (ft.grad(lambda x: np.sum(ft.vmap(newton)(x) ** 2)), (np.array([5.0, 1e-3, 700.0]),)),
+    "lanes with their own number of steps": (ft.vmap(ft.grad(power)), (np.linspace(0.1, 0.4, 4), np.array([3, 0, 20, 7]))),
+    "nested, in lanes": (ft.vmap(ft.grad(nested), (0, None, 0)), (np.linspace(0.1, 0.4, 3), 5, np.array([2, 0, 4]))),
+    "Hessian": (ft.hessian(power), (np.linspace(0.1, 0.4, 3), 9)),
+    "in a branch": (ft.grad(lambda x: lax.cond(x > 1, newton, lambda x: x, x)), (3.0,)),
+    "in a scan": (ft.grad(lambda x: lax.scan(lambda c, a: (newton(c) + a, c), x, np.arange(4.0))[0]), (3.0,)),
+    "jitted inside": (ft.grad(ft.jit(newton)), (5.0,)),
+    "first one step, then many": (ft.grad(lambda x: power(x, 1) + power(x, 50)), (np.array([0.3, 0.2]),)),
+}
+
+
+@pytest.mark.parametrize("tier", ["quick", "thorough"])
+@pytest.mark.parametrize("name", [*TRANSFORMED])
+def test_transformations(name: str, tier: str) -> None:
+    function, args = TRANSFORMED[name]
+    if function is ft.jvp:
+        inner, primals, tangents = args
+        function, args = (lambda x, dx: ft.jvp(inner, (x,), (dx,))), (*primals, *tangents)
+    check(function, *args, tolerance=1e-9, tier=tier)
+
+
+def test_stacks_that_leave_a_program() -> None:
+    x = np.linspace(0.1, 0.4, 3)
+    wanted = ft.grad(power)(x, 40)
+    _, pull = ft.vjp(ft.jit(lambda x: power(x, 40)), x)
+    others = [ft.vjp(ft.jit(lambda x, k=k: power(x * k, 40)), x)[1] for k in range(3)]
+    for _ in range(3):  # the same residuals again, though other loops have run meanwhile
+        assert_all_close(pull(1.0)[0], wanted, 1e-12)
+        for other in others:
+            other(1.0)
+
+
+def test_residuals_outlive_further_calls() -> None:
+    f = ft.jit(lambda x: power(x, 40))
+    points = [np.linspace(0.1, 0.4, 3) * k for k in (1.0, 0.5, 2.0)]
+    pulls = [ft.vjp(f, x)[1] for x in points]
+    for x, pull in zip(points, pulls):
+        assert_all_close(pull(1.0)[0], ft.grad(power)(x, 40), 1e-12)
+
+
+@pytest.mark.parametrize("name", ["gradient", "second derivative", "Hessian", "lanes with their own number of steps"])
+def test_steps_run_without_python(name: str) -> None:
+    function, args = TRANSFORMED[name]
+    assert not {"while_loop", "scan"} & {*calls_of_python(function, *args)}
+
+
+def test_steps_of_loops_in_loops_run_without_python() -> None:
+    assert not {"while_loop", "scan"} & {*calls_of_python(ft.grad(nested), np.ones(70), 3, 2)}
+
+
+def test_a_gradient_from_eight_threads() -> None:
+    f = ft.jit(ft.grad(power))
+    args = [(np.linspace(0.1, 0.4, 3) * k, 30 * k) for k in range(1, 9)]
+    wanted = [f(*own) for own in args]
+    start = threading.Barrier(8)
+
+    def many(number: int) -> None:
+        start.wait()
+        for _ in range(30):
+            assert_all_close(f(*args[number]), wanted[number], 1e-12)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(many, range(8)))
+
+
+def test_no_memory_for_a_tape(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = ft.jit(ft.grad(power))
+    x = np.linspace(0.1, 0.4, 3)
+    wanted = f(x, 10)
+
+    class Small:
+        """NumPy on a machine with little memory."""
+
+        def empty(self, shape: Any, dtype: Any) -> Any:
+            if np.prod(shape) * np.dtype(dtype).itemsize > 10_000:
+                raise MemoryError
+            return np.empty(shape, dtype)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack, "np", Small())
+        with pytest.raises(errors.OutOfMemoryError, match="what a loop keeps for its derivative"):
+            f(x, 5000)
+        assert_all_close(f(x, 10), wanted, 1e-13)
+    assert_all_close(f(x, 10), wanted, 1e-13)
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_an_error_in_a_step(size: int) -> None:
+    x = np.linspace(0.1, 0.4, size)
+
+    def loss(x: Any, n: Any) -> Any:
+        return lax.fori_loop(0, n, lambda i, c: np.sin(c) * x[i], x[0])
+
+    f = ft.jit(ft.grad(loss))
+    wanted = f(x, size)
+    for _ in range(3):
+        with pytest.raises(IndexError):
+            f(x, size + 1)
+        assert_all_close(f(x, size), wanted, 1e-13)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="made for Linux")
+def test_ctrl_c_while_a_tape_grows() -> None:
+    def endless(x: Any) -> Any:
+        return lax.while_loop(lambda c: c < 1e300, lambda c: np.sin(c) * x, x)
+
+    f = ft.jit(ft.grad(endless))
+    timer = threading.Timer(0.4, signal.raise_signal, [signal.SIGINT])
+    begin = time.perf_counter()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        f(0.5)
+    assert time.perf_counter() - begin < 10
+
+
+def test_tapes_are_given_back() -> None:
+    f = ft.jit(ft.grad(power))
+    x = np.linspace(0.1, 0.4, 3)
+    f(x, 10)
+    tracemalloc.start()
+    try:
+        for steps in [3_000_000, *[100] * 300]:
+            f(x, steps)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 36 * 2**20
+        assert tracemalloc.get_traced_memory()[1] > 40 * 2**20
+    finally:
+        tracemalloc.stop()
