@@ -18,6 +18,7 @@ from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import ArgumentIndexError, StaticArgumentError
 from ..settings import changes
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums, own_results
+from .quick_calls import NO_CALLS, quick_call
 from .traces import clear_traces, traces_of
 
 if TYPE_CHECKING:
@@ -39,40 +40,6 @@ class Signature(NamedTuple):
     treedef: Any
     avals: tuple[Any, ...]
     axes: tuple[Any, ...]
-
-
-class QuickCall:
-    """The program of the last call, for arguments of the same structure and types.
-
-    Args:
-        entry: the way into the program.
-        treedef: the structure of the arguments.
-        count: how many there are.
-        out_tree: the structure of the results.
-    """
-
-    __slots__ = ("call", "changes", "entry", "is_single", "out_tree", "treedef")
-
-    def __init__(self, entry: Any, treedef: Any, count: int, out_tree: Any):
-        self.entry = entry
-        self.call = entry.call
-        self.treedef = None if treedef == tree.structure(((0,) * count, {})) else treedef
-        self.is_single = out_tree == tree.structure(0)
-        self.out_tree = out_tree
-        self.changes = changes.count
-
-    def __call__(self, args: tuple[Any, ...]) -> Any:
-        """The results, or NotImplemented if the arguments are others or a setting has changed."""
-        if self.changes != changes.count or changes.blocks:
-            return NotImplemented
-        if self.treedef is None:
-            results = self.call(*args)
-        else:
-            leaves, treedef = tree.flatten((args, {}))
-            results = self.call(*leaves) if treedef == self.treedef else NotImplemented
-        if results is NotImplemented:
-            return results
-        return results[0] if self.is_single else self.out_tree.unflatten(results)
 
 
 class Jitted:
@@ -106,7 +73,7 @@ class Jitted:
         self.name = getattr(fun, "__name__", type(fun).__name__)
         options = (primitive, static_argnums, static_argnames, donate_argnums)
         self._traces, self._staged = traces_of(fun, options)
-        self._quick: QuickCall | None = None
+        self._quick = NO_CALLS
         _everywhere.add(self)
 
     def __repr__(self) -> str:
@@ -118,10 +85,17 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         quick = self._quick
-        if quick is not None and current_trace.get() is EVAL and not kwargs:
-            results = quick(args)
-            if results is not NotImplemented:
-                return results
+        if quick.count == changes.count and current_trace.get() is EVAL and not changes.blocks:
+            if kwargs:
+                for call in quick.named:
+                    results = call(*args, kwargs)
+                    if results is not NotImplemented:
+                        return results
+            else:
+                for call in quick.plain:
+                    results = call(*args)
+                    if results is not NotImplemented:
+                        return results
         return self._call(args, kwargs)
 
     @hides_internals
@@ -133,13 +107,24 @@ class Jitted:
         if trace is EVAL and is_concrete(operands):
             program = compile_jaxpr(staged.jaxpr)
             results = own_results(program(*operands), operands)
-            if not (kwargs or signature.static or staged.captured or changes.blocks):
-                entry = program.entry(leaves)
-                self._quick = None if entry is None else QuickCall(entry, signature.treedef, len(args), staged.out_tree)
+            if not (staged.captured or changes.blocks):
+                self._remember(args, kwargs, signature, program, leaves, staged.out_tree)
         else:
             params = {"jaxpr": staged.jaxpr, "name": self.name, **self.params}
             results = trace.process(self.primitive, operands, params)
         return staged.out_tree.unflatten(results)
+
+    def _remember(
+        self, args: Any, kwargs: Any, signature: Signature, program: Any, leaves: Sequence[Any], out_tree: Any
+    ) -> None:
+        """Keep a quicker way to the program that was just run, if there is one."""
+        count = changes.count
+        numbers = {i: static.value for i, static in signature.static[0]} if signature.static else {}
+        if signature.static and signature.static[1]:
+            return
+        found = quick_call(program, leaves, args, kwargs, signature.treedef, out_tree, numbers)
+        if found is not None:
+            self._quick = self._quick.with_one(found, bool(kwargs), count)
 
     @hides_internals
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -222,7 +207,7 @@ def forget_traces() -> None:
     """Forget all traces, and the programs of the last calls."""
     clear_traces()
     for jitted in list(_everywhere):
-        jitted._quick = None
+        jitted._quick = NO_CALLS
 
 
 def _merge_static(treedef: Any, static: Any, leaves: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -179,7 +179,7 @@ class Lowered:
 
     @cached_property
     def _native(self) -> NativeInspection:
-        return NativeInspection(self._assembled, self._rows, native_program(self.jaxpr).is_weak)
+        return NativeInspection(self._assembled, self._rows, native_program(self.jaxpr).outputs)
 
     @cached_property
     def _rows(self) -> list[Row]:

@@ -316,6 +316,13 @@ class Convert(Linear):
     def lower(self, result: Any, x: Any, *, dtype: np.dtype[Any]) -> Any:
         return lambda index: result.cast(x.at(index))
 
+    def assemble(self, assembler: Any, block: Any, sources: Any, targets: Any, params: Any) -> bool:
+        """A Python scalar that becomes one of NumPy is copied."""
+        is_copy = sources[0].dtype == targets[0].dtype
+        if is_copy:
+            assembler.copy(block, sources[0], targets[0])
+        return is_copy
+
 
 class Reshape(Moving, Linear):
     """The same elements in row-major order under another shape."""

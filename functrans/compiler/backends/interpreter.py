@@ -76,7 +76,7 @@ class InterpretedProgram:
             )
         return backwards[::-1]
 
-    def entry(self, args: Sequence[Any]) -> None:
+    def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> None:
         """There is no quicker way to call it."""
 
     def __call__(self, *args: Any) -> list[Any]:

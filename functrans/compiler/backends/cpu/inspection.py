@@ -16,7 +16,7 @@ from ...instructions import ChainRun, KernelRun, ProductRun
 from . import threads
 from .codegen import Writer
 from .engine import engine
-from .native import Binding, Encoder
+from .native import Binding, Encoder, Result
 from .runtime import PATIENCE, WORK_LEFT
 
 #: An instruction is run so many times in a row that this many nanoseconds go by, if it may be run again at all.
@@ -71,9 +71,9 @@ class NativeInspection:
         work: about how many nanoseconds it is thought to take.
     """
 
-    def __init__(self, assembled: Assembled, rows: Sequence[Row], is_weak: Sequence[bool]):
+    def __init__(self, assembled: Assembled, rows: Sequence[Row], outputs: Sequence[Result]):
         self.rows = rows
-        self.binding = InspectedBinding(assembled, is_weak)
+        self.binding = InspectedBinding(assembled, outputs)
         self.recorder = self.binding.recorder
         self.is_quick = self.binding.calls_before_thorough >= 0
         self.work = self.recorder.work
@@ -123,7 +123,7 @@ class NativeInspection:
         try:
             begin = perf_counter_ns()
             while timer.runs < FEWEST or (timer.runs < MOST and perf_counter_ns() - begin < ENOUGH):
-                binding(values)
+                binding(values, values)
                 if timer.runs == 1:
                     timer.repeat([is_repeatable(row.instruction) for row in outer])
         finally:

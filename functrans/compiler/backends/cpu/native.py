@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from math import prod
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from ...instructions import (
     WhileRun,
 )
 from ...loopnest import Kernel, Output, constant
+from ...nests import Nest, scalar_type
 from ..interpreter import InterpretedProgram
 from . import threads
 from .codegen import Writer, kernel_function, supports
@@ -58,7 +59,7 @@ _RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes
 class NativeProgram:
     """A jaxpr as native code. Machine code depends on structure only; instructions on the strides of arguments too.
 
-    Results that are arguments or constants are handed on as they are.
+    Results that are arguments or constants, and no arrays, are handed on as they are.
     """
 
     def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]):
@@ -66,22 +67,33 @@ class NativeProgram:
         final = fused(jaxpr).jaxpr
         given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
         given.update((a, a) for a in final.outputs if isinstance(a, Literal))
+        given = {a: source for a, source in given.items() if not isinstance(a.aval, ShapedArray)}
         computed = [a for a in final.outputs if a not in given]
         self.handed_on = [(i, given[a]) for i, a in enumerate(final.outputs) if a in given]
         self.jaxpr = Jaxpr(final.inputs, final.eqns, computed) if self.handed_on else jaxpr  # which is fused already
         self.fused = fused
         self.types = [(v.aval.shape, v.aval.dtype) if isinstance(v.aval, ShapedArray) else None for v in final.inputs]
-        self.is_weak = [getattr(a.aval, "weak", False) for a in computed]
+        numbers = {v: i for i, v in enumerate(final.inputs)}
+        sources = [numbers.get(a) if isinstance(a.aval, ShapedArray) and not a.aval.shape else None for a in computed]
+        self.outputs = [Result(getattr(a.aval, "weak", False), source) for a, source in zip(computed, sources)]
         self.bindings: dict[tuple[Any, ...], Binding] = {}
         self.interpreted: InterpretedProgram | None = None  # what runs in place of what could not be compiled
 
-    def entry(self, args: Sequence[Any]) -> Any:
-        """A quicker way to call the program with arguments like these, if there is one now."""
+    def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Any:
+        """A quicker way to call the program with arguments like these, if there is one now.
+
+        Args:
+            leaves: those of the arguments, in the order of their numbers in `inside`, a tuple of arguments.
+            outside: what is to be returned, with the numbers of results.
+        """
         if self.handed_on:
             return None
-        key = tuple([getattr(x, "strides", ()) for x in args])
-        binding = self.bindings.get(key)
-        return None if binding is None else binding.entry(args)
+        binding = self.bindings.get(self.strides_of(leaves))
+        return None if binding is None else binding.entry(leaves, inside, outside)
+
+    def strides_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
+        """The key of a binding: the strides of arguments, None for what is no array."""
+        return tuple([None if own is None else getattr(x, "strides", ()) for x, own in zip(values, self.types)])
 
     def __call__(self, *args: Any) -> list[Any]:
         if self.interpreted is not None:
@@ -90,20 +102,38 @@ class NativeProgram:
             x if own is None or (type(x) is np.ndarray and x.dtype == own[1] and x.flags.aligned) else usable(x, own[1])
             for x, own in zip(args, self.types)
         ]
-        key = tuple([None if own is None else x.strides for x, own in zip(values, self.types)])
+        key = self.strides_of(values)
         binding = self.bindings.get(key)
         if binding is None:
             try:
-                binding = Binding(assemble(self.jaxpr, self.fused, supports, key), self.is_weak)
+                binding = Binding(assemble(self.jaxpr, self.fused, supports, key), self.outputs)
             except CompilationFailure as failure:
                 failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
                 self.interpreted = InterpretedProgram(self.fused(self.whole).jaxpr)
                 return self.interpreted(*args)
+            if len(self.bindings) >= MOST_BINDINGS:
+                self.bindings.clear()
             self.bindings[key] = binding
-        results = binding(values)
+        results = binding(values, args)
         for i, source in self.handed_on:
             results.insert(i, source.value if isinstance(source, Literal) else args[source])
         return results
+
+
+class Result(NamedTuple):
+    """What the caller gets for a result without axes.
+
+    Attributes:
+        is_weak: whether that is a Python scalar.
+        argument: the number of the argument that it is, if it is one.
+    """
+
+    is_weak: bool
+    argument: int | None
+
+    def is_array(self, given: Sequence[Any]) -> bool:
+        """Whether it is an array, as the argument that it is."""
+        return self.argument is not None and type(given[self.argument]) is np.ndarray
 
 
 class CompilationFailure(Exception):
@@ -120,14 +150,6 @@ class CompilationFailure(Exception):
             warnings.warn(text, stacklevel=2)
         else:
             warnings.warn_explicit(text, None, source.file, source.line)  # type: ignore[arg-type]
-
-
-def scalar_type(x: Any, place: Place) -> Any:
-    """The type of an argument that is a scalar, None for an array; NotImplemented for what an entry does not read."""
-    if type(x) is np.ndarray:
-        return None if x.dtype == place.dtype and x.dtype.isnative else NotImplemented
-    is_read = (type(x) is float or type(x) in (np.float64, np.int64)) and place.dtype == np.dtype(type(x))
-    return type(x) if is_read else NotImplemented
 
 
 def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -190,9 +212,9 @@ class Binding:
     """A program for arguments of some strides, ready to run. Frames are kept for the next call, one for each thread
     that calls at the same time."""
 
-    def __init__(self, assembled: Assembled, is_weak: Sequence[bool]):
+    def __init__(self, assembled: Assembled, outputs: Sequence[Result]):
         self.assembled = assembled
-        self.is_weak = is_weak  # which results are Python scalars
+        self.outputs = outputs
         self.kept: list[Any] = []  # what instructions point to
         self.calls_python = self.is_divided = self.has_products = False
         self.kernels: list[tuple[array[int], int, Writer]] = []
@@ -243,7 +265,8 @@ class Binding:
         except IndexError:
             return Frame(self.assembled)
 
-    def __call__(self, values: Sequence[Any]) -> list[Any]:
+    def __call__(self, values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+        """The results for some arguments, `given` as what they were before they became arrays."""
         if self.calls_before_thorough >= 0:
             self.calls_before_thorough -= 1
             if self.calls_before_thorough < 0:
@@ -274,28 +297,32 @@ class Binding:
         for i, place in enumerate(self.assembled.results):
             if isinstance(place, ObjectPlace):
                 results[i] = frame.objects[place.number]
-            elif not place.shape:
-                results[i] = results[i].item() if self.is_weak[i] else results[i][()]
+            elif not place.shape and not self.outputs[i].is_array(given):
+                results[i] = results[i].item() if self.outputs[i].is_weak else results[i][()]
         frame.objects[:] = [None] * len(frame.objects)  # stacks may be large
         keep_some(frame.spools)
         self.frames.append(frame)
         return results
 
-    def entry(self, args: Sequence[Any]) -> Entry | None:
+    def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Entry | None:
         """A quicker way to call this program with such arguments, once it is compiled thoroughly; None: no way."""
-        places, results = self.assembled.arguments, self.assembled.results
-        is_simple = not (self.calls_python or self.is_divided or self.assembled.objects or any(self.is_weak))
+        places = self.assembled.arguments
+        is_simple = not (self.calls_python or self.is_divided or self.assembled.objects)
         if not is_simple or self.calls_before_thorough >= 0 or not is_possible():
             return None
-        scalars = [scalar_type(x, place) for x, place in zip(args, places)]
+        scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
         if any(scalar is NotImplemented for scalar in scalars):
             return None
-        key = tuple(scalars)
+        key = (*scalars, inside, outside)
         if key not in self.entries:
+            if len(self.entries) >= MOST_ENTRIES:
+                self.entries.clear()
             frame = self.frame()  # that of the last call, now the entry's own
-            program = self.code, self.count, frame.pointer
-            arguments = list(zip(places, scalars))
-            self.entries[key] = Entry(arguments, results, program, self.is_long, (self, frame))  # type: ignore[arg-type]
+            arguments: Any = list(zip(places, scalars))
+            made = [None if output.is_array(leaves) else output.is_weak for output in self.outputs]
+            results: Any = list(zip(self.assembled.results, made))
+            program = self.code, self.count, frame.slots
+            self.entries[key] = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
         return self.entries[key]
 
 
@@ -309,6 +336,8 @@ def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailu
     return CompilationFailure(writers[0], "each function compiles alone, but not all of them together")
 
 
+#: How many sets of strides a program is kept ready for, and how many structures and types of scalars with each.
+MOST_BINDINGS, MOST_ENTRIES = 16, 16
 #: The work of programs that let other Python threads run meanwhile, about in nanoseconds.
 LONG = 20_000
 #: The part of the second-level cache that rows of a chain may take, in bytes.
