@@ -18,6 +18,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from ..core.primitive import Lowered
+from .costs import measured
 from .loopnest import (
     INT,
     ORIGIN,
@@ -38,6 +39,7 @@ from .loopnest import (
     replaced,
     substituted,
 )
+from .unrolling import FEW, MOST_OPERATIONS, points_of, written_out
 
 #: A kernel has about this many operations at most, so that the time to compile one stays bounded.
 LARGEST_KERNEL = 600
@@ -45,22 +47,6 @@ LARGEST_KERNEL = 600
 CHEAP = 3
 #: An expression of more operations than this is stored, whoever needs it.
 LARGEST_EXPRESSION = 300
-#: What operations cost, in additions; those that are not here are transcendental.
-COSTS = {
-    **dict.fromkeys(("add", "subtract", "multiply", "negative", "positive", "absolute", "square", "add_any"), 1),
-    **dict.fromkeys(("equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"), 1),
-    **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not", "select", "convert", "sign"), 1),
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "isnan", "isinf", "isfinite"), 1),
-    **dict.fromkeys(("floor", "ceil", "trunc", "rint", "copysign"), 1),
-    **dict.fromkeys(("left_shift", "right_shift", "signbit", "heaviside", "real", "imag", "conjugate"), 1),
-    **dict.fromkeys(("scale", "scale_both", "fmax", "fmin", "nextafter", "spacing", "complex"), 2),
-    **dict.fromkeys(("divide", "sqrt", "reciprocal"), 4),
-    **dict.fromkeys(("fmod", "remainder", "floor_divide"), 8),
-    "threefry2x32": 60,
-    "unit_float": 3,
-}
-TRANSCENDENTAL = 20
-
 
 #: The shape of an iteration space, and how many of its last axes are reduced.
 Space = tuple[tuple[int, ...], int]
@@ -93,6 +79,7 @@ class Value:
         equation: what computes it in a kernel, or moves it.
         elsewhere: the expression for readers at other places. It computes operands again that are cheap, or that only
             this value needs; the others it reads.
+        read: how often that expression stands for a reader of a value of the same shape at the same place.
     """
 
     __slots__ = (
@@ -104,6 +91,7 @@ class Value:
         "expression",
         "is_stored",
         "operations",
+        "read",
         "step",
         "uses",
         "view",
@@ -120,6 +108,14 @@ class Value:
         self.view: Eqn | None = None
         self.equation: Eqn | None = None
         self.cost = self.operations = 0
+        self.read: Counter[Value] = Counter()
+
+    def take_over(self, operand: Value, is_same: bool) -> None:
+        """Count what it takes to compute an operand again, at the same place or at another."""
+        self.cost += operand.cost
+        self.operations = min(self.operations + operand.operations, LARGEST_EXPRESSION)
+        if is_same:
+            self.read.update(operand.read)
 
     def is_repeatable(self, size: int) -> bool:
         """Whether to compute it again in a space of this size, where it is needed at other places."""
@@ -297,10 +293,10 @@ class _Fuser:
         (var,) = eqn.outputs
         builder, readers = Builder(var.aval), list(map(Reader, operands))
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
-        if reduction is not None:
+        if reduction is not None and not self.is_written_out(reduction):
             return self.reduce(eqn, reduction)
-        rule = eqn.primitive.lower(builder, *readers, **eqn.params) if var.aval.size else None
-        if rule is None:
+        rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
+        if rule is None or not var.aval.size:
             return False
         space = tuple(map(axis_index, range(var.aval.ndim)))
         found = rule(space)
@@ -331,19 +327,38 @@ class _Fuser:
             found: what the rule made.
             everything: all expressions in it.
         """
-        value.cost, value.operations = _measured(everything)
-        size = value.aval.size
-        operands = {id(e.operand): e.operand for e in everything if isinstance(e, Load)}.values()
-        again = [x for x in operands if isinstance(x, Value) and x.elsewhere is not None and x.is_repeatable(size)]
-        for operand in again:
-            value.cost += operand.cost
-            value.operations = min(value.operations + operand.operations, LARGEST_EXPRESSION)
-        inlined = set(map(id, again))
+        value.cost, value.operations = measured(everything)
+        loads = {(id(e.operand), e.index): e for e in _leaves(found)}
+        inlined: set[int] = set()
+        for load in loads.values():
+            operand, is_same = load.operand, _is_own(load, (value.aval.shape, 0))
+            if operand.elsewhere is None:
+                continue
+            if operand.is_repeatable(points_of(load, value.aval.shape, 0)):
+                inlined.add(id(operand))
+                value.take_over(operand, is_same)
+            elif is_same:
+                value.read[operand] += 1
+        expression = replaced(found, lambda load: _inlined(load, inlined))
+        while own := [x for x, count in value.read.items() if count == x.uses and x.operations < LARGEST_EXPRESSION]:
+            for operand in own:  # nobody else reads these
+                del value.read[operand]
+                value.take_over(operand, True)
+            numbers = set(map(id, own))
+            expression = replaced(expression, lambda load, numbers=numbers: _inlined(load, numbers))
+        value.elsewhere = expression
 
-        def inline(load: Load) -> Expression:
-            return _at(load.operand, load.index) if id(load.operand) in inlined else load
-
-        value.elsewhere = replaced(found, inline)
+    def is_written_out(self, reduction: Lowered) -> bool:
+        """Whether a reduction is over so few elements that it is an expression of them."""
+        extents = reduction.shape[len(reduction.shape) - reduction.reduced :]
+        if not 1 < prod(extents) <= FEW:
+            return False
+        found = reduction.element(tuple(map(axis_index, range(len(reduction.shape)))))
+        operations = 1 + measured(list(expressions_in([found])))[1]
+        for leaf in _leaves(found):
+            if leaf.operand.is_repeatable(prod(reduction.shape)):
+                operations += leaf.operand.operations
+        return found.dtype != np.float16 and operations * prod(extents) <= MOST_OPERATIONS
 
     def reduce(self, eqn: Eqn, reduction: Lowered) -> bool:
         """Give a reduction a place among others over the same shape and axes."""
@@ -389,7 +404,7 @@ class _Fuser:
             return max((self.earliest(e, space) for e in _leaves(inner)), default=0)
         if _is_own(leaf, space):
             return value.step
-        if not value.is_repeatable(prod(space[0])):
+        if not value.is_repeatable(points_of(leaf, *space)):
             return value.step + 1
         return max((self.earliest(e, space) for e in _leaves(_at(value, leaf.index))), default=0)
 
@@ -409,7 +424,7 @@ class _Fuser:
                 return self.resolved(substituted(value.expression, leaf.index), number, space)
             if value.step == number and _is_own(leaf, space):
                 return value.expression
-            if value.is_repeatable(prod(space[0])):
+            if value.is_repeatable(points_of(leaf, *space)):
                 self.note(value, number)
                 return self.resolved(_at(value, leaf.index), number, space)
         self.store(value)
@@ -434,17 +449,13 @@ def _at(value: Value, index: Index) -> Expression:
     return value.elsewhere if is_same else substituted(value.elsewhere, index)
 
 
+def _inlined(load: Load, values: set[int]) -> Expression:
+    """What a load reads, computed again if it is one of some values, given by id."""
+    return _at(load.operand, load.index) if id(load.operand) in values else load
+
+
 def _leaves(expression: Expression) -> list[Load]:
     """The reads of values."""
     return [e for e in expressions_in([expression]) if isinstance(e, Load) and isinstance(e.operand, Value)]
 
 
-def _measured(expressions: Sequence[Expression]) -> tuple[int, int]:
-    """The cost and the number of operations."""
-    costs = [COSTS.get(e.operation, TRANSCENDENTAL) for e in expressions if isinstance(e, Apply)]
-    return sum(costs), len(costs)
-
-
-def cost_of(kernel: Kernel) -> int:
-    """The cost of one point of a kernel."""
-    return sum(COSTS.get(e.operation, TRANSCENDENTAL) for e in kernel.expressions() if isinstance(e, Apply))

@@ -17,7 +17,9 @@ import numpy as np
 
 from ...accesses import identity_value, is_argument, is_compensated, numbers_of, operands_of, prepared
 from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
-from .operations import emit_operation, is_supported, literal, type_in_memory, type_name
+from ...operations.division import Divisor
+from ...operations.values import Value
+from .operations import LlvmCode, emit_operation, is_supported, literal, type_in_memory, type_name
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -31,14 +33,16 @@ class Layout(NamedTuple):
         reduced: the position of the loop that is reduced in registers, or None.
         accumulates: whether what is reduced is combined with what is in the results.
         split: the position of the loop of which a call runs a part.
-        steps: for each operand, how it moves along the innermost loop: "one" element, "none" or "any".
+        steps: for each operand, by how many elements it moves along the innermost loop; None: known when it runs.
+        divides: whether to prepare for divisions, in the innermost loop, by what stays the same in it.
     """
 
     loops: int
     reduced: int | None
     accumulates: bool
     split: int
-    steps: tuple[str, ...]
+    steps: tuple[int | None, ...]
+    divides: bool = False
 
 
 class Writer:
@@ -88,6 +92,11 @@ def kernel_function(kernel: Kernel, layout: Layout, name: str) -> Writer:
     return _KernelWriter(kernel, layout).function(name)
 
 
+def has_unknown_steps(layout: Layout) -> bool:
+    """Whether a kernel's function has one more argument, which is zero."""
+    return None in layout.steps
+
+
 class _KernelWriter:
     def __init__(self, kernel: Kernel, layout: Layout):
         self.kernel = kernel
@@ -97,6 +106,23 @@ class _KernelWriter:
         self.outputs_start = len(self.operands) - len(kernel.outputs)
         self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_of(kernel))}
         self.writer = Writer(kernel)
+        self.invariant = self.invariants()
+        self.strides: dict[int, str] = {}  # of operands along the innermost loop, where it is known when it runs
+        self.divisors: dict[int, Divisor] = {}
+
+    def invariants(self) -> set[int]:
+        """The expressions that stay the same along the innermost loop, by id."""
+        numbers = {operand.source: k for k, operand in enumerate(self.operands[: self.outputs_start])}
+        found: set[int] = set()
+        for e in self.kernel.expressions():
+            if isinstance(e, Apply):
+                is_invariant = all(id(x) in found for x in e.operands)
+            else:
+                k = numbers.get(e)  # None for a constant
+                is_invariant = k is None or (self.layout.steps[k] == 0 and not self.operands[k].terms)
+            if is_invariant:
+                found.add(id(e))
+        return found
 
     def function(self, name: str) -> Writer:
         """A function that reads the arguments, around one that has them as parameters, none of which alias."""
@@ -107,6 +133,7 @@ class _KernelWriter:
             parameters += [f"{kind} %p{k}", *(f"i64 %s{k}_{d}" for d in loops)]
             parameters += [f"i64 %t{k}_{j}" for j in range(len(operand.terms))]
         parameters += [f"{type_name(number.dtype)} {register}" for number, register in self.numbers.items()]
+        parameters += ["i64 %zero"] * has_unknown_steps(self.layout)
         w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) #0 {{")
         w.label("entry")
         self.nest(0, [f"%p{k}" for k in range(len(self.operands))], "entry")
@@ -146,7 +173,8 @@ class _KernelWriter:
             found += [f"i64 {stride}" for stride in strides]
             found += [f"i64 {following()}" for _ in operand.terms]
         types = [type_name(number.dtype) for number in self.numbers]
-        return [*found, *(f"{t} {following(t)}" for t in types)]
+        found += [f"{t} {following(t)}" for t in types]
+        return [*found, *[f"i64 {following()}"] * has_unknown_steps(self.layout)]
 
     # ---- loops
 
@@ -177,9 +205,9 @@ class _KernelWriter:
         w.label(end)
         return end
 
-    def moved(self, k: int, base: str, count: str, depth: int) -> str:
+    def moved(self, k: int, base: str, count: str, depth: int, stride: str | None = None) -> str:
         """The address (or the position) that is so many steps of a loop away."""
-        offset = self.writer.emit(f"mul i64 {count}, %s{k}_{depth}")
+        offset = self.writer.emit(f"mul i64 {count}, {stride or f'%s{k}_{depth}'}")
         if isinstance(self.operands[k].source, Position):
             return self.writer.emit(f"add i64 {base}, {offset}")
         return self.writer.emit(f"getelementptr i8, ptr {base}, i64 {offset}")
@@ -188,7 +216,8 @@ class _KernelWriter:
         """The loop that is vectorised; in it every output is stored, or combined with what is stored there."""
         w = self.writer
         body, end = f"body{depth}", f"end{depth}"
-        fixed = self.fixed_loads(bases)
+        fixed = self.fixed_values(bases, depth)
+        w.functions, before = {}, w.functions
         any_ = w.emit(f"icmp sgt i64 %n{depth}, 0")
         w.write(f"br i1 {any_}, label %{body}, label %{end}")
         w.label(body)
@@ -201,6 +230,7 @@ class _KernelWriter:
         more = w.emit(f"icmp slt i64 %i{depth}_next, %n{depth}")
         hint = ", !llvm.loop !interleaved" if w.functions else ""
         w.write(f"br i1 {more}, label %{body}, label %{end}{hint}")
+        w.functions = {**before, **w.functions}
         w.label(end)
         return end
 
@@ -208,7 +238,7 @@ class _KernelWriter:
         """The innermost loop is reduced: in registers, in blocks whose sums are added with their rounding errors."""
         w, outputs = self.writer, self.kernel.outputs
         types = [type_name(o.expression.dtype) for o in outputs]
-        fixed = self.fixed_loads(bases)
+        fixed = self.fixed_values(bases, depth)
         w.write("br label %blocks")
         w.label("blocks")
         w.lines.append(f"  %start = phi i64 [0, %{block}], [%stop, %block_done]")
@@ -285,17 +315,30 @@ class _KernelWriter:
             base = self.writer.emit(
                 f"add i64 {base}, {offset}" if is_position else f"getelementptr i8, ptr {base}, i64 {offset}"
             )
-        if self.layout.steps[k] == "one" and not is_position:
-            return self.writer.emit(f"getelementptr inbounds {type_in_memory(dtype)}, ptr {base}, i64 %i{depth}")
-        return base if self.layout.steps[k] == "none" else self.moved(k, base, f"%i{depth}", depth)
+        step = self.layout.steps[k]
+        if step == 0:
+            return base
+        if is_position or step is None:
+            return self.moved(k, base, f"%i{depth}", depth, self.strides.get(k))
+        count = f"%i{depth}" if step == 1 else self.writer.emit(f"mul nsw i64 %i{depth}, {step}")
+        return self.writer.emit(f"getelementptr inbounds {type_in_memory(dtype)}, ptr {base}, i64 {count}")
 
-    def fixed_loads(self, bases: list[str]) -> dict[int, str]:
-        """The loads that do not move along the innermost loop, done before it."""
-        return {
-            k: self.load(bases[k], load.dtype)
-            for k, load in enumerate(self.loads)
-            if self.layout.steps[k] == "none" and not self.operands[k].terms
-        }
+    def fixed_values(self, bases: list[str], depth: int) -> dict[int, str]:
+        """What does not depend on the innermost loop, computed before it: the registers of expressions, by id."""
+        w, registers = self.writer, {}
+        for k, operand in enumerate(self.operands):
+            if self.layout.steps[k] is None and not isinstance(operand.source, Position):
+                # LLVM would write a version for a stride of one byte, and no vectors for all others
+                self.strides[k] = w.emit(f"add i64 %s{k}_{depth}, %zero")
+        everything = list(self.kernel.expressions())
+        self.evaluate([e for e in everything if id(e) in self.invariant], bases, depth, registers)
+        for e in everything if self.layout.divides else ():
+            if isinstance(e, Apply) and id(e) not in self.invariant and prepared(e).operation == "divide":
+                divisor = e.operands[1]
+                if e.dtype == np.float64 and id(divisor) in self.invariant and id(divisor) not in self.divisors:
+                    d = Value(LlvmCode(w.emit, w.call), divisor.dtype, self.operand(e, divisor, registers))
+                    self.divisors[id(divisor)] = Divisor(d)
+        return registers
 
     def load(self, place: str, dtype: np.dtype[Any]) -> str:
         value = self.writer.emit(f"load {type_in_memory(dtype)}, ptr {place}, align {alignment(dtype)}")
@@ -315,25 +358,36 @@ class _KernelWriter:
 
     def values(self, bases: list[str], fixed: dict[int, str], depth: int) -> dict[int, str]:
         """The registers of all expressions at one point, by id."""
-        w = self.writer
+        registers = dict(fixed)
+        self.evaluate([e for e in self.kernel.expressions() if id(e) not in fixed], bases, depth, registers)
+        return registers
+
+    def evaluate(
+        self, expressions: Sequence[Expression], bases: list[str], depth: int, registers: dict[int, str]
+    ) -> None:
+        """Add the registers of expressions, which come after their parts, by id."""
         numbers = {operand.source: k for k, operand in enumerate(self.operands[: self.outputs_start])}
-        registers: dict[int, str] = {}
-        known: dict[int, str] = dict(fixed)
-        for expression in self.kernel.expressions():
+        known: dict[int, str] = {}
+        for expression in expressions:
             if isinstance(expression, Constant):
                 registers[id(expression)] = literal(expression.number, expression.dtype)
             elif isinstance(expression, Apply):
-                applied = prepared(expression)
-                operands = [self.operand(applied, e, registers) for e in applied.operands]
-                registers[id(expression)] = emit_operation(applied, operands, w.emit, w.call)
+                registers[id(expression)] = self.applied(expression, registers)
             else:
                 k = numbers[expression]
                 if k not in known:
                     place = self.element(k, bases[k], depth, expression.dtype, registers)
                     known[k] = place if isinstance(expression, Position) else self.load(place, expression.dtype)
                 registers[id(expression)] = known[k]
-        return registers
 
+    def applied(self, expression: Apply, registers: dict[int, str]) -> str:
+        """The register of an operation on what has registers."""
+        w, applied = self.writer, prepared(expression)
+        operands = [self.operand(applied, e, registers) for e in applied.operands]
+        divisor = self.divisors.get(id(applied.operands[-1]))
+        if divisor is not None and applied.operation == "divide" and id(expression) not in self.invariant:
+            return divisor.of(Value(LlvmCode(w.emit, w.call), applied.dtype, operands[0])).register
+        return emit_operation(applied, operands, w.emit, w.call)
 
     def operand(self, applied: Apply, e: Expression, registers: dict[int, str]) -> str:
         """An operand of an operation: a register or a literal."""

@@ -8,8 +8,16 @@ from typing import NamedTuple
 from ...accesses import index_of, numbers_of, operands_of
 from ...instructions import Place
 from ...loopnest import Kernel, Load, Position
-from .codegen import Layout
+from .codegen import Layout, has_unknown_steps
 from .runtime import HEADER
+
+#: What is read from memory together, in bytes.
+CACHE_LINE = 64
+#: Steps along the innermost loop that are part of a kernel's text; beside none and one those of tiny last axes, and of
+#: arrays that are read backwards.
+STEPS = (0, 1, 2, 3, 4, -1)
+#: The points of the innermost loop from which on divisions by what stays the same in it are prepared.
+WORTH_DIVISORS = 8
 
 
 class Arranged(NamedTuple):
@@ -28,8 +36,12 @@ class Arranged(NamedTuple):
     begins: bool
 
 
-def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> Arranged:
-    """Merge loops, and choose their order."""
+def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], has_fma: bool) -> Arranged:
+    """Merge loops, and choose their order.
+
+    Args:
+        has_fma: whether the machine multiplies and adds with one rounding.
+    """
     rank, parallel = len(kernel.shape), len(kernel.shape) - kernel.reduced
     by_operand = dict(zip(kernel.operands, sources))
     by_output = iter(targets)
@@ -54,17 +66,22 @@ def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) 
         tails.append([factor * s for i, s in zip(index, strides) for factor, _ in i.terms])
         sizes.append(1 if isinstance(source, Position) else place.dtype.itemsize)
     groups = [merged(range(parallel), kernel.shape, moves), merged(range(parallel, rank), kernel.shape, moves)]
-    loops, reduced, split = loop_order(*groups, moves[: len(moves) - len(kernel.outputs)])
+    loops, reduced, split = loop_order(*groups, moves, len(kernel.outputs))
     by_loop = [[move[axis] if axis >= 0 else 0 for axis, _ in loops] for move in moves]
-    steps = tuple(
-        "none" if not move[-1] else "one" if move[-1] == size else "any" for move, size in zip(by_loop, sizes)
-    )
+    steps = tuple(step_of(move[-1], size) for move, size in zip(by_loop, sizes))
     arguments = [extent for _, extent in loops]
     for head, move, tail in zip(heads, by_loop, tails):
         arguments += [*head, *move, *tail]
     arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(kernel)]
     begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
-    return Arranged(Layout(len(loops), reduced, begins, split, steps), arguments, loops[split][1], begins)
+    divides = has_fma and loops[-1][1] >= WORTH_DIVISORS
+    layout = Layout(len(loops), reduced, begins, split, steps, divides)
+    return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], begins)
+
+
+def step_of(move: int, size: int) -> int | None:
+    """By how many elements of a size an operand moves, if that is to be part of the text."""
+    return move // size if move in [size * step for step in STEPS] else None
 
 
 def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -82,20 +99,26 @@ def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[i
 
 
 def loop_order(
-    parallel: list[tuple[int, int]], reduced: list[tuple[int, int]], moves: Sequence[Sequence[int]]
+    parallel: list[tuple[int, int]], reduced: list[tuple[int, int]], moves: Sequence[Sequence[int]], outputs: int
 ) -> tuple[list[tuple[int, int]], int | None, int]:
     """All loops, outermost first; which one is reduced in registers, if one is; and which may be run in part.
 
-    The innermost loop is reduced in registers if the loads move least along it. Otherwise the last parallel loop is
-    the innermost, and what is reduced is added up in the results.
+    The innermost loop is reduced in registers, unless memory is walked so much better along the last parallel loop that
+    what is reduced had better be added up in the results.
+
+    Args:
+        moves: how far operands move along each axis, in bytes; those of the outputs are the last.
     """
     parallel = parallel or [(-1, 1)]
     if not reduced:
         return parallel, None, 0
+    loads, stores = moves[: len(moves) - outputs], moves[len(moves) - outputs :]
 
-    def distance(loop: tuple[int, int]) -> int:
-        return sum(abs(move[loop[0]]) for move in moves)
+    def traffic(loop: tuple[int, int], operands: Sequence[Sequence[int]]) -> int:
+        return sum(min(abs(move[loop[0]]), CACHE_LINE) for move in operands)
 
-    if parallel == [(-1, 1)] or distance(reduced[-1]) <= distance(parallel[-1]):
+    inside = reduced[-1], parallel[-1]
+    in_registers, in_memory = (traffic(loop, loads) for loop in inside)
+    if parallel == [(-1, 1)] or in_registers <= in_memory + 2 * traffic(inside[1], stores):
         return [*parallel, *reduced], len(parallel) + len(reduced) - 1, 0
     return [*parallel[:-1], *reduced, *parallel[-1:]], None, 0 if len(parallel) > 1 else len(reduced)

@@ -21,7 +21,7 @@ from ....source import current_source, is_from_library
 from ...accesses import identity_value
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
-from ...fuse import cost_of
+from ...costs import cost_of
 from ...inspection.texts import kernel_text
 from ...instructions import (
     Block,
@@ -40,6 +40,7 @@ from ...instructions import (
 )
 from ...loopnest import Kernel, Output, constant
 from ...nests import Nest, scalar_type
+from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
 from . import threads
 from .codegen import Writer, kernel_function, supports
@@ -415,16 +416,21 @@ class Encoder:
             code.append(self.spread(link.extent, divisible and link.work > WORTH_THREADS, link.arguments, link.writer))
         return code
 
-    def links(self, run: KernelRun) -> list[Link]:
-        """A kernel, after what fills its results if it adds to them."""
+    def links(self, run: KernelRun, keeps_first: bool = False) -> list[Link]:
+        """A kernel, after what fills its results if it adds to them.
+
+        Args:
+            keeps_first: the first axis stays that of the outermost loop.
+        """
         if 0 in run.kernel.shape:
             return []
-        arranged = arrange(run.kernel, run.sources, run.targets)
+        run = unrolled(run, keeps_first)
+        arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False))
         before: list[Link] = []
         if arranged.begins:
             for output, target in zip(run.kernel.outputs, run.targets):
                 if output.place is None:
-                    before += self.links(filling(output, target))
+                    before += self.links(filling(output, target), keeps_first)
         work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
         writer = kernel_function(run.kernel, arranged.layout, NAME)
         return [*before, Link(arranged.extent, work, arranged.arguments, writer)]
@@ -442,7 +448,7 @@ class Encoder:
 
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
         rows = run.links[0].kernel.shape[0]
-        links = [link for kernel in run.links for link in self.links(kernel)]
+        links = [link for kernel in run.links for link in self.links(kernel, True)]
         work = sum(link.work for link in links)
         self.work += work
         numbers = [rows_at_a_time(run), self.slot_count, len(run.own), len(links)]

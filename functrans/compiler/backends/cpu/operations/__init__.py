@@ -33,6 +33,6 @@ def emit_operation(
 
 
 __all__ = [
-    "HALF_RUNTIME", "emit_operation", "is_supported", "literal", "runtime_symbols", "runtime_text", "type_in_memory",
-    "type_name",
+    "HALF_RUNTIME", "LlvmCode", "emit_operation", "is_supported", "literal", "runtime_symbols", "runtime_text",
+    "type_in_memory", "type_name",
 ]  # fmt: skip

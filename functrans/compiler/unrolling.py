@@ -1,0 +1,154 @@
+"""Tiny axes written out.
+
+A sum over three coordinates is an expression of three elements, and so fuses with whatever reads it. A result with
+three elements for each point is three results in one loop: what they share is loaded and computed once, and the loop is
+over the points, not over three elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from math import prod
+from typing import Any, cast
+
+from ..core.primitive import Lowered
+from .costs import operation_cost
+from .instructions import KernelRun, Place
+from .loopnest import (
+    Affine,
+    Apply,
+    Expression,
+    Index,
+    Kernel,
+    Load,
+    Output,
+    Position,
+    axis_index,
+    expressions_in,
+    substituted,
+)
+
+#: An axis of at most so many elements is tiny.
+TINY = 4
+#: A reduction over so many elements at most is written out.
+FEW = 8
+#: What is written out has so many operations at most, so that the time to compile it stays bounded.
+MOST_OPERATIONS = 128
+#: And so many results.
+MOST_OUTPUTS = 16
+
+
+def written_out(reduction: Lowered) -> Callable[[Index], Expression]:
+    """A reduction over few elements as a rule for the elements of its result."""
+    extents = reduction.shape[len(reduction.shape) - reduction.reduced :]
+
+    def rule(index: Index) -> Expression:
+        first, *others = (
+            reduction.element((*index, *(Affine(i, ()) for i in rest))) for rest in product(*map(range, extents))
+        )
+        for term in others:
+            first = Apply(reduction.combine, (first, term), first.dtype)
+        return first
+
+    return rule
+
+
+def points_of(load: Load, shape: Sequence[int], reduced: int) -> int:
+    """At how many points of a space a load is done anew, if axes that are kept and tiny are written out."""
+    if any(i.terms for i in load.index):
+        return prod(shape)
+    moving = {axis for i in load.index for axis, _ in i.factors}
+    kept = len(shape) - reduced
+    return prod(n for axis, n in enumerate(shape) if n > TINY or axis in moving or axis >= kept)
+
+
+def unrolled(run: KernelRun, keeps_first: bool) -> KernelRun:
+    """A kernel with tiny axes written out where that pays.
+
+    Args:
+        keeps_first: leave the first axis as it is.
+    """
+    for axis in reversed(range(keeps_first, len(run.kernel.shape) - run.kernel.reduced)):
+        if 1 < run.kernel.shape[axis] <= TINY and _pays(run, axis):
+            run = _without(run, axis)
+    return run
+
+
+def _pays(run: KernelRun, axis: int) -> bool:
+    kernel = run.kernel
+    extent, rank, kept = kernel.shape[axis], len(kernel.shape), len(kernel.shape) - kernel.reduced
+    if any(output.place is not None for output in kernel.outputs) or extent * len(kernel.outputs) > MOST_OUTPUTS:
+        return False
+    moving = _moving_along(kernel, axis)
+    operations = [e for e in kernel.expressions() if isinstance(e, Apply)]
+    if extent * sum(id(e) in moving for e in operations) > MOST_OPERATIONS:
+        return False
+    places = dict(zip(kernel.operands, run.sources))
+    moves = [_moves(load, places[load.operand], rank) for load in kernel.loads()]
+    if kernel.reduced:
+        last = rank - 1
+        is_shared = any(not move[axis] and move[last] for move in moves)
+        return is_shared or (axis == kept - 1 and sum(abs(m[axis]) for m in moves) < sum(abs(m[last]) for m in moves))
+    if axis == rank - 1 and rank > 1 and kernel.shape[axis - 1] > 1:
+        moves += [list(target.strides) for target in run.targets]
+        return any(move[axis - 1] != move[axis] * extent for move in moves)
+    return sum(operation_cost(e) for e in operations if id(e) not in moving) > TINY
+
+
+def _moving_along(kernel: Kernel, axis: int) -> set[int]:
+    """The expressions that are not the same all along an axis, by id."""
+    moving: set[int] = set()
+    for expression in kernel.expressions():
+        inner: Sequence[Any] = expression.operands if isinstance(expression, Apply) else ()
+        if isinstance(expression, (Load, Position)):
+            indices = expression.index if isinstance(expression, Load) else (expression.index,)
+            inner = [e for i in indices for _, e in i.terms]
+            if any(i.factor(axis) for i in indices):
+                moving.add(id(expression))
+        if any(id(e) in moving for e in inner):
+            moving.add(id(expression))
+    return moving
+
+
+def _moves(load: Load, place: Place, rank: int) -> list[int]:
+    """How far a load moves along each axis of the space, in bytes."""
+    return [sum(i.factor(axis) * s for i, s in zip(load.index, place.strides)) for axis in range(rank)]
+
+
+def _without(run: KernelRun, axis: int) -> KernelRun:
+    """The kernel over the other axes, with a result for each element along this one."""
+    kernel = run.kernel
+    outputs: list[Output] = []
+    targets: list[Place] = []
+    known: dict[Any, Expression] = {}
+    for output, target in zip(kernel.outputs, run.targets):
+        for i in range(kernel.shape[axis]):
+            others = [axis_index(a if a < axis else a - 1) for a in range(len(kernel.shape))]
+            index = (*others[:axis], Affine(i, ()), *others[axis + 1 :])
+            outputs.append(output._replace(expression=_shared(substituted(output.expression, index), known)))
+            targets.append(_element(target, axis, i))
+    shape = kernel.shape[:axis] + kernel.shape[axis + 1 :]
+    return KernelRun(Kernel(shape, kernel.reduced, tuple(outputs), kernel.operands), run.sources, tuple(targets))
+
+
+def _element(place: Place, axis: int, i: int) -> Place:
+    """What is at an index along an axis of an array."""
+    return place._replace(
+        offset=place.offset + i * place.strides[axis],
+        shape=place.shape[:axis] + place.shape[axis + 1 :],
+        strides=place.strides[:axis] + place.strides[axis + 1 :],
+    )
+
+
+def _shared(root: Expression, known: dict[Any, Expression]) -> Expression:
+    """An expression whose parts are those that are known already, where there are equal ones."""
+    results: dict[int, Expression] = {}
+    for expression in expressions_in([root]):
+        found, key = expression, cast(Any, expression)
+        if isinstance(expression, Apply):
+            operands = tuple(results[id(e)] for e in expression.operands)
+            found = expression._replace(operands=operands)
+            key = (expression.operation, *map(id, operands), expression.dtype)
+        results[id(expression)] = known.setdefault(key, found)
+    return results[id(root)]

@@ -1,0 +1,169 @@
+"""Kernels: tiny axes that are written out, orders of loops, and divisions that are prepared before a loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.compiler.assembly import Assembled
+from functrans.compiler.backends.cpu import native
+from functrans.compiler.program import fused
+from tests.fuzz import Case
+from tests.helpers.bits import special_array
+from tests.helpers.tiers import natively, staged, tier
+
+fnp = ft.numpy
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+TIER = st.sampled_from(["quick", "thorough", "threads"])
+EXTENT = st.sampled_from([1, 2, 3, 4, 5, 8, 9, 40])
+
+
+def assembled(function: Any, *args: Any) -> Assembled:
+    """The instructions of a function."""
+    program = native.NativeProgram(staged(function, args), fused)
+    with tier("quick"):
+        program(*args)
+    (binding,) = program.bindings.values()
+    return binding.assembled
+
+
+# ---- tiny axes
+
+REDUCTIONS = {"sum": fnp.sum, "max": fnp.max, "min": fnp.min, "prod": fnp.prod, "any": fnp.any}
+
+
+@st.composite
+def reductions(draw: Any) -> Any:
+    """A few reductions of one product of arrays that broadcast to one another, in drawn layouts; nothing rounds."""
+    shape = tuple(draw(st.lists(EXTENT, min_size=1, max_size=3)))
+    masks = draw(st.lists(st.tuples(*[st.booleans()] * len(shape)), min_size=1, max_size=3))
+    orders = draw(st.lists(st.sampled_from("CF"), min_size=len(masks), max_size=len(masks)))
+    dtype = draw(st.sampled_from(["f8", "f4", "i4"]))
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    args = [
+        random.integers(-1, 2, [n if keeps else 1 for n, keeps in zip(shape, mask)]).astype(dtype, order=order)
+        for mask, order in zip(masks, orders)
+    ]
+    subsets = st.lists(st.integers(0, len(shape) - 1), unique=True, max_size=len(shape)).map(tuple)
+    reduced = draw(st.lists(st.tuples(st.sampled_from(sorted(REDUCTIONS)), subsets), min_size=1, max_size=3))
+
+    def function(*xs: Any) -> Any:
+        whole = fnp.broadcast_to(xs[0], shape)
+        for x in xs[1:]:
+            whole = whole * x
+        results = [REDUCTIONS[name](whole - 1, axis=axes, keepdims=True) for name, axes in reduced]
+        return results, [whole + y for y in results]
+
+    return function, args
+
+
+@settings(max_examples=80)
+@given(drawn=reductions(), tier=TIER)
+def test_reductions_along_tiny_axes(drawn: Any, tier: str) -> None:
+    function, args = drawn
+    Case("reductions", function, tuple(args), None).check(tier)
+
+
+def accelerations(x: Any, m: Any) -> Any:
+    apart = x[None, :, :] - x[:, None, :]
+    squares = fnp.sum(apart**2, axis=-1) + 0.01
+    return fnp.sum(apart * (m / (squares * fnp.sqrt(squares)))[:, :, None], axis=1)
+
+
+def test_pairs_of_points_are_not_stored() -> None:
+    n = 50
+    random = np.random.default_rng(0)
+    x, m = random.standard_normal((n, 3)), random.uniform(size=n)
+    assert assembled(accelerations, x, m).arena < 8 * n * n
+    for name in ("quick", "thorough", "threads"):
+        Case("accelerations", accelerations, (x, m), 1e-13).check(name)
+
+
+@pytest.mark.parametrize("name", ["quick", "thorough"])
+@pytest.mark.parametrize("shape", [(40, 3), (40, 2, 3), (1, 3), (40, 1, 4)], ids=str)
+def test_lengths_of_vectors(shape: tuple[int, ...], name: str) -> None:
+    x = np.random.default_rng(0).standard_normal(shape)
+    unit = lambda x: x / fnp.sqrt(fnp.sum(x**2, axis=-1, keepdims=True))  # noqa: E731
+    assert len(assembled(unit, x).block) == 1
+    Case("unit vectors", unit, (x,), 1e-14).check(name)
+
+
+def test_few_numbers_are_added_as_numpy_adds_them() -> None:
+    x = np.random.default_rng(0).standard_normal((100, 7)) * 10.0 ** np.arange(7)
+    for dtype in (np.float64, np.float32, np.complex128):
+        y = x.astype(dtype)
+        np.testing.assert_array_equal(ft.jit(lambda y: y.sum(1))(y), y.sum(1))
+
+
+def test_half_precision_is_added_in_single() -> None:
+    x = np.full((50, 6), 0.1, np.float16)
+    np.testing.assert_array_equal(ft.jit(lambda x: x.sum(1))(x), x.sum(1))
+
+
+# ---- divisions
+
+
+def divide_rows(x: Any, d: Any) -> Any:
+    return x / d[:, None]
+
+
+def assert_quotients(x: Any, d: Any, name: str) -> None:
+    """The quotients that IEEE 754 asks for; tiny ones may be off by a unit in the last place."""
+    (found,) = natively(staged(divide_rows, (x, d)), (x, d), name)
+    with np.errstate(all="ignore"):
+        wanted = x / d[:, None]
+    is_tiny = (abs(wanted) < 2.0**-960) & (wanted != 0)
+    same = (found.view(np.int64) == wanted.view(np.int64)) | (np.isnan(found) & np.isnan(wanted))
+    assert np.all(same | is_tiny)
+    assert np.all(abs(found - wanted)[is_tiny] <= np.spacing(abs(wanted))[is_tiny])
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 1 << 32), tier=TIER, spread=st.sampled_from([0, 5, 60, 1000]))
+def test_quotients_of_rows(seed: int, tier: str, spread: int) -> None:
+    random = np.random.default_rng(seed)
+    drawn = [
+        random.uniform(-2, 2, shape) * 2.0 ** random.integers(-spread, spread + 1, shape) for shape in ((25, 200), 25)
+    ]
+    assert_quotients(*drawn, tier)
+
+
+@pytest.mark.parametrize("tier", ["quick", "thorough"])
+def test_quotients_of_special_numbers(tier: str) -> None:
+    random = np.random.default_rng(0)
+    special = np.array([0, 1, 3, np.inf, np.nan, 5e-324, 2e-308, 1.7e308, 2.0**900, 2.0**-900, 2.0**-1022, 1 / 3])
+    d = np.concatenate([special, -special, special_array(random, (40,), np.dtype("f8"))])
+    assert_quotients(np.broadcast_to(d, (len(d), len(d))).copy(), d, tier)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1 << 32))
+def test_exact_quotients_are_exact(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    d, q = random.integers(1, 1 << 26, 30).astype(float), random.integers(-(1 << 26), 1 << 26, (30, 50)).astype(float)
+    (found,) = natively(staged(divide_rows, (q * d[:, None], d)), (q * d[:, None], d))
+    np.testing.assert_array_equal(found, q)
+
+
+# ---- orders of loops and strides
+
+
+@settings(max_examples=30)
+@given(
+    steps=st.lists(st.sampled_from([-7, -2, -1, 1, 2, 3, 4, 5]), min_size=2, max_size=2),
+    order=st.permutations([0, 1]),
+    tier=TIER,
+)
+def test_strided_operands(steps: list[int], order: list[int], tier: str) -> None:
+    x = np.arange(80.0 * 70).reshape(80, 70)[:: steps[0], :: steps[1]].transpose(order)
+
+    def function(x: Any) -> Any:
+        return x * 2, fnp.sum(x, 0), fnp.sum(x * x, 1), fnp.max(x), x[::-1] + x
+
+    Case("strides", function, (x,), None).check(tier)
+
