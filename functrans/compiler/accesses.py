@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant
+from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant, derived, parts
 
 
 class Operand(NamedTuple):
@@ -23,6 +23,7 @@ class Operand(NamedTuple):
     terms: tuple[Any, ...]
 
 
+@derived
 def operands_of(kernel: Kernel) -> list[Operand]:
     """Loads, positions and outputs, in the order of the arguments of the kernel's function."""
     found = [*kernel.loads(), *kernel.positions(), *kernel.outputs]
@@ -40,6 +41,7 @@ FORMULAIC = (0, 1, -1, 2, -2, 0.5, -0.5)
 MOST_NUMBERS = 8
 
 
+@derived
 def numbers_of(kernel: Kernel) -> list[Constant]:
     """The constants that are arguments of the kernel's function, each once."""
     applied = (prepared(e) for e in kernel.expressions() if isinstance(e, Apply))
@@ -64,6 +66,39 @@ def prepared(applied: Apply) -> Apply:
     if abs(mantissa) != 0.5 or abs(exponent) > 10:
         return applied
     return Apply("multiply", (applied.operands[0], constant(1 / divisor.number, divisor.dtype)), applied.dtype)
+
+
+@derived
+def structure_of(kernel: Kernel) -> Any:
+    """All that the function of a kernel is written from beside its layout: hashable, and free of sizes."""
+    loads = {load: k for k, load in enumerate(kernel.loads())}
+    positions = {position: k for k, position in enumerate(kernel.positions())}
+    arguments = {number: k for k, number in enumerate(numbers_of(kernel))}
+    numbers: dict[int, int] = {}
+
+    def operand(applied: Apply, e: Expression) -> Any:
+        if not isinstance(e, Constant):
+            return numbers[id(e)]
+        is_known = e in arguments and is_argument(applied, e)
+        return ("argument", arguments[e]) if is_known else (e.value, e.dtype.num)
+
+    def row(e: Expression) -> tuple[Any, ...]:
+        if isinstance(e, Constant):
+            return e.value, e.dtype.num
+        if isinstance(e, Apply):
+            applied = prepared(e)
+            return applied.operation, applied.dtype.num, *[operand(applied, x) for x in applied.operands]
+        number = ("load", loads[e]) if isinstance(e, Load) else ("position", positions[e])
+        return *number, e.dtype.num, *[numbers[id(x)] for x in parts(e)]
+
+    rows: list[tuple[Any, ...]] = []
+    for number, e in enumerate(kernel.expressions()):
+        rows.append(row(e))
+        numbers[id(e)] = number
+    terms = [[numbers[id(x)] for i in o.place or () for _, x in i.terms] for o in kernel.outputs]
+    places = [None if o.place is None else tuple(t) for o, t in zip(kernel.outputs, terms)]
+    outputs = [(numbers[id(o.expression)], o.combine, place) for o, place in zip(kernel.outputs, places)]
+    return len(kernel.shape), kernel.reduced, tuple(rows), tuple(outputs)
 
 
 def index_of(source: Any) -> Sequence[Any]:

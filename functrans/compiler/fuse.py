@@ -30,12 +30,13 @@ from .loopnest import (
     Load,
     Output,
     Position,
-    axis_index,
     cast,
     constant,
     expressions_in,
     flattened,
     normalized,
+    parts,
+    point,
     replaced,
     substituted,
 )
@@ -298,9 +299,8 @@ class _Fuser:
         rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
         if rule is None or not var.aval.size:
             return False
-        space = tuple(map(axis_index, range(var.aval.ndim)))
-        found = rule(space)
-        everything = list(expressions_in([found]))
+        found = rule(point(var.aval.ndim))
+        everything = expressions_in([found])
         if not all(map(self.supports, everything)):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
@@ -365,7 +365,7 @@ class _Fuser:
         (var,), shape, count = eqn.outputs, reduction.shape, reduction.reduced
         if not count or 0 in shape:
             return False
-        found = reduction.element(tuple(map(axis_index, range(len(shape)))))
+        found = reduction.element(point(len(shape)))
         combines = Apply(f"reduce_{reduction.combine}", (found,), found.dtype)
         if not all(map(self.supports, expressions_in([combines]))):
             return False
@@ -439,14 +439,13 @@ class _Fuser:
 def _is_own(leaf: Load, space: Space) -> bool:
     """Whether a value is read at the point of the space itself, by a reader over the same shape."""
     shape, reduced = space
-    return not reduced and leaf.operand.aval.shape == shape and leaf.index == tuple(map(axis_index, range(len(shape))))
+    return not reduced and leaf.operand.aval.shape == shape and leaf.index == point(len(shape))
 
 
 def _at(value: Value, index: Index) -> Expression:
     """What it takes to compute an element of a value at another place."""
     assert value.elsewhere is not None
-    is_same = index == tuple(map(axis_index, range(value.aval.ndim)))
-    return value.elsewhere if is_same else substituted(value.elsewhere, index)
+    return substituted(value.elsewhere, index)
 
 
 def _inlined(load: Load, values: set[int]) -> Expression:
@@ -456,6 +455,8 @@ def _inlined(load: Load, values: set[int]) -> Expression:
 
 def _leaves(expression: Expression) -> list[Load]:
     """The reads of values."""
+    if isinstance(expression, Load) and not parts(expression):
+        return [expression] if isinstance(expression.operand, Value) else []
     return [e for e in expressions_in([expression]) if isinstance(e, Load) and isinstance(e.operand, Value)]
 
 

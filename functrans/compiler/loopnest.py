@@ -7,11 +7,15 @@ says nothing of sizes, so a second shape needs no second kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, cached_property, wraps
 from math import prod
-from typing import Any, NamedTuple
+from operator import is_
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 class Affine(NamedTuple):
@@ -30,6 +34,8 @@ class Affine(NamedTuple):
         return self._replace(offset=self.offset + offset)
 
     def times(self, factor: int) -> Affine:
+        if factor == 1:
+            return self
         return Affine(
             self.offset * factor,
             tuple((axis, f * factor) for axis, f in self.factors),
@@ -45,6 +51,7 @@ class Affine(NamedTuple):
         return dict(self.factors).get(axis, 0)
 
 
+@cache
 def axis_index(axis: int) -> Affine:
     """The index that is an axis of the space."""
     return Affine(0, ((axis, 1),))
@@ -52,6 +59,12 @@ def axis_index(axis: int) -> Affine:
 
 ORIGIN = Affine(0, ())
 Index = tuple[Affine, ...]
+
+
+@cache
+def point(rank: int) -> Index:
+    """The index of the point of a space itself."""
+    return tuple(map(axis_index, range(rank)))
 
 
 class Load(NamedTuple):
@@ -146,51 +159,90 @@ class Output(NamedTuple):
     place: Index | None = None
 
 
-class Kernel(NamedTuple):
+class _Kernel(NamedTuple):
+    shape: tuple[int, ...]
+    reduced: int
+    outputs: tuple[Output, ...]
+    operands: tuple[Any, ...]
+
+
+class Kernel(_Kernel):
     """An iteration space and what is computed over it.
 
     Attributes:
         shape: extents for the call at hand; machine code does not depend on them.
         reduced: how many of the last axes are reduced.
         operands: what the loads read, in the order of the arguments.
+        memo: what was derived from it (`derived`).
     """
 
-    shape: tuple[int, ...]
-    reduced: int
-    outputs: tuple[Output, ...]
-    operands: tuple[Any, ...]
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        return {}
 
-    def expressions(self) -> Iterator[Expression]:
+    def expressions(self) -> Sequence[Expression]:
         """All expressions, each once, operands first."""
-        places = (e for output in self.outputs for i in output.place or () for _, e in i.terms)
-        return expressions_in([*places, *(output.expression for output in self.outputs)])
+        return _expressions_of(self)
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> Sequence[Load]:
         """The different loads, in order of first use."""
-        return list(dict.fromkeys(e for e in self.expressions() if isinstance(e, Load)))
+        return _loads_of(self)
 
-    def positions(self) -> list[Position]:
+    def positions(self) -> Sequence[Position]:
         """The different indices that are used as values."""
-        return list(dict.fromkeys(e for e in self.expressions() if isinstance(e, Position)))
+        return _positions_of(self)
 
 
-def expressions_in(roots: Iterable[Expression]) -> Iterator[Expression]:
+def derived(derive: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
+    """Remember what is derived from a kernel with it."""
+
+    @wraps(derive)
+    def lookup(kernel: Kernel) -> T:
+        memo = kernel.memo
+        if derive not in memo:
+            memo[derive] = derive(kernel)
+        return memo[derive]
+
+    return lookup
+
+
+@derived
+def _expressions_of(kernel: Kernel) -> Sequence[Expression]:
+    places = [e for output in kernel.outputs for i in output.place or () for _, e in i.terms]
+    return expressions_in([*places, *(output.expression for output in kernel.outputs)])
+
+
+@derived
+def _loads_of(kernel: Kernel) -> Sequence[Load]:
+    return list(dict.fromkeys(e for e in kernel.expressions() if isinstance(e, Load)))
+
+
+@derived
+def _positions_of(kernel: Kernel) -> Sequence[Position]:
+    return list(dict.fromkeys(e for e in kernel.expressions() if isinstance(e, Position)))
+
+
+def expressions_in(roots: Iterable[Expression]) -> list[Expression]:
     """All expressions that some are made of, each once, operands first."""
+    found: list[Expression] = []
     seen: set[int] = set()
     for root in roots:
-        stack: list[tuple[Expression, bool]] = [(root, False)]
+        stack: list[Any] = [root]  # None stands above an expression whose parts have been found
         while stack:
-            expression, is_done = stack.pop()
-            if is_done:
-                yield expression
-            elif id(expression) not in seen:
-                seen.add(id(expression))
-                inner = parts(expression)
-                if inner:
-                    stack.append((expression, True))
-                    stack += [(e, False) for e in reversed(inner)]
-                else:
-                    yield expression
+            expression = stack.pop()
+            if expression is None:
+                found.append(stack.pop())
+                continue
+            key = id(expression)
+            if key in seen:
+                continue
+            seen.add(key)
+            inner = expression.operands if type(expression) is Apply else parts(expression)
+            if inner:
+                stack += (expression, None, *inner[::-1])
+            else:
+                found.append(expression)
+    return found
 
 
 def parts(expression: Expression) -> Sequence[Expression]:
@@ -198,22 +250,26 @@ def parts(expression: Expression) -> Sequence[Expression]:
     if isinstance(expression, Apply):
         return expression.operands
     if isinstance(expression, Load):
-        return [e for i in expression.index for _, e in i.terms]
+        for i in expression.index:
+            if i.terms:
+                return [e for i in expression.index for _, e in i.terms]
+        return ()
     return [e for _, e in expression.index.terms] if isinstance(expression, Position) else ()
 
 
 def replaced(root: Expression, by: Callable[[Load], Expression]) -> Expression:
     """An expression with the loads that it is made of replaced; what is shared stays shared."""
+    if isinstance(root, Load) and not parts(root):
+        return by(root)
     results: dict[int, Expression] = {}
     for expression in expressions_in([root]):
         if isinstance(expression, Apply):
-            operands = tuple(results[id(e)] for e in expression.operands)
             if expression.operation == "convert":
-                results[id(expression)] = cast(operands[0], expression.dtype)
-            elif all(x is y for x, y in zip(operands, expression.operands)):
-                results[id(expression)] = expression
+                results[id(expression)] = cast(results[id(expression.operands[0])], expression.dtype)
             else:
-                results[id(expression)] = expression._replace(operands=operands)
+                results[id(expression)] = _with_operands(expression, results)
+        elif isinstance(expression, Constant):
+            results[id(expression)] = expression
         else:
             moved_parts = with_parts(expression, results)
             results[id(expression)] = by(moved_parts) if isinstance(moved_parts, Load) else moved_parts
@@ -229,24 +285,31 @@ def with_parts(expression: Expression, results: dict[int, Expression]) -> Expres
     return expression
 
 
+def _with_operands(applied: Apply, results: dict[int, Expression]) -> Apply:
+    operands = tuple([results[id(e)] for e in applied.operands])
+    is_same = all(map(is_, operands, applied.operands))
+    return applied if is_same else Apply(applied.operation, operands, applied.dtype)
+
+
 def _with_terms(index: Affine, results: dict[int, Expression]) -> Affine:
+    if not index.terms:
+        return index
     return index._replace(terms=tuple((factor, results[id(e)]) for factor, e in index.terms))
 
 
 def substituted(root: Expression, index: Index) -> Expression:
     """An expression over another space: each axis replaced by an index there."""
+    if index == point(len(index)):
+        return root
     results: dict[int, Expression] = {}
     for expression in expressions_in([root]):
         if isinstance(expression, Load):
-            results[id(expression)] = expression._replace(
-                index=tuple(moved(_with_terms(i, results), index) for i in expression.index)
-            )
+            places = tuple([moved(_with_terms(i, results), index) for i in expression.index])
+            results[id(expression)] = Load(expression.operand, places, expression.dtype)
         elif isinstance(expression, Position):
             results[id(expression)] = expression._replace(index=moved(_with_terms(expression.index, results), index))
         elif isinstance(expression, Apply):
-            operands = tuple(results[id(e)] for e in expression.operands)
-            same = all(x is y for x, y in zip(operands, expression.operands))
-            results[id(expression)] = expression if same else expression._replace(operands=operands)
+            results[id(expression)] = _with_operands(expression, results)
         else:
             results[id(expression)] = expression
     return results[id(root)]
@@ -260,7 +323,12 @@ def flattened(index: Index, shape: Sequence[int]) -> Affine:
 
 def moved(index: Affine, moves: Index) -> Affine:
     """An index with each axis replaced by an index."""
+    if not index.factors:
+        return index
     offset = index.offset
+    if len(index.factors) == 1 and not offset and not index.terms:
+        ((axis, factor),) = index.factors
+        return moves[axis].times(factor)
     factors: dict[int, int] = {}
     terms = list(index.terms)
     for axis, factor in index.factors:

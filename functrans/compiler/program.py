@@ -13,6 +13,7 @@ from .backends.cpu.native import NativeProgram
 from .backends.interpreter import InterpretedProgram
 from .disk import clear_disk
 from .fuse import fuse
+from .garbage import no_collection
 from .simplify import simplify
 
 
@@ -42,8 +43,9 @@ def simplified(jaxpr: Jaxpr) -> Jaxpr:
 @memoized
 def fused(jaxpr: Jaxpr) -> Fused:
     """A program simplified, and its equations and kernels in order."""
-    final = simplified(jaxpr)
-    return Fused(final, fuse(final, supports))
+    with no_collection():
+        final = simplified(jaxpr)
+        return Fused(final, fuse(final, supports))
 
 
 def forget_programs(disk: bool) -> None:

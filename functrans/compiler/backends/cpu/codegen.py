@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...accesses import identity_value, is_argument, is_compensated, numbers_of, operands_of, prepared
+from ...accesses import identity_value, is_argument, is_compensated, numbers_of, operands_of, prepared, structure_of
 from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
 from ...operations.division import Divisor
 from ...operations.values import Value
@@ -58,6 +58,12 @@ class Writer:
         self.functions: dict[str, tuple[str, int]] = {}
         self.count = 0
 
+    def about(self, subject: Any) -> Writer:
+        """The same text, as that of something else."""
+        other = Writer(subject)
+        other.lines, other.functions, other.count = self.lines, self.functions, self.count
+        return other
+
     def emit(self, right_side: str) -> str:
         """`%n = ...`; the register."""
         register = f"%r{self.count}"
@@ -87,8 +93,24 @@ def supports(expression: Expression) -> bool:
     return expression.dtype.kind in "fiub" and type_name(expression.dtype) not in (None, "half")
 
 
+#: The functions that were written last, by the structure and layout of a kernel, and how many.
+_kept: dict[Any, Writer] = {}
+MOST_KEPT = 2048
+
+
 def kernel_function(kernel: Kernel, layout: Layout, name: str) -> Writer:
-    """The text of a kernel's function."""
+    """The text of a kernel's function. It depends on the structure of the kernel and the layout, and nothing else."""
+    key = structure_of(kernel), layout, name
+    found = _kept.get(key)
+    if found is None:
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        found = _kept[key] = written(kernel, layout, name)
+    return found.about(kernel)
+
+
+def written(kernel: Kernel, layout: Layout, name: str) -> Writer:
+    """The same, written anew."""
     return _KernelWriter(kernel, layout).function(name)
 
 

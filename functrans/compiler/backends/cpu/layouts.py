@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...accesses import index_of, numbers_of, operands_of
 from ...instructions import Place
-from ...loopnest import Kernel, Load, Position
+from ...loopnest import Affine, Kernel, Load, Position
 from .codegen import Layout, has_unknown_steps
 from .runtime import HEADER
 
@@ -59,7 +59,7 @@ def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], 
             index, strides = index_of(source), place.strides
             head = [HEADER + place.slot, place.offset + sum(i.offset * s for i, s in zip(index, strides))]
         if isinstance(source, (Load, Position)) or source.place is not None:
-            moves.append([sum(i.factor(a) * s for i, s in zip(index, strides)) for a in range(rank)])
+            moves.append(steps_of(index, strides, rank))
         else:
             moves.append([*strides, *[0] * (rank - len(strides))])
         heads.append(head)
@@ -82,6 +82,15 @@ def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], 
 def step_of(move: int, size: int) -> int | None:
     """By how many elements of a size an operand moves, if that is to be part of the text."""
     return move // size if move in [size * step for step in STEPS] else None
+
+
+def steps_of(index: Sequence[Affine], strides: Sequence[int], rank: int) -> list[int]:
+    """How far an access moves with each axis of the space."""
+    found = [0] * rank
+    for i, stride in zip(index, strides):
+        for axis, factor in i.factors:
+            found[axis] += factor * stride
+    return found
 
 
 def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

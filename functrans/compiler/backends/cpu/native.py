@@ -22,6 +22,7 @@ from ...accesses import identity_value
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
 from ...costs import cost_of
+from ...garbage import no_collection
 from ...inspection.texts import kernel_text
 from ...instructions import (
     Block,
@@ -107,7 +108,9 @@ class NativeProgram:
         binding = self.bindings.get(key)
         if binding is None:
             try:
-                binding = Binding(assemble(self.jaxpr, self.fused, supports, key), self.outputs)
+                with no_collection():
+                    assembled = assemble(self.jaxpr, self.fused, supports, key)
+                binding = Binding(assembled, self.outputs)
             except CompilationFailure as failure:
                 failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
                 self.interpreted = InterpretedProgram(self.fused(self.whole).jaxpr)
@@ -379,7 +382,8 @@ class Encoder:
 
     def encoded(self, block: Block) -> tuple[int, int]:
         """The address of the code of a block, and how many instructions there are."""
-        found = self.block(block)
+        with no_collection():
+            found = self.block(block)
         self.binding.kernels = self.kernels
         self.binding.compile(is_quick=self.work < QUICK * len(self.kernels))
         return found
