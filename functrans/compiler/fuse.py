@@ -351,9 +351,9 @@ class _Fuser:
     def is_written_out(self, reduction: Lowered) -> bool:
         """Whether a reduction is over so few elements that it is an expression of them."""
         extents = reduction.shape[len(reduction.shape) - reduction.reduced :]
-        if not 1 < prod(extents) <= FEW:
-            return False
         found = reduction.element(tuple(map(axis_index, range(len(reduction.shape)))))
+        if not 0 < prod(extents) <= FEW or (prod(extents) == 1 and isinstance(found, Load)):
+            return False
         operations = 1 + measured(list(expressions_in([found])))[1]
         for leaf in _leaves(found):
             if leaf.operand.is_repeatable(prod(reduction.shape)):

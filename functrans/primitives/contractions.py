@@ -24,6 +24,8 @@ DimensionNumbers = tuple[tuple[Shape, Shape], tuple[Shape, Shape]]
 _SHORT = 16
 #: Matrices of at least this size are worth a call of BLAS each, where one call for all of them would need a copy.
 _WORTH_A_CALL = 1024
+#: Sums of so few products are expressions in compiled code, which fuse with what makes the factors and what reads them.
+_FEW_TERMS = 4
 
 
 class DotGeneral(Bilinear):
@@ -115,7 +117,7 @@ def contraction_error(x_shape: Shape, y_shape: Shape, x_axes: Shape, y_axes: Sha
 def _is_small(x: ShapedArray, y: ShapedArray, axes: _Axes, contracted: int) -> bool:
     """Whether a contraction is as quick as a call of BLAS: with a vector (which can be fused), or of small matrices."""
     rows, columns = (prod(aval.shape[axis] for axis in free) for aval, free in zip((x, y), axes))
-    if min(rows, columns, contracted) == 1:
+    if min(rows, columns) == 1 or contracted <= _FEW_TERMS:
         return True
     return max(rows, columns, contracted) <= _SHORT or rows * columns * contracted <= _WORTH_A_CALL
 

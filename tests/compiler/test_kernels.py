@@ -167,3 +167,36 @@ def test_strided_operands(steps: list[int], order: list[int], tier: str) -> None
 
     Case("strides", function, (x,), None).check(tier)
 
+
+
+# ---- contractions of few terms
+
+
+@settings(max_examples=40)
+@given(
+    extents=st.tuples(*[st.sampled_from([1, 2, 3, 4, 7, 40])] * 3),
+    terms=st.integers(1, 4),
+    spec=st.sampled_from(["ik,kj->ij", "ki,kj->ij", "bik,bkj->bij", "ik,jk->ji"]),
+    dtype=st.sampled_from(["f8", "f4", "c16"]),
+    tier=TIER,
+)
+def test_contractions_of_few_terms(extents: Any, terms: int, spec: str, dtype: str, tier: str) -> None:
+    sizes = {**dict(zip("bij", extents)), "k": terms}
+    random = np.random.default_rng(0)
+    first, second = (
+        random.integers(-9, 9, [sizes[axis] for axis in part]).astype(dtype)
+        for part in spec.split("->")[0].split(",")
+    )
+
+    def function(x: Any, y: Any) -> Any:
+        product = fnp.einsum(spec, x + 1, y * 2)
+        return product + 1, fnp.sum(product, axis=-1)
+
+    Case("contractions", function, (first, second), None).check(tier)
+
+
+def test_a_rank_one_update_is_one_kernel() -> None:
+    a, x, y = np.ones((30, 40)), np.arange(30.0), np.arange(40.0)
+    update = lambda a, x, y: a + fnp.outer(x * 2, y)  # noqa: E731
+    assert [type(i).__name__ for i in assembled(update, a, x, y).block] == ["KernelRun"]
+    Case("rank one", update, (a, x, y), None).check("quick")
