@@ -106,6 +106,16 @@ def test_numbers_of_threads_agree() -> None:
             np.testing.assert_allclose(y, z, rtol=1e-12, atol=1e-11)
 
 
+def test_programs_that_run_on_threads_have_the_quick_way_in() -> None:
+    f = ft.jit(lambda x: np.sin(x) + 1)
+    x = np.linspace(0, 1, 1_000_000)
+    for _ in range(3):
+        np.testing.assert_allclose(f(x), np.sin(x) + 1, rtol=1e-14)
+    assert f._quick.plain
+    with ft.config.using(threads=1):
+        np.testing.assert_allclose(f(x), np.sin(x) + 1, rtol=1e-14)
+
+
 @LINUX
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking a process with threads
 @pytest.mark.parametrize("size", [10, 1_000_000])
@@ -114,6 +124,8 @@ def test_forked_processes(size: int) -> None:
     x = np.arange(float(size)) / size
     wanted = f(x)
     large = f(np.arange(1_000_000.0) / size)  # the parent has threads by now
+    elementwise = ft.jit(lambda x: np.sin(x) + 1)
+    elementwise(np.ones(1_000_000))
     assert large is not None
 
     def work(say: Callable[[str], None]) -> None:
@@ -121,6 +133,9 @@ def test_forked_processes(size: int) -> None:
         for _ in range(3):
             say("calling what the parent compiled")
             assert_all_close(f(x), wanted, 1e-13)
+        say("calling what runs on threads")
+        elementwise(np.ones(1_000_000))
+        assert threads.available() == 1 or threads._workers
         say("compiling")
         assert_all_close([ft.jit(lambda x: np.cos(x) * 3)(x)], [np.cos(x) * 3], 1e-13)
 

@@ -232,7 +232,7 @@ class Binding:
             (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
         ]
         self.frames: list[Frame] = []
-        self.entries: dict[tuple[Any, ...], Entry] = {}  # by the types of scalars among the arguments
+        self.entries: dict[tuple[Any, ...], tuple[Entry, Frame]] = {}  # by the types of scalars among the arguments
         self.is_long = encoder.work > LONG or encoder.is_unbounded
         self.run = _RUN(engine().runtime["run_sharing" if self.is_long else "run_program"])
 
@@ -311,7 +311,7 @@ class Binding:
     def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Entry | None:
         """A quicker way to call this program with such arguments, once it is compiled thoroughly; None: no way."""
         places = self.assembled.arguments
-        is_simple = not (self.calls_python or self.is_divided or self.assembled.objects)
+        is_simple = not (self.calls_python or self.has_products or self.assembled.objects)
         if not is_simple or self.calls_before_thorough >= 0 or not is_possible():
             return None
         scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
@@ -326,8 +326,12 @@ class Binding:
             made = [None if output.is_array(leaves) else output.is_weak for output in self.outputs]
             results: Any = list(zip(self.assembled.results, made))
             program = self.code, self.count, frame.slots
-            self.entries[key] = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
-        return self.entries[key]
+            entry = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
+            self.entries[key] = entry, frame
+        entry, frame = self.entries[key]
+        if self.is_divided:
+            frame.slots[THREADS] = threads.awake(config.threads)
+        return entry
 
 
 def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailure:

@@ -14,6 +14,7 @@ import os
 import threading
 from array import array
 
+from ....settings import changes
 from .engine import engine
 from .runtime import POOL_SIZE
 
@@ -50,8 +51,9 @@ def _start() -> None:
 
 
 def _forked() -> None:
-    """In a child process: the workers are gone, and nobody is at work."""
+    """In a child process: the workers are gone, and nobody is at work; whoever counts on them has to ask again."""
     global _lock
+    changes.count += 1
     _lock = threading.Lock()
     _workers.clear()
     _room[:] = array("q", [0] * len(_room))
