@@ -351,7 +351,7 @@ class _Fuser:
     def is_written_out(self, reduction: Lowered) -> bool:
         """Whether a reduction is over so few elements that it is an expression of them."""
         extents = reduction.shape[len(reduction.shape) - reduction.reduced :]
-        found = reduction.element(tuple(map(axis_index, range(len(reduction.shape)))))
+        found = reduction.element(point(len(reduction.shape)))
         if not 0 < prod(extents) <= FEW or (prod(extents) == 1 and isinstance(found, Load)):
             return False
         operations = 1 + measured(list(expressions_in([found])))[1]
