@@ -28,6 +28,11 @@ def operation_cost(applied: Apply) -> int:
     return COSTS.get(applied.operation, TRANSCENDENTAL)
 
 
+def is_transcendental(applied: Apply) -> bool:
+    """Whether an operation takes many instructions, each of which waits for the one before."""
+    return operation_cost(applied) >= TRANSCENDENTAL
+
+
 def measured(expressions: Sequence[Expression]) -> tuple[int, int]:
     """The cost and the number of operations."""
     costs = [operation_cost(e) for e in expressions if isinstance(e, Apply)]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...accesses import identity_value, is_argument, is_compensated, numbers_of, operands_of, prepared, structure_of
+from ...costs import is_transcendental
 from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
 from ...operations.division import Divisor
 from ...operations.values import Value
@@ -128,6 +129,7 @@ class _KernelWriter:
         self.outputs_start = len(self.operands) - len(kernel.outputs)
         self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_of(kernel))}
         self.writer = Writer(kernel)
+        self.expressions = list(kernel.expressions())
         self.invariant = self.invariants()
         self.strides: dict[int, str] = {}  # of operands along the innermost loop, where it is known when it runs
         self.divisors: dict[int, Divisor] = {}
@@ -136,7 +138,7 @@ class _KernelWriter:
         """The expressions that stay the same along the innermost loop, by id."""
         numbers = {operand.source: k for k, operand in enumerate(self.operands[: self.outputs_start])}
         found: set[int] = set()
-        for e in self.kernel.expressions():
+        for e in self.expressions:
             if isinstance(e, Apply):
                 is_invariant = all(id(x) in found for x in e.operands)
             else:
@@ -239,7 +241,6 @@ class _KernelWriter:
         w = self.writer
         body, end = f"body{depth}", f"end{depth}"
         fixed = self.fixed_values(bases, depth)
-        w.functions, before = {}, w.functions
         any_ = w.emit(f"icmp sgt i64 %n{depth}, 0")
         w.write(f"br i1 {any_}, label %{body}, label %{end}")
         w.label(body)
@@ -250,9 +251,9 @@ class _KernelWriter:
             self.finish(values[id(output.expression)], place, output)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         more = w.emit(f"icmp slt i64 %i{depth}_next, %n{depth}")
-        hint = ", !llvm.loop !interleaved" if w.functions else ""
+        is_long = any(isinstance(e, Apply) and is_transcendental(e) and id(e) not in fixed for e in self.expressions)
+        hint = ", !llvm.loop !interleaved" if is_long else ""
         w.write(f"br i1 {more}, label %{body}, label %{end}{hint}")
-        w.functions = {**before, **w.functions}
         w.label(end)
         return end
 
@@ -352,7 +353,7 @@ class _KernelWriter:
             if self.layout.steps[k] is None and not isinstance(operand.source, Position):
                 # LLVM would write a version for a stride of one byte, and no vectors for all others
                 self.strides[k] = w.emit(f"add i64 %s{k}_{depth}, %zero")
-        everything = list(self.kernel.expressions())
+        everything = self.expressions
         self.evaluate([e for e in everything if id(e) in self.invariant], bases, depth, registers)
         for e in everything if self.layout.divides else ():
             if isinstance(e, Apply) and id(e) not in self.invariant and prepared(e).operation == "divide":
@@ -381,7 +382,7 @@ class _KernelWriter:
     def values(self, bases: list[str], fixed: dict[int, str], depth: int) -> dict[int, str]:
         """The registers of all expressions at one point, by id."""
         registers = dict(fixed)
-        self.evaluate([e for e in self.kernel.expressions() if id(e) not in fixed], bases, depth, registers)
+        self.evaluate([e for e in self.expressions if id(e) not in fixed], bases, depth, registers)
         return registers
 
     def evaluate(

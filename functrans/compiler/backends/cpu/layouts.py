@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 from ...accesses import index_of, numbers_of, operands_of
-from ...instructions import Place
+from ...instructions import ChainRun, Place
 from ...loopnest import Affine, Kernel, Load, Position
 from .codegen import Layout, has_unknown_steps
 from .runtime import HEADER
 
+#: The part of the second-level cache that rows of a chain may take, in bytes.
+CACHE = 192 * 1024
 #: What is read from memory together, in bytes.
 CACHE_LINE = 64
 #: Steps along the innermost loop that are part of a kernel's text; beside none and one those of tiny last axes, and of
@@ -131,3 +134,11 @@ def loop_order(
     if parallel == [(-1, 1)] or in_registers <= in_memory + 2 * traffic(inside[1], stores):
         return [*parallel, *reduced], len(parallel) + len(reduced) - 1, 0
     return [*parallel[:-1], *reduced, *parallel[-1:]], None, 0 if len(parallel) > 1 else len(reduced)
+
+
+def rows_at_a_time(run: ChainRun) -> int:
+    """How many rows of everything that a chain reads and writes are in the cache together."""
+    rows = run.links[0].kernel.shape[0]
+    places = {place for link in run.links for place in (*link.sources, *link.targets)}
+    sizes = [prod(p.shape[1:]) * p.dtype.itemsize for p in places if p.shape[:1] == (rows,)]
+    return max(1, CACHE // max(1, sum(sizes)))

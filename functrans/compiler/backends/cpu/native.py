@@ -47,7 +47,7 @@ from . import threads
 from .codegen import Writer, kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
-from .layouts import arrange
+from .layouts import arrange, rows_at_a_time
 from .library import WORTH_THREADS as WORTH_THREADS_OF_BLAS
 from .library import gemm_arguments, threads_of_blas
 from .recurrences import RecurrenceWriter, recurrence_arguments
@@ -348,8 +348,6 @@ def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailu
 MOST_BINDINGS, MOST_ENTRIES = 16, 16
 #: The work of programs that let other Python threads run meanwhile, about in nanoseconds.
 LONG = 20_000
-#: The part of the second-level cache that rows of a chain may take, in bytes.
-CACHE = 192 * 1024
 #: The work of one call, about in nanoseconds for each kernel, that is not worth compiling thoroughly for at once.
 QUICK = 20_000
 #: The calls after which it is.
@@ -566,14 +564,6 @@ class Encoder:
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]
         return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
-
-
-def rows_at_a_time(run: ChainRun) -> int:
-    """How many rows of everything that a chain reads and writes are in the cache together."""
-    rows = run.links[0].kernel.shape[0]
-    places = {place for link in run.links for place in (*link.sources, *link.targets)}
-    sizes = [prod(p.shape[1:]) * p.dtype.itemsize for p in places if p.shape[:1] == (rows,)]
-    return max(1, CACHE // max(1, sum(sizes)))
 
 
 def filling(output: Output, target: Place) -> KernelRun:

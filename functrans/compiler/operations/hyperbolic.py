@@ -1,0 +1,71 @@
+"""The hyperbolic tangent as a formula, which takes half the time of the C library's vector version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from typing import Final, NamedTuple
+
+from .values import DOUBLE, Value, bits, copysign, fabs, from_bits, where
+
+
+class _Format(NamedTuple):
+    """Numbers for one floating-point format.
+
+    Attributes:
+        limit: from here on the tangent rounds to one.
+        rounder: what, added and subtracted again, rounds to an integer; its sum has the integer in its last bits.
+        high, low: the logarithm of two in two parts. Multiples of the first, up to twice the limit, are exact.
+        bias, places: of the exponent, in the bits of a number.
+        series: of (exp(r) - 1 - r) / r**2 by powers of r, for r between -log(2) / 2 and log(2) / 2.
+    """
+
+    limit: float
+    rounder: float
+    high: float
+    low: float
+    bias: int
+    places: int
+    series: Sequence[float]
+
+
+#: Interpolated at Chebyshev's points, with relative errors of exp(r) - 1 of 6e-19 and 6e-10.
+_DOUBLE: Final = _Format(
+    20.0, 1.5 * 2**52, 0.693147180559663, 2.8235290563031577e-13, 1023, 52, (
+        0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326136, 0.0013888888888883748,
+        0.00019841269874820627, 2.4801587325547743e-05, 2.7557255400206422e-06, 2.75572736431103e-07,
+        2.5105217004720745e-08, 2.0914686968086876e-09,
+    ),
+)  # fmt: skip
+_SINGLE: Final = _Format(
+    10.0, 1.5 * 2**23, 0.693145751953125, 1.4286068203094173e-06, 127, 23, (
+        0.500000001346581, 0.16666666681623232, 0.041666464925285904, 0.0083333109254809, 0.0013933649996309251,
+        0.00019890990824673654,
+    ),
+)  # fmt: skip
+
+
+def tanh(x: Value) -> Value:
+    """e / (e + 2), where e = exp(2 |x|) - 1, with the sign of x."""
+    own = _DOUBLE if x.dtype == DOUBLE else _SINGLE
+    size = fabs(x)
+    e = _expm1(2.0 * where(size > own.limit, own.limit, size), own)
+    return copysign(e / (e + 2.0), x)
+
+
+def _expm1(y: Value, own: _Format) -> Value:
+    """exp(y) - 1 for numbers from 0 to twice the limit: 2**k exp(r) - 1, where y = k log(2) + r."""
+    shifted = y * (1 / log(2)) + own.rounder
+    k = shifted - own.rounder
+    r = (y - k * own.high) - k * own.low
+    power = from_bits((bits(shifted) + own.bias) << own.places)
+    square = r * r
+    rest = square * (_polynomial(own.series[0::2], square) + r * _polynomial(own.series[1::2], square))
+    return power * (r + rest) + (power - 1.0)
+
+
+def _polynomial(coefficients: Sequence[float], x: Value) -> Value:
+    total = x.like(coefficients[-1])
+    for c in coefficients[-2::-1]:
+        total = total * x + c
+    return total
