@@ -39,10 +39,13 @@ def c_function(name: str, signature: str) -> int:
 
 @cache
 def blas(name: str) -> int:
-    """The address of a function of BLAS for native code: `dgemm` and so on."""
-    library = _openblas()
-    if library is not None and hasattr(library, f"scipy_{name}_"):
-        return ctypes.cast(library[f"scipy_{name}_"], ctypes.c_void_p).value or 0
+    """The address of a function of BLAS for native code: `dgemm` and so on.
+
+    Its integers may have 32 or 64 bits: point to small ones that are written with 64, lowest byte first.
+    """
+    library, ending = _openblas()
+    if library is not None and hasattr(library, f"scipy_{name}_{ending}"):
+        return ctypes.cast(library[f"scipy_{name}_{ending}"], ctypes.c_void_p).value or 0
     import scipy.linalg.cython_blas
 
     capsule = scipy.linalg.cython_blas.__pyx_capi__[name]
@@ -51,23 +54,30 @@ def blas(name: str) -> int:
 
 @cache
 def blas_threads() -> tuple[Any, Any]:
-    """What tells and sets how many threads SciPy's BLAS uses; None, None if it is not the OpenBLAS of its wheels."""
-    library = _openblas()
-    if library is None or not hasattr(library, "scipy_openblas_set_num_threads"):
+    """What tells and sets how many threads that BLAS uses; None, None if it is not the OpenBLAS of a wheel."""
+    library, ending = _openblas()
+    if library is None or not hasattr(library, f"scipy_openblas_set_num_threads{ending}"):
         return None, None
-    return library.scipy_openblas_get_num_threads, library.scipy_openblas_set_num_threads
+    return library[f"scipy_openblas_get_num_threads{ending}"], library[f"scipy_openblas_set_num_threads{ending}"]
 
 
 @cache
-def _openblas() -> ctypes.CDLL | None:
-    """The library in SciPy's wheels, which loads in a tenth of the time of scipy.linalg; None if there is none."""
-    scipy = importlib.util.find_spec("scipy")
-    folders = (scipy.submodule_search_locations if scipy is not None else None) or ()
-    found = [path for folder in folders for path in glob.glob(f"{folder}.libs/libscipy_openblas*.so*")]
-    try:
-        return ctypes.CDLL(found[0]) if found else None
-    except OSError:
-        return None
+def _openblas() -> tuple[ctypes.CDLL | None, str]:
+    """The library in the wheels of NumPy, which is in memory already, or SciPy, which loads in a tenth of the time of
+    scipy.linalg; and how the names of its functions end. None if there is none.
+
+    NumPy's comes first: it is the one that the interpreter multiplies with, and often the newer one.
+    """
+    wheels = ("numpy", "libscipy_openblas64_*.so*", "64_"), ("scipy", "libscipy_openblas-*.so*", "")
+    for package, pattern, ending in wheels:
+        found = importlib.util.find_spec(package)
+        folders = (found.submodule_search_locations if found is not None else None) or ()
+        for path in (path for folder in folders for path in glob.glob(f"{folder}.libs/{pattern}")):
+            try:
+                return ctypes.CDLL(path), ending
+            except OSError:
+                continue
+    return None, ""
 
 
 _CAPSULE_NAME = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
