@@ -2,7 +2,8 @@
 
 Softmax, layer norm and their gradients are a few kernels over the same leading axis: reductions of rows, and what is
 computed from rows and their reductions. Row i of each needs row i of those before only. Run row block by row block,
-they read and write what is in the cache; and threads need to meet once, at the end.
+they read and write what is in the cache; and threads need to meet once, at the end. So it is with the images of a
+convolution: zeros are put around one, its windows side by side, and products are summed up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from .loopnest import Affine, Kernel, Load, Output, axis_index, substituted
 
 #: Chains over fewer elements are left as they are: everything is in the cache anyway.
 FEWEST_ELEMENTS = 1 << 13
+#: A chain has so many kernels at most, so that the time to find it stays bounded.
+MOST_LINKS = 64
 #: Reductions of at least so many elements to one number are divided.
 WORTH_PARTS = 1 << 15
 #: Into so many parts, whatever the number of threads: the result does not depend on that.
@@ -46,7 +49,7 @@ def chained(block: Sequence[Any], slots: Sequence[Slot], times: dict[int, int]) 
 
     for instruction in block:
         if isinstance(instruction, KernelRun) and _has_rows(instruction):
-            if links and not _follows(instruction, links):
+            if links and (len(links) == MOST_LINKS or not _follows(instruction, links)):
                 finish()
             links.append(instruction)
         else:
@@ -64,20 +67,50 @@ def _has_rows(run: KernelRun) -> bool:
 
 
 def _follows(run: KernelRun, links: Sequence[KernelRun]) -> bool:
-    """Whether row i of a kernel needs row i only of what the links compute."""
+    """Whether row i of a kernel has to do with row i only of what the links read and write."""
     if run.kernel.shape[0] != links[0].kernel.shape[0]:
         return False
+    earlier, own = _by_slot(links), _by_slot([run])
     written = {target.slot for link in links for target in link.targets}
-    if any(target.slot in written for target in run.targets):
-        return False
-    places = dict(zip(run.kernel.operands, run.sources))
-    produced = {target for link in links for target in link.targets}
-    for load in run.kernel.loads():
-        place = places[load.operand]
-        if place.slot in written and (place not in produced or not _is_by_row(load)):
+    writes = {target.slot for target in run.targets}
+    for slot in earlier.keys() & own.keys():
+        if slot not in written and slot not in writes:
+            continue
+        if not _have_same_rows([*earlier[slot], *own[slot]]):
             return False
-    read = {source.slot for link in links for source in link.sources}
-    return not any(target.slot in read for target in run.targets)
+        if (slot in written and not _reads_by_row(run, slot)) or (
+            slot in writes and not all(_reads_by_row(link, slot) for link in links)
+        ):
+            return False
+    return True
+
+
+def _by_slot(runs: Sequence[KernelRun]) -> dict[int, list[Place]]:
+    """The places that kernels read and write."""
+    found: dict[int, list[Place]] = {}
+    for place in _places(runs):
+        found.setdefault(place.slot, []).append(place)
+    return found
+
+
+def _reads_by_row(run: KernelRun, slot: int) -> bool:
+    """Whether a kernel reads an array at the row of the point only."""
+    places = dict(zip(run.kernel.operands, run.sources))
+    return all(_is_by_row(load) for load in run.kernel.loads() if places[load.operand].slot == slot)
+
+
+def _have_same_rows(places: Sequence[Place]) -> bool:
+    """Whether row i of each of some places in a slot shares memory with row i only of the others."""
+    (stride, *others) = {place.strides[0] if place.shape else 0 for place in places}
+    if others or stride <= 0:
+        return False
+    for place in places:
+        inside = list(zip(place.shape[1:], place.strides[1:]))
+        low = place.offset + sum((n - 1) * s for n, s in inside if s < 0)
+        high = place.offset + sum((n - 1) * s for n, s in inside if s > 0) + place.dtype.itemsize
+        if low < 0 or high > stride:
+            return False
+    return True
 
 
 def _is_by_row(load: Load) -> bool:

@@ -37,6 +37,8 @@ FEW = 8
 MOST_OPERATIONS = 128
 #: And so many results.
 MOST_OUTPUTS = 16
+#: A reduction loads at most so many elements at each point, so that there are registers for all.
+MOST_LOADS = 16
 
 
 def written_out(reduction: Lowered) -> Callable[[Index], Expression]:
@@ -87,6 +89,8 @@ def _pays(run: KernelRun, axis: int) -> bool:
     places = dict(zip(kernel.operands, run.sources))
     moves = [_moves(load, places[load.operand], rank) for load in kernel.loads()]
     if kernel.reduced:
+        if sum(extent if move[axis] else 1 for move in moves) > MOST_LOADS:
+            return False
         last = rank - 1
         is_shared = any(not move[axis] and move[last] for move in moves)
         return is_shared or (axis == kept - 1 and sum(abs(m[axis]) for m in moves) < sum(abs(m[last]) for m in moves))

@@ -140,5 +140,5 @@ def rows_at_a_time(run: ChainRun) -> int:
     """How many rows of everything that a chain reads and writes are in the cache together."""
     rows = run.links[0].kernel.shape[0]
     places = {place for link in run.links for place in (*link.sources, *link.targets)}
-    sizes = [prod(p.shape[1:]) * p.dtype.itemsize for p in places if p.shape[:1] == (rows,)]
+    sizes = [min(prod(p.shape[1:]) * p.dtype.itemsize, abs(p.strides[0])) for p in places if p.shape[:1] == (rows,)]
     return max(1, CACHE // max(1, sum(sizes)))
