@@ -133,6 +133,52 @@ class Residual(Row):
         return gradient
 
 
+class Convolution(Row):
+    """The derivatives of the squares of one convolution, summed up, by images and by weights.
+
+    Args:
+        space: that of an image, with channels and batch before.
+        window: that of the weights, with features before and channels of a group after these.
+    """
+
+    peers = (JAX, TORCH)
+    factor = 1.5
+    rtol = 1e-3
+
+    def __init__(self, name: str, images: tuple[int, ...], window: tuple[int, ...], stride: int = 1, groups: int = 1):
+        self.shapes, self.stride, self.groups = (images, window), stride, groups
+        self.label = f"gradient of a convolution, float32, {name}"
+        self.issue = "within 1.5 of torch.compile"
+
+    def data(self):
+        rng = np.random.default_rng(0)
+        return tuple(rng.normal(size=shape).astype("float32") for shape in self.shapes)
+
+    def function(self, lib):
+        rank, pads = len(self.shapes[1]) - 2, [(k // 2, k // 2) for k in self.shapes[1][2:]]
+
+        def loss(x, w):
+            y = lib.lax.conv_general_dilated(x, w, (self.stride,) * rank, pads, feature_group_count=self.groups)
+            return lib.np.sum(y**2)
+
+        return lib.grad(loss, argnums=(0, 1))
+
+    def torch(self, torch):
+        kind = getattr(torch.nn.functional, f"conv{len(self.shapes[1]) - 2}d")
+        pads = tuple(k // 2 for k in self.shapes[1][2:])
+        loss = torch.compile(lambda x, w: torch.sum(kind(x, w, None, self.stride, pads, 1, self.groups) ** 2))
+
+        def gradient(x, w):
+            x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
+            return torch.autograd.grad(loss(x, w), (x, w))
+
+        return gradient
+
+
 ROWS: list[Row] = [
-    *(kind(dtype) for dtype in ("float64", "float32") for kind in (Mlp, Hvp)), Residual(False), Residual(True)
+    *(kind(dtype) for dtype in ("float64", "float32") for kind in (Mlp, Hvp)), Residual(False), Residual(True),
+    Convolution("3 x 3, 64 channels", (2, 64, 56, 56), (64, 64, 3, 3)),
+    Convolution("7 x 7 of 3 channels, stride 2", (1, 3, 112, 112), (64, 3, 7, 7), stride=2),
+    Convolution("depthwise", (4, 64, 28, 28), (64, 1, 3, 3), groups=64),
+    Convolution("101 taps of a signal", (1, 1, 100_000), (1, 1, 101)),
 ]  # fmt: skip

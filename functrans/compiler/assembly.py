@@ -17,7 +17,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.trace import Params
 from ..source import Source
-from . import regions, tapes
+from . import convolution, regions, tapes
 from .arena import assign_offsets
 from .chains import chained, parts_of
 from .fuse import KernelStep
@@ -45,7 +45,7 @@ from .instructions import (
     contiguous_strides,
     copying,
 )
-from .loopnest import Expression, Kernel, Load, Output, axis_index, cast
+from .loopnest import Expression, Kernel, Load, Output, axis_index, cast, constant
 from .recurrence import TooLarge, take_apart
 
 
@@ -65,6 +65,7 @@ class Assembled(NamedTuple):
         objects: how many values are no arrays.
         results: where the results are.
         origins: the step that each instruction is for, by the id of the instruction.
+        remarks: why there are these instructions, as a sentence, by the id of the first of them.
     """
 
     block: Block
@@ -74,6 +75,7 @@ class Assembled(NamedTuple):
     arguments: list[Place | ObjectPlace]
     results: list[Place | ObjectPlace]
     origins: dict[int, Eqn | KernelStep]
+    remarks: dict[int, str]
 
 
 def assemble(
@@ -100,7 +102,8 @@ def assemble(
     ]
     block = assembler.block(jaxpr, arguments, results)
     arena = assign_offsets([slot for slot in assembler.slots if slot.kind == "temporary"])
-    return Assembled(block, assembler.slots, arena, assembler.objects, arguments, results, assembler.origins)
+    notes = assembler.origins, assembler.remarks
+    return Assembled(block, assembler.slots, arena, assembler.objects, arguments, results, *notes)
 
 
 class Assembler:
@@ -118,6 +121,7 @@ class Assembler:
         self.checked: set[tuple[int, Place, int]] = set()  # indices, by block and extent
         self.overwritten: set[int] = set()  # slots with arrays that are changed in place
         self.origins: dict[int, Eqn | KernelStep] = {}
+        self.remarks: dict[int, str] = {}
 
     # ---- places
 
@@ -196,6 +200,18 @@ class Assembler:
         else:
             self.step(block, PythonRun(_same, {}, (source,), (target,), "copy"), (source, target))
 
+    def note_origin(self, block: Block, step: Eqn | KernelStep) -> None:
+        """Instructions, those in loops that were added for the same step included, are for a step of the program."""
+        for instruction in block:
+            self.origins[id(instruction)] = step
+            if isinstance(instruction, LoopRun):
+                self.note_origin([i for i in instruction.body if id(i) not in self.origins], step)
+
+    def remark(self, block: Block, start: int, sentence: str) -> None:
+        """Say why there are the instructions of a block from a number on."""
+        if len(block) > start:
+            self.remarks[id(block[start])] = sentence
+
     def python(self, primitive: Any, sources: Sequence[Any], targets: Sequence[Any], params: Params) -> PythonRun:
         """The instruction that calls the implementation of a primitive."""
         return PythonRun(primitive.impl, params, tuple(sources), tuple(targets), primitive.name, self.source)
@@ -221,6 +237,26 @@ class Assembler:
             start = stop
         return arrays
 
+    def contiguous_copy(self, block: Block, place: Place) -> Place:
+        """A copy of an array in row-major order."""
+        target = self.contiguous("temporary", ShapedArray(place.shape, place.dtype))
+        self.copy(block, place, target)
+        return target
+
+    def fill_with_zeros(self, block: Block, target: Place) -> None:
+        """Add the instruction that sets an array to zero."""
+        target = as_numbers(target)
+        zero = Output(constant(0, target.dtype), None)
+        self.step(block, KernelRun(Kernel(target.shape, 0, (zero,), ()), (), (target,)), (target,))
+
+    def converted(self, block: Block, source: Place, dtype: np.dtype[Any]) -> Place:
+        """An array in some dtype; a copy, if it has another one."""
+        if source.dtype == dtype:
+            return source
+        target = self.contiguous("temporary", ShapedArray(source.shape, dtype))
+        self.convert(block, source, target)
+        return target
+
     def convert(self, block: Block, source: Place, target: Place) -> None:
         """Add the instruction that copies an array to one of the same shape, in the dtype of that one."""
         if source.dtype == target.dtype:
@@ -236,10 +272,9 @@ class Assembler:
         if key in self.checked and numbers.slot not in self.overwritten:
             return
         self.checked.add(key)
-        if numbers.dtype != np.int64 or not numbers.is_contiguous:
-            wide = self.contiguous("temporary", ShapedArray(numbers.shape, np.dtype(np.int64)))
-            self.convert(block, numbers, wide)
-            numbers = wide
+        numbers = self.converted(block, numbers, np.dtype(np.int64))
+        if not numbers.is_contiguous:
+            numbers = self.contiguous_copy(block, numbers)
         self.step(block, CheckRun(numbers, extent, otherwise), (numbers, *otherwise.sources, *otherwise.targets))
 
     def contract(
@@ -254,7 +289,11 @@ class Assembler:
         """
         a, b = self.matrices(block, x, x_axes), self.matrices(block, y, y_axes)
         c = z.reshaped((a.shape[0], a.shape[1], b.shape[2]))
-        self.step(block, ProductRun(a, b, c), (a, b, c))
+        self.multiply(block, a, b, c)
+
+    def multiply(self, block: Block, x: Place, y: Place, z: Place, adds: bool = False) -> None:
+        """Add the instruction that multiplies matrices."""
+        self.step(block, ProductRun(x, y, z, adds), (x, y, z))
 
     def matrices(self, block: Block, place: Place, groups: Sequence[Axes]) -> Place:
         """An array as a batch of matrices that BLAS can read; a copy, if there is no such view of it."""
@@ -262,45 +301,17 @@ class Assembler:
         if found is not None:
             return found
         ordered = VIEWS["transpose"](place, permutation=[axis for group in groups for axis in group])
-        target = self.contiguous("temporary", ShapedArray(ordered.shape, ordered.dtype))
-        self.copy(block, ordered, target)
+        target = self.contiguous_copy(block, ordered)
         return target.reshaped(tuple(prod(place.shape[axis] for axis in group) for group in groups))
 
-    # ---- parts of arrays
+    # ---- parts of arrays, and convolutions
 
-    def concatenate(self, block: Block, sources: Sequence[Place], target: Place, axis: int) -> None:
-        """Add the instructions that copy arrays one after the other into the target."""
-        regions.concatenate(self, block, sources, target, axis)
-
-    def pad(self, block: Block, x: Place, value: Place, target: Place, padding: Sequence[Any]) -> None:
-        """Add the instructions that pad x (or remove from it) with a value."""
-        regions.pad(self, block, x, value, target, padding)
-
-    def update_region(
-        self, block: Block, x: Place, update: Place, starts: Sequence[Place | int], target: Place, strides: Axes
-    ) -> None:
-        """Add the instructions that copy x and write an update into a region."""
-        regions.update_region(self, block, x, update, starts, target, strides)
-
-    def gather(
-        self, block: Block, x: Place, indices: Sequence[Place], target: Place, which: tuple[Any, ...], run: PythonRun
-    ) -> None:
-        """Add the instructions that read the elements which indices name."""
-        regions.gather(self, block, x, indices, target, regions.Selection(*which), run)
-
-    def scatter(
-        self,
-        block: Block,
-        x: Place,
-        updates: Place,
-        indices: Sequence[Place],
-        target: Place,
-        which: tuple[Any, ...],
-        combine: str | None,
-        run: PythonRun,
-    ) -> None:
-        """Add the instructions that copy x and write updates to the elements which indices name."""
-        regions.scatter(self, block, x, updates, indices, target, regions.Selection(*which), combine, run)
+    concatenate = regions.concatenate
+    pad = regions.pad
+    update_region = regions.update_region
+    gather = regions.gather
+    scatter = regions.scatter
+    convolve = convolution.convolve
 
     # ---- loops and branches
 
@@ -337,6 +348,28 @@ class Assembler:
         self.step(block, run, [*counter, *consts, *before, *after, *xs, *ys])
         for place, final in zip(before, finals):
             self.copy(block, place, final)
+
+    def repeat(
+        self,
+        block: Block,
+        places: Sequence[Place],
+        depth: int,
+        body: Callable[[Block, list[Place]], None],
+    ) -> None:
+        """Add loops over the first axes of some places, around what `body` adds for their elements."""
+        if not depth:
+            body(block, list(places))
+            return
+        if places[0].shape[0] == 1:
+            first = [p._replace(shape=p.shape[1:], strides=p.strides[1:]) for p in places]
+            self.repeat(block, first, depth - 1, body)
+            return
+        since = self.now
+        steps = [self.element(place) for place in places]
+        inner: Block = []
+        self.repeat(inner, [*map(at, steps)], depth - 1, body)
+        self.repeated(since)
+        self.step(block, LoopRun(inner, places[0].shape[0], False, tuple(steps), ()), places)
 
     def while_loop(
         self,
@@ -462,8 +495,7 @@ class _BlockAssembler:
                 self.kernel(step)
             elif not self.view(step):
                 self.equation(number, step)
-            for instruction in self.instructions[before:]:
-                self.assembler.origins[id(instruction)] = step
+            self.assembler.note_origin(self.instructions[before:], step)
         for number, (atom, place) in enumerate(zip(self.jaxpr.outputs, self.outputs)):
             source = self.place(atom)
             if number < len(self.carry) and source == self.carry[number]:
@@ -494,10 +526,13 @@ class _BlockAssembler:
         source = self.place(eqn.inputs[0])
         assert isinstance(source, Place)
         (var,) = eqn.outputs
-        if eqn.primitive.name == "reshape" and not source.is_contiguous:
-            target = self.assembler.contiguous("temporary", eqn.inputs[0].aval)
-            self.assembler.copy(self.instructions, source, target)
-            source = target
+        if eqn.primitive.name == "reshape":
+            found = source.viewed(**eqn.params)
+            if found is None:
+                found = self.assembler.contiguous_copy(self.instructions, source).reshaped(**eqn.params)
+            self.places[var] = found
+            self.assembler.use(found)
+            return True
         self.places[var] = VIEWS[eqn.primitive.name](source, **eqn.params)
         self.assembler.use(source)
         return True

@@ -14,7 +14,7 @@ COSTS = {
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "isnan", "isinf", "isfinite"), 1),
     **dict.fromkeys(("floor", "ceil", "trunc", "rint", "copysign"), 1),
     **dict.fromkeys(("left_shift", "right_shift", "signbit", "heaviside", "real", "imag", "conjugate"), 1),
-    **dict.fromkeys(("scale", "scale_both", "fmax", "fmin", "nextafter", "spacing", "complex"), 2),
+    **dict.fromkeys(("scale", "scale_both", "fmax", "fmin", "nextafter", "spacing", "complex", "multiply_add"), 2),
     **dict.fromkeys(("divide", "sqrt", "reciprocal"), 4),
     **dict.fromkeys(("fmod", "remainder", "floor_divide"), 8),
     "threefry2x32": 60,

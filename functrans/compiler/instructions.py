@@ -47,6 +47,27 @@ class Place(NamedTuple):
         """The elements of a contiguous array under another shape."""
         return self._replace(shape=shape, strides=contiguous_strides(shape, self.dtype.itemsize))
 
+    def viewed(self, shape: tuple[int, ...]) -> Place | None:
+        """The elements in their order under another shape, None if that takes a copy."""
+        if self.is_contiguous:
+            return self.reshaped(shape)
+        have = [(n, s) for n, s in zip(self.shape, self.strides) if n != 1]
+        want = [n for n in shape if n != 1]
+        steps: list[int] = []  # from the last axis on
+        while want:
+            extent, step = have.pop()
+            size = 1
+            while size != extent:
+                if size < extent:
+                    steps.append(step * size)
+                    size *= want.pop()
+                elif have[-1][1] == step * extent:
+                    extent *= have.pop()[0]
+                else:
+                    return None
+        strides = tuple(steps.pop() if n != 1 else self.dtype.itemsize for n in shape)
+        return self._replace(shape=shape, strides=strides)
+
 
 class ObjectPlace(NamedTuple):
     """Where a value is that is no array."""
@@ -112,11 +133,17 @@ class PythonRun(NamedTuple):
 
 
 class ProductRun(NamedTuple):
-    """Multiply matrices: places of shapes (batch, m, k), (batch, k, n) and (batch, m, n)."""
+    """Multiply matrices: places of shapes (batch, m, k), (batch, k, n) and (batch, m, n).
+
+    Attributes:
+        z: its rows are contiguous. Matrices of a batch that is summed up are at one place.
+        adds: whether to add to what is there.
+    """
 
     x: Place
     y: Place
     z: Place
+    adds: bool = False
 
 
 class CheckRun(NamedTuple):

@@ -106,15 +106,16 @@ def gather(
     x: Place,
     indices: Sequence[Place],
     target: Place,
-    which: Selection,
+    which: tuple[Any, ...],
     run: PythonRun,
 ) -> None:
     """Read the elements that indices name.
 
     Args:
+        which: the fields of a Selection.
         run: what raises the error for an index out of bounds.
     """
-    kernel_index = _selected(assembler, block, x, indices, target.shape, which, run, 1)
+    kernel_index = _selected(assembler, block, x, indices, target.shape, Selection(*which), run, 1)
     element = Load(0, kernel_index, x.dtype)
     kernel = Kernel(target.shape, 0, (Output(element, None),), tuple(range(1 + len(indices))))
     assembler.kernel(block, kernel, (x, *indices), (target,))
@@ -127,12 +128,16 @@ def scatter(
     updates: Place,
     indices: Sequence[Place],
     target: Place,
-    which: Selection,
+    which: tuple[Any, ...],
     combine: str | None,
     run: PythonRun,
 ) -> None:
-    """Copy x, and write updates to the elements that indices name, or combine them with what is there."""
-    place = _selected(assembler, block, x, indices, updates.shape, which, run, 1)
+    """Copy x, and write updates to the elements that indices name, or combine them with what is there.
+
+    Args:
+        which: the fields of a Selection.
+    """
+    place = _selected(assembler, block, x, indices, updates.shape, Selection(*which), run, 1)
     assembler.copy(block, x, target)
     element = Load(0, _space(updates), updates.dtype)
     kernel = Kernel(updates.shape, 0, (Output(element, combine, place),), tuple(range(1 + len(indices))))

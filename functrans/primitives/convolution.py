@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.primitive import is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .families import Bilinear
 from .foundation import Shape, promoted, reshape, unbroadcast, zeros
@@ -86,23 +86,30 @@ class ConvGeneral(Bilinear):
         self, ct: Any, x: Any, w_shape: Shape, *, strides: Shape, padding: Padding, x_dilation: Shape,
         w_dilation: Shape, groups: int,
     ) -> Any:  # fmt: skip
-        """x under the cotangent as window, batch and channels having changed places."""
+        """x under the cotangent as window, batch and channels having changed places.
+
+        The groups take the place of the channels then, if there are several, and the batch is one more axis of space.
+        """
         batch, channels, *space = typeof(x).shape
-        x = reshape(x, shape=(batch, groups, channels // groups, *space))
-        ndim = len(space) + 3
-        x = transpose(x, permutation=(2, 1, 0, *range(3, ndim)))
-        x = reshape(x, shape=(channels // groups, groups * batch, *space))
-        window = _swap(ct, 0, 1)
         padded = []
         for i, (low, _) in enumerate(padding):
             reach = _extent(w_shape[i + 2], w_dilation[i])
             ct_extent = _extent(typeof(ct).shape[i + 2], strides[i])
             padded.append((low, ct_extent - _extent(space[i], x_dilation[i]) + reach - low - 1))
+        window = _swap(ct, 0, 1)
+        if groups == 1:
+            by_w = self(
+                _swap(x, 0, 1), window, strides=w_dilation, padding=tuple(padded), x_dilation=x_dilation,
+                w_dilation=strides, groups=1,
+            )  # fmt: skip
+            return _swap(by_w, 0, 1)
+        x = _swap(reshape(x, shape=(batch, groups, channels // groups, *space)), 0, 2)
+        features, _, *positions = typeof(window).shape
         by_w = self(
-            x, window, strides=w_dilation, padding=tuple(padded), x_dilation=x_dilation, w_dilation=strides,
-            groups=groups,
+            x, reshape(window, shape=(features, 1, batch, *positions)), strides=(1, *w_dilation),
+            padding=((0, 0), *padded), x_dilation=(1, *x_dilation), w_dilation=(1, *strides), groups=groups,
         )  # fmt: skip
-        return _swap(by_w, 0, 1)
+        return _swap(reshape(by_w, shape=(channels // groups, features, *w_shape[2:])), 0, 1)
 
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, groups: int, **params: Any
@@ -132,6 +139,13 @@ class ConvGeneral(Bilinear):
         y = reshape(y, shape=(x_shape[0], groups, size, features, *space))
         y = transpose(y, permutation=(2, 0, 1, 3, *range(4, len(space) + 4)))
         return [reshape(y, shape=(size, x_shape[0], groups * features, *space))], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        """Kernels, or products of matrices, whichever is thought to be quicker (compiler/convolution)."""
+        steps = tuple(params[name] for name in ("strides", "padding", "x_dilation", "w_dilation"))
+        return assembler.convolve(block, *sources, *targets, steps, params["groups"])
 
 
 conv_general = ConvGeneral("conv_general")
@@ -211,7 +225,7 @@ def _correlate(x: Any, w: Any, space: Shape, strides: Shape, dilation: Shape, gr
     batch, channels = x.shape[:2]
     features, _, *window = w.shape
     if channels == features == batch == 1 and len(space) == 1 and strides == dilation == (1,):
-        return np.correlate(x[0, 0], np.conj(w[0, 0]), "valid")[None, None, : space[0]]
+        return np.correlate(x[0, 0], w[0, 0].conj(), "valid")[None, None, : space[0]]
     axes = tuple(range(2, x.ndim))
     reach = tuple(_extent(k, d) for k, d in zip(window, dilation))
     views = np.lib.stride_tricks.sliding_window_view(x, reach, axes)

@@ -29,6 +29,12 @@ VECTOR = np.arange(1.0, 38.0)
 STACK = np.arange(1.0, 106.0).reshape(3, 5, 7)
 INDEX = np.array([3, -1, 0, 2, 2])
 
+IMAGES = np.cos(np.arange(252.0)).reshape(3, 2, 7, 6)
+
+
+def convolved(x: Any, w: Any) -> Any:
+    return fnp.sum(lax.conv_general_dilated(x, w, (2, 1), "SAME") ** 2)
+
 
 def leapfrog(carry: Any, x: Any) -> Any:
     return (carry[0] + 0.1 * carry[1], carry[1] - x), carry[0] * carry[1]
@@ -44,6 +50,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "gather clipped": (lambda x, i: np.take(x, i * 100, axis=0, mode="clip"), [X, INDEX]),
     "scatter": (lambda x, i: (fnp.at(x)[i].set(-1), fnp.at(x)[:, i].add(2), fnp.at(x)[i, i].multiply(3)), [X, INDEX]),
     "scatter of parts": (lambda x: (fnp.at(x)[1:, ::2].add(x[:-1, ::2]), fnp.at(x)[-1].set(x[0])), [X]),
+    "convolutions": (lambda x, w: ft.value_and_grad(convolved, (0, 1))(x, w), [IMAGES, IMAGES[0, :, :4, :4].reshape(4, 2, 2, 2)]),
     "pad": (lambda x: (np.pad(x, ((1, 2), (0, 3))), np.pad(x, 1, mode="edge"), np.pad(x, 2, mode="wrap")), [X]),
     "concatenate": (lambda x, v: (np.concatenate([x, x[:1]]), np.concatenate([x[:, :1], x], 1), np.stack([v, v])), [X, VECTOR]),
     "roll": (lambda x: (np.roll(x, 2), np.roll(x, -1, 0), np.flip(x, 1), np.diff(x, axis=1), np.tile(x, 2)), [X]),

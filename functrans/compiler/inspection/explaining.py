@@ -200,7 +200,7 @@ class _Instructions:
             say = getattr(self, type(row.instruction).__name__)
             first, *others = [s for s in (self.copy(row) if is_copy(row.instruction) else say(row)) if s]
             yield 2 * row.depth, f"[{row.number}] {first}"
-            for sentence in others:
+            for sentence in filter(None, [*others, row.remark]):
                 yield 2 * row.depth + 1, sentence
 
     # ---- what is said of several of them
@@ -351,7 +351,8 @@ class _Instructions:
             yield f"Each step reads {what} from the tape of another loop."
 
     def state(self, why: str, swaps: Sequence[Any]) -> Iterator[str]:
-        yield f"Its state is in memory, not in registers: {why}."
+        if why:
+            yield f"Its state is in memory, not in registers: {why}."
         if swaps:
             yield f"{plural(len(swaps), 'pair')} of buffers for its state change places after each step."
 
@@ -437,6 +438,8 @@ def why_copied(row: Row) -> str:
         return f"`{name}` changes a part of an array that is needed afterwards, or is not the program's own"
     if name == "dot_general":
         return "BLAS cannot read the operand as it lies in memory"
+    if name == "conv_general":
+        return "a convolution needs zeros around its operand, or what its windows show side by side"
     return f"`{name}` moves elements"
 
 

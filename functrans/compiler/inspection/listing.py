@@ -43,6 +43,7 @@ class Row(NamedTuple):
         number: its place, as in "3", or "3.1" for the first one in the body of the third.
         origin: the equation or the kernel that it is for; None for a copy of a result, and for a chain.
         equations: those that it computes, or helps to.
+        remark: why there are this instruction and those after it for the same equation, as a sentence, or nothing.
     """
 
     number: str
@@ -50,6 +51,7 @@ class Row(NamedTuple):
     instruction: Any
     origin: Eqn | KernelStep | None
     equations: tuple[Eqn, ...]
+    remark: str
 
 
 def rows(assembled: Assembled) -> list[Row]:
@@ -71,7 +73,7 @@ def row_of(assembled: Assembled, instruction: Any, number: str, depth: int) -> R
     links = instruction.links if isinstance(instruction, ChainRun) else ()
     own = (*origin.equations, *origin.again) if isinstance(origin, KernelStep) else () if origin is None else (origin,)
     equations = (*own, *(e for link in links for e in row_of(assembled, link, "", 0).equations))
-    return Row(number, depth, instruction, origin, equations)
+    return Row(number, depth, instruction, origin, equations, assembled.remarks.get(id(instruction), ""))
 
 
 def blocks_in(instruction: Any) -> list[tuple[str, Block]]:

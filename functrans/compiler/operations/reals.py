@@ -28,6 +28,7 @@ from .values import (
     function,
     is_infinite,
     is_nan,
+    multiply_add,
     sqrt,
     where,
 )
@@ -260,6 +261,7 @@ REALS: Final[dict[str, Operation]] = {
     "add": op.add,
     "subtract": op.sub,
     "multiply": op.mul,
+    "multiply_add": multiply_add,
     "divide": op.truediv,
     "negative": op.neg,
     "positive": lambda x: x,

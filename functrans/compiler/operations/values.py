@@ -26,6 +26,7 @@ class Code(Protocol):
     * less, less_equal, greater, greater_equal, equal, not_equal, of which only the last holds for NaN; is_nan;
     * select: the second operand where the first, a boolean, holds, else the third;
     * absolute, square_root, floor, ceil, trunc, rint (to even), copysign, and fma, a product and sum rounded once;
+    * multiply_add, a product and sum rounded once or twice, whichever is quicker;
     * convert to another dtype, where the number is in range; reinterpret the bits in a dtype of the same size;
     * functions of C by their names for double precision, those of `DEFINED` and `SPECIAL`.
     """
@@ -189,6 +190,11 @@ def copysign(x: Value | Number, y: Value) -> Value:
 def fma(x: Value, y: Value | Number, z: Value | Number) -> Value:
     """x * y + z with one rounding."""
     return x.operation("fma", y, z)
+
+
+def multiply_add(x: Value, y: Value, z: Value) -> Value:
+    """x * y + z, with one rounding where the machine does that in one instruction."""
+    return x.operation("multiply_add", y, z)
 
 
 def is_nan(x: Value) -> Value:

@@ -284,8 +284,7 @@ class _KernelWriter:
             w.lines.append(f"  %sum{j} = phi {t} [{first}, %block], [%sum{j}_next, %row]")
         values = self.values(bases, fixed, depth)
         for j, output in enumerate(outputs):
-            x, dtype = values[id(output.expression)], output.expression.dtype
-            self.name_as(f"%sum{j}_next", combined(output.combine, dtype, f"%sum{j}", x, w.emit, "reassoc "), dtype)
+            self.name_as(f"%sum{j}_next", self.added(f"%sum{j}", output, values), output.expression.dtype)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         w.lines.append(f"  %more = icmp slt i64 %i{depth}_next, %stop")
         w.write("br i1 %more, label %row, label %block_done")
@@ -297,6 +296,15 @@ class _KernelWriter:
         for j, output in enumerate(outputs):
             self.finish(self.total(j, output), bases[self.outputs_start + j], output)
         return "reduced"
+
+    def added(self, total: str, output: Output, values: dict[int, str]) -> str:
+        """A total that is kept in a register, combined with an expression; products are added in one instruction."""
+        e, w = output.expression, self.writer
+        if not (isinstance(e, Apply) and e.operation == "multiply" and is_compensated(output)):
+            return combined(output.combine, e.dtype, total, values[id(e)], w.emit, "reassoc ")
+        t = type_name(e.dtype)
+        x, y = (self.operand(e, part, values) for part in e.operands)
+        return w.emit(f"call reassoc {t} @llvm.fmuladd.f{8 * e.dtype.itemsize}({t} {x}, {t} {y}, {t} {total})")
 
     def name_as(self, name: str, value: str, dtype: np.dtype[Any]) -> None:
         """Give a value the name that an earlier phi knows it by."""

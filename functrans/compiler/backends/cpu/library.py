@@ -24,14 +24,15 @@ def gemm_arguments(run: ProductRun, parts: int) -> list[int]:
     dtype = c.dtype
     places = [n for p in (a, b, c) for n in (HEADER + p.slot, p.offset, p.strides[0])]
     batch, rows, columns = c.shape
-    one, zero = (map(int, _bits(number, dtype)) for number in (1, 0))
+    one, other = (map(int, _bits(number, dtype)) for number in (1, int(run.adds)))
     transposed = [ord("N") if is_row_major(p) else ord("T") for p in (a, b)]
     leading = [max(p.strides[1:]) // dtype.itemsize for p in (a, b)]
-    row, size = columns * dtype.itemsize, dtype.itemsize
+    size = dtype.itemsize
+    row = max(c.strides[1], columns * size)
     ways = [b.strides[1], row, 0, 0] if rows >= columns else [0, 0, a.strides[2], size]
     return [
         blas({"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + "gemm"), *places, batch,
-        *transposed, columns, rows, a.shape[1], *one, *leading, *zero, columns, parts, *ways,
+        *transposed, columns, rows, a.shape[1], *one, *leading, *other, row // size, parts, *ways,
     ]  # fmt: skip
 
 

@@ -39,7 +39,7 @@ _UNSIGNED: Final = {
 #: Operations on floats for which LLVM has intrinsics.
 _INTRINSICS: Final = {
     "absolute": "fabs", "square_root": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint",
-    "copysign": "copysign", "fma": "fma",
+    "copysign": "copysign", "fma": "fma", "multiply_add": "fmuladd",
 }  # fmt: skip
 
 
