@@ -200,3 +200,14 @@ def test_a_rank_one_update_is_one_kernel() -> None:
     update = lambda a, x, y: a + fnp.outer(x * 2, y)  # noqa: E731
     assert [type(i).__name__ for i in assembled(update, a, x, y).block] == ["KernelRun"]
     Case("rank one", update, (a, x, y), None).check("quick")
+
+
+@pytest.mark.parametrize("name", ["quick", "thorough", "threads"])
+@pytest.mark.parametrize("shape", [(300, 261), (300, 512), (9, 1000), (3, 70, 300), (1000, 7)], ids=str)
+def test_transposed_arrays_are_read_tile_by_tile(shape: tuple[int, ...], name: str) -> None:
+    random = np.random.default_rng(0)
+    x = random.integers(-9, 9, (*shape[:-2], shape[-1], shape[-2])).astype(float)
+    y = random.integers(-9, 9, shape).astype(float)
+    turn = lambda x, y: (np.swapaxes(x, -1, -2) * 2 + y, np.swapaxes(x, -1, -2) - 1)  # noqa: E731
+    Case("transposed", turn, (x, y), None).check(name)
+    Case("transposed", turn, (np.asfortranarray(x), y[..., ::-1]), None).check(name)

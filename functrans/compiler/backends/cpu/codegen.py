@@ -26,6 +26,27 @@ from .operations import LlvmCode, emit_operation, is_supported, literal, type_in
 BLOCK = 512
 
 
+#: A function that runs a part of a loop block by block.
+IN_BLOCKS = """\
+define i64 @{name}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) #0 {{
+entry:
+  br label %look
+look:
+  %low = phi i64 [%begin, %entry], [%high, %run]
+  %more = icmp slt i64 %low, %end
+  br i1 %more, label %run, label %done
+run:
+  %far = add i64 %low, {block}
+  %is_whole = icmp slt i64 %far, %end
+  %high = select i1 %is_whole, i64 %far, i64 %end
+  %status = call i64 @{name}_part(ptr %arguments, ptr %slots, i64 %low, i64 %high)
+  br label %look
+done:
+  ret i64 0
+}}
+"""
+
+
 class Layout(NamedTuple):
     """What the text of a kernel depends on beside its expressions.
 
@@ -36,6 +57,7 @@ class Layout(NamedTuple):
         split: the position of the loop of which a call runs a part.
         steps: for each operand, by how many elements it moves along the innermost loop; None: known when it runs.
         divides: whether to prepare for divisions, in the innermost loop, by what stays the same in it.
+        tile: the extents of tiles that the two innermost loops are run by; the split loop is then the outer of these.
     """
 
     loops: int
@@ -44,6 +66,7 @@ class Layout(NamedTuple):
     split: int
     steps: tuple[int | None, ...]
     divides: bool = False
+    tile: tuple[int, int] | None = None
 
 
 class Writer:
@@ -133,6 +156,7 @@ class _KernelWriter:
         self.invariant = self.invariants()
         self.strides: dict[int, str] = {}  # of operands along the innermost loop, where it is known when it runs
         self.divisors: dict[int, Divisor] = {}
+        self.innermost = f"%n{layout.loops - 1}"  # the extent of the innermost loop
 
     def invariants(self) -> set[int]:
         """The expressions that stay the same along the innermost loop, by id."""
@@ -163,10 +187,13 @@ class _KernelWriter:
         self.nest(0, [f"%p{k}" for k in range(len(self.operands))], "entry")
         w.write("ret void")
         w.lines.append("}")
-        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) #0 {{", "entry:"]
+        part = f"internal i64 @{name}_part" if self.layout.tile else f"i64 @{name}"
+        w.lines += [f"define {part}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) #0 {{", "entry:"]
         w.write(f"call void @{name}_body({', '.join(self.arguments())})")
         w.write("ret i64 0")
         w.lines.append("}")
+        if self.layout.tile:
+            w.lines += IN_BLOCKS.format(name=name, block=self.layout.tile[0]).splitlines()
         return w
 
     def arguments(self) -> list[str]:
@@ -205,6 +232,8 @@ class _KernelWriter:
     def nest(self, depth: int, bases: list[str], block: str) -> str:
         """The loops from some depth inwards; `bases` are the addresses there. Returns the block that it ends in."""
         last = self.layout.loops - 1
+        if depth == last - 1 and self.layout.tile:
+            return self.tiles(depth, bases, block, self.layout.tile[1])
         if depth < last:
             return self.outer_loop(depth, bases, block)
         if self.layout.reduced == last:
@@ -229,6 +258,24 @@ class _KernelWriter:
         w.label(end)
         return end
 
+    def tiles(self, depth: int, bases: list[str], block: str, extent: int) -> str:
+        """A loop over parts of the innermost loop, in each of which the one outside of it is run."""
+        w, last = self.writer, depth + 1
+        w.write("br label %tiles")
+        w.label("tiles")
+        w.lines.append(f"  %column = phi i64 [0, %{block}], [%next_column, %end{depth}]")
+        more = w.emit(f"icmp slt i64 %column, %n{last}")
+        w.write(f"br i1 {more}, label %tile, label %tiled")
+        w.label("tile")
+        inside = [self.moved(k, base, "%column", last) for k, base in enumerate(bases)]
+        left = w.emit(f"sub i64 %n{last}, %column")
+        self.innermost = w.emit(f"call i64 @llvm.smin.i64(i64 {left}, i64 {extent})")
+        self.outer_loop(depth, inside, "tile")
+        w.lines.append(f"  %next_column = add nuw nsw i64 %column, {extent}")
+        w.write("br label %tiles")
+        w.label("tiled")
+        return "tiled"
+
     def moved(self, k: int, base: str, count: str, depth: int, stride: str | None = None) -> str:
         """The address (or the position) that is so many steps of a loop away."""
         offset = self.writer.emit(f"mul i64 {count}, {stride or f'%s{k}_{depth}'}")
@@ -241,7 +288,7 @@ class _KernelWriter:
         w = self.writer
         body, end = f"body{depth}", f"end{depth}"
         fixed = self.fixed_values(bases, depth)
-        any_ = w.emit(f"icmp sgt i64 %n{depth}, 0")
+        any_ = w.emit(f"icmp sgt i64 {self.innermost}, 0")
         w.write(f"br i1 {any_}, label %{body}, label %{end}")
         w.label(body)
         w.lines.append(f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{body}]")
@@ -250,7 +297,7 @@ class _KernelWriter:
             place = self.element(k, bases[k], depth, output.expression.dtype, values)
             self.finish(values[id(output.expression)], place, output)
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
-        more = w.emit(f"icmp slt i64 %i{depth}_next, %n{depth}")
+        more = w.emit(f"icmp slt i64 %i{depth}_next, {self.innermost}")
         is_long = any(isinstance(e, Apply) and is_transcendental(e) and id(e) not in fixed for e in self.expressions)
         hint = ", !llvm.loop !interleaved" if is_long else ""
         w.write(f"br i1 {more}, label %{body}, label %{end}{hint}")

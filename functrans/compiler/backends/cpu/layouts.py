@@ -16,6 +16,12 @@ from .runtime import HEADER
 CACHE = 192 * 1024
 #: What is read from memory together, in bytes.
 CACHE_LINE = 64
+#: The part of the first-level cache that may be taken by what is met again, in bytes.
+FIRST_CACHE = 16 * 1024
+#: What lies at multiples of this distance, in bytes, contends for a few places of the cache.
+SAME_PLACE = 1024
+#: Tiles for what does, and for what does not.
+NARROW, WIDE = (64, 16), (8, 64)
 #: Steps along the innermost loop that are part of a kernel's text; beside none and one those of tiny last axes, and of
 #: arrays that are read backwards.
 STEPS = (0, 1, 2, 3, 4, -1)
@@ -39,11 +45,14 @@ class Arranged(NamedTuple):
     begins: bool
 
 
-def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], has_fma: bool) -> Arranged:
+def arrange(
+    kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], has_fma: bool, keeps_first: bool = False
+) -> Arranged:
     """Merge loops, and choose their order.
 
     Args:
         has_fma: whether the machine multiplies and adds with one rounding.
+        keeps_first: a call may run a part of the first axis, whatever else is better.
     """
     rank, parallel = len(kernel.shape), len(kernel.shape) - kernel.reduced
     by_operand = dict(zip(kernel.operands, sources))
@@ -78,8 +87,25 @@ def arrange(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], 
     arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(kernel)]
     begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
     divides = has_fma and loops[-1][1] >= WORTH_DIVISORS
-    layout = Layout(len(loops), reduced, begins, split, steps, divides)
+    may_be_tiled = not (kernel.reduced or keeps_first or any(output.place for output in kernel.outputs))
+    tile = tile_for(loops, by_loop) if may_be_tiled else None
+    split = len(loops) - 2 if tile else split
+    layout = Layout(len(loops), reduced, begins, split, steps, divides, tile)
     return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], begins)
+
+
+def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -> tuple[int, int] | None:
+    """The extents of a tile of the two innermost loops, if something is read across them, as a transposed array is.
+
+    The parts of it that are in one cache line would be met once in each run of the innermost loop, and the line be gone
+    meanwhile. A tile is as wide as so many lines stay in the cache.
+    """
+    if len(loops) < 2 or loops[-1][1] * CACHE_LINE <= FIRST_CACHE:
+        return None
+    crossing = [abs(move[-1]) for move in moves if abs(move[-1]) >= CACHE_LINE > abs(move[-2]) > 0]
+    if not crossing:
+        return None
+    return NARROW if any(stride % SAME_PLACE == 0 for stride in crossing) else WIDE
 
 
 def step_of(move: int, size: int) -> int | None:

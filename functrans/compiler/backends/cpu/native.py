@@ -431,7 +431,7 @@ class Encoder:
         if 0 in run.kernel.shape:
             return []
         run = unrolled(run, keeps_first)
-        arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False))
+        arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False), keeps_first)
         before: list[Link] = []
         if arranged.begins:
             for output, target in zip(run.kernel.outputs, run.targets):
