@@ -24,7 +24,7 @@ from functrans.api.jit import Jitted
 from functrans.api.traces import traces_of
 from functrans.compiler import accesses, disk
 from functrans.compiler.backends.cpu import engine as engines
-from functrans.compiler.backends.cpu import machine_code, native
+from functrans.compiler.backends.cpu import machine_code, native, tiers
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.disk import DiskCache
 from functrans.core.jaxpr import Jaxpr
@@ -606,7 +606,7 @@ SECOND_SHAPES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, .
 
 @pytest.mark.parametrize("name", SECOND_SHAPES)
 def test_a_second_shape_compiles_nothing(name, compiled, monkeypatch):
-    monkeypatch.setattr(native, "QUICK", float("inf"))  # the larger one may be worth compiling thoroughly
+    monkeypatch.setattr(tiers, "PAYS", 1 << 60)  # the larger one may be worth compiling thoroughly
     f, first, second = SECOND_SHAPES[name]
     with ft.config.using(disk_cache=False):
         forget()

@@ -21,7 +21,7 @@ import pytest
 
 import functrans as ft
 from functrans import errors, lax
-from functrans.compiler.backends.cpu import codegen, native, threads
+from functrans.compiler.backends.cpu import codegen, native, threads, tiers
 from functrans.compiler.program import fused
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.guarded import in_child
@@ -457,7 +457,6 @@ def test_a_kernel_that_cannot_be_compiled(broken: None) -> None:
 
 def test_a_kernel_that_compiles_quickly_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with tier("quick"):
-        monkeypatch.setattr(native, "MANY_CALLS", 3)
         x = np.arange(3.0)
         program = native.NativeProgram(staged(lambda x: x * 2.75, (x,)), fused)
         program(x)
@@ -469,6 +468,9 @@ def test_a_kernel_that_compiles_quickly_only(monkeypatch: pytest.MonkeyPatch) ->
             raise RuntimeError("too hard")
 
         monkeypatch.setattr(native.engine(), "compile", refuse)
+        (binding,) = program.bindings.values()
+        binding.tiers.calls_left[0] = 3
+        monkeypatch.setattr(tiers, "PAYS", 0)
         with pytest.warns(errors.NativeCompilationWarning, match="too hard") as caught:
             found = [program(x)[0] for _ in range(9)]
         assert len(caught) == 1

@@ -9,32 +9,32 @@ from typing import Any
 import numpy as np
 
 import functrans as ft
-from functrans.compiler.backends.cpu import native
+from functrans.compiler.backends.cpu import native, tiers
 from functrans.compiler.backends.interpreter import InterpretedProgram
 from functrans.compiler.program import fused
 from functrans.core.jaxpr import Jaxpr
 from functrans.settings import config
 
-#: How native code is made: what NativeProgram's limits are set to.
-TIERS = {
-    "quick": {"QUICK": 1 << 60, "MANY_CALLS": 1 << 60},
-    "thorough": {"QUICK": -1},
-    "threads": {"QUICK": -1, "WORTH_THREADS": -1},
+#: How native code is made: what the limits of the backend are set to.
+TIERS: dict[str, list[tuple[Any, str, int]]] = {
+    "quick": [(tiers, "PAYS", 1 << 60)],
+    "thorough": [(tiers, "PAYS", -1)],
+    "threads": [(tiers, "PAYS", -1), (native, "WORTH_THREADS", -1)],
 }
 
 
 @contextmanager
 def tier(name: str) -> Iterator[None]:
     """Programs that are compiled in this block are compiled so."""
-    before = {key: getattr(native, key) for key in TIERS[name]}
-    for key, value in TIERS[name].items():
-        setattr(native, key, value)
+    before = [(module, key, getattr(module, key)) for module, key, _ in TIERS[name]]
+    for module, key, value in TIERS[name]:
+        setattr(module, key, value)
     try:
         with config.using(threads=2 if name == "threads" else 1):
             yield
     finally:
-        for key, value in before.items():
-            setattr(native, key, value)
+        for module, key, value in before:
+            setattr(module, key, value)
 
 
 def staged(function: Callable[..., Any], args: Sequence[Any]) -> Jaxpr:

@@ -167,8 +167,8 @@ def compilation(native: Native) -> Iterator[str]:
     work = seconds_text(native.work * 1e-9)
     if native.is_quick:
         yield (
-            f"{functions} compiled quickly, without optimisation, since a call is thought to take {work} only; once "
-            "there have been a few calls, thoroughly."
+            f"{functions} compiled quickly at first, without optimisation, for a call is thought to take {work} only; "
+            "thoroughly once there have been so many calls that this pays."
         )
     else:
         yield f"{functions} compiled thoroughly at once, since a call is thought to take {work}."

@@ -11,6 +11,7 @@ blocks of rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,10 +83,15 @@ class Writer:
         self.functions: dict[str, tuple[str, int]] = {}
         self.count = 0
 
+    @cached_property
+    def text(self) -> str:
+        """All lines, of which there will be no more."""
+        return "\n".join(self.lines)
+
     def about(self, subject: Any) -> Writer:
         """The same text, as that of something else."""
         other = Writer(subject)
-        other.lines, other.functions, other.count = self.lines, self.functions, self.count
+        other.lines, other.functions, other.count, other.text = self.lines, self.functions, self.count, self.text
         return other
 
     def emit(self, right_side: str) -> str:

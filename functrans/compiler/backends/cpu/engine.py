@@ -154,7 +154,7 @@ class Engine:
         Args:
             is_quick: compile in a few milliseconds to slow code, unless there is better code already.
         """
-        functions = {"\n".join(writer.lines): writer.functions for writer in writers}
+        functions = {writer.text: writer.functions for writer in writers}
         with _lock:
             codes = {text: self._found(text, called, is_quick) for text, called in functions.items()}
             missing = [text for text, code in codes.items() if code is None]
@@ -164,7 +164,7 @@ class Engine:
                 module, names = self._module({text: functions[text] for text in batch}, compiler)
                 found = compiler.stored(module, names) if is_quick else None
                 codes.update(zip(batch, found or compiler.compiled(module, names)))
-        return [code for writer in writers if (code := codes["\n".join(writer.lines)]) is not None]
+        return [code for writer in writers if (code := codes[writer.text]) is not None]
 
     def clear(self) -> None:
         """Forget the functions that no program has."""

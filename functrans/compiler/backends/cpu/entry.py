@@ -93,7 +93,7 @@ class Entry:
         results: the places of the results, and for those without axes whether they are Python's numbers; None for
             arrays.
         inside: the nest of the arguments, a tuple; outside: that of what is returned.
-        program: code, its count, and the slots, which are this entry's own.
+        program: code, its count, the slots, which are this entry's own, and a number that counts calls down to zero.
         shares: whether other Python threads may run meanwhile.
         kept: what the program needs to stay alive.
     """
@@ -106,11 +106,11 @@ class Entry:
         results: Sequence[tuple[Place, bool | None]],
         inside: Nest,
         outside: Nest | int,
-        program: tuple[int, int, array[int]],
+        program: tuple[int, int, array[int], array[int]],
         shares: bool,
         kept: Any,
     ):
-        code, steps, slots = program
+        code, steps, slots, calls_left = program
         objects = list(outermost_first(inside))[1:]
         nests = [(number, part) for number, (part, *_) in enumerate(objects) if isinstance(part, Nest)]
         numbers = {part: number for number, (part, *_) in enumerate(objects) if not isinstance(part, Nest)}
@@ -122,6 +122,7 @@ class Entry:
         table = [
             0, len(inside.parts), code, steps, slots.buffer_info()[0], int(shares), len(results), len(objects),
             len(nests), len(arguments), len(returned), room.buffer_info()[0], made.buffer_info()[0],
+            calls_left.buffer_info()[0],
         ]  # fmt: skip
         for number, nest in nests:
             table += [number, id(nest.type), len(nest.parts), KINDS[nest.kind], *map(id, nest.keys)]
@@ -147,7 +148,7 @@ class Entry:
         stored = array("q", table)
         capsule = _new_capsule(stored.buffer_info()[0], None, None)
         self.call: Callable[..., Any] = _new_function(ctypes.addressof(_method()), capsule, None)
-        self.kept = room, made, cells, dtypes, stored, capsule, inside, outside, patterns, kept
+        self.kept = room, made, cells, dtypes, stored, capsule, inside, outside, patterns, calls_left, kept
 
 
 def _how_to_read(scalar: type) -> int:

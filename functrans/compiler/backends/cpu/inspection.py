@@ -46,7 +46,7 @@ class Recorder(Encoder):
         found = self.entries[id(instruction)] = super().instruction(instruction)
         own = [k for k in range(before, len(self.kernels)) if k not in self._taken]
         self._taken.update(own)
-        self.writers[id(instruction)] = [self.kernels[k][2] for k in own]
+        self.writers[id(instruction)] = [self.kernels[k].writer for k in own]
         return found
 
 
@@ -75,7 +75,7 @@ class NativeInspection:
         self.rows = rows
         self.binding = InspectedBinding(assembled, outputs)
         self.recorder = self.binding.recorder
-        self.is_quick = self.binding.calls_before_thorough >= 0
+        self.is_quick = bool(self.binding.tiers.quick)
         self.work = self.recorder.work
 
     def functions(self) -> dict[str, Writer]:
@@ -116,7 +116,7 @@ class NativeInspection:
     def times(self, values: Sequence[Any]) -> dict[str, float]:
         """The seconds that each instruction outside of loops takes, by number, for some arguments."""
         binding = self.binding
-        binding.compile(is_quick=False)
+        binding.tiers.compile_thoroughly()
         outer = [row for row in self.rows if not row.depth]
         timer = _Timer(binding.run, [self.recorder.entries.get(id(row.instruction), []) for row in outer])
         original, binding.run = binding.run, timer  # type: ignore[assignment]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import warnings
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -15,15 +14,14 @@ import numpy as np
 from ....core.avals import ShapedArray
 from ....core.jaxpr import Jaxpr, Literal
 from ....core.trace import EVAL, running
-from ....errors import FunctransError, NativeCompilationWarning, OutOfMemoryError
+from ....errors import FunctransError, OutOfMemoryError
 from ....settings import config
-from ....source import current_source, is_from_library
+from ....source import is_from_library
 from ...accesses import identity_value
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
-from ...costs import cost_of
+from ...costs import COSTS, TRANSCENDENTAL, cost_of
 from ...garbage import no_collection
-from ...inspection.texts import kernel_text
 from ...instructions import (
     Block,
     BranchRun,
@@ -39,7 +37,7 @@ from ...instructions import (
     Tape,
     WhileRun,
 )
-from ...loopnest import Kernel, Output, constant
+from ...loopnest import Apply, Kernel, Output, constant, expressions_in
 from ...nests import Nest, scalar_type
 from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
@@ -53,6 +51,7 @@ from .library import gemm_arguments, threads_of_blas
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
+from .tiers import CompilationFailure, Tiers, Written
 
 #: Raises what is raised inside.
 _RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
@@ -140,22 +139,6 @@ class Result(NamedTuple):
         return self.argument is not None and type(given[self.argument]) is np.ndarray
 
 
-class CompilationFailure(Exception):
-    """LLVM refused a kernel."""
-
-    def __init__(self, writer: Writer, text: str):
-        shown = kernel_text(writer.subject) if isinstance(writer.subject, Kernel) else writer.subject
-        super().__init__(f"LLVM could not compile this kernel:\n\n{shown}\n\nIt says: {text.strip()}")
-
-    def warn(self, consequence: str) -> None:
-        """Tell the user, with what comes of it."""
-        text, source = NativeCompilationWarning(f"{self}\n\n{consequence}"), current_source()
-        if source is None:
-            warnings.warn(text, stacklevel=2)
-        else:
-            warnings.warn_explicit(text, None, source.file, source.line)  # type: ignore[arg-type]
-
-
 def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """An argument as an aligned array of the machine's byte order."""
     return np.require(np.asarray(x, dtype), requirements="A")
@@ -221,10 +204,10 @@ class Binding:
         self.outputs = outputs
         self.kept: list[Any] = []  # what instructions point to
         self.calls_python = self.is_divided = self.has_products = False
-        self.kernels: list[tuple[array[int], int, Writer]] = []
-        self.calls_before_thorough = -1
         encoder = self.encoder()
-        self.code, self.count = encoder.encoded(assembled.block)
+        with no_collection():
+            self.code, self.count = encoder.block(assembled.block)
+        self.tiers = Tiers(encoder.kernels)
         self.argument_slots = [
             (i, HEADER + place.slot) for i, place in enumerate(assembled.arguments) if isinstance(place, Place)
         ]
@@ -232,6 +215,7 @@ class Binding:
             (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
         ]
         self.frames: list[Frame] = []
+        self.runs = 0
         self.entries: dict[tuple[Any, ...], tuple[Entry, Frame]] = {}  # by the types of scalars among the arguments
         self.is_long = encoder.work > LONG or encoder.is_unbounded
         self.run = _RUN(engine().runtime["run_sharing" if self.is_long else "run_program"])
@@ -239,28 +223,6 @@ class Binding:
     def encoder(self) -> Encoder:
         """What turns the instructions to numbers."""
         return Encoder(self)
-
-    def compile(self, is_quick: bool) -> None:
-        """Put the addresses of compiled functions where the instructions look for them.
-
-        What runs for a moment only is compiled quickly, to slow code, and thoroughly once it has been called often.
-        """
-        writers = [writer for _, _, writer in self.kernels]
-        try:
-            codes = engine().compile(writers, is_quick)
-        except RuntimeError:
-            raise failure_among(writers, is_quick) from None
-        self.kept += codes
-        for (arguments, place, _), code in zip(self.kernels, codes):
-            arguments[place] = code.address
-        self.calls_before_thorough = MANY_CALLS if is_quick else -1
-
-    def compile_thoroughly(self) -> None:
-        """The same, thoroughly, if that works."""
-        try:
-            self.compile(is_quick=False)
-        except CompilationFailure as failure:
-            failure.warn("The function stays as it was compiled at first, with fewer optimisations.")
 
     def frame(self) -> Frame:
         """Memory that nobody else uses."""
@@ -271,10 +233,10 @@ class Binding:
 
     def __call__(self, values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
         """The results for some arguments, `given` as what they were before they became arrays."""
-        if self.calls_before_thorough >= 0:
-            self.calls_before_thorough -= 1
-            if self.calls_before_thorough < 0:
-                self.compile_thoroughly()
+        self.runs += 1
+        if self.tiers.calls_left[0] <= 0:
+            self.tiers.improve()
+        self.tiers.calls_left[0] -= 1
         frame = self.frame()
         slots = frame.slots
         slots[WORK_LEFT] = PATIENCE
@@ -309,10 +271,13 @@ class Binding:
         return results
 
     def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Entry | None:
-        """A quicker way to call this program with such arguments, once it is compiled thoroughly; None: no way."""
+        """A quicker way to call this program with such arguments; None: no way, or none yet.
+
+        What is called once needs none, and the first one in a process takes a while to make.
+        """
         places = self.assembled.arguments
         is_simple = not (self.calls_python or self.has_products or self.assembled.objects)
-        if not is_simple or self.calls_before_thorough >= 0 or not is_possible():
+        if not is_simple or self.runs < 2 or not is_possible():
             return None
         scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
         if any(scalar is NotImplemented for scalar in scalars):
@@ -325,7 +290,7 @@ class Binding:
             arguments: Any = list(zip(places, scalars))
             made = [None if output.is_array(leaves) else output.is_weak for output in self.outputs]
             results: Any = list(zip(self.assembled.results, made))
-            program = self.code, self.count, frame.slots
+            program = self.code, self.count, frame.slots, self.tiers.calls_left
             entry = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
             self.entries[key] = entry, frame
         entry, frame = self.entries[key]
@@ -334,24 +299,12 @@ class Binding:
         return entry
 
 
-def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailure:
-    """Which of some functions LLVM refuses, and why."""
-    for writer in writers:
-        try:
-            engine().compile([writer], is_quick)
-        except RuntimeError as error:
-            return CompilationFailure(writer, str(error))
-    return CompilationFailure(writers[0], "each function compiles alone, but not all of them together")
-
-
 #: How many sets of strides a program is kept ready for, and how many structures and types of scalars with each.
 MOST_BINDINGS, MOST_ENTRIES = 16, 16
 #: The work of programs that let other Python threads run meanwhile, about in nanoseconds.
 LONG = 20_000
-#: The work of one call, about in nanoseconds for each kernel, that is not worth compiling thoroughly for at once.
-QUICK = 20_000
-#: The calls after which it is.
-MANY_CALLS = 20
+#: How many steps a loop is thought to take if that is not known.
+UNKNOWN_LENGTH = 1000
 #: The work that is worth dividing among threads, about in nanoseconds.
 WORTH_THREADS = 60_000
 
@@ -380,15 +333,7 @@ class Encoder:
         self.work = 0
         self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
         self.is_unbounded = False  # whether there are loops of which nobody knows how long they take
-        self.kernels: list[tuple[array[int], int, Writer]] = []  # the address of what is written goes to a place
-
-    def encoded(self, block: Block) -> tuple[int, int]:
-        """The address of the code of a block, and how many instructions there are."""
-        with no_collection():
-            found = self.block(block)
-        self.binding.kernels = self.kernels
-        self.binding.compile(is_quick=self.work < QUICK * len(self.kernels))
-        return found
+        self.kernels: list[Written] = []
 
     def keep(self, numbers: Sequence[int]) -> array[int]:
         kept = array("q", numbers)
@@ -400,6 +345,7 @@ class Encoder:
         return self.keep(numbers).buffer_info()[0]
 
     def block(self, block: Block) -> tuple[int, int]:
+        """The address of the code of a block, and how many instructions there are."""
         code: list[int] = []
         for instruction in block:
             for function, arguments in self.instruction(instruction):
@@ -419,7 +365,8 @@ class Encoder:
         code: list[tuple[int, int]] = []
         for link in links:
             divisible = link.extent > 1 and all(o.place is None for o in run.kernel.outputs)
-            code.append(self.spread(link.extent, divisible and link.work > WORTH_THREADS, link.arguments, link.writer))
+            is_divided = divisible and link.work > WORTH_THREADS
+            code.append(self.spread(link.extent, is_divided, link.arguments, link.writer, link.work))
         return code
 
     def links(self, run: KernelRun, keeps_first: bool = False) -> list[Link]:
@@ -441,7 +388,9 @@ class Encoder:
         writer = kernel_function(run.kernel, arranged.layout, NAME)
         return [*before, Link(arranged.extent, work, arranged.arguments, writer)]
 
-    def spread(self, extent: int, is_divided: bool, numbers: Sequence[int], writer: Writer | int) -> tuple[int, int]:
+    def spread(
+        self, extent: int, is_divided: bool, numbers: Sequence[int], writer: Writer | int, work: int = 0
+    ) -> tuple[int, int]:
         """An instruction that calls a function for a range: one that is written, or one with an address."""
         head = [0 if isinstance(writer, Writer) else writer, 0, extent]
         if is_divided:
@@ -449,7 +398,7 @@ class Encoder:
             head = [threads.POOL, *head]
         arguments = self.keep([*head, *numbers])
         if isinstance(writer, Writer):
-            self.kernels.append((arguments, int(is_divided), writer))
+            self.kernels.append(Written(arguments, int(is_divided), writer, work))
         return self.runtime["run_parallel" if is_divided else "run_kernel"], arguments.buffer_info()[0]
 
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
@@ -467,7 +416,7 @@ class Encoder:
         arguments = self.binding.kept[-1]
         start += len(arguments) - len(numbers)
         for k, link in enumerate(links):
-            self.kernels.append((arguments, start + 3 * k, link.writer))
+            self.kernels.append(Written(arguments, start + 3 * k, link.writer, link.work))
         return [code]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
@@ -514,13 +463,23 @@ class Encoder:
         entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
         return self.address([reel.limit, turns, len(entries) // 4, *entries])
 
+    def repeat(self, first: int, times: int, work: int) -> None:
+        """Count the work of a loop, of which one step has been counted.
+
+        Args:
+            first: the number of the first function in it.
+            work: that of a step.
+        """
+        self.work += work * (times - 1)
+        self.kernels[first:] = [kernel.repeated(times) for kernel in self.kernels[first:]]
+
     def LoopRun(self, run: LoopRun) -> list[tuple[int, int]]:
-        work = self.work
+        work, before = self.work, len(self.kernels)
         code, count = self.block(run.body)
         step_work = self.work - work + 1
         length = run.length if isinstance(run.length, int) else -1
         self.is_unbounded |= length < 0
-        self.work += step_work * max(length - 1, 1000 if length < 0 else 0)
+        self.repeat(before, UNKNOWN_LENGTH if length < 0 else max(length, 1), step_work)
         where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
         reel = None if run.tape is None else self.reel(run.tape, run.length, None, run.reverse, False)
         tape = self.tape_numbers(reel)
@@ -535,22 +494,23 @@ class Encoder:
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         length = run.recurrence.length
         self.is_unbounded |= length is None
-        self.work += (1000 if length is None else length) * max(1, len(run.recurrence.following))
+        work = (UNKNOWN_LENGTH if length is None else length) * max(1, recurrence_cost(run.recurrence))
+        self.work += work
         numbers, reel = recurrence_arguments(run), None
         if run.tape is not None:
             steps = None if run.count is not None else length if run.length is None else run.length
             reel = self.reel(run.tape, steps, run.count, run.recurrence.is_reverse, True)
             numbers += [reel.limit, *self.call_of_python(reel.turn)]
         arguments = self.keep([0, *numbers])
-        self.kernels.append((arguments, 0, RecurrenceWriter(run).function(NAME)))
+        self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work))
         return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
 
     def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
-        work = self.work
+        work, before = self.work, len(self.kernels)
         test, test_count = self.block(run.test)
         code, count = self.block(run.body)
         step_work = self.work - work + 1
-        self.work += 1000 * step_work
+        self.repeat(before, UNKNOWN_LENGTH, step_work)
         self.is_unbounded = True
         reel = None if run.tape is None else self.reel(run.tape, None, run.count, False, False)
         tape = self.tape_numbers(reel)
@@ -564,6 +524,12 @@ class Encoder:
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]
         return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
+
+
+def recurrence_cost(recurrence: Any) -> int:
+    """What one step of a loop over registers takes, about in nanoseconds."""
+    applied = [e for e in expressions_in(recurrence.roots()) if isinstance(e, Apply)]
+    return len(recurrence.following) + sum(COSTS.get(e.operation, TRANSCENDENTAL) for e in applied) // 2
 
 
 def filling(output: Output, target: Place) -> KernelRun:

@@ -22,10 +22,11 @@ from __future__ import annotations
 
 #: What the table begins with: whether a call is under way; how many arguments; code, its count and the slots of the
 #: program; whether others may run meanwhile; how many results, objects, nests, leaves; how many objects are returned;
-#: room for pointers to the objects among the arguments, and to those that are returned.
+#: room for pointers to the objects among the arguments, and to those that are returned; the place of a number of calls,
+#: after which the caller wants to be asked.
 FIELDS = (
     "BUSY", "ARGUMENTS", "CODE", "COUNT", "SLOTS", "SHARES", "RESULTS", "OBJECTS", "NESTS", "LEAVES", "RETURNED",
-    "ROOM", "MADE",
+    "ROOM", "MADE", "CALLS",
 )  # fmt: skip
 #: What a nest is; a leaf among what is returned, and what is nowhere a part.
 KINDS = {"leaf": 0, "tuple": 1, "list": 2, "dict": 3, "none": 4, "root": 5}
@@ -56,10 +57,14 @@ entry:
   get i64 %returned = %table[RETURNED]
   get ptr %room = %table[ROOM]
   get ptr %made = %table[MADE]
+  get ptr %calls_at = %table[CALLS]
+  %calls = load i64, ptr %calls_at
   %records = getelementptr i64, ptr %table, i64 RECORDS
   %is_free = icmp eq i64 %busy, 0
   %is_all = icmp eq i64 %count, %wanted
-  %may = and i1 %is_free, %is_all
+  %has_calls = icmp sgt i64 %calls, 0
+  %is_fine = and i1 %is_free, %is_all
+  %may = and i1 %is_fine, %has_calls
   br i1 %may, label %argument, label %other
 argument:
   %c = phi i64 [0, %entry], [%c_next, %copy]
@@ -245,6 +250,8 @@ taken:
   br label %leaf
 
 hold:
+  %calls_left = sub i64 %calls, 1
+  store i64 %calls_left, ptr %calls_at
   store i64 1, ptr %busy_at
   br label %held
 held:
