@@ -35,7 +35,6 @@ from .loopnest import (
     expressions_in,
     flattened,
     normalized,
-    parts,
     point,
     replaced,
     substituted,
@@ -227,6 +226,7 @@ class _Fuser:
         self.jaxpr = jaxpr
         self.supports = supports
         self.steps: list[Eqn | Group] = []
+        self.moved: dict[Any, tuple[Expression, Expression]] = {}  # with what their keys name by id
         self.uses = Counter(a for eqn in jaxpr.eqns for a in set(eqn.inputs) if isinstance(a, Var))
         self.uses.update(a for a in jaxpr.outputs if isinstance(a, Var))
         self.values: dict[Var, Value] = {v: Value(v, self.uses[v]) for v in jaxpr.inputs}
@@ -311,9 +311,9 @@ class _Fuser:
             for operand in operands:
                 operand.uses += value.uses - 1  # whoever reads the view reads them
             return True
-        number = self.place(found, (var.aval.shape, 0))
+        number = self.place(_leaves(everything), (var.aval.shape, 0))
         value.step = number
-        value.expression = self.resolved(found, number, (var.aval.shape, 0))
+        value.expression = self.resolved(found, everything, number, (var.aval.shape, 0))
         self.measure(value, found, everything)
         self.add(number, eqn, value, None)
         return True
@@ -328,7 +328,7 @@ class _Fuser:
             everything: all expressions in it.
         """
         value.cost, value.operations = measured(everything)
-        loads = {(id(e.operand), e.index): e for e in _leaves(found)}
+        loads = {(id(e.operand), e.index): e for e in _leaves(everything)}
         inlined: set[int] = set()
         for load in loads.values():
             operand, is_same = load.operand, _is_own(load, (value.aval.shape, 0))
@@ -339,13 +339,13 @@ class _Fuser:
                 value.take_over(operand, is_same)
             elif is_same:
                 value.read[operand] += 1
-        expression = replaced(found, lambda load: _inlined(load, inlined))
+        expression = replaced(found, lambda load: self.inlined(load, inlined), everything) if inlined else found
         while own := [x for x, count in value.read.items() if count == x.uses and x.operations < LARGEST_EXPRESSION]:
             for operand in own:  # nobody else reads these
                 del value.read[operand]
                 value.take_over(operand, True)
             numbers = set(map(id, own))
-            expression = replaced(expression, lambda load, numbers=numbers: _inlined(load, numbers))
+            expression = replaced(expression, lambda load, numbers=numbers: self.inlined(load, numbers))
         value.elsewhere = expression
 
     def is_written_out(self, reduction: Lowered) -> bool:
@@ -354,8 +354,9 @@ class _Fuser:
         found = reduction.element(point(len(reduction.shape)))
         if not 0 < prod(extents) <= FEW or (prod(extents) == 1 and isinstance(found, Load)):
             return False
-        operations = 1 + measured(list(expressions_in([found])))[1]
-        for leaf in _leaves(found):
+        everything = expressions_in([found])
+        operations = 1 + measured(everything)[1]
+        for leaf in _leaves(everything):
             if leaf.operand.is_repeatable(prod(reduction.shape)):
                 operations += leaf.operand.operations
         return found.dtype != np.float16 and operations * prod(extents) <= MOST_OPERATIONS
@@ -366,12 +367,13 @@ class _Fuser:
         if not count or 0 in shape:
             return False
         found = reduction.element(point(len(shape)))
+        everything = expressions_in([found])
         combines = Apply(f"reduce_{reduction.combine}", (found,), found.dtype)
-        if not all(map(self.supports, expressions_in([combines]))):
+        if not all(map(self.supports, [*everything, combines])):
             return False
-        number = self.place(found, (shape, count))
+        number = self.place(_leaves(everything), (shape, count))
         value = self.values[var] = Value(var, self.uses[var], number)
-        value.expression = self.resolved(found, number, (shape, count))
+        value.expression = self.resolved(found, everything, number, (shape, count))
         self.add(number, eqn, value, reduction.combine)
         value.expression = None
         return True
@@ -384,9 +386,9 @@ class _Fuser:
         value.equation = eqn
         group.values.append((value, Output(value.expression, combine)))
 
-    def place(self, expression: Expression, space: Space) -> int:
-        """The last group over a space that comes after everything that an expression reads; a new one if need be."""
-        earliest = max((self.earliest(e, space) for e in _leaves(expression)), default=0)
+    def place(self, leaves: Sequence[Load], space: Space) -> int:
+        """The last group over a space that comes after everything that is read; a new one if need be."""
+        earliest = max([self.earliest(e, space) for e in leaves], default=0)
         for number in reversed(range(earliest, len(self.steps))):
             step = self.steps[number]
             if isinstance(step, Group) and (step.shape, step.reduced) == space and step.operations < LARGEST_KERNEL:
@@ -400,35 +402,58 @@ class _Fuser:
         if value.expression is None:
             return value.step + 1
         if value.view is not None or value.step < 0:
-            inner = substituted(value.expression, leaf.index)
-            return max((self.earliest(e, space) for e in _leaves(inner)), default=0)
+            inner = self.at(value.expression, leaf.index)
+            return max([self.earliest(e, space) for e in _leaves(expressions_in([inner]))], default=0)
         if _is_own(leaf, space):
             return value.step
         if not value.is_repeatable(points_of(leaf, *space)):
             return value.step + 1
-        return max((self.earliest(e, space) for e in _leaves(_at(value, leaf.index))), default=0)
+        return max([self.earliest(e, space) for e in _leaves(expressions_in([self.again(leaf)]))], default=0)
 
-    def resolved(self, expression: Expression, number: int, space: Space) -> Expression:
-        """An expression in terms of loads from memory, and of what its own group computes."""
+    def resolved(
+        self, expression: Expression, inside: Sequence[Expression] | None, number: int, space: Space
+    ) -> Expression:
+        """An expression in terms of loads from memory, and of what its own group computes.
+
+        Args:
+            inside: all expressions in it, if they are known.
+        """
 
         def in_memory(load: Load) -> Expression:
             return self.read(load, number, space) if isinstance(load.operand, Value) else load
 
-        return replaced(expression, in_memory)
+        return replaced(expression, in_memory, inside)
 
     def read(self, leaf: Load, number: int, space: Space) -> Expression:
         value = leaf.operand
         if value.expression is not None:
             if value.view is not None or value.step < 0:
                 self.note(value, number)
-                return self.resolved(substituted(value.expression, leaf.index), number, space)
+                return self.resolved(self.at(value.expression, leaf.index), None, number, space)
             if value.step == number and _is_own(leaf, space):
                 return value.expression
             if value.is_repeatable(points_of(leaf, *space)):
                 self.note(value, number)
-                return self.resolved(_at(value, leaf.index), number, space)
+                return self.resolved(self.again(leaf), None, number, space)
         self.store(value)
         return Load(value.atom, leaf.index, leaf.dtype)
+
+    def again(self, load: Load) -> Expression:
+        """What it takes to compute the element of a value that a load reads."""
+        return self.at(load.operand.elsewhere, load.index)
+
+    def inlined(self, load: Load, values: set[int]) -> Expression:
+        """What a load reads, computed again if it is one of some values, given by id."""
+        return self.again(load) if id(load.operand) in values else load
+
+    def at(self, expression: Expression, index: Index) -> Expression:
+        """An expression at another index: once, if many ask for the same."""
+        if any(i.terms for i in index):  # which take long to compare
+            return substituted(expression, index)
+        key = id(expression), index
+        if key not in self.moved:
+            self.moved[key] = expression, substituted(expression, index)
+        return self.moved[key][1]
 
     def note(self, value: Value, number: int) -> None:
         """That a group computes what belongs to another one, or to none."""
@@ -442,21 +467,8 @@ def _is_own(leaf: Load, space: Space) -> bool:
     return not reduced and leaf.operand.aval.shape == shape and leaf.index == point(len(shape))
 
 
-def _at(value: Value, index: Index) -> Expression:
-    """What it takes to compute an element of a value at another place."""
-    assert value.elsewhere is not None
-    return substituted(value.elsewhere, index)
-
-
-def _inlined(load: Load, values: set[int]) -> Expression:
-    """What a load reads, computed again if it is one of some values, given by id."""
-    return _at(load.operand, load.index) if id(load.operand) in values else load
-
-
-def _leaves(expression: Expression) -> list[Load]:
+def _leaves(expressions: Sequence[Expression]) -> list[Load]:
     """The reads of values."""
-    if isinstance(expression, Load) and not parts(expression):
-        return [expression] if isinstance(expression.operand, Value) else []
-    return [e for e in expressions_in([expression]) if isinstance(e, Load) and isinstance(e.operand, Value)]
+    return [e for e in expressions if isinstance(e, Load) and isinstance(e.operand, Value)]
 
 

@@ -257,12 +257,18 @@ def parts(expression: Expression) -> Sequence[Expression]:
     return [e for _, e in expression.index.terms] if isinstance(expression, Position) else ()
 
 
-def replaced(root: Expression, by: Callable[[Load], Expression]) -> Expression:
-    """An expression with the loads that it is made of replaced; what is shared stays shared."""
+def replaced(
+    root: Expression, by: Callable[[Load], Expression], inside: Sequence[Expression] | None = None
+) -> Expression:
+    """An expression with the loads that it is made of replaced; what is shared stays shared.
+
+    Args:
+        inside: `expressions_in([root])`, if that is known.
+    """
     if isinstance(root, Load) and not parts(root):
         return by(root)
     results: dict[int, Expression] = {}
-    for expression in expressions_in([root]):
+    for expression in expressions_in([root]) if inside is None else inside:
         if isinstance(expression, Apply):
             if expression.operation == "convert":
                 results[id(expression)] = cast(results[id(expression.operands[0])], expression.dtype)
@@ -301,6 +307,8 @@ def substituted(root: Expression, index: Index) -> Expression:
     """An expression over another space: each axis replaced by an index there."""
     if index == point(len(index)):
         return root
+    if isinstance(root, Load) and not parts(root):
+        return Load(root.operand, tuple([moved(i, index) for i in root.index]), root.dtype)
     results: dict[int, Expression] = {}
     for expression in expressions_in([root]):
         if isinstance(expression, Load):
