@@ -215,6 +215,18 @@ class OutOfMemoryError(FunctransError, MemoryError):
     """There is no room for a result or for the temporary values of a compiled function."""
 
 
+class DeviceMismatchError(FunctransError, TypeError):
+    """Arrays of the host and of a GPU, or of two GPUs, meet in one operation or call."""
+
+
+class DeviceUnavailableError(FunctransError, RuntimeError):
+    """A GPU was asked for, and there is none, or what is needed to use it is missing."""
+
+
+class DeviceFunctionError(FunctransError, NotImplementedError):
+    """An operation that cannot be done on a GPU outside compiled functions: CuPy lacks it."""
+
+
 class CudaCompilationError(FunctransError, RuntimeError):
     """NVRTC, which compiles kernels for GPUs, refuses a text or fails."""
 

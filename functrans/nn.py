@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .core.avals import ShapedArray
+from .core.devices import beside
 from .core.trace import typeof
 from .numpy.common import as_operand, normalize_axes, with_shape
 from .primitives.elementwise import add, exp, expm1, greater, multiply, negative, select, subtract, tanh
@@ -109,7 +110,7 @@ def one_hot(x: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     x = as_operand(x)
     shape = typeof(x).shape
     wide = broadcast_to(with_shape(x, (*shape, 1)), shape=(*shape, num_classes))
-    return (wide == np.arange(num_classes)).astype(dtype)
+    return (wide == beside(x, np.arange(num_classes))).astype(dtype)
 
 
 __all__ = [

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
+from ..core.devices import CUPY, is_device_type, placed
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
 from ..core.tracer import Tracer, check_not_stale
@@ -29,17 +33,41 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def hides_internals(function: F) -> F:
-    """Let exceptions out of a public function without the frames of the library."""
+    """Let exceptions out of a public function without the frames of the library.
+
+    What it makes out of nothing belongs where the arrays among its arguments are.
+    """
+    is_method = next(iter(inspect.signature(function).parameters), None) == "self"
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            if CUPY not in sys.modules:
+                return function(*args, **kwargs)
+            with place_of_arguments(args[is_method:], kwargs):
+                return function(*args, **kwargs)
         except Exception as error:
             shown = _behind_numpys_words(error)
             raise shown.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
 
     return wrapper  # type: ignore[return-value]
+
+
+def place_of_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+    """A `with` block in which new arrays are made where those among some arguments are.
+
+    Raises:
+        DeviceMismatchError: these are not all in one place.
+    """
+    leaves, treedef = tree.flatten((args, kwargs))
+    return placed(leaves, lambda i: argument_name(treedef, i))
+
+
+def argument_name(treedef: Any, position: int) -> str:
+    """What to call a leaf of `(args, kwargs)`: `argument 0['w']`."""
+    kind, *path = treedef.paths()[position]
+    inner = "".join(f"[{entry!r}]" for entry in path[1:])
+    return f"{'argument' if kind == 0 else 'keyword argument'} {path[0]}{inner}"
 
 
 def _behind_numpys_words(error: Exception) -> Exception:
@@ -184,18 +212,19 @@ def own_results(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
     """Results that their receiver may write to: copies of those that share memory with another or with an input."""
     taken: set[int] = set()
     for x in inputs:
-        if type(x) is np.ndarray:
+        if type(x) is np.ndarray or is_device_type(type(x)):
             taken.add(id(_owner(x)))
     for i, result in enumerate(results):
-        if type(result) is np.ndarray:
+        is_host = type(result) is np.ndarray
+        if is_host or is_device_type(type(result)):
             owner = _owner(result)
-            if id(owner) in taken or not result.flags.writeable:
+            if id(owner) in taken or (is_host and not result.flags.writeable):
                 results[i] = owner = result.copy()
             taken.add(id(owner))
     return results
 
 
-def _owner(array: np.ndarray[Any, Any]) -> Any:
+def _owner(array: Any) -> Any:
     return array if array.base is None else array.base
 
 

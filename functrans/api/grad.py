@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapeDtypeStruct
+from ..core.devices import CUPY, UNCHANGED, place_of
 from ..core.jaxpr import Atom, Jaxpr, Var, eval_jaxpr, literal, prune
 from ..core.snapshot import Snapshots
 from ..core.trace import current_trace, typeof
@@ -63,6 +66,10 @@ class Linearized:
             return twins.setdefault(id(atom.value), literal(atom.value.twin()))  # type: ignore[union-attr]
 
         self.trace.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.trace.eqns]
+
+    def place(self) -> AbstractContextManager[None]:
+        """A `with` block in which new arrays are made where the function was run."""
+        return place_of([*self.primals, *self.results]) if CUPY in sys.modules else UNCHANGED
 
     @np.errstate(all="ignore")
     def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
@@ -152,8 +159,9 @@ def _value_grad_aux(
     results, aux = flat.split(linearized.results)
     value = _check_gradient_output(results, flat.out_tree, holomorphic)
     seed = typeof(value).dtype.type(1)
-    cotangents = linearized.pull_back([seed] + [ZERO] * len(aux))
-    gradients = list(map(result_tangent, cotangents, avals))
+    with linearized.place():
+        cotangents = linearized.pull_back([seed] + [ZERO] * len(aux))
+        gradients = list(map(result_tangent, cotangents, avals))
     gradient = selected.treedef.unflatten(own_results(gradients, primals))
     return value, gradient, flat.aux_tree.unflatten(aux) if has_aux else None
 
@@ -267,9 +275,10 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
             check_tangent(t, typeof(p), "tangent", f" of argument {describe_leaf(treedef, i)}")
             for i, (t, p) in enumerate(zip(leaves, linearized.primals))
         ]
-        filled = [result_tangent(t, typeof(p)) for t, p in zip(directions, linearized.primals)]
-        out = linearized.push_forward(filled)[: len(results)]
-        out = [result_tangent(t, typeof(y)) for t, y in zip(out, results)]
+        with linearized.place():
+            filled = [result_tangent(t, typeof(p)) for t, p in zip(directions, linearized.primals)]
+            out = linearized.push_forward(filled)[: len(results)]
+            out = [result_tangent(t, typeof(y)) for t, y in zip(out, results)]
         return flat.out_tree.unflatten(own_results(out, leaves))
 
     value = flat.out_tree.unflatten(own_results(list(results), _residuals(linearized)))
@@ -303,8 +312,9 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
             check_tangent(c, typeof(y), "cotangent", describe_leaf(flat.out_tree, i))
             for i, (c, y) in enumerate(zip(leaves, results))
         ]
-        found = linearized.pull_back([*checked, *(ZERO for _ in aux)])
-        found = [result_tangent(c, typeof(p)) for c, p in zip(found, linearized.primals)]
+        with linearized.place():
+            found = linearized.pull_back([*checked, *(ZERO for _ in aux)])
+            found = [result_tangent(c, typeof(p)) for c, p in zip(found, linearized.primals)]
         return treedef.unflatten(own_results(found, [*leaves, *_residuals(linearized)]))
 
     value = flat.out_tree.unflatten(own_results(list(results), _residuals(linearized)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from ..core.devices import here
 from ..core.trace import typeof
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
@@ -158,7 +159,7 @@ def _basis(leaves: Sequence[Any]) -> list[Any]:
         aval = typeof(x)
         block = np.zeros((total, size), aval.dtype)
         block[start + np.arange(size), np.arange(size)] = 1
-        basis.append(block.reshape(total, *aval.shape))
+        basis.append(here(block.reshape(total, *aval.shape)))
         start += size
     return basis
 

@@ -13,7 +13,15 @@ from ..errors import MappedAxisError, PytreeMismatchError
 from ..primitives.foundation import broadcast_lanes
 from ..primitives.indexing import move_axis
 from ..transforms.batching import batch_flat
-from .arguments import FlatFunction, describe_leaf, hides_internals, input_leaf, own_results, wraps_function
+from .arguments import (
+    FlatFunction,
+    argument_name,
+    describe_leaf,
+    hides_internals,
+    input_leaf,
+    own_results,
+    wraps_function,
+)
 
 
 def vmap(
@@ -104,17 +112,11 @@ def _check_axis(axis: Any, x: Any, treedef: Any, position: int) -> int | None:
     is_integer = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
     if not is_integer or not -len(shape) <= axis < len(shape):
         raise MappedAxisError(
-            f"Axis {axis!r} of an argument of shape {shape} was to be mapped ({_argument_name(treedef, position)}).",
+            f"Axis {axis!r} of an argument of shape {shape} was to be mapped ({argument_name(treedef, position)}).",
             "A mapped axis is an integer within the rank of its argument.",
             "Use None in in_axes for arguments that are not mapped, or correct the axis.",
         )
     return int(axis) % len(shape)
-
-
-def _argument_name(treedef: Any, position: int) -> str:
-    kind, *path = treedef.paths()[position]
-    inner = "".join(f"[{entry!r}]" for entry in path[1:])
-    return f"{'argument' if kind == 0 else 'keyword argument'} {path[0]}{inner}"
 
 
 def _lane_count(values: Sequence[Any], axes: Sequence[int | None], treedef: Any, axis_size: int | None) -> int:
@@ -133,7 +135,7 @@ def _lane_count(values: Sequence[Any], axes: Sequence[int | None], treedef: Any,
         )
     count = axis_size if axis_size is not None else next(iter(sizes.values()))
     if any(size != count for size in sizes.values()):
-        shown = ", ".join(f"{_argument_name(treedef, i)}: {size}" for i, size in sizes.items())
+        shown = ", ".join(f"{argument_name(treedef, i)}: {size}" for i, size in sizes.items())
         raise MappedAxisError(
             f"The mapped axes have different sizes ({shown}"
             + (f"; axis_size={axis_size})." if axis_size is not None else ")."),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
+from ..core.devices import here, is_on_device
 from ..core.primitive import Primitive
 from ..core.trace import EVAL, Params, running, typeof
 from ..errors import CallbackError, NonDifferentiableError
@@ -41,7 +42,8 @@ class Callback(Primitive):
                 found = function(out_avals, *map(_read_only, args))
         finally:
             inherited_source.reset(token)
-        return [np.zeros(aval.shape, aval.dtype)[()] for aval in out_avals] if found is None else found
+        found = [np.zeros(aval.shape, aval.dtype)[()] for aval in out_avals] if found is None else found
+        return list(map(here, found))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
         if params["kind"] == "debug":
@@ -96,8 +98,8 @@ class Callback(Primitive):
 
 
 def _read_only(x: Any) -> np.ndarray[Any, Any]:
-    """An operand for the user to look at: what they write to it must not reach us."""
-    array = np.asarray(x).view()
+    """An operand for the user to look at, on the host: what they write to it must not reach us."""
+    array = x.get() if is_on_device(x) else np.asarray(x).view()
     array.flags.writeable = False
     return array
 

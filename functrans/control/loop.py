@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..core.avals import ZERO, ShapedArray, StackAval
+from ..core.devices import empty_here
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune, substitute
 from ..core.primitive import SharedOperands
 from ..core.stack import Stack
@@ -274,7 +273,7 @@ def choose_lanes(lanes: Any, x: Any, y: Any) -> Any:
 def make_room(aval: Any, static: int | None, length: int) -> Any:
     """Where the ys of a loop go: an array, or a stack if their number was not known while tracing."""
     if static is not None and isinstance(aval, ShapedArray):
-        return np.empty((length, *aval.shape), aval.dtype)
+        return empty_here((length, *aval.shape), aval.dtype)
     return Stack(StackAval(aval.strong()), length)
 
 

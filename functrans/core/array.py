@@ -6,17 +6,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .devices import is_device_type, is_on_device
 from .trace import Traced
 
 
 class _ArrayType(type):
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, (np.ndarray, np.generic, Traced)) or (
-            type(instance).__module__.partition(".")[0] == "cupy" and type(instance).__name__ == "ndarray"
-        )
+        return isinstance(instance, (np.ndarray, np.generic, Traced)) or is_on_device(instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, (np.ndarray, np.generic, Traced)) or cls is subclass
+        return issubclass(subclass, (np.ndarray, np.generic, Traced)) or cls is subclass or is_device_type(subclass)
 
 
 class Array(metaclass=_ArrayType):

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from ..errors import JaxprError
 from ..source import Source, inherited_source
 from .avals import ShapedArray
+from .devices import exemplar, here
 from .primitive import Primitive, UndefinedPrimal
 from .trace import Params, current_trace, typeof
 
@@ -93,6 +96,8 @@ def memoized(derive: F) -> F:
 
 def eval_jaxpr(jaxpr: Jaxpr, *args: Any) -> list[Any]:
     """Run a jaxpr by binding each primitive to the current trace: it can itself be traced."""
+    if exemplar.get() is not None:
+        jaxpr = _with_constants_here(jaxpr, exemplar.get().device.id)
     env: dict[Var, Any] = dict(zip(jaxpr.inputs, args, strict=True))
     trace = current_trace.get()
     process = trace.process
@@ -106,6 +111,18 @@ def eval_jaxpr(jaxpr: Jaxpr, *args: Any) -> list[Any]:
     finally:
         inherited_source.reset(token)
     return [env[a] if type(a) is Var else a.value for a in jaxpr.outputs]  # type: ignore[union-attr]
+
+
+@memoized
+def _with_constants_here(jaxpr: Jaxpr, number: int) -> Jaxpr:
+    """The same program with its constants on the GPU of a number, where new arrays are made now."""
+
+    def moved(atom: Atom) -> Atom:
+        is_host = isinstance(atom, Literal) and isinstance(atom.value, np.ndarray)
+        return Literal(here(atom.value), atom.aval) if is_host else atom  # type: ignore[union-attr]
+
+    eqns = [eqn._replace(inputs=list(map(moved, eqn.inputs))) for eqn in jaxpr.eqns]
+    return Jaxpr(jaxpr.inputs, eqns, list(map(moved, jaxpr.outputs)))
 
 
 def prune(eqns: Sequence[Eqn], live: Iterable[Atom], keep_effects: bool = True) -> list[Eqn]:

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConditionalExceptionError, FunctransError, ImpureFunctionError, TooManyPathsError
 from ..settings import config
 from ..source import Source, current_source, user_traceback
+from .devices import is_on_device
 from .jaxpr import Atom, Eqn, Literal, Var, literal, substitute
 from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
@@ -127,7 +128,7 @@ class Replay(JaxprTrace):
         if not isinstance(atom, Literal) or typeof(value) != atom.aval:
             return False
         value, known = as_supported_array(value), atom.value
-        if type(value) is np.ndarray and type(known) is np.ndarray:
+        if _is_array(value) and type(known) is type(value):
             return value is known or same_bits(value, known)
         return bool(atom.aval.shape) or np.asarray(value).tobytes() == np.asarray(known).tobytes()
 
@@ -254,7 +255,12 @@ class EqualValues:
         if isinstance(atom, Var):
             return self.representatives.get(atom, atom)
         self.alive.append(atom.value)
-        return atom.aval, id(atom.value) if atom.aval.shape else np.asarray(atom.value).tobytes()
+        is_large = atom.aval.shape or is_on_device(atom.value)
+        return atom.aval, id(atom.value) if is_large else np.asarray(atom.value).tobytes()
+
+
+def _is_array(x: Any) -> bool:
+    return type(x) is np.ndarray or is_on_device(x)
 
 
 def without_constants(trace: JaxprTrace, outputs: Sequence[Atom]) -> tuple[list[Eqn], list[Atom]]:

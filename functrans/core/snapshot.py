@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .devices import is_on_device
 
-def same_bits(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    """Whether two arrays of one shape and dtype hold the same bytes (NaN and the sign of zero included)."""
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two arrays of one shape, dtype and place hold the same bytes (NaN and the sign of zero included)."""
     if a.flags.c_contiguous and b.flags.c_contiguous:
         return bool(np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)))
     return a.tobytes() == b.tobytes()
@@ -24,12 +26,16 @@ class Snapshots(dict[int, tuple[Any, Any]]):
 
     def of(self, array: Any) -> Any:
         """A copy that nobody else can write to; a read-only array that owns its memory is returned as it is."""
-        if type(array) is not np.ndarray or (not array.flags.writeable and array.base is None):
+        is_host = type(array) is np.ndarray
+        if not (is_host or is_on_device(array)):
+            return array
+        if is_host and not array.flags.writeable and array.base is None:
             return array
         known = self.get(id(array))
         if known is not None and same_bits(known[1], array):
             return known[1]
         copy = array.copy()
-        copy.flags.writeable = False
+        if is_host:
+            copy.flags.writeable = False
         self[id(array)] = (array, copy)
         return copy

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import OutOfMemoryError
 from .avals import ShapedArray, StackAval
+from .devices import empty_here, here
 
 #: Entries that the first block of a growing stack has room for, at most.
 FIRST_BLOCK = 16
@@ -131,7 +132,7 @@ class Stack:
 
 def empty_entry(aval: ShapedArray | StackAval) -> Any:
     """What an entry that was never written holds: zeros."""
-    return Stack(aval) if isinstance(aval, StackAval) else np.zeros(aval.shape, aval.dtype)
+    return Stack(aval) if isinstance(aval, StackAval) else here(np.zeros(aval.shape, aval.dtype))
 
 
 def entry_bytes(aval: ShapedArray | StackAval) -> int:
@@ -144,14 +145,14 @@ def block_size(room: int, size: int) -> int:
     return min(max(FIRST_BLOCK, room), max(1, BLOCK_BYTES // max(1, size)))
 
 
-def new_block(shape: tuple[int, ...], dtype: np.dtype[Any], steps: int, before: int) -> np.ndarray[Any, Any]:
+def new_block(shape: tuple[int, ...], dtype: np.dtype[Any], steps: int, before: int) -> Any:
     """Memory for what a loop keeps of some steps, after others.
 
     Raises:
         OutOfMemoryError: there is none.
     """
     try:
-        return np.empty(shape, dtype)
+        return empty_here(shape, dtype)
     except (MemoryError, ValueError):  # the latter for more bytes than can be counted
         raise OutOfMemoryError(
             f"There is no memory for what a loop keeps for its derivative: {prod(shape) * dtype.itemsize} bytes for "

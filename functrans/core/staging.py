@@ -7,6 +7,7 @@ from typing import Any
 
 from .avals import ShapedArray
 from .conversion import abstract_value_error
+from .devices import On
 from .jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr
 from .paths import Paths, without_constants
 from .recording import JaxprTrace, JaxprTracer
@@ -31,7 +32,8 @@ def trace_to_jaxpr(function: Callable[..., Sequence[Any]], avals: Sequence[Shape
     inputs = [Var(aval) for aval in avals]
     paths = Paths(function, inputs)
     trace = JaxprTrace(current_trace.get(), paths)
-    eqns, outputs, _ = paths.follow(trace)
+    with On(None):  # constants of programs are on the host, whoever runs them
+        eqns, outputs, _ = paths.follow(trace)
     return _closed(trace, inputs, eqns, outputs)
 
 
@@ -44,7 +46,7 @@ def trace_closed(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedA
     inputs = [Var(aval) for aval in avals]
     trace = JaxprTrace(current_trace.get())
     outputs: list[Atom] = []
-    with running(trace):
+    with On(None), running(trace):
         try:
             outputs = [trace.atom(out) for out in function(*(argument(JaxprTracer(trace, v.aval, v)) for v in inputs))]
         except Undecided as signal:

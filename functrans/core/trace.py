@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import LeakedTracerError, UnknownFunctionError
 from .avals import SCALARS, SUPPORTED_DTYPES, ShapedArray, unsupported
+from .devices import exemplar, explain_failure, in_place, placed
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -127,7 +128,20 @@ class EvalTrace(Trace):
         for arg in args:
             if isinstance(arg, Traced):
                 raise arg.trace.leak_error(arg, primitive.name)
-        return primitive.impl(*args, **params)
+        try:
+            if exemplar.get() is not None or primitive.holds_programs:
+                return self.process_in_place(primitive, args, params)
+            return primitive.impl(*args, **params)
+        except Exception as error:
+            explain_failure(primitive.name, args, error)
+            raise
+
+    def process_in_place(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        """The same where new arrays may belong on a GPU: those that come of numbers only go there."""
+        if primitive.holds_programs:
+            with placed(args, lambda i: f"operand {i} of `{primitive.name}`"):
+                return primitive.impl(*args, **params)
+        return in_place(primitive.impl, args, params)
 
     def pure(self, value: Any) -> Any:
         return value

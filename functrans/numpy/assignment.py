@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
+from ..core.devices import here
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
 from ..errors import DtypeMismatchError
@@ -42,7 +43,7 @@ def _cycled(values: Any, count: int) -> Any:
     if size == 0:
         raise ValueError("Cannot insert from an empty array!")
     flat = with_shape(values, (size,))
-    return stretched(flat, (count,)) if size == 1 else np.take(flat, np.arange(count) % size)
+    return stretched(flat, (count,)) if size == 1 else np.take(flat, here(np.arange(count) % size))
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:
@@ -68,7 +69,7 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
 def _mask(mask: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(mask, Traced):
         return with_shape(cast(mask, BOOL), shape)
-    return np.asarray(mask, BOOL).reshape(shape)
+    return here(np.asarray(mask, BOOL)).reshape(shape)
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:
@@ -133,7 +134,7 @@ class at:
 
     def __init__(self, x: Any):
         x = as_array(x) if isinstance(x, (list, tuple)) else x
-        self.array = x if isinstance(x, Tracer) or hasattr(x, "dtype") else np.asarray(x)
+        self.array = x if isinstance(x, Tracer) or hasattr(x, "dtype") else here(np.asarray(x))
 
     def __getitem__(self, index: Any) -> _Place:
         return _Place(self.array, index)

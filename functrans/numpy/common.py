@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import here, is_on_device, on_host
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
 from ..errors import ConcretizationError, TracerConversionError
@@ -27,7 +28,8 @@ def normalize_axis(axis: Any, ndim: int) -> int:
 
 def as_operand(x: Any) -> Any:
     """An array-like as an operand of primitives; lists become arrays."""
-    return x if isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)) else np.asarray(x)
+    is_operand = isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)) or is_on_device(x)
+    return x if is_operand else here(np.asarray(x))
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -51,9 +53,9 @@ def stretched(x: Any, shape: tuple[int, ...]) -> Any:
 def known_value(x: Any) -> Any:
     """The value of an operand as an array, where only its elements matter and not how they vary; None if unknown."""
     if not isinstance(x, Traced):
-        return np.asarray(x)
+        return on_host(x)
     try:
-        return np.asarray(x.known("index"))  # type: ignore[attr-defined]
+        return on_host(x.known("index"))  # type: ignore[attr-defined]
     except (ConcretizationError, TracerConversionError):
         return None
 
@@ -65,7 +67,7 @@ def concrete_value(x: Any, what: str, repair: str) -> Any:
         ConcretizationError: it is not known while tracing.
     """
     try:
-        return np.asarray(x)
+        return on_host(x)
     except TypeError:
         raise ConcretizationError(
             f"{what} is a traced array of type {typeof(x)}, whose value is not known here.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import here, is_on_device
 from ..core.trace import EVAL, as_supported_array, current_trace, typeof
 from ..core.tracer import Tracer
 from ..errors import ShapeMismatchError
@@ -285,10 +286,10 @@ def _own_array(x: Any, dtype: Any) -> Any:
         stacked = _stacked(x)
         return owned(cast(stacked, as_dtype(dtype, typeof(stacked).dtype)))
     if current_trace.get() is EVAL:
-        return np.asarray(x, dtype)
+        return np.array(x, dtype, copy=None, like=x) if is_on_device(x) else np.asarray(x, dtype)
     # The caller may overwrite the array before the derivative is taken.
-    given = as_supported_array(np.asarray(x))
-    return constant(np.array(given, as_dtype(dtype, given.dtype)))
+    given = as_supported_array(x if is_on_device(x) else np.asarray(x))
+    return constant(given.astype(as_dtype(dtype, given.dtype)))
 
 
 def _holds_tracer(x: Any) -> bool:
@@ -298,7 +299,7 @@ def _holds_tracer(x: Any) -> bool:
 def _stacked(x: Any) -> Any:
     """A nested list as one array, all of whose elements take part in its dtype."""
     if not isinstance(x, (list, tuple)):
-        x = x if isinstance(x, Tracer) else as_supported_array(np.asarray(x))
+        x = x if isinstance(x, Tracer) or is_on_device(x) else here(as_supported_array(np.asarray(x)))
         return cast(x, typeof(x).dtype)
     parts = [_stacked(part) for part in x]
     shapes = {typeof(part).shape for part in parts}
@@ -309,7 +310,7 @@ def _stacked(x: Any) -> Any:
             "Broadcast or pad them first.",
         )
     if not parts:
-        return np.zeros(0)
+        return here(np.zeros(0))
     return concatenate(*(with_shape(part, (1, *typeof(part).shape)) for part in parts), axis=0)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dtype
+from ..core.devices import here
 from ..core.trace import typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import UnsupportedArgumentError
@@ -324,7 +325,7 @@ def _unrolled(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     x, xp = remainder(x, period), remainder(xp, period)
     order = argsort(xp)
     xp, fp = _take(xp, order), _take(fp, order)
-    first, last = np.arange(1), np.arange(1) + (typeof(xp).size - 1)
+    first, last = here(np.arange(1)), here(np.arange(1) + (typeof(xp).size - 1))
     nodes = [subtract(_take(xp, last), period), xp, add(_take(xp, first), period)]
     return x, np.concatenate(nodes), np.concatenate([_take(fp, last), fp, _take(fp, first)])
 

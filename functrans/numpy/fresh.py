@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.avals import SUPPORTED_DTYPES
+from ..core.devices import here, is_on_device
 from ..core.trace import EVAL, as_supported_array, current_trace
 from ..core.tracer import Tracer
 from ..errors import InvalidShapeError
@@ -21,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def creates(ours: F) -> F:
     """A function that is NumPy's own where nothing is traced, and ours elsewhere."""
     theirs = getattr(np, ours.__name__)
+    takes_any = ours.__name__ in ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
 
     @wraps(ours)
     def create(*args: Any, **kwargs: Any) -> Any:
@@ -29,6 +31,8 @@ def creates(ours: F) -> F:
                 if isinstance(arg, Tracer):
                     return ours(*args, **kwargs)
             if not (kwargs and any(isinstance(arg, Tracer) for arg in kwargs.values())):
+                if args and takes_any and is_on_device(args[0]):
+                    kwargs["like"] = args[0]
                 return theirs(*args, **kwargs)
         return ours(*args, **kwargs)
 
@@ -43,7 +47,7 @@ def owned(value: Any) -> Any:
 
 def constant(array: Any) -> Any:
     """A new array that nobody else has, as a tracer of the current trace."""
-    array = as_supported_array(array)
+    array = here(as_supported_array(array))
     if current_trace.get() is EVAL:
         return array
     if type(array) is np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT, is_inexact
+from ..core.devices import here
 from ..core.trace import Traced, typeof
 from ..errors import ConcretizationError
 from ..primitives.elementwise import add, divide, equal, greater, less, logical_or, multiply, subtract
@@ -125,7 +126,7 @@ def histogramdd(
     for x, e, extent in zip(columns, edges, extents):
         place, outside = _places(x, e)
         places, is_outside = add(multiply(places, extent), place), logical_or(is_outside, outside)
-    weights = np.ones(typeof(columns[0]).size) if weights is None else cast(_flattened(weights), np.float64)
+    weights = here(np.ones(typeof(columns[0]).size)) if weights is None else cast(_flattened(weights), np.float64)
     counts = with_shape(_counts(select(is_outside, length, places), length, weights, "drop"), extents)
     if density:
         total = sum(counts)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
+from ..core.devices import here, on_host
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import ConcretizationError, TracerConversionError
@@ -98,9 +99,9 @@ def extract(condition: Any, arr: Any) -> Any:
 def _known(x: Any, name: str) -> Any:
     """The elements of an array, as far as they decide a shape."""
     if not isinstance(x, Traced):
-        return np.asarray(x)
+        return on_host(x)
     try:
-        return np.asarray(x.known("index"))  # type: ignore[attr-defined]
+        return on_host(x.known("index"))  # type: ignore[attr-defined]
     except (ConcretizationError, TracerConversionError):
         raise ConcretizationError(
             f"The positions of nonzero elements of a traced array of type {x.aval} were asked for ({name}).",
@@ -126,7 +127,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[An
     order = slice_axis(argsort(logical_not(mask)), 0, size, axis=0)
     found = less(counted(min(size, aval.size)), reduce_sum(cast(mask, INT), axes=(0,)))
     columns = [select(found, column, fill_value) for column in unravel_index(order, aval.shape)]
-    padding = np.full(max(size - aval.size, 0), fill_value, INT)
+    padding = here(np.full(max(size - aval.size, 0), fill_value, INT))
     return tuple(np.concatenate([column, padding]) if padding.size else column for column in columns)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import here
 from ..core.trace import Traced, typeof
 from ..core.tracer import view_of
 from ..primitives import structural as _structural
@@ -225,11 +226,11 @@ def repeat(a: Any, repeats: Any, axis: Any = None, *, total_repeat_length: int |
     shape = typeof(x).shape
     if total_repeat_length is not None:
         ends = np.cumsum(stretched(as_operand(repeats), (shape[axis],)))
-        places = np.searchsorted(ends, np.arange(total_repeat_length), side="right")
+        places = np.searchsorted(ends, here(np.arange(total_repeat_length)), side="right")
         return np.take(x, np.minimum(places, shape[axis] - 1), axis=axis)
     counts = concrete_value(repeats, "The number of repetitions", "Give total_repeat_length, or a plain array.")
     if counts.size != 1:
-        return np.take(x, np.repeat(np.arange(shape[axis]), counts), axis=axis)
+        return np.take(x, here(np.repeat(np.arange(shape[axis]), counts)), axis=axis)
     times = index(counts.reshape(()))
     if times < 0:
         raise ValueError("repeats may not contain negative values.")
@@ -247,7 +248,7 @@ def resize(a: Any, new_shape: Any) -> Any:
     size = prod(shape)
     if not size or not typeof(x).size:
         return np.zeros_like(x, shape=shape)
-    return with_shape(np.take(x, np.arange(size) % typeof(x).size), shape)
+    return with_shape(np.take(x, here(np.arange(size) % typeof(x).size)), shape)
 
 
 # ---- inserted and deleted
@@ -274,7 +275,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     """numpy.delete; the places must be known while tracing."""
     x, axis = _flat_unless(arr, axis)
     places = obj if isinstance(obj, slice) else concrete_value(obj, "The place to delete", "Pass a plain integer.")
-    return np.take(x, np.delete(np.arange(typeof(x).shape[axis]), places), axis=axis)
+    return np.take(x, here(np.delete(np.arange(typeof(x).shape[axis]), places)), axis=axis)
 
 
 def _flat_unless(arr: Any, axis: Any) -> tuple[Any, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import here
 from ..core.trace import typeof
 from ..core.tracer import view_of
 from ..errors import ShapeMismatchError
@@ -279,7 +280,7 @@ def _rolled(x: Any, shift: Any, axis: int) -> Any:
     extent = typeof(x).shape[axis]
     known = known_value(shift)
     if known is None:
-        return np.take(x, remainder(subtract(np.arange(extent), shift), max(extent, 1)), axis=axis)
+        return np.take(x, remainder(subtract(here(np.arange(extent)), shift), max(extent, 1)), axis=axis)
     cut = -index(known[()]) % extent if extent else 0
     if not cut:
         return x

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import here, is_on_device
 from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..primitives import structural as _structural
@@ -51,7 +52,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         elif kwargs.get("reflect_type") == "odd":
             x = _with_odd_reflections(x, axis, width, mode)
         else:
-            x = np.take(x, np.pad(np.arange(typeof(x).shape[axis]), width, mode=mode), axis=axis)
+            x = np.take(x, here(np.pad(np.arange(typeof(x).shape[axis]), width, mode=mode)), axis=axis)
     return x
 
 
@@ -72,7 +73,7 @@ def _pairs(values: Any, ndim: int) -> Pairs:
     """For each axis the value before it and the one behind; one may serve for all, or each axis have one for both."""
     if values is None or (isinstance(values, Tracer) and not values.shape):
         return [(values, values)] * ndim
-    table = values if isinstance(values, (Tracer, np.ndarray)) else np.asarray(values)
+    table = values if isinstance(values, (Tracer, np.ndarray)) or is_on_device(values) else here(np.asarray(values))
     table = np.broadcast_to(table, (ndim, 2))
     return [(table[axis, 0], table[axis, 1]) for axis in range(ndim)]
 
@@ -101,7 +102,7 @@ def _with_ramps(x: Any, axis: int, width: tuple[int, int], ends: tuple[Any, Any]
     ramps: list[Any] = []
     for edge, steps, end in zip(edges, width, ends):
         along = tuple(steps if i == axis else 1 for i in range(aval.ndim))
-        parts = np.reshape(np.arange(steps) / (steps or 1), along)
+        parts = here(np.reshape(np.arange(steps) / (steps or 1), along))
         ramp = add(end, multiply(parts, subtract(edge, end)))
         ramps.append(cast(floor(ramp) if aval.dtype.kind in "iu" else ramp, aval.dtype))
     return concatenate(ramps[0], x, np.flip(ramps[1], axis), axis=axis)

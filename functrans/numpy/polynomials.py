@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import is_inexact
+from ..core.devices import here
 from ..core.trace import typeof
 from .common import as_operand, cast, known_value
 from .contractions import convolve
@@ -90,7 +91,7 @@ def polyder(p: Any, m: int = 1) -> Any:
         raise ValueError("Order of derivative must be positive (see polyint)")
     p = as_operand(p)
     for _ in range(m):
-        p = np.multiply(p[:-1], np.arange(typeof(p).size - 1, 0, -1))
+        p = np.multiply(p[:-1], here(np.arange(typeof(p).size - 1, 0, -1)))
     return p
 
 
@@ -105,7 +106,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
         raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
     p = as_operand(p)
     for i in range(m):
-        whole = np.divide(p, np.arange(typeof(p).size, 0, -1))
+        whole = np.divide(p, here(np.arange(typeof(p).size, 0, -1)))
         p = np.concatenate([whole, constants[min(i, count - 1)][None]])
     return p
 
@@ -122,7 +123,7 @@ def poly(seq_of_zeros: Any) -> Any:
     elif len(shape) != 1:
         raise ValueError("input must be 1d or non-empty square 2d array.")
     zeros = zeros if typeof(zeros).dtype.char in "fdFD" else cast(zeros, INEXACT)
-    p = np.ones(1, typeof(zeros).dtype)
+    p = here(np.ones(1, typeof(zeros).dtype))
     for i in range(typeof(zeros).size):
         p = np.pad(p, (0, 1)) - np.pad(p * zeros[i], (1, 0))
     return p
@@ -144,7 +145,7 @@ def roots(p: Any) -> Any:
     count = typeof(p).size - 1
     if count < 1:
         return np.zeros(at_zero)
-    below = np.eye(count, dtype=typeof(p).dtype)[: count - 1]
+    below = here(np.eye(count, dtype=typeof(p).dtype))[: count - 1]
     found = np.linalg.eigvals(np.concatenate([np.divide(-p[1:], p[0])[None], below]))
     return np.append(found, np.zeros(at_zero, typeof(found).dtype)) if at_zero else found
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, is_inexact
+from ..core.devices import here
 from ..core.trace import Traced, typeof
 from ..errors import ConcretizationError
 from ..primitives.cumulative import cumsum
@@ -96,7 +97,7 @@ def _starts_of_runs(ordered: Any, equal_nan: bool) -> Any:
     differs = not_equal(before, after)
     if equal_nan and is_inexact(typeof(ordered).dtype):
         differs = logical_and(differs, logical_not(logical_and(isnan(before), isnan(after))))
-    return concatenate(np.ones(1, bool), differs, axis=0)
+    return concatenate(here(np.ones(1, bool)), differs, axis=0)
 
 
 # ---- sets

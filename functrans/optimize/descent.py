@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..api.grad import grad, linearize, value_and_grad
+from ..core.devices import here
 from ..core.trace import typeof
 from ..lax.loops import scan, while_loop
 from .line_search import line_search
@@ -47,7 +48,7 @@ class BFGS(Method):
 
     def start(self, x: Any) -> Any:
         aval = typeof(x)
-        return self.Memory(np.eye(aval.size, dtype=aval.dtype), np.bool_(True))
+        return self.Memory(here(np.eye(aval.size, dtype=aval.dtype)), np.bool_(True))
 
     def direction(self, objective: Objective, memory: Any, x: Any, g: Any) -> Any:
         return -(memory.inverse @ g)
@@ -77,7 +78,7 @@ class LBFGS(Method):
     def start(self, x: Any) -> Any:
         aval = typeof(x)
         rows = np.zeros((self.count, aval.size), aval.dtype)
-        return self.Memory(rows, rows, np.zeros(self.count, aval.dtype), np.ones((), aval.dtype)[()])
+        return self.Memory(rows, rows, here(np.zeros(self.count, aval.dtype)), np.ones((), aval.dtype)[()])
 
     def direction(self, objective: Objective, memory: Any, x: Any, g: Any) -> Any:
         pairs = memory.steps, memory.changes, memory.inverse_products

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..api.vmap import vmap
+from ..core.devices import here
 from ..core.trace import typeof
 from ..lax.loops import scan, while_loop
 
@@ -21,7 +22,7 @@ Matvec = Callable[[Any], Any]
 def dense_matrix(matvec: Matvec, like: Any) -> Any:
     """The matrix itself."""
     aval = typeof(like)
-    return vmap(matvec, out_axes=1)(np.eye(aval.size, dtype=aval.dtype))
+    return vmap(matvec, out_axes=1)(here(np.eye(aval.size, dtype=aval.dtype)))
 
 
 def solve_general(matvec: Matvec, b: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..api.grad import linearize, vjp
+from ..core.devices import here
 from ..core.trace import typeof
 from ..lax.loops import while_loop
 from .linear import DENSE, dense_matrix, gmres
@@ -73,7 +74,7 @@ def _newton_step(function: Callable[[Any], Any], x: Any, f: Any) -> tuple[Any, A
     matrix = dense_matrix(times, x)
     sign, size = np.linalg.slogdet(matrix)
     is_regular = (sign != 0) & np.isfinite(size)
-    p = np.linalg.solve(np.where(is_regular, matrix, np.eye(typeof(x).size, dtype=typeof(x).dtype)), -f)
+    p = np.linalg.solve(np.where(is_regular, matrix, here(np.eye(typeof(x).size, dtype=typeof(x).dtype))), -f)
     (downhill,) = vjp(function, x)[1](-f)
     along = times(downhill)
     squared = np.sum(along * along)

@@ -11,7 +11,7 @@ from ..core.avals import ShapedArray
 from ..core.trace import Params, named_axes
 from ..errors import UnboundAxisError
 from .foundation import Linear, broadcast_lanes, multiply_by_size, reduce_sum
-from .structural import transpose
+from .structural import iota, transpose
 
 
 class Collective(Linear):
@@ -94,7 +94,7 @@ class AxisIndex(Collective):
     def batch_named(
         self, axis: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis_name: Any
     ) -> tuple[Any, Any]:
-        return [np.arange(size)], [True]
+        return [iota(shape=(size,), axis=0, dtype=np.dtype(np.int64))], [True]
 
 
 psum = PSum("psum")

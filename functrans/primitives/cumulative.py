@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray
+from ..core.devices import is_on_device
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from .elementwise import add, divide, equal, logaddexp, maximum, minimum, multiply, select
 from .families import Structural
 from .foundation import Elementwise, full, scale
+from .on_gpu import accumulate
 from .structural import concatenate, slice_axis
 
 #: What the scan carries for each element: its value, its tangent, and perhaps more.
@@ -118,6 +120,8 @@ class CumulativeExtreme(Cumulative):
 
 
 def _accumulated(ufunc: Any, x: Any, axis: int, reverse: bool) -> Any:
+    if is_on_device(x) and ufunc not in (np.add, np.multiply):  # what CuPy has
+        return np.flip(accumulate(ufunc, np.flip(x, axis), axis), axis) if reverse else accumulate(ufunc, x, axis)
     if not reverse:
         return ufunc.accumulate(x, axis=axis, dtype=x.dtype.type)
     return np.flip(ufunc.accumulate(np.flip(x, axis), axis=axis, dtype=x.dtype.type), axis)

@@ -21,7 +21,7 @@ from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from .complex import imag, real
 from .elementwise import multiply
-from .foundation import add_tangents
+from .foundation import add_tangents, eye_like
 from .linalg import inverse
 from .matrices import MatrixPrimitive, check_square, inner, mT
 
@@ -130,7 +130,7 @@ def cofactor_slope(a: Any, e: Any) -> Any:
     turned = np.conj(np.swapaxes(u, -1, -2)) @ e @ np.conj(np.swapaxes(v_h, -1, -2))
     on_diagonal = np.einsum("...ij,...jj->...i", others, turned)
     # The adjugate of diag(s) + t is this, to first order in t; the cofactors are its transpose.
-    slope = np.eye(s.shape[-1], dtype=s.dtype, like=s) * on_diagonal[..., None, :] - others * turned
+    slope = eye_like(s, s.shape[-1], s.dtype) * on_diagonal[..., None, :] - others * turned
     return orientation(u, v_h) * (np.conj(u) @ np.swapaxes(slope, -1, -2) @ np.conj(v_h))
 
 
@@ -174,6 +174,6 @@ def products_without_each(s: Any) -> Any:
 def products_without_pairs(s: Any) -> Any:
     """For each pair of different elements of the last axis, the product of all others; zeros on the diagonal."""
     n = s.shape[-1]
-    mask = np.eye(n, dtype=bool, like=s)
+    mask = eye_like(s, n, bool)
     without_row = products_without_each(np.where(mask, s.dtype.type(1), s[..., None, :]))
     return np.where(mask, s.dtype.type(0), without_row)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
+from ..core.devices import here
 from ..core.trace import typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
 from .complex import conjugate, real
@@ -95,7 +96,7 @@ def twice_inside(length: Any, dtype: np.dtype[Any]) -> Any:
     weights[0] = 1
     if length % 2 == 0:
         weights[-1] = 1
-    return weights
+    return here(weights)
 
 
 def resize(x: Any, axis: int, extent: int) -> Any:
@@ -105,5 +106,5 @@ def resize(x: Any, axis: int, extent: int) -> Any:
         return x
     if extent < shape[axis]:
         return slice_axis(x, 0, extent, axis=axis)
-    zeros = np.zeros(_with_extent(shape, axis, extent - shape[axis]), typeof(x).dtype)
+    zeros = here(np.zeros(_with_extent(shape, axis, extent - shape[axis]), typeof(x).dtype))
     return concatenate(x, zeros, axis=axis)

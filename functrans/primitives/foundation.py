@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, real_dtype
+from ..core.devices import is_device_type
 from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
 from ..core.trace import Traced, current_trace, typeof
 from ..core.tracer import operators, ufunc_primitives
@@ -252,11 +253,11 @@ class Scale(Plain):
 
     def impl(self, t: Any, c: Any) -> list[Any]:
         y = t * c
-        # One pass over y finds out whether there is a NaN, as of 0 * inf, that may have to be mended.
+        # One pass over y finds out whether there is a NaN, as of 0 * inf, that may have to be mended; no GPU is asked.
         total = y.sum() if type(y) is np.ndarray else y
-        if total != total:
+        if is_device_type(type(y)) or total != total:
             is_zero = np.logical_or(np.equal(t, 0), np.equal(c, 0)) if self.both else np.equal(t, 0)
-            y = np.where(is_zero, np.asarray(y).dtype.type(0), y)[()]
+            y = np.where(is_zero, typeof(y).dtype.type(0), y)[()]
         return [y]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -415,6 +416,19 @@ convert = Convert("convert")
 reshape = Reshape("reshape")
 broadcast_to = BroadcastTo("broadcast_to")
 reduce_sum = ReduceSum("reduce_sum")
+
+
+def eye_like(x: Any, n: int, dtype: Any) -> Any:
+    """The identity matrix in the place where x is."""
+    if type(x) is np.ndarray:
+        return np.eye(n, dtype=dtype)
+    numbers = np.arange(n, like=x)
+    return (numbers[:, None] == numbers).astype(dtype)
+
+
+def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
+    """An array of a dtype in the place where x is; of a number, one on the host."""
+    return x.astype(dtype, copy=False) if hasattr(x, "astype") else np.asarray(x, dtype)
 
 
 def promoted(*avals: ShapedArray) -> np.dtype[Any]:

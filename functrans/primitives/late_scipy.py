@@ -8,6 +8,9 @@ import importlib.util
 from functools import cache, cached_property
 from typing import Any
 
+from ..core.devices import is_on_device
+from .on_gpu import special_function
+
 
 @cache
 def special() -> Any:
@@ -115,7 +118,7 @@ class LateUfunc:
         return getattr(special(), self.__name__)
 
     def __call__(self, *xs: Any) -> Any:
-        return self.ufunc(*xs)
+        return special_function(self.__name__, *xs) if any(map(is_on_device, xs)) else self.ufunc(*xs)
 
     def resolve_dtypes(self, dtypes: Any) -> Any:
         """As numpy.ufunc.resolve_dtypes."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
+from ..core.devices import here
 from ..core.primitive import is_hole
 from ..core.trace import typeof
 from ..errors import DtypeMismatchError, MatrixShapeError
@@ -176,13 +177,13 @@ class LU(MatrixPrimitive):
         lu, pivots, permutation = self.bind(*primals)
         dtype = typeof(lu).dtype
         m, n = typeof(lu).shape[-2:]
-        rows = np.arange(m, dtype=INT32)
+        rows = here(np.arange(m, dtype=INT32))
         da = matmul(convert(equal(column(permutation), rows), dtype=dtype), tangents[0])
         below = triangle(_pad_square(lu, m, lower=True), lower=True, k=-1)
         above = triangle(_pad_square(lu, n, lower=False), lower=False, k=0)
         inner = solve_triangle(below, da, lower=True, unit_diagonal=True)
         inner = solve_triangle(above, inner, lower=False, left_side=False)
-        d_below = matmul(add(below, np.eye(m, dtype=dtype)), triangle(inner, lower=True, k=-1))
+        d_below = matmul(add(below, here(np.eye(m, dtype=dtype))), triangle(inner, lower=True, k=-1))
         d_above = matmul(triangle(inner, lower=False, k=0), above)
         return [lu, pivots, permutation], [add(d_below, d_above), ZERO, ZERO]
 
@@ -196,7 +197,7 @@ def _pad_square(lu: Any, n: int, lower: bool) -> Any:
     if rank == n:  # the other factor is the larger one
         return slice_axis(slice_axis(lu, 0, n, axis=-2), 0, n, axis=-1)
     axis = -1 if lower else -2
-    eye = np.eye(n, dtype=typeof(lu).dtype)
+    eye = here(np.eye(n, dtype=typeof(lu).dtype))
     extra = eye[:, rank:] if lower else eye[rank:]
     extra = np.broadcast_to(extra, (*shape[:-2], *extra.shape))
     return concatenate(lu, extra, axis=len(shape) + axis)
@@ -326,7 +327,7 @@ def block_skew(corner: Any, below: Any) -> Any:
     *lanes, rows, _ = typeof(below).shape
     axis = len(lanes)
     left = concatenate(corner, below, axis=axis)
-    nothing = np.zeros((*lanes, rows, rows), typeof(below).dtype)
+    nothing = here(np.zeros((*lanes, rows, rows), typeof(below).dtype))
     right = concatenate(negative(mH(below)), nothing, axis=axis)
     return concatenate(left, right, axis=axis + 1)
 

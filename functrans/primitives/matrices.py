@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, is_inexact
+from ..core.devices import here
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import MatrixShapeError, UnsupportedDtypeError
 from .contractions import dot_general
 from .elementwise import add, conjugate, multiply
 from .families import Structural
-from .foundation import broadcast_lanes, broadcast_to, reduce_sum, reshape
+from .foundation import broadcast_lanes, broadcast_to, eye_like, reduce_sum, reshape
 from .selection import select
 from .structural import transpose
 
@@ -60,7 +61,7 @@ class HermitianPart(MatrixPrimitive):
 
     def impl(self, a: Any, *, lower: bool) -> list[Any]:
         half = np.tril(a, -1) if lower else np.triu(a, 1)
-        diagonal = np.eye(a.shape[-1], dtype=a.real.dtype, like=a) * a.real
+        diagonal = eye_like(a, a.shape[-1], a.real.dtype) * a.real
         return [half + np.swapaxes(half, -1, -2).conj() + diagonal]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool) -> tuple[Any, Any]:
@@ -130,7 +131,7 @@ def matmul(x: Any, y: Any) -> Any:
 def identity_like(a: Any) -> Any:
     """The identity matrix in the shape and dtype of square matrices."""
     aval = typeof(a)
-    eye = np.eye(aval.shape[-1], dtype=aval.dtype)
+    eye = here(np.eye(aval.shape[-1], dtype=aval.dtype))
     return broadcast_to(eye, shape=aval.shape) if aval.ndim > 2 else eye
 
 
@@ -157,15 +158,23 @@ def column(d: Any) -> Any:
     return reshape(d, shape=(*typeof(d).shape, 1))
 
 
-@cache
 def on_diagonal(n: int) -> Any:
     """True on the diagonal of an n by n matrix."""
+    return here(_diagonal_mask(n))
+
+
+def half_lower_weights(n: int, dtype: np.dtype[Any]) -> Any:
+    """One below the diagonal, a half on it, zero above."""
+    return here(_lower_weights(n, dtype))
+
+
+@cache
+def _diagonal_mask(n: int) -> Any:
     return _frozen(np.eye(n, dtype=bool))
 
 
 @cache
-def half_lower_weights(n: int, dtype: np.dtype[Any]) -> Any:
-    """One below the diagonal, a half on it, zero above."""
+def _lower_weights(n: int, dtype: np.dtype[Any]) -> Any:
     return _frozen(np.tri(n, dtype=dtype) - np.eye(n, dtype=dtype) / 2)
 
 

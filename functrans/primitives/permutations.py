@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray
+from ..core.devices import is_on_device
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from .foundation import broadcast_lanes
+from .on_gpu import lexsort
 
 
 class Argsort(Primitive):
@@ -31,7 +33,7 @@ class Argsort(Primitive):
     def impl(self, *keys: Any, axis: int) -> list[Any]:
         if len(keys) == 1:
             return [np.argsort(keys[0], axis=axis, kind="stable")]
-        return [np.lexsort(keys[::-1], axis=axis)]
+        return [lexsort(keys[::-1], axis) if is_on_device(keys[0]) else np.lexsort(keys[::-1], axis=axis)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int) -> tuple[Any, Any]:
         return [self(*primals, axis=axis)], [ZERO]

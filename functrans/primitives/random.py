@@ -35,7 +35,7 @@ FEW: Final = 12
 #: How many random bits go into a float: those of its mantissa.
 MANTISSA: Final = {np.dtype(np.float16): 10, np.dtype(np.float32): 23, np.dtype(np.float64): 52}
 #: The bits of 1.0: with random bits below its exponent, a float uniform in [1, 2).
-ONE_BITS: Final = {dtype: np.ones((), dtype).view(f"u{dtype.itemsize}") for dtype in MANTISSA}
+ONE_BITS: Final = {dtype: np.ones((), dtype).view(f"u{dtype.itemsize}")[()] for dtype in MANTISSA}
 
 
 def threefry2x32_words(k0: int, k1: int, x0: int, x1: int) -> tuple[int, int]:
@@ -191,7 +191,7 @@ class FoldIn(Primitive):
             return [np.array(words, UINT32).reshape(*shape, 2)]
         for start in range(0, blocks.shape[1], CHUNK):
             threefry2x32_in_place(*blocks[:, start : start + CHUNK])
-        return [np.ascontiguousarray(blocks[2:].T).reshape(*shape, 2)]
+        return [blocks[2:].T.reshape(*shape, 2)]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Sequence[Any], Sequence[bool]]:
         key, data = values

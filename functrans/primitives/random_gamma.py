@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import ShapedArray
+from ..core.devices import here
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
@@ -138,7 +139,7 @@ def log_gamma_slope(a: Any, y: Any) -> Any:
         dy/da = -s * integral over w > 0 of (y - digamma(a) - s w) * exp(-s a w - x * expm1(-s w))
     """
     aval = typeof(y)
-    nodes, weights = NODES.astype(aval.dtype), WEIGHTS.astype(aval.dtype)
+    nodes, weights = here(NODES.astype(aval.dtype)), here(WEIGHTS.astype(aval.dtype))
     a, y = (reshape(v, shape=(*aval.shape, 1)) for v in (a, y))
     x = exp(y)
     below = less_equal(x, a)

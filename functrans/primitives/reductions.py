@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT, ZERO, ShapedArray
+from ..core.devices import is_on_device
 from ..core.trace import typeof
 from .elementwise import add, divide, equal, exp, isfinite, multiply, select, subtract
 from .families import Reduction
 from .foundation import Shape, convert, reduce_sum, reshape, restore_axes, scale, without
+from .on_gpu import reduce
 from .structural import concatenate, slice_axis, transpose
 
 
@@ -57,7 +59,7 @@ class ReduceBits(Reduction):
         self.ufunc = ufunc
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
-        return [self.ufunc.reduce(x, axis=axes)]
+        return [reduce(self.ufunc, x, axes) if is_on_device(x) else self.ufunc.reduce(x, axis=axes)]
 
 
 class Truth(Reduction):
@@ -91,7 +93,7 @@ class ArgExtreme(Truth):
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
         if not x.size:  # NumPy refuses other axes of extent zero as well
-            return [np.zeros(self.abstract_eval(typeof(x), axes=axes)[0].shape, INT)]
+            return [np.zeros_like(x, dtype=INT, shape=self.abstract_eval(typeof(x), axes=axes)[0].shape)]
         return [self.function(x, axis=axes[0])]
 
 
@@ -103,7 +105,9 @@ class LogSumExp(Reduction):
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
         wide = x.astype(np.float32) if x.dtype == np.float16 else x
-        largest = np.max(wide.real, axis=axes, keepdims=True, initial=-np.inf)
+        if 0 in (wide.shape[axis] for axis in axes):
+            return [np.full_like(x, -np.inf, shape=without(x.shape, axes))[()]]
+        largest = np.max(wide.real, axis=axes, keepdims=True)
         shift = np.where(np.isfinite(largest), largest, largest.dtype.type(0))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             y = np.log(np.sum(np.exp(wide - shift), axis=axes)) + shift.reshape(without(x.shape, axes))

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import ShapedArray, is_inexact
+from ..core.devices import is_on_device
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
@@ -25,8 +26,9 @@ from .elementwise import (
     square,
     subtract,
 )
-from .foundation import Elementwise, match, scale
+from .foundation import Elementwise, as_dtype, match, scale
 from .late_scipy import LateUfunc, special
+from .on_gpu import special_function
 from .selection import select
 from .zeta import complex_polygamma
 
@@ -52,7 +54,7 @@ class Indexed(Primitive):
 
     def impl(self, x: Any, *, order: int) -> list[Any]:
         (aval,) = self.abstract_eval(typeof(x), order=order)
-        return [np.asarray(self.evaluate(np.asarray(x, aval.dtype), order), aval.dtype)[()]]
+        return [as_dtype(self.evaluate(as_dtype(x, aval.dtype), order), aval.dtype)[()]]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, order: int) -> tuple[Any, Any]:
         y = self(primals[0], order=order)
@@ -80,6 +82,8 @@ class Polygamma(Indexed):
     def evaluate(self, x: Any, order: int) -> Any:
         if x.dtype.kind == "c":
             return complex_polygamma(order, x.astype(np.complex128))
+        if is_on_device(x):
+            return special_function("polygamma", np.full_like(x, order), x)
         return special().polygamma(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
@@ -90,7 +94,7 @@ class BesselI(Indexed):
     """The modified Bessel function of the first kind, of integer order (DLMF 10.29.1)."""
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return special().iv(order, x)
+        return special_function("iv", order, x) if is_on_device(x) else special().iv(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
@@ -100,7 +104,7 @@ class ScaledBesselI(Indexed):
     """exp(-|x|) times the modified Bessel function."""
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return special().ive(order, x)
+        return special_function("ive", order, x) if is_on_device(x) else special().ive(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         slope = multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
@@ -117,7 +121,7 @@ class Sinc(Indexed):
         if order == 0:
             return np.sinc(x)
         x = x.astype(np.float32) if x.dtype == np.float16 else x
-        return pi**order * _sinc(np.asarray(pi * x), order)
+        return pi**order * _sinc(as_dtype(pi * x, x.dtype), order)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return self(x, order=order + 1)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
+from ..core.devices import here
 from ..core.primitive import is_hole
 from ..core.trace import typeof
 from .complex import imag, real
@@ -34,7 +35,7 @@ from .elementwise import (
     negative,
     subtract,
 )
-from .foundation import add_tangents, convert, reduce_sum
+from .foundation import add_tangents, convert, eye_like, reduce_sum
 from .linalg import block_skew, half_lower, inverse
 from .matrices import (
     MatrixPrimitive,
@@ -128,7 +129,7 @@ def _real_reference(v: Any) -> Any:
     largest = greater_equal(size, row(reduce_max(size, axes=(typeof(v).ndim - 2,))))
     # Among equally large components the first counts.
     n = typeof(v).shape[-2]
-    order = np.arange(n, 0, -1, dtype=typeof(size).dtype)[:, None]
+    order = here(np.arange(n, 0, -1, dtype=typeof(size).dtype)[:, None])
     rank = select(largest, order, 0.0)
     first = greater_equal(rank, row(reduce_max(rank, axes=(typeof(v).ndim - 2,))))
     return convert(logical_and(largest, first), dtype=typeof(size).dtype)
@@ -214,7 +215,7 @@ class Diagonalized(MatrixPrimitive):
         return [ShapedArray((*w.shape, w.shape[-1]), a.dtype)]
 
     def impl(self, w: Any, left: Any, a: Any, right: Any, *, hermitian: bool) -> list[Any]:
-        return [np.eye(w.shape[-1], dtype=a.dtype, like=w) * w[..., None, :]]
+        return [eye_like(w, w.shape[-1], a.dtype) * w[..., None, :]]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, hermitian: bool) -> tuple[Any, Any]:
         (w, left, _, right), (_, _, da, _) = primals, tangents

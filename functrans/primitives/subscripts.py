@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import BOOL, INT, PYTHON_SCALARS
+from ..core.devices import here, is_on_device
 from ..core.trace import Traced, as_supported_array, current_trace, typeof
 from ..core.tracer import Tracer, operators
 from ..errors import (
@@ -215,7 +216,7 @@ def single_mask(index: Any) -> Any:
     """The mask in `x[mask]` and `x[mask, ...]`, if the index is one."""
     if type(index) is tuple and len(index) == 2 and index[1] is Ellipsis:
         index = index[0]
-    is_array = isinstance(index, (np.ndarray, Traced))
+    is_array = isinstance(index, (np.ndarray, Traced)) or is_on_device(index)
     return index if is_array and typeof(index).dtype == BOOL and typeof(index).shape else None
 
 
@@ -241,7 +242,8 @@ def concrete_mask(mask: Any) -> Any:
     if not isinstance(mask, Traced):
         return mask
     try:
-        return np.asarray(mask.known("index"))  # type: ignore[attr-defined]
+        known = mask.known("index")  # type: ignore[attr-defined]
+        return known if is_on_device(known) else np.asarray(known)
     except (ConcretizationError, TracerConversionError):
         raise TracedMaskError(
             f"A boolean mask of type {mask.aval}, whose elements are not known while tracing, was used as an index.",
@@ -426,7 +428,7 @@ def _bounds(entry: slice, extent: int) -> range:
 def _index_arrays(entry: Any) -> list[Any]:
     """Entries for anything but Python integers, slices, None and Ellipsis."""
     if isinstance(entry, (bool, np.bool_)):
-        return [Along(np.zeros(int(entry), INT), is_new=True)]
+        return [Along(here(np.zeros(int(entry), INT)), is_new=True)]
     if isinstance(entry, np.integer):
         return [int(entry)]
     if not isinstance(entry, str) and isinstance(entry, Sequence):
@@ -437,7 +439,7 @@ def _index_arrays(entry: Any) -> list[Any]:
     if kind == "b":
         mask = concrete_mask(entry)
         if not mask.ndim:
-            return [Along(np.zeros(int(mask), INT), is_new=True)]
+            return [Along(here(np.zeros(int(mask), INT)), is_new=True)]
         return [Along(i, extent) for i, extent in zip(mask.nonzero(), mask.shape)]
     if kind and kind in "iu":
         return [Along(entry)]
@@ -454,7 +456,7 @@ def _index_arrays(entry: Any) -> list[Any]:
 def as_array(value: Any) -> Any:
     """A nested list of scalars, arrays and tracers as one array."""
     if not _holds_tracers(value):
-        return np.asarray(value)
+        return value if is_on_device(value) else here(np.asarray(value))
     if not isinstance(value, (list, tuple)):
         return value
     rows = [as_array(v) for v in value]

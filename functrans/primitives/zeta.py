@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
+from ..core.devices import here, is_on_device
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
 from .elementwise import add, divide, log, multiply, negative, power, subtract
@@ -19,6 +20,7 @@ from .foundation import (
     Plain,
     add_tangents,
     align_ranks,
+    as_dtype,
     broadcast_shapes,
     convert,
     full,
@@ -29,6 +31,7 @@ from .foundation import (
     scale,
 )
 from .late_scipy import special
+from .on_gpu import special_function
 
 #: B(2), B(4), ... over (2j)!.
 BERNOULLI: Final = [
@@ -57,7 +60,8 @@ class Zeta(Plain):
 
     def impl(self, x: Any, q: Any) -> list[Any]:
         (aval,) = self.abstract_eval(typeof(x), typeof(q))
-        return [special().zeta(np.asarray(x, aval.dtype), np.asarray(q, aval.dtype))]
+        x, q = as_dtype(x, aval.dtype)[()], as_dtype(q, aval.dtype)[()]
+        return [special_function("zeta", x, q) if is_on_device(x) or is_on_device(q) else special().zeta(x, q)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         (x, q), (dx, dq) = primals, tangents
@@ -79,7 +83,7 @@ def _by_exponent(x: Any, q: Any) -> Any:
     x, q = (convert(operand, dtype=np.dtype(np.float64)) for operand in (x, q))
     shape = broadcast_shapes(typeof(x).shape, typeof(q).shape)
     columns = [reshape(operand, shape=(*typeof(operand).shape, 1)) for operand in (x, q)]
-    bases = add(columns[1], np.arange(TERMS, dtype=float))
+    bases = add(columns[1], here(np.arange(TERMS, dtype=float)))
     total = reduce_sum(multiply(log(bases), power(bases, negative(columns[0]))), axes=(len(shape),))
     a, above = add(q, TERMS), subtract(x, 1)
     log_a = log(a)
@@ -128,5 +132,7 @@ def _cotangent(order: int, z: Any) -> Any:
     polynomial = np.array([1.0, 0.0])
     for _ in range(order):
         polynomial = np.polymul([-1.0, 0.0, -1.0], np.polyder(polynomial))
-    value = np.polyval(polynomial, cot)
+    value = 0.0
+    for coefficient in polynomial.tolist():
+        value = value * cot + coefficient
     return np.where(below, np.conj(value), value)

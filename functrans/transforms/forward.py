@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.conversion import lossy_conversion_error
+from ..core.devices import here, is_device_type
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import trace_closed
@@ -75,8 +76,8 @@ class JVPTrace(Trace):
                 active = active or arg.tangent is not ZERO
             else:
                 if type(arg) is list or type(arg) is tuple:
-                    arg = np.asarray(arg)
-                elif self.user_arrays is not None and type(arg) is np.ndarray:
+                    arg = here(np.asarray(arg))
+                elif self.user_arrays is not None and (type(arg) is np.ndarray or is_device_type(type(arg))):
                     self.user_arrays[id(arg)] = arg
                 primals.append(arg)
                 tangents.append(ZERO)
@@ -100,7 +101,7 @@ class JVPTrace(Trace):
         return results
 
     def pure(self, value: Any) -> JVPTracer:
-        if self.user_arrays is not None and type(value) is np.ndarray:
+        if self.user_arrays is not None and (type(value) is np.ndarray or is_device_type(type(value))):
             self.user_arrays[id(value)] = value
         return JVPTracer(self, value, ZERO)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.devices import exemplar, explain_failure, here, in_place
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ...core.trace import EVAL, running
 
@@ -57,6 +58,7 @@ class InterpretedProgram:
                 self.slots[var] = len(self.slots)
         self.instructions = self._schedule(jaxpr, steps)
         self.results = [self.slots[a] for a in jaxpr.outputs]
+        self.moved: list[Any] | None = None
         self.room = [None] * sum(len(step.outputs) for step in steps)
 
     def _schedule(self, jaxpr: Jaxpr, steps: Sequence[Step]) -> list[Instruction]:
@@ -80,10 +82,31 @@ class InterpretedProgram:
         """There is no quicker way to call it."""
 
     def __call__(self, *args: Any) -> list[Any]:
+        if exemplar.get() is not None:
+            return self.on_gpu(args)
         values = [*args, *self.constants, *self.room]
         with running(EVAL), np.errstate(all="ignore"):
             for impl, inputs, params, outputs, dead in self.instructions:
                 for slot, value in zip(outputs, impl(*[values[i] for i in inputs], **params)):
+                    values[slot] = value
+                for slot in dead:
+                    values[slot] = None
+        return [values[i] for i in self.results]
+
+    def on_gpu(self, args: Sequence[Any]) -> list[Any]:
+        """The same on the GPU where new arrays are made now; constants are moved there once."""
+        if self.moved is None:
+            self.moved = list(map(here, self.constants))
+        values = [*args, *self.moved, *self.room]
+        with running(EVAL):
+            for impl, inputs, params, outputs, dead in self.instructions:
+                operands = [values[i] for i in inputs]
+                try:
+                    results = in_place(impl, operands, params)
+                except Exception as error:
+                    explain_failure(impl.__self__.name, operands, error)  # type: ignore[attr-defined]
+                    raise
+                for slot, value in zip(outputs, results):
                     values[slot] = value
                 for slot in dead:
                     values[slot] = None

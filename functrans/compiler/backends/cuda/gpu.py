@@ -1,4 +1,4 @@
-"""GPUs, through CuPy. The one file that imports CuPy, when a GPU is first asked for."""
+"""GPUs, through CuPy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ctypes
 import sys
 from collections.abc import Sequence
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ....core.devices import cupy
 from .device import Module
 from .nvrtc import cubin
 
@@ -19,18 +19,6 @@ LIBRARIES = {
     "cublas": (("libcublas.so.13", "libcublas.so.12", "libcublas.so"), ("cublas64_13.dll", "cublas64_12.dll")),
     "cu": (("libcuda.so.1", "libcuda.so"), ("nvcuda.dll",)),
 }
-
-
-@cache
-def cupy() -> ModuleType:
-    """CuPy.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    import cupy
-
-    return cupy
 
 
 @cache

@@ -1,0 +1,320 @@
+"""Arrays on a GPU through every transformation, with a stand-in for CuPy that refuses what CuPy refuses.
+
+Nothing here runs on a GPU: `benchmarks/gpu_check.py` repeats it on one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import functrans as ft
+import functrans.numpy as fnp
+from functrans import lax, nn
+from functrans.errors import DeviceFunctionError, DeviceMismatchError, TracerConversionError
+from tests.helpers.cases import Case, all_cases
+from tests.helpers.oracles import direction, is_differentiable
+from tests.helpers.stand_in_cupy import Traffic, installed, ndarray
+
+#: What CuPy has no function for; a compiled program may have one of its own.
+LACKING = ("spacing", "bessel_i", "scaled_bessel_i")
+TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-9}
+
+
+@pytest.fixture(autouse=True)
+def cupy() -> Iterator[Any]:
+    with installed() as module, np.errstate(all="ignore"):
+        yield module
+
+
+def up(x: Any) -> Any:
+    """What is put on the GPU of an operand: arrays, numbers stay."""
+    is_empty = getattr(x, "dtype", None) == ft.float0
+    return ft.device_put(x, "cuda") if isinstance(x, np.ndarray) and not is_empty else x
+
+
+def same(found: Any, wanted: Any) -> None:
+    """Arrays are on the GPU where they were on the host, with the same types, and values up to rounding."""
+    for f, w in zip(ft.tree.leaves(found), ft.tree.leaves(wanted), strict=True):
+        if isinstance(w, np.ndarray) and w.ndim and w.dtype != ft.float0:
+            assert isinstance(f, ndarray), f"an array of {type(f)}"
+        f, w = np.asarray(ft.device_get(f)), np.asarray(w)
+        assert (f.shape, f.dtype) == (w.shape, w.dtype)
+        if w.dtype.kind in "fc":
+            tolerance = TOLERANCE[w.real.dtype.itemsize]
+            np.testing.assert_allclose(f, w, rtol=tolerance, atol=tolerance, equal_nan=True)
+        elif w.dtype != ft.float0:
+            np.testing.assert_array_equal(f, w)
+
+
+# ---- every primitive
+
+
+def run(case: Case, args: Sequence[Any]) -> Any:
+    return case.function(*args)
+
+
+def compiled(case: Case, args: Sequence[Any]) -> Any:
+    return ft.jit(case.function)(*args)
+
+
+def pushed(case: Case, args: Sequence[Any]) -> Any:
+    return ft.jvp(case.function, tuple(args), tuple(map(tangent, args)))
+
+
+def pulled(case: Case, args: Sequence[Any]) -> Any:
+    out, pull = ft.vjp(case.function, *args)
+    return pull([tangent(y) for y in out])
+
+
+def tangent(x: Any) -> Any:
+    """A direction that depends on nothing but the type."""
+    if not is_differentiable(ft.device_get(x)):
+        return np.zeros(np.shape(x), ft.float0)
+    drawn = direction(ft.device_get(x), 7)
+    drawn = drawn[()] if isinstance(drawn, np.ndarray) else drawn
+    return ft.device_put(drawn, "cuda") if isinstance(x, ndarray) else drawn
+
+
+def mapped(case: Case, args: Sequence[Any]) -> Any:
+    return ft.vmap(case.function)(*args)
+
+
+def cases() -> list[Any]:
+    """The first example of each primitive in each way, and the others as slow tests."""
+    seen: Counter[str] = Counter()
+    found = []
+    for case in all_cases():
+        if not any(isinstance(x, np.ndarray) for x in case.args) or case.primitive.name in (*LACKING, "implicit_root"):
+            continue
+        seen[case.primitive.name] += 1
+        for way in (pulled, mapped, compiled, run, pushed):
+            if case.is_differentiable or way not in (pulled, pushed):
+                marks = [] if seen[case.primitive.name] == 1 and way in (pulled, mapped, compiled) else [pytest.mark.slow]
+                found.append(pytest.param(case, way, id=f"{way.__name__}-{case.name}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("case", "way"), cases())
+def test_a_primitive_does_on_the_gpu_what_it_does_on_the_host(
+    case: Case, way: Callable[[Case, Sequence[Any]], Any]
+) -> None:
+    args = [np.stack([x, x]) for x in case.args] if way is mapped else list(case.args)
+    try:
+        wanted = way(case, args)
+    except Exception as error:
+        pytest.skip(f"not on the host either: {type(error).__name__}")
+    try:
+        same(way(case, list(map(up, args))), wanted)
+    except DeviceFunctionError as error:
+        assert any(word in str(error) for word in ("cupyx.scipy.special", "Wrong type"))  # noqa: PT017
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_what_cupy_lacks_is_said_clearly(name: str) -> None:
+    case = next(case for case in all_cases() if case.primitive.name == name)
+    with pytest.raises(DeviceFunctionError, match=f"`{name}` cannot be computed by CuPy"):
+        run(case, list(map(up, case.args)))
+    with pytest.raises(DeviceFunctionError, match=f"`{name}` cannot be computed by CuPy"):
+        compiled(case, list(map(up, case.args)))
+
+
+# ---- programs of users
+
+
+def network(params: Any, x: Any, y: Any) -> Any:
+    """The loss of two layers, as in the notebook."""
+    hidden = np.tanh(x @ params["w"][0] + params["b"][0])
+    scores = hidden @ params["w"][1] + params["b"][1]
+    return -np.mean(nn.log_softmax(scores)[np.arange(len(y), like=y), y])
+
+
+def parameters() -> Any:
+    random = np.random.default_rng(0)
+    w = [random.normal(size=(3, 5)), random.normal(size=(5, 4))]
+    return {"w": w, "b": [np.zeros(5), np.zeros(4)]}, random.normal(size=(7, 3)), random.integers(0, 4, 7)
+
+
+def accumulated(x: Any) -> Any:
+    """Item assignment, slices, a loop and an `if`."""
+    out = np.zeros_like(x)
+    out[1:] = np.sin(x[1:]) * x[:-1]
+    out[[0, 0]] += 1.0
+    for i in range(3):
+        out[i] = out[i] * 2 if np.sum(x) > 0 else out[i]
+    return np.sum(np.where(out > 0, np.sqrt(np.abs(out)), out**2))
+
+
+def scanned(x: Any) -> Any:
+    carry, ys = lax.scan(lambda c, u: (np.tanh(c + u), c * u), fnp.zeros(()), x)
+    return carry + np.sum(ys) + lax.fori_loop(0, 3, lambda i, c: c * 0.5 + i, np.sum(x))
+
+
+def solved(x: Any) -> Any:
+    a = x[:4].reshape(2, 2) + 4 * fnp.eye(2)
+    return np.sum(np.linalg.inv(a) @ np.linalg.cholesky(a @ a.T)) + np.linalg.slogdet(a)[1] + np.sum(np.cumsum(np.sort(x)))
+
+
+VECTOR = np.array([0.5, -0.2, 1.5, 0.7, 2.0])
+TRANSFORMED: dict[str, Callable[..., Any]] = {
+    "grad": ft.grad,
+    "jit": ft.jit,
+    "jit grad": lambda f: ft.jit(ft.grad(f)),
+    "grad jit": lambda f: ft.grad(ft.jit(f)),
+    "hvp": lambda f: lambda x: ft.hvp(f, x, x),
+    "jit hvp": lambda f: ft.jit(lambda x: ft.hvp(f, x, x)),
+    "hessian": ft.hessian,
+    "vmap grad": lambda f: lambda x: ft.vmap(ft.grad(f))(np.stack([x, x])),
+    "grad checkpoint": lambda f: ft.grad(ft.checkpoint(f)),
+    "jet": lambda f: lambda x: ft.jet(f, (x,), ([x, x],)),
+    "linearize": lambda f: lambda x: ft.linearize(f, x)[1](x),
+}
+
+
+@pytest.mark.parametrize("transformed", TRANSFORMED.values(), ids=TRANSFORMED)
+@pytest.mark.parametrize("f", [accumulated, scanned, solved])
+def test_compositions(f: Callable[..., Any], transformed: Callable[..., Any]) -> None:
+    same(transformed(f)(ft.device_put(VECTOR, "cuda")), transformed(f)(VECTOR))
+
+
+def test_the_network_of_the_notebook() -> None:
+    params, x, y = parameters()
+    on_gpu, x_gpu, y_gpu = ft.device_put((params, x, y), "cuda")
+    for f in (ft.value_and_grad(network), ft.jit(ft.value_and_grad(network))):
+        same(f(on_gpu, x_gpu, y_gpu), f(params, x, y))
+    direction_of = lambda p: ft.hvp(lambda q: network(q, x_gpu, y_gpu), p, p)  # noqa: E731
+    same(direction_of(on_gpu), ft.hvp(lambda q: network(q, x, y), params, params))
+    each = ft.vmap(ft.grad(network), in_axes=(None, 0, 0))
+    same(each(on_gpu, x_gpu[:, None], y_gpu[:, None]), each(params, x[:, None], y[:, None]))
+
+
+def test_masks_select_on_the_gpu() -> None:
+    f = lambda x: np.sum(x[x > 0] ** 2)  # noqa: E731
+    same(ft.grad(f)(ft.device_put(VECTOR, "cuda")), ft.grad(f)(VECTOR))
+
+
+def test_random_numbers_have_the_same_bits() -> None:
+    for draw in (ft.random.normal, ft.random.uniform, ft.random.gumbel):
+        same(draw(ft.device_put(ft.random.key(3), "cuda"), (2, 5)), draw(ft.random.key(3), (2, 5)))
+
+
+@pytest.mark.parametrize("scalar", [2.0, 3, np.float32(2), np.int8(3), True])
+def test_numbers_mix_with_arrays_of_the_gpu_as_on_the_host(scalar: Any) -> None:
+    for dtype in (np.float32, np.float64, np.int32, np.complex64):
+        x = np.arange(1, 4).astype(dtype)
+        for f in (lambda x, s: x * s + s, lambda x, s: s / x, lambda x, s: np.maximum(x, s)):
+            same(ft.jit(f)(up(x), scalar), f(x, scalar))
+            if dtype is not np.int32:
+                same(ft.vjp(f, up(x), scalar)[0], f(x, scalar))
+
+
+def test_functions_that_make_arrays_follow_their_operands() -> None:
+    same(nn.one_hot(up(np.array([0, 2])), 3), nn.one_hot(np.array([0, 2]), 3))
+    same(fnp.asarray(up(VECTOR)), VECTOR)
+    same(ft.vmap(lambda x: fnp.zeros(3))(up(VECTOR)), np.zeros((5, 3)))
+    same(ft.jacfwd(lambda x: fnp.array([x[0], 1.0, x[1] ** 2]))(up(VECTOR)), ft.jacfwd(lambda x: fnp.array([x[0], 1.0, x[1] ** 2]))(VECTOR))  # fmt: skip
+
+
+def test_what_a_derivative_keeps_is_safe_from_its_owner() -> None:
+    x = up(VECTOR.copy())
+    _, pull = ft.vjp(lambda x: x**2, x)
+    x[...] = 0.0
+    same(pull(up(np.ones(5)))[0], 2 * VECTOR)
+
+
+def test_results_share_no_memory_with_arguments() -> None:
+    x = up(VECTOR)
+    for f in (ft.jit(lambda x: x), ft.vmap(lambda x: x), lambda x: ft.grad(lambda y: np.sum(y * x))(x)):
+        f(x)[...] = 0.0
+        same(x, VECTOR)
+
+
+# ---- where arrays are
+
+
+def test_a_mixture_is_named_by_its_path() -> None:
+    tree = {"w": up(VECTOR), "b": [VECTOR]}
+    loss = lambda p, *_: np.sum(p["w"] * p["b"][0])  # noqa: E731
+    for f in (ft.grad(loss), ft.jit(loss), ft.vmap(loss), lambda p: ft.jvp(loss, (p,), (p,))):
+        with pytest.raises(DeviceMismatchError, match=r"\['w'\] is on GPU 0, .*\['b'\]\[0\] on the host"):
+            f(tree)
+    with pytest.raises(DeviceMismatchError, match=r"argument 0 is on GPU 0, argument 1\[0\] on the host"):
+        ft.grad(lambda x, y: np.sum(x * y[0]))(up(VECTOR), (VECTOR,))
+    with pytest.raises(TypeError, match="keyword argument y on the host"):
+        ft.jit(lambda x, y: x + y)(up(VECTOR), y=VECTOR)
+
+
+def test_a_captured_host_array_is_refused_by_an_operation_and_moved_once_by_a_program() -> None:
+    table = np.arange(5.0)
+    with pytest.raises(DeviceMismatchError, match="operand 0 of `multiply` is on GPU 0, operand 1 of `multiply` on the"):
+        ft.grad(lambda x: np.sum(x * table))(up(VECTOR))
+    with pytest.raises(DeviceMismatchError, match="operand 1 of `gather` on the host"):
+        ft.grad(lambda x: np.sum(x[np.array([0, 1])]))(up(VECTOR))
+    f, x = ft.jit(lambda x: x * table), up(VECTOR)
+    Traffic.to_device = 0
+    for _ in range(3):
+        same(f(x), VECTOR * table)
+    assert Traffic.to_device == 1
+
+
+def test_a_captured_array_of_the_gpu_decides_where_a_program_runs() -> None:
+    table = up(VECTOR)
+    f = ft.jit(lambda s: s * table)
+    same(f(2.0), 2 * VECTOR)
+    same(ft.grad(lambda s: np.sum(s * table))(2.0), np.sum(VECTOR))
+    with pytest.raises(DeviceMismatchError, match="that it closes over is on GPU 0, argument 0 of a compiled function"):
+        f(VECTOR)
+
+
+def test_two_devices() -> None:
+    first, second = up(VECTOR), ft.device_put(VECTOR, "cuda:1")
+    same(ft.grad(lambda x: np.sum(np.sin(x)[1:]))(second), np.append(0.0, np.cos(VECTOR[1:])))
+    assert ft.jit(lambda x: np.sin(x) * np.arange(5.0))(second).device.id == 1
+    with pytest.raises(DeviceMismatchError, match=r"argument 0 is on GPU 0, argument 1 on GPU 1"):
+        ft.jit(np.add)(first, second)
+    assert ft.device_put(first, "cuda:1").device.id == 1
+    same(ft.device_put(second, "cuda:0"), VECTOR)
+
+
+def test_nothing_is_fetched_behind_the_users_back() -> None:
+    params, x, y = parameters()
+    on_gpu, x, y = ft.device_put((params, x, y), "cuda")
+    f = ft.jit(ft.value_and_grad(lambda p: np.sum(np.tanh(x @ p["w"][0]))))
+    f(on_gpu)
+    Traffic.to_host = 0
+    f(on_gpu)
+    ft.grad(lambda p: np.sum(np.tanh(x @ p["w"][0]) * 0.5))(on_gpu)
+    assert Traffic.to_host == 0
+
+
+def test_device_put_and_get() -> None:
+    tree = {"a": np.arange(3), "n": 2.5, "none": None, "s": np.float32(1)}
+    there = ft.device_put(tree, "cuda")
+    assert isinstance(there["a"], ndarray)
+    assert there["n"] == 2.5
+    back = ft.device_get(there)
+    assert type(back["s"]) is np.float32
+    np.testing.assert_array_equal(back["a"], tree["a"])
+    assert ft.device_put(there, "cuda")["a"] is there["a"]
+    assert isinstance(ft.device_put(there, "cpu")["a"], np.ndarray)
+    assert ft.block_until_ready(there) is there
+    for move in (ft.device_put, ft.device_get):
+        with pytest.raises(TracerConversionError, match=f"`{move.__name__}` was called with a traced array"):
+            ft.jit(lambda x, move=move: move(x))(VECTOR)
+
+
+def test_indices_out_of_bounds_raise_on_the_gpu_too() -> None:
+    for f in (lambda x: x[up(np.array([9]))], lambda x: fnp.at(x)[up(np.array([-6]))].add(1.0)):
+        with pytest.raises(IndexError, match="out of bounds"):
+            ft.vjp(f, up(VECTOR))
+
+
+def test_callbacks_see_the_host() -> None:
+    seen: list[Any] = []
+    f = lambda x: ft.pure_callback(lambda v: seen.append(type(v)) or np.sort(v), ft.ShapeDtypeStruct((5,), float), x)  # noqa: E731
+    same(ft.jit(f)(up(VECTOR)), np.sort(VECTOR))
+    assert seen == [np.ndarray]
