@@ -22,6 +22,7 @@ from .api.checkpoint import checkpoint, checkpoint_name
 from .api.custom_rule import custom_rule
 from .api.custom_rules import custom_jvp, custom_vjp
 from .api.devices import block_until_ready, device_get, device_put, devices
+from .api.elementwise import elementwise
 from .api.grad import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
 from .api.inspect import eval_shape, explain, make_jaxpr
 from .api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
@@ -38,9 +39,9 @@ remat = checkpoint  # JAX's other name for it
 __all__ = [
     "Array", "ShapeDtypeStruct", "block_until_ready", "checkpoint", "checkpoint_name", "checkpoint_policies",
     "clear_caches", "config", "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug",
-    "device_get", "device_put", "devices", "errors", "eval_shape", "explain", "flatten_util", "float0", "grad",
-    "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax",
-    "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "optimize", "print_saved_residuals",
+    "device_get", "device_put", "devices", "elementwise", "errors", "eval_shape", "explain", "flatten_util",
+    "float0", "grad", "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit",
+    "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "optimize", "print_saved_residuals",
     "pure_callback", "random", "remat", "saved_residuals", "testing", "tree", "tree_util", "value_and_grad", "vjp",
     "vmap",
 ]  # fmt: skip

@@ -175,6 +175,10 @@ class CallbackError(FunctransError, TypeError, ValueError):
     """A callback returned something else than it declared, or stands where it cannot be batched."""
 
 
+class ScalarFunctionError(FunctransError, TypeError):
+    """A function of numbers cannot be compiled, or be run where it is called, or its description is incomplete."""
+
+
 class CustomRuleError(FunctransError, TypeError):
     """A custom derivative rule is missing, or returned the wrong structure, shape or dtype."""
 

@@ -171,6 +171,10 @@ class Builder:
         dtype = self.aval.dtype if computes_in is None else computes_in
         return Apply(operation, tuple(cast(x, dtype) for x in operands), gives or self.aval.dtype)
 
+    def call(self, function: str, *operands: tuple[Expression, np.dtype[Any]], gives: np.dtype[Any]) -> Expression:
+        """A function that a user wrote, of operands each in a dtype of its own; cast to the dtype of the result."""
+        return self.cast(Apply(function, tuple(cast(x, dtype) for x, dtype in operands), gives))
+
     def choose(self, condition: Expression, x: Expression, y: Expression) -> Expression:
         """x where the condition holds, else y."""
         dtype = self.aval.dtype

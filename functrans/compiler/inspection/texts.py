@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core.avals import short_dtype
+from ...primitives.scalar_functions import shown_operation
 from ..loopnest import (
     Affine,
     Apply,
@@ -118,7 +119,7 @@ class Statements:
             return f"{yes} if {condition} else {no}", 0
         if operation == "negative":
             return f"-{self.operand(operands[0], 4)}", 2
-        name = short_dtype(expression.dtype) if operation == "convert" else operation
+        name = short_dtype(expression.dtype) if operation == "convert" else shown_operation(operation)
         return f"{name}({', '.join(map(self.text, operands))})", ATOM
 
 

@@ -13,7 +13,7 @@ from ...disk import disk_cache
 from . import runtime
 from .codegen import Writer
 from .machine_code import Code, Library, Pages
-from .operations import HALF_RUNTIME, runtime_symbols, runtime_text
+from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
 
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
 #: others. A chain of ten functions takes half the time that it takes with one.
@@ -193,7 +193,8 @@ class Engine:
         bodies = "\n".join(text.replace(f"@{NAME}", f"@{name}") for text, name in zip(functions, names))
         for name, address in runtime_symbols(bodies).items():
             self.llvm.add_symbol(name, address)
-        called = {name: type_ for found in functions.values() for name, type_ in found.items()}
+        every = (*functions.values(), runtime_calls(bodies))
+        called = {name: type_ for found in every for name, type_ in found.items()}
         return self.module_text(f"{runtime_text(bodies)}\n{bodies}", called)
 
     def module_text(self, text: str, called: dict[str, tuple[str, int]]) -> str:

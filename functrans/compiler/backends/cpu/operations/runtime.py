@@ -9,6 +9,8 @@ import re
 from typing import Final
 
 from .....primitives.late_scipy import c_function
+from .....primitives.scalar_functions import PREFIX as WRITTEN
+from .....primitives.scalar_functions import definitions
 
 _PURE: Final = "nounwind willreturn memory(none)"
 #: What the names of SciPy's functions begin with in a module.
@@ -173,9 +175,20 @@ def runtime_text(text: str) -> str:
             parts.append(DEFINITIONS[name])
         elif name in COMPLEX_FUNCTIONS.values():
             parts.append(f"declare {{double, double}} @{name}(double, double) {_PURE}")
+        elif name.startswith(WRITTEN):
+            parts.append(definitions[name].text)
         elif name.startswith(SCIPY):
             parts.append(f"declare double @{name}(double, i32) {_PURE}")
     return "\n".join(parts)
+
+
+def runtime_calls(text: str) -> dict[str, tuple[str, int]]:
+    """The C functions with vector versions that functions of users call which the text of a module calls."""
+    found: dict[str, tuple[str, int]] = {}
+    for name in _called(text):
+        if name.startswith(WRITTEN):
+            found.update(definitions[name].calls)
+    return found
 
 
 def runtime_symbols(text: str) -> dict[str, int]:
