@@ -37,14 +37,16 @@ def hides_internals(function: F) -> F:
 
     What it makes out of nothing belongs where the arrays among its arguments are.
     """
-    is_method = next(iter(inspect.signature(function).parameters), None) == "self"
+    parameters = inspect.signature(function).parameters
+    is_method = next(iter(parameters), None) == "self"
+    is_packed = "args" in parameters and parameters["args"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             if CUPY not in sys.modules:
                 return function(*args, **kwargs)
-            with place_of_arguments(args[is_method:], kwargs):
+            with place_of_arguments(*args[1:]) if is_packed else place_of_arguments(args[is_method:], kwargs):
                 return function(*args, **kwargs)
         except Exception as error:
             shown = _behind_numpys_words(error)

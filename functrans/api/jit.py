@@ -96,10 +96,10 @@ class Jitted:
                     results = call(*args)
                     if results is not NotImplemented:
                         return results
-        return self._call(*args, **kwargs)
+        return self._call(args, kwargs)
 
     @hides_internals
-    def _call(self, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, args: Any, kwargs: Any) -> Any:
         leaves, signature, rebuild = self._signature(args, kwargs)
         staged = self._stage(signature, rebuild)
         operands = [*staged.captured, *leaves]
