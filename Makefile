@@ -5,7 +5,7 @@ WORKERS ?= auto
 VENV := .venv
 RUN  := $(VENV)/bin/python
 
-.PHONY: demo test slow fuzz lint bench docs clean
+.PHONY: demo test slow fuzz lint bench gpu-check gpu-bench docs clean
 .NOTPARALLEL:
 
 # The main job: train, differentiate and plot on real data; writes notebooks/build/quickstart.html.
@@ -40,6 +40,15 @@ bench: $(VENV)/ready-bench
 	$(RUN) benchmarks/progress.py
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/cpu.py
+
+# On a machine with an NVIDIA GPU: whether all works there (under ten minutes), and how fast, beside JAX, torch.compile
+# and CuPy, whichever are installed. Elsewhere each says what is missing. CUDA=cuda12 for older drivers.
+CUDA ?= cuda13
+gpu-check: $(VENV)/ready-test $(VENV)/ready-$(CUDA)
+	$(RUN) benchmarks/gpu_check.py
+
+gpu-bench: $(VENV)/ready-$(CUDA)
+	$(RUN) benchmarks/gpu_bench.py
 
 # The API reference, from the docstrings.
 docs: $(VENV)/ready-docs

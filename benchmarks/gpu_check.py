@@ -1,0 +1,448 @@
+"""Whether all works on the GPU of this machine: `make gpu-check`, in less than ten minutes.
+
+python benchmarks/gpu_check.py                     every group
+python benchmarks/gpu_check.py --only streams,oom  some of them
+python benchmarks/gpu_check.py --seconds 60        how long groups of many cases may take
+
+Each group compares results with NumPy's on the host. What was found is kept as JSON in benchmarks/results/, under the
+name of the device. Where no GPU can be used, it says what is missing and ends with status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+
+import numpy as np  # noqa: E402
+from harness import write_figures  # noqa: E402
+
+import functrans as ft  # noqa: E402
+from functrans import lax, nn  # noqa: E402
+
+#: Errors allowed, relative to the largest element, by the bytes of a real number.
+TOLERANCE = {2: 1e-2, 4: 2e-4, 8: 1e-9}
+SANITIZED = ("programs", "layouts")
+
+
+class Outcome(NamedTuple):
+    """What came of one case."""
+
+    group: str
+    name: str
+    status: str  # "passed", "failed" or "skipped"
+    seconds: float
+    detail: str = ""
+
+
+class Skip(Exception):
+    """A case cannot be run here; the text says why."""
+
+
+Case = tuple[str, Callable[[], None]]
+
+
+def up(tree: Any) -> Any:
+    """A copy on the GPU."""
+    return ft.device_put(tree, "cuda")
+
+
+def same(found: Any, wanted: Any) -> None:
+    """Raise AssertionError unless results on the GPU are those of the host."""
+    for f, w in zip(ft.tree.leaves(ft.device_get(found)), ft.tree.leaves(wanted), strict=True):
+        f, w = np.asarray(f), np.asarray(w)
+        if w.dtype == ft.float0:
+            continue
+        assert (f.shape, f.dtype) == (w.shape, w.dtype), f"{f.dtype}{f.shape} in place of {w.dtype}{w.shape}"
+        if w.dtype.kind not in "fc":
+            np.testing.assert_array_equal(f, w)
+            continue
+        tolerance = TOLERANCE[w.real.dtype.itemsize]
+        finite = w[np.isfinite(w)]
+        largest = float(np.max(np.abs(finite), initial=1e-3))
+        np.testing.assert_allclose(f, w, rtol=tolerance, atol=tolerance * largest, equal_nan=True)
+
+
+# ---- programs
+
+
+def primitives() -> Iterator[Case]:
+    """Every primitive of the test suite, eager, compiled, differentiated and batched."""
+    from tests import test_gpu_arrays as suite
+
+    for parameter in suite.cases():
+        case, way = parameter.values
+        yield parameter.id, lambda case=case, way=way: primitive(suite, case, way)
+
+
+def primitive(suite: Any, case: Any, way: Callable[..., Any]) -> None:
+    args = [np.stack([x, x]) for x in case.args] if way is suite.mapped else list(case.args)
+    try:
+        wanted = way(case, args)
+    except Exception as error:
+        raise Skip(f"not on the host either: {type(error).__name__}") from None
+    try:
+        found = way(case, list(map(suite.up, args)))
+    except (ft.errors.DeviceFunctionError, ft.errors.ScalarFunctionError) as error:
+        raise Skip(str(error).partition("\n")[0]) from None
+    same(found, wanted)
+
+
+def programs() -> Iterator[Case]:
+    """Networks, loops, row chains, updates and derivatives, compiled."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(64, 33)), random.integers(0, 10, 64)
+    params = [random.normal(size=(33, 40)) / 6, random.normal(size=(40, 10)) / 6]
+
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        scores = np.tanh(x @ params[0]) @ params[1]
+        return -np.mean(np.take_along_axis(nn.log_softmax(scores), y[:, None], axis=1))
+
+    def norm(x: Any) -> Any:
+        centred = x - np.mean(x, axis=-1, keepdims=True)
+        return centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 1e-5)
+
+    def lorenz(s: Any) -> Any:
+        def step(_: Any, s: Any) -> Any:
+            return s + 0.01 * np.stack([10 * (s[1] - s[0]), s[0] * (28 - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2]])
+
+        return lax.fori_loop(0, 100, step, s)
+
+    chain = lambda x: np.sum(np.exp(-x * x) * np.sin(3 * x) + np.log1p(np.abs(x)))  # noqa: E731
+    functions: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "value and gradient of a network": (ft.value_and_grad(loss), (params, x, y)),
+        "Hessian-vector product of a network": (lambda p, x, y: ft.hvp(lambda q: loss(q, x, y), p, p), (params, x, y)),
+        "gradients of single examples": (
+            ft.vmap(ft.grad(loss), in_axes=(None, 0, 0)), (params, x[:, None], y[:, None])
+        ),
+        "softmax": (nn.softmax, (x,)),
+        "gradient of softmax": (ft.grad(lambda x: np.sum(nn.softmax(x) ** 2)), (x,)),
+        "layer norm": (norm, (x,)),
+        "gradient of layer norm": (ft.grad(lambda x: np.sum(np.cos(norm(x)))), (x,)),
+        "elementwise chain": (ft.value_and_grad(chain), (random.normal(size=100_003),)),
+        "sums of rows and columns": (
+            lambda x: (x.sum(0), x.sum(1), x.max(0), x.min()), (random.normal(size=(257, 1025)),)
+        ),
+        "cumulative sums": (lambda x: np.cumsum(x, axis=1), (x,)),
+        "sorting": (lambda x: (np.sort(x, axis=1), np.argsort(x, axis=1)), (x,)),
+        "vmapped differential equation": (ft.vmap(lorenz), (1 + random.normal(size=(1000, 3)),)),
+        "gradient through a loop": (ft.grad(lambda s: np.sum(lorenz(s)[0])), (np.ones(3),)),
+        "while loop": (lambda x: lax.while_loop(lambda c: c < 100.0, lambda c: c * 1.5, x), (1.0 + x[0, 0] ** 2,)),
+        "scan": (lambda x: lax.scan(lambda c, u: (np.tanh(c + u), c), x[0], x), (x,)),
+        "scatter with collisions": (
+            lambda x, i: ft.numpy.at(np.zeros_like(x)[:5]).__getitem__(i % 5).add(x), (x[:, 0], y)
+        ),
+        "random numbers": (lambda k: (ft.random.normal(k, (1000,)), ft.random.bits(k, (77,))), (ft.random.key(7),)),
+    }  # fmt: skip
+    for name, (function, args) in functions.items():
+        for dtype in (np.float64, np.float32):
+            cast = ft.tree.map(lambda v, d=dtype: v.astype(d) if np.asarray(v).dtype == np.float64 else v, args)
+            yield f"{name}, {np.dtype(dtype).name}", lambda f=function, a=cast: same(ft.jit(f)(*up(a)), f(*a))
+
+
+def random_programs() -> Iterator[Case]:
+    """Programs that Hypothesis draws, against the interpreter on the host."""
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    from tests.fuzz import KINDS, cases
+    from tests.helpers.tiers import interpreted, staged
+
+    def check(kind: str) -> None:
+        @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+                  phases=[Phase.generate, Phase.shrink])  # fmt: skip
+        @given(case=cases((kind,)))
+        def run(case: Any) -> None:
+            wanted = interpreted(staged(case.function, case.args), case.args)
+            same(ft.tree.leaves(ft.jit(case.function)(*up(list(case.args)))), wanted)
+
+        run()
+
+    for kind in KINDS:
+        yield kind, lambda kind=kind: check(kind)
+
+
+def layouts() -> Iterator[Case]:
+    """Arrays that are not contiguous, not aligned, reversed, empty, or very large."""
+    cupy = import_cupy()
+    base = cupy.arange(1, 4097, dtype=np.float64)
+    views = {
+        "every other element": base[::2], "reversed": base[::-1], "transposed": base.reshape(64, 64).T,
+        "broadcast": cupy.broadcast_to(base[:64], (64, 64)), "not aligned to 16 bytes": base[1:1001], "empty": base[:0],
+        "one element": base[3:4], "zero axes": base[5],
+        "not aligned to 8 bytes": cupy.zeros(8 * 101, np.uint8)[4:804].view(np.float32)[1:],
+    }  # fmt: skip
+    functions = {
+        "chain": lambda x: np.sqrt(x) * 2 + x, "sum": lambda x: np.sum(x * x), "cumulative sum": lambda x: np.cumsum(x)
+    }  # fmt: skip
+    for view, x in views.items():
+        for name, f in functions.items():
+            yield f"{name} of: {view}", lambda f=f, x=x: same(ft.jit(f)(x), f(x.get()))
+    yield "more than 2**31 elements", lambda: very_large(cupy)
+
+
+def very_large(cupy: Any) -> None:
+    count = 2**31 + 3
+    free, _ = cupy.cuda.runtime.memGetInfo()
+    if free < 4 * count:
+        raise Skip(f"{free >> 20} MiB are free, {4 * count >> 20} wanted")
+    x = cupy.zeros(count, np.int8)
+    x[-1] = 5
+    y = ft.jit(lambda x: x * np.int8(2) + np.int8(1))(x)
+    assert int(y[0]) == 1
+    assert int(y[-1]) == 11
+    del y
+    assert int(ft.jit(lambda x: np.max(x))(x)) == 5
+    cupy.get_default_memory_pool().free_all_blocks()
+
+
+# ---- libraries and neighbours
+
+
+def libraries() -> Iterator[Case]:
+    """cuBLAS, cuSOLVER and cuFFT."""
+    random = np.random.default_rng(1)
+    for dtype in (np.float32, np.float64, np.complex64, np.complex128):
+        a, b = random.normal(size=(2, 6, 17, 17))
+        a = (a + 1j * b if np.dtype(dtype).kind == "c" else a).astype(dtype)
+        spd = (a @ np.conj(np.swapaxes(a, -1, -2)) + 17 * np.eye(17)).astype(dtype)
+        functions = {
+            "matmul": lambda a, s: a @ s, "gradient of matmul": lambda a, s: ft.vjp(np.matmul, a, s)[1](a),
+            "einsum": lambda a, s: np.einsum("bij,bkj->ik", a, s), "cholesky": lambda a, s: np.linalg.cholesky(s),
+            "solve": lambda a, s: np.linalg.solve(s, a), "inv": lambda a, s: np.linalg.inv(s),
+            "eigvalsh": lambda a, s: np.linalg.eigvalsh(s),
+            "singular values": lambda a, s: np.linalg.svd(a, compute_uv=False),
+            "slogdet": lambda a, s: np.linalg.slogdet(s)[1], "fft": lambda a, s: np.fft.ifft2(np.fft.fft2(a) * 2),
+        }  # fmt: skip
+        for name, f in functions.items():
+            yield f"{name}, {np.dtype(dtype).name}", lambda f=f, a=a, s=spd: same(ft.jit(f)(up(a), up(s)), f(a, s))
+
+
+def neighbours() -> Iterator[Case]:
+    """CuPy's own functions on our results, and arrays of others by DLPack."""
+    cupy = import_cupy()
+
+    def cupy_kernels() -> None:
+        y = ft.jit(lambda x: np.sin(x))(cupy.arange(5.0))
+        assert type(y) is cupy.ndarray
+        double = cupy.ElementwiseKernel("float64 x", "float64 y", "y = 2 * x", "twice")
+        same(double(y), 2 * np.sin(np.arange(5.0)))
+        assert int(y.__cuda_array_interface__["data"][0]) == y.data.ptr
+
+    def torch_tensors() -> None:
+        try:
+            import torch
+        except ImportError:
+            raise Skip("torch is not installed") from None
+        if not torch.cuda.is_available():
+            raise Skip("torch has no CUDA")
+        tensor = torch.arange(6.0, dtype=torch.float64, device="cuda")
+        y = ft.jit(lambda x: x * 2 + 1)(cupy.from_dlpack(tensor))
+        back = torch.from_dlpack(y)
+        assert torch.equal(back, tensor * 2 + 1)
+
+    yield "kernels of CuPy", cupy_kernels
+    yield "tensors of torch", torch_tensors
+
+
+def streams() -> Iterator[Case]:
+    """Programs run on CuPy's current stream, and wait for nothing else."""
+    cupy = import_cupy()
+    f = ft.jit(lambda x: np.tanh(x @ x) * 0.5)
+
+    def two_streams() -> None:
+        x = [np.random.default_rng(i).normal(size=(500, 500)) / 20 for i in range(2)]
+        there = up(x)
+        cupy.cuda.Device().synchronize()
+        found: list[Any] = []
+        both = [cupy.cuda.Stream(non_blocking=True) for _ in x]
+        for stream, v in zip(both, there):
+            with stream:
+                for _ in range(20):
+                    v = f(v)
+                found.append(v)
+        for stream in both:
+            stream.synchronize()
+        for v, w in zip(found, x):
+            for _ in range(20):
+                w = np.tanh(w @ w) * 0.5
+            same(v, w)
+
+    def asynchronous() -> None:
+        x = cupy.ones((4000, 4000)) / 4000
+        ft.block_until_ready(f(x))
+        start = time.perf_counter()
+        y = f(f(f(x)))
+        called = time.perf_counter() - start
+        ft.block_until_ready(y)
+        done = time.perf_counter() - start
+        assert called < done / 2, f"the call took {called:.2e} s of {done:.2e} s"
+
+    def captured() -> None:
+        g = ft.jit(lambda x: np.sin(x) * 2 + 1)
+        x = cupy.arange(1000.0)
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with stream:
+            g(x)  # compiled, and its memory in CuPy's pool
+            stream.synchronize()
+            stream.begin_capture()
+            y = g(x)
+            graph = stream.end_capture()
+            x += 1
+            graph.launch(stream)
+            stream.synchronize()
+        same(y, np.sin(np.arange(1.0, 1001.0)) * 2 + 1)
+
+    yield "two streams at a time", two_streams
+    yield "calls return before the work is done", asynchronous
+    yield "a program in a CUDA graph", captured
+
+
+def memory() -> Iterator[Case]:
+    """What does not fit is named, and the process goes on; memory is given back."""
+    cupy = import_cupy()
+
+    def too_large() -> None:
+        _, total = cupy.cuda.runtime.memGetInfo()
+        x = cupy.zeros(int((total / 4) ** 0.5))
+        try:
+            ft.jit(lambda x: np.exp(np.outer(x, x)))(x)
+            text = "no error"
+        except MemoryError as error:
+            text = str(error)
+        assert re.search(r"\d{9,} bytes", text), text
+        same(ft.jit(lambda x: x + 1)(x[:5]), np.ones(5))
+
+    def given_back() -> None:
+        f = ft.jit(lambda x: np.sum(np.sin(x) * np.cos(x[::-1])))
+        x = cupy.ones(10**6)
+        pool = cupy.get_default_memory_pool()
+        f(x)
+        before = pool.used_bytes()
+        for _ in range(50):
+            f(x)
+        assert pool.used_bytes() <= before + 2**20, f"{pool.used_bytes() - before} bytes more"
+
+    yield "out of memory", too_large
+    yield "nothing is kept", given_back
+
+
+def sanitizers() -> Iterator[Case]:
+    """compute-sanitizer over the kernels of the other groups."""
+    tool = shutil.which("compute-sanitizer") or shutil.which("compute-sanitizer", path="/usr/local/cuda/bin")
+
+    def run(kind: str) -> None:
+        if tool is None:
+            raise Skip("compute-sanitizer is not installed")
+        options = ["--only", ",".join(SANITIZED), "--seconds", "40", "--no-record", "--no-pool"]
+        command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, __file__, *options]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert found.returncode == 0, (found.stdout + found.stderr)[-3000:]
+
+    for kind in ("memcheck", "racecheck"):
+        yield kind, lambda kind=kind: run(kind)
+
+
+GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
+    "programs": programs, "layouts": layouts, "libraries": libraries, "neighbours": neighbours, "streams": streams,
+    "memory": memory, "primitives": primitives, "random programs": random_programs, "sanitizers": sanitizers,
+}  # fmt: skip
+
+
+# ---- running them
+
+
+def import_cupy() -> Any:
+    import cupy
+
+    return cupy
+
+
+def outcomes(group: str, seconds: float) -> Iterator[Outcome]:
+    """What comes of the cases of a group, as long as there is time."""
+    begin = time.perf_counter()
+    for name, case in GROUPS[group]():
+        start = time.perf_counter()
+        if start - begin > seconds:
+            yield Outcome(group, name, "skipped", 0.0, f"the group has had its {seconds:g} s")
+            continue
+        try:
+            case()
+            status, detail = "passed", ""
+        except Skip as reason:
+            status, detail = "skipped", str(reason)
+        except Exception:
+            status, detail = "failed", traceback.format_exc(limit=-4)
+        yield Outcome(group, name, status, time.perf_counter() - start, detail)
+
+
+def device_facts() -> dict[str, Any]:
+    """What the record says of the machine."""
+    cupy = import_cupy()
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(0)
+    return {
+        "device": properties["name"].decode(),
+        "compute capability": f"{properties['major']}.{properties['minor']}",
+        "memory": int(properties["totalGlobalMem"]),
+        "driver": runtime.driverGetVersion(),
+        "runtime": runtime.runtimeGetVersion(),
+        "cupy": cupy.__version__,
+    }
+
+
+def slug(name: str) -> str:
+    """A name for files."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def refuse_without_gpu() -> None:
+    """End the process with a sentence where no GPU can be used."""
+    missing = ft.devices().missing
+    if missing is not None:
+        print(f"This needs an NVIDIA GPU, and none can be used here. {missing}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help=f"groups to run, of {', '.join(GROUPS)}")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long one group may take")
+    parser.add_argument("--no-pool", action="store_true", help="let CUDA allocate each array, for the sanitizers")
+    parser.add_argument("--no-record", action="store_true", help="keep nothing in benchmarks/results/")
+    options = parser.parse_args()
+    names = [name.strip() for name in options.only.split(",")] if options.only else list(GROUPS)
+    unknown = set(names) - set(GROUPS)
+    if unknown:
+        parser.error(f"no such groups: {', '.join(sorted(unknown))}")
+    refuse_without_gpu()
+    if options.no_pool:
+        import_cupy().cuda.set_allocator(None)
+    facts = device_facts()
+    print(", ".join(f"{key} {value}" for key, value in facts.items()))
+    found: list[Outcome] = []
+    for name in names:
+        own = list(outcomes(name, options.seconds))
+        found += own
+        counts = {status: sum(o.status == status for o in own) for status in ("passed", "failed", "skipped")}
+        print(f"{name:16} {', '.join(f'{count} {status}' for status, count in counts.items())}", flush=True)
+        for outcome in own:
+            if outcome.status == "failed":
+                print(f"    {outcome.name}\n{outcome.detail}", flush=True)
+    if not options.no_record:
+        rows = [outcome._asdict() for outcome in found]
+        print(write_figures(f"gpu-check-{slug(facts['device'])}", rows, **facts))
+    return int(any(outcome.status == "failed" for outcome in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
