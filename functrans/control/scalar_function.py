@@ -30,16 +30,14 @@ class ElementwiseFunction(Primitive):
         signature = function.signature(tuple(map(typeof, xs)))
         if not any(map(is_on_device, xs)):
             return [function.on_host(xs, signature)]
-        operation = function.operation(signature)
-        written = function.cuda_function(operation)
+        written = function.cuda_lambda(function.operation(signature))
         if written is None:
             return [_by_tracing(function, xs)]
         kernel = cupy().ElementwiseKernel(
             ", ".join(f"{d.name} x{i}" for i, d in enumerate(signature.operands)),
             f"{signature.computed.name} y",
-            f"y = {written[1]}({', '.join(f'x{i}' for i in range(len(xs)))})",
-            written[1],
-            preamble=written[0],
+            f"y = {written}({', '.join(f'x{i}' for i in range(len(xs)))})",
+            "elementwise",
         )
         operands = [x.astype(d, copy=False) if is_on_device(x) else d.type(x) for x, d in zip(xs, signature.operands)]
         return [kernel(*operands).astype(signature.result, copy=False)]

@@ -210,8 +210,8 @@ class ScalarFunction:
 
     # ---- on a GPU
 
-    def cuda_function(self, operation: str) -> tuple[str, str] | None:
-        """The function of a name in a kernel in CUDA C++, and its name there; None if it is not written in that."""
+    def cuda_lambda(self, operation: str) -> str | None:
+        """The function of a name in a kernel in CUDA C++, to be called at once; None if it is not written in that."""
         signature = self._of(operation)
         names = [_CUDA_TYPES.get(d.kind + str(d.itemsize)) for d in (*signature.operands, signature.computed)]
         if self.cuda is None or None in names:
@@ -219,8 +219,7 @@ class ScalarFunction:
         *types, returned = names
         parameters = ", ".join(f"{t} {name}" for t, name in zip(types, self.parameters))
         body = self.cuda if re.search(r"\breturn\b", self.cuda) else f"return {self.cuda};"
-        name = PREFIX + _digest(f"{returned}({parameters}) {body}")
-        return f"__device__ __forceinline__ {returned} {name}({parameters}) {{ {body} }}", name
+        return f"[]({parameters}) -> {returned} {{ {body} }}"
 
 
 #: The functions that are alive, by their names in kernels, which are names of operations.

@@ -174,10 +174,9 @@ def test_cuda_text() -> None:
     g = ft.elementwise(cuda="if (x > 0) return x; return 0;", parameters="x", dtype=np.float32).function
     aval = lambda dtype: ft.ShapeDtypeStruct((), dtype).aval  # noqa: E731
     operation = f.operation(f.signature([aval("f8"), aval("i4")]))
-    text, name = f.cuda_function(operation)
-    assert text == f"__device__ __forceinline__ double {name}(double x, int n) {{ return x * n; }}"
-    text, name = g.cuda_function(g.operation(g.signature([aval("f4")])))
-    assert text == f"__device__ __forceinline__ float {name}(float x) {{ if (x > 0) return x; return 0; }}"
+    assert f.cuda_lambda(operation) == "[](double x, int n) -> double { return x * n; }"
+    operation = g.operation(g.signature([aval("f4")]))
+    assert g.cuda_lambda(operation) == "[](float x) -> float { if (x > 0) return x; return 0; }"
     with pytest.raises(ScalarFunctionError, match="written in CUDA C"):
         ft.elementwise(cuda="x", parameters="x", dtype=float)(1.0)
 

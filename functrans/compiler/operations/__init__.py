@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...primitives.scalar_functions import PREFIX as WRITTEN
 from ..loopnest import Apply, Constant, Expression
 from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, has_power, read, written
 from .conversions import convert
@@ -36,6 +37,8 @@ def has_formula(applied: Apply) -> bool:
 def write_operation(code: Code, applied: Apply, operands: Sequence[str]) -> str:
     """Write an operation on registers; the register of its result."""
     name, dtype = applied.operation, applied.operands[0].dtype
+    if name.startswith(WRITTEN):
+        return code.written(applied, operands)
     if name == "select":
         return _select(code, applied, operands)
     if name == "complex":

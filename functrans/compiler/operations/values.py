@@ -39,6 +39,10 @@ class Code(Protocol):
         """The register of a result."""
         ...
 
+    def written(self, applied: Any, operands: Sequence[str]) -> str:
+        """The register of the result of a function that a user wrote (primitives/scalar_functions.py)."""
+        ...
+
     def parts(self, register: str, dtype: np.dtype[Any]) -> tuple[str, str]:
         """The registers of the parts of a complex number."""
         ...

@@ -33,18 +33,7 @@ def emit_operation(
         emit: writes the right side of an assignment, and returns the register.
         call: `(function, type, operands)` writes the call of a C function with a vector version.
     """
-    if applied.operation.startswith(WRITTEN):
-        return _call_of_written(applied, operands, emit)
     return write_operation(LlvmCode(emit, call), applied, operands)
-
-
-def _call_of_written(applied: Apply, operands: Sequence[str], emit: Callable[[str], str]) -> str:
-    """A function that a user wrote; its booleans are bytes."""
-    typed = ", ".join(f"{type_name(e.dtype)} {register}" for e, register in zip(applied.operands, operands))
-    function = known[applied.operation].llvm(applied.operation)
-    assert function is not None
-    found = emit(f"call {type_in_memory(applied.dtype)} @{function.name}({typed})")
-    return emit(f"icmp ne i8 {found}, 0") if applied.dtype.kind == "b" else found
 
 
 __all__ = [

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from .....primitives.scalar_functions import known
+from ....loopnest import Apply
 from ....operations.complexes import Complex
 from ....operations.conversions import convert
 from ....operations.values import DOUBLE, HALF, SINGLE, SPECIAL, Value
@@ -105,6 +107,14 @@ class LlvmCode(NamedTuple):
         t = _type(re)
         half = self.emit(f"insertvalue {{{t}, {t}}} poison, {t} {re.register}, 0")
         return self.emit(f"insertvalue {{{t}, {t}}} {half}, {t} {im.register}, 1")
+
+    def written(self, applied: Apply, operands: Sequence[str]) -> str:
+        """A function that a user wrote; its booleans are bytes."""
+        typed = ", ".join(f"{type_name(e.dtype)} {register}" for e, register in zip(applied.operands, operands))
+        function = known[applied.operation].llvm(applied.operation)
+        assert function is not None
+        found = self.emit(f"call {type_in_memory(applied.dtype)} @{function.name}({typed})")
+        return self.emit(f"icmp ne i8 {found}, 0") if applied.dtype.kind == "b" else found
 
     def complex_function(self, name: str, z: Complex) -> Complex:
         """A function of the C library; of double precision always, since only doubles are passed alike everywhere."""
