@@ -266,7 +266,7 @@ def test_a_captured_array_of_the_gpu_decides_where_a_program_runs() -> None:
     f = ft.jit(lambda s: s * table)
     same(f(2.0), 2 * VECTOR)
     same(ft.grad(lambda s: np.sum(s * table))(2.0), np.sum(VECTOR))
-    with pytest.raises(DeviceMismatchError, match="that it closes over is on GPU 0, argument 0 of a compiled function"):
+    with pytest.raises(DeviceMismatchError, match="closes over is on GPU 0, argument 0 on the host"):
         f(VECTOR)
 
 

@@ -12,6 +12,7 @@ from .. import tree
 from ..compiler.program import compile_jaxpr
 from ..control.call import Call, call
 from ..core.avals import ShapeDtypeStruct
+from ..core.devices import placed
 from ..core.jaxpr import Jaxpr
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
@@ -105,14 +106,20 @@ class Jitted:
         operands = [*staged.captured, *leaves]
         trace = current_trace.get()
         if trace is EVAL and is_concrete(operands):
+            if staged.captured:  # arrays on a GPU
+                with placed(operands, partial(self._name_of_operand, len(staged.captured))):
+                    return staged.out_tree.unflatten(own_results(compile_jaxpr(staged.jaxpr)(*operands), operands))
             program = compile_jaxpr(staged.jaxpr)
             results = own_results(program(*operands), operands)
-            if not (staged.captured or changes.blocks):
+            if not changes.blocks:
                 self._remember(args, kwargs, signature, program, leaves, staged.out_tree)
         else:
             params = {"jaxpr": staged.jaxpr, "name": self.name, **self.params}
             results = trace.process(self.primitive, operands, params)
         return staged.out_tree.unflatten(results)
+
+    def _name_of_operand(self, captured: int, i: int) -> str:
+        return f"an array that `{self.name}` closes over" if i < captured else f"argument {i - captured}"
 
     def _remember(
         self, args: Any, kwargs: Any, signature: Signature, program: Any, leaves: Sequence[Any], out_tree: Any
@@ -194,7 +201,7 @@ class Jitted:
 
             jaxpr, captured = trace_to_jaxpr(function, signature.avals)
             staged = Staged(jaxpr, captured, flat.out_tree)
-            if not captured:  # captured tracers belong to this call only
+            if is_concrete(captured):  # captured tracers belong to this call only
                 self._staged[signature] = staged
         return staged
 

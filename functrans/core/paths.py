@@ -16,7 +16,6 @@ import numpy as np
 from ..errors import ConditionalExceptionError, FunctransError, ImpureFunctionError, TooManyPathsError
 from ..settings import config
 from ..source import Source, current_source, user_traceback
-from .devices import is_on_device
 from .jaxpr import Atom, Eqn, Literal, Var, literal, substitute
 from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
@@ -125,10 +124,12 @@ class Replay(JaxprTrace):
         """Whether an operand is what it was before."""
         if isinstance(value, Traced):
             return self.variable(value, "if") is atom
+        if self.captures(value):
+            return self.of_gpu(self.snapshots.of(value)) is atom
         if not isinstance(atom, Literal) or typeof(value) != atom.aval:
             return False
         value, known = as_supported_array(value), atom.value
-        if _is_array(value) and type(known) is type(value):
+        if type(value) is np.ndarray and type(known) is np.ndarray:
             return value is known or same_bits(value, known)
         return bool(atom.aval.shape) or np.asarray(value).tobytes() == np.asarray(known).tobytes()
 
@@ -255,12 +256,7 @@ class EqualValues:
         if isinstance(atom, Var):
             return self.representatives.get(atom, atom)
         self.alive.append(atom.value)
-        is_large = atom.aval.shape or is_on_device(atom.value)
-        return atom.aval, id(atom.value) if is_large else np.asarray(atom.value).tobytes()
-
-
-def _is_array(x: Any) -> bool:
-    return type(x) is np.ndarray or is_on_device(x)
+        return atom.aval, id(atom.value) if atom.aval.shape else np.asarray(atom.value).tobytes()
 
 
 def without_constants(trace: JaxprTrace, outputs: Sequence[Atom]) -> tuple[list[Eqn], list[Atom]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ..source import current_source
 from .avals import ShapedArray
 from .conversion import abstract_value_error
+from .devices import is_on_device
 from .jaxpr import Atom, Eqn, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
-from .trace import Params, Trace, Traced, as_supported_array
+from .trace import Params, Trace, Traced, as_supported_array, typeof
 from .tracer import Tracer
 from .truth import Undecided, truth_value
 
@@ -38,7 +39,7 @@ class JaxprTrace(Trace):
     """Records every primitive as an equation, whether or not its operands are of this trace.
 
     Attributes:
-        captured: variables for tracers of enclosing traces, by what those hold.
+        captured: variables for tracers of enclosing traces, by what those hold, and for arrays on a GPU.
         constants: variables for constants that were made tracers; they are replaced when the jaxpr is closed.
         paths: follows both outcomes where Python decides by a value that is not known; None: nobody does.
         decisions: how that went so far.
@@ -72,7 +73,16 @@ class JaxprTrace(Trace):
         """A value as an operand: a variable if it is traced, here or outside, and a constant otherwise."""
         if isinstance(value, Traced):
             return self.variable(value, user)
-        return literal(self.snapshots.of(as_supported_array(value)))
+        value = self.snapshots.of(as_supported_array(value))
+        return self.of_gpu(value) if self.captures(value) else literal(value)
+
+    def captures(self, value: Any) -> bool:
+        """Whether a constant is to be an operand of the program: an array on a GPU, where that is possible."""
+        return self.paths is not None and is_on_device(value)
+
+    def of_gpu(self, array: Any) -> Var:
+        """The variable for an array on a GPU, which is no constant: programs are the same wherever they run."""
+        return self.captured.setdefault(id(array), (Var(typeof(array)), array))[0]
 
     def variable(self, value: Traced, user: Any) -> Var:
         """The variable for a tracer of this or of an enclosing trace; `user` is who wants it, for messages."""
@@ -86,7 +96,11 @@ class JaxprTrace(Trace):
         if isinstance(value, Traced):
             var = self.variable(value, "copy")
             return JaxprTracer(self, var.aval, var)
-        return self.constant(self.snapshots.of(as_supported_array(value)))
+        value = self.snapshots.of(as_supported_array(value))
+        if self.captures(value):
+            var = self.of_gpu(value)
+            return JaxprTracer(self, var.aval, var)
+        return self.constant(value)
 
     def constant(self, value: Any) -> JaxprTracer:
         """A constant as a tracer."""

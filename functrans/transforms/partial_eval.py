@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.conversion import abstract_value_error
+from ..core.devices import is_on_device
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
 from ..core.primitive import Primitive
 from ..core.snapshot import Snapshots
@@ -162,7 +163,9 @@ def close_over_residuals(
     residuals: dict[int, tuple[Var, Any]] = {}
 
     def close(atom: Atom) -> Atom:
-        if type(atom) is Literal and (isinstance(atom.value, Traced) or np.ndim(atom.value)):
+        if type(atom) is not Literal:
+            return atom
+        if isinstance(atom.value, Traced) or np.ndim(atom.value) or is_on_device(atom.value):
             return residuals.setdefault(id(atom.value), (Var(typeof(atom.value)), atom.value))[0]
         return atom
 
