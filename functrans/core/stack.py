@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import OutOfMemoryError
 from .avals import ShapedArray, StackAval
-from .devices import empty_here, here
+from .devices import exemplar, here
 
 #: Entries that the first block of a growing stack has room for, at most.
 FIRST_BLOCK = 16
@@ -152,7 +152,8 @@ def new_block(shape: tuple[int, ...], dtype: np.dtype[Any], steps: int, before: 
         OutOfMemoryError: there is none.
     """
     try:
-        return empty_here(shape, dtype)
+        place = exemplar.get()
+        return np.empty(shape, dtype) if place is None else np.empty(shape, dtype, like=place)
     except (MemoryError, ValueError):  # the latter for more bytes than can be counted
         raise OutOfMemoryError(
             f"There is no memory for what a loop keeps for its derivative: {prod(shape) * dtype.itemsize} bytes for "
