@@ -274,6 +274,7 @@ def test_two_devices() -> None:
     first, second = up(VECTOR), ft.device_put(VECTOR, "cuda:1")
     same(ft.grad(lambda x: np.sum(np.sin(x)[1:]))(second), np.append(0.0, np.cos(VECTOR[1:])))
     assert ft.jit(lambda x: np.sin(x) * np.arange(5.0))(second).device.id == 1
+    assert ft.jit(lambda s: s * second)(2.0).device.id == 1
     with pytest.raises(DeviceMismatchError, match=r"argument 0 is on GPU 0, argument 1 on GPU 1"):
         ft.jit(np.add)(first, second)
     assert ft.device_put(first, "cuda:1").device.id == 1

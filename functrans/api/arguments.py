@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
-from ..core.devices import CUPY, is_device_type, placed
+from ..core.devices import CUPY, copied, is_device_type, placed
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
 from ..core.tracer import Tracer, check_not_stale
@@ -221,7 +221,7 @@ def own_results(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
         if is_host or is_device_type(type(result)):
             owner = _owner(result)
             if id(owner) in taken or (is_host and not result.flags.writeable):
-                results[i] = owner = result.copy()
+                results[i] = owner = copied(result)
             taken.add(id(owner))
     return results
 

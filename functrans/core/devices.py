@@ -72,6 +72,14 @@ def in_place(impl: Callable[..., list[Any]], args: Sequence[Any], params: dict[s
     return results if any(isinstance(x, np.ndarray) or is_on_device(x) for x in args) else list(map(here, results))
 
 
+def copied(x: Any) -> Any:
+    """A copy of an array where it is; CuPy's own go to the current GPU."""
+    if not is_on_device(x):
+        return x.copy()
+    with x.device:
+        return x.copy()
+
+
 def beside(x: Any, made: Any) -> Any:
     """An array that the library has made, in the place where x is."""
     return np.array(made, like=x) if is_on_device(x) else here(made)
