@@ -268,8 +268,8 @@ def network_hvp(c: Any, batch: int) -> Callable[[], Any] | None:
     return called(c, product, layers(), random(batch, 784), one_hot(batch))
 
 
-def one_hot(batch: int) -> Any:
-    return np.eye(10, dtype=np.float32)[np.arange(batch) % 10]
+def one_hot(batch: int, classes: int = 10) -> Any:
+    return np.eye(classes, dtype=np.float32)[np.arange(batch) % classes]
 
 
 def accelerations(xp: Any) -> Callable[[Any], Any]:
@@ -316,21 +316,26 @@ def kernels(c: Any, count: int) -> Callable[[], Any]:
 
 
 def rows() -> Iterator[Row]:
+    """All workloads; what they work on is made when they are."""
     for n in (10**3, 10**4, 10**5, 10**6, 10**7, 64 * 2**20, 10**8):
-        x = random(n)
-        yield Row(f"elementwise chain, {n:.3g}", lambda c, x=x: called(c, chain(c.xp), x), 8 * n)
-        yield Row(f"gradient of elementwise chain, {n:.3g}", lambda c, x=x: derived(c, summed(c, chain), x), 8 * n)
-    for m, n in ((8192, 256), (8192, 1024), (16384, 4096)):
-        x, target = random(m, n), np.eye(n, dtype=np.float32)[np.arange(m) % n]
-        for f in (softmax, layer_norm):
-            size = f"{m} x {n}"
-            yield Row(f"{f.__name__}, {size}", lambda c, f=f, x=x: called(c, f(c.xp), x), 8 * m * n)
-            yield Row(f"gradient of {f.__name__}, {size}", lambda c, f=f, x=x: derived(c, summed(c, f), x), 8 * m * n)
-        yield Row(f"cross-entropy, {m} x {n}", lambda c, x=x, t=target: called(c, cross_entropy(c.xp), x, t), 8 * m * n)
+        yield Row(f"elementwise chain, {n:.3g}", lambda c, n=n: called(c, chain(c.xp), random(n)), 8 * n)
         yield Row(
-            f"gradient of cross-entropy, {m} x {n}",
-            lambda c, x=x, t=target: derived(c, cross_entropy(c.xp), x, t), 12 * m * n,
-        )  # fmt: skip
+            f"gradient of elementwise chain, {n:.3g}", lambda c, n=n: derived(c, summed(c, chain), random(n)), 8 * n
+        )
+    for m, n in ((8192, 256), (8192, 1024), (16384, 4096)):
+        size = f"{m} x {n}"
+        for f in (softmax, layer_norm):
+            yield Row(f"{f.__name__}, {size}", lambda c, f=f, m=m, n=n: called(c, f(c.xp), random(m, n)), 8 * m * n)
+            yield Row(
+                f"gradient of {f.__name__}, {size}",
+                lambda c, f=f, m=m, n=n: derived(c, summed(c, f), random(m, n)), 8 * m * n,
+            )  # fmt: skip
+        for name, way, passes in (("cross-entropy", called, 2), ("gradient of cross-entropy", derived, 3)):
+            yield Row(
+                f"{name}, {size}",
+                lambda c, way=way, m=m, n=n: way(c, cross_entropy(c.xp), random(m, n), one_hot(m, n)),
+                4 * passes * m * n,
+            )  # fmt: skip
     for batch in (128, 8192):
         yield Row(f"training step, batch {batch}", lambda c, b=batch: training_step(c, b))
         yield Row(f"Hessian-vector product, batch {batch}", lambda c, b=batch: network_hvp(c, b))
