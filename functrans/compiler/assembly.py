@@ -8,18 +8,19 @@ overwrites in part, an update at an index for one, is overwritten in place if no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf, prod
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.avals import ShapedArray
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
+from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
 from . import convolution, regions, tapes
 from .arena import assign_offsets
-from .chains import chained, parts_of
+from .blocks import BlockAssembler, Fused
+from .chains import parts_of
 from .fuse import KernelStep
 from .instructions import (
     VIEWS,
@@ -45,15 +46,9 @@ from .instructions import (
     contiguous_strides,
     copying,
 )
-from .loopnest import Expression, Kernel, Load, Output, axis_index, cast, constant
+from .loopnest import Constant, Expression, Kernel, Load, Output, axis_index, cast, constant
+from .overlap import are_same
 from .recurrence import TooLarge, take_apart
-
-
-class Fused(NamedTuple):
-    """A jaxpr, and the equations and kernels that it comes to."""
-
-    jaxpr: Jaxpr
-    steps: list[Eqn | KernelStep]
 
 
 class Assembled(NamedTuple):
@@ -115,7 +110,7 @@ class Assembler:
         self.slots: list[Slot] = []
         self.objects = 0
         self.now = 0
-        self.constants: dict[int, Place] = {}
+        self.constants: dict[int | Constant, Place] = {}
         self.source: Source | None = None  # of the equation that is being assembled
         self.times: dict[int, int] = {}  # when an instruction runs, by its id
         self.checked: set[tuple[int, Place, int]] = set()  # indices, by block and extent
@@ -126,7 +121,7 @@ class Assembler:
     # ---- places
 
     def slot(self, kind: str, size: int = 0, value: Any = None) -> int:
-        self.slots.append(Slot(kind, size, self.now, value))
+        self.slots.append(Slot(kind, size, self.now + 1, value))
         return len(self.slots) - 1
 
     def object(self) -> ObjectPlace:
@@ -151,6 +146,14 @@ class Assembler:
             self.constants[id(literal)] = place
         return place
 
+    def number(self, constant: Constant) -> Place:
+        """Where a number is that is part of a kernel."""
+        place = self.constants.get(constant)
+        if place is None:
+            value = np.array(constant.number)
+            place = self.constants[constant] = Place(self.slot("constant", 0, value), 0, (), value.dtype, ())
+        return place
+
     def use(self, place: Place | ObjectPlace) -> None:
         """A place is in use now."""
         if isinstance(place, Place):
@@ -162,7 +165,7 @@ class Assembler:
         self, jaxpr: Jaxpr, inputs: Sequence[Place | ObjectPlace], outputs: Sequence[Place | ObjectPlace]
     ) -> Block:
         """The instructions that compute `outputs` from `inputs`."""
-        return _BlockAssembler(self, self.fused(jaxpr), inputs, outputs, []).run()
+        return BlockAssembler(self, self.fused(jaxpr), inputs, outputs, []).run()
 
     def loop_body(
         self,
@@ -177,7 +180,7 @@ class Assembler:
 
         Those that the body leaves alone, or overwrites in place, are not.
         """
-        assembler = _BlockAssembler(self, self.fused(jaxpr), [*consts, *before, *xs], [*after, *ys], before)
+        assembler = BlockAssembler(self, self.fused(jaxpr), [*consts, *before, *xs], [*after, *ys], before)
         block = assembler.run()
         pairs = enumerate(zip(before, after))
         return block, tuple((b.slot, a.slot) for i, (b, a) in pairs if i not in assembler.stayed)
@@ -192,9 +195,9 @@ class Assembler:
 
     def copy(self, block: Block, source: Place | ObjectPlace, target: Place | ObjectPlace) -> None:
         """Add the instruction that copies an array, unless it is there already."""
-        if source == target:
-            return
         if isinstance(source, Place) and isinstance(target, Place):
+            if are_same(source, target):
+                return
             source, target = as_numbers(source), as_numbers(target)
             self.step(block, KernelRun(copying(source), (source,), (target,)), (source, target))
         else:
@@ -203,7 +206,7 @@ class Assembler:
     def note_origin(self, block: Block, step: Eqn | KernelStep) -> None:
         """Instructions, those in loops that were added for the same step included, are for a step of the program."""
         for instruction in block:
-            self.origins[id(instruction)] = step
+            self.origins.setdefault(id(instruction), step)
             if isinstance(instruction, LoopRun):
                 self.note_origin([i for i in instruction.body if id(i) not in self.origins], step)
 
@@ -457,142 +460,6 @@ class Assembler:
         for slot in self.slots:
             if slot.first <= since < slot.last:
                 slot.last = self.now
-
-
-class _BlockAssembler:
-    """Assembles one program.
-
-    Attributes:
-        stayed: the numbers of the results of a loop's body that are where the carry was before.
-    """
-
-    def __init__(
-        self,
-        assembler: Assembler,
-        fused: Fused,
-        inputs: Sequence[Place | ObjectPlace],
-        outputs: Sequence[Place | ObjectPlace],
-        carry: Sequence[Place],
-    ):
-        self.assembler = assembler
-        self.jaxpr, self.steps = fused
-        self.inputs = inputs
-        self.outputs = outputs
-        self.carry = carry
-        self.places: dict[Var, Place | ObjectPlace] = dict(zip(self.jaxpr.inputs, inputs, strict=True))
-        self.wanted: dict[Atom, int] = {}
-        for number, atom in enumerate(self.jaxpr.outputs):
-            if isinstance(atom, Var) and atom not in self.places:
-                self.wanted.setdefault(atom, number)
-        self.stayed: set[int] = set()
-        self.last_uses = last_uses(self.jaxpr, self.steps)
-        self.instructions: Block = []
-
-    def run(self) -> Block:
-        for number, step in enumerate(self.steps):
-            before = len(self.instructions)
-            if isinstance(step, KernelStep):
-                self.kernel(step)
-            elif not self.view(step):
-                self.equation(number, step)
-            self.assembler.note_origin(self.instructions[before:], step)
-        for number, (atom, place) in enumerate(zip(self.jaxpr.outputs, self.outputs)):
-            source = self.place(atom)
-            if number < len(self.carry) and source == self.carry[number]:
-                self.stayed.add(number)
-            else:
-                self.assembler.copy(self.instructions, source, place)
-        return chained(self.instructions, self.assembler.slots, self.assembler.times)
-
-    def place(self, atom: Atom) -> Place | ObjectPlace:
-        return self.places[atom] if isinstance(atom, Var) else self.assembler.constant(atom)
-
-    def target(self, var: Var) -> Place | ObjectPlace:
-        """Where a variable is to be computed: at once where it is wanted, if it is a result."""
-        number = self.wanted.get(var)
-        place = self.assembler.temporary(var.aval) if number is None else self.outputs[number]
-        self.places[var] = place
-        return place
-
-    def kernel(self, step: KernelStep) -> None:
-        sources = [self.place(atom) for atom in step.kernel.operands]
-        targets = [self.target(var) for var in step.outputs]
-        self.assembler.kernel(self.instructions, step.kernel, sources, targets)  # type: ignore[arg-type]
-
-    def view(self, eqn: Eqn) -> bool:
-        """Whether an equation only looks at an array in another way; then nothing need be done."""
-        if eqn.primitive.name not in VIEWS or not isinstance(eqn.inputs[0].aval, ShapedArray):
-            return False
-        source = self.place(eqn.inputs[0])
-        assert isinstance(source, Place)
-        (var,) = eqn.outputs
-        if eqn.primitive.name == "reshape":
-            found = source.viewed(**eqn.params)
-            if found is None:
-                found = self.assembler.contiguous_copy(self.instructions, source).reshaped(**eqn.params)
-            self.places[var] = found
-            self.assembler.use(found)
-            return True
-        self.places[var] = VIEWS[eqn.primitive.name](source, **eqn.params)
-        self.assembler.use(source)
-        return True
-
-    def equation(self, number: int, eqn: Eqn) -> None:
-        """What the primitive knows to do, or else a call of its implementation."""
-        before, self.assembler.source = self.assembler.source, eqn.source or self.assembler.source
-        sources = [self.place(atom) for atom in eqn.inputs]
-        if self.may_overwrite(number, eqn):
-            self.places[eqn.outputs[0]] = sources[0]
-            self.assembler.overwritten.add(sources[0].slot)
-            targets = [sources[0]]
-        else:
-            targets = [self.target(var) for var in eqn.outputs]
-        if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
-            run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
-            self.assembler.step(self.instructions, run, (*sources, *targets))
-        self.assembler.source = before
-
-    def may_overwrite(self, number: int, eqn: Eqn) -> bool:
-        """Whether an equation that changes a part of its first operand may do so where that is.
-
-        Nobody may need the operand afterwards, and its place must be the program's own. The result may be one of the
-        program's only if it is a carry of a loop, and stays where it was.
-        """
-        x = eqn.inputs[0] if eqn.inputs else None
-        if not eqn.primitive.updates_first or not isinstance(x, Var) or self.last_uses[x] > number:
-            return False
-        place, wanted = self.places[x], self.wanted.get(eqn.outputs[0])
-        if not isinstance(place, Place) or self.assembler.slots[place.slot].kind != "temporary":
-            return False
-        others = [self.place(atom) for atom in eqn.inputs[1:]]
-        if not place.is_contiguous or any(isinstance(p, Place) and p.slot == place.slot for p in others):
-            return False
-        if wanted is not None:
-            return wanted < len(self.carry) and place == self.carry[wanted]
-        return place in self.carry or all(not isinstance(p, Place) or p.slot != place.slot for p in self.inputs)
-
-
-def last_uses(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> dict[Var, float]:
-    """The number of the last step that needs the memory of a variable; infinite for results, -1 if there is none.
-
-    Views of an array, views of those and the array itself are one memory.
-    """
-    owner: dict[Var, Var] = {}
-    found: dict[Var, float] = {}
-
-    def use(atom: Any, number: float) -> None:
-        if isinstance(atom, Var):
-            found[owner.get(atom, atom)] = number
-
-    for number, step in enumerate(steps):
-        for atom in step.kernel.operands if isinstance(step, KernelStep) else step.inputs:
-            use(atom, number)
-        if isinstance(step, Eqn) and step.primitive.name in VIEWS and isinstance(step.inputs[0], Var):
-            owner[step.outputs[0]] = owner.get(step.inputs[0], step.inputs[0])
-    for atom in jaxpr.outputs:
-        use(atom, inf)
-    everything = [*jaxpr.inputs, *(var for step in steps for var in step.outputs)]
-    return {var: found.get(owner.get(var, var), -1) for var in everything}
 
 
 def _same(x: Any) -> list[Any]:

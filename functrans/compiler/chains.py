@@ -42,7 +42,7 @@ def chained(block: Sequence[Any], slots: Sequence[Slot], times: dict[int, int]) 
             found.append(ChainRun(tuple(links), _own_places(links, slots, first, last)))
             for place in _places(links):
                 slot = slots[place.slot]
-                slot.first, slot.last = min(slot.first, first - 1), max(slot.last, last)
+                slot.first, slot.last = min(slot.first, first), max(slot.last, last)
         else:
             found.extend(links)
         links.clear()
@@ -130,7 +130,7 @@ def _own_places(links: Sequence[KernelRun], slots: Sequence[Slot], first: int, l
         target
         for target in targets
         if slots[target.slot].kind == "temporary"
-        and slots[target.slot].first >= first - 1
+        and slots[target.slot].first >= first
         and slots[target.slot].last <= last
     )
 

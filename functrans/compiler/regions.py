@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from .instructions import VIEWS, Block, Place, PythonRun
@@ -22,6 +23,10 @@ from .loopnest import (
     from_the_end,
     normalized,
 )
+from .overlap import are_same
+
+#: What a call of a kernel costs, in elements that are copied meanwhile.
+KERNEL_CALL = 500
 
 
 class Selection(NamedTuple):
@@ -38,9 +43,57 @@ class Selection(NamedTuple):
     clips: bool
 
 
-def region(place: Place, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int] | None = None) -> Place:
-    """The part of an array."""
-    return VIEWS["slice"](place, starts, limits, strides or (1,) * len(place.shape))
+class Region(NamedTuple):
+    """A part of an array: its elements from `starts` to `limits` by `strides`, which are positive."""
+
+    starts: Sequence[int]
+    limits: Sequence[int]
+    strides: Sequence[int]
+
+
+def part(place: Place, region: Region) -> Place:
+    """The elements of an array in a region."""
+    return VIEWS["slice"](place, *region)
+
+
+def box(starts: Sequence[int], limits: Sequence[int]) -> Region:
+    """A region without gaps."""
+    return Region(starts, limits, (1,) * len(starts))
+
+
+def around(shape: Sequence[int], region: Region) -> list[Region]:
+    """What surrounds a region, or all of an array where boxes around the region are not worth it."""
+    everything = [box((0,) * len(shape), shape)]
+    if set(region.strides) - {1} or any(first >= last for first, last in zip(region.starts, region.limits)):
+        return everything
+    return min(surroundings(shape, region), everything, key=_cost)
+
+
+def surroundings(shape: Sequence[int], region: Region) -> list[Region]:
+    """The boxes around a region without gaps."""
+    inner = list(zip(region.starts, region.limits))
+    found = []
+    for axis, extent in enumerate(shape):
+        for span in ((0, region.starts[axis]), (region.limits[axis], extent)):
+            if span[0] < span[1]:
+                found.append(box(*zip(*inner[:axis], span, *((0, n) for n in shape[axis + 1 :]))))
+    return found
+
+
+def _cost(boxes: Sequence[Region]) -> int:
+    """What it costs to copy boxes, in elements."""
+    return sum(prod(len(range(*span)) for span in zip(*each)) + KERNEL_CALL for each in boxes)
+
+
+def cost_around(shape: Sequence[int], region: Region) -> int:
+    """What it costs to copy what surrounds a region."""
+    return _cost(around(shape, region))
+
+
+def copy_around(assembler: Any, block: Block, source: Place, target: Place, region: Region) -> None:
+    """Add the instructions that copy an array but for a region, which is copied only if that costs less."""
+    for each in around(source.shape, region):
+        assembler.copy(block, part(source, each), part(target, each))
 
 
 def concatenate(assembler: Any, block: Block, sources: Sequence[Place], target: Place, axis: int) -> None:
@@ -48,15 +101,18 @@ def concatenate(assembler: Any, block: Block, sources: Sequence[Place], target: 
     start = 0
     for source in sources:
         stop = start + source.shape[axis]
-        starts = [start if a == axis else 0 for a in range(len(target.shape))]
-        limits = [stop if a == axis else extent for a, extent in enumerate(target.shape)]
-        assembler.convert(block, source, region(target, starts, limits))
+        assembler.convert(block, source, part(target, along(target.shape, axis, start, stop)))
         start = stop
 
 
+def along(shape: Sequence[int], axis: int, start: int, stop: int) -> Region:
+    """The elements of an array from one number along an axis to another one."""
+    starts = [start if a == axis else 0 for a in range(len(shape))]
+    return box(starts, [stop if a == axis else extent for a, extent in enumerate(shape)])
+
+
 def pad(assembler: Any, block: Block, x: Place, value: Place, target: Place, padding: Sequence[Any]) -> None:
-    """Fill the target with a value, and copy what the padding leaves of x into it."""
-    assembler.convert(block, value.broadcast(target.shape), target)
+    """Copy what the padding leaves of x into the target, and a value around it."""
     source_spans, target_spans = [], []
     for have, want, (low, _, interior) in zip(x.shape, target.shape, padding):
         step = interior + 1
@@ -64,11 +120,14 @@ def pad(assembler: Any, block: Block, x: Place, value: Place, target: Place, pad
         last = min(have, -((low - want) // step))
         source_spans.append((first, max(first, last)))
         target_spans.append((low + first * step, low + max(first, last) * step - interior, step))
-    if any(first == last for first, last in source_spans):
+    if any(first == last for first, last in source_spans) or not padding:
+        assembler.convert(block, x if not padding else value.broadcast(target.shape), target)
         return
-    source = region(x, *zip(*source_spans))
-    starts, limits, strides = zip(*target_spans)
-    assembler.convert(block, source, region(target, starts, limits, strides))
+    inside = Region(*zip(*target_spans))
+    is_there = are_same(x, part(target, inside))
+    for each in (surroundings if is_there else around)(target.shape, inside):
+        assembler.convert(block, value.broadcast(part(target, each).shape), part(target, each))
+    assembler.convert(block, part(x, box(*zip(*source_spans))), part(target, inside))
 
 
 def update_region(
@@ -87,8 +146,15 @@ def update_region(
             so that the region lies within x.
         strides: one for each axis, positive.
     """
-    assembler.copy(block, x, target)
     sizes = update.shape
+    if all(isinstance(start, int) for start in starts):
+        limits = [start + max(n - 1, 0) * stride + (n > 0) for start, n, stride in zip(starts, sizes, strides)]
+        region = Region(starts, limits, strides)
+        if x != target:
+            copy_around(assembler, block, x, target, region)
+        assembler.convert(block, update, part(target, region))
+        return
+    assembler.copy(block, x, target)
     known = [start if isinstance(start, int) else 0 for start in starts]
     place = [axis_index(axis).times(stride).plus(start) for axis, (start, stride) in enumerate(zip(known, strides))]
     computed = [(axis, start) for axis, start in enumerate(starts) if isinstance(start, Place)]

@@ -145,6 +145,13 @@ class Primitive:
         """As `lower`, for a primitive that combines the elements of a space along its last axes."""
         return None
 
+    def part_of_result(self, number: int, avals: Sequence[Any], **params: Any) -> Any:
+        """The region of the result that an operand becomes as it is, or broadcast (compiler/regions.py).
+
+        None if it becomes no such part. For an update, which `updates_first`, operand 1 has one if it is fixed.
+        """
+        return None
+
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:

@@ -151,6 +151,9 @@ class UpdateSlice(Primitive):
         update = pad_rank(update, len(starts)) if mapped[1] else update
         return [self(x, update, starts=(0, *starts), limits=(size, *limits), strides=(1, *strides))], [True]
 
+    def part_of_result(self, number: int, avals: Sequence[ShapedArray], **region: Shape) -> Any:
+        return (region["starts"], region["limits"], region["strides"]) if number == 1 else None
+
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:

@@ -144,6 +144,12 @@ class Pad(Primitive):
         lanes = reshape(convert(value, dtype=dtype), shape=(size, *(1,) * len(padding)))
         return [add_any(wide, scale(border, broadcast_to(lanes, shape=typeof(wide).shape)))], [True]
 
+    def part_of_result(self, number: int, avals: Sequence[ShapedArray], *, padding: Any) -> Any:
+        if number or any(low < 0 or high < 0 or interior for low, high, interior in padding):
+            return None
+        lows = tuple(low for low, _, _ in padding)
+        return lows, tuple(low + n for low, n in zip(lows, avals[0].shape)), (1,) * len(lows)
+
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
@@ -192,6 +198,12 @@ class Concatenate(Primitive):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
         lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
         return [self(*lanes, axis=axis + 1)], [True]
+
+    def part_of_result(self, number: int, avals: Sequence[ShapedArray], *, axis: int) -> Any:
+        start = sum(aval.shape[axis] for aval in avals[:number])
+        shape = avals[number].shape
+        starts = tuple(start if a == axis else 0 for a in range(len(shape)))
+        return starts, tuple(s + n for s, n in zip(starts, shape)), (1,) * len(shape)
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

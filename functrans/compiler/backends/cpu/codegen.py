@@ -58,6 +58,7 @@ class Layout(NamedTuple):
         split: the position of the loop of which a call runs a part.
         steps: for each operand, by how many elements it moves along the innermost loop; None: known when it runs.
         divides: whether to prepare for divisions, in the innermost loop, by what stays the same in it.
+        same: for each operand the number of the one whose pointer and strides it has: its own, or that of an output.
         tile: the extents of tiles that the two innermost loops are run by; the split loop is then the outer of these.
     """
 
@@ -66,6 +67,7 @@ class Layout(NamedTuple):
     accumulates: bool
     split: int
     steps: tuple[int | None, ...]
+    same: tuple[int, ...]
     divides: bool = False
     tile: tuple[int, int] | None = None
 
@@ -190,7 +192,7 @@ class _KernelWriter:
         parameters += ["i64 %zero"] * has_unknown_steps(self.layout)
         w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) #0 {{")
         w.label("entry")
-        self.nest(0, [f"%p{k}" for k in range(len(self.operands))], "entry")
+        self.nest(0, [f"%p{k}" for k in self.layout.same], "entry")
         w.write("ret void")
         w.lines.append("}")
         part = f"internal i64 @{name}_part" if self.layout.tile else f"i64 @{name}"
@@ -284,7 +286,8 @@ class _KernelWriter:
 
     def moved(self, k: int, base: str, count: str, depth: int, stride: str | None = None) -> str:
         """The address (or the position) that is so many steps of a loop away."""
-        offset = self.writer.emit(f"mul i64 {count}, {stride or f'%s{k}_{depth}'}")
+        stride = stride or f"%s{self.layout.same[k]}_{depth}"
+        offset = self.writer.emit(f"mul i64 {count}, {stride}")
         if isinstance(self.operands[k].source, Position):
             return self.writer.emit(f"add i64 {base}, {offset}")
         return self.writer.emit(f"getelementptr i8, ptr {base}, i64 {offset}")
@@ -403,7 +406,7 @@ class _KernelWriter:
         if step == 0:
             return base
         if is_position or step is None:
-            return self.moved(k, base, f"%i{depth}", depth, self.strides.get(k))
+            return self.moved(k, base, f"%i{depth}", depth, self.strides.get(self.layout.same[k]))
         count = f"%i{depth}" if step == 1 else self.writer.emit(f"mul nsw i64 %i{depth}, {step}")
         return self.writer.emit(f"getelementptr inbounds {type_in_memory(dtype)}, ptr {base}, i64 {count}")
 

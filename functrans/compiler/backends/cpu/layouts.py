@@ -81,6 +81,7 @@ def arrange(
     loops, reduced, split = loop_order(*groups, moves, len(kernel.outputs))
     by_loop = [[move[axis] if axis >= 0 else 0 for axis, _ in loops] for move in moves]
     steps = tuple(step_of(move[-1], size) for move, size in zip(by_loop, sizes))
+    same = _same_elements(kernel, heads, moves)
     arguments = [extent for _, extent in loops]
     for head, move, tail in zip(heads, by_loop, tails):
         arguments += [*head, *move, *tail]
@@ -90,7 +91,7 @@ def arrange(
     may_be_tiled = not (kernel.reduced or keeps_first or any(output.place for output in kernel.outputs))
     tile = tile_for(loops, by_loop) if may_be_tiled else None
     split = len(loops) - 2 if tile else split
-    layout = Layout(len(loops), reduced, begins, split, steps, divides, tile)
+    layout = Layout(len(loops), reduced, begins, split, steps, same, divides, tile)
     return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], begins)
 
 
@@ -120,6 +121,22 @@ def steps_of(index: Sequence[Affine], strides: Sequence[int], rank: int) -> list
         for axis, factor in i.factors:
             found[axis] += factor * stride
     return found
+
+
+def _same_elements(
+    kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequence[Sequence[int]]
+) -> tuple[int, ...]:
+    """For each operand the one whose pointer it has: that of an output, for a load of what the output overwrites."""
+    operands, axes = operands_of(kernel), [axis for axis, extent in enumerate(kernel.shape) if extent != 1]
+    found = list(range(len(operands)))
+    first_output = len(operands) - len(kernel.outputs)
+    walks = [(tuple(head), tuple(move[axis] for axis in axes)) for head, move in zip(heads, moves)]
+    for k, operand in enumerate(operands[:first_output]):
+        if isinstance(operand.source, Load) and not operand.terms and walks[k] in walks[first_output:]:
+            j = walks.index(walks[k], first_output)
+            if operands[j].source.place is None:
+                found[k] = j
+    return tuple(found)
 
 
 def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

@@ -1,0 +1,138 @@
+"""Blocks: the steps of one program become instructions, and its values get places (compiler/homes.py says which)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..core.avals import ShapedArray
+from ..core.jaxpr import Eqn, Jaxpr, Var
+from . import regions
+from .chains import chained
+from .fuse import KernelStep
+from .homes import Homes, is_view, region_of, viewed
+from .instructions import Block, ObjectPlace, Place
+from .loopnest import Constant
+from .overlap import are_same, do_overlap
+
+
+class Fused(NamedTuple):
+    """A jaxpr, and the equations and kernels that it comes to."""
+
+    jaxpr: Jaxpr
+    steps: list[Eqn | KernelStep]
+
+
+class BlockAssembler:
+    """Assembles one program.
+
+    Attributes:
+        stayed: the numbers of the results of a loop's body that are where the carry was before.
+    """
+
+    def __init__(
+        self,
+        assembler: Any,
+        fused: Fused,
+        inputs: Sequence[Place | ObjectPlace],
+        outputs: Sequence[Place | ObjectPlace],
+        carry: Sequence[Place],
+    ):
+        self.assembler = assembler
+        self.jaxpr, self.steps = fused
+        self.outputs = outputs
+        self.carry = carry
+        self.stayed: set[int] = set()
+        self.instructions: Block = []
+        self.homes = Homes(assembler, self.instructions, self.jaxpr, self.steps, (inputs, outputs, carry))
+        self.places = self.homes.places
+
+    def run(self) -> Block:
+        for number, step in enumerate(self.steps):
+            before = len(self.instructions)
+            if isinstance(step, KernelStep):
+                self.kernel(number, step)
+            elif not self.view(step):
+                self.equation(number, step)
+            self.assembler.note_origin(self.instructions[before:], step)
+        for number, (atom, place) in enumerate(zip(self.jaxpr.outputs, self.outputs)):
+            source = self.homes.place(atom)
+            if number < len(self.carry) and source == self.carry[number]:
+                self.stayed.add(number)
+            else:
+                self.assembler.copy(self.instructions, source, place)
+        return chained(self.instructions, self.assembler.slots, self.assembler.times)
+
+    def target(self, number: int, var: Var) -> Place | ObjectPlace:
+        """Where a step computes a variable."""
+        place = self.homes.ahead.get(var) or self.homes.fresh(var, number)
+        self.places[var] = place
+        return place
+
+    def kernel(self, number: int, step: KernelStep) -> None:
+        """A kernel; nothing for numbers that fill an array, which are read where they are."""
+        computed, targets = [], []
+        for k, (var, output) in enumerate(zip(step.outputs, step.kernel.outputs)):
+            if isinstance(output.expression, Constant) and var not in self.homes.wanted:
+                self.places[var] = self.assembler.number(output.expression).broadcast(var.aval.shape)
+                continue
+            part = self.homes.part_for(number, k)
+            if part is None:
+                targets.append(self.target(number, var))
+            else:
+                self.places[var] = part
+                targets.append(part)
+            computed.append(output)
+        if computed:
+            sources = [self.homes.place(atom) for atom in step.kernel.operands]
+            kernel = step.kernel._replace(outputs=tuple(computed))
+            self.assembler.kernel(self.instructions, kernel, sources, targets)
+
+    def view(self, eqn: Eqn) -> bool:
+        """Whether an equation only looks at an array in another way; then nothing need be done."""
+        if not is_view(eqn):
+            return False
+        source = self.homes.place(eqn.inputs[0])
+        assert isinstance(source, Place)
+        found = viewed(eqn, source)
+        if found is None:
+            source = self.assembler.contiguous_copy(self.instructions, source)
+            found = viewed(eqn, source)
+        self.places[eqn.outputs[0]] = found
+        self.assembler.use(source)
+        return True
+
+    def equation(self, number: int, eqn: Eqn) -> None:
+        """What the primitive knows to do, or else a call of its implementation."""
+        before, self.assembler.source = self.assembler.source, eqn.source or self.assembler.source
+        sources = [self.homes.place(atom) for atom in eqn.inputs]
+        if eqn.primitive.updates_first:
+            sources, targets = self.update(number, eqn, sources)
+        else:
+            targets = [self.target(number, var) for var in eqn.outputs]
+        if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
+            run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
+            self.assembler.step(self.instructions, run, (*sources, *targets))
+        self.assembler.source = before
+
+    def update(self, number: int, eqn: Eqn, sources: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The sources and targets of an update: where both are the same, all but its region is there.
+
+        What is read from the memory that is written to is copied first, unless it is known to lie elsewhere.
+        """
+        target = self.homes.of_update(number)
+        x, *others = sources
+        region = region_of(eqn, 1)
+        self.assembler.overwritten.add(target.slot)
+        written = target if region is None else regions.part(target, region)
+        found = [target if region is not None else x]
+        for other in others:
+            is_apart = not isinstance(other, Place) or not do_overlap(other, written)
+            if is_apart or (region is not None and are_same(other.broadcast(written.shape), written)):
+                found.append(other)
+                continue
+            copy = self.assembler.contiguous("temporary", ShapedArray(other.shape, other.dtype))
+            self.assembler.copy(self.instructions, other, copy)
+            found.append(copy)
+        self.places[eqn.outputs[0]] = target
+        return found, [target]

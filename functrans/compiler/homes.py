@@ -1,0 +1,339 @@
+"""Homes: where arrays are that are made of parts, so that parts are computed where they belong.
+
+`y = update_slice(x, u)` overwrites a region of x. If nobody needs x afterwards, y is at home where x was; otherwise it
+gets a home of its own, and what is around the region is copied there. Concatenation and padding have homes as well. A
+kernel that computes `u`, or what is concatenated or padded, writes it there at once, long before the equation itself,
+provided that nobody reads or writes these elements in between. A kernel may even read what it overwrites, if each point
+reads there only the element that it writes: all that it reads at a point is read before anything is written there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+from ..core.avals import ShapedArray
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
+from . import regions
+from .fuse import KernelStep
+from .instructions import VIEWS, Block, ObjectPlace, Place
+from .overlap import accessed, are_same, do_overlap, with_units
+
+
+class Homes:
+    """Decides, for one program, where its values are.
+
+    Attributes:
+        places: where values are that have been computed.
+        ahead: where arrays will be of which parts are computed already.
+        written: the numbers of the updates whose region has been computed in place.
+        parts: values that are parts of others, whose memory is not theirs.
+        holders: the last version of an array that is in a result's place, or in that of a carry before a step.
+    """
+
+    def __init__(
+        self,
+        assembler: Any,
+        block: Block,
+        jaxpr: Jaxpr,
+        steps: Sequence[Eqn | KernelStep],
+        places: tuple[Sequence[Place | ObjectPlace], Sequence[Place | ObjectPlace], Sequence[Place]],
+    ):
+        self.assembler = assembler
+        self.block = block
+        self.steps = steps
+        self.inputs, self.outputs, self.carry = places
+        self.places: dict[Var, Place | ObjectPlace] = dict(zip(jaxpr.inputs, self.inputs, strict=True))
+        self.holders: dict[Place, Var] = {p: v for v, p in self.places.items() if p in self.carry}  # type: ignore[misc]
+        self.wanted: dict[Atom, int] = {}
+        for number, atom in enumerate(jaxpr.outputs):
+            if isinstance(atom, Var) and atom not in self.places:
+                self.wanted.setdefault(atom, number)
+        self.owners = owners(steps)
+        self.last_uses = last_uses(jaxpr, steps, self.owners)
+        self.readers = _readers(steps)
+        self.makers = {var: number for number, step in enumerate(steps) for var in step.outputs}
+        self.ahead: dict[Var, Place] = {}
+        self.written: set[int] = set()
+        self.parts: set[Var] = set()
+
+    # ---- whole arrays
+
+    def fresh(self, var: Var, number: int, avoid: Place | None = None) -> Place | ObjectPlace:
+        """Room for a value that is made by a step: at once where the last version of it is wanted, if that is free.
+
+        Args:
+            avoid: a place that is still needed.
+        """
+        result = self.result_of(var)
+        places = [] if result is None else [self.outputs[result], *self.carry[result : result + 1]]
+        for place in places:
+            if isinstance(place, ObjectPlace):
+                return place
+            holder = self.holders.get(place)
+            is_needed = holder is not None and self.last_uses[holder] >= number
+            if not is_needed and (avoid is None or avoid.slot != place.slot):
+                if holder is not None:
+                    self.assembler.overwritten.add(place.slot)
+                self.holders[place] = var
+                return place
+        return self.assembler.temporary(var.aval)
+
+    def result_of(self, var: Var) -> int | None:
+        """The number of the result that a value is, or becomes by updates of which each is the last use."""
+        while var not in self.wanted:
+            last = self.last_uses[var]
+            step = self.steps[int(last)] if 0 <= last < inf else None
+            if not isinstance(step, Eqn) or not step.primitive.updates_first or step.inputs[0] is not var:
+                return None
+            (var,) = step.outputs
+        return self.wanted[var]
+
+    def place(self, atom: Atom) -> Place | ObjectPlace:
+        return self.places[atom] if isinstance(atom, Var) else self.assembler.constant(atom)
+
+    def of_update(self, number: int) -> Place:
+        """Where the result of an update is. What surrounds a region that is known is there already."""
+        eqn = self.steps[number]
+        (y,) = eqn.outputs
+        if y in self.ahead:
+            return self.ahead[y]
+        place = self.in_place(number, number)
+        if place is not None:
+            self.settle(y, place)
+            return place
+        return self.moved(number, number) or self.fresh(y, number)  # type: ignore[return-value]
+
+    def settle(self, y: Var, place: Place) -> None:
+        """An array is a new version of the one that is at a place."""
+        self.ahead[y] = place
+        if place in self.holders:
+            self.holders[place] = y
+
+    def in_place(self, later: int, number: int) -> Place | None:
+        """Where the operand of an update is, if the update may overwrite it: nobody else needs it afterwards."""
+        eqn = self.steps[later]
+        assert isinstance(eqn, Eqn)
+        x, (y,) = eqn.inputs[0], eqn.outputs
+        if not isinstance(x, Var) or self.last_uses[x] > later or self.owners.get(x, x) in self.parts:
+            return None
+        place = self.known(x, number)
+        if not isinstance(place, Place) or not place.is_contiguous or not self.is_own(place, y):
+            return None
+        result = self.wanted.get(y)
+        if result is not None and place not in (self.outputs[result], *self.carry[result : result + 1]):
+            return None
+        return place
+
+    def is_own(self, place: Place, y: Var) -> bool:
+        """Whether a place belongs to this program alone, or to the result that y becomes."""
+        result = self.result_of(y)
+        if result is not None and place == self.outputs[result]:
+            return True
+        is_given = any(isinstance(p, Place) and p.slot == place.slot for p in self.inputs)
+        return self.assembler.slots[place.slot].kind == "temporary" and (place in self.carry or not is_given)
+
+    def known(self, atom: Atom, number: int) -> Place | ObjectPlace | None:
+        """Where an operand of an update is, or will be if it is the result of an update of a known region itself."""
+        if not isinstance(atom, Var):
+            return self.assembler.constant(atom)
+        found = self.places.get(atom) or self.ahead.get(atom)
+        maker = self.makers.get(atom, -1)
+        if found is not None or maker < number or region_of(self.steps[maker], 1) is None:
+            return found
+        place = self.in_place(maker, number)
+        if place is None:
+            return self.moved(maker, number)
+        self.settle(atom, place)
+        return place
+
+    def moved(self, later: int, number: int) -> Place | None:
+        """A home of its own for the result of an update of a known region, with what is around the region."""
+        eqn = self.steps[later]
+        assert isinstance(eqn, Eqn)
+        region = region_of(eqn, 1)
+        x, (y,) = eqn.inputs[0], eqn.outputs
+        before = self.places.get(x) if isinstance(x, Var) else self.assembler.constant(x)
+        if region is None or not isinstance(before, Place):  # not a known region, or not computed yet
+            return None
+        place = self.fresh(y, number, before)
+        assert isinstance(place, Place)
+        self.ahead[y] = place
+        first = len(self.block)
+        regions.copy_around(self.assembler, self.block, before, place, region)
+        for instruction in self.block[first:]:
+            self.assembler.origins[id(instruction)] = eqn
+        return place
+
+    # ---- parts of arrays
+
+    def part_for(self, number: int, k: int) -> Place | None:
+        """The part of a larger array that an output of a kernel becomes, if it may be computed there at once."""
+        step = self.steps[number]
+        assert isinstance(step, KernelStep)
+        var = step.outputs[k]
+        found = None if var in self.wanted else self.purpose(var)
+        if found is None:
+            return None
+        later, region = found
+        eqn = self.steps[later]
+        assert isinstance(eqn, Eqn)
+        (y,) = eqn.outputs
+        if y.aval.dtype != var.aval.dtype or self.last_uses[var] > self.last_uses[y]:
+            return None
+        home = self.home_for(number, later, var, region)
+        part = None if home is None else _part(home, region, var)
+        if part is not None:
+            self.parts.add(var)
+            if eqn.primitive.updates_first:
+                self.written.add(later)
+        return part
+
+    def purpose(self, var: Var) -> tuple[int, regions.Region] | None:
+        """The equation of whose result a value becomes a part, and which."""
+        for number in self.readers.get(var, ()):
+            step = self.steps[number]
+            if isinstance(step, KernelStep):
+                continue
+            if step.primitive.name == "reshape":
+                found = self.purpose(step.outputs[0])
+                if found is not None:
+                    return found
+            region = region_of(step, step.inputs.index(var))
+            if region is not None:
+                return number, region
+        return None
+
+    def home_for(self, number: int, later: int, var: Var, region: regions.Region) -> Place | None:
+        """Where the result of a later equation is, of which a kernel may now write a region."""
+        eqn = self.steps[later]
+        assert isinstance(eqn, Eqn)
+        (y,) = eqn.outputs
+        if _part(Place(-1, 0, y.aval.shape, y.aval.dtype, (1,) * y.aval.ndim), region, var) is None:
+            return None
+        if not eqn.primitive.updates_first:
+            if y not in self.ahead:
+                place = self.fresh(y, number)
+                assert isinstance(place, Place)
+                self.ahead[y] = place
+            return self.ahead[y]
+        place = self.ahead.get(y) or self.in_place(later, number)
+        if place is None:
+            return self.moved(later, number)
+        part = _part(place, region, var)
+        if part is not None and self.is_free(part, number, later):
+            if y not in self.ahead:
+                self.settle(y, place)
+            return place
+        is_small = regions.cost_around(y.aval.shape, region) < var.aval.size
+        return self.moved(later, number) if y not in self.ahead and is_small else None
+
+    def is_free(self, part: Place, number: int, later: int) -> bool:
+        """Whether a kernel may write to elements that an update would write to later."""
+        step = self.steps[number]
+        assert isinstance(step, KernelStep)
+        for load in step.kernel.loads():
+            place = self.place(load.operand)
+            assert isinstance(place, Place)
+            read = accessed(load, place, step.kernel.shape)
+            if do_overlap(read, part) and (step.kernel.reduced or not are_same(read, part)):
+                return False
+        others = [self.places.get(var) for var in step.outputs]
+        between = [place for n in range(number + 1, later) for place in self.accesses(n)]
+        return not any(isinstance(place, Place) and do_overlap(place, part) for place in (*others, *between))
+
+    def accesses(self, number: int) -> list[Place]:
+        """What a step that is still to come reads and writes of what has a place by now."""
+        step = self.steps[number]
+        if isinstance(step, KernelStep):
+            loads = [(load, self.located(load.operand)) for load in step.kernel.loads()]
+            return [accessed(load, place, step.kernel.shape) for load, place in loads if place is not None]
+        sources = list(map(self.located, step.inputs))
+        if is_view(step):
+            return [p for p in sources if p is not None and viewed(step, p) is None]
+        target = self.ahead.get(step.outputs[0]) if step.outputs else None
+        region = region_of(step, 1)
+        if step.primitive.updates_first and target is not None and region is not None:
+            sources = [] if number in self.written else [*sources[1:], regions.part(target, region)]
+        else:
+            sources.append(target)
+        return [place for place in sources if place is not None]
+
+    def located(self, atom: Atom) -> Place | None:
+        """Where a value is or will be, as far as that is known; what is not known yet is elsewhere."""
+        if not isinstance(atom, Var):
+            return None
+        found = self.places.get(atom) or self.ahead.get(atom)
+        maker = self.steps[self.makers[atom]] if atom in self.makers else None
+        if found is None and isinstance(maker, Eqn) and is_view(maker):
+            source = self.located(maker.inputs[0])
+            return None if source is None else viewed(maker, source)
+        return found if isinstance(found, Place) else None
+
+
+def _part(place: Place, region: regions.Region, var: Var) -> Place | None:
+    """A region as an array of the shape of a value that it consists of."""
+    return with_units(regions.part(place, region), var.aval.shape)
+
+
+def region_of(step: Eqn | KernelStep, number: int) -> regions.Region | None:
+    """The part of the result of a step that an operand of it becomes."""
+    if isinstance(step, KernelStep) or len(step.outputs) != 1 or number >= len(step.inputs):
+        return None
+    found = step.primitive.part_of_result(number, [atom.aval for atom in step.inputs], **step.params)
+    return None if found is None else regions.Region(*found)
+
+
+def is_view(eqn: Eqn) -> bool:
+    """Whether an equation only looks at an array in another way."""
+    return eqn.primitive.name in VIEWS and isinstance(eqn.inputs[0].aval, ShapedArray)
+
+
+def viewed(eqn: Eqn, place: Place) -> Place | None:
+    """What a view of a place is; None if the place must be copied first to have that shape."""
+    if eqn.primitive.name == "reshape":
+        return place.viewed(**eqn.params)
+    return VIEWS[eqn.primitive.name](place, **eqn.params)
+
+
+def owners(steps: Sequence[Eqn | KernelStep]) -> dict[Var, Var]:
+    """For each view, the value whose memory it looks at."""
+    found: dict[Var, Var] = {}
+    for step in steps:
+        if isinstance(step, Eqn) and is_view(step) and isinstance(step.inputs[0], Var):
+            found[step.outputs[0]] = found.get(step.inputs[0], step.inputs[0])
+    return found
+
+
+def last_uses(
+    jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep], owner: dict[Var, Var]
+) -> dict[Var, float]:
+    """The number of the last step that needs the memory of a variable; infinite for results, -1 if there is none.
+
+    Views of an array, views of those and the array itself are one memory.
+    """
+    found: dict[Var, float] = {}
+    for number, step in enumerate(steps):
+        for atom in _operands(step):
+            if isinstance(atom, Var):
+                found[owner.get(atom, atom)] = number
+    for atom in jaxpr.outputs:
+        if isinstance(atom, Var):
+            found[owner.get(atom, atom)] = inf
+    everything = [*jaxpr.inputs, *(var for step in steps for var in step.outputs)]
+    return {var: found.get(owner.get(var, var), -1) for var in everything}
+
+
+def _readers(steps: Sequence[Eqn | KernelStep]) -> dict[Var, list[int]]:
+    """The numbers of the steps that need a value."""
+    found: dict[Var, list[int]] = {}
+    for number, step in enumerate(steps):
+        for atom in _operands(step):
+            if isinstance(atom, Var):
+                found.setdefault(atom, []).append(number)
+    return found
+
+
+def _operands(step: Eqn | KernelStep) -> Sequence[Any]:
+    return step.kernel.operands if isinstance(step, KernelStep) else step.inputs

@@ -1,0 +1,84 @@
+"""Whether places in memory have elements in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .instructions import Place
+from .loopnest import Load
+
+#: After so many attempts to find a common element, places count as overlapping.
+MOST_ATTEMPTS = 2000
+
+
+def accessed(load: Load, place: Place, shape: Sequence[int]) -> Place:
+    """The elements of a place that a load reads over a space; all of them where some index is computed."""
+    if any(i.terms for i in load.index):
+        return place
+    own = list(zip(load.index, place.strides))
+    offset = place.offset + sum(i.offset * stride for i, stride in own)
+    strides = tuple(sum(i.factor(axis) * stride for i, stride in own) for axis in range(len(shape)))
+    return place._replace(offset=offset, shape=tuple(shape), strides=strides)
+
+
+def are_same(x: Place, y: Place) -> bool:
+    """Whether two places are the same elements in the same order, but for axes of extent one."""
+    return (x.slot, x.offset, x.dtype, _moves(x)) == (y.slot, y.offset, y.dtype, _moves(y))
+
+
+def _moves(place: Place) -> list[tuple[int, int]]:
+    return [(extent, stride) for extent, stride in zip(place.shape, place.strides) if extent != 1]
+
+
+def do_overlap(x: Place, y: Place) -> bool:
+    """Whether two places have memory in common: no only where that is certain.
+
+    The distance of two elements is a sum of strides, each times a number from a range. From the largest stride to the
+    smallest, only few numbers leave a distance that the others can cover.
+    """
+    if x.slot != y.slot or 0 in x.shape or 0 in y.shape:
+        return False
+    ranges: dict[int, tuple[int, int]] = {}
+    for place, sign in ((x, 1), (y, -1)):
+        for extent, stride in _moves(place):
+            far = sign * (extent - 1) * (1 if stride > 0 else -1)
+            low, high = ranges.get(abs(stride), (0, 0))
+            ranges[abs(stride)] = (low + min(far, 0), high + max(far, 0))
+    ranges.pop(0, None)
+    strides = sorted(ranges, reverse=True)
+    spans = [(0, 0)]  # of what the smaller strides cover
+    for stride in reversed(strides):
+        low, high = ranges[stride]
+        spans.insert(0, (spans[0][0] + low * stride, spans[0][1] + high * stride))
+    distance = y.offset - x.offset
+    # The elements share a byte if the sum of moves lies in this range.
+    wanted = distance - x.dtype.itemsize + 1, distance + y.dtype.itemsize - 1
+    attempts = [(0, *wanted)]
+    for _ in range(MOST_ATTEMPTS):
+        if not attempts:
+            return False
+        number, first, last = attempts.pop()
+        if number == len(strides):
+            if first <= 0 <= last:
+                return True
+            continue
+        stride, (low, high), (near, far) = strides[number], ranges[strides[number]], spans[number + 1]
+        begin, end = max(low, -((far - first) // stride)), min(high, (last - near) // stride)
+        if end - begin >= MOST_ATTEMPTS:
+            return True
+        attempts += [(number + 1, first - k * stride, last - k * stride) for k in range(begin, end + 1)]
+    return True
+
+
+def with_units(place: Place, shape: Sequence[int]) -> Place | None:
+    """The same elements under a shape that differs in axes of extent one only; None if this one differs otherwise."""
+    rest = _moves(place)
+    if [n for n in shape if n != 1] != [extent for extent, _ in rest]:
+        return None
+    strides: list[int] = []
+    step = place.dtype.itemsize
+    for extent in reversed(shape):
+        strides.insert(0, step if extent == 1 else rest.pop()[1])
+        step = strides[0] * extent
+    return place._replace(shape=tuple(shape), strides=tuple(strides))
+
