@@ -10,7 +10,8 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans.compiler import regions
 from functrans.core.jaxpr import Jaxpr
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
+from tests.helpers.stencil_programs import stencils
 from tests.helpers.structured_programs import structured_programs, vectors
 from tests.helpers.tiers import interpreted, natively, staged
 from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
 
 #: Kinds of programs and their shares.
-KINDS = {"updates": 5, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1}
+KINDS = {"updates": 5, "stencils": 4, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1}
 
 
 class Case:
@@ -35,10 +38,19 @@ class Case:
 
     Attributes:
         tolerance: None if nothing rounds.
+        kernel_call: what calls of kernels cost when arrays get their places; without costs, nothing is too small.
     """
 
-    def __init__(self, kind: str, function: Callable[..., Any], args: tuple[Any, ...], tolerance: float | None):
+    def __init__(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        tolerance: float | None,
+        kernel_call: int = regions.KERNEL_CALL,
+    ):
         self.kind, self.function, self.args, self.tolerance = kind, function, args, tolerance
+        self.kernel_call = kernel_call
 
     def __repr__(self) -> str:
         return f"{self.kind} of {self.function!r}, on {', '.join(map(_shown, self.args))}"
@@ -46,7 +58,18 @@ class Case:
     def check(self, tier: str) -> None:
         """Raise AssertionError unless both backends agree."""
         jaxpr = staged(self.function, self.args)
-        agree(natively(jaxpr, self.args, tier), jaxpr, self.args, self.tolerance)
+        with self.costs():
+            found = natively(jaxpr, self.args, tier)
+        agree(found, jaxpr, self.args, self.tolerance)
+
+    @contextmanager
+    def costs(self) -> Iterator[None]:
+        """What is compiled in this block is so at the case's costs."""
+        before, regions.KERNEL_CALL = regions.KERNEL_CALL, self.kernel_call
+        try:
+            yield
+        finally:
+            regions.KERNEL_CALL = before
 
 
 def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None) -> None:
@@ -83,6 +106,8 @@ def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> Case:
     kind = draw(st.sampled_from(kinds))
     if kind == "updates":
         return Case(kind, draw(update_programs()), draw(inputs()), None)
+    if kind == "stencils":
+        return Case(kind, *draw(stencils()), None, draw(st.sampled_from([0, 0, regions.KERNEL_CALL])))
     layouts = st.sampled_from(LAYOUTS)
     if kind == "arrays":
         example = draw(examples(dtypes=("f8", "f4", "c16", "c8")))

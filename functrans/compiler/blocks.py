@@ -10,9 +10,8 @@ from ..core.jaxpr import Eqn, Jaxpr, Var
 from . import regions
 from .chains import chained
 from .fuse import KernelStep
-from .homes import Homes, is_view, region_of, viewed
+from .homes import Homes, is_number, is_view, region_of, viewed
 from .instructions import Block, ObjectPlace, Place
-from .loopnest import Constant
 from .overlap import are_same, do_overlap
 
 
@@ -73,7 +72,7 @@ class BlockAssembler:
         """A kernel; nothing for numbers that fill an array, which are read where they are."""
         computed, targets = [], []
         for k, (var, output) in enumerate(zip(step.outputs, step.kernel.outputs)):
-            if isinstance(output.expression, Constant) and var not in self.homes.wanted:
+            if is_number(output) and var not in self.homes.wanted:
                 self.places[var] = self.assembler.number(output.expression).broadcast(var.aval.shape)
                 continue
             part = self.homes.part_for(number, k)

@@ -18,6 +18,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
+from .loopnest import Constant, Output
 from .overlap import accessed, are_same, do_overlap, with_units
 
 
@@ -60,12 +61,8 @@ class Homes:
 
     # ---- whole arrays
 
-    def fresh(self, var: Var, number: int, avoid: Place | None = None) -> Place | ObjectPlace:
-        """Room for a value that is made by a step: at once where the last version of it is wanted, if that is free.
-
-        Args:
-            avoid: a place that is still needed.
-        """
+    def fresh(self, var: Var, number: int) -> Place | ObjectPlace:
+        """Room for a value that is made by a step: at once where the last version of it is wanted, if that is free."""
         result = self.result_of(var)
         places = [] if result is None else [self.outputs[result], *self.carry[result : result + 1]]
         for place in places:
@@ -73,7 +70,7 @@ class Homes:
                 return place
             holder = self.holders.get(place)
             is_needed = holder is not None and self.last_uses[holder] >= number
-            if not is_needed and (avoid is None or avoid.slot != place.slot):
+            if not is_needed:
                 if holder is not None:
                     self.assembler.overwritten.add(place.slot)
                 self.holders[place] = var
@@ -154,10 +151,10 @@ class Homes:
         assert isinstance(eqn, Eqn)
         region = region_of(eqn, 1)
         x, (y,) = eqn.inputs[0], eqn.outputs
-        before = self.places.get(x) if isinstance(x, Var) else self.assembler.constant(x)
+        before = self.computed(x)
         if region is None or not isinstance(before, Place):  # not a known region, or not computed yet
             return None
-        place = self.fresh(y, number, before)
+        place = self.fresh(y, number)
         assert isinstance(place, Place)
         self.ahead[y] = place
         first = len(self.block)
@@ -165,6 +162,16 @@ class Homes:
         for instruction in self.block[first:]:
             self.assembler.origins[id(instruction)] = eqn
         return place
+
+    def computed(self, atom: Atom) -> Place | ObjectPlace | None:
+        """Where a value is, if it has been computed or is a number everywhere."""
+        if not isinstance(atom, Var):
+            return self.assembler.constant(atom)
+        maker = self.steps[self.makers[atom]] if atom in self.makers else None
+        if atom not in self.places and isinstance(maker, KernelStep) and atom not in self.wanted:
+            output = maker.kernel.outputs[maker.outputs.index(atom)]
+            return self.assembler.number(output.expression).broadcast(atom.aval.shape) if is_number(output) else None
+        return self.places.get(atom)
 
     # ---- parts of arrays
 
@@ -283,6 +290,11 @@ def region_of(step: Eqn | KernelStep, number: int) -> regions.Region | None:
         return None
     found = step.primitive.part_of_result(number, [atom.aval for atom in step.inputs], **step.params)
     return None if found is None else regions.Region(*found)
+
+
+def is_number(output: Output) -> bool:
+    """Whether a kernel fills an array with a number."""
+    return output.combine is None and isinstance(output.expression, Constant)
 
 
 def is_view(eqn: Eqn) -> bool:

@@ -1,0 +1,271 @@
+"""Arrays made of parts: which memory they share, that nothing is overwritten too early, and that little is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import lax
+from functrans.compiler import regions
+from functrans.compiler.assembly import assemble
+from functrans.compiler.backends.cpu.codegen import supports
+from functrans.compiler.instructions import VIEWS, KernelRun, LoopRun, Place, contiguous_strides
+from functrans.compiler.overlap import accessed, are_same, do_overlap, with_units
+from functrans.compiler.program import fused
+from functrans.compiler.regions import Region, around, copy_around, surroundings
+from tests.fuzz import Case, cases
+from tests.helpers.tiers import staged
+
+fnp = ft.numpy
+set_at = lambda x, index, value: fnp.at(x)[index].set(value)  # noqa: E731
+F8 = np.dtype("f8")
+SHAPE = (40, 50)
+X, Y = (np.random.default_rng(k).integers(-3, 4, SHAPE).astype(float) for k in (0, 1))
+INNER = (slice(1, -1), slice(1, -1))
+
+
+# ---- random programs
+
+
+@settings(max_examples=60)
+@given(case=cases(("stencils",)), tier=st.sampled_from(["quick", "quick", "quick", "thorough", "threads"]))
+def test_assignments_to_regions(case: Case, tier: str) -> None:
+    case.check(tier)
+
+
+# ---- overlap
+
+
+@st.composite
+def places(draw: st.DrawFn) -> Place:
+    """A view of an array of 4 x 5 x 6 elements."""
+    found = Place(0, 0, (4, 5, 6), F8, contiguous_strides((4, 5, 6), 8))
+    spans = [draw(st.tuples(st.integers(0, n - 1), st.integers(0, n), st.integers(1, 3))) for n in found.shape]
+    found = VIEWS["slice"](found, *zip(*[(first, max(first, last), step) for first, last, step in spans]))
+    found = VIEWS["reverse"](found, draw(st.sets(st.integers(0, 2))))
+    found = VIEWS["transpose"](found, draw(st.permutations(range(3))))
+    if draw(st.booleans()):  # a diagonal
+        n = min(found.shape[:2])
+        found = found._replace(shape=(n, found.shape[2]), strides=(sum(found.strides[:2]), found.strides[2]))
+    return found._replace(offset=found.offset + draw(st.sampled_from([0, 0, 0, 4, 8])))
+
+
+def bytes_of(place: Place) -> set[int]:
+    starts = {place.offset + int(np.dot(i, place.strides)) for i in np.ndindex(*place.shape)}
+    return {start + k for start in starts for k in range(place.dtype.itemsize)}
+
+
+@settings(max_examples=300)
+@given(x=places(), y=places())
+def test_overlap_is_what_elements_have_in_common(x: Place, y: Place) -> None:
+    assert do_overlap(x, y) == do_overlap(y, x) == bool(bytes_of(x) & bytes_of(y))
+    assert not do_overlap(x, y._replace(slot=1))
+
+
+def test_overlap_of_large_arrays() -> None:
+    whole = Place(0, 0, (5000, 7000), F8, (56000, 8))
+    red = VIEWS["slice"](whole, (0, 0), (5000, 7000), (1, 2))
+    black = VIEWS["slice"](whole, (0, 1), (5000, 7000), (1, 2))
+    assert not do_overlap(red, black)
+    assert do_overlap(red, VIEWS["slice"](whole, (4999, 1), (5000, 7000), (1, 1)))
+    assert not do_overlap(VIEWS["slice"](whole, (0, 6999), (5000, 7000), (1, 1)), VIEWS["slice"](whole, (0, 0), (5000, 6999), (1, 1)))
+    many = Place(0, 0, (9,) * 6, F8, (7008, 5008, 3024, 1008, 512, 96))
+    assert do_overlap(many, many._replace(offset=10008))  # no, but that takes too long to find out
+
+
+@given(x=places(), shape=st.permutations([1, 1, 4, 5]))
+def test_units_make_no_difference(x: Place, shape: list[int]) -> None:
+    longer = with_units(x, (1, *x.shape, 1))
+    assert longer is not None
+    assert are_same(longer, x)
+    assert longer.shape == (1, *x.shape, 1)
+    found = with_units(Place(0, 0, (4, 5), F8, (40, 8)), shape)
+    assert (found is None) == ([n for n in shape if n > 1] != [4, 5])
+    assert found is None or found.is_contiguous
+
+
+def test_what_a_load_reads() -> None:
+    jaxpr = staged(lambda x: (x[1:-1, 2:] - x[2:, ::-1][:, :-2]) * 1.0, [X])
+    (step,) = fused(jaxpr).steps
+    whole = Place(0, 0, SHAPE, F8, contiguous_strides(SHAPE, 8))
+    first, second = [accessed(load, whole, step.kernel.shape) for load in step.kernel.loads()]
+    assert first == VIEWS["slice"](whole, (1, 2), (39, 50), (1, 1))
+    assert second == VIEWS["reverse"](VIEWS["slice"](whole, (2, 2), (40, 50), (1, 1)), (1,))
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5), st.integers(0, 6)), max_size=3))
+def test_surroundings(axes: list[tuple[int, int, int]]) -> None:
+    shape = tuple(n for n, _, _ in axes)
+    starts = tuple(first % n for n, first, _ in axes)
+    limits = tuple(min(n, first % n + 1 + more) for n, first, more in axes)
+    region = Region(starts, limits, (1,) * len(shape))
+    counts = np.zeros(shape, int)
+    for each in [region, *surroundings(shape, region)]:
+        counts[tuple(map(slice, *each))] += 1
+    assert (counts == 1).all()
+    for each in around(shape, region):
+        counts[tuple(map(slice, *each))] += 1
+    assert (counts[tuple(map(slice, *region))] >= 1).all()
+    counts[tuple(map(slice, *region))] = 2
+    assert (counts == 2).all()
+
+
+# ---- programs in which something would be overwritten too early
+
+
+def red_black(_: Any, x: Any) -> Any:
+    x = set_at(x, slice(1, -1, 2), x[:-2:2] * 2 - x[2::2])
+    return set_at(x, slice(2, -1, 2), x[1:-2:2] - x[3::2]) % 7
+
+
+def part_changed(x: Any, y: Any) -> Any:
+    def step(_: Any, c: Any) -> Any:
+        a, b = c
+        v = a[11:21] * 2 - y[:10]
+        a = set_at(a, slice(10, 20), v)
+        return a % 5, set_at(b, slice(5, 15), set_at(v, slice(None, None, 2), 7.0))
+
+    return lax.fori_loop(0, 3, step, (x, y))
+
+
+def constant_changed(x: Any, y: Any) -> Any:
+    z = np.sort(x)
+
+    def step(i: Any, a: Any) -> Any:
+        return lax.dynamic_update_slice(z, np.sign(a[:3]), (i, 0))[::-1] - a
+
+    return lax.fori_loop(0, 4, step, y) * 1
+
+
+def read_after(x: Any, y: Any) -> Any:
+    z = np.sort(y)
+    u = x[5:9] - y[5:9]
+    z = set_at(z, slice(3, 7), u)
+    z = set_at(z, slice(4, 6), np.sort(x[:2]))
+    return z * 1, np.sort(u)
+
+
+def both_at_once(x: Any, y: Any) -> Any:
+    z = np.sort(x)
+    first, second = x[:20] * 2, y[:20] - x[1:21]
+    return set_at(set_at(z, slice(0, 20), first), slice(5, 25), second), first.sum() + second.sum()
+
+
+def swapped(x: Any, y: Any) -> Any:
+    return lax.fori_loop(0, 3, lambda _, c: (set_at(c[1], INNER, c[0][2:, 2:]), set_at(c[0], 0, c[1][1])), (x, y))
+
+
+def twice(x: Any, y: Any) -> Any:
+    def step(_: Any, a: Any) -> Any:
+        for _ in range(2):
+            a = set_at(a, INNER, a[2:, 1:-1] - a[:-2, 1:-1] + y[1:-1, 2:])
+        return set_at(a, (slice(None), 0), a[:, 2]) % 5
+
+    return lax.fori_loop(0, 5, step, x)
+
+
+PROGRAMS: dict[str, Callable[..., Any]] = {
+    "red and black": lambda x, y: lax.fori_loop(0, 3, red_black, x),
+    "a part that is changed": part_changed,
+    "constants of a loop": constant_changed,
+    "a part that is read later": read_after,
+    "two parts by one kernel": both_at_once,
+    "exchanged carries": swapped,
+    "two steps in one": twice,
+    "rows moved down": lambda x, y: lax.fori_loop(0, 3, lambda _, a: set_at(a, slice(1, None), a[:-1]), x),
+    "rows moved up, some": lambda x, y: lax.fori_loop(0, 3, lambda _, a: set_at(a, slice(0, 3), a[2:5]), x),
+    "turned around": lambda x, y: lax.fori_loop(0, 3, lambda _, a: set_at(a, slice(None), a[::-1, ::-1] + a), x),
+    "border": lambda x, y: lax.fori_loop(0, 3, lambda _, a: set_at(set_at(a, (slice(None), -1), a[:, -2]), 0, a[1]), x),
+    "computed place": lambda x, y: lax.fori_loop(0, 3, lambda i, a: lax.dynamic_update_slice(a, a[1:5, 1:5] + 1, (i, i)), x),
+    "its own place": lambda x, y: lax.fori_loop(0, 3, lambda i, a: lax.dynamic_update_slice(a, a[1:5] + 1, (a[0, 0].astype(int), i)), x),
+    "its own indices": lambda x, y: lax.fori_loop(0, 3, lambda _, a: set_at(a, a[0, :4], a[4:8]), x.astype(int)),
+    "concatenated twice": lambda x, y: (lambda u: (np.concatenate([u, y, u * 1]), np.concatenate([u, u], 1)))(x + y),
+    "padded": lambda x, y: (np.pad(x + y, 2), np.pad(np.pad(x * 2, 1), 1, constant_values=3), np.pad(x - y, 1)[1:-1] + x[:, :1]),
+    "zeros": lambda x, y: (set_at(set_at(np.zeros_like(x), INNER, x[2:, 2:] * y[2:, 2:]), 0, y[0]), set_at(fnp.full(SHAPE, 2.0), 3, x[0] - 1)),
+}  # fmt: skip
+
+
+@pytest.fixture
+def cheap_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(regions, "KERNEL_CALL", 0)
+    yield
+
+
+@pytest.mark.usefixtures("cheap_calls")
+@pytest.mark.parametrize("name", [*PROGRAMS])
+def test_nothing_is_overwritten_too_early(name: str) -> None:
+    for tier in ("quick", "thorough", "threads"):
+        Case(name, PROGRAMS[name], (X, Y), None, 0).check(tier)
+
+
+# ---- what is not copied
+
+
+def kernels(function: Callable[..., Any], *args: Any) -> list[KernelRun]:
+    """The kernels of a program, or of its first loop."""
+    jaxpr = staged(function, args)
+    block = assemble(jaxpr, fused, supports, [np.asarray(x).strides for x in args]).block
+    loops = [run for run in block if isinstance(run, LoopRun)]
+    found = []
+    for run in loops[0].body if loops else block:
+        found += getattr(run, "links", [run])
+    return [run for run in found if isinstance(run, KernelRun)]
+
+
+def sizes(runs: list[KernelRun]) -> list[int]:
+    return [prod(run.kernel.shape) for run in runs]
+
+
+def test_what_is_read_where_it_is_written_is_computed_in_place() -> None:
+    def step(_: Any, fields: Any) -> Any:
+        e, h = fields
+        e = set_at(e, slice(1, None), e[1:] - 0.5 * (h[1:] - h[:-1]))
+        return e, set_at(h, slice(None, -1), h[:-1] - 0.7 * (e[1:] - e[:-1]))
+
+    runs = kernels(lambda e, h: lax.fori_loop(0, 9, step, (e, h)), X, Y)
+    assert sizes(runs) == [39 * 50, 39 * 50]
+    assert all(run.targets[0].slot in {source.slot for source in run.sources} for run in runs)
+
+
+def test_what_is_read_around_is_computed_into_the_other_carry() -> None:
+    x = np.ones((100, 100))
+    runs = kernels(lambda x: lax.fori_loop(0, 9, lambda _, a: set_at(a, INNER, a[2:, 1:-1] + a[:-2, 1:-1]), x), x)
+    assert max(sizes(runs)) == sizes(runs)[-1] == 98 * 98
+    assert sum(sizes(runs)) <= 100 * 100
+
+
+def test_disjoint_regions_are_copied_in_place() -> None:
+    runs = kernels(lambda x: lax.fori_loop(0, 9, lambda _, a: set_at(a, (slice(None), -1), a[:, -2] * 1), x), X)
+    assert sizes(runs) == [40]
+
+
+def test_parts_are_computed_where_they_belong() -> None:
+    assert sizes(kernels(lambda x, y: np.concatenate([x + y, x * y]), X, Y)) == [2000]
+    x = np.ones((100, 100))
+    assert sum(sizes(kernels(lambda x: np.pad(x * 2, 1), x))) == 102 * 102
+    assert sum(sizes(kernels(lambda x: set_at(np.zeros((102, 102)), INNER, x * 2), x))) == 102 * 102
+
+
+def test_what_surrounds_a_region_is_all_that_is_copied() -> None:
+    x = np.ones((100, 100))
+    runs = kernels(lambda x, y: set_at(x, slice(10, None), y), x, np.zeros((90, 100)))
+    assert sorted(sizes(runs)) == [1000, 9000]
+
+
+def test_copies_of_small_arrays_are_single() -> None:
+    copies: list[Any] = []
+
+    class Assembler:
+        def copy(self, block: Any, source: Place, target: Place) -> None:
+            copies.append(source.shape)
+
+    place = Place(0, 0, (8, 8), F8, (64, 8))
+    copy_around(Assembler(), [], place, place, Region((1, 1), (7, 7), (1, 1)))
+    assert copies == [(8, 8)]
