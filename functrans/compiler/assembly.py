@@ -175,15 +175,17 @@ class Assembler:
         xs: Sequence[Place | ObjectPlace],
         after: Sequence[Place],
         ys: Sequence[Place | ObjectPlace],
-    ) -> tuple[Block, tuple[tuple[int, int], ...]]:
-        """The instructions of a loop's body, and which slots of the carry are to be exchanged after it.
+    ) -> tuple[Block, tuple[tuple[int, int], ...], list[tuple[Place, Place, regions.Region]]]:
+        """The instructions of a loop's body, which slots of the carry are exchanged after it, and what it expects.
 
-        Those that the body leaves alone, or overwrites in place, are not.
+        Those that the body leaves alone, or overwrites in place, are not exchanged. The body expects that what
+        surrounds some regions is copied from one place of the carry to the other one before the loop.
         """
         assembler = BlockAssembler(self, self.fused(jaxpr), [*consts, *before, *xs], [*after, *ys], before)
         block = assembler.run()
         pairs = enumerate(zip(before, after))
-        return block, tuple((b.slot, a.slot) for i, (b, a) in pairs if i not in assembler.stayed)
+        swaps = tuple((b.slot, a.slot) for i, (b, a) in pairs if i not in assembler.stayed)
+        return block, swaps, [(before[i], after[i], region) for i, region in assembler.homes.lasting]
 
     def step(self, block: Block, instruction: Any, places: Sequence[Place | ObjectPlace]) -> None:
         """Add an instruction that uses some places."""
@@ -343,8 +345,11 @@ class Assembler:
         before, after = self.carries(block, carry)
         since = self.now
         x_steps, y_steps = ([self.element(way) for way in group] for group in (x_along, y_along))
-        inner, swaps = self.loop_body(body, consts, before, [*map(at, x_steps)], after, [*map(at, y_steps)])
+        parts = [*map(at, x_steps)], after, [*map(at, y_steps)]
+        inner, swaps, expected = self.loop_body(body, consts, before, *parts)
         self.repeated(since)
+        for source, target, region in expected:
+            regions.copy_around(self, block, source, target, region)
         steps = tuple(step for step in (*x_steps, *y_steps) if isinstance(step, Step))
         run = LoopRun(inner, length, is_reverse, steps, swaps, why, tape)
         counter = [length] if isinstance(length, Place) else []
@@ -398,8 +403,10 @@ class Assembler:
         since = self.now
         going = self.contiguous("temporary", cond.outputs[0].aval)
         test = self.block(cond, [*consts, *before], [going])
-        inner, swaps = self.loop_body(body, consts, before, [], after, [*map(at, along)])
+        inner, swaps, expected = self.loop_body(body, consts, before, [], after, [*map(at, along)])
         self.repeated(since)
+        for source, target, region in expected:
+            regions.copy_around(self, block, source, target, region)
         run = WhileRun(test, going, inner, swaps, count, why, tape)
         self.step(block, run, [going, count, *consts, *before, *after])
         for place, final in zip(before, finals):

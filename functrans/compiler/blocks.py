@@ -75,12 +75,11 @@ class BlockAssembler:
             if is_number(output) and var not in self.homes.wanted:
                 self.places[var] = self.assembler.number(output.expression).broadcast(var.aval.shape)
                 continue
-            part = self.homes.part_for(number, k)
-            if part is None:
-                targets.append(self.target(number, var))
-            else:
-                self.places[var] = part
-                targets.append(part)
+            place = self.homes.part_for(number, k) or self.homes.replacing(number, var)
+            if place is None:
+                place = self.target(number, var)
+            self.places[var] = place
+            targets.append(place)
             computed.append(output)
         if computed:
             sources = [self.homes.place(atom) for atom in step.kernel.operands]

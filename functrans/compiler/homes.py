@@ -27,9 +27,11 @@ class Homes:
 
     Attributes:
         places: where values are that have been computed.
+        updates: for a value the number of the update that needs it last.
         ahead: where arrays will be of which parts are computed already.
         written: the numbers of the updates whose region has been computed in place.
         parts: values that are parts of others, whose memory is not theirs.
+        lasting: numbers of carries and regions, around which both places of the carry always hold what it began with.
         holders: the last version of an array that is in a result's place, or in that of a carry before a step.
     """
 
@@ -55,9 +57,13 @@ class Homes:
         self.last_uses = last_uses(jaxpr, steps, self.owners)
         self.readers = _readers(steps)
         self.makers = {var: number for number, step in enumerate(steps) for var in step.outputs}
+        self.updates = {
+            x: n for n in range(len(steps)) if self.is_update(n) and self.last_uses.get(x := self.updated(n)) == n
+        }
         self.ahead: dict[Var, Place] = {}
         self.written: set[int] = set()
         self.parts: set[Var] = set()
+        self.lasting: list[tuple[int, regions.Region]] = []
 
     # ---- whole arrays
 
@@ -77,14 +83,24 @@ class Homes:
                 return place
         return self.assembler.temporary(var.aval)
 
+    def replacing(self, number: int, var: Var) -> Place | None:
+        """The place of a carry that a kernel needs last, and of which each point reads only what it overwrites."""
+        step = self.steps[number]
+        assert isinstance(step, KernelStep)
+        for x in step.kernel.operands:
+            if x.aval.shape == var.aval.shape and x.aval.dtype == var.aval.dtype:
+                place = self.overwritable(x, var, number, number)
+                if place is not None and place in self.carry and self.is_free(place, number, number):
+                    self.settle(var, place)
+                    return place
+        return None
+
     def result_of(self, var: Var) -> int | None:
         """The number of the result that a value is, or becomes by updates of which each is the last use."""
         while var not in self.wanted:
-            last = self.last_uses[var]
-            step = self.steps[int(last)] if 0 <= last < inf else None
-            if not isinstance(step, Eqn) or not step.primitive.updates_first or step.inputs[0] is not var:
+            if var not in self.updates:
                 return None
-            (var,) = step.outputs
+            (var,) = self.steps[self.updates[var]].outputs
         return self.wanted[var]
 
     def place(self, atom: Atom) -> Place | ObjectPlace:
@@ -109,10 +125,13 @@ class Homes:
             self.holders[place] = y
 
     def in_place(self, later: int, number: int) -> Place | None:
-        """Where the operand of an update is, if the update may overwrite it: nobody else needs it afterwards."""
+        """Where the operand of an update is, if the update may overwrite it."""
         eqn = self.steps[later]
         assert isinstance(eqn, Eqn)
-        x, (y,) = eqn.inputs[0], eqn.outputs
+        return self.overwritable(eqn.inputs[0], eqn.outputs[0], later, number)
+
+    def overwritable(self, x: Atom, y: Var, later: int, number: int) -> Place | None:
+        """Where a value is, if another one may take its place: nobody needs it after a later step."""
         if not isinstance(x, Var) or self.last_uses[x] > later or self.owners.get(x, x) in self.parts:
             return None
         place = self.known(x, number)
@@ -157,11 +176,54 @@ class Homes:
         place = self.fresh(y, number)
         assert isinstance(place, Place)
         self.ahead[y] = place
+        carry = self.lasting_carry(later)
+        if carry is not None and {before, place} == {self.carry[carry], self.outputs[carry]}:
+            self.lasting.append((carry, region))
+            return place
         first = len(self.block)
         regions.copy_around(self.assembler, self.block, before, place, region)
         for instruction in self.block[first:]:
             self.assembler.origins[id(instruction)] = eqn
         return place
+
+    def lasting_carry(self, later: int) -> int | None:
+        """The number of the carry that an update is a version of, if what is around its region never changes.
+
+        No other update between the beginning and the end of a step may write there.
+        """
+        eqn = self.steps[later]
+        chain = self.versions(later)
+        result = self.result_of(eqn.outputs[0])
+        if result is None or result >= len(self.carry) or chain is None:
+            return None
+        if self.place(self.updated(chain[0])) != self.carry[result]:
+            return None
+        region = region_of(eqn, 1)
+        found = [region_of(self.steps[number], 1) for number in chain]
+        return result if all(regions.is_inside(each, region) for each in found) else None
+
+    def versions(self, later: int) -> list[int] | None:
+        """The numbers of the updates that lead from an input to a result, each the last use of the version before."""
+        found = [later]
+        while (x := self.updated(found[0])) in self.makers:
+            found.insert(0, self.makers[x])
+            if not self.is_update(found[0]):
+                return None
+        while (y := self.steps[found[-1]].outputs[0]) not in self.wanted:
+            if y not in self.updates:
+                return None
+            found.append(self.updates[y])
+        return found if all(self.updates.get(self.updated(number)) == number for number in found) else None
+
+    def updated(self, number: int) -> Any:
+        """The first operand of an update."""
+        eqn = self.steps[number]
+        assert isinstance(eqn, Eqn)
+        return eqn.inputs[0]
+
+    def is_update(self, number: int) -> bool:
+        step = self.steps[number]
+        return isinstance(step, Eqn) and step.primitive.updates_first
 
     def computed(self, atom: Atom) -> Place | ObjectPlace | None:
         """Where a value is, if it has been computed or is a number everywhere."""
@@ -233,7 +295,8 @@ class Homes:
             if y not in self.ahead:
                 self.settle(y, place)
             return place
-        is_small = regions.cost_around(y.aval.shape, region) < var.aval.size
+        is_lasting = self.lasting_carry(later) is not None
+        is_small = is_lasting or regions.cost_around(y.aval.shape, region) < var.aval.size
         return self.moved(later, number) if y not in self.ahead and is_small else None
 
     def is_free(self, part: Place, number: int, later: int) -> bool:

@@ -80,6 +80,17 @@ def surroundings(shape: Sequence[int], region: Region) -> list[Region]:
     return found
 
 
+def is_inside(inner: Region | None, outer: Region | None) -> bool:
+    """Whether one region of an array is certainly inside another one."""
+    if inner is None or outer is None or inner == outer:
+        return inner is not None and inner == outer
+    is_box = not set(outer.strides) - {1}
+    return is_box and all(
+        (low <= first and last <= high) or first >= last
+        for first, last, low, high in zip(inner.starts, inner.limits, outer.starts, outer.limits)
+    )
+
+
 def _cost(boxes: Sequence[Region]) -> int:
     """What it costs to copy boxes, in elements."""
     return sum(prod(len(range(*span)) for span in zip(*each)) + KERNEL_CALL for each in boxes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -34,7 +34,7 @@ INNER = (slice(1, -1), slice(1, -1))
 # ---- random programs
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(case=cases(("stencils",)), tier=st.sampled_from(["quick", "quick", "quick", "thorough", "threads"]))
 def test_assignments_to_regions(case: Case, tier: str) -> None:
     case.check(tier)
@@ -128,9 +128,9 @@ def red_black(_: Any, x: Any) -> Any:
 def part_changed(x: Any, y: Any) -> Any:
     def step(_: Any, c: Any) -> Any:
         a, b = c
-        v = a[11:21] * 2 - y[:10]
+        v = (a[11:21] * 2 - y[:10]) % 5
         a = set_at(a, slice(10, 20), v)
-        return a % 5, set_at(b, slice(5, 15), set_at(v, slice(None, None, 2), 7.0))
+        return a, set_at(b, slice(5, 15), set_at(v, slice(None, None, 2), 7.0))
 
     return lax.fori_loop(0, 3, step, (x, y))
 
@@ -171,7 +171,55 @@ def twice(x: Any, y: Any) -> Any:
     return lax.fori_loop(0, 5, step, x)
 
 
+def bounded(x: Any, y: Any) -> Any:
+    """The border stays in some loops, and changes in others."""
+
+    def relaxed(a: Any) -> Any:
+        return set_at(a, INNER, (a[2:, 1:-1] - a[:-2, 1:-1] + y[1:-1, 2:]) % 5)
+
+    def strided(a: Any) -> Any:
+        return set_at(a, (slice(1, -1, 2), slice(1, -1, 2)), a[2::2, 2::2] - a[:-2:2, :-2:2])
+
+    steps = [
+        relaxed,
+        lambda a: set_at(relaxed(a), 0, y[3]),
+        lambda a: set_at(relaxed(a), (slice(2, 5), slice(1, 9)), 2.0),
+        lambda a: relaxed(relaxed(a)),
+        lambda a: relaxed(set_at(a, -1, a[4])),
+        lambda a: set_at(set_at(relaxed(a), (3, slice(2, 5)), 1.0), (slice(1, 5), slice(2, -1)), 2.0)[::-1],
+        strided,
+        lambda a: strided(strided(a)),
+        lambda a: relaxed(strided(a)) % 5,
+        lambda a: strided(relaxed(a)) % 5,
+        lambda a: lax.fori_loop(0, 3, lambda _, a: relaxed(a), set_at(a, 0, a[1])),
+        lambda a: np.where(a[0, 0] < 0, relaxed(a), set_at(a, (0, slice(5, 9)), 3.0)),
+    ]
+    return [lax.fori_loop(0, n, lambda _, a, step=step: step(a), x) for step in steps for n in (1, 4)]
+
+
+def other_borders(x: Any, y: Any) -> Any:
+    """What becomes of a carry does not come from it, or shares its memory with something else for a while."""
+
+    def relaxed(a: Any) -> Any:
+        return set_at(a, INNER, (a[2:, 1:-1] - a[:-2, 1:-1]) % 5)
+
+    def changed_after(_: Any, c: Any) -> Any:
+        a, total = c
+        return relaxed(a), total + np.sort(set_at(a, (slice(0, 2), 0), total[0, 0] + 1))
+
+    def exchanged(_: Any, c: Any) -> Any:
+        b = c[0] % 3 - 1
+        return relaxed(relaxed(c[1])), b
+
+    return (
+        lax.fori_loop(0, 3, exchanged, (x, y)),
+        lax.fori_loop(0, 3, changed_after, (x, y)),
+    )
+
+
 PROGRAMS: dict[str, Callable[..., Any]] = {
+    "borders": bounded,
+    "borders of others": other_borders,
     "red and black": lambda x, y: lax.fori_loop(0, 3, red_black, x),
     "a part that is changed": part_changed,
     "constants of a loop": constant_changed,
@@ -193,15 +241,14 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.fixture
-def cheap_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cheap_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regions, "KERNEL_CALL", 0)
-    yield
 
 
 @pytest.mark.usefixtures("cheap_calls")
 @pytest.mark.parametrize("name", [*PROGRAMS])
 def test_nothing_is_overwritten_too_early(name: str) -> None:
-    for tier in ("quick", "thorough", "threads"):
+    for tier in ("quick", "threads"):
         Case(name, PROGRAMS[name], (X, Y), None, 0).check(tier)
 
 
