@@ -12,7 +12,9 @@ from .chains import chained
 from .fuse import KernelStep
 from .homes import Homes, is_number, is_view, region_of, viewed
 from .instructions import Block, ObjectPlace, Place
+from .loopnest import Kernel
 from .overlap import are_same, do_overlap
+from .patchworks import MOST_BOXES, Patchwork, divided, put_together
 
 
 class Fused(NamedTuple):
@@ -84,13 +86,36 @@ class BlockAssembler:
         if computed:
             sources = [self.homes.place(atom) for atom in step.kernel.operands]
             kernel = step.kernel._replace(outputs=tuple(computed))
-            self.assembler.kernel(self.instructions, kernel, sources, targets)
+            if any(isinstance(source, Patchwork) for source in sources):
+                self.kernels_over_pieces(kernel, sources, targets)
+            else:
+                self.assembler.kernel(self.instructions, kernel, sources, targets)
+
+    def kernels_over_pieces(self, kernel: Kernel, sources: Sequence[Any], targets: Sequence[Any]) -> None:
+        """A kernel that reads patchworks: box by box, or put together in memory if the boxes were too many."""
+        boxes = divided(kernel, sources)
+        if len(boxes) > MOST_BOXES:
+            whole = [self.in_memory(source) if isinstance(source, Patchwork) else source for source in sources]
+            self.assembler.kernel(self.instructions, kernel, whole, targets)
+            return
+        for part, places, box in boxes:
+            self.assembler.kernel(self.instructions, part, places, [regions.part(target, box) for target in targets])
+
+    def in_memory(self, source: Patchwork) -> Place:
+        """A patchwork put together."""
+        target = self.assembler.contiguous("temporary", ShapedArray(source.shape, source.pieces[0][1].dtype))
+        for region, place in source.pieces:
+            self.assembler.copy(self.instructions, place, regions.part(target, region))
+        return target
 
     def view(self, eqn: Eqn) -> bool:
         """Whether an equation only looks at an array in another way; then nothing need be done."""
         if not is_view(eqn):
             return False
         source = self.homes.place(eqn.inputs[0])
+        if isinstance(source, Patchwork):
+            self.places[eqn.outputs[0]] = put_together(eqn, [source])
+            return True
         assert isinstance(source, Place)
         found = viewed(eqn, source)
         if found is None:
@@ -102,8 +127,11 @@ class BlockAssembler:
 
     def equation(self, number: int, eqn: Eqn) -> None:
         """What the primitive knows to do, or else a call of its implementation."""
-        before, self.assembler.source = self.assembler.source, eqn.source or self.assembler.source
         sources = [self.homes.place(atom) for atom in eqn.inputs]
+        if self.homes.is_patchwork(eqn):
+            self.places[eqn.outputs[0]] = put_together(eqn, sources)
+            return
+        before, self.assembler.source = self.assembler.source, eqn.source or self.assembler.source
         if eqn.primitive.updates_first:
             sources, targets = self.update(number, eqn, sources)
         else:

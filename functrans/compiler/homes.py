@@ -9,7 +9,7 @@ reads there only the element that it writes: all that it reads at a point is rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from math import inf
 from typing import Any
 
@@ -18,8 +18,9 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
-from .loopnest import Constant, Output
+from .loopnest import Constant, Load, Output
 from .overlap import accessed, are_same, do_overlap, with_units
+from .patchworks import Patchwork, patchworks
 
 
 class Homes:
@@ -47,13 +48,14 @@ class Homes:
         self.block = block
         self.steps = steps
         self.inputs, self.outputs, self.carry = places
-        self.places: dict[Var, Place | ObjectPlace] = dict(zip(jaxpr.inputs, self.inputs, strict=True))
+        self.places: dict[Var, Place | ObjectPlace | Patchwork] = dict(zip(jaxpr.inputs, self.inputs, strict=True))
         self.holders: dict[Place, Var] = {p: v for v, p in self.places.items() if p in self.carry}  # type: ignore[misc]
         self.wanted: dict[Atom, int] = {}
         for number, atom in enumerate(jaxpr.outputs):
             if isinstance(atom, Var) and atom not in self.places:
                 self.wanted.setdefault(atom, number)
-        self.owners = owners(steps)
+        self.patchworks = patchworks(jaxpr, steps)
+        self.owners = owners(steps, self.patchworks)
         self.last_uses = last_uses(jaxpr, steps, self.owners)
         self.readers = _readers(steps)
         self.makers = {var: number for number, step in enumerate(steps) for var in step.outputs}
@@ -132,7 +134,7 @@ class Homes:
 
     def overwritable(self, x: Atom, y: Var, later: int, number: int) -> Place | None:
         """Where a value is, if another one may take its place: nobody needs it after a later step."""
-        if not isinstance(x, Var) or self.last_uses[x] > later or self.owners.get(x, x) in self.parts:
+        if not isinstance(x, Var) or self.last_uses[x] > later or self.parts & self.owners.get(x, {x}):
             return None
         place = self.known(x, number)
         if not isinstance(place, Place) or not place.is_contiguous or not self.is_own(place, y):
@@ -259,11 +261,16 @@ class Homes:
                 self.written.add(later)
         return part
 
+    def is_patchwork(self, step: Eqn | KernelStep) -> bool:
+        """Whether an array is put together from others, but not in memory."""
+        is_view_of_one = isinstance(step, Eqn) and is_view(step)
+        return not is_view_of_one and len(step.outputs) == 1 and step.outputs[0] in self.patchworks
+
     def purpose(self, var: Var) -> tuple[int, regions.Region] | None:
         """The equation of whose result a value becomes a part, and which."""
         for number in self.readers.get(var, ()):
             step = self.steps[number]
-            if isinstance(step, KernelStep):
+            if isinstance(step, KernelStep) or self.is_patchwork(step):
                 continue
             if step.primitive.name == "reshape":
                 found = self.purpose(step.outputs[0])
@@ -304,11 +311,10 @@ class Homes:
         step = self.steps[number]
         assert isinstance(step, KernelStep)
         for load in step.kernel.loads():
-            place = self.place(load.operand)
-            assert isinstance(place, Place)
-            read = accessed(load, place, step.kernel.shape)
-            if do_overlap(read, part) and (step.kernel.reduced or not are_same(read, part)):
-                return False
+            for read in self.read_by(load, step.kernel.shape):
+                is_point = self.located(load.operand) is not None and are_same(read, part)
+                if do_overlap(read, part) and (step.kernel.reduced or not is_point):
+                    return False
         others = [self.places.get(var) for var in step.outputs]
         between = [place for n in range(number + 1, later) for place in self.accesses(n)]
         return not any(isinstance(place, Place) and do_overlap(place, part) for place in (*others, *between))
@@ -317,8 +323,9 @@ class Homes:
         """What a step that is still to come reads and writes of what has a place by now."""
         step = self.steps[number]
         if isinstance(step, KernelStep):
-            loads = [(load, self.located(load.operand)) for load in step.kernel.loads()]
-            return [accessed(load, place, step.kernel.shape) for load, place in loads if place is not None]
+            return [place for load in step.kernel.loads() for place in self.read_by(load, step.kernel.shape)]
+        if self.is_patchwork(step):
+            return []
         sources = list(map(self.located, step.inputs))
         if is_view(step):
             return [p for p in sources if p is not None and viewed(step, p) is None]
@@ -329,6 +336,14 @@ class Homes:
         else:
             sources.append(target)
         return [place for place in sources if place is not None]
+
+    def read_by(self, load: Load, shape: Sequence[int]) -> list[Place]:
+        """What a load of a kernel reads of what has a place by now: of a patchwork, all that it is made of."""
+        place = self.located(load.operand)
+        if place is not None:
+            return [accessed(load, place, shape)]
+        pieces = self.owners.get(load.operand, ()) if load.operand in self.patchworks else ()
+        return [place for place in map(self.located, pieces) if place is not None]
 
     def located(self, atom: Atom) -> Place | None:
         """Where a value is or will be, as far as that is known; what is not known yet is elsewhere."""
@@ -372,32 +387,34 @@ def viewed(eqn: Eqn, place: Place) -> Place | None:
     return VIEWS[eqn.primitive.name](place, **eqn.params)
 
 
-def owners(steps: Sequence[Eqn | KernelStep]) -> dict[Var, Var]:
-    """For each view, the value whose memory it looks at."""
-    found: dict[Var, Var] = {}
+def owners(steps: Sequence[Eqn | KernelStep], puzzles: Container[Var]) -> dict[Var, set[Var]]:
+    """For each view and each patchwork, the values whose memory it looks at."""
+    found: dict[Var, set[Var]] = {}
     for step in steps:
-        if isinstance(step, Eqn) and is_view(step) and isinstance(step.inputs[0], Var):
-            found[step.outputs[0]] = found.get(step.inputs[0], step.inputs[0])
+        if isinstance(step, Eqn) and len(step.outputs) == 1 and (is_view(step) or step.outputs[0] in puzzles):
+            sources = [atom for atom in step.inputs if isinstance(atom, Var)]
+            if sources:
+                found[step.outputs[0]] = {owner for atom in sources for owner in found.get(atom, {atom})}
     return found
 
 
 def last_uses(
-    jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep], owner: dict[Var, Var]
+    jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep], owner: dict[Var, set[Var]]
 ) -> dict[Var, float]:
     """The number of the last step that needs the memory of a variable; infinite for results, -1 if there is none.
 
-    Views of an array, views of those and the array itself are one memory.
+    Views of an array, views of those and the array itself are one memory, and a patchwork that of all its pieces.
     """
     found: dict[Var, float] = {}
     for number, step in enumerate(steps):
         for atom in _operands(step):
-            if isinstance(atom, Var):
-                found[owner.get(atom, atom)] = number
+            for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
+                found[own] = number
     for atom in jaxpr.outputs:
-        if isinstance(atom, Var):
-            found[owner.get(atom, atom)] = inf
+        for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
+            found[own] = inf
     everything = [*jaxpr.inputs, *(var for step in steps for var in step.outputs)]
-    return {var: found.get(owner.get(var, var), -1) for var in everything}
+    return {var: max((found.get(own, -1) for own in owner.get(var, {var})), default=-1) for var in everything}
 
 
 def _readers(steps: Sequence[Eqn | KernelStep]) -> dict[Var, list[int]]:

@@ -99,7 +99,11 @@ Axes = Sequence[int]
 
 
 class KernelRun(NamedTuple):
-    """Run a kernel: `sources` has a place for each operand of the kernel, `targets` one for each output."""
+    """Run a kernel: `sources` has a place for each operand of the kernel, `targets` one for each output.
+
+    What a kernel reads may be what it overwrites if each point reads there only the element that it writes: all that is
+    read at a point is read before anything is written there. Otherwise the two have no memory in common.
+    """
 
     kernel: Kernel
     sources: tuple[Place, ...]

@@ -134,6 +134,8 @@ class Whole(NamedTuple):
             "other": lambda: x,
             "combined": lambda: small(combined("add", x, y)),
             "rolled": lambda: small(combined("scaled", np.roll(x, k, axis), y)),
+            "shifted": lambda: np.roll(x, k, axis),
+            "framed": lambda: np.pad(x[inner], 1),
             "padded": lambda: np.pad(small(combined("add", x[inner], y[inner])), 1),
             "joined": lambda: np.concatenate([small(combined("add", head, head)), np.split(y, [k], axis)[1]], axis),
             "filled": lambda: fnp.full(x.shape, 1, x.dtype),
@@ -217,7 +219,7 @@ def statements(draw: st.DrawFn, ndim: int, depth: int, longest: int) -> tuple[An
         return st.builds(Assign, _small, _spans(ndim), reads, combinations, between, uses)
 
     plain = assign(st.just(()))
-    kinds = st.sampled_from(["other", "combined", "combined", "rolled", "padded", "joined", "filled"])
+    kinds = st.sampled_from(["other", "combined", "combined", "rolled", "shifted", "shifted", "framed", "padded", "joined", "filled"])
     simple = [
         plain,
         plain,

@@ -435,7 +435,7 @@ def why_copied(row: Row) -> str:
     if origin.primitive.holds_programs:
         return f"the state of a loop (`{name}`) begins in memory of its own, and ends in the result"
     if origin.primitive.updates_first:
-        return f"`{name}` changes a part of an array that is needed afterwards, or is not the program's own"
+        return f"`{name}` changes a part of an array that is read around it, or later, or is not the program's own"
     if name == "dot_general":
         return "BLAS cannot read the operand as it lies in memory"
     if name == "conv_general":
