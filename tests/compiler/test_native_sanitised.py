@@ -110,15 +110,17 @@ def test_functions(name: str, tier: str) -> None:
     in_child(work)
 
 
-@pytest.mark.parametrize("kind", ["updates", "arrays", "derivatives", "loops"])
+@pytest.mark.parametrize("kind", ["updates", "stencils", "arrays", "derivatives", "loops"])
 def test_random_programs(kind: str) -> None:
     def work(say: Callable[[str], None]) -> None:
-        @settings(max_examples=25 if kind in ("updates", "arrays") else 8)
+        @settings(max_examples=25 if kind in ("updates", "stencils", "arrays") else 8)
         @given(case=cases((kind,)), tier=st.sampled_from(["quick", "quick", "thorough"]))
         def check(case: Case, tier: str) -> None:
             say(f"{case}, {tier}")
             jaxpr = staged(case.function, case.args)
-            for found in sanitised(jaxpr, case.args, tier):
+            with case.costs():
+                results = sanitised(jaxpr, case.args, tier)
+            for found in results:
                 agree(found, jaxpr, case.args, case.tolerance)
 
         check()

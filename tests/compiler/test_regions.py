@@ -34,7 +34,7 @@ INNER = (slice(1, -1), slice(1, -1))
 # ---- random programs
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(case=cases(("stencils",)), tier=st.sampled_from(["quick", "quick", "quick", "thorough", "threads"]))
 def test_assignments_to_regions(case: Case, tier: str) -> None:
     case.check(tier)
@@ -217,8 +217,29 @@ def other_borders(x: Any, y: Any) -> Any:
     )
 
 
+def rolled_and_changed(x: Any, y: Any) -> Any:
+    def step(_: Any, c: Any) -> Any:
+        a, b = c
+        r, p = np.roll(a, 3, 0), np.pad(b[1:-1, 1:-1], 1, constant_values=2)
+        a = set_at(a, slice(2, 9), p[3:10] - r[1:8])
+        b = set_at(b, INNER, p[2:, 1:-1] - r[1:-1, :-2])
+        return (a + np.roll(r, -1, 1)) % 5, (b + p) % 5
+
+    return lax.fori_loop(0, 3, step, (x, y))
+
+
+def pieces_of_pieces(x: Any, y: Any) -> Any:
+    r = np.roll(np.roll(np.pad(x, 1), 2, 0), -3, 1)
+    both = np.concatenate([r[3:], np.roll(y, 1, 1)[:, :1] * np.ones((1, 52)), r[5:9]])
+    far = [np.roll(r, (i, j), (0, 1)) for i in (-2, 1) for j in (-3, 4)]  # too many pieces
+    return both[1:-1] * 2, sum(far) + r, np.sum(np.roll(x, 1, 0) * x, 1), np.max(np.roll(x, 1, 1) - x, 1), np.sort(r)
+
+
 PROGRAMS: dict[str, Callable[..., Any]] = {
     "borders": bounded,
+    "rolled, and then changed": rolled_and_changed,
+    "pieces of pieces": pieces_of_pieces,
+    "rolled over itself": lambda x, y: lax.fori_loop(0, 3, lambda _, a: set_at(a, slice(0, 20), np.roll(a, 1, 0)[:20] - y[3:23]), x),
     "borders of others": other_borders,
     "red and black": lambda x, y: lax.fori_loop(0, 3, red_black, x),
     "a part that is changed": part_changed,
@@ -298,6 +319,18 @@ def test_parts_are_computed_where_they_belong() -> None:
     x = np.ones((100, 100))
     assert sum(sizes(kernels(lambda x: np.pad(x * 2, 1), x))) == 102 * 102
     assert sum(sizes(kernels(lambda x: set_at(np.zeros((102, 102)), INNER, x * 2), x))) == 102 * 102
+
+
+@pytest.mark.parametrize("shifted", [lambda x: np.roll(x, 1, 1), lambda x: np.pad(x, 1)[2:, 1:-1], lambda x: np.roll(x, (2, -1), (0, 1))])
+def test_pieces_are_read_where_they_are(shifted: Callable[..., Any]) -> None:
+    x = np.arange(10_000.0).reshape(100, 100)
+    runs = kernels(lambda x: shifted(x) * 2 - x, x)
+    assert sum(sizes(runs)) == 10_000
+    np.testing.assert_array_equal(ft.jit(lambda x: shifted(x) * 2 - x)(x), shifted(x) * 2 - x)
+
+
+def test_small_arrays_are_put_together_in_memory() -> None:
+    assert len(kernels(lambda x: np.roll(x, 1) * 2 - x, np.ones(100))) == 3
 
 
 def test_what_surrounds_a_region_is_all_that_is_copied() -> None:
