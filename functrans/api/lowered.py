@@ -171,7 +171,7 @@ class Lowered:
     @cached_property
     def _assembled(self) -> Assembled:
         program = native_program(self.jaxpr)
-        return assemble(program.jaxpr, program.fused, supports, self._strides)
+        return assemble(program.jaxpr, program.fused, supports, self._strides, has_lapack=True)
 
     @cached_property
     def _buffers(self) -> Names:

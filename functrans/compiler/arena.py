@@ -1,4 +1,4 @@
-"""The arena: where temporaries are, so that those that are never alive together may share a place."""
+"""The arena: how long values are needed, and where temporaries are: those never alive together share a place."""
 
 from __future__ import annotations
 

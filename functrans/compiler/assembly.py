@@ -17,7 +17,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
-from . import convolution, regions, tapes
+from . import accumulations, convolution, regions, tapes
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused
 from .chains import parts_of
@@ -47,6 +47,7 @@ from .instructions import (
     copying,
 )
 from .loopnest import Constant, Expression, Kernel, Load, Output, axis_index, cast, constant
+from .matrices import linear_algebra
 from .overlap import are_same
 from .recurrence import TooLarge, take_apart
 
@@ -78,6 +79,7 @@ def assemble(
     fused: Callable[[Jaxpr], Fused],
     supports: Callable[[Expression], bool],
     strides: Sequence[tuple[int, ...] | None],
+    has_lapack: bool = False,
 ) -> Assembled:
     """Give everything in a program a place.
 
@@ -85,8 +87,9 @@ def assemble(
         fused: simplifies a jaxpr and makes kernels of it (compiler/fuse.py).
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
         strides: those of the arguments; None for one that is no array.
+        has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
     """
-    assembler = Assembler(fused, supports)
+    assembler = Assembler(fused, supports, has_lapack)
     arguments = [
         assembler.object() if own is None else Place(assembler.slot("argument"), 0, v.aval.shape, v.aval.dtype, own)
         for v, own in zip(jaxpr.inputs, strides, strict=True)
@@ -104,9 +107,10 @@ def assemble(
 class Assembler:
     """Hands out places, and makes blocks."""
 
-    def __init__(self, fused: Callable[[Jaxpr], Fused], supports: Callable[[Expression], bool]):
+    def __init__(self, fused: Callable[[Jaxpr], Fused], supports: Callable[[Expression], bool], has_lapack: bool):
         self.fused = fused
         self.supports = supports
+        self.has_lapack = has_lapack
         self.slots: list[Slot] = []
         self.objects = 0
         self.now = 0
@@ -117,6 +121,7 @@ class Assembler:
         self.overwritten: set[int] = set()  # slots with arrays that are changed in place
         self.origins: dict[int, Eqn | KernelStep] = {}
         self.remarks: dict[int, str] = {}
+        self.blocks: list[Block] = []  # all there have been, so that none has the id of another one
 
     # ---- places
 
@@ -309,7 +314,7 @@ class Assembler:
         target = self.contiguous_copy(block, ordered)
         return target.reshaped(tuple(prod(place.shape[axis] for axis in group) for group in groups))
 
-    # ---- parts of arrays, and convolutions
+    # ---- parts of arrays, convolutions, and what libraries and loops do
 
     concatenate = regions.concatenate
     pad = regions.pad
@@ -317,6 +322,8 @@ class Assembler:
     gather = regions.gather
     scatter = regions.scatter
     convolve = convolution.convolve
+    linear_algebra = linear_algebra
+    accumulate = accumulations.accumulate
 
     # ---- loops and branches
 

@@ -45,6 +45,7 @@ class BlockAssembler:
         self.carry = carry
         self.stayed: set[int] = set()
         self.instructions: Block = []
+        assembler.blocks.append(self.instructions)
         self.homes = Homes(assembler, self.instructions, self.jaxpr, self.steps, (inputs, outputs, carry))
         self.places = self.homes.places
 

@@ -20,6 +20,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from ..core.primitive import Lowered
 from .costs import measured
 from .loopnest import (
+    BOOL,
     INT,
     ORIGIN,
     Affine,
@@ -212,6 +213,14 @@ class Builder:
     def flat(index: Index, shape: Sequence[int]) -> Affine:
         """How many elements of an array come before one."""
         return flattened(index, shape)
+
+    def is_at_most(self, i: Affine, j: Affine) -> Expression:
+        """Whether one index is no larger than another."""
+        return Apply("less_equal", (self.position(i, INT), self.position(j, INT)), BOOL)
+
+    def of(self, dtype: np.dtype[Any]) -> Builder:
+        """What makes expressions of another dtype."""
+        return type(self)(ShapedArray((), dtype))
 
 
 def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | KernelStep]:

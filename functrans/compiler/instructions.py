@@ -126,6 +126,7 @@ class PythonRun(NamedTuple):
 
     Attributes:
         source: the line of the user's code that this is for, if it is known.
+        is_rare: whether it is run only where something went wrong.
     """
 
     function: Callable[..., Sequence[Any]]
@@ -134,6 +135,7 @@ class PythonRun(NamedTuple):
     targets: tuple[Place | ObjectPlace, ...]
     name: str
     source: Source | None = None
+    is_rare: bool = False
 
 
 class ProductRun(NamedTuple):
@@ -148,6 +150,20 @@ class ProductRun(NamedTuple):
     y: Place
     z: Place
     adds: bool = False
+
+
+class LibraryRun(NamedTuple):
+    """Call a library of linear algebra for each of a batch of matrices (compiler/matrices.py).
+
+    Attributes:
+        places: what it reads and writes: three axes for matrices, two for vectors, one for room to work in.
+        failed: where to put whether it found no result, as an integer.
+    """
+
+    name: str
+    options: dict[str, Any]
+    places: tuple[Place, ...]
+    failed: Place
 
 
 class CheckRun(NamedTuple):

@@ -7,14 +7,17 @@ depth and needs no division, so that zeros of a product and ties of an extreme a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.devices import is_on_device
+from ..core.jaxpr import Jaxpr
 from ..core.primitive import Primitive
-from ..core.trace import typeof
+from ..core.staging import trace_closed
+from ..core.trace import Params, typeof
 from .elementwise import add, divide, equal, logaddexp, maximum, minimum, multiply, select
 from .families import Structural
 from .foundation import Elementwise, full, scale
@@ -39,6 +42,13 @@ class CumSum(Structural):
 
     def batch(self, size: int, values: Any, mapped: Any, *, axis: int, reverse: bool) -> tuple[Any, Any]:
         return [self(values[0], axis=axis + 1, reverse=reverse)], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        reverse, dtype = params["reverse"], sources[0].dtype
+        body_for = lambda shape, by_rows: step_of(self, add, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
+        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, body_for)
 
 
 class Cumulative(Primitive):
@@ -93,6 +103,13 @@ class Cumulative(Primitive):
         alone = (slice_axis(v, 0, step, axis=axis) for v in state)
         return tuple(concatenate(a, c, axis=axis) for c, a in zip(combined, alone))
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        reverse, dtype = params["reverse"], sources[0].dtype
+        body_for = lambda shape, by_rows: step_of(self, self.operation, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
+        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, body_for)
+
 
 class CumulativeExtreme(Cumulative):
     """All elements so far that attain the extreme share its derivative equally. NaN wins, and has none.
@@ -117,6 +134,14 @@ class CumulativeExtreme(Cumulative):
         _, total, count = state
         one = typeof(count).dtype.type(1)
         return scale(total, divide(one, select(equal(count, 0), one, count)))
+
+
+@lru_cache(maxsize=256)
+def step_of(primitive: Primitive, operation: Elementwise, reverse: bool, aval: ShapedArray, by_rows: bool) -> Jaxpr:
+    """What a loop does in each step: combines what it has with an element, or accumulates a row."""
+    if by_rows:
+        return trace_closed(lambda row: primitive.bind(row, axis=0, reverse=reverse), [aval])
+    return trace_closed(lambda so_far, x: [operation(so_far, x)] * 2, [aval, aval])
 
 
 def _accumulated(ufunc: Any, x: Any, axis: int, reverse: bool) -> Any:

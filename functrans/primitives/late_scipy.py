@@ -56,6 +56,18 @@ def blas(name: str) -> int:
 
 
 @cache
+def lapack(name: str) -> int:
+    """The address of a function of LAPACK for native code: `dpotrf` and so on. Its integers have 32 bits."""
+    library = _wheel_library("scipy", "libscipy_openblas-*.so*")
+    if library is not None and hasattr(library, f"scipy_{name}_"):
+        return ctypes.cast(library[f"scipy_{name}_"], ctypes.c_void_p).value or 0
+    import scipy.linalg.cython_lapack
+
+    capsule = scipy.linalg.cython_lapack.__pyx_capi__[name]
+    return int(_CAPSULE_POINTER(capsule, _CAPSULE_NAME(capsule)))
+
+
+@cache
 def blas_threads() -> tuple[Any, Any]:
     """What tells and sets how many threads that BLAS uses; None, None if it is not the OpenBLAS of a wheel."""
     library, ending = _openblas()
@@ -73,14 +85,23 @@ def _openblas() -> tuple[ctypes.CDLL | None, str]:
     """
     wheels = ("numpy", "libscipy_openblas64_*.so*", "64_"), ("scipy", "libscipy_openblas-*.so*", "")
     for package, pattern, ending in wheels:
-        found = importlib.util.find_spec(package)
-        folders = (found.submodule_search_locations if found is not None else None) or ()
-        for path in (path for folder in folders for path in glob.glob(f"{folder}.libs/{pattern}")):
-            try:
-                return ctypes.CDLL(path), ending
-            except OSError:
-                continue
+        library = _wheel_library(package, pattern)
+        if library is not None:
+            return library, ending
     return None, ""
+
+
+@cache
+def _wheel_library(package: str, pattern: str) -> ctypes.CDLL | None:
+    """A library that came with a package; None if there is none."""
+    found = importlib.util.find_spec(package)
+    folders = (found.submodule_search_locations if found is not None else None) or ()
+    for path in (path for folder in folders for path in glob.glob(f"{folder}.libs/{pattern}")):
+        try:
+            return ctypes.CDLL(path)
+        except OSError:
+            continue
+    return None
 
 
 _CAPSULE_NAME = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))

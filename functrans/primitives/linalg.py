@@ -16,7 +16,7 @@ import numpy as np
 from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.devices import here
 from ..core.primitive import is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import DtypeMismatchError, MatrixShapeError
 from .elementwise import add, equal, multiply, negative, subtract
 from .foundation import add_tangents, convert, reshape
@@ -56,6 +56,11 @@ class Cholesky(MatrixPrimitive):
         inner = solve_triangle(root, da, lower=True)
         inner = solve_triangle(root, inner, lower=True, left_side=False, transpose_a=True, conjugate_a=True)
         return [root], [matmul(root, half_lower(inner))]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
 
 
 def half_lower(x: Any) -> Any:
@@ -100,6 +105,11 @@ class TriangularSolve(MatrixPrimitive):
             return super().batch(size, values, mapped, **params)
         axis = 1 if params["left_side"] else 0
         return [solve_lanes(lambda b: self(values[0], b, **params), values[1], axis)], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params, **params)
 
 
 def solve_triangle(
@@ -187,6 +197,11 @@ class LU(MatrixPrimitive):
         d_above = matmul(triangle(inner, lower=False, k=0), above)
         return [lu, pivots, permutation], [add(d_below, d_above), ZERO, ZERO]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
+
 
 def _pad_square(lu: Any, n: int, lower: bool) -> Any:
     """One factor of packed ones, extended to n by n with a part of the identity matrix."""
@@ -240,6 +255,11 @@ class Solve(MatrixPrimitive):
             return super().batch(size, values, mapped)
         return [solve_lanes(lambda b: self(values[0], b), values[1], 1)], [True]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
+
 
 class SolveWithFactors(MatrixPrimitive):
     """The solution of a x = b or a^T x = b, where the factors of a are known: a function of a and b alone."""
@@ -274,6 +294,11 @@ class SolveWithFactors(MatrixPrimitive):
         if any(mapped[:3]) or typeof(matrix[0]).ndim > 2:
             return super().batch(size, values, mapped, transposed=transposed)
         return [solve_lanes(lambda b: self(*matrix, b, transposed=transposed), b, 1)], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params, **params)
 
 
 class QR(MatrixPrimitive):
@@ -313,6 +338,11 @@ class QR(MatrixPrimitive):
             dq = matmul(q, omega)
         dr = subtract(matmul(mH(q), da), matmul(omega, r))
         return [q, r], [dq, triangle(dr, lower=False, k=0)]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
 
 
 def skew_from_lower(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ShapedArray, is_inexact
+from ..core.avals import ShapedArray, is_inexact, real_dtype
 from ..core.devices import here
 from ..core.primitive import Primitive
 from ..core.trace import typeof
@@ -48,6 +48,13 @@ class Triangle(Structural):
     ) -> tuple[Any, Any]:
         return [self(values[0], lower=lower, k=k)], [True]
 
+    def lower(self, result: Any, x: Any, *, lower: bool, k: int) -> Any:
+        def element(index: Any) -> Any:
+            ends = index[-1], index[-2].plus(k)
+            return result.choose(result.is_at_most(*(ends if lower else ends[::-1])), x.at(index), result.constant(0))
+
+        return element
+
 
 class HermitianPart(MatrixPrimitive):
     """A Hermitian matrix of which one triangle is read; its derivative is that of (a + a^H) / 2.
@@ -60,13 +67,31 @@ class HermitianPart(MatrixPrimitive):
         return [a]
 
     def impl(self, a: Any, *, lower: bool) -> list[Any]:
-        half = np.tril(a, -1) if lower else np.triu(a, 1)
-        diagonal = eye_like(a, a.shape[-1], a.real.dtype) * a.real
-        return [half + np.swapaxes(half, -1, -2).conj() + diagonal]
+        n = a.shape[-1]
+        below = np.tri(n, n, -1, bool, like=a)
+        one_side = np.where(below if lower else below.T, a, np.swapaxes(a, -1, -2).conj())
+        return [np.where(eye_like(a, n, np.dtype(bool)), a.real, one_side)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool) -> tuple[Any, Any]:
         (t,) = tangents
         return [self(*primals, lower=lower)], [multiply(0.5, add(t, mH(t)))]
+
+    def lower(self, result: Any, a: Any, *, lower: bool) -> Any:
+        is_complex = a.aval.dtype.kind == "c"
+
+        def element(index: Any) -> Any:
+            *lanes, i, j = index
+            here, there = a.at(index), a.at((*lanes, j, i))
+            if is_complex:
+                there = result.apply("conjugate", there)
+                real = result.of(real_dtype(a.aval.dtype)).apply("real", here, computes_in=a.aval.dtype)
+            else:
+                real = here
+            below = result.is_at_most(j, i) if lower else result.is_at_most(i, j)
+            other = result.is_at_most(i, j) if lower else result.is_at_most(j, i)
+            return result.choose(below, result.choose(other, real, here), there)
+
+        return element
 
 
 triangle = Triangle("triangle")

@@ -21,7 +21,7 @@ import numpy as np
 from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.devices import here
 from ..core.primitive import is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from .complex import imag, real
 from .elementwise import (
     absolute,
@@ -79,6 +79,11 @@ class Eigh(MatrixPrimitive):
             return [w], [dw]
         blocks = diagonalized(w, v_h, a, v, hermitian=True)
         return [w, v], [dw, matmul(v, spectral_quotient(blocks, turned, by="differences"))]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params, lower=params["lower"])
 
 
 def _mirrored(a: Any, lower: bool) -> Any:
@@ -200,6 +205,11 @@ class SVD(MatrixPrimitive):
             return du
         return add(du, spectral_quotient(blocks, subtract(image, matmul(u, turned)), by="columns"))
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
+
 
 class Diagonalized(MatrixPrimitive):
     """left a right, which is diagonal in value, with w on the diagonal.
@@ -226,6 +236,15 @@ class Diagonalized(MatrixPrimitive):
         dh = matmul(left, matmul(da, right))
         dh = multiply(0.5, add(dh, mH(dh))) if hermitian else dh
         return [h], [select(within, dh, typeof(dh).dtype.type(0))]
+
+    def lower(self, result: Any, w: Any, *others: Any, hermitian: bool) -> Any:
+        def element(index: Any) -> Any:
+            *lanes, i, j = index
+            is_here = result.choose(result.is_at_most(i, j), result.constant(1), result.constant(0))
+            one = result.choose(result.is_at_most(j, i), is_here, result.constant(0))
+            return result.apply("multiply", one, w.at((*lanes, j)))
+
+        return element
 
 
 class SpectralQuotient(MatrixPrimitive):

@@ -27,12 +27,26 @@ def test_what_fuses():
 
 def test_what_runs_in_python_and_where():
     def f(x):
-        return np.linalg.svd(x)[1] * 2
+        return np.fft.fft(x).real * 2
 
     found = text(f, np.eye(4))
     line = f.__code__.co_firstlineno + 1
-    assert f"`svd` (line {line} of test_explain.py) runs in Python, by NumPy or SciPy" in found
+    assert f"`fft` (line {line} of test_explain.py) runs in Python, by NumPy or SciPy" in found
     assert "is no kernel but a call of Python" in found
+
+
+def test_what_lapack_does():
+    found = text(lambda x: np.linalg.svd(x)[1] * 2, np.eye(4))
+    assert "`svd`" in found
+    assert "by LAPACK, 4 x 4, without Python" in found
+    assert "runs in Python, by NumPy or SciPy" not in found
+    assert "call of Python" not in found
+
+
+def test_what_a_tape_is_for():
+    found = text(ft.grad(lambda x: ft.lax.fori_loop(0, x.astype(int), lambda i, c: np.sin(c) * x, x)), 3.0)
+    assert "for the derivative, on a tape in memory that grows in blocks" in found
+    assert "from the tape of another loop" in found
 
 
 def test_why_kernels_are_apart():

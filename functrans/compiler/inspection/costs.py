@@ -12,6 +12,7 @@ from ..instructions import (
     ChainRun,
     CheckRun,
     KernelRun,
+    LibraryRun,
     LoopRun,
     Place,
     ProductRun,
@@ -149,6 +150,13 @@ def _python(run: PythonRun) -> Cost:
     return Cost(sum(map(size, run.sources)), sum(map(size, run.targets)), 0, False)
 
 
+def _library(run: LibraryRun) -> Cost:
+    matrix = run.places[0]
+    both = 8 if matrix.dtype.kind == "c" else 2
+    operations = both * elements(matrix) * min(matrix.shape[1:])
+    return Cost(sum(map(size, run.places)), sum(map(size, run.places)), operations, False)
+
+
 def _check(run: CheckRun) -> Cost:
     return Cost(size(run.numbers), 0, 2 * elements(run.numbers))
 
@@ -186,6 +194,7 @@ COSTS: dict[type, Any] = {
     ChainRun: _chain,
     ProductRun: _product,
     PythonRun: _python,
+    LibraryRun: _library,
     CheckRun: _check,
     LoopRun: _loop,
     WhileRun: _while,

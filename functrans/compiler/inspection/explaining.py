@@ -83,7 +83,8 @@ def overview(
     jaxpr: Jaxpr, simplified: Jaxpr, rows: list[Row], names: Names, assembled: Assembled
 ) -> Iterator[str]:
     """The program in a sentence."""
-    kinds = Counter(noun(row) for row in rows if not isinstance(row.instruction, ChainRun))
+    runs = [row for row in rows if not isinstance(row.instruction, ChainRun) and not is_rare(row)]
+    kinds = Counter(map(noun, runs))
     what = joined([counted(number, name) for name, number in kinds.items()]) or "nothing"
     chains = [len(row.instruction.links) for row in rows if isinstance(row.instruction, ChainRun)]
     if chains:
@@ -94,6 +95,11 @@ def overview(
     arguments = ", ".join(map(names.place, assembled.arguments))
     if arguments:
         yield f"It was compiled for {arguments}; machine code does not depend on the sizes."
+
+
+def is_rare(row: Row) -> bool:
+    """Whether an instruction runs only where something goes wrong."""
+    return isinstance(row.instruction, PythonRun) and row.instruction.is_rare
 
 
 def noun(row: Row) -> str:
@@ -315,8 +321,20 @@ class _Instructions:
         if self.native.threads(row) > 1:
             yield from self.threads(row)
 
+    def LibraryRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        batch, rows, columns = (*run.places[0].shape, 0)[:3]
+        if run.name == "permute":
+            yield f"Pivots become a permutation{self.where(row)}."
+            return
+        what = f"{rows} x {columns}" + (f", {batch} times" if batch != 1 else "")
+        yield f"`{run.name.replace('_', ' ')}`{self.where(row)} by LAPACK, {what}, without Python: {cost(run)}."
+
     def PythonRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
+        if run.is_rare:
+            yield f"Where a library found no result, `{run.name}` runs in Python, which raises the error."
+            return
         yield f"`{run.name}`{self.where(row)} runs in Python, by NumPy or SciPy: {cost(run)}."
         yield (
             "No kernel computes it element by element, so it stands alone: its operands are stored before it, and its "

@@ -17,6 +17,7 @@ from ..instructions import (
     ChainRun,
     CheckRun,
     KernelRun,
+    LibraryRun,
     LoopRun,
     ObjectPlace,
     Place,
@@ -128,6 +129,7 @@ KINDS: dict[type, str] = {
     KernelRun: "kernel",
     ChainRun: "chain of kernels",
     ProductRun: "matrix product",
+    LibraryRun: "call of LAPACK",
     CheckRun: "check of indices",
     LoopRun: "loop",
     WhileRun: "while loop",
@@ -261,6 +263,11 @@ class Listing:
     def PythonRun(self, run: PythonRun, _: str, depth: int) -> None:
         sources, targets = (", ".join(map(self.names.place, group)) for group in (run.sources, run.targets))
         self.add(depth, f"{targets} = {run.name}({sources})" if targets else f"{run.name}({sources})")
+
+    def LibraryRun(self, run: LibraryRun, _: str, depth: int) -> None:
+        options = [f"{name}={value}" for name, value in run.options.items()]
+        given = ", ".join([*map(self.names.place, run.places), *options])
+        self.add(depth, f"{self.names.place(run.failed)} = {run.name}({given})  # LAPACK, in place")
 
     def CheckRun(self, run: CheckRun, _: str, depth: int) -> None:
         self.add(depth, f"assert all(-{run.extent} <= {self.names.place(run.numbers)} < {run.extent})")

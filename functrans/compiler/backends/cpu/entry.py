@@ -77,7 +77,7 @@ class _Method(ctypes.Structure):
 
 
 _FASTCALL = 0x80
-_new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+_new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)(
     ("PyCFunction_NewEx", ctypes.pythonapi)
 )
 _new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
@@ -147,8 +147,9 @@ class Entry:
             table += [*what, number, KINDS["root" if parent is None else parent.kind], where]
         stored = array("q", table)
         capsule = _new_capsule(stored.buffer_info()[0], None, None)
-        self.call: Callable[..., Any] = _new_function(ctypes.addressof(_method()), capsule, None)
         self.kept = room, made, cells, dtypes, stored, capsule, inside, outside, patterns, calls_left, kept
+        # As the function's module all that it reads lives as long as the function itself.
+        self.call: Callable[..., Any] = _new_function(ctypes.addressof(_method()), capsule, self.kept)
 
 
 def _how_to_read(scalar: type) -> int:

@@ -13,10 +13,8 @@ import numpy as np
 
 from ....core.avals import ShapedArray
 from ....core.jaxpr import Jaxpr, Literal
-from ....core.trace import EVAL, running
-from ....errors import FunctransError, OutOfMemoryError
+from ....errors import OutOfMemoryError
 from ....settings import config
-from ....source import is_from_library
 from ...accesses import identity_value
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
@@ -28,6 +26,7 @@ from ...instructions import (
     ChainRun,
     CheckRun,
     KernelRun,
+    LibraryRun,
     LoopRun,
     ObjectPlace,
     Place,
@@ -41,13 +40,14 @@ from ...loopnest import Apply, Kernel, Output, constant, expressions_in
 from ...nests import Nest, scalar_type
 from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
-from . import threads
+from . import lapack, threads
 from .codegen import Writer, kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
 from .layouts import arrange, rows_at_a_time
 from .library import WORTH_THREADS as WORTH_THREADS_OF_BLAS
 from .library import gemm_arguments, threads_of_blas
+from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
@@ -108,7 +108,7 @@ class NativeProgram:
         if binding is None:
             try:
                 with no_collection():
-                    assembled = assemble(self.jaxpr, self.fused, supports, key)
+                    assembled = assemble(self.jaxpr, self.fused, supports, key, has_lapack=True)
                 binding = Binding(assembled, self.outputs)
             except CompilationFailure as failure:
                 failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
@@ -172,6 +172,7 @@ class Frame:
         self.slots = array("q", [0]) * (HEADER + len(assembled.slots))
         self.arena = room((assembled.arena + ALIGNMENT,), np.dtype(np.uint8), "the temporary values")
         self.objects: list[Any] = [None] * assembled.objects
+        self.views: dict[int, tuple[int, np.ndarray[Any, Any]]] = {}  # addresses and arrays, by the ids of places
         self.spools: dict[Reel, Spool] = {}  # memory of tapes, kept for the next run
         base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
         self.slots[FRAME] = id(self)
@@ -194,6 +195,14 @@ class Frame:
         memory = (ctypes.c_char * (high - low)).from_address(start + low)
         return np.ndarray(place.shape, place.dtype, memory, -low, place.strides)
 
+    def view(self, place: Place) -> np.ndarray[Any, Any]:
+        """The same, for a place that lives as long as the program: not made anew while it is where it was."""
+        start = self.slots[HEADER + place.slot]
+        known = self.views.get(id(place))
+        if known is None or known[0] != start:
+            known = self.views[id(place)] = (start, self.array(place))
+        return known[1]
+
 
 class Binding:
     """A program for arguments of some strides, ready to run. Frames are kept for the next call, one for each thread
@@ -203,7 +212,7 @@ class Binding:
         self.assembled = assembled
         self.outputs = outputs
         self.kept: list[Any] = []  # what instructions point to
-        self.calls_python = self.is_divided = self.has_products = False
+        self.is_divided = self.has_products = False
         encoder = self.encoder()
         with no_collection():
             self.code, self.count = encoder.block(assembled.block)
@@ -255,11 +264,7 @@ class Binding:
         if self.is_divided:
             slots[THREADS] = threads.awake(config.threads)
         with threads_of_blas() if self.has_products else nullcontext():
-            if self.calls_python:
-                with running(EVAL), np.errstate(all="ignore"):
-                    self.run(self.code, self.count, frame.pointer)
-            else:
-                self.run(self.code, self.count, frame.pointer)
+            self.run(self.code, self.count, frame.pointer)
         for i, place in enumerate(self.assembled.results):
             if isinstance(place, ObjectPlace):
                 results[i] = frame.objects[place.number]
@@ -276,7 +281,7 @@ class Binding:
         What is called once needs none, and the first one in a process takes a while to make.
         """
         places = self.assembled.arguments
-        is_simple = not (self.calls_python or self.has_products or self.assembled.objects)
+        is_simple = not (self.has_products or self.assembled.objects)
         if not is_simple or self.runs < 2 or not is_possible():
             return None
         scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
@@ -292,7 +297,7 @@ class Binding:
             results: Any = list(zip(self.assembled.results, made))
             program = self.code, self.count, frame.slots, self.tiers.calls_left
             entry = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
-            self.entries[key] = entry, frame
+            self.entries.setdefault(key, (entry, frame))  # another thread may have been quicker
         entry, frame = self.entries[key]
         if self.is_divided:
             frame.slots[THREADS] = threads.awake(config.threads)
@@ -434,8 +439,13 @@ class Encoder:
         return [(self.runtime["run_check"], self.address(numbers))]
 
     def PythonRun(self, run: PythonRun) -> list[tuple[int, int]]:
-        self.binding.calls_python = True
         return [self.call_of_python(python_step(run))]
+
+    def LibraryRun(self, run: LibraryRun) -> list[tuple[int, int]]:
+        self.work += prod(run.places[0].shape) * min(run.places[0].shape[1:]) // 4
+        constants = self.keep(lapack.constants(run))
+        numbers = lapack.library_arguments(run, constants.buffer_info()[0])
+        return [(self.runtime["run_permute" if run.name == "permute" else "run_library"], self.address(numbers))]
 
     def call_of_python(self, function: Callable[[Frame], None]) -> tuple[int, int]:
         """The instruction that calls a Python function with the frame."""
@@ -537,28 +547,3 @@ def filling(output: Output, target: Place) -> KernelRun:
     dtype = output.expression.dtype
     number = Output(constant(identity_value(output.combine, dtype), dtype), None)
     return KernelRun(Kernel(target.shape, 0, (number,), ()), (), (target,))
-
-
-def python_step(run: PythonRun) -> Callable[[Frame], None]:
-    """What a program calls for a Python function."""
-
-    def value(frame: Frame, place: Place | ObjectPlace) -> Any:
-        if isinstance(place, ObjectPlace):
-            return frame.objects[place.number]
-        found = frame.array(place)
-        return found if place.shape else found[()]
-
-    def step(frame: Frame) -> None:
-        try:
-            outs = run.function(*[value(frame, place) for place in run.sources], **run.params)
-        except FunctransError as error:
-            if run.source is not None and is_from_library(error):
-                error.blame(run.source)
-            raise
-        for place, out in zip(run.targets, outs):
-            if isinstance(place, ObjectPlace):
-                frame.objects[place.number] = out
-            else:
-                frame.array(place)[...] = out
-
-    return step

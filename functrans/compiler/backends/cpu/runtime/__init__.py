@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, WORKED
-from .calls import RUN_CHECK, RUN_GEMM
+from .calls import LIBRARY_ARGUMENTS, RUN_CHECK, RUN_GEMM, RUN_LIBRARY, RUN_PERMUTE
 from .header import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS, with_tape, without_tape
 from .threads import POOL_SIZE, RUN_PARALLEL, RUN_ROWS, WORK
@@ -34,11 +34,13 @@ def expanded(text: str) -> str:
 _PARTS = (
     RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION,
     *map(without_tape, (RUN_LOOP, RUN_WHILE)), *map(with_tape, (RUN_LOOP, RUN_WHILE)), RUN_BRANCH, RUN_CHECK, RUN_GEMM,
+    RUN_LIBRARY, RUN_PERMUTE,
 )  # fmt: skip
 #: The text of all, and the functions that instructions name.
 TEXT = expanded("".join(_PARTS))
 FUNCTIONS = re.findall(r"define i64 @(\w+)", TEXT)
 
 __all__ = [
-    "FRAME", "FUNCTIONS", "HEADER", "LOOK", "PATIENCE", "POOL_SIZE", "TEXT", "THREADS", "WORK_LEFT", "expanded",
+    "FRAME", "FUNCTIONS", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "TEXT", "THREADS",
+    "WORK_LEFT", "expanded",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of indices, and BLAS."""
+"""Checks of indices, BLAS and LAPACK."""
 
 from __future__ import annotations
 
@@ -111,3 +111,129 @@ done:
   ret i64 0
 }
 """.replace("POINTERS", _pointers)
+
+#: With how many arguments functions of LAPACK are called, whatever the number that they have.
+LIBRARY_ARGUMENTS = 20
+
+_loads = "".join(
+    f"  %q{i} = getelementptr ptr, ptr %pointers, i64 {i}\n  %x{i} = load ptr, ptr %q{i}\n"
+    for i in range(LIBRARY_ARGUMENTS)
+)
+_arguments = ", ".join(f"ptr %x{i}" for i in range(LIBRARY_ARGUMENTS))
+
+#: `run_library`: a function of LAPACK for each of some matrices. The arguments: the function; how many matrices there
+#: are; whether it may fail, and slot and offset of where to say so; and for each of the arguments of the function three
+#: numbers: slot, offset and way to that of the next matrix, or 0 and an address, or -1 for what it says at its end.
+RUN_LIBRARY = f"""
+define i64 @run_library(ptr %a, ptr %slots) {{
+entry:
+  %pointers = alloca ptr, i64 {LIBRARY_ARGUMENTS}
+  %info = alloca i64
+  store i64 0, ptr %info
+  get ptr %function = %a[0]
+  get i64 %batch = %a[1]
+  get i64 %may_fail = %a[2]
+  get i64 %failed_slot = %a[3]
+  get i64 %failed_offset = %a[4]
+  %given = getelementptr i64, ptr %a, i64 5
+  br label %matrix
+matrix:
+  %i = phi i64 [0, %entry], [%i_next, %called]
+  %there = icmp slt i64 %i, %batch
+  br i1 %there, label %argument, label %done
+argument:
+  %k = phi i64 [0, %matrix], [%k_next, %found]
+  %k0 = mul i64 %k, 3
+  %k1 = add i64 %k0, 1
+  %k2 = add i64 %k0, 2
+  get i64 %slot = %given[%k0]
+  get i64 %offset = %given[%k1]
+  get i64 %way = %given[%k2]
+  %is_info = icmp slt i64 %slot, 0
+  %is_slot = icmp sgt i64 %slot, 0
+  br i1 %is_slot, label %array, label %constant
+array:
+  get i64 %base = %slots[%slot]
+  %far = mul i64 %i, %way
+  %start = add i64 %base, %offset
+  %address = add i64 %start, %far
+  br label %found
+constant:
+  %info_address = ptrtoint ptr %info to i64
+  %other = select i1 %is_info, i64 %info_address, i64 %offset
+  br label %found
+found:
+  %pointer = phi i64 [%address, %array], [%other, %constant]
+  %place = getelementptr i64, ptr %pointers, i64 %k
+  store i64 %pointer, ptr %place
+  %k_next = add i64 %k, 1
+  %more = icmp slt i64 %k_next, {LIBRARY_ARGUMENTS}
+  br i1 %more, label %argument, label %call
+call:
+{_loads}  call void %function({_arguments})
+  %says = load i32, ptr %info
+  %is_wrong = icmp ne i32 %says, 0
+  br label %called
+called:
+  %i_next = add i64 %i, 1
+  %cares = icmp ne i64 %may_fail, 0
+  %has_failed = and i1 %cares, %is_wrong
+  br i1 %has_failed, label %done, label %matrix
+done:
+  %status = phi i64 [0, %matrix], [1, %called]
+  get ptr %failed_base = %slots[%failed_slot]
+  %failed_place = getelementptr i8, ptr %failed_base, i64 %failed_offset
+  store i64 %status, ptr %failed_place
+  ret i64 0
+}}
+"""
+
+#: `run_permute`: slot and offset of pivots; slot and offset of orders, how many of these there are and how long they
+#: are; how many pivots there are for each. Element j of an order changes places with that at pivot j.
+RUN_PERMUTE = """
+define i64 @run_permute(ptr %a, ptr %slots) {
+entry:
+  get i64 %pivot_slot = %a[0]
+  get i64 %pivot_offset = %a[1]
+  get i64 %order_slot = %a[2]
+  get i64 %order_offset = %a[3]
+  get i64 %batch = %a[4]
+  get i64 %length = %a[5]
+  get i64 %count = %a[6]
+  get ptr %pivot_base = %slots[%pivot_slot]
+  get ptr %order_base = %slots[%order_slot]
+  %pivots = getelementptr i8, ptr %pivot_base, i64 %pivot_offset
+  %orders = getelementptr i8, ptr %order_base, i64 %order_offset
+  br label %lane
+lane:
+  %i = phi i64 [0, %entry], [%i_next, %next_lane]
+  %there = icmp slt i64 %i, %batch
+  br i1 %there, label %begin, label %done
+begin:
+  %skipped = mul i64 %i, %count
+  %before = mul i64 %i, %length
+  %own = getelementptr i32, ptr %pivots, i64 %skipped
+  %order = getelementptr i32, ptr %orders, i64 %before
+  br label %step
+step:
+  %j = phi i64 [0, %begin], [%j_next, %change]
+  %more = icmp slt i64 %j, %count
+  br i1 %more, label %change, label %next_lane
+change:
+  %pivot_at = getelementptr i32, ptr %own, i64 %j
+  %pivot = load i32, ptr %pivot_at
+  %here = getelementptr i32, ptr %order, i64 %j
+  %other = getelementptr i32, ptr %order, i32 %pivot
+  %x = load i32, ptr %here
+  %y = load i32, ptr %other
+  store i32 %y, ptr %here
+  store i32 %x, ptr %other
+  %j_next = add i64 %j, 1
+  br label %step
+next_lane:
+  %i_next = add i64 %i, 1
+  br label %lane
+done:
+  ret i64 0
+}
+"""

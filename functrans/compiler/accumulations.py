@@ -1,0 +1,78 @@
+"""Cumulative operations as loops: over the elements of an axis, and over rows where there are many long ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+from ..core.avals import ShapedArray
+from ..core.jaxpr import Jaxpr
+from .instructions import VIEWS, Block, Place
+
+#: Along so many elements at most, all rows go from one to the next together, wherever in memory they are.
+SHORT = 32
+#: With so many elements beside each other, they are worth a kernel for each step.
+WIDE = 64
+
+
+def goes_by_rows(shape: tuple[int, ...], axis: int) -> bool:
+    """Whether to accumulate row after row, rather than all rows together."""
+    return prod(shape[:axis]) > 1 and shape[axis] > SHORT and prod(shape[axis + 1 :]) < WIDE
+
+
+def accumulate(
+    assembler: Any,
+    block: Block,
+    x: Place,
+    target: Place,
+    axis: int,
+    reverse: bool,
+    body_for: Callable[[tuple[int, ...], bool], Jaxpr],
+) -> bool:
+    """Combine all elements of an axis up to each one, if there are any.
+
+    Args:
+        body_for: makes the body of a loop for arrays of some shape: `so far, x -> together, together`, or, if the
+            second argument says so, `row -> accumulated row`.
+    """
+    if 0 in x.shape or not target.is_contiguous:
+        return False
+    if goes_by_rows(x.shape, axis):
+        body = body_for(x.shape[axis:], True)
+        lanes = prod(x.shape[:axis])
+        shape = (lanes, *x.shape[axis:])
+        if axis > 1:
+            x = _contiguous(assembler, block, x)
+        rows = x.reshaped(shape) if axis > 1 else x
+        assembler.loop(block, body, lanes, False, (), (), [rows], (), [target.reshaped(shape)])
+        return True
+    order = (axis, *(a for a in range(len(x.shape)) if a != axis))
+    steps, results = VIEWS["transpose"](x, order), VIEWS["transpose"](target, order)
+    length = x.shape[axis]
+    first, rest = ((length - 1, length), (0, length - 1)) if reverse else ((0, 1), (1, length))
+    start = _element(_part(steps, *first))
+    assembler.copy(block, start, _element(_part(results, *first)))
+    if length > 1:
+        body = body_for(start.shape, False)
+        last = assembler.contiguous("temporary", ShapedArray(start.shape, start.dtype))
+        operands = _part(steps, *rest), _part(results, *rest)
+        assembler.loop(block, body, length - 1, reverse, (), [start], [operands[0]], [last], [operands[1]])
+    return True
+
+
+def _contiguous(assembler: Any, block: Block, x: Place) -> Place:
+    if x.is_contiguous:
+        return x
+    target = assembler.contiguous("temporary", ShapedArray(x.shape, x.dtype))
+    assembler.copy(block, x, target)
+    return target
+
+
+def _part(x: Place, start: int, stop: int) -> Place:
+    others = x.shape[1:]
+    return VIEWS["slice"](x, (start, *[0] * len(others)), (stop, *others), (1,) * len(x.shape))
+
+
+def _element(x: Place) -> Place:
+    return x._replace(shape=x.shape[1:], strides=x.strides[1:])

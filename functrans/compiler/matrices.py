@@ -1,0 +1,360 @@
+"""Linear algebra by a library: what is done to matrices before and after it, as instructions.
+
+LAPACK counts columns first. Where it matters a matrix is copied as its transpose, by a kernel, which reads any strides;
+where it does not (a Cholesky factor, triangular equations) what is row by row is told to be the transpose. What NumPy
+does for single precision it does in double precision; so do these functions, but for LU and triangular equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import ShapedArray, real_dtype
+from .instructions import VIEWS, Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers, is_row_major
+from .loopnest import (
+    BOOL,
+    INT,
+    ORIGIN,
+    Affine,
+    Apply,
+    Expression,
+    Kernel,
+    Load,
+    Output,
+    Position,
+    axis_index,
+    cast,
+    constant,
+)
+
+INT32 = np.dtype(np.int32)
+
+
+def cholesky(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
+    """The lower triangle l with l l^H = a."""
+    result = batched(target)
+    factor = _like(assembler, result)
+    part(assembler, block, batched(a), factor, lower=True, k=0)
+    unless_failed(assembler, block, library(assembler, block, "cholesky", [factor]), [(factor, result)], run)
+
+
+def triangular_solve(
+    assembler: Any,
+    block: Block,
+    a: Place,
+    b: Place,
+    target: Place,
+    *,
+    left_side: bool,
+    lower: bool,
+    transpose_a: bool,
+    conjugate_a: bool,
+    unit_diagonal: bool,
+) -> None:
+    """The solution of op(a) x = b, or of x op(a) = b."""
+    matrices, x = readable(assembler, block, batched(a)), batched(target)
+    assembler.copy(block, batched(b), x)
+    # BLAS wants columns: the transposed equation, on transposed views, is the same in its eyes.
+    in_columns = not is_row_major(matrices)
+    if conjugate_a and a.dtype.kind == "c" and transpose_a == in_columns:  # BLAS conjugates what it transposes only
+        conjugate = assembler.contiguous("temporary", ShapedArray(matrices.shape, a.dtype))
+        conjugated(assembler, block, matrices, conjugate)
+        matrices, in_columns, conjugate_a = conjugate, False, False
+    options = {
+        "right": left_side, "lower": lower == in_columns, "transpose": transpose_a != in_columns,
+        "conjugate": conjugate_a and a.dtype.kind == "c", "unit": unit_diagonal,
+    }  # fmt: skip
+    library(assembler, block, "triangular_solve", [matrices, x], options)
+
+
+def lu(assembler: Any, block: Block, a: Place, packed: Place, pivots: Place, permutation: Place) -> None:
+    """Packed factors, LAPACK's pivots counted from zero, and the permutation that they lead to."""
+    x = batched(a)
+    columns = _columns_of(assembler, block, x, x.dtype)
+    found = assembler.contiguous("temporary", ShapedArray((x.shape[0], min(x.shape[1:])), INT32))
+    library(assembler, block, "lu", [columns, found])
+    assembler.copy(block, _flipped(columns), batched(packed))
+    element = Apply("subtract", (Load(0, _space(found), INT32), constant(1, INT32)), INT32)
+    kernel = Kernel(found.shape, 0, (Output(element, None),), (0,))
+    assembler.kernel(block, kernel, (found,), (_rows(pivots),))
+    order = _rows(permutation)
+    count = Kernel(order.shape, 0, (Output(_position(1, INT32), None),), ())
+    assembler.kernel(block, count, (), (order,))
+    library(assembler, block, "permute", [_rows(pivots), order])
+
+
+def solve(assembler: Any, block: Block, a: Place, b: Place, target: Place, run: PythonRun) -> None:
+    """The solution of a x = b."""
+    x = batched(a)
+    columns, right = (_columns_of(assembler, block, y, wide(x.dtype)) for y in (x, batched(b)))
+    pivots = assembler.contiguous("temporary", ShapedArray(x.shape[:2], INT32))
+    failed = library(assembler, block, "solve", [columns, pivots, right])
+    unless_failed(assembler, block, failed, [(_flipped(right), batched(target))], run)
+
+
+def solve_with_factors(
+    assembler: Any, block: Block, packed: Place, permutation: Place, b: Place, target: Place, run: PythonRun, *,
+    transposed: bool,
+) -> None:  # fmt: skip
+    """The solution of a x = b, or of the transposed equation, from the factors of a."""
+    factors, order = readable(assembler, block, batched(packed)), _rows(permutation)
+    right, x = batched(b), batched(target)
+    _check_diagonal(assembler, block, factors, run)
+    lower = {"lower": True, "unit_diagonal": True}
+    upper = {"lower": False, "unit_diagonal": False}
+    common = {"left_side": True, "transpose_a": transposed, "conjugate_a": False}
+    i, j, k = _space(right)
+    row = ORIGIN.shifted(cast(Load(1, (i, j), INT32), INT))
+    if not transposed:
+        start = assembler.contiguous("temporary", ShapedArray(right.shape, right.dtype))
+        _move(assembler, block, right, start, order, (i, row, k), None)
+    first, second = (upper, lower) if transposed else (lower, upper)
+    begin = right if transposed else start
+    middle = assembler.contiguous("temporary", ShapedArray(right.shape, right.dtype))
+    triangular_solve(assembler, block, factors, begin, middle, **common, **first)
+    if not transposed:
+        triangular_solve(assembler, block, factors, middle, x, **common, **second)
+        return
+    last = assembler.contiguous("temporary", ShapedArray(right.shape, right.dtype))
+    triangular_solve(assembler, block, factors, middle, last, **common, **second)
+    _move(assembler, block, last, x, order, None, (i, row, k))
+
+
+def qr(assembler: Any, block: Block, a: Place, q: Place, r: Place) -> None:
+    """a = q r: Householder's reflections, then r from above the diagonal and q from those."""
+    x, orthogonal, triangle = batched(a), batched(q), batched(r)
+    batch, m, n = x.shape
+    k = orthogonal.shape[2]
+    dtype = wide(a.dtype)
+    both = assembler.contiguous("temporary", ShapedArray((batch, max(n, k), m), dtype))
+    columns = VIEWS["slice"](both, (0, 0, 0), (batch, n, m), (1, 1, 1))
+    assembler.convert(block, _flipped(x), columns)
+    tau = assembler.contiguous("temporary", ShapedArray((batch, min(m, n)), dtype))
+    library(assembler, block, "reflections", [columns, tau, _work(assembler, dtype, 64 * n)])
+    height = triangle.shape[1]
+    above = VIEWS["slice"](_flipped(columns), (0, 0, 0), (batch, height, n), (1, 1, 1))
+    part(assembler, block, above, triangle, lower=False, k=0)
+    base = VIEWS["slice"](both, (0, 0, 0), (batch, k, m), (1, 1, 1))
+    library(assembler, block, "orthogonal", [base, tau, _work(assembler, dtype, 64 * k)])
+    assembler.convert(block, _flipped(base), orthogonal)
+
+
+def eigh(
+    assembler: Any, block: Block, a: Place, values: Place, vectors: Place | None, run: PythonRun, *, lower: bool
+) -> None:
+    """Eigenvalues of Hermitian matrices, and eigenvectors if they are wanted."""
+    x = batched(a)
+    n = x.shape[1]
+    columns = _columns_of(assembler, block, x, wide(x.dtype))
+    found = _like(assembler, _rows(values))
+    sizes = (1 + 6 * n + 2 * n * n, 1 + 5 * n + 2 * n * n, 3 + 5 * n)
+    if vectors is None:
+        sizes = (2 * n + 1, n + 1, 1)
+    work = _works(assembler, columns.dtype, (64 * n + sizes[0], *sizes[1:]))
+    options = {"vectors": vectors is not None, "lower": lower}
+    failed = library(assembler, block, "eigh", [columns, found, *work], options)
+    copies = [] if vectors is None else [(_flipped(columns), batched(vectors))]
+    unless_failed(assembler, block, failed, [(found, _rows(values)), *copies], run)
+
+
+def svd(
+    assembler: Any, block: Block, a: Place, u: Place | None, values: Place, vh: Place | None, run: PythonRun
+) -> None:
+    """Singular values, and vectors on both sides if they are wanted."""
+    x = batched(a)
+    batch, m, n = x.shape
+    small, large = min(m, n), max(m, n)
+    columns = _columns_of(assembler, block, x, wide(x.dtype))
+    dtype, found = columns.dtype, _like(assembler, _rows(values))
+    left, right = ((0, 0) if u is None or vh is None else (u.shape[-1], vh.shape[-2]))
+    u_columns = assembler.contiguous("temporary", ShapedArray((batch, max(left, 1), m), dtype))
+    v_columns = assembler.contiguous("temporary", ShapedArray((batch, n, max(right, 1)), dtype))
+    real = small * max(5 * small + 7, 2 * large + 2 * small + 1)
+    work = _works(assembler, dtype, (4 * small * small + 7 * small + 2 * large + 64 * (m + n), real, 8 * small))
+    options = {"vectors": u is not None, "full": left == m and right == n}
+    failed = library(assembler, block, "svd", [columns, found, u_columns, v_columns, *work], options)
+    copies = [] if u is None or vh is None else [(_flipped(u_columns), batched(u)), (_flipped(v_columns), batched(vh))]
+    unless_failed(assembler, block, failed, [(found, _rows(values)), *copies], run)
+
+
+# ---- by the names of primitives
+
+
+def linear_algebra(
+    assembler: Any,
+    block: Block,
+    primitive: Any,
+    sources: Sequence[Place],
+    targets: Sequence[Place],
+    params: dict[str, Any],
+    **options: Any,
+) -> bool:
+    """Add the instructions for a primitive, if the backend has LAPACK and there is something to compute.
+
+    Args:
+        params: those of the primitive.
+        options: what the function that is named after it wants to know.
+    """
+    is_empty = any(0 in place.shape for place in (*sources, *targets))
+    if not assembler.has_lapack or is_empty or not all(y.is_contiguous for y in targets):
+        return False
+    name, run = primitive.name, assembler.python(primitive, sources, targets, params)
+    operands = [in_lanes(assembler, block, x) for x in sources]
+    common = assembler, block, *operands
+    if name in ("lu", "factors"):
+        lu(*common, *targets)
+    elif name == "qr":
+        qr(*common, *targets)
+    elif name == "triangular_solve":
+        triangular_solve(*common, *targets, **options)
+    elif name == "eigh":
+        eigh(*common, targets[0], targets[1] if len(targets) > 1 else None, run, **options)
+    elif name == "svd":
+        u, values, vh = targets if len(targets) > 1 else (None, targets[0], None)
+        svd(*common, u, values, vh, run)
+    elif name == "solve_with_factors":
+        solve_with_factors(*common[:2], *operands[1:], *targets, run, **options)
+    else:
+        {"cholesky": cholesky, "solve": solve}[name](*common, *targets, run)
+    return True
+
+
+def in_lanes(assembler: Any, block: Block, x: Place) -> Place:
+    """An array whose lanes follow from one stride; a copy, if they do not."""
+    lanes, ways = x.shape[:-2], x.strides[:-2]
+    if all(way == ways[i + 1] * lanes[i + 1] for i, way in enumerate(ways[:-1])):
+        return x
+    target = assembler.contiguous("temporary", ShapedArray(x.shape, x.dtype))
+    assembler.copy(block, x, target)
+    return target
+
+
+# ---- parts
+
+
+def batched(place: Place) -> Place:
+    """Matrices with one axis for all lanes, which must follow from one stride."""
+    count = int(np.prod(place.shape[:-2], dtype=np.int64))
+    if len(place.shape) == 3:
+        return place
+    way = place.strides[-3] if len(place.shape) > 2 else 0
+    return place._replace(shape=(count, *place.shape[-2:]), strides=(way, *place.strides[-2:]))
+
+
+def readable(assembler: Any, block: Block, x: Place) -> Place:
+    """Matrices that BLAS can read; a copy, if these are not such."""
+    found = as_matrices(x, ((0,), (1,), (2,)))
+    if found is not None:
+        return found
+    target = assembler.contiguous("temporary", ShapedArray(x.shape, x.dtype))
+    assembler.copy(block, x, target)
+    return target
+
+
+def part(assembler: Any, block: Block, source: Place, target: Place, *, lower: bool, k: int) -> None:
+    """Copy what is on one side of the k-th diagonal, in the dtype of the target, with zeros elsewhere."""
+    source, target = as_numbers(source), as_numbers(target)
+    space = _space(source)
+    ends = (_position(2, INT), _position(1, INT, k))
+    inside = Apply("less_equal", ends if lower else ends[::-1], BOOL)
+    element = cast(Load(0, space, source.dtype), target.dtype)
+    element = Apply("select", (inside, element, constant(0, target.dtype)), target.dtype)
+    assembler.kernel(block, Kernel(source.shape, 0, (Output(element, None),), (0,)), (source,), (target,))
+
+
+def conjugated(assembler: Any, block: Block, source: Place, target: Place) -> None:
+    """Copy conjugate numbers."""
+    element = Apply("conjugate", (Load(0, _space(source), source.dtype),), source.dtype)
+    assembler.kernel(block, Kernel(source.shape, 0, (Output(element, None),), (0,)), (source,), (target,))
+
+
+def library(
+    assembler: Any, block: Block, name: str, places: Sequence[Place], options: dict[str, Any] | None = None
+) -> Place:
+    """Add the instruction that calls a library for each of a batch of matrices; where it says whether that failed."""
+    failed = assembler.contiguous("temporary", ShapedArray((), INT))
+    assembler.step(block, LibraryRun(name, options or {}, tuple(places), failed), [*places, failed])
+    return failed
+
+
+def unless_failed(
+    assembler: Any, block: Block, failed: Place, copies: Sequence[tuple[Place, Place]], run: PythonRun
+) -> None:
+    """Add the instructions that copy what a library has found; where it failed, what raises the error instead."""
+    found: Block = []
+    otherwise: Block = []
+    assembler.blocks += [found, otherwise]
+    for source, target in copies:
+        assembler.convert(found, source, target)
+    assembler.step(otherwise, run._replace(is_rare=True), [*run.sources, *run.targets])
+    places = [place for pair in copies for place in pair]
+    assembler.step(block, BranchRun(failed, (found, otherwise)), [failed, *places, *run.sources, *run.targets])
+
+
+def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Double precision."""
+    return np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
+
+
+def _like(assembler: Any, x: Place) -> Place:
+    """A contiguous array itself, or room for it in double precision."""
+    dtype = wide(x.dtype)
+    return x if x.dtype == dtype else assembler.contiguous("temporary", ShapedArray(x.shape, dtype))
+
+
+def _columns_of(assembler: Any, block: Block, x: Place, dtype: np.dtype[Any]) -> Place:
+    """A copy of matrices, column by column: the transposes row by row."""
+    batch, m, n = x.shape
+    columns = assembler.contiguous("temporary", ShapedArray((batch, n, m), dtype))
+    assembler.convert(block, _flipped(x), columns)
+    return columns
+
+
+def _check_diagonal(assembler: Any, block: Block, factors: Place, run: PythonRun) -> None:
+    """Run something if there is a zero on a diagonal."""
+    batch, n, _ = factors.shape
+    dtype = factors.dtype
+    i, j = axis_index(0), axis_index(1)
+    is_zero = Apply("equal", (Load(0, (i, j, j), dtype), constant(0, dtype)), BOOL)
+    found = assembler.contiguous("temporary", ShapedArray((batch, n), INT))
+    kernel = Kernel((batch, n), 0, (Output(cast(is_zero, INT), None),), (0,))
+    assembler.kernel(block, kernel, (factors,), (found,))
+    assembler.check(block, found, 1, run)
+
+
+def _move(assembler: Any, block: Block, source: Place, target: Place, order: Place, read: Any, written: Any) -> None:
+    """Copy rows that `order` names, or to where it says."""
+    element: Expression = Load(0, read or _space(source), source.dtype)
+    kernel = Kernel(source.shape, 0, (Output(element, None, written),), (0, 1))
+    assembler.kernel(block, kernel, (source, order), (target,))
+
+
+def _work(assembler: Any, dtype: np.dtype[Any], size: int) -> Place:
+    return assembler.contiguous("temporary", ShapedArray((size,), dtype))
+
+
+def _works(assembler: Any, dtype: np.dtype[Any], sizes: Sequence[int]) -> list[Place]:
+    """Room for numbers, for the real numbers that complex matrices need in addition, and for integers."""
+    kinds = (dtype, real_dtype(dtype), INT32)
+    return [_work(assembler, kind, max(1, size)) for kind, size in zip(kinds, sizes)]
+
+
+def _rows(place: Place) -> Place:
+    """Vectors with one axis for all lanes, of a contiguous array."""
+    count = int(np.prod(place.shape[:-1], dtype=np.int64))
+    return place.reshaped((count, place.shape[-1]))
+
+
+def _flipped(x: Place) -> Place:
+    return VIEWS["transpose"](x, (0, 2, 1))
+
+
+def _space(place: Place) -> tuple[Affine, ...]:
+    return tuple(map(axis_index, range(len(place.shape))))
+
+
+def _position(axis: int, dtype: np.dtype[Any], offset: int = 0) -> Expression:
+    return cast(Position(axis_index(axis).plus(offset), INT), dtype)

@@ -1,0 +1,64 @@
+"""Cumulative operations in native programs, bit for bit those of NumPy where these are exactly defined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.primitives import cumulative
+from tests.fuzz import Case
+from tests.helpers.bits import special_array
+from tests.helpers.tiers import natively, staged
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+OPERATIONS = {name: getattr(cumulative, name) for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")}
+LAYOUTS = {
+    "as it is": lambda x: x,
+    "turned": lambda x: x.T.copy().T,
+    "backwards": lambda x: x[::-1].copy()[::-1],
+    "with room": lambda x: np.repeat(x, 2, -1)[..., ::2],
+}
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS])
+@settings(max_examples=25)
+@given(
+    dtype=st.sampled_from(["f2", "f4", "f8", "i1", "i8", "u4", "c8", "c16", "?"]),
+    shape=st.sampled_from([(1,), (7,), (0, 3), (3, 40), (40, 3), (2, 3, 40), (2, 40, 3), (3, 50, 70), (5, 1)]),
+    axis=st.integers(0, 2),
+    reverse=st.booleans(),
+    layout=st.sampled_from([*LAYOUTS]),
+    tier=st.sampled_from(["quick", "thorough", "threads"]),
+    seed=st.integers(0, 100),
+)
+def test_results(name: str, dtype: str, shape: Any, axis: int, reverse: bool, layout: str, tier: str, seed: int) -> None:
+    kind = np.dtype(dtype).kind
+    if (kind != "f" and name == "cumlogsumexp") or (kind == "c" and name in ("cummax", "cummin")):
+        return
+    random = np.random.default_rng(seed)
+    is_product = kind == "c" and name == "cumprod"  # whose parts NumPy adds with one rounding, on some machines
+    x = random.normal(size=shape).astype(dtype) if is_product else special_array(random, shape, np.dtype(dtype))
+    x = LAYOUTS[layout](x)
+    axis %= len(shape)
+    tolerance = None if name != "cumlogsumexp" and not is_product else 1e-2 if dtype == "f2" else 1e-5
+    Case(name, lambda x: OPERATIONS[name](x, axis=axis, reverse=reverse), (x,), tolerance).check(tier)
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS])
+def test_derivatives(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 40))
+    function = ft.grad(lambda x: np.sum(OPERATIONS[name](x, axis=1, reverse=False) ** 2))
+    Case(name, function, (x,), 1e-10).check("quick")
+
+
+@pytest.mark.parametrize("shape", [(9,), (3, 40), (40, 3)])
+def test_they_run_without_python(shape: Any) -> None:
+    x = np.ones(shape)
+    explained = str(ft.explain(lambda x: np.cumsum(x, -1) * 2, x))
+    assert "runs in Python" not in explained
+    assert natively(staged(lambda x: np.cumsum(x, -1), (x,)), (x,))[0].ravel()[0] == 1
