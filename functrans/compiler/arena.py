@@ -1,4 +1,4 @@
-"""The arena: how long values are needed, and where temporaries are: those never alive together share a place."""
+"""The arena: where temporaries are in memory; those never alive together share a place."""
 
 from __future__ import annotations
 
