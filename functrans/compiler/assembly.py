@@ -34,11 +34,9 @@ from .instructions import (
     Place,
     ProductRun,
     PythonRun,
-    RecurrenceRun,
     Slot,
     StackStep,
     Step,
-    Tape,
     WhileRun,
     as_matrices,
     as_numbers,
@@ -49,7 +47,7 @@ from .instructions import (
 from .loopnest import Constant, Expression, Kernel, Load, Output, axis_index, cast, constant
 from .matrices import linear_algebra
 from .overlap import are_same
-from .recurrence import TooLarge, take_apart
+from .recurring import add_recurrence
 
 
 class Assembled(NamedTuple):
@@ -345,8 +343,8 @@ class Assembler:
         """
         tape, x_along, y_along = tapes.along(self, body, xs, ys)
         along = tapes.wholes(x_along), tapes.wholes(y_along)
-        operands, targets = (consts, carry, along[0]), [*finals, *along[1]]
-        why = self.recurrence(block, body, None, operands, length, is_reverse, targets, None, tape)
+        operands = consts, carry, along[0]
+        why = add_recurrence(self, block, body, None, operands, length, is_reverse, (finals, along[1], None), tape)
         if why is None:
             return
         before, after = self.carries(block, carry)
@@ -402,8 +400,8 @@ class Assembler:
         The ys are stacks.
         """
         tape, _, along = tapes.along(self, body, (), ys)
-        targets = [*finals, *tapes.wholes(along)]
-        why = self.recurrence(block, body, cond, (consts, carry, ()), None, False, targets, count, tape)
+        results = finals, tapes.wholes(along), count
+        why = add_recurrence(self, block, body, cond, (consts, carry, ()), None, False, results, tape)
         if why is None:
             return
         before, after = self.carries(block, carry)
@@ -418,33 +416,6 @@ class Assembler:
         self.step(block, run, [going, count, *consts, *before, *after])
         for place, final in zip(before, finals):
             self.copy(block, place, final)
-
-    def recurrence(
-        self,
-        block: Block,
-        body: Jaxpr,
-        cond: Jaxpr | None,
-        operands: tuple[Sequence[Any], Sequence[Place], Sequence[Any]],
-        length: int | Place | None,
-        is_reverse: bool,
-        targets: Sequence[Any],
-        count: Place | None,
-        tape: Tape | None,
-    ) -> str | None:
-        """Add a loop as one function that keeps its state in registers, if that is small; else say why not."""
-        if not all(isinstance(place, Place) for place in (*operands[0], *operands[2], *targets)):
-            return "a step reads or leaves a stack, the tape of another loop"
-        known, where = (None, length) if isinstance(length, Place) else (length, None)
-        prepare = lambda jaxpr: self.fused(jaxpr).jaxpr  # noqa: E731
-        try:
-            found = take_apart(body, cond, prepare, self.supports, operands, known, is_reverse)
-        except TooLarge as reason:
-            return str(reason)
-        sources = tuple(place for group in operands for place in group)
-        places = [place for place in (where, count) if place is not None]
-        run = RecurrenceRun(found, sources, tuple(targets), where, count, tape)
-        self.step(block, run, [*sources, *targets, *places])
-        return None
 
     def branch(
         self,

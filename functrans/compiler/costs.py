@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from .loopnest import Apply, Expression, Kernel
+from .loopnest import Apply, Expression, Kernel, expressions_in
 
 #: What operations cost, in additions; those that are not here are transcendental.
 COSTS = {
@@ -37,6 +37,11 @@ def measured(expressions: Sequence[Expression]) -> tuple[int, int]:
     """The cost and the number of operations."""
     costs = [operation_cost(e) for e in expressions if isinstance(e, Apply)]
     return sum(costs), len(costs)
+
+
+def cost_of_expressions(roots: Iterable[Expression]) -> int:
+    """The cost of some expressions and all that they are made of."""
+    return measured(list(expressions_in(roots)))[0]
 
 
 def cost_of(kernel: Kernel) -> int:

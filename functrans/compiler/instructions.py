@@ -231,19 +231,26 @@ class LoopRun(NamedTuple):
 
 
 class RecurrenceRun(NamedTuple):
-    """Run a loop whose state is in registers: `sources` and `targets` are what its loads and stores count.
+    """Run a loop as one function (compiler/recurrence.py).
 
     Attributes:
-        length: the place of the number of steps, if it is not known.
-        count: where to put the number of steps, if `going` tells when the loop ends.
+        arrays: what it reads and writes, by number.
+        refused: room for the indices that a check has refused, int64 numbers in a row.
+        otherwise: for each failure what raises the error.
+        registers: how many numbers its state has in registers.
+        tape: that of the outermost loop, of which `length` and `count` say how many steps it has: the latter has the
+            number afterwards, if nobody knows it before.
     """
 
     recurrence: Any
-    sources: tuple[Place, ...]
-    targets: tuple[Place, ...]
-    length: Place | None
-    count: Place | None
+    arrays: tuple[Place, ...]
+    refused: Place | None
+    otherwise: tuple[PythonRun, ...]
+    registers: int
     tape: Tape | None = None
+    length: int | Place | None = None
+    count: Place | None = None
+    is_reverse: bool = False
 
 
 class WhileRun(NamedTuple):

@@ -42,3 +42,17 @@ def _step(assembler: Any, stack: ObjectPlace, aval: ShapedArray | StackAval) -> 
 
 def _whole(entry: Place | ObjectPlace) -> Place | ObjectPlace:
     return entry.reshaped((1, *entry.shape)) if isinstance(entry, Place) else entry
+
+
+def slots(tape: Tape | None) -> frozenset[int]:
+    """The slots of the arrays that are entries of stacks."""
+    steps = () if tape is None else (*tape.read, *tape.written)
+    return frozenset(step.entry.slot for step in steps if isinstance(step.entry, Place))
+
+
+def backwards(tape: Tape, whole: Place) -> Place:
+    """An array with an element for each step; the entry of a stack, as the last element of one."""
+    if whole.slot not in slots(tape):
+        return whole
+    first, *others = whole.strides
+    return whole._replace(strides=(-first, *others))

@@ -63,7 +63,8 @@ def test_loops_in_registers():
 
     assert "Its state, 3 numbers, stays in registers." in text(f, np.ones(3))
     found = text(f, np.ones(1000))
-    assert "Its state is in memory, not in registers: its state has 1000 elements, and 64 is the limit." in found
+    why = "an array that is needed as a whole has 1000 elements, and 64 is the limit"
+    assert f"Its state is in memory, not in registers: {why}." in found
     assert "A copy of x to t0 (8 kB): the state of a loop (`scan`) begins in memory of its own" in found
 
 
@@ -71,8 +72,9 @@ def test_loops_in_registers():
     ("step", "why"),
     [
         (lambda c: np.sort(c), "`sort` is not computed element by element"),
-        (lambda c: np.tile(c, 300)[:3] * 0.5, "elements, and 64 is the limit"),
-        (lambda c: c + ft.numpy.take(TABLE, np.abs(c).astype(int) % 9), "has 1000 elements, and 64 is the limit"),
+        (lambda c: np.outer(np.tile(c, 3), np.tile(c, 3))[:3, 0], "`multiply` makes 81 elements, and 64 is the limit"),
+        (lambda c: c + np.sum(ft.numpy.asarray(TABLE) * c[0]), "has 1000 elements, and 64 is the limit"),
+        (lambda c: c * np.trace(np.linalg.inv(np.eye(3) + c)), "is not computed element by element"),
     ],
 )
 def test_why_a_loop_is_not_in_registers(step, why):

@@ -20,7 +20,8 @@ from ..instructions import (
     RecurrenceRun,
     WhileRun,
 )
-from ..loopnest import Apply, Load, expressions_in
+from ..loopnest import Apply, Constant, Load, expressions_in
+from ..recurrence import Choose, Repeat, Statement, Store, roots
 from .units import amount, bytes_text, html_table, table
 
 
@@ -176,17 +177,22 @@ def _branch(run: BranchRun) -> Cost:
 
 
 def _recurrence(run: RecurrenceRun) -> Cost:
-    recurrence = run.recurrence
-    steps = 1 if recurrence.length is None else recurrence.length
-    first = [e for e in expressions_in(recurrence.first) if isinstance(e, Load)]
-    each = list(expressions_in(recurrence.roots()))
-    loads = [e for e in each if isinstance(e, Load)]
-    moving = [e for e in loads if any(i.factors for i in e.index)]
-    fixed = dict.fromkeys([*first, *(e for e in loads if not any(i.factors for i in e.index))])
-    read = sum(e.dtype.itemsize for e in fixed) + steps * sum(e.dtype.itemsize for e in dict.fromkeys(moving))
-    written = steps * sum(s.expression.dtype.itemsize for s in recurrence.stores)
-    written += sum(s.expression.dtype.itemsize for s in recurrence.finals)
-    return Cost(read, written, steps * operations_in(each), recurrence.length is not None)
+    return total(map(_statement, run.recurrence.statements))
+
+
+def _statement(s: Statement) -> Cost:
+    everything = list(expressions_in(roots(s)))
+    read = sum(e.dtype.itemsize for e in dict.fromkeys(e for e in everything if isinstance(e, Load)))
+    own = Cost(read, s.value.dtype.itemsize if isinstance(s, Store) else 0, operations_in(everything))
+    if isinstance(s, Choose):
+        branches = (total(map(_statement, branch)) for branch in s.branches)
+        return total([own, max(branches, key=lambda c: c.operations)])
+    if not isinstance(s, Repeat):
+        return own
+    step = total(map(_statement, (*s.test, *s.body)))
+    if isinstance(s.length, Constant):
+        return step.times(int(s.length.number))
+    return total([own, step])._replace(is_complete=False)
 
 
 COSTS: dict[type, Any] = {

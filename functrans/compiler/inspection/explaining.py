@@ -12,6 +12,7 @@ from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
 from ..instructions import VIEWS, ChainRun, PythonRun
 from ..loopnest import Apply, Load, Position, axis_index
+from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
 from .costs import Memory, cost, size
 from .listing import Names, Row, is_copy, joined, kind, lines_of
@@ -379,7 +380,16 @@ class _Instructions:
         length = recurrence.length
         times = f"{length} steps" if length is not None else "as many steps as it takes"
         yield f"A loop of {times}{self.where(row)} as one function: {cost(run)}."
-        yield f"Its state, {plural(len(recurrence.first), 'number')}, stays in registers."
+        if run.registers:
+            yield f"Its state, {plural(run.registers, 'number')}, stays in registers."
+        changed = {s.array for s in statements_in(recurrence.statements) if isinstance(s, Store)}
+        in_memory = [k for k in sorted(changed) if run.arrays[k].shape]
+        if in_memory:
+            names = joined([self.names.place(run.arrays[k]) for k in in_memory])
+            yield f"Elements of {names} are written one by one, where they are."
+        checks = sum(isinstance(s, Check) for s in statements_in(recurrence.statements))
+        if checks:
+            yield f"Indices are checked at {plural(checks, 'place')} in it; all others are known to be in range."
         yield from self.tape(run)
 
     def BranchRun(self, row: Row) -> Iterator[str]:

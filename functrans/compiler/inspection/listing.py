@@ -134,7 +134,7 @@ KINDS: dict[type, str] = {
     LoopRun: "loop",
     WhileRun: "while loop",
     BranchRun: "branch",
-    RecurrenceRun: "loop in registers",
+    RecurrenceRun: "loop as one function",
 }
 
 
@@ -248,13 +248,8 @@ class Listing:
         self.block(list(run.links), f"{number}.", depth + 1)
 
     def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:
-        sources, targets = self.arrays(run.sources, "x", depth), self.arrays(run.targets, "y", depth)
-        recurrence = run.recurrence
         self.tape(run.tape, depth)
-        length = str(recurrence.length) if run.length is None else self.names.place(run.length)
-        self.add(depth, recurrence_text(recurrence, sources, targets, length))
-        if run.count is not None:
-            self.add(depth, f"{self.names.place(run.count)} = t  # the number of steps")
+        self.add(depth, recurrence_text(run.recurrence, self.arrays(run.arrays, "x", depth)))
 
     def ProductRun(self, run: ProductRun, _: str, depth: int) -> None:
         x, y, z = map(self.names.place, (run.x, run.y, run.z))

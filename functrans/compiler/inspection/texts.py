@@ -21,7 +21,7 @@ from ..loopnest import (
     expressions_in,
     parts,
 )
-from ..recurrence import Recurrence
+from ..recurrence import Assign, Check, Choose, Recurrence, Repeat, Statement, Store, roots
 
 INDENT = "    "
 #: Operations that are written between their operands, and how strongly they bind.
@@ -45,12 +45,19 @@ class Statements:
         axes: names of the axes of the space.
         names: of the arrays, by operand.
         used: how many values have names already.
+        registers: names of registers.
     """
 
     def __init__(
-        self, roots: Sequence[Expression], axes: Sequence[str], names: Callable[[Any], str], used: int = 0
+        self,
+        roots: Sequence[Expression],
+        axes: Sequence[str],
+        names: Callable[[Any], str],
+        used: int = 0,
+        registers: Callable[[Register], str] = str,
     ) -> None:
         self.axes = axes
+        self.registers = registers
         self.names = names
         self.used = used
         self.lines: list[str] = []
@@ -102,7 +109,7 @@ class Statements:
             text = str(expression.number)
             return text, 2 if text.startswith("-") else ATOM
         if isinstance(expression, Register):
-            return f"q{expression.number}", ATOM
+            return self.registers(expression), ATOM
         if isinstance(expression, Position):
             return self.affine(expression.index), 2
         if isinstance(expression, Load):
@@ -158,38 +165,76 @@ def combination(place: str, combine: str | None, value: str) -> str:
     return f"{place} = {combine}({place}, {value})"
 
 
-def recurrence_text(recurrence: Recurrence, sources: Sequence[str], targets: Sequence[str], length: str) -> str:
-    """A loop over registers: `q0`, `q1` and so on are the registers, `t` is the number of the step.
+def recurrence_text(recurrence: Recurrence, arrays: Sequence[str]) -> str:
+    """A loop over single numbers: `q0`, `q1` and so on are registers, `t` is the number of the step.
 
     Args:
-        sources, targets: names of the arrays.
-        length: the number of steps, as text.
+        arrays: their names, by number.
     """
-    names = dict(enumerate(sources)).__getitem__
-    before = Statements(recurrence.first, ["t"], names)
-    registers = ", ".join(f"q{k}" for k in range(len(recurrence.first)))
-    lines = [*before.lines, f"{registers} = {', '.join(map(before.text, recurrence.first))}"] if registers else []
-    used = before.used
-    if recurrence.going is not None:
-        lines.append("while True:")
-        test = Statements([recurrence.going], ["t"], names, used)
-        lines += [INDENT + line for line in test.lines]
-        lines.append(f"{INDENT}if not ({test.text(recurrence.going)}): break")
-        used = test.used
-    else:
-        steps = f"reversed(range({length}))" if recurrence.is_reverse else f"range({length})"
-        lines.append(f"for t in {steps}:")
-    inside = Statements([*recurrence.following, *(s.expression for s in recurrence.stores)], ["t"], names, used)
-    lines += [INDENT + line for line in inside.lines]
-    for store in recurrence.stores:
-        place = targets[store.target] + inside.index(store.index)
-        lines.append(f"{INDENT}{place} = {inside.text(store.expression)}")
-    changes = [(f"q{k}", inside.text(e)) for k, e in enumerate(recurrence.following)]
-    changes = [change for change in changes if change[0] != change[1]]
-    if changes:
-        left, right = zip(*changes)
-        lines.append(f"{INDENT}{', '.join(left)} = {', '.join(right)}")
-    after = Statements([s.expression for s in recurrence.finals], ["t"], names)
-    for store in recurrence.finals:
-        lines.append(f"{targets[store.target]}{after.index(store.index)} = {after.text(store.expression)}")
-    return "\n".join(lines)
+    text = _RecurrenceText(arrays)
+    text.block(recurrence.statements, 0)
+    return "\n".join(text.lines)
+
+
+class _RecurrenceText:
+    """Writes statements."""
+
+    def __init__(self, arrays: Sequence[str]):
+        self.arrays = arrays
+        self.lines: list[str] = []
+        self.counters: dict[int, str] = {}
+        self.used = 0
+
+    def block(self, statements: Sequence[Statement], depth: int) -> None:
+        for statement in statements:
+            getattr(self, type(statement).__name__)(statement, depth)
+
+    def add(self, depth: int, line: str) -> None:
+        self.lines.append(INDENT * depth + line)
+
+    def written(self, roots: Sequence[Expression], depth: int) -> Statements:
+        """Expressions in terms of names, after the assignments of these."""
+        found = Statements(roots, [], self.arrays.__getitem__, self.used, self.register)
+        self.used = found.used
+        for line in found.lines:
+            self.add(depth, line)
+        return found
+
+    def register(self, register: Register) -> str:
+        return self.counters.get(register.number, f"q{register.number}")
+
+    # ---- statements, by the names of their types
+
+    def Assign(self, s: Assign, depth: int) -> None:
+        values = self.written(s.values, depth)
+        left, right = ", ".join(map(self.register, s.registers)), ", ".join(map(values.text, s.values))
+        self.add(depth, f"{left} = {right}")
+
+    def Store(self, s: Store, depth: int) -> None:
+        values = self.written(roots(s), depth)
+        self.add(depth, f"{self.arrays[s.array]}{values.index(s.index)} = {values.text(s.value)}")
+
+    def Check(self, s: Check, depth: int) -> None:
+        values = self.written(s.indices, depth)
+        for k in range(len(s.indices)) if s.unclear is None else s.unclear:
+            self.add(depth, f"assert -{s.extents[k]} <= {values.text(s.indices[k])} < {s.extents[k]}")
+
+    def Repeat(self, s: Repeat, depth: int) -> None:
+        self.counters[s.counter.number] = f"t{len(self.counters) or ''}"
+        if s.length is None:
+            self.add(depth, "while True:")
+            self.block(s.test, depth + 1)
+            assert s.going is not None
+            self.add(depth + 1, f"if not ({self.written([s.going], depth + 1).text(s.going)}): break")
+        else:
+            length = self.written([s.length], depth).text(s.length)
+            self.add(depth, f"for {self.register(s.counter)} in range({length}):")
+        self.block(s.body, depth + 1)
+
+    def Choose(self, s: Choose, depth: int) -> None:
+        self.add(depth, f"match {self.written([s.number], depth).text(s.number)}:")
+        for k, branch in enumerate(s.branches):
+            self.add(depth + 1, f"case {k}:")
+            self.block(branch, depth + 2)
+            if not branch:
+                self.add(depth + 2, "pass")

@@ -18,7 +18,7 @@ from ....settings import config
 from ...accesses import identity_value
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
-from ...costs import COSTS, TRANSCENDENTAL, cost_of
+from ...costs import cost_of
 from ...garbage import no_collection
 from ...instructions import (
     Block,
@@ -36,7 +36,7 @@ from ...instructions import (
     Tape,
     WhileRun,
 )
-from ...loopnest import Apply, Kernel, Output, constant, expressions_in
+from ...loopnest import Kernel, Output, constant
 from ...nests import Nest, scalar_type
 from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
@@ -48,7 +48,7 @@ from .layouts import arrange, rows_at_a_time
 from .library import WORTH_THREADS as WORTH_THREADS_OF_BLAS
 from .library import gemm_arguments, threads_of_blas
 from .python_steps import python_step
-from .recurrences import RecurrenceWriter, recurrence_arguments
+from .recurrences import RecurrenceWriter, is_unbounded, likely_work, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
 from .tiers import CompilationFailure, Tiers, Written
@@ -502,14 +502,15 @@ class Encoder:
         return self.with_tape(reel, (self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)))
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
-        length = run.recurrence.length
-        self.is_unbounded |= length is None
-        work = (UNKNOWN_LENGTH if length is None else length) * max(1, recurrence_cost(run.recurrence))
+        self.is_unbounded |= is_unbounded(run)
+        work = likely_work(run.recurrence.statements)
         self.work += work
         numbers, reel = recurrence_arguments(run), None
+        for python in run.otherwise:
+            numbers += [number for pair in self.PythonRun(python) for number in pair]
         if run.tape is not None:
-            steps = None if run.count is not None else length if run.length is None else run.length
-            reel = self.reel(run.tape, steps, run.count, run.recurrence.is_reverse, True)
+            steps = None if run.count is not None else run.length
+            reel = self.reel(run.tape, steps, run.count, run.is_reverse, True)
             numbers += [reel.limit, *self.call_of_python(reel.turn)]
         arguments = self.keep([0, *numbers])
         self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work))
@@ -534,12 +535,6 @@ class Encoder:
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]
         return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
-
-
-def recurrence_cost(recurrence: Any) -> int:
-    """What one step of a loop over registers takes, about in nanoseconds."""
-    applied = [e for e in expressions_in(recurrence.roots()) if isinstance(e, Apply)]
-    return len(recurrence.following) + sum(COSTS.get(e.operation, TRANSCENDENTAL) for e in applied) // 2
 
 
 def filling(output: Output, target: Place) -> KernelRun:

@@ -1,227 +1,516 @@
-"""A loop over registers as the text of an LLVM function.
+"""A recurrence as the text of an LLVM function.
 
-The function takes an array of 64-bit numbers and the slots. The first two numbers are the number of steps, or the slot
-and offset of it; then there are for each load and store the slot that its address is in, an offset, and the way to the
-next step in bytes.
+Registers are places on the stack, which LLVM turns into registers. The function takes an array of 64-bit numbers and
+the slots: for each array the slot that its address is in, an offset, and its strides in bytes where elements do not lie
+one after another; then numbers that may well be sizes; then where indices go that a check has refused, for each such
+failure what to call, and what the loop needs to know of its tape.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
+from ...accesses import FORMULAIC, is_argument
 from ...instructions import Place, RecurrenceRun
-from ...loopnest import Apply, Constant, Expression, Load, Register, expressions_in
-from ...recurrence import Recurrence, Store
+from ...loopnest import (
+    INT,
+    Affine,
+    Apply,
+    Constant,
+    Expression,
+    Index,
+    Load,
+    Register,
+    constant,
+    expressions_in,
+    parts,
+)
+from ...recurrence import (
+    Assign,
+    Check,
+    Choose,
+    Repeat,
+    Statement,
+    Store,
+    arrays_in,
+    failures_in,
+    inside,
+    registers_in,
+    roots,
+    statements_in,
+)
+from ...tapes import slots
 from .codegen import Writer, alignment
 from .operations import emit_operation, literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
 
-#: After about so many operations somebody looks whether the user wants to interrupt the loop; a power of two.
+#: After about so many operations somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 20
+#: A loop of at most so many operations in all is never interrupted.
+SHORT = 1 << 16
+#: Inner loops of at most so many steps have their length in the text, so that LLVM can unroll them.
+FEW_STEPS = 8
+#: The steps that a loop of unknown length is thought to have.
+USUAL_STEPS = 1000
+#: The line of a function's text where what is on the stack is declared, after the head and the first label.
+ENTRY = 2
 
 
 class RecurrenceWriter:
     """Writes one function."""
 
     def __init__(self, run: RecurrenceRun):
-        recurrence = self.recurrence = run.recurrence
+        self.run = run
+        self.statements = run.recurrence.statements
+        self.arrays = arrays_in(self.statements)
+        self.failures = {id(failure): k for k, failure in enumerate(failures_in(self.statements))}
+        self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_of(self.statements))}
+        self.taped = {k for k in self.arrays if run.arrays[k].slot in slots(run.tape)}
+        self.sums: frozenset[int] = frozenset()
+        self.labels = 0
         self.writer = Writer("a loop that keeps its state in registers")
-        self.registers: dict[int, str] = {}
-        self.places = accesses(recurrence)
-        self.numbers = {id(x): k for k, x in enumerate(self.places)}
-        self.is_taped = [is_on_tape(place_of(x, run), run) for x in self.places]
-        self.offsets: dict[int, str] = {}  # in an entry of a stack
-        self.has_tape = run.tape is not None
 
     def function(self, name: str) -> Writer:
-        r, w = self.recurrence, self.writer
-        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots) #0 {{", "entry:"]
-        length = self.length()
-        bases, ways = self.addresses()
-        first = {id(e): self.load(e, bases[k]) for e, k in self.fixed_loads()}
-        begin = [self.value(e, first) for e in r.first]
-        w.write("br label %head")
-        w.label("head")
-        w.lines.append("  %t = phi i64 [0, %entry], [%t_next, %latch]")
-        for k, (e, start) in enumerate(zip(r.first, begin)):
-            w.lines.append(f"  %c{k} = phi {type_name(e.dtype)} [{start}, %entry], [%c{k}_next, %latch]")
-        known = dict(first)
-        if r.going is None:
-            w.lines.append(f"  %goes_on = icmp slt i64 %t, {length}")
-        else:
-            self.compute([r.going], known, bases, ways)
-            self.name_as("%goes_on", known[id(r.going)], "i1")
-        w.write("br i1 %goes_on, label %look, label %done")
-        operations = sum(isinstance(e, Apply) for e in expressions_in(r.roots()))
-        patient_steps = max(16, PATIENT_OPERATIONS >> operations.bit_length())
-        w.label("look")
-        w.lines += [
-            f"  %rest = and i64 %t, {patient_steps - 1}",
-            f"  %due = icmp eq i64 %rest, {patient_steps - 1}",
-            "  br i1 %due, label %ask, label %step",
-            "ask:",
-            f"  %look_at = getelementptr ptr, ptr %slots, i64 {LOOK}",
-            "  %looks = load ptr, ptr %look_at",
-            "  %status = call i64 %looks(ptr null, ptr %slots)",
-            "  %fine = icmp eq i64 %status, 0",
-            "  br i1 %fine, label %step, label %failed",
-            "failed:",
-            "  ret i64 1",
-        ]
-        w.label("step")
-        if self.has_tape:
-            self.turn()
-        self.compute([*r.following, *(s.expression for s in r.stores)], known, bases, ways)
-        for store in r.stores:
-            self.store(store, known[id(store.expression)], self.moved(bases, ways, self.numbers[id(store)]))
-        for k, e in enumerate(r.following):
-            self.name_as(f"%c{k}_next", known[id(e)], type_name(e.dtype))
-        w.write("br label %latch")
-        w.label("latch")
-        w.lines.append("  %t_next = add nuw nsw i64 %t, 1")
-        w.write("br label %head")
-        w.label("done")
-        for store in r.finals:
-            self.store(store, self.value(store.expression, {}), bases[self.numbers[id(store)]])
-        if r.going is not None:
-            w.write(f"store i64 %t, ptr {bases[-1]}")
+        """A function that reads the arguments, around one that has them as parameters."""
+        w = self.writer
+        alone = lone_arrays(self.run)
+        parameters: list[str] = []
+        for k in self.arrays:
+            parameters.append(f"ptr {'noalias ' if k in alone else ''}%a{k}")
+            parameters += [f"i64 %o{k}"] if k in self.taped else []
+            parameters += [f"i64 %s{k}_{axis}" for axis in wide_axes(self.run.arrays[k])]
+        parameters += [f"i64 {register}" for register in self.numbers.values()]
+        parameters += ["ptr %failing", "ptr %slots"]
+        w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}) #0 {{")
+        w.label("entry")
+        w.lines.append("  %work = alloca i64")
+        for register in every_register(self.statements):
+            w.lines.append(f"  %q{register.number} = alloca {type_name(register.dtype)}")
+        w.write("store i64 0, ptr %work")
+        self.block(self.statements, {})
         w.write("ret i64 0")
+        w.lines.append("}")
+        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots) #0 {{", "entry:"]
+        arguments = self.arguments()
+        w.write(f"%status = call i64 @{name}_body({', '.join(arguments)})")
+        w.write("ret i64 %status")
         w.lines.append("}")
         return w
 
-    def turn(self) -> None:
-        """Let somebody place the entries of stacks, if that is due."""
-        w, first = self.writer, 2 + 3 * (len(self.places) + (self.recurrence.going is not None))
-        limit_slot, function, argument = (self.argument(first + i) for i in range(3))
-        limit = w.emit(f"load i64, ptr {w.emit(f'getelementptr i64, ptr %slots, i64 {limit_slot}')}")
-        w.lines += [
-            f"  %is_over = icmp eq i64 %t, {limit}",
-            "  br i1 %is_over, label %turn, label %run",
-            "turn:",
-            f"  %turns = inttoptr i64 {function} to ptr",
-            f"  %turns_for = inttoptr i64 {argument} to ptr",
-            "  %turned = call i64 %turns(ptr %turns_for, ptr %slots)",
-            "  %has_turned = icmp eq i64 %turned, 0",
-            "  br i1 %has_turned, label %run, label %failed",
-        ]
-        w.label("run")
+    def arguments(self) -> list[str]:
+        """What the outer function hands on, in the order of `recurrence_arguments`."""
+        w, place = self.writer, 0
 
-    def name_as(self, name: str, value: str, type_: str | None) -> None:
-        self.writer.lines.append(f"  {name} = select i1 true, {type_} {value}, {type_} {value}")
+        def following() -> str:
+            nonlocal place
+            address = w.emit(f"getelementptr i64, ptr %arguments, i64 {place}")
+            place += 1
+            return w.emit(f"load i64, ptr {address}")
 
-    def argument(self, number: int) -> str:
-        place = self.writer.emit(f"getelementptr i64, ptr %arguments, i64 {number}")
-        return self.writer.emit(f"load i64, ptr {place}")
-
-    def address(self, slot: str, offset: str) -> str:
-        place = self.writer.emit(f"getelementptr ptr, ptr %slots, i64 {slot}")
-        return self.writer.emit(f"getelementptr i8, ptr {self.writer.emit(f'load ptr, ptr {place}')}, i64 {offset}")
-
-    def length(self) -> str:
-        """The number of steps, or what stands in memory as such."""
-        if self.recurrence.length is not None or self.recurrence.going is not None:
-            return self.argument(0)
-        return self.writer.emit(f"load i64, ptr {self.address(self.argument(0), self.argument(1))}")
-
-    def addresses(self) -> tuple[list[str], list[str]]:
-        """The addresses of all accesses in the first step, and the ways to the next step."""
-        bases: list[str] = []
-        ways: list[str] = []
-        for k in range(len(self.places) + (self.recurrence.going is not None)):
-            slot, offset, way = (self.argument(2 + 3 * k + i) for i in range(3))
-            taped = k < len(self.places) and self.is_taped[k]
-            if taped:
-                self.offsets[k] = offset
-                bases.append(self.writer.emit(f"getelementptr ptr, ptr %slots, i64 {slot}"))
+        found: list[str] = []
+        for k in self.arrays:
+            slot = w.emit(f"getelementptr ptr, ptr %slots, i64 {following()}")
+            if k in self.taped:
+                found += [f"ptr {slot}", f"i64 {following()}"]
             else:
-                bases.append(self.address(slot, offset))
-            ways.append(way)
-        return bases, ways
+                base = w.emit(f"load ptr, ptr {slot}")
+                found.append(f"ptr {w.emit(f'getelementptr i8, ptr {base}, i64 {following()}')}")
+            found += [f"i64 {following()}" for _ in wide_axes(self.run.arrays[k])]
+        found += [f"i64 {following()}" for _ in self.numbers]
+        return [*found, f"ptr {w.emit(f'getelementptr i64, ptr %arguments, i64 {place}')}", "ptr %slots"]
 
-    def fixed_loads(self) -> list[tuple[Load, int]]:
-        """What is loaded once, before the loop."""
-        return [(x, k) for k, x in enumerate(self.places) if isinstance(x, Load) and not moves(x)]
+    # ---- statements
 
-    def moved(self, bases: list[str], ways: list[str], k: int) -> str:
-        """The address of what is another one in each step; on a tape it is counted from what the slot has now."""
-        offset, base = self.writer.emit(f"mul i64 %t, {ways[k]}"), bases[k]
-        if self.is_taped[k]:
-            base = self.writer.emit(f"load ptr, ptr {base}")
-            offset = self.writer.emit(f"add i64 {offset}, {self.offsets[k]}")
-        return self.writer.emit(f"getelementptr i8, ptr {base}, i64 {offset}")
+    def block(self, statements: Sequence[Statement], known: dict[int, str]) -> None:
+        """Write statements.
 
-    def load(self, load: Load, address: str) -> str:
-        value = self.writer.emit(f"load {type_in_memory(load.dtype)}, ptr {address}, align {alignment(load.dtype)}")
-        return self.writer.emit(f"icmp ne i8 {value}, 0") if load.dtype.kind == "b" else value
+        Args:
+            known: the registers of what has been computed, by the id of the expression.
+        """
+        for statement in statements:
+            getattr(self, type(statement).__name__)(statement, known)
 
-    def store(self, store: Store, value: str, address: str) -> None:
-        dtype = store.expression.dtype
+    def Assign(self, s: Assign, known: dict[int, str]) -> None:
+        values = [self.summed(r, e, known) for r, e in zip(s.registers, s.values)]
+        for register, value in zip(s.registers, values):
+            self.writer.write(f"store {type_name(register.dtype)} {value}, ptr %q{register.number}")
+
+    def Store(self, s: Store, known: dict[int, str]) -> None:
+        dtype, value = s.value.dtype, self.value(s.value, known)
+        address = self.address(s.array, s.index, known)
         if dtype.kind == "b":
             value = self.writer.emit(f"zext i1 {value} to i8")
         self.writer.write(f"store {type_in_memory(dtype)} {value}, ptr {address}, align {alignment(dtype)}")
 
-    def value(self, expression: Expression, known: dict[int, str]) -> str:
-        """What needs no instruction, or has been computed."""
-        if isinstance(expression, Constant):
-            return literal(expression.number, expression.dtype)
-        if isinstance(expression, Register):
-            return f"%c{expression.number}"
-        return known[id(expression)]
-
-    def compute(self, roots: list[Expression], known: dict[int, str], bases: list[str], ways: list[str]) -> None:
-        """Write what has not been computed yet in this step."""
+    def Check(self, s: Check, known: dict[int, str]) -> None:
         w = self.writer
-        for e in expressions_in(roots):
-            if id(e) in known:
+        refused, accepted = self.label("refused"), self.label("accepted")
+        values = [self.value(e, known) for e in s.indices]
+        is_fine = "true"
+        for k in range(len(values)) if s.unclear is None else s.unclear:
+            extent = self.number(constant(s.extents[k], INT))
+            shifted, twice = w.emit(f"add i64 {values[k]}, {extent}"), w.emit(f"shl i64 {extent}, 1")
+            fits = w.emit(f"icmp ult i64 {shifted}, {twice}")
+            is_fine = w.emit(f"and i1 {is_fine}, {fits}")
+        w.write(f"br i1 {is_fine}, label %{accepted}, label %{refused}")
+        w.label(refused)
+        room = self.room()
+        for k, value in enumerate(values):
+            w.write(f"store i64 {value}, ptr {w.emit(f'getelementptr i64, ptr {room}, i64 {k}')}")
+        number = 2 + 2 * self.failures[id(s.failure)]
+        function, arguments = (
+            w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %failing, i64 {number + k}')}") for k in range(2)
+        )
+        w.write(f"ret i64 {w.emit(f'call i64 {function}(ptr {arguments}, ptr %slots)')}")
+        w.label(accepted)
+
+    def room(self) -> str:
+        """The address of where refused indices go."""
+        w = self.writer
+        slot = w.emit("load i64, ptr %failing")
+        offset = w.emit(f"load i64, ptr {w.emit('getelementptr i64, ptr %failing, i64 1')}")
+        base = w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %slots, i64 {slot}')}")
+        return w.emit(f"getelementptr i8, ptr {base}, i64 {offset}")
+
+    def Choose(self, s: Choose, known: dict[int, str]) -> None:
+        w, number = self.writer, self.value(s.number, known)
+        labels, end = [self.label("branch") for _ in s.branches], self.label("chosen")
+        cases = " ".join(f"i64 {k}, label %{label}" for k, label in enumerate(labels[1:], 1))
+        w.write(f"switch i64 {number}, label %{labels[0]} [{cases}]")
+        for label, branch in zip(labels, s.branches):
+            w.label(label)
+            self.block(branch, dict(known))
+            w.write(f"br label %{end}")
+        w.label(end)
+
+    def Repeat(self, s: Repeat, known: dict[int, str]) -> None:
+        outer, self.sums = self.sums, s.sums
+        if s.length is None:
+            self.unending(s, dict(known))
+        elif is_innermost(s) and not is_short(s) and not s.turns:
+            self.in_pieces(s, self.length(s, s.length, known), dict(known))
+        else:
+            self.whole(s, self.length(s, s.length, known), dict(known))
+        self.sums = outer
+
+    # ---- loops
+
+    def length(self, s: Repeat, length: Expression, known: dict[int, str]) -> str:
+        """The number of steps."""
+        is_number = isinstance(length, Constant) and is_sized(s, self.statements)
+        return self.numbers[length] if is_number else self.value(length, known)
+
+    def unending(self, s: Repeat, known: dict[int, str]) -> None:
+        """A loop that ends when a condition says so."""
+        assert s.going is not None
+        w = self.writer
+        head, body, end = (self.label(part) for part in ("head", "body", "end"))
+        w.write(f"store i64 0, ptr %q{s.counter.number}")
+        w.write(f"br label %{head}")
+        w.label(head)
+        self.block(s.test, known)
+        going = self.value(s.going, known)
+        w.write(f"br i1 {going}, label %{body}, label %{end}")
+        w.label(body)
+        if s.turns:
+            self.turn(s)
+        self.block(s.body, known)
+        count = w.emit(f"load i64, ptr %q{s.counter.number}")
+        w.write(f"store i64 {w.emit(f'add nuw nsw i64 {count}, 1')}, ptr %q{s.counter.number}")
+        self.worked(str(work_of((*s.test, *s.body))))
+        self.look()
+        w.write(f"br label %{head}")
+        w.label(end)
+
+    def whole(self, s: Repeat, length: str, known: dict[int, str]) -> None:
+        """A loop of a known length; signals are looked for after each step, unless it is short."""
+        body, end = self.steps(s, "0", length, known)
+        if not is_short(s):
+            self.worked(str(work_of(s.body)))
+            self.look()
+        self.next_step(s, length, body, end)
+        if is_short(s) and not isinstance(s.length, Constant):
+            self.worked(self.writer.emit(f"mul i64 {length}, {work_of(s.body)}"))
+
+    def in_pieces(self, s: Repeat, length: str, known: dict[int, str]) -> None:
+        """A loop without loops inside, in pieces of so many steps that signals can be looked for between these."""
+        w, work = self.writer, work_of(s.body)
+        size = max(16, PATIENT_OPERATIONS // work)
+        piece, done, start = self.label("piece"), self.label("done"), self.label("start")
+        w.lines.insert(ENTRY, f"  %{start} = alloca i64")
+        w.write(f"store i64 0, ptr %{start}")
+        w.write(f"br label %{piece}")
+        w.label(piece)
+        first = w.emit(f"load i64, ptr %{start}")
+        left = w.emit(f"sub i64 {length}, {first}")
+        count = w.emit(f"call i64 @llvm.smin.i64(i64 {left}, i64 {size})")
+        stop = w.emit(f"add nsw i64 {first}, {count}")
+        body, end = self.steps(s, first, stop, known)
+        self.next_step(s, stop, body, end)
+        w.write(f"store i64 {stop}, ptr %{start}")
+        self.worked(w.emit(f"mul i64 {count}, {work}"))
+        self.look()
+        more = w.emit(f"icmp slt i64 {stop}, {length}")
+        w.write(f"br i1 {more}, label %{piece}, label %{done}")
+        w.label(done)
+
+    def steps(self, s: Repeat, first: str, stop: str, known: dict[int, str]) -> tuple[str, str]:
+        """The beginning of a loop over a range of steps, and its body; the labels of the body and of the end."""
+        w = self.writer
+        body, end, counter = self.label("body"), self.label("end"), f"%q{s.counter.number}"
+        w.write(f"store i64 {first}, ptr {counter}")
+        w.write(f"br i1 {w.emit(f'icmp slt i64 {first}, {stop}')}, label %{body}, label %{end}")
+        w.label(body)
+        if s.turns:
+            self.turn(s)
+        self.block(s.body, known)
+        return body, end
+
+    def turn(self, s: Repeat) -> None:
+        """Let somebody place the entries of stacks, if that is due."""
+        w, first = self.writer, 2 + 2 * len(self.failures)
+        turn, failed, run = (self.label(part) for part in ("turn", "failed", "run"))
+        numbers = [w.emit(f"getelementptr i64, ptr %failing, i64 {first + k}") for k in range(3)]
+        slot = w.emit(f"load i64, ptr {numbers[0]}")
+        limit = w.emit(f"load i64, ptr {w.emit(f'getelementptr i64, ptr %slots, i64 {slot}')}")
+        is_over = w.emit(f"icmp eq i64 {w.emit(f'load i64, ptr %q{s.counter.number}')}, {limit}")
+        w.write(f"br i1 {is_over}, label %{turn}, label %{run}")
+        w.label(turn)
+        function, argument = (w.emit(f"load ptr, ptr {number}") for number in numbers[1:])
+        status = w.emit(f"call i64 {function}(ptr {argument}, ptr %slots)")
+        w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %{run}, label %{failed}")
+        w.label(failed)
+        w.write("ret i64 1")
+        w.label(run)
+
+    def next_step(self, s: Repeat, stop: str, body: str, end: str) -> None:
+        w = self.writer
+        count = w.emit(f"load i64, ptr %q{s.counter.number}")
+        following = w.emit(f"add nuw nsw i64 {count}, 1")
+        w.write(f"store i64 {following}, ptr %q{s.counter.number}")
+        w.write(f"br i1 {w.emit(f'icmp slt i64 {following}, {stop}')}, label %{body}, label %{end}")
+        w.label(end)
+
+    def worked(self, amount: str) -> None:
+        """Count operations."""
+        total = self.writer.emit(f"add i64 {self.writer.emit('load i64, ptr %work')}, {amount}")
+        self.writer.write(f"store i64 {total}, ptr %work")
+
+    def look(self) -> None:
+        """After many operations, see whether somebody wants the loop to end."""
+        w = self.writer
+        ask, failed, fine = (self.label(part) for part in ("ask", "failed", "fine"))
+        due = w.emit(f"icmp sgt i64 {w.emit('load i64, ptr %work')}, {PATIENT_OPERATIONS}")
+        w.write(f"br i1 {due}, label %{ask}, label %{fine}")
+        w.label(ask)
+        w.write("store i64 0, ptr %work")
+        looks = w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %slots, i64 {LOOK}')}")
+        status = w.emit(f"call i64 {looks}(ptr null, ptr %slots)")
+        w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %{fine}, label %{failed}")
+        w.label(failed)
+        w.write("ret i64 1")
+        w.label(fine)
+
+    # ---- expressions
+
+    def label(self, part: str) -> str:
+        self.labels += 1
+        return f"{part}{self.labels}"
+
+    def number(self, number: Constant) -> str:
+        """An integer: an argument or a literal."""
+        return self.numbers.get(number) or literal(number.number, number.dtype)
+
+    def value(self, root: Expression, known: dict[int, str]) -> str:
+        """The register with an expression, which is written if it has not been."""
+        stack = [root]
+        while stack:
+            e = stack[-1]
+            missing = [] if self.is_at_hand(e, known) else [x for x in parts(e) if not self.is_at_hand(x, known)]
+            stack += missing
+            if not missing:
+                stack.pop()
+                if not self.is_at_hand(e, known):
+                    known[id(e)] = self.computed(e, known)
+        return self.at_hand(root, known)
+
+    def is_at_hand(self, e: Expression, known: dict[int, str]) -> bool:
+        return isinstance(e, (Constant, Register)) or id(e) in known
+
+    def at_hand(self, e: Expression, known: dict[int, str]) -> str:
+        if isinstance(e, Constant):
+            return literal(e.number, e.dtype)
+        if isinstance(e, Register):
+            return self.writer.emit(f"load {type_name(e.dtype)}, ptr %q{e.number}")
+        return known[id(e)]
+
+    def computed(self, e: Expression, known: dict[int, str]) -> str:
+        if isinstance(e, Load):
+            return self.load(e, known)
+        assert isinstance(e, Apply)
+        return emit_operation(e, [self.operand(e, x, known) for x in e.operands], self.writer.emit, self.writer.call)
+
+    def operand(self, applied: Apply, e: Expression, known: dict[int, str]) -> str:
+        is_number = isinstance(e, Constant) and e in self.numbers and is_argument(applied, e)
+        return self.numbers[e] if is_number else self.at_hand(e, known)
+
+    def summed(self, register: Register, e: Expression, known: dict[int, str]) -> str:
+        """What a register is given; the terms of a sum may be added in any order."""
+        if register.number not in self.sums or not isinstance(e, Apply):
+            return self.value(e, known)
+        x, y = (self.value(operand, known) for operand in e.operands)
+        return self.writer.emit(f"f{e.operation[:3]} reassoc {type_name(e.dtype)} {x}, {y}")
+
+    def load(self, load: Load, known: dict[int, str]) -> str:
+        address = self.address(load.operand, load.index, known)
+        value = self.writer.emit(f"load {type_in_memory(load.dtype)}, ptr {address}, align {alignment(load.dtype)}")
+        return self.writer.emit(f"icmp ne i8 {value}, 0") if load.dtype.kind == "b" else value
+
+    def address(self, array: int, index: Index, known: dict[int, str]) -> str:
+        """The address of an element."""
+        place, address, total = self.run.arrays[array], f"%a{array}", ""
+        if array in self.taped:
+            base = self.writer.emit(f"load ptr, ptr {address}")
+            address = self.writer.emit(f"getelementptr i8, ptr {base}, i64 %o{array}")
+        wide = wide_axes(place)
+        for axis, i in enumerate(index):
+            position = self.position(i, known)
+            if position == "0":
                 continue
-            if isinstance(e, Load):
-                known[id(e)] = self.load(e, self.moved(bases, ways, self.numbers[id(e)]))
-            elif isinstance(e, Apply):
-                known[id(e)] = emit_operation(e, [self.value(x, known) for x in e.operands], w.emit, w.call)
+            if axis in wide:
+                offset = self.writer.emit(f"mul nsw i64 {position}, %s{array}_{axis}")
+                address = self.writer.emit(f"getelementptr i8, ptr {address}, i64 {offset}")
             else:
-                known[id(e)] = self.value(e, known)
+                total = self.writer.emit(f"add nsw i64 {total}, {position}") if total else position
+        if not total:
+            return address
+        return self.writer.emit(f"getelementptr {type_in_memory(place.dtype)}, ptr {address}, i64 {total}")
+
+    def position(self, index: Affine, known: dict[int, str]) -> str:
+        """An index as a number."""
+        total = ""
+        for factor, e in index.terms:
+            term = self.value(e, known)
+            if factor != 1:
+                term = self.writer.emit(f"mul nsw i64 {term}, {factor}")
+            total = self.writer.emit(f"add nsw i64 {total}, {term}") if total else term
+        if not total:
+            return str(index.offset)
+        return self.writer.emit(f"add nsw i64 {total}, {index.offset}") if index.offset else total
 
 
-def moves(load: Load) -> bool:
-    """Whether a load is another one in each step."""
-    return any(i.factors for i in load.index)
+def wide_axes(place: Place) -> list[int]:
+    """The axes along which elements do not lie one after another."""
+    return [axis for axis, stride in enumerate(place.strides) if stride != place.dtype.itemsize]
 
 
-def accesses(recurrence: Recurrence) -> list[Load | Store]:
-    """All loads and stores, in the order of the arguments."""
-    loads = [e for e in expressions_in([*recurrence.first, *recurrence.roots()]) if isinstance(e, Load)]
-    return [*loads, *recurrence.stores, *recurrence.finals]
+def lone_arrays(run: RecurrenceRun) -> set[int]:
+    """The arrays that no other name of the same memory changes."""
+    statements = run.recurrence.statements
+    used = [k for k in arrays_in(statements) if run.arrays[k].slot not in slots(run.tape)]
+    written = {s.array for s in statements_in(statements) if isinstance(s, Store)}
+    names = Counter(run.arrays[k].slot for k in used)
+    changed = {run.arrays[k].slot for k in written}
+    return {k for k in used if names[run.arrays[k].slot] == 1 or run.arrays[k].slot not in changed}
+
+
+def every_register(statements: Sequence[Statement]) -> list[Register]:
+    """The registers that are assigned, and those that count steps."""
+    counters = [s.counter for s in statements_in(statements) if isinstance(s, Repeat)]
+    return list(dict.fromkeys([*registers_in(statements), *counters]))
+
+
+def numbers_of(statements: Sequence[Statement]) -> list[Constant]:
+    """The integers that are arguments of the function, so that its text does not depend on sizes."""
+    found: list[Constant] = []
+    everything = list(statements_in(statements))
+    for e in expressions_in(e for s in everything for e in roots(s)):
+        if isinstance(e, Apply):
+            found += [x for x in e.operands if isinstance(x, Constant) and x.dtype == INT and is_argument(e, x)]
+    for s in everything:
+        if isinstance(s, Repeat) and isinstance(s.length, Constant) and is_sized(s, statements):
+            found.append(s.length)
+        if isinstance(s, Check):
+            found += [constant(n, INT) for n in s.extents if n not in FORMULAIC]
+    return list(dict.fromkeys(found))
+
+
+def is_sized(s: Repeat, statements: Sequence[Statement]) -> bool:
+    """Whether the known length of a loop is thought to be a size: that of an outermost loop always is."""
+    return s.length.number > FEW_STEPS or any(s is outer for outer in statements)  # type: ignore[union-attr]
+
+
+def is_innermost(s: Repeat) -> bool:
+    """Whether a loop has no loops inside."""
+    return not any(isinstance(inner, Repeat) for inner in statements_in(s.body))
+
+
+def is_short(s: Repeat) -> bool:
+    """Whether a loop surely ends soon."""
+    most = most_work([s])
+    return most is not None and most <= SHORT
+
+
+def most_work(statements: Sequence[Statement]) -> int | None:
+    """The most operations that statements can come to; None if nobody knows."""
+    total = 0
+    for s in statements:
+        inner = [most_work(block) for block in inside(s)]
+        if None in inner or (isinstance(s, Repeat) and s.most is None):
+            return None
+        total += own_work(s)
+        if isinstance(s, Repeat):
+            total += s.most * sum(inner)  # type: ignore[operator, arg-type]
+        elif inner:
+            total += max(inner)  # type: ignore[type-var]
+    return total
+
+
+def work_of(statements: Sequence[Statement]) -> int:
+    """The operations of statements without those of loops that count themselves."""
+    total = 0
+    for s in statements:
+        total += own_work(s)
+        if isinstance(s, Choose):
+            total += max(map(work_of, s.branches))
+        elif isinstance(s, Repeat) and isinstance(s.length, Constant) and is_short(s):
+            total += int(s.length.number) * work_of(s.body)
+    return total
+
+
+def own_work(s: Statement) -> int:
+    return 1 + sum(isinstance(e, (Apply, Load)) for e in expressions_in(roots(s)))
+
+
+def likely_work(statements: Sequence[Statement]) -> int:
+    """About how many operations statements come to."""
+    total = 0
+    for s in statements:
+        inner = [likely_work(block) for block in inside(s)]
+        total += own_work(s) + (likely_steps(s) if isinstance(s, Repeat) else 1) * sum(inner)
+    return total
+
+
+def likely_steps(s: Repeat) -> int:
+    """About how many steps a loop has."""
+    if isinstance(s.length, Constant):
+        return int(s.length.number)
+    return USUAL_STEPS if s.most is None else s.most // 2
+
+
+def is_unbounded(run: RecurrenceRun) -> bool:
+    """Whether nobody knows how long a recurrence takes."""
+    return most_work(run.recurrence.statements) is None
 
 
 def recurrence_arguments(run: RecurrenceRun) -> list[int]:
-    """The arguments of the function: all slots counted with the header."""
-    recurrence = run.recurrence
-    numbers = [recurrence.length or 0, 0] if run.length is None else [HEADER + run.length.slot, run.length.offset]
-    for access in accesses(recurrence):
-        numbers += access_arguments(access.index, place_of(access, run), run)
-    if run.count is not None:
-        numbers += [HEADER + run.count.slot, run.count.offset, 0]
-    return numbers
-
-
-def place_of(access: Load | Store, run: RecurrenceRun) -> Place:
-    """The array that is read or written."""
-    return run.sources[access.operand] if isinstance(access, Load) else run.targets[access.target]
-
-
-def is_on_tape(place: Place, run: RecurrenceRun) -> bool:
-    """Whether an array is the entry of a stack."""
-    steps = () if run.tape is None else (*run.tape.read, *run.tape.written)
-    return any(isinstance(step.entry, Place) and step.entry.slot == place.slot for step in steps)
-
-
-def access_arguments(index: Any, place: Place, run: RecurrenceRun) -> list[int]:
-    """Slot, offset in the first step (in an entry of a stack: always), and way to the next one."""
-    recurrence = run.recurrence
-    offset = place.offset + sum(i.offset * s for i, s in zip(index, place.strides))
-    way = sum(i.factor(0) * s for i, s in zip(index, place.strides))
-    if recurrence.is_reverse and way:
-        if not is_on_tape(place, run):
-            offset += (max(recurrence.length or 0, 1) - 1) * way
-        way = -way
-    return [HEADER + place.slot, offset, way]
+    """The arguments of the function, without the addresses for failures; all slots counted with the header."""
+    statements = run.recurrence.statements
+    found: list[int] = []
+    for k in arrays_in(statements):
+        place = run.arrays[k]
+        found += [HEADER + place.slot, place.offset, *(place.strides[axis] for axis in wide_axes(place))]
+    found += [int(number.number) for number in numbers_of(statements)]
+    refused = run.refused
+    return [*found, *((0, 0) if refused is None else (HEADER + refused.slot, refused.offset))]

@@ -1,0 +1,509 @@
+"""Taking loops apart: programs as statements over single numbers (compiler/recurrence.py).
+
+Rules of primitives (`Primitive.lower`) are asked for every element of small arrays. Arrays that are large, or that are
+indexed by numbers known only when the program runs, stay in memory, and what updates them writes where they are: an
+array is copied first only if somebody needs it as it was. Loops and branches in a body become statements of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.avals import ShapedArray
+from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
+from ..accesses import identity_value
+from ..costs import cost_of_expressions
+from ..instructions import Place
+from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant, expressions_in
+from ..ranges import narrowed
+from ..recurrence import Choose, Recurrence, Repeat, Statement, Store
+from .access import SCATTERS, UPDATES, gather, scatter, update_region, update_slice
+from .collector import Collector, no_rule
+from .elements import (
+    LARGEST_ARRAY,
+    LARGEST_CHOICE,
+    Array,
+    Buffer,
+    ElementBuilder,
+    TooLarge,
+    added,
+    at_value,
+    boxed,
+    in_dtype,
+    is_at,
+    is_number_known,
+    protected,
+    too_many,
+)
+from .updates import LOOPS, addressed, reads_first, written
+
+#: Vectors of more elements than this are computed by kernels.
+LARGEST_VECTOR = 2048
+#: So are those of which an element costs more than this, in additions.
+LARGEST_COST = 60
+#: An element that costs more than this is not computed again for each of those who need it. Remainders are usually
+#: cheaper than they look here (compiler/ranges.py).
+WORTH_STORING = 12
+#: What only moves elements: its implementation moves expressions as well.
+MOVING = frozenset(("transpose", "slice", "reverse", "reshape", "concatenate", "pad", "update_slice"))
+#: The same where the operands from this one on are numbers that are known.
+MOVING_BY_INDEX = {
+    "gather": 1, "scatter_set": 2, "scatter_add": 2, "scatter_multiply": 2, "dynamic_slice": 1,
+    "dynamic_update_slice": 2,
+}  # fmt: skip
+#: Results of these are views of arrays in memory, or computed where they are needed.
+VIEWS = frozenset(("transpose", "slice", "reverse", "reshape", "broadcast_to", "dynamic_slice", "full", "iota"))
+
+
+class Apart(NamedTuple):
+    """A loop taken apart.
+
+    Attributes:
+        arrays: for each array of the recurrence its place, or a constant, or the type of one that is room to work in.
+        copied: places of the carry at the beginning and at the end that must be the same when the recurrence begins.
+        registers: how many numbers of its state are in registers.
+    """
+
+    recurrence: Recurrence
+    arrays: list[Place | Literal | ShapedArray]
+    copied: list[tuple[Place, Place]]
+    registers: int
+
+
+def take_apart(
+    body: Jaxpr,
+    cond: Jaxpr | None,
+    prepare: Callable[[Jaxpr], Jaxpr],
+    supports: Callable[[Expression], bool],
+    operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
+    length: int | Place | None,
+    is_reverse: bool,
+    results: tuple[Sequence[Place], Sequence[Place], Place | None],
+    taped: frozenset[int],
+    known: Callable[[Place], Any],
+    source: Any,
+) -> Apart:
+    """A loop as a recurrence.
+
+    Args:
+        operands: where the constants, the carry at the beginning, and what has one element for each step are.
+        results: where the carry at the end, what is computed in each step and the number of steps go. The carry at the
+            end may be where it was at the beginning.
+        taped: slots of arrays that are entries of stacks: those go forwards, even if the loop does not.
+        known: what is at a place, if that is a constant.
+        source: the line of the user's code that the loop stands in.
+
+    Raises:
+        TooLarge: there are parts that are not computed number by number.
+    """
+    apart = _Body(prepare, supports, source, has_vectors=bool(addressed(body, prepare)))
+    consts, carry, xs = operands
+    finals, ys, count = results
+    steps: Expression | None = None
+    if isinstance(length, Place):
+        steps = apart.kept_expression(Load(apart.buffer(length, True).number, (), length.dtype))
+    elif length is not None:
+        steps = constant(length, INT)
+    fixed_arrays = [apart.given(p, known(p)) for p in consts]
+    is_addressed = apart.addressed_carry(body, len(consts), len(carry))
+    begin: list[Any] = []
+    for place, final, stays in zip(carry, finals, is_addressed):
+        if stays:
+            begin.append(Array.of(apart.buffer(final, False), may_write=True))
+        else:
+            begin.append(apart.boxes(apart.given(place, known(place))))
+    rows = [Array.of(apart.buffer(p, True)) for p in xs]
+    targets = [Array.of(apart.buffer(p, False), may_write=True) for p in ys]
+    for buffer, array in zip(apart.buffers, apart.arrays):
+        buffer.is_taped = isinstance(array, Place) and array.slot in taped
+    done, after = apart.loop(
+        body, cond, steps, is_reverse, fixed_arrays, begin, is_addressed, rows, targets, bool(taped)
+    )
+    for value, final, stays in zip(after, finals, is_addressed):
+        if not stays:
+            apart.fill(Array.of(apart.buffer(final, False), may_write=True), value)
+    if count is not None:
+        apart.statements.append(Store(apart.buffer(count, False).number, (), done))
+    recurrence = Recurrence(narrowed(apart.statements), None if isinstance(length, Place) else length)
+    copied = [(first, final) for first, final, stays in zip(carry, finals, is_addressed) if stays]
+    registers = sum(prod(p.shape) for p, stays in zip(carry, is_addressed) if not stays)
+    return Apart(recurrence, apart.arrays, copied, registers)
+
+class _Body(Collector):
+    """Takes programs apart.
+
+    Args:
+        has_vectors: whether larger arrays may be computed with, in loops.
+    """
+
+    def __init__(
+        self, prepare: Callable[[Jaxpr], Jaxpr], supports: Callable[[Expression], bool], source: Any, has_vectors: bool
+    ):
+        super().__init__(supports, source)
+        self.prepare = prepare
+        self.has_vectors = has_vectors
+
+    def run(self, jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[Any]:
+        """The results of a program."""
+        jaxpr = self.prepare(jaxpr)
+        return _Program(self, jaxpr, inputs).run()
+
+    def equation(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """The results of an equation that neither changes an array nor holds a program."""
+        if len(eqn.outputs) != 1:
+            raise TooLarge(no_rule(eqn))
+        name, aval = eqn.primitive.name, eqn.outputs[0].aval
+        given = self.with_known_indices(eqn, operands)
+        is_small = all(not isinstance(x, Array) or x.aval.size <= LARGEST_ARRAY for x in given)
+        if operands and is_small and (name in MOVING or given is not operands) and aval.size <= LARGEST_ARRAY:
+            given = [self.boxes(x) if isinstance(x, (Array, np.ndarray)) else x for x in given]
+            return [in_dtype(elements_moved(eqn, given), aval.dtype)]
+        if name == "gather":
+            return [gather(self, eqn, self.addressable(operands[0], operands[1:]), operands[1:])]
+        if name in VIEWS and not (is_small and aval.size <= LARGEST_ARRAY and name != "dynamic_slice"):
+            return [self.view(eqn, aval, operands)]
+        if self.has_vectors and (not is_small or aval.size > LARGEST_ARRAY):
+            return [self.vector(eqn, aval, operands)]
+        return [self.computed(eqn, aval, [self.boxes(x) for x in operands])]
+
+    def addressable(self, value: Any, indices: Sequence[Any]) -> Any:
+        """A value as it can be read at indices: in memory, unless they are known or there is little choice."""
+        is_easy = isinstance(value, Array) or value.size <= LARGEST_CHOICE or all(map(is_number_known, indices))
+        return value if is_easy else self.in_memory(value)
+
+    def view(self, eqn: Eqn, aval: ShapedArray, operands: list[Any]) -> Any:
+        """What moves elements of arrays, or computes them from nothing but their places."""
+        if eqn.primitive.name == "dynamic_slice":
+            starts = [self.kept(self.boxes(x)) for x in operands[1:]]
+            operands = [self.addressable(operands[0], starts), *starts]
+        rule = eqn.primitive.lower(ElementBuilder(aval), *map(self.reader, operands), **eqn.params)
+        if rule is None:
+            raise TooLarge(no_rule(eqn))
+        return self.made(aval, rule, operands)
+
+    def vector(self, eqn: Eqn, aval: ShapedArray, operands: list[Any]) -> Any:
+        """What a rule makes of larger arrays: computed where it is needed, element by element."""
+        largest = max([aval.size, *(a.aval.size for a in eqn.inputs)])
+        if largest > LARGEST_VECTOR:
+            raise TooLarge(f"`{eqn.primitive.name}` works on {largest} elements, and {LARGEST_VECTOR} is the limit")
+        values = [self.in_memory(x) if not isinstance(x, Array) and x.size > 1 else self.kept(x) for x in operands]
+        builder, readers = ElementBuilder(aval), [self.reader(x) for x in values]
+        reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
+        if reduction is not None:
+            return self.reduced_in_loops(aval, reduction)
+        rule = eqn.primitive.lower(builder, *readers, **eqn.params)
+        if rule is None:
+            raise TooLarge(no_rule(eqn))
+        found = self.made(aval, lambda index: self.checked(rule(index)), values)
+        if isinstance(found, Array) and self.cost(found) > LARGEST_COST:
+            raise TooLarge(f"`{eqn.primitive.name}` takes long on {aval.size} elements, which kernels do better")
+        return found
+
+    def cost(self, value: Array) -> int:
+        """What an element costs, in additions."""
+        operations, index = self.operations, tuple(at_value(self.register(INT)) for _ in value.aval.shape)
+        with self.block():
+            found = cost_of_expressions([value.at(index)])
+        self.operations = operations
+        return found
+
+    def reduced_in_loops(self, aval: ShapedArray, reduction: Any) -> Any:
+        """A reduction, by loops: a few numbers, or a vector in memory."""
+        shape, count = reduction.shape, len(reduction.shape) - reduction.reduced
+        if 0 in shape[count:]:
+            raise TooLarge("something of no elements is reduced")
+        if prod(shape) > LARGEST_VECTOR:
+            raise TooLarge(f"{prod(shape)} elements are reduced, and {LARGEST_VECTOR} is the limit")
+        first = constant(identity_value(reduction.combine, aval.dtype), aval.dtype)
+
+        def total(index: Index) -> Expression:
+            register = self.register(aval.dtype)
+            self.assign([register], [first])
+
+            def add(rest: Index) -> None:
+                term = cast(reduction.element((*index, *rest)), aval.dtype)
+                self.assign([register], [self.checked(Apply(reduction.combine, (register, term), aval.dtype))])
+
+            self.over(shape[count:], (), add)
+            return register
+
+        if aval.size <= LARGEST_ARRAY:
+            return boxed(aval.shape, total)
+        room = self.scratch(aval)
+        self.over(aval.shape, (), lambda index: self.store(room, index, total(index)))
+        return self.renewed(room)
+
+    def store(self, x: Array, index: Index, value: Expression) -> None:
+        """Write one element."""
+        assert x.home is not None
+        self.statements.append(Store(x.home[0].number, (*x.home[1], *index), value))
+        x.home[0].change()
+
+    def with_known_indices(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """The operands, those that are indices as integers if all of them are known."""
+        first = MOVING_BY_INDEX.get(eqn.primitive.name)
+        indices = [] if first is None else operands[first:]
+        if not indices or not all(is_number_known(x) for x in indices):
+            return operands
+        return [*operands[:first], *(int(x[()].expression.number) for x in indices)]
+
+    def addressed_carry(self, body: Jaxpr, consts: int, carry: int) -> list[bool]:
+        """Which parts of a loop's carry stay in memory: large ones, and those that are indexed as the program runs."""
+        avals = [v.aval for v in body.inputs[consts : consts + carry]]
+        indexed = addressed(body, self.prepare)
+        found = [aval.size > LARGEST_ARRAY or consts + i in indexed for i, aval in enumerate(avals)]
+        size = sum(aval.size for aval, stays in zip(avals, found) if not stays)
+        if size > LARGEST_ARRAY:
+            raise TooLarge(too_many(f"its state has {size} elements"))
+        return found
+
+    def loop(
+        self,
+        body: Jaxpr,
+        cond: Jaxpr | None,
+        length: Expression | None,
+        is_reverse: bool,
+        consts: Sequence[Any],
+        carry: Sequence[Any],
+        stays: Sequence[bool],
+        rows: Sequence[Any],
+        targets: Sequence[Array],
+        turns: bool = False,
+    ) -> tuple[Expression, list[Any]]:
+        """Add a loop.
+
+        Args:
+            carry: what it begins with; what stays in memory may be overwritten.
+            rows: what has one element for each step.
+            targets: where what is computed in each step goes.
+            turns: whether some of these are entries of stacks.
+
+        Returns:
+            The number of steps, and the carry at the end.
+        """
+        state = [x if s else self.registers(x) for x, s in zip(carry, stays)]
+        numbers = [b.expression for x, s in zip(state, stays) if not s for b in x.flat]
+        self.assign(numbers, [b.expression for x, s in zip(carry, stays) if not s for b in x.flat])
+        rows = [self.in_memory(x) for x in rows]
+        counter = self.register(INT)
+        with self.block() as test:
+            shown = [*consts, *map(protected, state)]
+            going = None if cond is None else self.boxes(self.run(cond, shown)[0])[()].expression
+        with self.block() as statements:
+            forwards = step = at_value(counter)
+            if is_reverse and length is not None:
+                step = added(at_value(length).plus(-1), step.times(-1))
+            along = [forwards if turns and any(b.is_taped for b in x.reads) else step for x in (*rows, *targets)]
+            outs = self.run(body, [*consts, *state, *map(self.row, rows, along)])
+            for target, y, own in zip(targets, outs[len(carry) :], along[len(rows) :]):
+                assert target.home is not None
+                self.fill(Array.of(target.home[0], (*target.home[1], own), may_write=True), y)
+            following = self.following(state, outs[: len(carry)], stays)
+            self.assign(numbers, following)
+        if length is None:
+            length = steps_of(test, going, {r.number: e for r, e in zip(numbers, following)})
+        length = None if length is None else self.kept_expression(length)
+        most = int(length.number) if isinstance(length, Constant) else None
+        repeated = Repeat(counter, length, tuple(test), going, tuple(statements), most=most, turns=turns)
+        self.statements.append(repeated)
+        after = [self.renewed(x) if s else x for x, s in zip(state, stays)]
+        return counter if length is None else length, after
+
+    def row(self, whole: Array, step: Affine) -> Array:
+        """The element of a step."""
+        aval = ShapedArray(whole.aval.shape[1:], whole.aval.dtype)
+        return Array(aval, lambda index: whole.at((step, *index)), whole.reads)
+
+    def following(self, state: Sequence[Any], outs: Sequence[Any], stays: Sequence[bool]) -> list[Expression]:
+        """Have arrays of a carry where they were before the step; the other numbers after it."""
+        values = [y if s else self.boxes(y) for y, s in zip(outs, stays)]
+        numbers = [
+            cast(b.expression, a.expression.dtype)
+            for x, y, s in zip(state, values, stays)
+            if not s
+            for a, b in zip(x.flat, y.flat)
+        ]
+        self.bring([(x, y) for x, y, s in zip(state, values, stays) if s and not is_at(y, x.home)])
+        return numbers
+
+
+class _Program:
+    """Takes one program apart."""
+
+    def __init__(self, body: _Body, jaxpr: Jaxpr, inputs: Sequence[Any]):
+        self.body = body
+        self.jaxpr = jaxpr
+        self.env: dict[Var, Any] = dict(zip(jaxpr.inputs, inputs, strict=True))
+        self.eqns = reads_first(jaxpr.eqns)
+        self.last: dict[Atom, float] = {a: n for n, eqn in enumerate(self.eqns) for a in eqn.inputs}
+        self.last.update((a, float("inf")) for a in jaxpr.outputs)
+        self.uses = Counter(a for eqn in self.eqns for a in set(eqn.inputs))
+        self.uses.update(jaxpr.outputs)
+
+    def run(self) -> list[Any]:
+        for number, eqn in enumerate(self.eqns):
+            for v in eqn.outputs:
+                if not isinstance(v.aval, ShapedArray):
+                    raise TooLarge(f"`{eqn.primitive.name}` makes something that is no array")
+            outer, self.body.source = self.body.source, eqn.source or self.body.source
+            results = self.equation(number, eqn)
+            self.env.update((v, self.shared(v, y)) for v, y in zip(eqn.outputs, results))
+            self.body.source = outer
+        return [self.read(atom) for atom in self.jaxpr.outputs]
+
+    def shared(self, var: Var, value: Any) -> Any:
+        """A vector in memory, if it takes long to compute and several need it."""
+        if not isinstance(value, Array) or value.home is not None or self.uses[var] < 2:
+            return value
+        return self.body.moved(value) if self.body.cost(value) > WORTH_STORING else value
+
+    def read(self, atom: Atom) -> Any:
+        return self.body.constant(atom) if isinstance(atom, Literal) else self.env[atom]
+
+    def equation(self, number: int, eqn: Eqn) -> list[Any]:
+        operands, name = [self.read(a) for a in eqn.inputs], eqn.primitive.name
+        if name in UPDATES and self.is_in_memory(eqn, operands):
+            x = self.own(number, eqn, 0, operands)
+            function = scatter if name in SCATTERS else update_slice if name == "update_slice" else update_region
+            return [function(self.body, eqn, x, operands[1], operands[2:])]
+        if name in LOOPS:
+            return self.loop(number, eqn, operands)
+        if name == "cond":
+            return self.branch(number, eqn, operands)
+        return self.body.equation(eqn, operands)
+
+    def is_in_memory(self, eqn: Eqn, operands: list[Any]) -> bool:
+        """Whether an update is of an array in memory, or at indices that are not known."""
+        if isinstance(operands[0], Array) and operands[0].boxes is None:
+            return True
+        first = MOVING_BY_INDEX.get(eqn.primitive.name, 2)
+        is_known = eqn.primitive.name == "update_slice" or all(map(is_number_known, operands[first:]))
+        return not is_known or (eqn.primitive.name not in MOVING_BY_INDEX and eqn.primitive.name != "update_slice")
+
+    def own(self, number: int, eqn: Eqn, position: int, operands: Sequence[Any]) -> Array:
+        """An operand as an array that may be overwritten: a copy, if somebody needs what it is now."""
+        value = operands[position]
+        return value if self.is_free(number, eqn, position, operands) else self.body.moved(value)
+
+    def is_free(self, number: int, eqn: Eqn, position: int, operands: Sequence[Any]) -> bool:
+        """Whether nobody but one equation needs what is in memory for an operand of it."""
+        value = operands[position]
+        if not isinstance(value, Array) or value.home is None or not value.may_write:
+            return False
+        buffer = value.home[0]
+        holds_programs = eqn.primitive.name in (*LOOPS, "cond")
+        others = [x for k, x in enumerate(operands) if k != position] if holds_programs else []
+        later = [self.env[v] for v, last in self.last.items() if last > number and v in self.env]
+        return not any(isinstance(x, Array) and x.uses(buffer) for x in (*others, *later))
+
+    def loop(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """The results of a loop: a number of steps, if it is not known beforehand, the carry, and what is stacked."""
+        params, body = eqn.params, self.body
+        if params["progress"] is not None:
+            raise TooLarge("a loop in it shows its progress")
+        is_scan = eqn.primitive.name == "scan"
+        head = len(operands) - len(params["body"].inputs)
+        consts, carry = head + params["consts"], head + params["consts"] + params["carry"]
+        stays = body.addressed_carry(params["body"], params["consts"], params["carry"])
+        begin = [
+            self.own(number, eqn, k, operands) if s else body.boxes(operands[k])
+            for k, s in zip(range(consts, carry), stays)
+        ]
+        length = None
+        if is_scan:
+            steps = body.boxes(operands[0])[()].expression if head else constant(params["length"], INT)
+            length = body.kept_expression(cast(steps, INT))
+        stacked = [body.scratch(v.aval) for v in eqn.outputs[params["carry"] :]] if is_scan else []
+        done, after = body.loop(
+            params["body"], params.get("cond"), length, params.get("reverse", False),
+            [protected(body.kept(x)) for x in operands[head:consts]], begin, stays, operands[carry:], stacked,
+        )  # fmt: skip
+        leading = [] if is_scan else [boxed((), lambda _: done)]
+        return [*leading, *after, *map(body.renewed, stacked)]
+
+    def branch(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """The results of one of several programs."""
+        body, branches = self.body, eqn.params["branches"]
+        which = body.kept_expression(cast(body.boxes(operands[0])[()].expression, INT))
+        changing = {k for branch in branches for k in written(branch, body.prepare)}
+        inputs: list[Any] = []
+        for k, x in enumerate(operands[1:], 1):
+            is_free = self.is_free(number, eqn, k, operands)
+            if k - 1 in changing and isinstance(x, Array) and x.boxes is None:
+                inputs.append(x if is_free else body.moved(x))
+            else:
+                inputs.append(body.kept(x) if is_free else protected(body.kept(x)))
+        blocks: list[tuple[Statement, ...]] = []
+        results: list[Any] = []
+        versions = {b: b.version for b in body.buffers}
+        changed: set[Buffer] = set()
+        for branch in branches:
+            for buffer, version in versions.items():
+                buffer.version = version
+            with body.block() as statements:
+                outs = body.run(branch, inputs)
+                results = results or self.rooms(outs, [v.aval for v in eqn.outputs])
+                self.deliver(outs, results)
+            blocks.append(tuple(statements))
+            changed.update(b for b, version in versions.items() if b.version != version)
+        for buffer, version in versions.items():
+            buffer.version = version
+            if buffer in changed:
+                buffer.change()
+        body.statements.append(Choose(which, tuple(blocks)))
+        return [body.renewed(y) if isinstance(y, Array) else y for y in results]
+
+    def rooms(self, outs: Sequence[Any], avals: Sequence[ShapedArray]) -> list[Any]:
+        """Where the results of branches go, by those of the first one."""
+        found: list[Any] = []
+        for value, aval in zip(outs, avals):
+            if isinstance(value, Array) and value.home is not None and value.may_write:
+                is_taken = any(isinstance(x, Array) and x.home == value.home for x in found)
+                found.append(self.body.scratch(aval) if is_taken else value)
+            elif isinstance(value, Array) and aval.size > LARGEST_ARRAY:
+                found.append(self.body.scratch(aval))
+            else:
+                found.append(boxed(aval.shape, lambda _, t=aval.dtype: self.body.register(t)))
+        return found
+
+    def deliver(self, outs: Sequence[Any], results: Sequence[Any]) -> None:
+        """Have results of a branch where they are to be."""
+        body = self.body
+        numbers = [(y, body.boxes(x)) for x, y in zip(outs, results) if not isinstance(y, Array)]
+        body.bring([(y, x) for x, y in zip(outs, results) if isinstance(y, Array) and not is_at(x, y.home)])
+        pairs = [(r.expression, e.expression) for y, x in numbers for r, e in zip(y.flat, x.flat)]
+        body.assign([r for r, _ in pairs], [cast(e, r.dtype) for r, e in pairs])
+
+
+def elements_moved(eqn: Eqn, operands: Sequence[Any]) -> Any:
+    """What the implementation of an equation makes of arrays of expressions."""
+    try:
+        return eqn.primitive.impl(*operands, **eqn.params)[0]
+    except IndexError:
+        raise TooLarge("a fixed index in it is out of bounds") from None
+
+
+def steps_of(
+    test: Sequence[Statement], going: Expression | None, changed: dict[int, Expression]
+) -> Expression | None:
+    """The number of steps of a loop, if a counter among its registers ends it; those have their first values then."""
+    if test or not isinstance(going, Apply) or going.operation != "less":
+        return None
+    i, bound = going.operands
+    bounds = list(expressions_in([bound]))
+    if not isinstance(i, Register) or i.dtype.kind != "i" or any(isinstance(e, Load) for e in bounds):
+        return None
+    if i.number not in changed or any(isinstance(e, Register) and e.number in changed for e in bounds):
+        return None
+    after = changed[i.number]
+    if not isinstance(after, Apply) or after.operation != "add" or after.operands[0] is not i:
+        return None
+    if not isinstance(after.operands[1], Constant) or after.operands[1].number != 1:
+        return None
+    steps = Apply("subtract", (cast(bound, INT), cast(i, INT)), INT)
+    return Apply("select", (going, steps, constant(0, INT)), INT)

@@ -1,0 +1,80 @@
+"""Loops that become one function: their arrays get places, and what raises errors gets ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import ShapedArray
+from ..core.jaxpr import Jaxpr, Literal
+from . import tapes
+from .apart import TooLarge, take_apart
+from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
+from .recurrence import Failure, failures_in
+
+
+def add_recurrence(
+    assembler: Any,
+    block: Block,
+    body: Jaxpr,
+    cond: Jaxpr | None,
+    operands: tuple[Sequence[Any], Sequence[Place], Sequence[Any]],
+    length: int | Place | None,
+    is_reverse: bool,
+    results: tuple[Sequence[Place], Sequence[Any], Place | None],
+    tape: Tape | None,
+) -> str | None:
+    """Add a loop as one function, if its body is one over single numbers; else say why not."""
+    if not all(isinstance(place, Place) for place in (*operands[0], *operands[2], *results[1])):
+        return "a step reads or leaves a stack, the tape of another loop"
+    if tape is not None and is_reverse:
+        operands = operands[0], operands[1], [tapes.backwards(tape, place) for place in operands[2]]
+        results = results[0], [tapes.backwards(tape, place) for place in results[1]], results[2]
+    prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr  # noqa: E731
+    try:
+        found = take_apart(
+            body, cond, prepare, assembler.supports, operands, length, is_reverse, results, tapes.slots(tape),
+            partial(_known_value, assembler), assembler.source,
+        )  # fmt: skip
+    except TooLarge as reason:
+        return str(reason)
+    for first, final in found.copied:
+        assembler.copy(block, first, final)
+    arrays = tuple(_working_place(assembler, array) for array in found.arrays)
+    failures = failures_in(found.recurrence.statements)
+    most = max((sum(prod(shape) for shape in f.shapes) for f in failures), default=0)
+    refused = assembler.contiguous("temporary", ShapedArray((most,), np.dtype(np.int64))) if failures else None
+    otherwise = tuple(refusing(failure, refused) for failure in failures if refused is not None)
+    loop = length, results[2], is_reverse
+    run = RecurrenceRun(found.recurrence, arrays, refused, otherwise, found.registers, tape, *loop)
+    others = [place for place in (refused, length, results[2]) if isinstance(place, Place)]
+    assembler.step(block, run, [*arrays, *others])
+    return None
+
+
+def _known_value(assembler: Any, place: Place) -> Any:
+    """What is at a place, if that is all of a constant."""
+    slot = assembler.slots[place.slot]
+    is_whole = slot.kind == "constant" and slot.value.shape == place.shape and place.is_contiguous
+    return slot.value if is_whole else None
+
+
+def _working_place(assembler: Any, array: Any) -> Place:
+    """Where an array of a recurrence is: its place, that of a constant, or new room."""
+    if isinstance(array, Place):
+        return array
+    return assembler.constant(array) if isinstance(array, Literal) else assembler.contiguous("temporary", array)
+
+
+def refusing(failure: Failure, refused: Place) -> PythonRun:
+    """The instruction that raises the error for indices which a recurrence has refused."""
+    sources, offset = [], refused.offset
+    for shape in failure.shapes:
+        strides = contiguous_strides(shape, refused.dtype.itemsize)
+        sources.append(refused._replace(offset=offset, shape=shape, strides=strides))
+        offset += prod(shape) * refused.dtype.itemsize
+    return PythonRun(failure.function, {}, tuple(sources), (), failure.name, failure.source)
