@@ -591,3 +591,16 @@ def test_bounds_of_masks_that_are_far_away(bound: int) -> None:
     with ft.config.using(backend="interpreter"):
         want = ft.jit(f)(VECTORS, bound)
     np.testing.assert_allclose(ft.jit(f)(VECTORS, bound), want, rtol=1e-11)
+
+
+@pytest.mark.parametrize("update", ["set", "add", "multiply"])
+def test_a_number_without_axes_goes_to_a_known_index(update):
+    x = np.arange(1.0, 5.0)
+
+    def f(x, v):
+        return lax.scan(lambda c, v: (getattr(fnp.at(c)[1], update)(v), c[1]), x, v)
+
+    with ft.config.using(backend="interpreter"):
+        want = ft.jit(lambda *args: f(*args))(x, x)
+    for got, expected in zip(ft.jit(f)(x, x), want):
+        np.testing.assert_array_equal(got, expected)

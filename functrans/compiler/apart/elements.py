@@ -238,9 +238,17 @@ def constants(literal: Literal) -> Boxes:
 
 
 def in_dtype(boxes: Boxes, dtype: np.dtype[Any]) -> Boxes:
-    """Expressions cast to a dtype."""
+    """Expressions cast to a dtype.
+
+    NumPy puts an array without axes into an array of objects as it is: then the element is in that.
+    """
     boxes = np.asarray(boxes, object)
-    return boxed(boxes.shape, lambda index: cast(boxes[tuple(i.offset for i in index)].expression, dtype))
+
+    def element(index: Index) -> Expression:
+        found = boxes[tuple(i.offset for i in index)]
+        return cast(found[()].expression if isinstance(found, np.ndarray) else found.expression, dtype)
+
+    return boxed(boxes.shape, element)
 
 
 def too_many(what: str) -> str:
