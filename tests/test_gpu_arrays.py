@@ -319,3 +319,27 @@ def test_callbacks_see_the_host() -> None:
     f = lambda x: ft.pure_callback(lambda v: seen.append(type(v)) or np.sort(v), ft.ShapeDtypeStruct((5,), float), x)  # noqa: E731
     same(ft.jit(f)(up(VECTOR)), np.sort(VECTOR))
     assert seen == [np.ndarray]
+
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "unique": lambda x: fnp.unique(x),
+    "setdiff1d": lambda x: fnp.setdiff1d(x, x[:2]),
+    "nonzero": lambda x: x[fnp.nonzero(x > 0)],
+    "insert": lambda x: np.insert(x, 1, x[0]),
+    "delete": lambda x: np.delete(x, 1),
+    "histogram": lambda x: np.histogram(x, 3),
+    "polyint": lambda x: np.polyint(x),
+    "pad": lambda x: np.pad(x, 2, mode="reflect"),
+    "linspace": lambda x: fnp.linspace(x[0], x[1], 4),
+    "lstsq": lambda x: np.linalg.lstsq(np.stack([x, x**2], axis=1), x, rcond=None)[0],
+    "tile and roll": lambda x: np.roll(np.tile(x, 2), 3),
+    "quantile": lambda x: np.quantile(x, 0.3),
+    "interp": lambda x: np.interp(x[2], np.sort(x), x),
+    "fft": lambda x: np.abs(np.fft.rfft(x)),
+    "convolve": lambda x: np.convolve(x, x, "same"),
+}
+
+
+@pytest.mark.parametrize("f", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_functions_that_work_with_arrays_of_their_own(f: Callable[[Any], Any]) -> None:
+    same(ft.jvp(f, (up(VECTOR),), (up(VECTOR),)), ft.jvp(f, (VECTOR,), (VECTOR,)))

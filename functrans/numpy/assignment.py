@@ -101,7 +101,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
         raise ValueError("All dimensions of input must be of equal length")
     step = 1 + int(np.cumprod(shape[:0:-1])[: len(shape) - 1].sum()) if len(shape) > 2 else shape[1] + 1
     end = shape[1] * shape[1] if len(shape) == 2 and not wrap else array.size
-    places = np.unravel_index(np.arange(0, min(end, array.size), step), shape)
+    places = tuple(map(here, np.unravel_index(np.arange(0, min(end, array.size), step), shape)))
     array[places] = _cycled(val, len(places[0]))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import real_dtype
+from ..core.devices import here
 from ..core.trace import typeof
 from ..errors import UnsupportedArgumentError
 from ..primitives import linalg, spectral
@@ -86,7 +87,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
         rcond = 1e-15 if rtol is np._NoValue else rtol
     if rcond is None:
         rcond = max(aval.shape[-2:]) * float(np.finfo(aval.dtype).eps)
-    rcond = convert(np.broadcast_to(rcond, aval.shape[:-2]), dtype=real_dtype(aval.dtype))
+    rcond = convert(here(np.broadcast_to(rcond, aval.shape[:-2])), dtype=real_dtype(aval.dtype))
     return spectral.pinv(a, rcond)
 
 
@@ -98,10 +99,10 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         return np.any(A != 0).astype(int)
     s = np.abs(eigvalsh(A)) if hermitian else svdvals(A)
     if tol is None:
-        rtol = max(typeof(A).shape[-2:]) * float(np.finfo(s.dtype).eps) if rtol is None else np.expand_dims(rtol, -1)
+        rtol = max(typeof(A).shape[-2:]) * float(np.finfo(s.dtype).eps) if rtol is None else here(np.expand_dims(rtol, -1))
         tol = np.max(s, axis=-1, keepdims=True, initial=0) * rtol
     else:
-        tol = np.expand_dims(tol, -1)
+        tol = here(np.expand_dims(tol, -1))
     return np.sum(s > tol, axis=-1)
 
 

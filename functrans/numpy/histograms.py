@@ -180,7 +180,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     low, high = (x if is_inexact(typeof(x).dtype) else cast(x, np.float64) for x in (low, high))
     margin = cast(select(equal(low, high), 0.5, 0.0), typeof(low).dtype)
     low, high = subtract(low, margin), add(high, margin)
-    steps = np.arange(int(bins) + 1)
+    steps = here(np.arange(int(bins) + 1))
     edges = add(multiply(steps, divide(subtract(high, low), int(bins))), low)
     edges = select(equal(steps, int(bins)), high, edges)  # exactly
     return cast(edges, typeof(low).dtype)

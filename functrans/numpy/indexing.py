@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
-from ..core.devices import here, on_host
+from ..core.devices import here, is_on_device
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import ConcretizationError, TracerConversionError
@@ -98,10 +98,9 @@ def extract(condition: Any, arr: Any) -> Any:
 
 def _known(x: Any, name: str) -> Any:
     """The elements of an array, as far as they decide a shape."""
-    if not isinstance(x, Traced):
-        return on_host(x)
     try:
-        return on_host(x.known("index"))  # type: ignore[attr-defined]
+        known = x.known("index") if isinstance(x, Traced) else x  # type: ignore[attr-defined]
+        return known if is_on_device(known) else np.asarray(known)
     except (ConcretizationError, TracerConversionError):
         raise ConcretizationError(
             f"The positions of nonzero elements of a traced array of type {x.aval} were asked for ({name}).",

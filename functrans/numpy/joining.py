@@ -268,7 +268,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
         count = np.insert(np.arange(extent), places, 0).size - extent
     new = stretched(new, tuple(count if i == axis else n for i, n in enumerate(typeof(x).shape)))
     order = np.insert(np.arange(extent), places, np.arange(extent, extent + count))
-    return np.take(_structural.concatenate(x, new, axis=axis), order, axis=axis)
+    return np.take(_structural.concatenate(x, new, axis=axis), here(order), axis=axis)
 
 
 def delete(arr: Any, obj: Any, axis: Any = None) -> Any:

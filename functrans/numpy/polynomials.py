@@ -100,7 +100,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     m = index(m)
     if m < 0:
         raise ValueError("Order of integral must be positive (see polyder)")
-    constants = np.zeros(m) if k is None else atleast_1d(as_operand(k))
+    constants = here(np.zeros(m)) if k is None else atleast_1d(as_operand(k))
     count = typeof(constants).size
     if count < m and not (count == 1 and m > 1):
         raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")

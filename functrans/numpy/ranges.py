@@ -11,6 +11,7 @@ from ..core.avals import PYTHON_SCALARS
 from ..core.trace import EVAL, current_trace, typeof
 from ..core.tracer import Tracer
 from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign
+from ..primitives.foundation import as_dtype as _in_dtype
 from ..primitives.foundation import broadcast_shapes, promoted
 from ..primitives.structural import concatenate, iota, slice_axis
 from .common import as_operand, cast, concrete_value, stretched, with_shape
@@ -75,7 +76,7 @@ def linspace(
     (count,) = as_shape(num)
     start, stop = as_operand(start), as_operand(stop)
     inner = promoted(typeof(start), typeof(stop), PYTHON_SCALARS[float])
-    start, stop = (cast(x, inner) if isinstance(x, Tracer) else np.asarray(x).astype(inner)[()] for x in (start, stop))
+    start, stop = (cast(x, inner) if isinstance(x, Tracer) else _in_dtype(x, inner)[()] for x in (start, stop))
     delta = stop - start
     shape = typeof(delta).shape
     parts = count - 1 if endpoint else count

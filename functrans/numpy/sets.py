@@ -62,7 +62,7 @@ def _known_unique(x: Any, axis: Any, equal_nan: bool) -> tuple[Any, ...]:
             "Their number would be a shape, which must be known while tracing.",
             "Give their number, as in functrans.numpy.unique(x, size=n).",
         )
-    _, index, inverse, counts = np.unique(known, True, True, True, axis, equal_nan=equal_nan)
+    _, index, inverse, counts = map(here, np.unique(known, True, True, True, axis, equal_nan=equal_nan))
     return np.take(x, index, axis), index, inverse, counts
 
 
@@ -127,7 +127,7 @@ def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = No
 def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False) -> Any:
     """numpy.intersect1d, of values that are known while tracing."""
     known = _known_sets(ar1, ar2)
-    _, first, second = np.intersect1d(*known, assume_unique, return_indices=True)
+    _, first, second = map(here, np.intersect1d(*known, assume_unique, return_indices=True))
     values = np.take(ar1, first)
     return (values, first, second) if return_indices else values
 
@@ -136,14 +136,15 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     """numpy.setdiff1d, of values that are known while tracing."""
     known, other = _known_sets(ar1, ar2)
     values, index = (known, np.arange(known.size)) if assume_unique else np.unique(known, return_index=True)
-    return np.take(ar1, index[np.isin(values, other, invert=True)])
+    return np.take(ar1, here(index[np.isin(values, other, invert=True)]))
 
 
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     """numpy.setxor1d, of values that are known while tracing."""
     known = _known_sets(ar1, ar2)
     values, index = np.unique(np.concatenate(known), return_index=True)
-    return np.take(np.concatenate([ar1, ar2], axis=None), index[np.isin(values, np.setxor1d(*known, assume_unique))])
+    chosen = here(index[np.isin(values, np.setxor1d(*known, assume_unique))])
+    return np.take(np.concatenate([ar1, ar2], axis=None), chosen)
 
 
 def _known_sets(*arrays: Any) -> list[Any]:
