@@ -99,7 +99,8 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         return np.any(A != 0).astype(int)
     s = np.abs(eigvalsh(A)) if hermitian else svdvals(A)
     if tol is None:
-        rtol = max(typeof(A).shape[-2:]) * float(np.finfo(s.dtype).eps) if rtol is None else here(np.expand_dims(rtol, -1))
+        natural = max(typeof(A).shape[-2:]) * float(np.finfo(s.dtype).eps)
+        rtol = natural if rtol is None else here(np.expand_dims(rtol, -1))
         tol = np.max(s, axis=-1, keepdims=True, initial=0) * rtol
     else:
         tol = here(np.expand_dims(tol, -1))
