@@ -60,8 +60,9 @@ class Stack:
     @classmethod
     def zeros(cls, aval: StackAval, length: int) -> Stack:
         """A stack of arrays of zeros."""
+        assert isinstance(aval.entry, ShapedArray)
         stack = cls(aval)
-        stack.blocks, stack.starts = [np.zeros((length, *aval.entry.shape), aval.dtype)], [0]
+        stack.blocks, stack.starts = [here(np.zeros((length, *aval.entry.shape), aval.dtype))], [0]
         stack.length = stack.room = length
         return stack
 
