@@ -17,7 +17,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
-from . import accumulations, convolution, regions, tapes
+from . import accumulations, convolution, extremes, regions, tapes
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused
 from .chains import parts_of
@@ -322,6 +322,7 @@ class Assembler:
     convolve = convolution.convolve
     linear_algebra = linear_algebra
     accumulate = accumulations.accumulate
+    arg_extreme = extremes.arg_extreme
 
     # ---- loops and branches
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.avals import BOOL, INT, ZERO, ShapedArray
 from ..core.devices import is_on_device
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from .elementwise import add, divide, equal, exp, isfinite, multiply, select, subtract
 from .families import Reduction
 from .foundation import Shape, convert, reduce_sum, reshape, restore_axes, scale, without
@@ -95,6 +95,12 @@ class ArgExtreme(Truth):
         if not x.size:  # NumPy refuses other axes of extent zero as well
             return [np.zeros_like(x, dtype=INT, shape=self.abstract_eval(typeof(x), axes=axes)[0].shape)]
         return [self.function(x, axis=axes[0])]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        combine = "maximum" if self.function is np.argmax else "minimum"
+        return assembler.arg_extreme(block, *sources, *targets, params["axes"][0], combine)
 
 
 class LogSumExp(Reduction):

@@ -1,0 +1,55 @@
+"""argmax and argmin in native programs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from functrans import jit, lax, vmap
+
+DTYPES = [np.bool_, np.int8, np.uint8, np.int32, np.uint64, np.int64, np.float16, np.float32, np.float64]
+
+
+@st.composite
+def arrays(draw):
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9))
+    special = {"f": [0.0, -0.0, 1.0, np.nan, np.inf, -np.inf], "b": [False, True]}
+    limits = [0, 1, 3] if dtype.kind not in "iu" else [0, 1, np.iinfo(dtype).min, np.iinfo(dtype).max]
+    x = draw(hnp.arrays(dtype, shape, elements=st.sampled_from(special.get(dtype.kind, limits))))
+    return x[..., ::-1] if draw(st.booleans()) else x
+
+
+@settings(deadline=None, max_examples=120)
+@given(arrays(), st.data(), st.sampled_from([np.argmax, np.argmin]))
+def test_places_of_extremes(x, data, function):
+    axis = data.draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1)))
+    want = function(x, axis=axis)
+    got = jit(lambda x: function(x, axis=axis))(x)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(jit(vmap(lambda x: function(x.ravel())))(x), [function(row) for row in x])
+
+
+@pytest.mark.parametrize("function", [np.argmax, np.argmin])
+def test_first_of_equal_ones_among_many(function):
+    x = np.tile(np.random.default_rng(0).permutation(1000) % 7, (3, 40)).astype(float)
+    for axis in (0, 1, None):
+        np.testing.assert_array_equal(jit(lambda x, axis=axis: function(x, axis=axis))(x), function(x, axis=axis))
+    long = np.tile(x, (1, 2))
+    np.testing.assert_array_equal(jit(lambda x: function(x, axis=1))(long), function(long, axis=1))
+
+
+def test_a_loop_does_not_return_to_python():
+    def viterbi(steps):
+        def step(best, scores):
+            total = best[:, None] + scores
+            return np.max(total, axis=0), np.argmax(total, axis=0)
+
+        return lax.scan(step, np.zeros_like(steps[0, 0]), steps)
+
+    steps = np.random.default_rng(1).normal(size=(30, 12, 12))
+    assert "Python" not in str(jit(viterbi).lower(steps).kernels)
+    for got, want in zip(jit(viterbi)(steps), viterbi(steps)):
+        np.testing.assert_array_equal(got, want)
