@@ -167,6 +167,8 @@ def _release_free_memory() -> None:
     for thing in gc.get_objects():
         if native is not None and isinstance(thing, native.Binding):
             thing.frames.clear()
+    if native is not None:
+        native.arenas.clear_arenas()
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -8,6 +8,7 @@ from ..core.devices import exemplar
 from ..core.jaxpr import Jaxpr, memoized
 from ..settings import config
 from .assembly import Fused
+from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
 from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
@@ -59,10 +60,11 @@ def fused(jaxpr: Jaxpr) -> Fused:
 
 
 def forget_programs(disk: bool) -> None:
-    """Forget the machine code that no program has any more, on disk too if that is wanted.
+    """Forget the machine code that no program has any more, on disk too if that is wanted, and memory kept for runs.
 
     Programs are remembered by their jaxprs, and live no longer.
     """
     clear_engine()
+    clear_arenas()
     if disk:
         clear_disk()

@@ -40,7 +40,7 @@ from ...loopnest import Kernel, Output, constant
 from ...nests import Nest, scalar_type
 from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
-from . import lapack, threads
+from . import arenas, lapack, threads
 from .codegen import Writer, kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
@@ -170,20 +170,28 @@ class Frame:
 
     def __init__(self, assembled: Assembled):
         self.slots = array("q", [0]) * (HEADER + len(assembled.slots))
-        self.arena = room((assembled.arena + ALIGNMENT,), np.dtype(np.uint8), "the temporary values")
+        self.assembled = assembled
         self.objects: list[Any] = [None] * assembled.objects
         self.views: dict[int, tuple[int, np.ndarray[Any, Any]]] = {}  # addresses and arrays, by the ids of places
         self.spools: dict[Reel, Spool] = {}  # memory of tapes, kept for the next run
-        base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
         self.slots[FRAME] = id(self)
         self.slots[WORK_LEFT] = PATIENCE
         self.slots[LOOK] = engine().runtime["look_for_signals"]
         for k, slot in enumerate(assembled.slots, HEADER):
-            if slot.kind == "temporary":
-                self.slots[k] = base + slot.offset
-            elif slot.kind == "constant":
+            if slot.kind == "constant":
                 self.slots[k] = address_of(slot.value)
         self.pointer = self.slots.buffer_info()[0]
+        self.take_arena()
+
+    def take_arena(self) -> None:
+        """Get memory for temporaries, and say where they are."""
+        size = self.assembled.arena + ALIGNMENT
+        found = arenas.take(size) if size >= arenas.LARGE else None
+        self.arena = room((size,), np.dtype(np.uint8), "the temporary values") if found is None else found
+        base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
+        for k, slot in enumerate(self.assembled.slots, HEADER):
+            if slot.kind == "temporary":
+                self.slots[k] = base + slot.offset
 
     def array(self, place: Place) -> np.ndarray[Any, Any]:
         """The array at a place, without a copy."""
@@ -224,6 +232,7 @@ class Binding:
             (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
         ]
         self.frames: list[Frame] = []
+        self.lends_arena = assembled.arena + ALIGNMENT >= arenas.LARGE
         self.runs = 0
         self.entries: dict[tuple[Any, ...], tuple[Entry, Frame]] = {}  # by the types of scalars among the arguments
         self.is_long = encoder.work > LONG or encoder.is_unbounded
@@ -236,9 +245,12 @@ class Binding:
     def frame(self) -> Frame:
         """Memory that nobody else uses."""
         try:
-            return self.frames.pop()
+            frame = self.frames.pop()
         except IndexError:
             return Frame(self.assembled)
+        if self.lends_arena:
+            frame.take_arena()
+        return frame
 
     def __call__(self, values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
         """The results for some arguments, `given` as what they were before they became arrays."""
@@ -272,6 +284,9 @@ class Binding:
                 results[i] = results[i].item() if self.outputs[i].is_weak else results[i][()]
         frame.objects[:] = [None] * len(frame.objects)  # stacks may be large
         keep_some(frame.spools)
+        if self.lends_arena:
+            arenas.give_back(frame.arena)
+            del frame.arena
         self.frames.append(frame)
         return results
 
@@ -281,14 +296,15 @@ class Binding:
         What is called once needs none, and the first one in a process takes a while to make.
         """
         places = self.assembled.arguments
-        is_simple = not (self.has_products or self.assembled.objects)
+        is_simple = not (self.has_products or self.assembled.objects or self.lends_arena)
         if not is_simple or self.runs < 2 or not is_possible():
             return None
         scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
         if any(scalar is NotImplemented for scalar in scalars):
             return None
         key = (*scalars, inside, outside)
-        if key not in self.entries:
+        found = self.entries.get(key)
+        if found is None:
             if len(self.entries) >= MOST_ENTRIES:
                 self.entries.clear()
             frame = self.frame()  # that of the last call, now the entry's own
@@ -297,8 +313,8 @@ class Binding:
             results: Any = list(zip(self.assembled.results, made))
             program = self.code, self.count, frame.slots, self.tiers.calls_left
             entry = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
-            self.entries.setdefault(key, (entry, frame))  # another thread may have been quicker
-        entry, frame = self.entries[key]
+            found = self.entries.setdefault(key, (entry, frame))  # another thread may have been quicker
+        entry, frame = found
         if self.is_divided:
             frame.slots[THREADS] = threads.awake(config.threads)
         return entry

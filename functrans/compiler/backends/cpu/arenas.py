@@ -1,0 +1,43 @@
+"""Large arenas, which programs share: a program has one while it runs, and the next one that runs takes it over.
+
+Pages that are fresh from the system take longer to write to than those that were used before, so memory is kept; but
+not by each program for itself, for there may be many of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+import numpy as np
+
+Arena = np.ndarray[Any, np.dtype[np.uint8]]
+
+#: From so many bytes on an arena goes from program to program.
+LARGE: Final = 1 << 25
+#: How many bytes are kept for the next program.
+MOST_KEPT: Final = 1 << 30
+
+_lock = threading.Lock()
+_kept: list[Arena] = []  # the one that was used last comes last
+
+
+def take(size: int) -> Arena | None:
+    """An arena of at least this size, and not more than twice as large; None if there is none."""
+    with _lock:
+        fitting = [(arena.nbytes, i) for i, arena in enumerate(_kept) if size <= arena.nbytes <= 2 * size]
+        return _kept.pop(min(fitting)[1]) if fitting else None
+
+
+def give_back(arena: Arena) -> None:
+    """Keep an arena for whoever needs one next, in the place of those that nobody has taken for longest."""
+    with _lock:
+        _kept.append(arena)
+        while sum(kept.nbytes for kept in _kept) > MOST_KEPT:
+            del _kept[0]
+
+
+def clear_arenas() -> None:
+    """Let go of all that are kept."""
+    with _lock:
+        _kept.clear()
