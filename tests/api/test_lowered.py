@@ -267,7 +267,8 @@ def test_profiles_have_a_row_for_each_outer_instruction(number):
     lowered = jitted.lower(*args)
     profile = lowered.profile(*args)
     assert [row.number for row in profile.rows] == [row.number for row in all_rows(lowered) if not row.depth]
-    assert all(row.seconds > 0 for row in profile.rows)
+    assert all(row.seconds >= 0 for row in profile.rows)  # an instruction may take less than can be measured
+    assert profile.seconds > 0
     assert [row.cost for row in profile.rows] == [cost for _, _, cost in lowered.cost.rows]
     text = repr(profile)
     assert "GB/s" in text

@@ -1,6 +1,6 @@
 """Records what CuPy has, for the stand-in of tests/helpers/stand_in_cupy.py: names, signatures, loops of ufuncs.
 
-Run it where a CuPy is installed, driver or not: `python tests/helpers/record_cupy_api.py`.
+Run it where a CuPy is installed, driver or not: `python benchmarks/record_cupy_api.py`.
 """
 
 import importlib
@@ -42,4 +42,4 @@ if __name__ == "__main__":
         "methods": sorted(name for name in dir(cupy.ndarray) if not name.startswith("__")),
         "protocols": sorted(name for name in dir(cupy.ndarray) if name.startswith("__")),
     }
-    Path(__file__).with_name("cupy_api.json").write_text(json.dumps(record, indent=0).replace("\n", "") + "\n")
+    (Path(__file__).parents[1] / "tests" / "helpers" / "cupy_api.json").write_text(json.dumps(record, indent=0).replace("\n", "") + "\n")
