@@ -6,7 +6,7 @@ the host. Pointers, streams, and kernels are numbers, as CUDA's own are addresse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,8 +70,8 @@ class Device(Protocol):
 
     # ---- kernels
 
-    def module(self, source: str) -> Module:
-        """The kernels of a text in CUDA C++, which it has under their own names (extern "C").
+    def module(self, functions: Mapping[str, str]) -> Module:
+        """Kernels by their names, each a text in CUDA C++ in which it is called NAME (launches.py), on the prelude.
 
         Raises:
             CudaCompilationError: it does not compile.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ....core.devices import cupy
 from .device import Module
+from .launches import module_text
 from .nvrtc import cubin
 
 #: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows.
@@ -91,7 +92,8 @@ class Gpu:
 
     # ---- kernels
 
-    def module(self, source: str) -> Module:
+    def module(self, functions: Mapping[str, str]) -> Module:
+        source = module_text(functions)
         found = self._modules.get(source)
         if found is None:
             with self.device:

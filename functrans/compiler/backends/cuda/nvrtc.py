@@ -16,7 +16,7 @@ from ....errors import CudaCompilationError, MissingPackageError
 from ...disk import disk_cache
 
 #: How texts are compiled. Products and sums are rounded each, as on the CPU: the two agree.
-OPTIONS = ("--std=c++17", "--fmad=false")
+OPTIONS = ("--std=c++17", "--fmad=false", "--diag-suppress=177")
 #: To be changed with what this file does with texts, so that no cubin of an earlier version is found.
 VERSION = "1"
 

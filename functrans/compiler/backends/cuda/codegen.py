@@ -1,0 +1,302 @@
+"""A kernel as a function in CUDA C++.
+
+Extents and strides are parameters, so that another shape needs no other text. So are numbers that may well be sizes.
+What the text depends on beside the expressions is the form (`layouts.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...accesses import identity_value, numbers_of
+from ...loopnest import Output, Position
+from .launches import NAME
+from .layouts import BLOCK, Access, Form, Nest
+from .operations import literal, type_name
+from .text import Text, Values
+
+#: The rows and columns of threads that work on neighbouring results.
+COLUMNS, ROWS = 32, 8
+#: How two values of a reduction are put together, by the name that the loop IR has for it.
+COMBINES = {
+    "add": "Add", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum", "logical_or": "Or",
+    "logical_and": "And",
+}  # fmt: skip
+
+
+def kernel_function(nest: Nest, form: Form) -> str:
+    """The text of a kernel's function."""
+    return _KernelWriter(nest, form).function()
+
+
+def combine_of(output: Output) -> str:
+    """The operation of the prelude that a reduction is done with: sums and products of booleans are booleans."""
+    if output.expression.dtype.kind == "b":
+        return "Or" if output.combine in ("add", "maximum", "logical_or") else "And"
+    return COMBINES[str(output.combine)]
+
+
+def accumulator(output: Output) -> str:
+    """The type and the beginning of what adds up."""
+    dtype = output.expression.dtype
+    return f"Accumulator<{type_name(dtype)}, {combine_of(output)}>", f"{{{literal(identity_value(output.combine, dtype), dtype)}}}"  # type: ignore[return-value]
+
+
+class _KernelWriter:
+    def __init__(self, nest: Nest, form: Form):
+        self.nest, self.form = nest, form
+        self.kernel = nest.kernel
+        self.outputs = self.kernel.outputs
+        self.first_output = len(nest.accesses) - len(self.outputs)
+        self.index = "int64" if form.is_wide else "int32"
+        self.count = form.parallel + form.reduced
+        self.is_by_columns = form.reduced > 0 and form.team == 0
+        self.inner = form.parallel - 1 if self.is_by_columns else self.count - 1
+        self.text = Text()
+        self.values = Values(self.text, self.kernel, nest.accesses, form.moves, self.inner)
+        self.types = [self.element(a) for a in nest.accesses]
+        self.loops = [f"i{d}" for d in range(self.count)]
+
+    # ---- parameters
+
+    def element(self, access: Access) -> str:
+        """The type that the pointer of an access points to."""
+        source = access.operand.source
+        if isinstance(source, Position):
+            return "int64"
+        if isinstance(source, Output):
+            return str(type_name(source.expression.dtype))
+        return f"const {type_name(source.dtype)}"
+
+    def parameters(self) -> list[str]:
+        found = [f"const {self.index} n{d}" for d in range(self.count)]
+        for k, (access, move) in enumerate(zip(self.nest.accesses, self.form.moves)):
+            is_pointer = access.slot is not None
+            found.append(f"{self.types[k]} *__restrict__ const p{k}" if is_pointer else f"const int64 p{k}")
+            kept = (d for d in range(self.count) if d != self.inner or move == "any")
+            found += [f"const {self.index} s{k}_{d}" for d in kept]
+            found += [f"const int64 t{k}_{j}" for j in range(len(access.terms))]
+        found += [f"const {type_name(n.dtype)} k{j}" for j, n in enumerate(numbers_of(self.kernel))]
+        if self.form.is_divided:
+            found += [f"const int64 w{j}" for j in range(len(self.outputs))]
+        if self.form.is_guarded:
+            found.append("const int32 *const failed")
+        return found
+
+    def function(self) -> str:
+        threads = COLUMNS * ROWS if self.is_by_columns else BLOCK
+        with self.text.block(f"KERNEL __launch_bounds__({threads}) {NAME}({', '.join(self.parameters())})"):
+            if self.form.is_guarded:
+                self.text.line("if (*failed) return;")
+            if not self.kernel.reduced:
+                self.points()
+            elif self.is_by_columns:
+                self.columns()
+            else:
+                self.rows()
+        return str(self.text)
+
+    # ---- loops
+
+    def product(self, extents: Sequence[str]) -> str:
+        return " * ".join(extents) or "1"
+
+    def unpack(self, name: str, loops: Sequence[int], extents: Sequence[str]) -> None:
+        """Variables of loops from the number of a point, which counts all of them."""
+        for position in reversed(range(len(loops))):
+            d = loops[position]
+            if position == 0:
+                self.text.line(f"const {self.index} i{d} = {name};")
+            else:
+                rest = f"{name}_{d}"
+                self.text.line(f"const {self.index} {rest} = quotient({name}, {extents[position]});")
+                self.text.line(f"const {self.index} i{d} = {name} - {rest} * {extents[position]};")
+                name = rest
+
+    def pointers(self) -> list[str]:
+        return [f"p{k}" for k in range(len(self.nest.accesses))]
+
+    def points(self) -> None:
+        """A thread for each point, or some neighbours; axes along which points collide are walked in order."""
+        form, text = self.form, self.text
+        extents = [f"n{d}" for d in range(form.parallel)]
+        serial = [*range(form.parallel, self.count)]
+        is_vector = form.lanes > 1
+        if is_vector:
+            extents[-1] = text.let(self.index, f"quotient(n{self.inner}, {form.lanes})")
+        all_ = text.let(self.index, self.product(extents))
+        begin = f"({self.index})blockIdx.x * {BLOCK} + threadIdx.x"
+        with text.block(f"for ({self.index} u = {begin}; u < {all_}; u += ({self.index})gridDim.x * {BLOCK})"):
+            self.unpack("u", range(form.parallel), extents)
+            self.nested(serial, self.stores)
+
+    def nested(self, loops: Sequence[int], inside: Any) -> None:
+        """One loop inside the other, with something inside."""
+        if not loops:
+            inside()
+            return
+        d = loops[0]
+        with self.text.block(f"for ({self.index} i{d} = 0; i{d} < n{d}; ++i{d})"):
+            self.nested(loops[1:], inside)
+
+    def stores(self) -> None:
+        names = self.values.outer(self.loops, self.pointers(), self.types)
+        if self.form.lanes == 1:
+            i = self.loops[self.inner] if self.count else ""
+            known = self.values.at(i, names, {})
+            for k, output in enumerate(self.outputs, self.first_output):
+                self.store(k, output, known[id(output.expression)], self.values.place(k, names[k], i, known))
+            return
+        self.vector_stores(names)
+
+    def vector_stores(self, names: Sequence[str]) -> None:
+        """Some neighbours at once: what lies side by side is loaded and stored as one."""
+        text, lanes = self.text, self.form.lanes
+        vectors = {k: f"x{k}" for k, a in enumerate(self.nest.accesses) if self.is_vector(k)}
+        for k, vector in vectors.items():
+            type_ = f"Vector<{self.types[k].removeprefix('const ')}, {lanes}>"
+            if k < self.first_output:
+                text.line(f"const {type_} {vector} = ((const {type_} *){names[k]})[i{self.inner}];")
+            else:
+                text.line(f"{type_} {vector};")
+        text.line("#pragma unroll")
+        with text.block(f"for (int32 lane = 0; lane < {lanes}; ++lane)"):
+            i = text.let(self.index, f"i{self.inner} * {lanes} + lane")
+            loaded = {k: f"{vector}.at[lane]" for k, vector in vectors.items() if k < self.first_output}
+            known = self.values.at(i, names, loaded)
+            for k, output in enumerate(self.outputs, self.first_output):
+                place = f"{vectors[k]}.at[lane]" if k in vectors else self.values.place(k, names[k], i, known)
+                self.store(k, output, known[id(output.expression)], place)
+        for k, vector in vectors.items():
+            if k >= self.first_output:
+                type_ = f"Vector<{self.types[k]}, {lanes}>"
+                text.line(f"(({type_} *){names[k]})[i{self.inner}] = {vector};")
+
+    def is_vector(self, k: int) -> bool:
+        """Whether neighbours of an access are moved as one."""
+        access = self.nest.accesses[k]
+        is_update = k >= self.first_output and self.form.updates[k - self.first_output] is not None
+        return self.form.moves[k] == "one" and access.slot is not None and not access.terms and not is_update
+
+    def store(self, k: int, output: Output, value: str, place: str) -> None:
+        update = self.form.updates[k - self.first_output]
+        if update is None:
+            self.text.line(f"{place} = {value};")
+        elif update == "atomic":
+            self.text.line(f"atomic_update<{combine_of(output)}>(&{place}, {value});")
+        else:
+            self.text.line(f"{place} = {combine_of(output)}::of({place}, {value});")
+
+    # ---- reductions
+
+    def rows(self) -> None:
+        """A thread, a warp or a block for each result."""
+        form, text = self.form, self.text
+        team, per_block = form.team, BLOCK // form.team
+        parallel = [f"n{d}" for d in range(form.parallel)]
+        reduced = [f"n{d}" for d in range(form.parallel, self.count)]
+        if form.lanes > 1:
+            reduced[-1] = text.let(self.index, f"quotient(n{self.inner}, {form.lanes})")
+        all_ = text.let(self.index, self.product(parallel))
+        length = text.let(self.index, self.product(reduced))
+        own = {1: "threadIdx.x", 32: "threadIdx.x / 32", BLOCK: "0"}[team]
+        member = {1: "0", 32: "threadIdx.x % 32", BLOCK: "threadIdx.x"}[team]
+        begin, end = self.share(length)
+        head = f"{self.index} u = ({self.index})blockIdx.x * {per_block} + {own}; u < {all_}"
+        with text.block(f"for ({head}; u += ({self.index})gridDim.x * {per_block})"):
+            self.unpack("u", range(form.parallel), parallel)
+            self.accumulators()
+            step = f"r += {team}"
+            with text.block(f"for ({self.index} r = {begin} + {member}; r < {end}; {step})"):
+                self.unpack("r", range(form.parallel, self.count), reduced)
+                self.take()
+            totals = [self.total(j, f"a{j}.value()") for j in range(len(self.outputs))]
+            condition = "" if team == 1 else f"if ({member} == 0)"
+            self.write_results(totals, condition)
+
+    def share(self, length: str) -> tuple[str, str]:
+        """The part of what is reduced that the block works on."""
+        if not self.form.is_divided:
+            return "0", length
+        size = self.text.let(self.index, f"quotient({length} + (int32)gridDim.y - 1, (int32)gridDim.y)")
+        begin = self.text.let(self.index, f"(int32)blockIdx.y * {size}")
+        end = self.text.let(self.index, f"{begin} + {size} < {length} ? {begin} + {size} : {length}")
+        return begin, end
+
+    def accumulators(self) -> None:
+        for j, output in enumerate(self.outputs):
+            type_, start = accumulator(output)
+            self.text.line(f"{type_} a{j}{start};")
+
+    def take(self) -> None:
+        """Add what is at the point (or at some neighbours) to the accumulators."""
+        names = self.values.outer(self.loops, self.pointers()[: self.first_output], self.types)
+        if self.form.lanes == 1:
+            self.take_at(self.loops[self.inner] if self.count else "", names, {})
+            return
+        text, lanes = self.text, self.form.lanes
+        vectors = {k: f"x{k}" for k in range(self.first_output) if self.is_vector(k)}
+        for k, vector in vectors.items():
+            type_ = f"const Vector<{self.types[k].removeprefix('const ')}, {lanes}>"
+            text.line(f"{type_} {vector} = (({type_} *){names[k]})[i{self.inner}];")
+        text.line("#pragma unroll")
+        with text.block(f"for (int32 lane = 0; lane < {lanes}; ++lane)"):
+            i = text.let(self.index, f"i{self.inner} * {lanes} + lane")
+            self.take_at(i, names, {k: f"{vector}.at[lane]" for k, vector in vectors.items()})
+
+    def take_at(self, i: str, names: Sequence[str], loaded: dict[int, str]) -> None:
+        known = self.values.at(i, names, loaded)
+        for j, output in enumerate(self.outputs):
+            self.text.line(f"a{j}.take({known[id(output.expression)]});")
+
+    def total(self, j: int, own: str) -> str:
+        """What the whole team has."""
+        output, team = self.outputs[j], self.form.team
+        type_ = str(type_name(output.expression.dtype))
+        if team == 1:
+            return own
+        function = "of_warp" if team == 32 else "of_block"
+        return self.text.let(type_, f"{function}<{combine_of(output)}>({own})")
+
+    def write_results(self, totals: Sequence[str], condition: str) -> None:
+        text = self.text
+        head = "" if not condition else condition
+        with text.block(head) if head else _nothing():
+            for j, total in enumerate(totals):
+                k = self.first_output + j
+                ways = [f"i{d} * s{k}_{d}" for d in range(self.form.parallel) if d != self.inner]
+                if self.inner < self.form.parallel and self.form.moves[k] != "none":
+                    size = f"sizeof(*p{k})" if self.form.moves[k] == "one" else f"s{k}_{self.inner}"
+                    ways.append(f"i{self.inner} * ({self.index}){size}")
+                if self.form.is_divided:
+                    ways.append(f"blockIdx.y * w{j}")
+                text.line(f"*after(p{k}, {' + '.join(ways)}) = {total};" if ways else f"*p{k} = {total};")
+
+    def columns(self) -> None:
+        """Threads side by side have neighbouring results, threads below each other parts of what these reduce."""
+        form, text = self.form, self.text
+        parallel = [f"n{d}" for d in range(form.parallel)]
+        reduced = [f"n{d}" for d in range(form.parallel, self.count)]
+        all_ = text.let(self.index, self.product(parallel))
+        length = text.let(self.index, self.product(reduced))
+        begin, end = self.share(length)
+        text.line(f"const int32 column = threadIdx.x % {COLUMNS}, row = threadIdx.x / {COLUMNS};")
+        head = f"{self.index} first = ({self.index})blockIdx.x * {COLUMNS}; first < {all_}"
+        with text.block(f"for ({head}; first += ({self.index})gridDim.x * {COLUMNS})"):
+            text.line(f"const {self.index} u = first + column < {all_} ? first + column : {all_} - 1;")
+            self.unpack("u", range(form.parallel), parallel)
+            self.accumulators()
+            with text.block(f"for ({self.index} r = {begin} + row; r < {end}; r += {ROWS})"):
+                self.unpack("r", range(form.parallel, self.count), reduced)
+                self.take()
+            totals = []
+            for j, output in enumerate(self.outputs):
+                call = f"of_column<{combine_of(output)}, {COLUMNS}, {ROWS}>(a{j}.value())"
+                totals.append(text.let(str(type_name(output.expression.dtype)), call))
+            self.write_results(totals, f"if (row == 0 && first + column < {all_})")
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...

@@ -1,0 +1,48 @@
+"""Launches of kernels: what programs tell the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+#: What kernels are written with, in CUDA C++.
+PRELUDE: Final = (Path(__file__).parent / "prelude.cuh").read_text(encoding="utf-8")
+#: What a kernel is called in its own text, until it has a name in a module.
+NAME = "KERNEL_NAME"
+
+
+class Pointer(NamedTuple):
+    """An address: that of a slot, and so many bytes more."""
+
+    slot: int
+    offset: int
+
+
+#: A number of at most eight bytes, by its bits, or an address.
+Argument = int | Pointer
+
+
+class Launch(NamedTuple):
+    """A kernel for some threads.
+
+    Attributes:
+        source: a function of the name NAME in CUDA C++, which stands on the prelude.
+        grid, block: how many blocks there are, and threads of each.
+        shared: bytes of shared memory that a block has beside what its text says.
+        about: what the kernel does, for people.
+        scratch: bytes of memory that the stages of one reduction share.
+    """
+
+    source: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared: int
+    arguments: tuple[Argument, ...]
+    about: str = ""
+    scratch: int = 0
+
+
+def module_text(functions: Mapping[str, str]) -> str:
+    """A module of functions, given by their names there."""
+    return "\n".join([PRELUDE, *(text.replace(NAME, name) for name, text in functions.items())])

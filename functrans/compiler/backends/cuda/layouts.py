@@ -1,0 +1,227 @@
+"""How a kernel runs over the arrays at hand: its loops, how operands move in them, and which threads do what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from ...accesses import Operand, index_of, numbers_of, operands_of
+from ...instructions import Place
+from ...loopnest import Kernel, Load, Output, Position
+from .launches import Argument, Pointer
+
+#: Threads of a block.
+BLOCK = 256
+#: The most bytes that a thread moves at once.
+VECTOR = 16
+#: The most elements that a thread works on at once: more take too many registers.
+MOST_LANES = 4
+#: Numbers of elements and of bytes that 32-bit indices are used for; the rest leaves room for the last steps of loops.
+FEW = 1 << 30
+#: Threads that a multiprocessor has room for.
+RESIDENT = 2048
+#: A row of fewer elements is reduced by one thread, one of more by a warp.
+SHORT_ROW = 16
+#: A row of more elements is reduced by a block.
+LONG_ROW = 2048
+#: What a thread should reduce at least, where a reduction is divided among blocks.
+LEAST_SHARE = 16
+#: Parts that a reduction is divided into at most.
+MOST_PARTS = 512
+
+
+class Access(NamedTuple):
+    """An operand of a kernel in memory; for an index as a value, numbers in place of bytes.
+
+    Attributes:
+        slot: that the address is counted from; None for an index as a value.
+        itemsize: in bytes.
+        strides: the way along each loop.
+        terms: the way by each of the computed terms.
+    """
+
+    operand: Operand
+    slot: int | None
+    offset: int
+    itemsize: int
+    strides: tuple[int, ...]
+    terms: tuple[int, ...]
+
+
+class Nest(NamedTuple):
+    """The loops of a kernel, outermost first, those that are reduced last.
+
+    Attributes:
+        parallel: how many are not reduced.
+    """
+
+    kernel: Kernel
+    extents: tuple[int, ...]
+    parallel: int
+    accesses: tuple[Access, ...]
+
+    @property
+    def results(self) -> int:
+        return prod(self.extents[: self.parallel])
+
+    @property
+    def reduced(self) -> int:
+        return prod(self.extents[self.parallel :])
+
+
+class Form(NamedTuple):
+    """What the text of a kernel depends on beside its expressions.
+
+    Attributes:
+        parallel, reduced: how many loops there are.
+        team: the threads that work on one result together: 1, 32, or all of a block. 0 for columns: a block of 32 by 8
+            threads works on 32 neighbouring results.
+        lanes: how many neighbours along the innermost loop a thread works on at once.
+        moves: for each access, how it moves along that loop: "one" element, "none" or "any".
+        is_wide: whether indices need 64 bits.
+        is_divided: whether blocks reduce parts of each row.
+        is_guarded: whether nothing is done after a check of indices has failed.
+        updates: for each output, None, or how it is combined with what is there: "atomic" or "alone".
+    """
+
+    parallel: int
+    reduced: int
+    team: int
+    lanes: int
+    moves: tuple[str, ...]
+    is_wide: bool
+    is_divided: bool
+    is_guarded: bool
+    updates: tuple[str | None, ...]
+
+
+def nest_of(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], serial: Sequence[int] = ()) -> Nest:
+    """Merge loops that everything walks alike.
+
+    Args:
+        serial: axes that are walked by one thread, in order, as if they were reduced.
+    """
+    rank = len(kernel.shape)
+    by_operand, by_output = dict(zip(kernel.operands, sources)), iter(targets)
+    accesses = [access(o, by_operand, by_output, rank) for o in operands_of(kernel)]
+    inner = [*(a for a in range(rank - kernel.reduced) if a in serial), *range(rank - kernel.reduced, rank)]
+    outer = [a for a in range(rank) if a not in inner]
+    loops = [merged(axes, kernel.shape, [a.strides for a in accesses]) for axes in (outer, inner)]
+    axes = [axis for group in loops for axis, _ in group]
+    return Nest(
+        kernel,
+        tuple(extent for group in loops for _, extent in group),
+        len(loops[0]),
+        tuple(a._replace(strides=tuple(a.strides[axis] for axis in axes)) for a in accesses),
+    )
+
+
+def access(operand: Operand, by_operand: dict[object, Place], by_output: object, rank: int) -> Access:
+    """An operand, with strides along all axes of the kernel."""
+    source = operand.source
+    if isinstance(source, Position):
+        i = source.index
+        strides = tuple(i.factor(axis) for axis in range(rank))
+        return Access(operand, None, i.offset, 8, strides, tuple(factor for factor, _ in i.terms))
+    place: Place = by_operand[source.operand] if isinstance(source, Load) else next(by_output)  # type: ignore[call-overload]
+    index, size = index_of(source), place.dtype.itemsize
+    if isinstance(source, Output) and source.place is None:
+        return Access(operand, place.slot, place.offset, size, (*place.strides, *[0] * (rank - len(place.strides))), ())
+    pairs = list(zip(index, place.strides))
+    return Access(
+        operand,
+        place.slot,
+        place.offset + sum(i.offset * s for i, s in pairs),
+        size,
+        tuple(sum(i.factor(axis) * s for i, s in pairs) for axis in range(rank)),
+        tuple(factor * s for i, s in pairs for factor, _ in i.terms),
+    )
+
+
+def merged(axes: Sequence[int], shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Loops over some axes, as (axis whose strides it has, extent): neighbours that everything walks alike are one."""
+    loops: list[tuple[int, int]] = []
+    for axis in axes:
+        extent = shape[axis]
+        if extent == 1:
+            continue
+        if loops and all(s[loops[-1][0]] == s[axis] * extent for s in strides):
+            loops[-1] = (axis, loops[-1][1] * extent)
+        else:
+            loops.append((axis, extent))
+    return loops
+
+
+def colliding_axes(kernel: Kernel) -> set[int]:
+    """The axes along which different points may write to the same place, since computed indices depend on them."""
+    return {
+        axis
+        for output in kernel.outputs
+        for i in output.place or ()
+        for load in _loads_in([e for _, e in i.terms])
+        for j in load.index
+        for axis, _ in j.factors
+        if kernel.shape[axis] != 1
+    }
+
+
+def _loads_in(expressions: Sequence[object]) -> list[Load]:
+    from_kernel = Kernel((), 0, tuple(Output(e, None) for e in expressions), ())  # type: ignore[arg-type]
+    return from_kernel.loads()
+
+
+def is_short(nest: Nest) -> bool:
+    """Whether 32 bits are enough for all indices, in elements and in bytes."""
+    far = (sum(abs(s) * (n - 1) for s, n in zip(a.strides, nest.extents)) for a in nest.accesses)
+    return prod(nest.extents) < FEW and all(distance < FEW for distance in far)
+
+
+def moves(nest: Nest, loop: int) -> tuple[str, ...]:
+    """How accesses move along a loop."""
+
+    def move(a: Access) -> str:
+        if not nest.extents or not a.strides[loop]:
+            return "none"
+        return "one" if a.strides[loop] == (1 if a.slot is None else a.itemsize) else "any"
+
+    return tuple(map(move, nest.accesses))
+
+
+def lanes(nest: Nest, loop: int, is_aligned: Sequence[bool]) -> int:
+    """How many neighbours along a loop one thread can load and store at once; 1 if the addresses do not allow for it.
+
+    Args:
+        is_aligned: for each slot, whether its address is a multiple of VECTOR.
+    """
+    if not nest.extents:
+        return 1
+    loop %= len(nest.extents)
+    own = [
+        a
+        for a, move in zip(nest.accesses, moves(nest, loop))
+        if move == "one" and a.slot is not None and not a.terms
+    ]
+    count = min(MOST_LANES, *(VECTOR // a.itemsize for a in own)) if own else 1
+    while count > 1 and not (
+        nest.extents[loop] % count == 0
+        and all(
+            is_aligned[a.slot or 0]
+            and a.offset % (count * a.itemsize) == 0
+            and all(s % (count * a.itemsize) == 0 for k, s in enumerate(a.strides) if k != loop)
+            for a in own
+        )
+    ):
+        count //= 2
+    return max(count, 1)
+
+
+def arguments_of(nest: Nest, form: Form) -> list[Argument]:
+    """What the function of a kernel is called with, in the order of its parameters."""
+    found: list[Argument] = list(nest.extents)
+    last = len(nest.extents) - 1 if form.team or not form.reduced else form.parallel - 1
+    for a, move in zip(nest.accesses, form.moves):
+        found.append(a.offset if a.slot is None else Pointer(a.slot, a.offset))
+        found += [s for k, s in enumerate(a.strides) if k != last or move == "any"]
+        found += a.terms
+    return found + [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(nest.kernel)]

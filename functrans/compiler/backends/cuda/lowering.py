@@ -1,0 +1,190 @@
+"""Kernels of a program as launches: which threads do what, and what is done in two stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...inspection.texts import kernel_text
+from ...instructions import KernelRun, Place, contiguous_strides
+from ...loopnest import Kernel, Load, Output, axis_index
+from . import layouts
+from .codegen import COLUMNS, ROWS, kernel_function
+from .launches import Launch, Pointer
+from .layouts import BLOCK, RESIDENT, Form, Nest, arguments_of, colliding_axes, is_short, lanes, moves, nest_of
+
+#: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
+WAVES = 32
+
+
+class Target(NamedTuple):
+    """What launches depend on beside the program.
+
+    Attributes:
+        processors: how many multiprocessors there are.
+        is_aligned: for each slot, whether its address is a multiple of layouts.VECTOR.
+        scratch: the slot of memory that the stages of one reduction share.
+        failed: the slot of what tells whether a check of indices has failed; None if there are no checks.
+    """
+
+    processors: int
+    is_aligned: Sequence[bool]
+    scratch: int
+    failed: int | None
+
+    @property
+    def threads(self) -> int:
+        """How many run at the same time."""
+        return RESIDENT * self.processors
+
+
+def launches_of(run: KernelRun, target: Target) -> list[Launch]:
+    """A kernel as one launch, or several."""
+    if 0 in run.kernel.shape:
+        return []
+    return _reduction(run, target) if run.kernel.reduced else [_points(run, target)]
+
+
+# ---- points
+
+
+def _points(run: KernelRun, target: Target) -> Launch:
+    kernel = run.kernel
+    serial, updates = _updates(kernel)
+    nest = nest_of(kernel, run.sources, run.targets, serial)
+    count = 1 if nest.parallel < len(nest.extents) else lanes(nest, -1, target.is_aligned)
+    if any(update is not None for update in updates):
+        count = 1
+    form = _form(nest, target, team=1, lanes=count, updates=updates)
+    return _launch(nest, form, target, nest.results // count, 1)
+
+
+def _updates(kernel: Kernel) -> tuple[list[int], tuple[str | None, ...]]:
+    """Axes that one thread walks in order, and how each output is combined with what is there.
+
+    Points that write to the same place do so in order: of several values the last one stays, and sums of floats are the
+    same each time. What does not depend on the order is left to atomic operations.
+    """
+    colliding = sorted(colliding_axes(kernel))
+    is_atomic = bool(colliding) and all(_commutes(output) for output in kernel.outputs if output.place is not None)
+    kinds = tuple(
+        None if o.combine is None else "atomic" if is_atomic else "alone" for o in kernel.outputs
+    )
+    return [] if is_atomic else colliding, kinds
+
+
+def _commutes(output: Output) -> bool:
+    """Whether an update may be done in any order with the same results, bit for bit."""
+    kind = output.expression.dtype.kind
+    exact = output.combine in ("maximum", "minimum") or kind in "iub"
+    return output.combine is not None and exact
+
+
+# ---- reductions
+
+
+def _reduction(run: KernelRun, target: Target) -> list[Launch]:
+    nest = nest_of(run.kernel, run.sources, run.targets)
+    team = _team(nest, target)
+    count = lanes(nest, -1, target.is_aligned) if team and len(nest.extents) > nest.parallel else 1
+    parts = _parts(nest, target, team, count)
+    if parts == 1:
+        return [_launch(nest, _form(nest, target, team, count), target, nest.results * max(team, 1), 1)]
+    partial, last, size = _stages(run, parts, target.scratch)
+    nest = nest_of(partial.kernel, partial.sources, partial.targets)
+    form = _form(nest, target, team, count, is_divided=True)
+    first = _launch(nest, form, target, nest.results * max(team, 1), parts)
+    ways = [place.strides[0] for place in last.sources]
+    own = len(arguments_of(nest, form))
+    arguments = (*first.arguments[:own], *ways, *first.arguments[own:])
+    first = first._replace(arguments=arguments, scratch=size)
+    return [first, *_reduction(last, target)]
+
+
+def _team(nest: Nest, target: Target) -> int:
+    """How many threads share a result; 0 for columns."""
+    loads = nest.accesses[: len(nest.accesses) - len(nest.kernel.outputs)]
+    last = len(nest.extents) - 1
+
+    def distance(loop: int) -> int:
+        return sum(abs(a.strides[loop]) for a in loads if a.slot is not None)
+
+    if nest.reduced == 1:
+        return 1
+    by_rows = nest.parallel == 0 or distance(last) <= distance(nest.parallel - 1)
+    if not by_rows:
+        return 1 if nest.results >= target.threads // 2 or nest.reduced < 2 * ROWS else 0
+    if nest.reduced < layouts.SHORT_ROW:
+        return 1
+    return 32 if nest.reduced <= layouts.LONG_ROW else BLOCK
+
+
+def _parts(nest: Nest, target: Target, team: int, count: int) -> int:
+    """Into how many parts to divide each reduction, so that all multiprocessors have something to do."""
+    at_once = nest.results * (team or ROWS)
+    wanted = target.threads // max(at_once, 1)
+    most = nest.reduced // ((team or ROWS) * count * layouts.LEAST_SHARE)
+    return max(1, min(wanted, most, layouts.MOST_PARTS))
+
+
+def _stages(run: KernelRun, parts: int, scratch: int) -> tuple[KernelRun, KernelRun, int]:
+    """A reduction into memory of its own, of which there is one for each part, one of these, and the bytes of it all."""
+    kernel = run.kernel
+    shape = kernel.shape[: len(kernel.shape) - kernel.reduced]
+    places: list[Place] = []
+    offset = 0
+    for output in kernel.outputs:
+        dtype = output.expression.dtype
+        places.append(Place(scratch, offset, (parts, *shape), dtype, contiguous_strides((parts, *shape), dtype.itemsize)))
+        offset += -(-parts * int(np.prod(shape)) * dtype.itemsize // 256) * 256
+    partial = [p._replace(shape=shape, strides=p.strides[1:]) for p in places]
+    index = (axis_index(len(shape)), *map(axis_index, range(len(shape))))
+    outputs = tuple(Output(Load(k, index, o.expression.dtype), o.combine) for k, o in enumerate(kernel.outputs))
+    last = Kernel((*shape, parts), 1, outputs, tuple(range(len(outputs))))
+    return KernelRun(kernel, run.sources, tuple(partial)), KernelRun(last, tuple(places), run.targets), offset
+
+
+# ---- launches
+
+
+def _form(
+    nest: Nest,
+    target: Target,
+    team: int,
+    lanes: int,
+    updates: tuple[str | None, ...] = (),
+    is_divided: bool = False,
+) -> Form:
+    reduced = len(nest.extents) - nest.parallel
+    inner = nest.parallel - 1 if reduced and not team else -1
+    has_terms = any(a.terms for a in nest.accesses)
+    return Form(
+        parallel=nest.parallel,
+        reduced=reduced,
+        team=team,
+        lanes=lanes,
+        moves=moves(nest, inner),
+        is_wide=not is_short(nest),
+        is_divided=is_divided,
+        is_guarded=has_terms and target.failed is not None,
+        updates=updates or (None,) * len(nest.kernel.outputs),
+    )
+
+
+def _launch(nest: Nest, form: Form, target: Target, threads: int, parts: int) -> Launch:
+    """The kernel for so many threads: one for each unit of work, if that many can be had."""
+    if form.team or not form.reduced:
+        size, per_block = BLOCK, BLOCK
+    else:
+        size, per_block = COLUMNS * ROWS, COLUMNS
+    blocks = max(1, min(-(-threads // per_block), WAVES * target.processors))
+    arguments = arguments_of(nest, form)
+    if form.is_guarded:
+        assert target.failed is not None
+        arguments.append(Pointer(target.failed, 0))
+    return Launch(kernel_function(nest, form), (blocks, parts, 1), (size, 1, 1), 0, tuple(arguments), kernel_text(nest.kernel))
+
+
+__all__ = ["Target", "launches_of"]

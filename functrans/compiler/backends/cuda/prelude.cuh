@@ -1,0 +1,304 @@
+// What kernels are written with: types by NumPy's names, and functions that CUDA has not.
+
+typedef signed char int8;
+typedef short int16;
+typedef int int32;
+typedef long long int64;
+typedef unsigned char uint8;
+typedef unsigned short uint16;
+typedef unsigned int uint32;
+typedef unsigned long long uint64;
+typedef float float32;
+typedef double float64;
+struct float16 { uint16 bits; };
+struct complex64 { float32 re, im; };
+struct complex128 { float64 re, im; };
+
+#define FUNCTION static __device__ __forceinline__
+#define KERNEL extern "C" __global__ void
+
+// ---- numbers
+
+template <class To, class From> FUNCTION To reinterpret(From x) {
+  static_assert(sizeof(To) == sizeof(From), "");
+  To y;
+  memcpy(&y, &x, sizeof y);
+  return y;
+}
+
+FUNCTION float32 infinity32() { return reinterpret<float32>(0x7f800000u); }
+FUNCTION float64 infinity64() { return reinterpret<float64>(0x7ff0000000000000ull); }
+FUNCTION float32 nan32() { return reinterpret<float32>(0x7fc00000u); }
+FUNCTION float64 nan64() { return reinterpret<float64>(0x7ff8000000000000ull); }
+
+#ifdef __CUDACC_RTC__
+FUNCTION float32 single(float16 x) {
+  float32 y;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+  return y;
+}
+FUNCTION float16 half(float32 x) {
+  float16 y;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+}
+#endif
+
+FUNCTION float16 operator+(float16 x, float16 y) { return half(single(x) + single(y)); }
+FUNCTION float16 operator*(float16 x, float16 y) { return half(single(x) * single(y)); }
+FUNCTION complex64 operator+(complex64 x, complex64 y) { return {x.re + y.re, x.im + y.im}; }
+FUNCTION complex128 operator+(complex128 x, complex128 y) { return {x.re + y.re, x.im + y.im}; }
+FUNCTION complex64 operator*(complex64 x, complex64 y) {
+  return {x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re};
+}
+FUNCTION complex128 operator*(complex128 x, complex128 y) {
+  return {x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re};
+}
+
+template <class T> FUNCTION T gcd(T x, T y) {
+  while (y) {
+    const T rest = x % y;
+    x = y;
+    y = rest;
+  }
+  return x;
+}
+
+template <class T> FUNCTION T integer_power(T x, T n) {
+  uint64 square = (uint64)x, product = 1;
+  for (uint64 left = (uint64)n; left; left >>= 1) {
+    if (left & 1) product *= square;
+    square *= square;
+  }
+  return (T)product;
+}
+
+// The logarithmic derivative of the gamma function: reflection, recurrence, and Stirling's series from ten upwards.
+FUNCTION float64 digamma(float64 x) {
+  if (x == 0) return copysign(infinity64(), -x);
+  if (x == -infinity64() || (x < 0 && x == floor(x))) return nan64();
+  float64 found = 0;
+  if (x < 0) {
+    const float64 pi = 3.14159265358979323846, part = x - rint(x);
+    found = -pi / tan(pi * part);
+    x = 1 - x;
+  }
+  const float64 root = 1.4616321449683623, root_low = 9.549995429965697e-17;
+  if (fabs(x - root) < 0.25) {  // Taylor's series at the root, so that digits do not cancel
+    const float64 h = (x - root) - root_low;
+    const float64 c[] = {0.9676722454476212, -0.4427631689835921, 0.258499760955651, -0.16394270544240654,
+                         0.10782405069126236, -0.0721995612564547, 0.048804288164143106, -0.033161126474847356,
+                         0.022597648232218105, -0.01542476590494896, 0.010538791616612175, -0.007204534386356868,
+                         0.004926781395729853, -0.003369801655439328, 0.0023051263267349283, -0.0015769367714301973,
+                         0.0010788252019162966, -0.000738070938996006, 0.000504953265834602, -0.0003454680251063077,
+                         0.00023635601564027053, -0.00016170622091974803, 0.00011063372768747411};
+    float64 sum = 0;
+    for (int k = 22; k >= 0; --k) sum = sum * h + c[k];
+    return found + sum * h;
+  }
+  while (x < 10) {
+    found -= 1 / x;
+    x += 1;
+  }
+  if (x == infinity64()) return x;
+  const float64 z = 1 / (x * x);
+  const float64 series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 -
+                         z * (691.0 / 32760 - z * (1.0 / 12)))))));
+  return found + log(x) - 0.5 / x - series;
+}
+
+// The logarithm of the normal distribution function.
+FUNCTION float64 log_ndtr(float64 x) {
+  const float64 t = x * 0.70710678118654752440;
+  return x < -1 ? log(erfcx(-t) / 2) - t * t : log1p(-erfc(t) / 2);
+}
+
+// exp(-|x|) I(x), for a Bessel function of the first kind: Hankel's series where I alone might overflow.
+FUNCTION float64 bessel_ratio(float64 x, float64 order) {
+  float64 sum = 1, term = 1;
+  for (int k = 1; k < 24; ++k) {
+    const float64 odd = 2 * k - 1;
+    term *= (odd * odd - 4 * order * order) / (8 * k * x);
+    sum += term;
+  }
+  return sum / sqrt(6.28318530717958647693 * x);
+}
+FUNCTION float64 i0e(float64 x) {
+  const float64 size = fabs(x);
+  return size < 40 ? exp(-size) * cyl_bessel_i0(size) : size == infinity64() ? 0 : bessel_ratio(size, 0);
+}
+FUNCTION float64 i1e(float64 x) {
+  const float64 size = fabs(x);
+  return copysign(size < 40 ? exp(-size) * cyl_bessel_i1(size) : size == infinity64() ? 0 : bessel_ratio(size, 1), x);
+}
+
+// ---- memory
+
+// What an address in bytes after another one has.
+template <class T> FUNCTION const T *after(const T *base, int64 bytes) {
+  return (const T *)((const char *)base + bytes);
+}
+template <class T> FUNCTION T *after(T *base, int64 bytes) { return (T *)((char *)base + bytes); }
+
+// Some elements that are moved together.
+template <class T, int N> struct __align__(sizeof(T) * N) Vector { T at[N]; };
+
+// ---- indices
+
+FUNCTION int32 quotient(int32 x, int32 n) { return (int32)((uint32)x / (uint32)n); }
+FUNCTION int64 quotient(int64 x, int64 n) { return x / n; }
+
+// ---- reductions: how two values are put together
+
+struct Add {
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return x + y; }
+  static __device__ __forceinline__ int8 of(int8 x, int8 y) { return (int8)(x + y); }
+  static __device__ __forceinline__ int16 of(int16 x, int16 y) { return (int16)(x + y); }
+  static __device__ __forceinline__ int32 of(int32 x, int32 y) { return (int32)((uint32)x + (uint32)y); }
+  static __device__ __forceinline__ int64 of(int64 x, int64 y) { return (int64)((uint64)x + (uint64)y); }
+};
+struct Multiply {
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return x * y; }
+  static __device__ __forceinline__ int8 of(int8 x, int8 y) { return (int8)(x * y); }
+  static __device__ __forceinline__ int16 of(int16 x, int16 y) { return (int16)(x * y); }
+  static __device__ __forceinline__ uint16 of(uint16 x, uint16 y) { return (uint16)((uint32)x * y); }
+  static __device__ __forceinline__ int32 of(int32 x, int32 y) { return (int32)((uint32)x * (uint32)y); }
+  static __device__ __forceinline__ int64 of(int64 x, int64 y) { return (int64)((uint64)x * (uint64)y); }
+};
+struct Maximum {  // NaN if one is; of zeros the positive one
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return x > y ? x : y; }
+  static __device__ __forceinline__ float32 of(float32 x, float32 y) {
+    if (x == y) return reinterpret<float32>(reinterpret<uint32>(x) & reinterpret<uint32>(y));
+    return x > y || x != x ? x : y;
+  }
+  static __device__ __forceinline__ float64 of(float64 x, float64 y) {
+    if (x == y) return reinterpret<float64>(reinterpret<uint64>(x) & reinterpret<uint64>(y));
+    return x > y || x != x ? x : y;
+  }
+};
+struct Minimum {
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return x < y ? x : y; }
+  static __device__ __forceinline__ float32 of(float32 x, float32 y) {
+    if (x == y) return reinterpret<float32>(reinterpret<uint32>(x) | reinterpret<uint32>(y));
+    return x < y || x != x ? x : y;
+  }
+  static __device__ __forceinline__ float64 of(float64 x, float64 y) {
+    if (x == y) return reinterpret<float64>(reinterpret<uint64>(x) | reinterpret<uint64>(y));
+    return x < y || x != x ? x : y;
+  }
+};
+struct Or {
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x | y); }
+};
+struct And {
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x & y); }
+};
+
+// What one thread has put together.
+template <class T, class Operation> struct Accumulator {
+  T total;
+  __device__ __forceinline__ void take(T x) { total = Operation::of(total, x); }
+  __device__ __forceinline__ T value() const { return total; }
+};
+
+// A sum with its rounding errors (Knuth's two-sum); without, where these are not finite.
+template <class T> struct Sum {
+  T total, error;
+  __device__ __forceinline__ explicit Sum(T start) : total(start), error(0) {}
+  __device__ __forceinline__ void take(T x) {
+    const T after = total + x, came = after - total;
+    error += (total - (after - came)) + (x - came);
+    total = after;
+  }
+  __device__ __forceinline__ T value() const { return error != 0 && error == error ? total + error : total; }
+};
+template <> struct Accumulator<float32, Add> : Sum<float32> { using Sum<float32>::Sum; };
+template <> struct Accumulator<float64, Add> : Sum<float64> { using Sum<float64>::Sum; };
+
+// The value of the thread whose number in the warp differs in some bits.
+template <class T> FUNCTION T exchanged(T x, int32 bits) { return __shfl_xor_sync(0xffffffffu, x, bits); }
+FUNCTION bool exchanged(bool x, int32 bits) { return __shfl_xor_sync(0xffffffffu, (int32)x, bits) != 0; }
+FUNCTION int8 exchanged(int8 x, int32 bits) { return (int8)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
+FUNCTION uint8 exchanged(uint8 x, int32 bits) { return (uint8)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
+FUNCTION int16 exchanged(int16 x, int32 bits) { return (int16)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
+FUNCTION uint16 exchanged(uint16 x, int32 bits) { return (uint16)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
+
+// What all threads of a warp have together; every one of them gets it.
+template <class Operation, class T> FUNCTION T of_warp(T x) {
+#pragma unroll
+  for (int32 bits = 16; bits; bits >>= 1) x = Operation::of(x, exchanged(x, bits));
+  return x;
+}
+
+// What all threads of a block have together, whole warps of a number that is known; every one of them gets it.
+template <class Operation, class T> FUNCTION T of_block(T x) {
+  __shared__ T of_warps[32];
+  const int32 warps = blockDim.x / 32;
+  x = of_warp<Operation>(x);
+  if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = x;
+  __syncthreads();
+  x = of_warps[0];
+  for (int32 warp = 1; warp < warps; ++warp) x = Operation::of(x, of_warps[warp]);
+  __syncthreads();
+  return x;
+}
+
+// What the threads of a column have together, of a block in rows of threads; those of the first row get it.
+template <class Operation, int COLUMNS, int ROWS, class T> FUNCTION T of_column(T x) {
+  __shared__ T of_rows[ROWS][COLUMNS];
+  const int32 column = threadIdx.x % COLUMNS, row = threadIdx.x / COLUMNS;
+  of_rows[row][column] = x;
+  __syncthreads();
+#pragma unroll
+  for (int32 half = ROWS / 2; half; half /= 2) {
+    if (row < half) of_rows[row][column] = Operation::of(of_rows[row][column], of_rows[row + half][column]);
+    __syncthreads();
+  }
+  return of_rows[0][column];
+}
+
+// ---- updates of the same place by many threads
+
+// An update of two, four or eight bytes by comparing and exchanging whole words.
+template <class Operation, class T> FUNCTION void exchange_until_done(T *place, T x) {
+  if constexpr (sizeof(T) == 8) {
+    unsigned long long *const word = (unsigned long long *)place;
+    unsigned long long had = *word, seen;
+    do {
+      seen = had;
+      had = atomicCAS(word, seen, reinterpret<unsigned long long>(Operation::of(reinterpret<T>(seen), x)));
+    } while (had != seen);
+  } else if constexpr (sizeof(T) == 4) {
+    unsigned int *const word = (unsigned int *)place;
+    unsigned int had = *word, seen;
+    do {
+      seen = had;
+      had = atomicCAS(word, seen, reinterpret<unsigned int>(Operation::of(reinterpret<T>(seen), x)));
+    } while (had != seen);
+  } else {  // a part of a word
+    unsigned int *const word = (unsigned int *)((uint64)place & ~3ull);
+    const int32 shift = 8 * (int32)((uint64)place & 3);
+    const unsigned int mask = (sizeof(T) == 1 ? 0xffu : 0xffffu) << shift;
+    unsigned int had = *word, seen;
+    do {
+      seen = had;
+      T own;
+      const unsigned int bits = (seen & mask) >> shift;
+      memcpy(&own, &bits, sizeof own);
+      own = Operation::of(own, x);
+      unsigned int after = 0;
+      memcpy(&after, &own, sizeof own);
+      had = atomicCAS(word, seen, (seen & ~mask) | (after << shift));
+    } while (had != seen);
+  }
+}
+template <class Operation, class T> FUNCTION void update(Operation, T *place, T x) {
+  exchange_until_done<Operation>(place, x);
+}
+FUNCTION void update(Add, float32 *place, float32 x) { atomicAdd(place, x); }
+FUNCTION void update(Add, float64 *place, float64 x) { atomicAdd(place, x); }
+FUNCTION void update(Add, int32 *place, int32 x) { atomicAdd(place, x); }
+FUNCTION void update(Add, uint32 *place, uint32 x) { atomicAdd(place, x); }
+FUNCTION void update(Add, uint64 *place, uint64 x) { atomicAdd(place, x); }
+FUNCTION void update(Add, int64 *place, int64 x) { atomicAdd((uint64 *)place, (uint64)x); }
+template <class Operation, class T> FUNCTION void atomic_update(T *place, T x) { update(Operation{}, place, x); }

@@ -1,0 +1,129 @@
+"""Statements of C++, and the values of a kernel's expressions at one point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...accesses import is_argument, numbers_of, prepared
+from ...loopnest import Apply, Constant, Expression, Kernel, Position
+from ...operations import write_operation
+from .layouts import Access
+from .operations import CudaCode, literal, type_name
+
+
+class Text:
+    """Collects lines, and counts variables."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.depth = 0
+        self.count = 0
+
+    def line(self, line: str) -> None:
+        self.lines.append("  " * self.depth + line)
+
+    def let(self, type_: str, expression: str) -> str:
+        """A new variable that is never changed."""
+        name = f"v{self.count}"
+        self.count += 1
+        self.line(f"const {type_} {name} = {expression};")
+        return name
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """`head { ... }` around the lines that are written meanwhile."""
+        self.line(f"{head} {{")
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self.line("}")
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def declared(access: Access, dtype: Any) -> str:
+    """The type of an element of an operand."""
+    return str(type_name(dtype))
+
+
+class Values:
+    """Writes the values of a kernel's expressions at a point.
+
+    Args:
+        loops: the variables of the loops.
+        inner: the number of the innermost loop, of which accesses know how they move along it; -1 if there is none.
+        names: what the pointers are called in the innermost loop, by number of the access.
+    """
+
+    def __init__(self, text: Text, kernel: Kernel, accesses: Sequence[Access], moves: Sequence[str], inner: int):
+        self.text = text
+        self.kernel = kernel
+        self.accesses = accesses
+        self.moves = moves
+        self.inner = inner
+        self.code = CudaCode(text.let)
+        self.numbers = {number: f"k{k}" for k, number in enumerate(numbers_of(kernel))}
+        self.by_source = {a.operand.source: k for k, a in enumerate(accesses[: len(accesses) - len(kernel.outputs)])}
+
+    def outer(self, loops: Sequence[str], pointers: Sequence[str], types: Sequence[str]) -> list[str]:
+        """Names of the pointers (and positions) moved along all loops but the innermost one."""
+        names: list[str] = []
+        for k, (access, pointer, type_) in enumerate(zip(self.accesses, pointers, types)):
+            ways = [f"{i} * s{k}_{d}" for d, i in enumerate(loops) if d != self.inner]
+            if not ways:
+                names.append(pointer)
+            elif access.slot is None:
+                names.append(self.text.let("int64", " + ".join([pointer, *ways])))
+            else:
+                names.append(f"q{k}")
+                self.text.line(f"{type_} *const q{k} = after({pointer}, {' + '.join(ways)});")
+        return names
+
+    def place(self, k: int, name: str, i: str, known: dict[int, str]) -> str:
+        """The element of an access at the point, or a position as a value."""
+        access, move = self.accesses[k], self.moves[k]
+        ways = [f"{known[id(term)]} * t{k}_{j}" for j, term in enumerate(access.operand.terms)]
+        if move == "any":
+            ways.insert(0, f"{i} * s{k}_{self.inner}")
+        if access.slot is None:
+            return " + ".join([name, *([i] if move == "one" else []), *ways])
+        if ways:
+            name = f"after({name}, {' + '.join(ways)})"
+        return f"{name}[{i}]" if move == "one" else f"*{name}"
+
+    def at(self, i: str, names: Sequence[str], loaded: dict[int, str]) -> dict[int, str]:
+        """What stands for each expression, by its id.
+
+        Args:
+            i: the variable of the innermost loop.
+            loaded: the accesses that have been loaded.
+        """
+        known: dict[int, str] = {}
+        loads = dict(loaded)
+        for e in self.kernel.expressions():
+            if isinstance(e, Constant):
+                known[id(e)] = literal(e.number, e.dtype)
+            elif isinstance(e, Apply):
+                applied = prepared(e)
+                operands = [self.operand(applied, x, known) for x in applied.operands]
+                known[id(e)] = write_operation(self.code, applied, operands)
+            else:
+                k = self.by_source[e]
+                if k not in loads:
+                    type_ = "int64" if isinstance(e, Position) else str(type_name(e.dtype))
+                    loads[k] = self.text.let(type_, self.place(k, names[k], i, known))
+                known[id(e)] = loads[k]
+        return known
+
+    def operand(self, applied: Apply, e: Expression, known: dict[int, str]) -> str:
+        if isinstance(e, Constant) and e in self.numbers and is_argument(applied, e):
+            return self.numbers[e]
+        return literal(e.number, e.dtype) if isinstance(e, Constant) else known[id(e)]
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Parameters of a function."""
+    return ", ".join(parts)

@@ -1,0 +1,229 @@
+// A CUDA device on the host: blocks one after the other, each thread of a block as a fiber.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <complex>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#if !defined(__x86_64__)
+#error "the emulator switches fibers in the machine language of x86-64"
+#endif
+
+extern "C" {
+struct Three { unsigned x, y, z; };
+Three threadIdx, blockIdx, blockDim, gridDim;
+unsigned char *emulated_shared;
+double (*emulated_erfinv)(double, int), (*emulated_erfcinv)(double, int), (*emulated_ndtri)(double, int);
+double (*emulated_erfcx)(double, int), (*emulated_i0)(double, int), (*emulated_i1)(double, int);
+void emulated_switch(void **save, void *load);
+}
+asm(".text\n.globl emulated_switch\nemulated_switch:\n"
+    "pushq %rbp\npushq %rbx\npushq %r12\npushq %r13\npushq %r14\npushq %r15\n"
+    "movq %rsp,(%rdi)\nmovq %rsi,%rsp\n"
+    "popq %r15\npopq %r14\npopq %r13\npopq %r12\npopq %rbx\npopq %rbp\nret\n");
+
+namespace {
+enum State : unsigned char { FRESH, READY, AT_BLOCK, AT_WARP, DONE };
+struct Fiber { void *sp; int stack; State state; unsigned parity; };
+struct Warp { unsigned arrived; unsigned char slots[2][32][8]; };
+
+const size_t STACK = 128 << 10;
+std::vector<Fiber> fibers;
+std::vector<Warp> warps;
+std::vector<char *> stacks;
+std::vector<int> order, free_stacks;
+std::vector<unsigned char> shared_room;
+int current, count, next_in_order, done, waiting, order_mode;
+void *scheduler;
+void (*body)(void **);
+void **arguments;
+char message[256];
+std::mutex one_at_a_time;
+
+void become(int t) {
+  current = t;
+  threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
+}
+
+void run_fiber() {  // threads that never wait run one after the other on the same stack
+  for (;;) {
+    body(arguments);
+    const int stack = fibers[current].stack;
+    fibers[current].state = DONE;
+    done++;
+    while (next_in_order < count && fibers[order[next_in_order]].state != FRESH) next_in_order++;
+    if (next_in_order == count) {
+      free_stacks.push_back(stack);
+      void *dead;
+      emulated_switch(&dead, scheduler);
+    }
+    const int t = order[next_in_order++];
+    fibers[t].state = READY;
+    fibers[t].stack = stack;
+    become(t);
+  }
+}
+
+void resume(int t) {
+  Fiber &fiber = fibers[t];
+  become(t);
+  if (fiber.state == FRESH) {
+    if (free_stacks.empty()) {
+      stacks.push_back((char *)malloc(STACK));
+      free_stacks.push_back((int)stacks.size() - 1);
+    }
+    fiber.stack = free_stacks.back();
+    free_stacks.pop_back();
+    void **top = (void **)((uintptr_t)(stacks[fiber.stack] + STACK) & ~(uintptr_t)15);
+    *--top = nullptr;  // in place of a return address, so that the stack is aligned as after a call
+    *--top = (void *)run_fiber;
+    for (int k = 0; k < 6; k++) *--top = nullptr;
+    fiber.sp = top;
+    fiber.state = READY;
+  }
+  emulated_switch(&scheduler, fiber.sp);
+}
+
+__attribute__((noinline)) void wait(State state) {
+  Fiber &fiber = fibers[current];
+  fiber.state = state;
+  emulated_switch(&fiber.sp, scheduler);
+}
+
+bool run_block() {
+  done = waiting = next_in_order = 0;
+  for (auto &fiber : fibers) fiber = {nullptr, -1, FRESH, 0};
+  for (auto &warp : warps) warp.arrived = 0;
+  free_stacks.clear();
+  for (size_t k = 0; k < stacks.size(); k++) free_stacks.push_back((int)k);
+  while (done < count) {
+    bool has_run = false;
+    for (int k = 0; k < count; k++) {
+      const int t = order[k];
+      if (fibers[t].state <= READY) {
+        resume(t);
+        has_run = true;
+      }
+    }
+    if (has_run) continue;
+    if (waiting != count) {
+      snprintf(message, sizeof message, "deadlock in block (%u, %u, %u): %d of %d threads at __syncthreads, %d ended",
+               blockIdx.x, blockIdx.y, blockIdx.z, waiting, count, done);
+      return false;
+    }
+    waiting = 0;
+    for (auto &fiber : fibers) fiber.state = READY;
+  }
+  return true;
+}
+
+void set_order(uint64_t block) {
+  uint64_t seed = 0x9E3779B97F4A7C15ull * (block + 1);
+  for (int k = 0; k < count; k++) order[k] = order_mode == 1 ? count - 1 - k : k;
+  for (int k = count - 1; order_mode > 1 && k > 0; k--) {
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    std::swap(order[k], order[(seed >> 33) % (k + 1)]);
+  }
+}
+
+template <class T>
+int multiply(int x_is_turned, int y_is_turned, int64_t m, int64_t n, int64_t k, const T *alpha, const T *x, int64_t x_lead,
+             int64_t x_way, const T *y, int64_t y_lead, int64_t y_way, const T *beta, T *z, int64_t z_lead, int64_t z_way,
+             int64_t batch) {
+  for (int64_t b = 0; b < batch; b++)
+    for (int64_t column = 0; column < n; column++)
+      for (int64_t row = 0; row < m; row++) {
+        T sum = 0;
+        for (int64_t i = 0; i < k; i++)
+          sum += x[b * x_way + (x_is_turned ? row * x_lead + i : i * x_lead + row)] *
+                 y[b * y_way + (y_is_turned ? i * y_lead + column : column * y_lead + i)];
+        T &place = z[b * z_way + column * z_lead + row];
+        place = *alpha * sum + (*beta == T(0) ? T(0) : *beta * place);
+      }
+  return 0;
+}
+}  // namespace
+
+extern "C" {
+void emulated_order(int mode) { order_mode = mode; }
+const char *emulated_message() { return message; }
+int emulated_lane() { return current & 31; }
+
+void emulated_syncthreads() {
+  waiting++;
+  wait(AT_BLOCK);
+}
+
+void emulated_syncwarp(unsigned mask) {
+  Warp &warp = warps[current >> 5];
+  const int base = current & ~31;
+  if (!(mask >> (current & 31) & 1)) abort();
+  if (count - base < 32) mask &= (1u << (count - base)) - 1;
+  warp.arrived |= 1u << (current & 31);
+  if ((warp.arrived & mask) != mask) {
+    wait(AT_WARP);
+    return;
+  }
+  warp.arrived &= ~mask;
+  for (int lane = 0; lane < 32; lane++)
+    if (mask >> lane & 1 && base + lane != current) fibers[base + lane].state = READY;
+}
+
+void emulated_exchange(unsigned mask, const void *given, void *taken, unsigned size, int from) {
+  const unsigned parity = fibers[current].parity ^= 1;
+  Warp &warp = warps[current >> 5];
+  memcpy(warp.slots[parity][current & 31], given, size);
+  emulated_syncwarp(mask);
+  memcpy(taken, warp.slots[parity][from & 31], size);
+}
+
+// The functions of CUDA that programs call, under names of their own.
+int emulated_cuLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                            unsigned shared, void *, void **given, void **) {
+  std::lock_guard<std::mutex> lock(one_at_a_time);
+  gridDim = {gx, gy, gz};
+  blockDim = {bx, by, bz};
+  count = (int)(bx * by * bz);
+  if (!gx || !gy || !gz || !count || count > 1024 || gy > 65535 || gz > 65535 || shared > 232448) {
+    snprintf(message, sizeof message, "a grid of (%u, %u, %u) blocks of %d threads with %u bytes", gx, gy, gz, count, shared);
+    return 1;
+  }
+  fibers.resize(count);
+  warps.resize((count + 31) / 32);
+  order.resize(count);
+  shared_room.resize(shared + 16);
+  emulated_shared = (unsigned char *)(((uintptr_t)shared_room.data() + 15) & ~(uintptr_t)15);
+  body = (void (*)(void **))kernel;
+  arguments = given;
+  const uint64_t blocks = (uint64_t)gx * gy * gz;
+  for (uint64_t k = 0; k < blocks; k++) {
+    const uint64_t b = order_mode ? blocks - 1 - k : k;
+    blockIdx = {(unsigned)(b % gx), (unsigned)(b / gx % gy), (unsigned)(b / gx / gy)};
+    memset(shared_room.data(), 0xff, shared_room.size());
+    set_order(k);
+    if (!run_block()) return 719;
+  }
+  return 0;
+}
+int emulated_cuMemcpyDtoHAsync_v2(void *to, const void *from, size_t size, void *) { return memcpy(to, from, size), 0; }
+int emulated_cuMemcpyHtoDAsync_v2(void *to, const void *from, size_t size, void *) { return memcpy(to, from, size), 0; }
+int emulated_cuMemsetD8Async(void *to, unsigned char x, size_t size, void *) { return memset(to, x, size), 0; }
+int emulated_cuStreamSynchronize(void *) { return 0; }
+
+#define PRODUCT(NAME, T)                                                                                               \
+  int emulated_cublas##NAME##gemmStridedBatched_64(                                                                    \
+      void *, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int64_t x_lead,         \
+      int64_t x_way, const void *y, int64_t y_lead, int64_t y_way, const void *beta, void *z, int64_t z_lead,          \
+      int64_t z_way, int64_t batch) {                                                                                  \
+    return multiply<T>(a, b, m, n, k, (const T *)alpha, (const T *)x, x_lead, x_way, (const T *)y, y_lead, y_way,      \
+                       (const T *)beta, (T *)z, z_lead, z_way, batch);                                                 \
+  }
+PRODUCT(S, float)
+PRODUCT(D, double)
+PRODUCT(C, std::complex<float>)
+PRODUCT(Z, std::complex<double>)
+}
