@@ -25,6 +25,8 @@ extern double (*emulated_erfinv)(double, int), (*emulated_erfcinv)(double, int),
 extern double (*emulated_erfcx)(double, int), (*emulated_i0)(double, int), (*emulated_i1)(double, int);
 }
 
+#define shared_memory emulated_shared
+
 static inline void __syncthreads() { emulated_syncthreads(); }
 static inline void __syncwarp(unsigned mask = ~0u) { emulated_syncwarp(mask); }
 static inline void __threadfence() {}

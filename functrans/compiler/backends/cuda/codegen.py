@@ -7,6 +7,7 @@ What the text depends on beside the expressions is the form (`layouts.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ...accesses import identity_value, numbers_of
@@ -27,7 +28,7 @@ COMBINES = {
 
 def kernel_function(nest: Nest, form: Form) -> str:
     """The text of a kernel's function."""
-    return _KernelWriter(nest, form).function()
+    return KernelWriter(nest, form).function()
 
 
 def combine_of(output: Output) -> str:
@@ -37,13 +38,16 @@ def combine_of(output: Output) -> str:
     return COMBINES[str(output.combine)]
 
 
-def accumulator(output: Output) -> str:
-    """The type and the beginning of what adds up."""
+def accumulator(output: Output) -> tuple[str, str]:
+    """The type of what adds up, and what it begins with."""
     dtype = output.expression.dtype
-    return f"Accumulator<{type_name(dtype)}, {combine_of(output)}>", f"{{{literal(identity_value(output.combine, dtype), dtype)}}}"  # type: ignore[return-value]
+    start = literal(identity_value(output.combine, dtype), dtype)
+    return f"Accumulator<{type_name(dtype)}, {combine_of(output)}>", f"{{{start}}}"
 
 
-class _KernelWriter:
+class KernelWriter:
+    """Writes a function."""
+
     def __init__(self, nest: Nest, form: Form):
         self.nest, self.form = nest, form
         self.kernel = nest.kernel
@@ -117,6 +121,10 @@ class _KernelWriter:
     def pointers(self) -> list[str]:
         return [f"p{k}" for k in range(len(self.nest.accesses))]
 
+    def loaded(self) -> dict[int, str]:
+        """The accesses that need not be loaded, and the variables that they are in."""
+        return {}
+
     def points(self) -> None:
         """A thread for each point, or some neighbours; axes along which points collide are walked in order."""
         form, text = self.form, self.text
@@ -141,10 +149,10 @@ class _KernelWriter:
             self.nested(loops[1:], inside)
 
     def stores(self) -> None:
-        names = self.values.outer(self.loops, self.pointers(), self.types)
+        names = self.values.outer(self.loops, self.pointers(), self.types, self.loaded())
         if self.form.lanes == 1:
             i = self.loops[self.inner] if self.count else ""
-            known = self.values.at(i, names, {})
+            known = self.values.at(i, names, self.loaded())
             for k, output in enumerate(self.outputs, self.first_output):
                 self.store(k, output, known[id(output.expression)], self.values.place(k, names[k], i, known))
             return
@@ -164,7 +172,7 @@ class _KernelWriter:
         with text.block(f"for (int32 lane = 0; lane < {lanes}; ++lane)"):
             i = text.let(self.index, f"i{self.inner} * {lanes} + lane")
             loaded = {k: f"{vector}.at[lane]" for k, vector in vectors.items() if k < self.first_output}
-            known = self.values.at(i, names, loaded)
+            known = self.values.at(i, names, {**loaded, **self.loaded()})
             for k, output in enumerate(self.outputs, self.first_output):
                 place = f"{vectors[k]}.at[lane]" if k in vectors else self.values.place(k, names[k], i, known)
                 self.store(k, output, known[id(output.expression)], place)
@@ -177,7 +185,8 @@ class _KernelWriter:
         """Whether neighbours of an access are moved as one."""
         access = self.nest.accesses[k]
         is_update = k >= self.first_output and self.form.updates[k - self.first_output] is not None
-        return self.form.moves[k] == "one" and access.slot is not None and not access.terms and not is_update
+        is_plain = access.slot is not None and not access.terms and not is_update and k not in self.loaded()
+        return self.form.moves[k] == "one" and is_plain
 
     def store(self, k: int, output: Output, value: str, place: str) -> None:
         update = self.form.updates[k - self.first_output]
@@ -231,9 +240,9 @@ class _KernelWriter:
 
     def take(self) -> None:
         """Add what is at the point (or at some neighbours) to the accumulators."""
-        names = self.values.outer(self.loops, self.pointers()[: self.first_output], self.types)
+        names = self.values.outer(self.loops, self.pointers()[: self.first_output], self.types, self.loaded())
         if self.form.lanes == 1:
-            self.take_at(self.loops[self.inner] if self.count else "", names, {})
+            self.take_at(self.loops[self.inner] if self.count else "", names, self.loaded())
             return
         text, lanes = self.text, self.form.lanes
         vectors = {k: f"x{k}" for k in range(self.first_output) if self.is_vector(k)}
@@ -243,7 +252,7 @@ class _KernelWriter:
         text.line("#pragma unroll")
         with text.block(f"for (int32 lane = 0; lane < {lanes}; ++lane)"):
             i = text.let(self.index, f"i{self.inner} * {lanes} + lane")
-            self.take_at(i, names, {k: f"{vector}.at[lane]" for k, vector in vectors.items()})
+            self.take_at(i, names, {**{k: f"{vector}.at[lane]" for k, vector in vectors.items()}, **self.loaded()})
 
     def take_at(self, i: str, names: Sequence[str], loaded: dict[int, str]) -> None:
         known = self.values.at(i, names, loaded)
@@ -261,8 +270,7 @@ class _KernelWriter:
 
     def write_results(self, totals: Sequence[str], condition: str) -> None:
         text = self.text
-        head = "" if not condition else condition
-        with text.block(head) if head else _nothing():
+        with text.block(condition) if condition else nullcontext():
             for j, total in enumerate(totals):
                 k = self.first_output + j
                 ways = [f"i{d} * s{k}_{d}" for d in range(self.form.parallel) if d != self.inner]
@@ -295,8 +303,3 @@ class _KernelWriter:
                 call = f"of_column<{combine_of(output)}, {COLUMNS}, {ROWS}>(a{j}.value())"
                 totals.append(text.let(str(type_name(output.expression.dtype)), call))
             self.write_results(totals, f"if (row == 0 && first + column < {all_})")
-
-
-class _nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *exception: object) -> None: ...

@@ -28,6 +28,7 @@ from ...instructions import (
     is_row_major,
 )
 from ..cpu.runtime import HEADER
+from .chains import chain_launches
 from .checks import check_launch
 from .device import Device, Module
 from .launches import Launch, Pointer
@@ -176,7 +177,7 @@ class Encoder:
         if isinstance(instruction, KernelRun):
             return launches_of(instruction, self.target)
         if isinstance(instruction, ChainRun):
-            return [launch for link in instruction.links for launch in launches_of(link, self.target)]
+            return chain_launches(instruction, self.target)
         if isinstance(instruction, RecurrenceRun):
             return [recurrence_launch(instruction)]
         if isinstance(instruction, CheckRun):

@@ -96,18 +96,27 @@ class Form(NamedTuple):
     updates: tuple[str | None, ...]
 
 
-def nest_of(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], serial: Sequence[int] = ()) -> Nest:
+def nest_of(
+    kernel: Kernel,
+    sources: Sequence[Place],
+    targets: Sequence[Place],
+    serial: Sequence[int] = (),
+    has_rows: bool = False,
+) -> Nest:
     """Merge loops that everything walks alike.
 
     Args:
         serial: axes that are walked by one thread, in order, as if they were reduced.
+        has_rows: whether the first axis is to be a loop of its own.
     """
     rank = len(kernel.shape)
     by_operand, by_output = dict(zip(kernel.operands, sources)), iter(targets)
     accesses = [access(o, by_operand, by_output, rank) for o in operands_of(kernel)]
     inner = [*(a for a in range(rank - kernel.reduced) if a in serial), *range(rank - kernel.reduced, rank)]
     outer = [a for a in range(rank) if a not in inner]
-    loops = [merged(axes, kernel.shape, [a.strides for a in accesses]) for axes in (outer, inner)]
+    loops = [merged(axes, kernel.shape, [a.strides for a in accesses]) for axes in (outer[has_rows:], inner)]
+    if has_rows:
+        loops[0].insert(0, (0, kernel.shape[0]))
     axes = [axis for group in loops for axis, _ in group]
     return Nest(
         kernel,

@@ -130,14 +130,15 @@ def _parts(nest: Nest, target: Target, team: int, count: int) -> int:
 
 
 def _stages(run: KernelRun, parts: int, scratch: int) -> tuple[KernelRun, KernelRun, int]:
-    """A reduction into memory of its own, of which there is one for each part, one of these, and the bytes of it all."""
+    """A reduction into memory of its own for each part, one of these parts, and how many bytes that is."""
     kernel = run.kernel
     shape = kernel.shape[: len(kernel.shape) - kernel.reduced]
     places: list[Place] = []
     offset = 0
     for output in kernel.outputs:
         dtype = output.expression.dtype
-        places.append(Place(scratch, offset, (parts, *shape), dtype, contiguous_strides((parts, *shape), dtype.itemsize)))
+        strides = contiguous_strides((parts, *shape), dtype.itemsize)
+        places.append(Place(scratch, offset, (parts, *shape), dtype, strides))
         offset += -(-parts * int(np.prod(shape)) * dtype.itemsize // 256) * 256
     partial = [p._replace(shape=shape, strides=p.strides[1:]) for p in places]
     index = (axis_index(len(shape)), *map(axis_index, range(len(shape))))
@@ -184,7 +185,8 @@ def _launch(nest: Nest, form: Form, target: Target, threads: int, parts: int) ->
     if form.is_guarded:
         assert target.failed is not None
         arguments.append(Pointer(target.failed, 0))
-    return Launch(kernel_function(nest, form), (blocks, parts, 1), (size, 1, 1), 0, tuple(arguments), kernel_text(nest.kernel))
+    source, about = kernel_function(nest, form), kernel_text(nest.kernel)
+    return Launch(source, (blocks, parts, 1), (size, 1, 1), 0, tuple(arguments), about)
 
 
 __all__ = ["Target", "launches_of"]

@@ -14,9 +14,10 @@ from ...operations.conversions import convert
 from ...operations.values import DOUBLE, HALF, SINGLE
 from .complexes import FUNCTIONS as COMPLEX_FUNCTIONS
 
-_TYPES: Final = frozenset(
-    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64", "complex128"]
-)
+_TYPES: Final = frozenset((
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+    "complex64", "complex128",
+))  # fmt: skip
 _SYMBOLS: Final = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "quotient": "/", "and": "&", "or": "|", "xor": "^",
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
@@ -110,8 +111,8 @@ class CudaCode:
     def _in_single(self, name: str, operands: Sequence[Value], dtype: np.dtype[Any]) -> str:
         """An operation on numbers of half precision, which have none of their own here."""
         wide = [Value(self, SINGLE, self.write("float32", f"single({x.register})")) for x in operands]
-        found = Value(self, SINGLE if dtype == HALF else dtype, self.operation(name, wide, SINGLE if dtype == HALF else dtype))
-        return convert(found, dtype).register
+        result = SINGLE if dtype == HALF else dtype
+        return convert(Value(self, result, self.operation(name, wide, result)), dtype).register
 
     def _expression(self, name: str, operands: Sequence[Value], dtype: np.dtype[Any]) -> str:
         x, registers = operands[0], [o.register for o in operands]

@@ -15,6 +15,9 @@ struct complex64 { float32 re, im; };
 struct complex128 { float64 re, im; };
 
 #define FUNCTION static __device__ __forceinline__
+#ifdef __CUDACC_RTC__
+extern __shared__ __align__(16) unsigned char shared_memory[];  // of a size that the launch says
+#endif
 #define KERNEL extern "C" __global__ void
 
 // ---- numbers

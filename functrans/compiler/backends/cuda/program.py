@@ -73,7 +73,10 @@ class CudaProgram:
 
 
 def bound(
-    jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], layouts: Sequence[tuple[tuple[int, ...], bool] | None], processors: int
+    jaxpr: Jaxpr,
+    fused: Callable[[Jaxpr], Fused],
+    layouts: Sequence[tuple[tuple[int, ...], bool] | None],
+    processors: int,
 ) -> Encoder:
     """The launches of a program, for arguments of some layouts; no device is needed."""
     assembled = assemble(jaxpr, fused, supports, [None if own is None else own[0] for own in layouts])

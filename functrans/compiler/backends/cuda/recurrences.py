@@ -66,8 +66,9 @@ class _Writer:
         if r.going is None:
             found.append("const int64 *const length_at" if r.length is None else "const int64 length")
         for k, access in enumerate(self.places):
-            kind = f"const {type_name(access.dtype)}" if isinstance(access, Load) else type_name(access.expression.dtype)
-            found += [f"{kind} *const p{k}", f"const int64 w{k}"]
+            is_load = isinstance(access, Load)
+            type_ = f"const {type_name(access.dtype)}" if is_load else type_name(access.expression.dtype)
+            found += [f"{type_} *const p{k}", f"const int64 w{k}"]
         if r.going is not None:
             found.append("int64 *const count")
         return found

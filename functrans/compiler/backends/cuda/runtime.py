@@ -82,8 +82,8 @@ go:
 }
 """
 
-#: `download`: slot of errors, number, slot of the stream; cuMemcpyDtoHAsync, cuStreamSynchronize; the slot of the host's
-#: memory, slot and offset on the device; bytes. `upload`: the same the other way round, without waiting.
+#: `download`: slot of errors, number, slot of the stream; cuMemcpyDtoHAsync, cuStreamSynchronize; the slot of the memory
+#: of the host, slot and offset on the device; bytes. `upload`: the same the other way round, without waiting.
 COPIES = """
 define i64 @download(ptr %a, ptr %slots) {
 entry:
@@ -156,8 +156,8 @@ define i64 @stop_if(ptr %a, ptr %slots) {
 }
 """
 
-#: `product`: slot of errors, number, slot of the handle; a function of cuBLAS for strided batches; the transpositions of
-#: A and B, m, n, k; alpha (two numbers); slot, offset, leading dimension and way to the next matrix of A, of B; beta
+#: `product`: slot of errors, number, slot of the handle; a function of cuBLAS for strided batches; the transpositions
+#: of A and B, m, n, k; alpha (two numbers); slot, offset, leading dimension and way to the next matrix of A, of B; beta
 #: (two numbers); the same of C; how many there are.
 PRODUCT = """
 define i64 @product(ptr %a, ptr %slots) {

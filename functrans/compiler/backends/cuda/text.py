@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from ...accesses import is_argument, numbers_of, prepared
 from ...loopnest import Apply, Constant, Expression, Kernel, Position
@@ -44,18 +43,12 @@ class Text:
         return "\n".join(self.lines)
 
 
-def declared(access: Access, dtype: Any) -> str:
-    """The type of an element of an operand."""
-    return str(type_name(dtype))
-
-
 class Values:
     """Writes the values of a kernel's expressions at a point.
 
     Args:
-        loops: the variables of the loops.
-        inner: the number of the innermost loop, of which accesses know how they move along it; -1 if there is none.
-        names: what the pointers are called in the innermost loop, by number of the access.
+        moves: how accesses move along the innermost loop.
+        inner: the number of the innermost loop, -1 if there is none.
     """
 
     def __init__(self, text: Text, kernel: Kernel, accesses: Sequence[Access], moves: Sequence[str], inner: int):
@@ -68,12 +61,14 @@ class Values:
         self.numbers = {number: f"k{k}" for k, number in enumerate(numbers_of(kernel))}
         self.by_source = {a.operand.source: k for k, a in enumerate(accesses[: len(accesses) - len(kernel.outputs)])}
 
-    def outer(self, loops: Sequence[str], pointers: Sequence[str], types: Sequence[str]) -> list[str]:
+    def outer(
+        self, loops: Sequence[str], pointers: Sequence[str], types: Sequence[str], skipped: Container[int] = ()
+    ) -> list[str]:
         """Names of the pointers (and positions) moved along all loops but the innermost one."""
         names: list[str] = []
         for k, (access, pointer, type_) in enumerate(zip(self.accesses, pointers, types)):
             ways = [f"{i} * s{k}_{d}" for d, i in enumerate(loops) if d != self.inner]
-            if not ways:
+            if not ways or k in skipped:
                 names.append(pointer)
             elif access.slot is None:
                 names.append(self.text.let("int64", " + ".join([pointer, *ways])))
@@ -122,8 +117,3 @@ class Values:
         if isinstance(e, Constant) and e in self.numbers and is_argument(applied, e):
             return self.numbers[e]
         return literal(e.number, e.dtype) if isinstance(e, Constant) else known[id(e)]
-
-
-def joined(parts: Iterable[str]) -> str:
-    """Parameters of a function."""
-    return ", ".join(parts)
