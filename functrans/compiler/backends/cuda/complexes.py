@@ -96,13 +96,15 @@ def hyperbolic_tangent(z: Complex) -> Complex:
 def inverse_sine(z: Complex) -> Complex:
     """By the roots of 1 - z and 1 + z."""
     minus, plus = _roots(z)
-    re = atan2(z.re, minus.re * plus.re - minus.im * plus.im)
+    re = atan2(z.re, where(_is_infinite(z), fabs(z.im), minus.re * plus.re - minus.im * plus.im))
+    re = where((z.re == 0) & is_nan(z.im), z.re, re)
     return Complex(re, _asinh_large(minus.re * plus.im - minus.im * plus.re, z))
 
 
 def inverse_cosine(z: Complex) -> Complex:
     minus, plus = _roots(z)
-    re = 2.0 * atan2(minus.re, plus.re)
+    re = where(_is_infinite(z), atan2(fabs(z.im), z.re), 2.0 * atan2(minus.re, plus.re))
+    re = where((z.re == 0) & is_nan(z.im), 1.5707963267948966, re)
     return Complex(re, _asinh_large(plus.re * minus.im - plus.im * minus.re, z))
 
 
@@ -112,13 +114,18 @@ def _roots(z: Complex) -> tuple[Complex, Complex]:
 
 def _asinh_large(x: Value, z: Complex) -> Value:
     """asinh of a product of roots; infinite if z is."""
-    return where(is_infinite(z.re) | is_infinite(z.im), copysign(INFINITY, x), asinh(x))
+    return where(_is_infinite(z), copysign(INFINITY, x), asinh(x))
+
+
+def _is_infinite(z: Complex) -> Value:
+    return is_infinite(z.re) | is_infinite(z.im)
 
 
 def inverse_hyperbolic_cosine(z: Complex) -> Complex:
     below, above = square_root(Complex(z.re - 1.0, z.im)), square_root(Complex(z.re + 1.0, z.im))
     re = _asinh_large(below.re * above.re + below.im * above.im, z)
-    return Complex(re, 2.0 * atan2(below.im, above.re))
+    im = where(_is_infinite(z), atan2(z.im, z.re), 2.0 * atan2(below.im, above.re))
+    return Complex(re, where((z.re == 0) & is_nan(z.im), 1.5707963267948966, im))
 
 
 def inverse_hyperbolic_tangent(z: Complex) -> Complex:
@@ -131,7 +138,8 @@ def inverse_hyperbolic_tangent(z: Complex) -> Complex:
     re = 0.25 * log1p(4.0 * a / below)
     im = 0.5 * atan2(2.0 * b, missing * (1.0 + a) - b * b)
     re = where(is_large, _real_part_of_reciprocal(x, y), re)
-    im = where(is_large, copysign(1.5707963267948966, y), im)
+    im = where(is_large, where(is_nan(y), y, copysign(1.5707963267948966, y)), im)
+    re = where((x == 0) & is_nan(y), x, re)
     return Complex(copysign(1.0, z.re) * re, im)
 
 

@@ -34,7 +34,7 @@ def cubin(source: str, architecture: str) -> bytes:
     key = _key(source, architecture)
     found = None if disk is None else disk.get(key)
     if found is None:
-        found = compiled(source, architecture, ())
+        found = compiled(source, architecture)
         if disk is not None:
             disk.put(key, found)
     return found
@@ -42,7 +42,7 @@ def cubin(source: str, architecture: str) -> bytes:
 
 def ptx(source: str, architecture: str) -> str:
     """The virtual machine code of a text, to look at."""
-    return compiled(source, architecture.replace("sm_", "compute_"), ()).decode().rstrip("\0")
+    return compiled(source, architecture.replace("sm_", "compute_")).decode().rstrip("\0")
 
 
 def is_available() -> bool:
@@ -57,20 +57,24 @@ def version() -> tuple[int, int]:
     return major.value, minor.value
 
 
-def compiled(source: str, architecture: str, options: tuple[str, ...]) -> bytes:
+def compiled(source: str, architecture: str, options: tuple[str, ...] = ()) -> bytes:
     """What NVRTC makes of a text: a cubin for a real architecture, PTX for a virtual one."""
+    return compiled_with_log(source, architecture, options)[0]
+
+
+def compiled_with_log(source: str, architecture: str, options: tuple[str, ...]) -> tuple[bytes, str]:
+    """The same with what NVRTC says about it."""
     nvrtc, program = _nvrtc(), ctypes.c_void_p()
     with _lock:
         _checked(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"functrans.cu", 0, None, None))
         try:
             given = [f"--gpu-architecture={architecture}", *OPTIONS, *options]
             arguments = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
-            if nvrtc.nvrtcCompileProgram(program, len(given), arguments):
-                raise CudaCompilationError(
-                    "NVRTC could not compile the kernels of a program:",
-                    _result("ProgramLog", program).decode(errors="replace").rstrip("\0").strip(),
-                )
-            return _result("CUBIN" if architecture.startswith("sm_") else "PTX", program)
+            failed = nvrtc.nvrtcCompileProgram(program, len(given), arguments)
+            log = _result("ProgramLog", program).decode(errors="replace").rstrip("\0").strip()
+            if failed:
+                raise CudaCompilationError("NVRTC could not compile the kernels of a program:", log)
+            return _result("CUBIN" if architecture.startswith("sm_") else "PTX", program), log
         finally:
             nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 

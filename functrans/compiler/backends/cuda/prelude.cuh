@@ -124,7 +124,7 @@ FUNCTION float64 bessel_ratio(float64 x, float64 order) {
     term *= (odd * odd - 4 * order * order) / (8 * k * x);
     sum += term;
   }
-  return sum / sqrt(6.28318530717958647693 * x);
+  return sum / (2.50662827463100050242 * sqrt(x));
 }
 FUNCTION float64 i0e(float64 x) {
   const float64 size = fabs(x);
@@ -149,7 +149,7 @@ template <class T, int N> struct __align__(sizeof(T) * N) Vector { T at[N]; };
 // ---- indices
 
 FUNCTION int32 quotient(int32 x, int32 n) { return (int32)((uint32)x / (uint32)n); }
-FUNCTION int64 quotient(int64 x, int64 n) { return x / n; }
+template <class N> FUNCTION int64 quotient(int64 x, N n) { return x / (int64)n; }
 
 // ---- reductions: how two values are put together
 

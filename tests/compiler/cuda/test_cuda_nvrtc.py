@@ -1,0 +1,128 @@
+"""Kernels compiled for GPUs, on a machine that need not have one: for each generation, without memory for spills."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans.compiler.backends.cuda import nvrtc
+from functrans.compiler.backends.cuda.launches import NAME, module_text
+from functrans.errors import CudaCompilationError
+from functrans.settings import config
+from tests.helpers.cases import all_cases
+from tests.helpers.cuda.running import kernels_of, lowered
+from tests.helpers.tiers import staged
+
+pytestmark = [
+    pytest.mark.skipif(not nvrtc.is_available(), reason="NVRTC is not installed: pip install nvidia-cuda-nvrtc"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+]
+
+TOGETHER = 100
+#: Bytes of memory of its own that a thread may have: CUDA's functions, and its division, keep some registers there.
+FEW_BYTES = 64
+RESOURCES = re.compile(r"Function properties for (kernel_\d+)\n\D*(\d+) bytes stack frame")
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    """Those of the examples of all primitives."""
+    found = {}
+    for case in all_cases():
+        found.update(dict.fromkeys(lowered(staged(case.function, case.args), case.args).functions.values()))
+    return list(found)
+
+
+def compiled(texts, architecture):
+    """The bytes of memory of its own that a thread of each kernel has."""
+    found = {}
+    for start in range(0, len(texts), TOGETHER):
+        functions = {f"kernel_{k}": text for k, text in enumerate(texts[start : start + TOGETHER], start)}
+        image, log = nvrtc.compiled_with_log(module_text(functions), architecture, ("--ptxas-options=-v",))
+        assert image.startswith(b"\x7fELF")
+        found.update({texts[int(name.split("_")[1])]: int(size) for name, size in RESOURCES.findall(log)})
+    return found
+
+
+def test_every_kernel(kernels):
+    sizes = compiled(kernels, "sm_90")
+    assert len(sizes) == len(kernels)
+    assert max(sizes.values()) <= FEW_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(10))
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_120"])
+def test_every_kernel_for_other_architectures(architecture, share, kernels):
+    assert max(compiled(kernels[share::10], architecture).values()) <= FEW_BYTES
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+def test_arithmetic_needs_no_memory_of_its_own(architecture):
+    x = np.ones((64, 512), np.float32)
+    texts = [
+        *kernels_of(lambda x: (x * 2 + 1) * x, x),
+        *kernels_of(lambda x: np.sum(x * x, 1), x),
+        *kernels_of(lambda x: np.sum(x * x, 0), np.ones((4096, 64), np.float32)),
+        *kernels_of(softmax, x),
+    ]
+    assert set(compiled(texts, architecture).values()) == {0}
+
+
+def softmax(x):
+    e = np.exp(x - np.max(x, -1, keepdims=True))
+    return e / np.sum(e, -1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "instruction"), [("f4", "ld.global.nc.v4.f32"), ("f8", "ld.global.nc.v2.f64"), ("i4", "ld.global.nc.v4.u32")]
+)
+def test_aligned_neighbours_are_loaded_together(dtype, instruction):
+    x = np.ones((8, 64), dtype)
+    for function in (lambda x: x * x + x, lambda x: np.sum(x * x, 1), lambda x, y=x[0]: x * y):
+        for text in kernels_of(function, x, division="warps"):
+            ptx = nvrtc.ptx(module_text({"kernel": text}), "sm_90")
+            assert instruction in ptx.replace("s32", "u32").replace("b32", "u32" if dtype == "i4" else "f32").replace(
+                "b64", "f64"
+            ), ptx
+
+
+def test_neighbours_that_are_not_aligned_are_loaded_one_by_one():
+    x = np.ones(65, "f4")
+    for function in (lambda x: x * x, lambda x: x[1:] * 2.0):
+        (text,) = kernels_of(function, x)
+        assert "Vector" not in text
+
+
+def test_cubins_are_kept_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("FUNCTRANS_CACHE_DIR", str(tmp_path))
+    calls = []
+    original = nvrtc.compiled
+    monkeypatch.setattr(nvrtc, "compiled", lambda *args: calls.append(args) or original(*args))
+    source = module_text({"kernel": f"KERNEL {NAME}(float32 *x) {{ *x *= 2; }}"})
+    with config.using(disk_cache=True):
+        first = nvrtc.cubin(source, "sm_90")
+        assert nvrtc.cubin(source, "sm_90") == first
+        assert len(calls) == 1
+        nvrtc.cubin(source, "sm_80")
+        assert len(calls) == 2
+        for path in tmp_path.rglob("*"):
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[:-7] + b"damaged")
+        assert nvrtc.cubin(source, "sm_90") == first
+        assert len(calls) == 3
+
+
+def test_texts_that_do_not_compile():
+    with pytest.raises(CudaCompilationError, match="expected an expression"):
+        nvrtc.cubin(module_text({"kernel": f"KERNEL {NAME}() {{ const int x = ; }}"}), "sm_90")
+
+
+def test_lowering_for_a_gpu_needs_none():
+    found = ft.jit(softmax).lower(np.ones((64, 512), "f4"), backend="cuda")
+    assert "KERNEL" in found.cuda
+    assert found.cubin("sm_90").startswith(b"\x7fELF")
+    assert found.cubin("sm_120") != found.cubin("sm_90")

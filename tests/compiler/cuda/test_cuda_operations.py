@@ -1,0 +1,92 @@
+"""Every scalar operation of kernels for GPUs against NumPy, for every dtype, on the emulator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from functrans.compiler.backends.cuda.lowering import Target, launches_of
+from functrans.compiler.backends.cuda.operations import supports
+from functrans.compiler.instructions import KernelRun, Place, contiguous_strides
+from functrans.compiler.loopnest import Apply, Kernel, Load, Output, axis_index, constant
+from functrans.compiler.operations import SPECIAL
+from tests.helpers.cuda.device import Emulator, prepare
+from tests.helpers.cuda.launching import launch
+from tests.helpers.operations import ALL, KIND_NAMES, difference, operands_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+POINT = (axis_index(0),)
+
+
+def place(slot, size, dtype):
+    return Place(slot, 0, (size,), dtype, contiguous_strides((size,), dtype.itemsize))
+
+
+def launch_of(case, size):
+    loads = tuple(Load(k, POINT, dtype) for k, dtype in enumerate(case.dtypes))
+    kernel = Kernel((size,), 0, (Output(Apply(case.name, loads, case.result), None),), tuple(range(len(loads))))
+    sources = tuple(place(k, size, dtype) for k, dtype in enumerate(case.dtypes))
+    run = KernelRun(kernel, sources, (place(len(loads), size, case.result),))
+    (found,) = launches_of(run, Target(4, [False] * (len(loads) + 1), 0, None))
+    return found
+
+
+CASES = [
+    case for table in ALL.values() for found in table.values() for case in found
+    if supports(Apply(case.name, tuple(Load(k, (), d) for k, d in enumerate(case.dtypes)), case.result))
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    prepare([launch_of(case, 3).source for case in CASES])
+
+
+@pytest.mark.parametrize("kind", list(ALL), ids=KIND_NAMES.get)
+def test_operations(kind, kernels):
+    failed = {}
+    for case in CASES:
+        if case.dtypes[0].kind != kind:
+            continue
+        operands = operands_of(case)
+        device = Emulator()
+        arrays = [device.upload(np.ascontiguousarray(x)) for x in operands]
+        got = device.empty(operands[0].shape, case.result)
+        launch(device, launch_of(case, len(got)), [*arrays, got])
+        try:
+            with np.errstate(all="ignore"):
+                compare(case, np.array(got), operands)
+        except AssertionError as error:
+            failed[repr(case)] = str(error)[:300]
+    assert not failed, "\n".join(f"{name}: {text}" for name, text in failed.items())
+
+
+def compare(case, got, operands):
+    """Special functions are not SciPy's here, which has errors of its own near poles and roots."""
+    wanted = case.expected(*operands)
+    if case.name not in SPECIAL:
+        difference(case, got, wanted, operands)
+        return
+    usual = ~np.isneginf(operands[0]) & (np.abs(wanted) < 1e12)
+    np.testing.assert_allclose(got[usual], wanted[usual], 1e3 * np.finfo(got.dtype).eps, 1e-15, err_msg=repr(case))
+
+
+def test_kernels_have_all_operations():
+    missing = {case.name for table in ALL.values() for found in table.values() for case in found} - {c.name for c in CASES}
+    assert not missing
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 7, -1, -4, 0.5])
+def test_powers_of_complex_numbers(exponent):
+    z = np.array([0, 1, 1j, -2 + 0.5j, 3 - 4j, 1e-3])
+    kernel = Kernel(z.shape, 0, (
+        Output(Apply("power", (Load(0, POINT, z.dtype), constant(exponent, z.dtype)), z.dtype), None),
+    ), (0,))  # fmt: skip
+    run = KernelRun(kernel, (place(0, 6, z.dtype),), (place(1, 6, z.dtype),))
+    device = Emulator()
+    got = device.empty(z.shape, z.dtype)
+    (found,) = launches_of(run, Target(4, [False, False], 0, None))
+    launch(device, found, [device.upload(z), got])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(got, z**exponent, rtol=1e-14, atol=1e-15)

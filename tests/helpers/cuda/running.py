@@ -1,0 +1,83 @@
+"""Programs on the emulator, and the kernels that they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from functrans.compiler.backends.cuda import layouts
+from functrans.compiler.backends.cuda.encoding import Encoder
+from functrans.compiler.backends.cuda.program import CudaProgram, bound
+from functrans.compiler.program import fused
+from functrans.core.jaxpr import Jaxpr
+from tests.helpers.cuda.device import Emulator, prepare
+from tests.helpers.tiers import staged
+
+#: Limits of how kernels are divided among threads, so that small arrays meet what large ones do.
+DIVISIONS: dict[str, dict[str, int]] = {
+    "usual": {},
+    "warps": {"SHORT_ROW": 1, "LEAST_SHARE": 1},
+    "blocks": {"SHORT_ROW": 1, "LONG_ROW": 1, "LEAST_SHARE": 1},
+    "wide": {"FEW": 0},
+}
+ORDERS = (0, 1, 2)
+
+
+@contextmanager
+def divided(name: str) -> Iterator[None]:
+    """Programs that are lowered in this block are divided among threads so."""
+    before = {key: getattr(layouts, key) for key in DIVISIONS[name]}
+    for key, value in DIVISIONS[name].items():
+        setattr(layouts, key, value)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            setattr(layouts, key, value)
+
+
+def on_device(device: Emulator, args: Sequence[Any]) -> list[Any]:
+    """Arguments as arrays of a device, of the byte order of the machine; numbers stay what they are."""
+    return [device.upload(native_order(x)) if isinstance(x, np.ndarray) else x for x in args]
+
+
+def native_order(x: np.ndarray) -> np.ndarray:
+    """An array in the byte order of the machine."""
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+
+
+def emulated(jaxpr: Jaxpr, args: Sequence[Any], order: int = 0, division: str = "usual") -> list[Any]:
+    """The results of a program."""
+    device = Emulator(order, at_end=order != 1)
+    with divided(division):
+        results = CudaProgram(jaxpr, fused, device)(*on_device(device, args))
+    return [np.array(y) if isinstance(y, np.ndarray) else y for y in results]
+
+
+def lowered(jaxpr: Jaxpr, args: Sequence[Any], division: str = "usual", at_end: bool = True) -> Encoder:
+    """The launches of a program, for arguments at the end or at the beginning of pages."""
+    device = Emulator(at_end=at_end)
+    program = CudaProgram(jaxpr, fused, device)
+    values = [
+        x if own is None else program.argument(x, own[1])
+        for x, own in zip(on_device(device, args), program.types)
+    ]
+    key = [None if own is None else program.layout(x) for x, own in zip(values, program.types)]
+    with divided(division):
+        return bound(program.jaxpr, fused, key, device.processors)
+
+
+def kernels_of(function: Callable[..., Any], *args: Any, division: str = "usual") -> list[str]:
+    """The texts of the kernels of a function."""
+    return list(lowered(staged(function, args), args, division).functions.values())
+
+
+def prepare_all(programs: Sequence[tuple[Jaxpr, Sequence[Any]]], division: str = "usual") -> list[str]:
+    """Compile the kernels of many programs together; their texts."""
+    found = [lowered(jaxpr, args, division, at_end) for at_end in (True, False) for jaxpr, args in programs]
+    texts = list(dict.fromkeys(text for encoder in found for text in encoder.functions.values()))
+    prepare(texts)
+    return texts
