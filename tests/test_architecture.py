@@ -49,7 +49,7 @@ FLOORS = {
 }
 # The deferred imports of our own: a tracer reaches the NumPy surface when one of its protocols is called; what looks at
 # compiled programs is much, and is imported when somebody looks.
-DEFERRED = {("functrans/core/tracer.py", "functrans.numpy"), ("functrans/api/jit.py", "functrans.api.lowered")}
+DEFERRED = {("functrans/core/tracer.py", "functrans.numpy"), ("functrans/api/jit.py", "functrans.api.lowering")}
 # Imported by one file each, when it is first needed; never by `import functrans`.
 OPTIONAL = {"cupy", "cupyx", "numba", "llvmlite", "matplotlib", "platformdirs", "scipy", "tqdm"}
 

@@ -137,6 +137,9 @@ class Jitted:
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """What a call with these arguments (arrays or ShapeDtypeStructs) would run, to look at.
 
+        With `backend="cuda"`, unless the function itself takes an argument of this name, that is what would run on a
+        GPU (`cuda`, `cubin`); there need not be one.
+
         Example:
             >>> import numpy as np, functrans as ft
             >>> ft.jit(lambda x: np.sin(x) * 2).lower(np.ones(3)).jaxpr
@@ -145,11 +148,11 @@ class Jitted:
                 c:f64[3] = multiply b 2
               in (c) }
         """
-        from .lowered import Lowered, argument_names  # there is much of it, and most programs are never looked at
+        from .lowering import lowered_for  # there is much of it, and most programs are never looked at
 
+        backend = None if takes_argument(self.fun, "backend") else kwargs.pop("backend", None)
         leaves, signature, rebuild = self._signature(args, kwargs)
-        names = argument_names(self.fun, args, kwargs, signature.static)
-        return Lowered(self, self.name, self._stage(signature, rebuild).jaxpr, leaves, names)
+        return lowered_for(self, self._stage(signature, rebuild).jaxpr, leaves, args, kwargs, signature.static, backend)
 
     def staged_for(self, args: Any, kwargs: Any) -> Staged:
         """The trace for the signature of these arguments."""
@@ -208,6 +211,14 @@ class Jitted:
 
 #: All that are alive.
 _everywhere: WeakSet[Jitted] = WeakSet()
+
+
+def takes_argument(fun: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of a name; also if nobody knows."""
+    try:
+        return name in inspect.signature(fun).parameters
+    except (TypeError, ValueError):
+        return True
 
 
 def forget_traces() -> None:

@@ -78,6 +78,7 @@ def assemble(
     supports: Callable[[Expression], bool],
     strides: Sequence[tuple[int, ...] | None],
     has_lapack: bool = False,
+    is_plain: bool = False,
 ) -> Assembled:
     """Give everything in a program a place.
 
@@ -86,8 +87,9 @@ def assemble(
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
         strides: those of the arguments; None for one that is no array.
         has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
+        is_plain: whether the backend divides large reductions itself, and has no loops that go through stacks.
     """
-    assembler = Assembler(fused, supports, has_lapack)
+    assembler = Assembler(fused, supports, has_lapack, is_plain)
     arguments = [
         assembler.object() if own is None else Place(assembler.slot("argument"), 0, v.aval.shape, v.aval.dtype, own)
         for v, own in zip(jaxpr.inputs, strides, strict=True)
@@ -105,10 +107,17 @@ def assemble(
 class Assembler:
     """Hands out places, and makes blocks."""
 
-    def __init__(self, fused: Callable[[Jaxpr], Fused], supports: Callable[[Expression], bool], has_lapack: bool):
+    def __init__(
+        self,
+        fused: Callable[[Jaxpr], Fused],
+        supports: Callable[[Expression], bool],
+        has_lapack: bool,
+        is_plain: bool = False,
+    ):
         self.fused = fused
         self.supports = supports
         self.has_lapack = has_lapack
+        self.is_plain = is_plain
         self.slots: list[Slot] = []
         self.objects = 0
         self.now = 0
@@ -226,7 +235,7 @@ class Assembler:
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
-        parts = parts_of(kernel)
+        parts = None if self.is_plain else parts_of(kernel)
         if parts is not None:
             sources = self.partial_results(block, parts[0], sources)
             kernel = parts[1]
@@ -325,6 +334,11 @@ class Assembler:
     arg_extreme = extremes.arg_extreme
 
     # ---- loops and branches
+
+    def can_loop(self, carry: Sequence[Place | ObjectPlace], others: Sequence[Place | ObjectPlace]) -> bool:
+        """Whether there are instructions for a loop with such a state, constants, sequences and results."""
+        own = (*carry, *others) if self.is_plain else carry
+        return all(isinstance(place, Place) for place in own)
 
     def loop(
         self,

@@ -12,6 +12,7 @@ from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
 from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
+from .backends.cuda.operations import supports as supports_on_gpu
 from .backends.interpreter import InterpretedProgram
 from .disk import clear_disk
 from .fuse import fuse
@@ -57,6 +58,14 @@ def fused(jaxpr: Jaxpr) -> Fused:
     with no_collection():
         final = simplified(jaxpr)
         return Fused(final, fuse(final, supports))
+
+
+@memoized
+def fused_for_gpu(jaxpr: Jaxpr) -> Fused:
+    """The same for kernels in CUDA C++."""
+    with no_collection():
+        final = simplified(jaxpr)
+        return Fused(final, fuse(final, supports_on_gpu))
 
 
 def forget_programs(disk: bool) -> None:

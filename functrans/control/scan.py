@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.instructions import Place
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized, prune
@@ -97,10 +96,11 @@ class Scan(Loop):
     ) -> bool:
         """Not with a progress bar, or a state that is a stack."""
         operands = self.split(params, sources)
-        if params["progress"] is not None or not all(isinstance(place, Place) for place in operands.carry):
+        _, finals, ys = self.split_results(params, targets)
+        others = (*operands.consts, *operands.xs, *ys)
+        if params["progress"] is not None or not assembler.can_loop(operands.carry, others):
             return False
         length = operands.head[0] if params["length"] is None else params["length"]
-        _, finals, ys = self.split_results(params, targets)
         assembler.loop(
             block, params["body"], length, params["reverse"], operands.consts, operands.carry, operands.xs, finals, ys
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.instructions import Place
 from ..compiler.program import compile_jaxpr
 from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
@@ -91,9 +90,9 @@ class WhileLoop(Loop):
     ) -> bool:
         """Not with a progress bar, or a state that is a stack."""
         _, consts, carry, _ = self.split(params, sources)
-        if params["progress"] is not None or not all(isinstance(place, Place) for place in carry):
-            return False
         (count,), finals, ys = self.split_results(params, targets)
+        if params["progress"] is not None or not assembler.can_loop(carry, (*consts, *ys)):
+            return False
         assembler.while_loop(block, params["cond"], params["body"], consts, carry, count, finals, ys)
         return True
 

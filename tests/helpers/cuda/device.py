@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -63,11 +64,16 @@ def runtime() -> ctypes.CDLL:
 #: The functions that have been compiled, by their text.
 _known: dict[str, int] = {}
 _kept: list[ctypes.CDLL] = []
+_lock = threading.Lock()
 
 
 def prepare(functions: Sequence[str], *flags: str) -> None:
     """Compile functions of the name NAME, some hundreds at once."""
-    missing = [text for text in dict.fromkeys(functions) if text not in _known]
+    with _lock:
+        _prepare([text for text in dict.fromkeys(functions) if text not in _known], flags)
+
+
+def _prepare(missing: Sequence[str], flags: Sequence[str]) -> None:
     for start in range(0, len(missing), 300):
         batch = missing[start : start + 300]
         names = [f"kernel_{k}" for k in range(len(batch))]

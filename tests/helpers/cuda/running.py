@@ -11,7 +11,7 @@ import numpy as np
 from functrans.compiler.backends.cuda import layouts
 from functrans.compiler.backends.cuda.encoding import Encoder
 from functrans.compiler.backends.cuda.program import CudaProgram, bound
-from functrans.compiler.program import fused
+from functrans.compiler.program import fused_for_gpu
 from functrans.core.jaxpr import Jaxpr
 from tests.helpers.cuda.device import Emulator, prepare
 from tests.helpers.tiers import staged
@@ -53,21 +53,21 @@ def emulated(jaxpr: Jaxpr, args: Sequence[Any], order: int = 0, division: str = 
     """The results of a program."""
     device = Emulator(order, at_end=order != 1)
     with divided(division):
-        results = CudaProgram(jaxpr, fused, device)(*on_device(device, args))
+        results = CudaProgram(jaxpr, fused_for_gpu, device)(*on_device(device, args))
     return [np.array(y) if isinstance(y, np.ndarray) else y for y in results]
 
 
 def lowered(jaxpr: Jaxpr, args: Sequence[Any], division: str = "usual", at_end: bool = True) -> Encoder:
     """The launches of a program, for arguments at the end or at the beginning of pages."""
     device = Emulator(at_end=at_end)
-    program = CudaProgram(jaxpr, fused, device)
+    program = CudaProgram(jaxpr, fused_for_gpu, device)
     values = [
         x if own is None else program.argument(x, own[1])
         for x, own in zip(on_device(device, args), program.types)
     ]
     key = [None if own is None else program.layout(x) for x, own in zip(values, program.types)]
     with divided(division):
-        return bound(program.jaxpr, fused, key, device.processors)
+        return bound(program.jaxpr, fused_for_gpu, key, device.processors)
 
 
 def kernels_of(function: Callable[..., Any], *args: Any, division: str = "usual") -> list[str]:

@@ -31,12 +31,14 @@ from ..cpu.runtime import HEADER
 from .chains import chain_launches
 from .checks import check_launch
 from .device import Device, Module
-from .launches import Launch, Pointer
+from .launches import NAME, PRELUDE, Launch, Pointer, module_text
 from .layouts import VECTOR
 from .lowering import Target, launches_of
 from .recurrences import recurrence_launch
 from .runtime import functions
 
+#: In place of the address of a tape.
+NO_TAPE: Final = 0
 #: The functions of cuBLAS by the character of the dtype.
 LETTERS: Final = {"f": "S", "d": "D", "F": "C", "D": "Z"}
 
@@ -136,6 +138,27 @@ class Encoder:
         """The kernels by name, each once."""
         texts = dict.fromkeys(launch.source for found in self.launches.values() for launch in found)
         return {f"kernel_{k}": text for k, text in enumerate(texts)}
+
+    @property
+    def source(self) -> str:
+        """A module with all kernels."""
+        return module_text(self.functions)
+
+    @property
+    def prelude(self) -> str:
+        """What the kernels are written with."""
+        return PRELUDE
+
+    def listing(self) -> str:
+        """The kernels, each with what it does and how it is launched."""
+        launches = [launch for found in self.launches.values() for launch in found]
+        parts: list[str] = []
+        for name, text in self.functions.items():
+            own = [launch for launch in launches if launch.source == text]
+            about = "\n".join(f"// {line}" for line in own[0].about.splitlines())
+            grids = "\n".join(f"// {launch.threads_text}" for launch in dict.fromkeys(own))
+            parts.append(f"{about}\n{grids}\n{text.replace(NAME, name)}\n")
+        return "\n".join(parts)
 
     def _survey(self, block: Block) -> None:
         for instruction in block:
@@ -299,7 +322,7 @@ class _Writer:
             download, mail = self.download(length, number)
             before, where, length = [download], (mail, 0), -1
         body = self.code(run.body)
-        numbers = [*self.block(body), length, *where, len(body), len(run.steps), len(run.swaps)]
+        numbers = [*self.block(body), length, *where, len(body), len(run.steps), len(run.swaps), NO_TAPE]
         for slot, whole in run.steps:
             stride = whole.strides[0]
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
@@ -314,7 +337,8 @@ class _Writer:
             test += [self.report(number), (self.functions["stop_if"], self.address([self.extra(Extra.COUNT)]))]
         body = self.code(run.body)
         count = self.mail()
-        numbers = [*self.block(test), *self.block(body), going, 0, count, 0, len(test) + len(body), len(run.swaps)]
+        work = len(test) + len(body)
+        numbers = [*self.block(test), *self.block(body), going, 0, count, 0, work, len(run.swaps), NO_TAPE]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
         arguments = [count, HEADER + run.count.slot, run.count.offset, run.count.dtype.itemsize]
         upload = self.call("upload", number, "cuMemcpyHtoDAsync_v2", arguments)

@@ -42,6 +42,14 @@ class Launch(NamedTuple):
     about: str = ""
     scratch: int = 0
 
+    @property
+    def threads_text(self) -> str:
+        """How many threads there are, for people."""
+        (x, y, _), (threads, *_) = self.grid, self.block
+        blocks = f"{x} x {y} blocks" if y > 1 else "1 block" if x == 1 else f"{x} blocks"
+        memory = f" and {self.shared} bytes of shared memory" if self.shared else ""
+        return f"{blocks} of {'1 thread' if threads == 1 else f'{threads} threads'}{memory}"
+
 
 def module_text(functions: Mapping[str, str]) -> str:
     """A module of functions, given by their names there."""

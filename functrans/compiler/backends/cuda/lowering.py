@@ -85,11 +85,11 @@ def _commutes(output: Output) -> bool:
 # ---- reductions
 
 
-def _reduction(run: KernelRun, target: Target) -> list[Launch]:
+def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[Launch]:
     nest = nest_of(run.kernel, run.sources, run.targets)
     team = _team(nest, target)
     count = lanes(nest, -1, target.is_aligned) if team and len(nest.extents) > nest.parallel else 1
-    parts = _parts(nest, target, team, count)
+    parts = _parts(nest, target, team, count) if may_divide else 1
     if parts == 1:
         return [_launch(nest, _form(nest, target, team, count), target, nest.results * max(team, 1), 1)]
     partial, last, size = _stages(run, parts, target.scratch)
@@ -100,7 +100,7 @@ def _reduction(run: KernelRun, target: Target) -> list[Launch]:
     own = len(arguments_of(nest, form))
     arguments = (*first.arguments[:own], *ways, *first.arguments[own:])
     first = first._replace(arguments=arguments, scratch=size)
-    return [first, *_reduction(last, target)]
+    return [first, *_reduction(last, target, may_divide=False)]
 
 
 def _team(nest: Nest, target: Target) -> int:

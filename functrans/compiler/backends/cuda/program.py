@@ -34,7 +34,7 @@ _RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes
 class CudaProgram:
     """A jaxpr for a GPU. Launches depend on the strides of arguments, and on whether their addresses are aligned.
 
-    Results that are arguments or constants are handed on as they are.
+    Results that are arguments are handed on as they are.
     """
 
     def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], device: Device):
@@ -43,13 +43,12 @@ class CudaProgram:
         self.fused = fused
         self.given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
         self.outputs = final.outputs
-        self.computed = [a for a in final.outputs if a not in self.given]
-        self.jaxpr = Jaxpr(final.inputs, final.eqns, self.computed)
+        self.jaxpr = computed_part(jaxpr, fused)
         self.types = [(v.aval.shape, v.aval.dtype) if isinstance(v.aval, ShapedArray) else None for v in final.inputs]
-        self.is_weak = [getattr(a.aval, "weak", False) for a in self.computed]
+        self.is_weak = [getattr(a.aval, "weak", False) for a in self.jaxpr.outputs]
         self.bindings: dict[tuple[Any, ...], Binding] = {}
 
-    def entry(self, args: Sequence[Any]) -> None:
+    def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> None:
         """There is no quicker way to call it."""
 
     def __call__(self, *args: Any) -> list[Any]:
@@ -72,6 +71,13 @@ class CudaProgram:
         return x.strides, self.device.pointer(x) % VECTOR == 0
 
 
+def computed_part(jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]) -> Jaxpr:
+    """The program of those results that are not arguments."""
+    final = fused(jaxpr).jaxpr
+    computed = [a for a in final.outputs if a not in final.inputs]
+    return jaxpr if len(computed) == len(final.outputs) else Jaxpr(final.inputs, final.eqns, computed)
+
+
 def bound(
     jaxpr: Jaxpr,
     fused: Callable[[Jaxpr], Fused],
@@ -79,7 +85,8 @@ def bound(
     processors: int,
 ) -> Encoder:
     """The launches of a program, for arguments of some layouts; no device is needed."""
-    assembled = assemble(jaxpr, fused, supports, [None if own is None else own[0] for own in layouts])
+    strides = [None if own is None else own[0] for own in layouts]
+    assembled = assemble(jaxpr, fused, supports, strides, is_plain=True)
     is_aligned = [own is not None and own[1] for own in layouts]
     return Encoder(assembled, is_aligned, processors)
 

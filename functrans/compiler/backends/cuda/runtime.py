@@ -82,7 +82,7 @@ go:
 }
 """
 
-#: `download`: slot of errors, number, slot of the stream; cuMemcpyDtoHAsync, cuStreamSynchronize; the slot of the memory
+#: `download`: slot of errors, number, slot of the stream; cuMemcpyDtoHAsync, cuStreamSynchronize; the slot of memory
 #: of the host, slot and offset on the device; bytes. `upload`: the same the other way round, without waiting.
 COPIES = """
 define i64 @download(ptr %a, ptr %slots) {

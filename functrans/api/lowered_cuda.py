@@ -1,0 +1,64 @@
+"""A function for arguments of some types on a GPU: its kernels in CUDA C++, and what NVRTC makes of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NoReturn
+
+from ..compiler.assembly import Assembled
+from ..compiler.backends.cuda.encoding import Encoder
+from ..compiler.backends.cuda.nvrtc import cubin, ptx
+from ..compiler.backends.cuda.program import bound, computed_part
+from ..compiler.program import fused_for_gpu
+from ..errors import UnsupportedArgumentError
+from .lowered import Lowered, Text
+
+#: The multiprocessors that launches are made for, as there need not be a GPU: those of an H100.
+PROCESSORS = 132
+
+
+class LoweredForCuda(Lowered):
+    """What `jit(f).lower(x, backend="cuda")` returns. Nothing of it needs a GPU; `cubin` and `ptx` need NVRTC."""
+
+    @property
+    def cuda(self) -> Text:
+        """The kernels in CUDA C++. Before them NVRTC gets what `prelude` says."""
+        return Text(self._encoder.listing())
+
+    @property
+    def prelude(self) -> Text:
+        """The types and functions that kernels are written with, in CUDA C++."""
+        return Text(self._encoder.prelude)
+
+    def cubin(self, architecture: str) -> bytes:
+        """The machine code of the kernels, as an ELF file, for an architecture: "sm_90" for one.
+
+        Raises:
+            MissingPackageError: NVRTC is not installed.
+        """
+        return cubin(self._encoder.source, architecture)
+
+    def ptx(self, architecture: str) -> Text:
+        """The kernels in NVIDIA's assembly, before it is one for an architecture."""
+        return Text(ptx(self._encoder.source, architecture))
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        layouts = [None if own is None else (own, True) for own in self._strides]
+        return bound(computed_part(self.jaxpr, fused_for_gpu), fused_for_gpu, layouts, PROCESSORS)
+
+    @cached_property
+    def _assembled(self) -> Assembled:
+        return self._encoder.assembled
+
+    @property
+    def _native(self) -> NoReturn:  # type: ignore[override]
+        raise UnsupportedArgumentError(
+            f"`{self.name}` was lowered for a GPU, where there is no LLVM IR and nothing to measure without running.",
+            "What there is: jaxpr, simplified, kernels, cost, memory, cuda, ptx and cubin.",
+            'Leave out backend="cuda" to look at the program for the CPU.',
+        )
+
+    def profile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not to be had without running."""
+        return self._native

@@ -1,0 +1,178 @@
+"""How kernels are divided among threads: each form on shapes of every kind, in three orders of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from tests.helpers.bits import assert_same_bits, special_array
+from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, kernels_of, lowered
+from tests.helpers.oracles import assert_all_close
+from tests.helpers.tiers import interpreted, staged
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+ROUNDING = {"f8": 1e-13, "f4": 1e-6}
+
+
+def check(function, *args, order=0, division="usual", tolerance=1e-13):
+    """The program against the interpreter; its launches."""
+    jaxpr = staged(function, args)
+    assert_all_close(emulated(jaxpr, args, order, division), interpreted(jaxpr, args), tolerance)
+    return [launch for found in lowered(jaxpr, args, division).launches.values() for launch in found]
+
+
+def values(shape, dtype="f8", seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+# ---- reductions
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("shape", "axis", "text", "count"),
+    [
+        ((300, 5), 1, "", 1),
+        ((20, 700), 1, "of_warp", 1),
+        ((20, 701), 1, "of_warp", 1),
+        ((40, 5000), 1, "of_block", 1),
+        ((3, 20_001), 1, "of_block", 2),
+        ((70_000,), 0, "of_block", 2),
+        ((9000, 3), 0, "of_column", 2),
+        ((40, 70), 0, "of_column", 1),
+        ((7, 900), 0, "", 1),
+        ((60, 11, 7), (0, 2), "of_warp", 1),
+        ((1, 40), 0, "", 2),
+        ((40, 1), 1, "", 2),
+    ],
+)
+def test_reductions_by_shape(shape, axis, text, count, order):
+    x = values(shape)
+    launches = check(lambda x: (np.sum(x * x, axis), np.max(x, axis), np.prod(1 + x * 1e-3, axis)), x, order=order)
+    assert len(launches) == count
+    assert text in launches[0].source
+    assert all(("of_warp", "of_block", "of_column")[k] not in launches[0].source or text for k in range(3))
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_reductions_of_any_dtype(data):
+    dtype = data.draw(st.sampled_from(["f8", "f4", "i8", "i4", "i2", "u1", "?"]))
+    shape = data.draw(st.sampled_from([(3, 70), (70, 3), (2, 33, 5), (129,), (1, 1)]))
+    axes = tuple(data.draw(st.sets(st.sampled_from(range(len(shape))), min_size=1)))
+    order, division = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from(list(DIVISIONS)))
+    x = special_array(np.random.default_rng(0), shape, dtype)
+    x = np.where(np.isfinite(x), np.clip(x, -100, 100), x).astype(dtype) if x.dtype.kind == "f" else x
+
+    def reductions(x):
+        found = [np.max(x, axes), np.min(x, axes), np.any(x, axes), np.all(x, axes)]
+        return found + ([np.sum(x, axes), np.prod(x, axes)] if x.dtype.kind in "iu" else [])
+
+    jaxpr = staged(reductions, (x,))
+    assert_same_bits(emulated(jaxpr, (x,), order, division), interpreted(jaxpr, (x,)), signs_of_zeros=False)
+
+
+def test_sums_keep_their_rounding_errors():
+    x = np.full(200_001, 0.1, np.float32)
+    (found,) = emulated(staged(np.sum, (x,)), (x,))
+    assert abs(float(found) - np.sum(x.astype(np.float64))) <= np.spacing(found)
+
+
+def test_sums_of_nothing_finite():
+    for x in (np.array([1.0, np.inf, 2]), np.array([np.inf, -np.inf]), np.array([1e308, 1e308, -1e308]), np.array([np.nan])):
+        check(np.sum, np.tile(x, 50))
+
+
+# ---- chains
+
+
+def softmax(x):
+    e = np.exp(x - np.max(x, -1, keepdims=True))
+    return e / np.sum(e, -1, keepdims=True)
+
+
+def layer_norm(x, gain, shift):
+    centred = x - np.mean(x, -1, keepdims=True)
+    return centred / np.sqrt(np.mean(centred * centred, -1, keepdims=True) + 1e-5) * gain + shift
+
+
+def logsumexp(x):
+    m = np.max(x, -1, keepdims=True)
+    return np.log(np.sum(np.exp(x - m), -1)) + m[..., 0]
+
+
+CHAINS = {
+    "softmax": (softmax, 1),
+    "logsumexp": (logsumexp, 1),
+    "layer norm": (layer_norm, 3),
+    "gradient of softmax": (lambda x, w: ft.grad(lambda x: np.sum(softmax(x) * w))(x), 2),
+    "cross-entropy": (lambda x, w: np.sum(w * (logsumexp(x)[:, None] - x), 1), 2),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("length", [257, 512, 1500])
+@pytest.mark.parametrize("name", list(CHAINS))
+def test_chains_of_rows_are_one_kernel(name, length, order):
+    function, count = CHAINS[name]
+    args = [values((40, length)), values((length,), seed=1), values((length,), seed=2)][:count]
+    launches = check(function, *args, order=order, tolerance=1e-11)
+    assert len(launches) == 1
+    assert ("__syncwarp" in launches[0].source) == (length <= 1024)
+
+
+def test_chains_of_rows_too_long_for_shared_memory():
+    (launch,) = check(softmax, values((40, 9000)))
+    assert launch.shared == 0
+
+
+def test_few_long_rows_are_not_left_to_few_blocks():
+    launches = check(softmax, values((2, 40_000)))
+    assert len(launches) > 1
+    assert max(prod_of(launch.grid) for launch in launches) > 2
+
+
+def prod_of(numbers):
+    return int(np.prod(numbers))
+
+
+# ---- memory
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_views_of_arguments(order):
+    x = values((6, 40))
+    for view in (x[:, ::2], x[::-1], x.T, x[1:, 3:], x[:, ::-1], np.broadcast_to(x[0], (6, 40)), x[:, :0], x[:, 1:2]):
+        check(lambda x: (np.sin(x) + x, np.sum(x, 0), x.T * 2), view, order=order)
+
+
+def test_sizes_are_arguments():
+    def function(x):
+        return np.mean(np.sin(x) * 3, 1) + 1
+
+    assert kernels_of(function, values((60, 40))) == kernels_of(function, values((62, 80)))
+
+
+def test_large_arrays_have_wide_indices():
+    (text,) = kernels_of(lambda x: np.sin(x), np.broadcast_to(1.0, (3, 1 << 31)))
+    assert "int64 n0" in text
+
+
+# ---- indices
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_gather_and_scatter(order):
+    x, i, u = values((20, 6)), np.array([3, -1, 3, 0, 19, 3]), values((6, 6), seed=1)
+    check(lambda x, i: x[i] * 2, x, i, order=order)
+    check(lambda x, i, u: ft.numpy.at(x)[i].add(u), x, i, u, order=order)
+    check(lambda x, i, u: ft.numpy.at(x)[i].set(u), x, i, u, order=order)
+    check(lambda x, i, u: ft.numpy.at(x)[i].max(u), x, i, u, order=order)
+    check(lambda x, i, u: ft.numpy.at(x)[i].multiply(u), x, i, u, order=order)
+    check(lambda x, i: ft.numpy.at(x)[i].add(7), np.arange(20), i, order=order)
+    check(lambda x, i: ft.numpy.at(x)[i].add(7), np.arange(20, dtype=np.int8), i, order=order)
+    check(lambda x, i: ft.numpy.at(x)[i].max(7), np.arange(20, dtype=np.uint16), i, order=order)

@@ -1,0 +1,174 @@
+"""How programs for a GPU run: loops and branches, products, errors, memory, threads and streams."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import numpy as np
+import pytest
+
+import functrans as ft
+from functrans import lax
+from functrans.compiler.backends.cuda.program import CudaProgram
+from functrans.compiler.program import fused_for_gpu
+from functrans.errors import DeviceError, OutOfBoundsError, OutOfMemoryError
+from tests.helpers.cuda.device import Emulator, runtime
+from tests.helpers.cuda.running import ORDERS, emulated, on_device
+from tests.helpers.oracles import assert_all_close
+from tests.helpers.tiers import interpreted, staged
+
+
+def check(function, *args, order=0, tolerance=1e-12):
+    jaxpr = staged(function, args)
+    assert_all_close(emulated(jaxpr, args, order), interpreted(jaxpr, args), tolerance)
+
+
+def values(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+# ---- loops and branches
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_loops_of_large_states(order):
+    w, x, xs = values((70, 70)) / 9, values(70), values((5, 70), 1)
+    step = lambda c, x: (np.tanh(w @ c + x), np.sum(c))  # noqa: E731
+    check(lambda c, xs: lax.scan(step, c, xs), x, xs, order=order)
+    check(lambda c, xs: lax.scan(step, c, xs, reverse=True), x, xs, order=order)
+    check(lambda c, n: lax.fori_loop(0, n, lambda i, c: np.sin(c) + i, c), x, 4, order=order)
+    check(lambda c: lax.while_loop(lambda c: np.sum(c) < 200.0, lambda c: c * c + 1, c), x, order=order)
+    check(lambda c, k: lax.switch(k, [np.sin, lambda c: c * 2, lambda c: c @ w], c), x, 1, order=order)
+    check(lambda c, xs: ft.grad(lambda c: np.sum(lax.scan(step, c, xs)[0]))(c), x, xs, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_loops_of_small_states_are_one_kernel(order):
+    def lorenz(s):
+        x, y, z = s
+        return np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
+
+    step = lambda s, _: (s + 0.01 * lorenz(s), s[0])  # noqa: E731
+    check(lambda s: lax.scan(step, s, None, length=50), np.ones(3), order=order)
+    check(lambda s: lax.while_loop(lambda s: s[0] < 9, lambda s: s + 0.01 * lorenz(s), s), np.ones(3), order=order)
+    check(lambda n, x: lax.fori_loop(0, n, lambda i, x: x * 1.5 + i, x), 7, 0.5, order=order)
+
+
+def test_states_that_change_places():
+    check(lambda a, b: lax.fori_loop(0, 3, lambda i, s: (s[1] * 2, s[0] + 1), (a, b)), values(100), values(100, 1))
+
+
+# ---- products
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+def test_products(dtype):
+    a, b, c = (values(shape, k).astype(dtype) for k, shape in enumerate([(9, 17), (17, 5), (3, 17, 9)]))
+    tolerance = 1e-5 if dtype in ("f4", "c8") else 1e-12
+    check(lambda a, b: a @ b, a, b, tolerance=tolerance)
+    check(lambda a, b: b.T @ a.T, a, b, tolerance=tolerance)
+    check(lambda a, c: np.einsum("ij,kji->ki", a, c), a, c, tolerance=tolerance)
+    check(lambda b, c: np.einsum("jl,kji->kil", b, c), b, c, tolerance=tolerance)
+
+
+# ---- errors
+
+
+def take(x, i):
+    return np.sin(x)[i] * 2
+
+
+def test_indices_out_of_bounds_name_the_line():
+    x = values(40)
+    with pytest.raises(OutOfBoundsError, match=r"Index 40 .*\n.*test_cuda_running.py:\d+, in take"):
+        emulated(staged(take, (x, 0)), (x, np.array(40)))
+    with pytest.raises(OutOfBoundsError, match="Index -41"):
+        emulated(staged(take, (x, np.zeros(3, int))), (x, np.array([0, -41, 99])))
+
+
+def test_loops_end_where_an_index_is_out_of_bounds():
+    def run(x, i):
+        step = lambda c: x[(c[:1].astype(int) + i) % 50] * 0 + c  # noqa: E731
+        return lax.while_loop(lambda c: np.sum(c) < 1e9, step, x)
+
+    x = np.zeros(40)
+    with pytest.raises(OutOfBoundsError):
+        emulated(staged(run, (x, 0)), (x, 45))
+
+
+def test_a_program_can_be_used_after_an_error():
+    device, x = Emulator(), values(40)
+    program = CudaProgram(staged(take, (x, 0)), fused_for_gpu, device)
+    for index in (3, 77, 4):
+        if index == 77:
+            with pytest.raises(OutOfBoundsError):
+                program(device.upload(x), index)
+        else:
+            assert np.asarray(program(device.upload(x), index)[0]) == np.sin(x)[index] * 2
+
+
+def test_failed_launches_name_the_kernel_and_the_line(monkeypatch):
+    device, x = Emulator(), values(40)
+    program = CudaProgram(staged(lambda x: np.sin(x) * 2, (x,)), fused_for_gpu, device)
+    binding = program(device.upload(x)) and next(iter(program.bindings.values()))
+    launches = [kept for kept in binding.encoded.kept if kept is not None and not hasattr(kept, "functions")]
+    launches[0][5] = 0  # no blocks at all
+    with pytest.raises(DeviceError, match=r"A kernel \(sin, multiply\) failed on emulator, code 1: .*\n.*test_cuda_running"):
+        program(device.upload(x))
+
+
+def test_no_memory(monkeypatch):
+    device, x = Emulator(), values(40)
+    program = CudaProgram(staged(lambda x: np.sum(np.outer(x, x) @ np.outer(x, x)), (x,)), fused_for_gpu, device)
+    original = device.empty
+
+    def empty(shape, dtype):
+        if np.prod(shape) > 1000:
+            raise MemoryError
+        return original(shape, dtype)
+
+    monkeypatch.setattr(device, "empty", empty)
+    with pytest.raises(OutOfMemoryError, match=r"GPU for the temporary values .* \d+ bytes"):
+        program(device.upload(x))
+
+
+# ---- several at once
+
+
+def test_programs_run_in_several_threads():
+    device, x = Emulator(), values((30, 40))
+    program = CudaProgram(staged(softmax, (x,)), fused_for_gpu, device)
+    results = [None] * 8
+
+    def work(k):
+        for _ in range(10):
+            results[k] = np.array(program(*on_device(device, [x + k]))[0])
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_allclose(result, softmax(x), rtol=1e-12)
+
+
+def softmax(x):
+    e = np.exp(x - np.max(x, -1, keepdims=True))
+    return e / np.sum(e, -1, keepdims=True)
+
+
+def test_python_is_called_on_arrays_of_the_device():
+    x = values((6, 6))
+    check(lambda x: np.linalg.inv(np.sin(x)) + np.sort(x, 0), x)
+
+
+def test_deadlocks_are_found():
+    """Of the emulator: a barrier that some threads do not reach."""
+    device = Emulator()
+    text = "KERNEL __launch_bounds__(32) KERNEL_NAME() { if (threadIdx.x < 7) __syncthreads(); }"
+    kernel = device.module({"kernel": text}).function("kernel")
+    code = runtime().emulated_cuLaunchKernel(ctypes.c_void_p(kernel), 1, 1, 1, 32, 1, 1, 0, None, None, None)
+    assert code == 719
+    assert "deadlock in block (0, 0, 0): 7 of 32" in device.error(code)
