@@ -32,6 +32,7 @@ from tests.helpers.operations import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
+
 def check(case, *operands):
     """The same as NumPy; to some units in the last place where that has errors of its own."""
     got, want = native(case.name, operands, case.result), case.expected(*operands)

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
-from ...instructions import ChainRun, KernelRun, Place
-from ...loopnest import Load, Output, Position
+from ...instructions import ChainRun, Place
+from ...loopnest import Output
 from .codegen import KernelWriter
 from .launches import NAME, Argument, Launch, Pointer
 from .layouts import BLOCK, Form, Nest, is_short, lanes, moves, nest_of
 from .lowering import WAVES, Target, launches_of
 from .operations import type_name
+from .text import Text
 
 #: Rows of at most so many elements are a warp's.
 WARP_ROW = 1024
@@ -32,13 +33,12 @@ class Link(NamedTuple):
 
     Attributes:
         kinds: for each access "memory", "shared" or "register", which is for what a row has one of.
-        offsets: where in the shared memory of a row an access begins.
+        is_stored: for each output, whether it goes to memory.
     """
 
     nest: Nest
     form: Form
     kinds: tuple[str, ...]
-    offsets: tuple[int, ...]
     is_stored: tuple[bool, ...]
 
 
@@ -49,18 +49,18 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     team = 32 if longest <= WARP_ROW else BLOCK
     if longest > LONGEST_ROW and rows * BLOCK < target.threads:
         return [launch for link in run.links for launch in launches_of(link, target)]
-    shared, size = _shared_places(run, BLOCK // team)
-    links = _links(run, target, team, shared)
+    homes = _homes(run, BLOCK // team)
+    links = _links(run, target, team, homes)
     source = _ChainWriter(links, team).function()
     blocks = min(-(-rows * team // BLOCK), WAVES * target.processors)
-    arguments: list[Argument] = [rows, size]
+    arguments: list[Argument] = [rows, homes.size]
     for link in links:
         arguments += _arguments(link)
     if any(link.form.is_guarded for link in links):
         assert target.failed is not None
         arguments.append(Pointer(target.failed, 0))
     about = "\n".join(kernel_text(link.nest.kernel) for link in links)
-    return [Launch(source, (blocks, 1, 1), (BLOCK, 1, 1), size * (BLOCK // team), tuple(arguments), about)]
+    return [Launch(source, (blocks, 1, 1), (BLOCK, 1, 1), homes.size * (BLOCK // team), tuple(arguments), about)]
 
 
 def _is_single(place: Place) -> bool:
@@ -68,37 +68,66 @@ def _is_single(place: Place) -> bool:
     return prod(place.shape[1:]) == 1
 
 
-def _shared_places(run: ChainRun, teams: int) -> tuple[dict[Place, int], int]:
-    """Offsets of the rows that are in shared memory, and the size of these for one team."""
-    found: dict[Place, int] = {}
+class Homes(NamedTuple):
+    """Where the rows of arrays are that a chain writes.
+
+    Attributes:
+        shared: offsets of rows in shared memory, by slot.
+        size: what these come to for a row.
+        registers: the slots of which a row has one number, which one link writes and others read.
+        own: the slots that only the chain needs.
+    """
+
+    shared: dict[int, int]
+    size: int
+    registers: set[int]
+    own: set[int]
+
+
+def _homes(run: ChainRun, teams: int) -> Homes:
+    own = {place.slot for place in run.own}
+    registers = {slot for slot in _written(run) if _is_register(run, slot)}
+    shared: dict[int, int] = {}
     size = 0
-    for place in run.own:
-        need = -(-prod(place.shape[1:]) * place.dtype.itemsize // 16) * 16
-        if not _is_single(place) and (size + need) * teams <= SHARED:
-            found[place] = size
+    for slot in sorted(own - registers):
+        row = next(place.strides[0] for place in run.own if place.slot == slot)
+        need = -(-row // 16) * 16
+        if (size + need) * teams <= SHARED:
+            shared[slot] = size
             size += need
-    return found, size
+    return Homes(shared, size, registers, own)
 
 
-def _links(run: ChainRun, target: Target, team: int, shared: dict[Place, int]) -> list[Link]:
+def _written(run: ChainRun) -> set[int]:
+    return {place.slot for link in run.links for place in link.targets}
+
+
+def _is_register(run: ChainRun, slot: int) -> bool:
+    """Whether one link writes one number for each row to a slot, and those after it read just that."""
+    writes = [(k, p) for k, link in enumerate(run.links) for p in link.targets if p.slot == slot]
+    reads = [(k, p) for k, link in enumerate(run.links) for p in link.sources if p.slot == slot]
+    (first, place) = writes[0]
+    return _is_single(place) and len(writes) == 1 and all(k > first and p == place for k, p in reads)
+
+
+def _links(run: ChainRun, target: Target, team: int, homes: Homes) -> list[Link]:
     nests = [nest_of(link.kernel, link.sources, link.targets, has_rows=True) for link in run.links]
     is_wide = not all(map(is_short, nests))
-    singles = {place for link in run.links for place in link.targets if _is_single(place)}
     found: list[Link] = []
     for link, nest in zip(run.links, nests):
-        places = _places(link, nest)
         accesses = tuple(
-            a._replace(strides=(0, *a.strides[1:])) if place in shared else a
-            for a, place in zip(nest.accesses, places)
+            a._replace(strides=(0, *a.strides[1:]), offset=homes.shared[a.slot] + a.offset)
+            if a.slot in homes.shared
+            else a
+            for a in nest.accesses
         )
         nest = nest._replace(accesses=accesses)
         has_lanes = len(nest.extents) > (nest.parallel if nest.kernel.reduced else 1)
-        count = lanes(nest, -1, target.is_aligned) if has_lanes else 1
         form = Form(
             parallel=nest.parallel,
             reduced=len(nest.extents) - nest.parallel,
             team=team,
-            lanes=count,
+            lanes=lanes(nest, -1, target.is_aligned) if has_lanes else 1,
             moves=moves(nest, -1),
             is_wide=is_wide,
             is_divided=False,
@@ -106,23 +135,11 @@ def _links(run: ChainRun, target: Target, team: int, shared: dict[Place, int]) -
             updates=(None,) * len(link.targets),
         )
         kinds = tuple(
-            "shared" if place in shared else "register" if place in singles else "memory" for place in places
+            "shared" if a.slot in homes.shared else "register" if a.slot in homes.registers else "memory"
+            for a in nest.accesses
         )
-        stored = tuple(not (place in run.own and _is_single(place)) for place in link.targets)
-        found.append(Link(nest, form, kinds, tuple(shared.get(p, 0) if p else 0 for p in places), stored))
-    return found
-
-
-def _places(link: KernelRun, nest: Nest) -> list[Place | None]:
-    """The place of each access; None for an index as a value."""
-    by_operand, by_output = dict(zip(link.kernel.operands, link.sources)), iter(link.targets)
-    found: list[Place | None] = []
-    for a in nest.accesses:
-        source = a.operand.source
-        if isinstance(source, Position):
-            found.append(None)
-        else:
-            found.append(by_operand[source.operand] if isinstance(source, Load) else next(by_output))
+        stored = tuple(place.slot not in homes.registers & homes.own for place in link.targets)
+        found.append(Link(nest, form, kinds, stored))
     return found
 
 
@@ -130,16 +147,11 @@ def _arguments(link: Link) -> list[Argument]:
     nest, form = link.nest, link.form
     found: list[Argument] = list(nest.extents[1:])
     last = len(nest.extents) - 1
-    for k, (a, move, kind) in enumerate(zip(nest.accesses, form.moves, link.kinds)):
+    for a, move, kind in zip(nest.accesses, form.moves, link.kinds):
         is_output = isinstance(a.operand.source, Output)
         if kind == "register" and not is_output:
             continue
-        if a.slot is None:
-            found.append(a.offset)
-        elif kind == "shared":
-            found.append(link.offsets[k])
-        else:
-            found.append(Pointer(a.slot, a.offset))
+        found.append(a.offset if a.slot is None or kind == "shared" else Pointer(a.slot, a.offset))
         found += [s for d, s in enumerate(a.strides) if d != last or move == "any"]
         found += a.terms
     return found + [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(nest.kernel)]
@@ -273,7 +285,7 @@ class _ChainWriter:
     def function(self) -> str:
         """The functions of the links, and the kernel that calls them."""
         functions = [link.function() for link in self.links]
-        main = self.links[0].text.__class__()
+        main = Text()
         parameters = [f"const {self.index} rows", "const int32 shared_size"]
         for link in self.links:
             parameters += [f"{type_} l{link.number}_{name}" for type_, name in link.own_parameters()]
@@ -288,20 +300,20 @@ class _ChainWriter:
             teams = BLOCK // self.team
             head = f"{self.index} row = ({self.index})blockIdx.x * {teams} + team; row < rows"
             with main.block(f"for ({head}; row += ({self.index})gridDim.x * {teams})"):
-                singles: dict[tuple[int | None, int], str] = {}
+                singles: dict[int | None, str] = {}
                 for link in self.links:
                     self.call(main, link, singles)
                     main.line(sync)
         return "\n".join([*functions, str(main)])
 
-    def call(self, main: object, link: _LinkWriter, singles: dict[tuple[int | None, int], str]) -> None:
+    def call(self, main: Text, link: _LinkWriter, singles: dict[int | None, str]) -> None:
         number, accesses = link.number, link.nest.accesses
         given = ["row", "member", "shared", *(f"l{number}_{name}" for _, name in link.own_parameters())]
-        given += [singles[accesses[k].slot, accesses[k].offset] for k in link.registers()]
+        given += [singles[accesses[k].slot] for k in link.registers()]
         for j in link.results:
             k = link.first_output + j
             name = f"y{number}_{j}"
-            main.line(f"{link.types[k]} {name};")  # type: ignore[attr-defined]
-            singles[accesses[k].slot, accesses[k].offset] = name
+            main.line(f"{link.types[k]} {name};")
+            singles[accesses[k].slot] = name
             given.append(name)
-        main.line(f"{NAME}_{number}({', '.join(given)});")  # type: ignore[attr-defined]
+        main.line(f"{NAME}_{number}({', '.join(given)});")

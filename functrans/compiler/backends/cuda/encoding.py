@@ -14,6 +14,7 @@ from ....source import Source
 from ...assembly import Assembled
 from ...fuse import KernelStep
 from ...instructions import (
+    VIEWS,
     Block,
     BranchRun,
     ChainRun,
@@ -308,7 +309,7 @@ class _Writer:
     # ---- instructions that are no launches, by the names of their types
 
     def ProductRun(self, run: ProductRun, number: int) -> Code:
-        return [self.call("product", number, _gemm(run), _gemm_arguments(run))]
+        return [self.call("product", number, _gemm(part), _gemm_arguments(part)) for part in one_by_one(run)]
 
     def PythonRun(self, run: PythonRun, number: int) -> Code:
         function = self.python_step(run)
@@ -350,6 +351,18 @@ class _Writer:
         return [read, (self.functions["run_branch"], self.address([mail, 0, *blocks]))]
 
 
+def one_by_one(run: ProductRun) -> list[ProductRun]:
+    """A product as such whose results lie apart: what is summed up is added one after the other."""
+    count = run.z.shape[0]
+    if count == 1 or run.z.strides[0]:
+        return [run]
+
+    def matrix(place: Place, k: int) -> Place:
+        return VIEWS["slice"](place, (k, 0, 0), (k + 1, *place.shape[1:]), (1, 1, 1))
+
+    return [ProductRun(*(matrix(p, k) for p in run[:3]), adds=run.adds or k > 0) for k in range(count)]
+
+
 def _gemm(run: ProductRun) -> str:
     return f"cublas{LETTERS[run.z.dtype.char]}gemmStridedBatched_64"
 
@@ -359,7 +372,7 @@ def _gemm_arguments(run: ProductRun) -> list[int]:
     a, b, c = run.y, run.x, run.z
     batch, rows, columns = c.shape
     size = c.dtype.itemsize
-    one, zero = (map(int, _bits(number, c.dtype)) for number in (1, 0))
+    alpha, beta = (map(int, _bits(number, c.dtype)) for number in (1, int(run.adds)))
     turned = [int(not is_row_major(p)) for p in (a, b)]
 
     def place(p: Place, lead: int) -> list[int]:
@@ -367,8 +380,8 @@ def _gemm_arguments(run: ProductRun) -> list[int]:
 
     leads = [max(p.strides[1:]) // size for p in (a, b)]
     return [
-        *turned, columns, rows, a.shape[1], *one, *place(a, leads[0]), *place(b, leads[1]), *zero, *place(c, columns),
-        batch,
+        *turned, columns, rows, a.shape[1], *alpha, *place(a, leads[0]), *place(b, leads[1]), *beta,
+        *place(c, c.strides[1] // size if rows > 1 else columns), batch,
     ]  # fmt: skip
 
 

@@ -26,7 +26,8 @@ _SYMBOLS: Final = {
 #: Operations on integers that are done on unsigned ones: in C++, only these may overflow.
 _MODULAR: Final = frozenset(("add", "subtract", "multiply", "shift_left"))
 _FUNCTIONS: Final = {
-    "absolute": "fabs", "square_root": "sqrt", "ndtri": "normcdfinv", "i0": "cyl_bessel_i0", "i1": "cyl_bessel_i1",
+    "absolute": "fabs", "square_root": "sqrt", "multiply_add": "fma", "ndtri": "normcdfinv", "i0": "cyl_bessel_i0",
+    "i1": "cyl_bessel_i1",
 }  # fmt: skip
 #: Functions of the prelude, which has them in double precision.
 _DOUBLE: Final = frozenset(("digamma", "log_ndtr", "i0e", "i1e"))
