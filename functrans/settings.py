@@ -11,7 +11,7 @@ from typing import Any
 
 _DEFAULTS: Mapping[str, Any] = {
     "max_paths": 16, "backend": "cpu", "threads": None,
-    "disk_cache": os.environ.get("FUNCTRANS_CACHE", "1") != "0", "disk_cache_size": 256,
+    "deterministic": False, "disk_cache": os.environ.get("FUNCTRANS_CACHE", "1") != "0", "disk_cache_size": 256,
 }  # fmt: skip
 _BACKENDS = ("cpu", "interpreter")
 
@@ -45,6 +45,8 @@ class Config:
         backend: what runs jitted programs: "cpu", native code, or "interpreter", NumPy call by call.
         threads: how many threads a program uses for large arrays; None, to begin with, for as many as there are
             processors that the process may run on.
+        deterministic: whether programs on a GPU give the same bits each time: sums of floats at computed indices are
+            then done in order, which may take long. False to begin with.
         disk_cache: whether machine code is kept on disk for the next process (docs/caching.md). True to begin with,
             unless the environment variable FUNCTRANS_CACHE is 0.
         disk_cache_size: the room for it in MiB, 256 to begin with.
@@ -61,6 +63,7 @@ class Config:
     max_paths: int
     backend: str
     threads: int | None
+    deterministic: bool
     disk_cache: bool
     disk_cache_size: int
 
@@ -112,9 +115,9 @@ def _checked(name: str, value: Any) -> Any:
         if value not in _BACKENDS:
             raise ValueError(f"config.backend is one of {', '.join(map(repr, _BACKENDS))}, not {value!r}")
         return value
-    if name == "disk_cache":
+    if name in ("disk_cache", "deterministic"):
         if not isinstance(value, bool):
-            raise ValueError(f"config.disk_cache is True or False, not {value!r}")
+            raise ValueError(f"config.{name} is True or False, not {value!r}")
         return value
     if name == "threads" and value is None:
         return value

@@ -176,3 +176,24 @@ def test_gather_and_scatter(order):
     check(lambda x, i: ft.numpy.at(x)[i].add(7), np.arange(20), i, order=order)
     check(lambda x, i: ft.numpy.at(x)[i].add(7), np.arange(20, dtype=np.int8), i, order=order)
     check(lambda x, i: ft.numpy.at(x)[i].max(7), np.arange(20, dtype=np.uint16), i, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_of_many_updates_of_one_place_the_last_stays(order):
+    random = np.random.default_rng(0)
+    i, u = random.integers(-30, 30, 500), values(500, seed=1)
+    launches = check(lambda x, i, u: ft.numpy.at(x)[i].set(u), values(30), i, u, order=order)
+    assert len(launches) > 2
+    check(lambda x, i, u: ft.numpy.at(x)[:, i].set(u * 2), values((3, 30)), i, values((3, 500)), order=order)
+    check(lambda x, i, u: ft.numpy.at(x)[i, 1].set(u), values((30, 2)), i, u, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_sums_at_indices_in_order_and_in_any(order):
+    i, u = np.random.default_rng(0).integers(0, 5, 300), values(300).astype("f4")
+    add = lambda x, i, u: ft.numpy.at(x)[i].add(u)  # noqa: E731
+    assert [f for f in check(add, np.zeros(5, "f4"), i, u, order=order, tolerance=1e-5) if "atomic_update" in f.source]
+    with ft.config.using(deterministic=True):
+        jaxpr = staged(add, (np.zeros(5, "f4"), i, u))
+        found, wanted = (f(jaxpr, (np.zeros(5, "f4"), i, u)) for f in (emulated, interpreted))
+        assert_same_bits(found, wanted)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from ....core.jaxpr import Eqn
+from ....settings import config
 from ....source import Source
 from ...assembly import Assembled
 from ...fuse import KernelStep
@@ -125,6 +126,7 @@ class Encoder:
             self._alignments(is_aligned),
             own + Extra.SCRATCH,
             own + Extra.FAILED if self.checks else None,
+            config.deterministic,
         )
         self._lower(assembled.block)
 

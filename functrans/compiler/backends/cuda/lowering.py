@@ -13,7 +13,8 @@ from ...loopnest import Kernel, Load, Output, axis_index
 from . import layouts
 from .codegen import COLUMNS, ROWS, kernel_function
 from .launches import Launch, Pointer
-from .layouts import BLOCK, RESIDENT, Form, Nest, arguments_of, colliding_axes, is_short, lanes, moves, nest_of
+from .layouts import BLOCK, RESIDENT, Form, Nest, arguments_of, is_short, lanes, moves, nest_of
+from .updates import by_vote, walked_axes
 
 #: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
 WAVES = 32
@@ -26,6 +27,7 @@ class Target(NamedTuple):
         processors: how many multiprocessors there are.
         is_aligned: for each slot, whether its address is a multiple of layouts.VECTOR.
         scratch: the slot of memory that the stages of one reduction share.
+        is_deterministic: whether sums of floats at computed indices are done in order.
         failed: the slot of what tells whether a check of indices has failed; None if there are no checks.
     """
 
@@ -33,6 +35,7 @@ class Target(NamedTuple):
     is_aligned: Sequence[bool]
     scratch: int
     failed: int | None
+    is_deterministic: bool = False
 
     @property
     def threads(self) -> int:
@@ -44,42 +47,25 @@ def launches_of(run: KernelRun, target: Target) -> list[Launch]:
     """A kernel as one launch, or several."""
     if 0 in run.kernel.shape:
         return []
-    return _reduction(run, target) if run.kernel.reduced else [_points(run, target)]
+    return _reduction(run, target) if run.kernel.reduced else _points(run, target)
 
 
 # ---- points
 
 
-def _points(run: KernelRun, target: Target) -> Launch:
+def _points(run: KernelRun, target: Target) -> list[Launch]:
     kernel = run.kernel
-    serial, updates = _updates(kernel)
+    serial, updates = walked_axes(kernel, target.is_deterministic)
+    voted = by_vote(run, target.scratch) if serial else None
+    if voted is not None:
+        runs, size = voted
+        launches = [launch for part in runs for launch in _points(part, target)]
+        return [launches[0]._replace(scratch=size), *launches[1:]]
     nest = nest_of(kernel, run.sources, run.targets, serial)
-    count = 1 if nest.parallel < len(nest.extents) else lanes(nest, -1, target.is_aligned)
-    if any(update is not None for update in updates):
-        count = 1
+    is_plain = nest.parallel == len(nest.extents) and not any(updates)
+    count = lanes(nest, -1, target.is_aligned) if is_plain else 1
     form = _form(nest, target, team=1, lanes=count, updates=updates)
-    return _launch(nest, form, target, nest.results // count, 1)
-
-
-def _updates(kernel: Kernel) -> tuple[list[int], tuple[str | None, ...]]:
-    """Axes that one thread walks in order, and how each output is combined with what is there.
-
-    Points that write to the same place do so in order: of several values the last one stays, and sums of floats are the
-    same each time. What does not depend on the order is left to atomic operations.
-    """
-    colliding = sorted(colliding_axes(kernel))
-    is_atomic = bool(colliding) and all(_commutes(output) for output in kernel.outputs if output.place is not None)
-    kinds = tuple(
-        None if o.combine is None else "atomic" if is_atomic else "alone" for o in kernel.outputs
-    )
-    return [] if is_atomic else colliding, kinds
-
-
-def _commutes(output: Output) -> bool:
-    """Whether an update may be done in any order with the same results, bit for bit."""
-    kind = output.expression.dtype.kind
-    exact = output.combine in ("maximum", "minimum") or kind in "iub"
-    return output.combine is not None and exact
+    return [_launch(nest, form, target, nest.results // count, 1)]
 
 
 # ---- reductions

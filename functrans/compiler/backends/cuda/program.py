@@ -18,8 +18,9 @@ from ....core.avals import ShapedArray
 from ....core.jaxpr import Jaxpr
 from ....core.trace import EVAL, running
 from ....errors import DeviceError, FunctransError, OutOfBoundsError, OutOfMemoryError
-from ....source import Source, is_from_library
-from ...assembly import Assembled, Fused, assemble
+from ....settings import config
+from ....source import is_from_library
+from ...assembly import Fused, assemble
 from ...instructions import ObjectPlace, Place, PythonRun
 from ..cpu.runtime import FRAME, HEADER, LOOK, PATIENCE, WORK_LEFT
 from .device import Device
@@ -53,10 +54,12 @@ class CudaProgram:
 
     def __call__(self, *args: Any) -> list[Any]:
         values = [x if own is None else self.argument(x, own[1]) for x, own in zip(args, self.types)]
-        key = tuple([None if own is None else self.layout(x) for x, own in zip(values, self.types)])
+        layouts = [None if own is None else self.layout(x) for x, own in zip(values, self.types)]
+        key = (*layouts, config.deterministic)
         binding = self.bindings.get(key)
         if binding is None:
-            binding = self.bindings[key] = Binding(bound(self.jaxpr, self.fused, key, self.device.processors), self)
+            encoder = bound(self.jaxpr, self.fused, layouts, self.device.processors)
+            binding = self.bindings[key] = Binding(encoder, self)
         results = iter(binding(values))
         return [args[self.given[a]] if a in self.given else next(results) for a in self.outputs]
 
@@ -251,6 +254,3 @@ def python_step(run: PythonRun) -> Callable[[Frame], None]:
                 frame.array(place)[...] = out
 
     return step
-
-
-__all__ = ["Assembled", "CudaProgram", "Source", "bound"]
