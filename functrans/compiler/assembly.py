@@ -335,10 +335,7 @@ class Assembler:
 
     # ---- loops and branches
 
-    def can_loop(self, carry: Sequence[Place | ObjectPlace], others: Sequence[Place | ObjectPlace]) -> bool:
-        """Whether there are instructions for a loop with such a state, constants, sequences and results."""
-        own = (*carry, *others) if self.is_plain else carry
-        return all(isinstance(place, Place) for place in own)
+    can_loop = tapes.can_loop
 
     def loop(
         self,

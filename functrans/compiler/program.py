@@ -12,7 +12,9 @@ from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
 from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
+from .backends.cuda.gpu import gpu, has_driver
 from .backends.cuda.operations import supports as supports_on_gpu
+from .backends.cuda.program import CudaProgram
 from .backends.interpreter import InterpretedProgram
 from .disk import clear_disk
 from .fuse import fuse
@@ -26,7 +28,9 @@ def compile_jaxpr(jaxpr: Jaxpr) -> Any:
     It is for arrays in the place where new ones are made now.
     """
     place = exemplar.get()
-    return _compiled(jaxpr, config.backend) if place is None else _compiled_for_gpu(jaxpr, place.device.id)
+    if place is None:
+        return _compiled(jaxpr, config.backend)
+    return _compiled_for_gpu(jaxpr, place.device.id, config.backend)
 
 
 def native_program(jaxpr: Jaxpr) -> NativeProgram:
@@ -42,8 +46,10 @@ def _compiled(jaxpr: Jaxpr, backend: str) -> Any:
 
 
 @memoized
-def _compiled_for_gpu(jaxpr: Jaxpr, number: int) -> Any:
-    return InterpretedProgram(simplified(jaxpr))
+def _compiled_for_gpu(jaxpr: Jaxpr, number: int, backend: str) -> Any:
+    if backend == "interpreter" or not has_driver():
+        return InterpretedProgram(simplified(jaxpr))
+    return CudaProgram(jaxpr, fused_for_gpu, gpu(number))
 
 
 @memoized

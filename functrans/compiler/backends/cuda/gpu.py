@@ -40,6 +40,15 @@ def library(kind: str) -> ctypes.CDLL:
     raise OSError(f"none of {', '.join(names)} can be loaded")
 
 
+@cache
+def has_driver() -> bool:
+    """Whether the driver of NVIDIA is there; without it, arrays of CuPy are stand-ins for such."""
+    try:
+        return bool(library("cu"))
+    except OSError:
+        return False
+
+
 class GpuModule:
     """Kernels that the driver has loaded."""
 
