@@ -197,3 +197,11 @@ def test_sums_at_indices_in_order_and_in_any(order):
         jaxpr = staged(add, (np.zeros(5, "f4"), i, u))
         found, wanted = (f(jaxpr, (np.zeros(5, "f4"), i, u)) for f in (emulated, interpreted))
         assert_same_bits(found, wanted)
+
+
+def test_functions_of_users_are_part_of_kernels():
+    ramp = ft.elementwise(lambda x, y: x * y if x > 0 else 0.0, cuda="if (x > 0) return x * y; return 0;")
+    x = values(300)
+    (launch,) = check(lambda x: np.sin(ramp(x, x + 1)) * 2, x)
+    assert "if (x > 0) return x * y; return 0;" in launch.source
+    check(lambda x: ft.grad(lambda x: np.sum(ramp(x, x)))(x), x)

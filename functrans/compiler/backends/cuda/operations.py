@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ....primitives.scalar_functions import PREFIX as WRITTEN
+from ....primitives.scalar_functions import known
 from ...loopnest import Apply, Expression
 from ...operations import SPECIAL, Value, has_formula
 from ...operations.complexes import Complex
@@ -46,6 +48,8 @@ def supports(expression: Expression) -> bool:
         return type_name(expression.dtype) is not None
     if any(type_name(dtype) is None for dtype in (*(e.dtype for e in expression.operands), expression.dtype)):
         return False
+    if expression.operation.startswith(WRITTEN):
+        return known[expression.operation].cuda_lambda(expression.operation) is not None
     if expression.operation.startswith("reduce_"):
         return expression.dtype.kind in "fiub" and expression.dtype != HALF
     return has_formula(expression)
@@ -108,6 +112,11 @@ class CudaCode:
         """In double precision always: the formulas lose some digits."""
         w = COMPLEX_FUNCTIONS[name](Complex(convert(z.re, DOUBLE), convert(z.im, DOUBLE)))
         return Complex(convert(w.re, z.re.dtype), convert(w.im, z.re.dtype))
+
+    def written(self, applied: Apply, operands: Sequence[str]) -> str:
+        """A function that a user wrote in CUDA C++."""
+        function = known[applied.operation].cuda_lambda(applied.operation)
+        return self.write(applied.dtype.name, f"{function}({', '.join(operands)})")
 
     def _in_single(self, name: str, operands: Sequence[Value], dtype: np.dtype[Any]) -> str:
         """An operation on numbers of half precision, which have none of their own here."""
