@@ -18,7 +18,7 @@ from .launches import NAME, Argument, Launch, Pointer
 from .layouts import BLOCK, Form, Nest, is_short, lanes, moves, nest_of
 from .lowering import WAVES, Target, launches_of
 from .operations import type_name
-from .text import Text
+from .text import Text, signature
 
 #: Rows of at most so many elements are a warp's.
 WARP_ROW = 1024
@@ -200,7 +200,7 @@ class _LinkWriter(KernelWriter):
         parameters += [f"{self.types[k]} x{k}" for k in self.registers()]
         for j in self.results:
             parameters.append(f"{self.types[self.first_output + j]} &y{j}")
-        with self.text.block(f"FUNCTION void {NAME}_{self.number}({', '.join(parameters)})"):
+        with self.text.block(signature(f"FUNCTION void {NAME}_{self.number}", parameters)):
             for k, kind in enumerate(self.link.kinds):
                 if kind == "shared":
                     self.text.line(f"{self.types[k]} *const p{k} = ({self.types[k]} *)(shared + p{k}_at);")
@@ -292,7 +292,7 @@ class _ChainWriter:
         if self.is_guarded:
             parameters.append("const int32 *const failed")
         sync = "__syncthreads();" if self.team == BLOCK else "__syncwarp();"
-        with main.block(f"KERNEL __launch_bounds__({BLOCK}) {NAME}({', '.join(parameters)})"):
+        with main.block(signature(f"KERNEL __launch_bounds__({BLOCK}) {NAME}", parameters)):
             if self.is_guarded:
                 main.line("if (*failed) return;")
             main.line(f"const int32 member = threadIdx.x % {self.team}, team = threadIdx.x / {self.team};")

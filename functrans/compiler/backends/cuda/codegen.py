@@ -15,7 +15,7 @@ from ...loopnest import Output, Position
 from .launches import NAME
 from .layouts import BLOCK, Access, Form, Nest
 from .operations import literal, type_name
-from .text import Text, Values
+from .text import Text, Values, signature
 
 #: The rows and columns of threads that work on neighbouring results.
 COLUMNS, ROWS = 32, 8
@@ -90,7 +90,7 @@ class KernelWriter:
 
     def function(self) -> str:
         threads = COLUMNS * ROWS if self.is_by_columns else BLOCK
-        with self.text.block(f"KERNEL __launch_bounds__({threads}) {NAME}({', '.join(self.parameters())})"):
+        with self.text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", self.parameters())):
             if self.form.is_guarded:
                 self.text.line("if (*failed) return;")
             if not self.kernel.reduced:

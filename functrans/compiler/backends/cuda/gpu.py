@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -73,6 +74,7 @@ class Gpu:
         self.processors: int = properties["multiProcessorCount"]
         self.architecture = f"sm_{self.device.compute_capability}"
         self._modules: dict[str, GpuModule] = {}
+        self._thread = threading.local()
 
     # ---- arrays
 
@@ -122,6 +124,10 @@ class Gpu:
         return handle
 
     def stream(self) -> int:
+        if not hasattr(self._thread, "has_context"):  # the driver's functions work in that of the thread
+            with self.device:
+                cupy().cuda.runtime.free(0)
+            self._thread.has_context = True
         return cupy().cuda.get_current_stream(self.number).ptr
 
     def synchronize(self) -> None:

@@ -11,7 +11,7 @@ from ...operations import write_operation
 from ...recurrence import Recurrence, Store
 from .launches import NAME, Argument, Launch, Pointer
 from .operations import CudaCode, literal, type_name
-from .text import Text
+from .text import Text, signature
 
 
 def recurrence_launch(run: RecurrenceRun) -> Launch:
@@ -75,7 +75,7 @@ class _Writer:
 
     def function(self) -> str:
         r, text = self.recurrence, self.text
-        with text.block(f"KERNEL __launch_bounds__(1) {NAME}({', '.join(self.parameters())})"):
+        with text.block(signature(f"KERNEL __launch_bounds__(1) {NAME}", self.parameters())):
             if r.going is None and r.length is None:
                 text.line("const int64 length = *length_at;")
             known: dict[int, str] = {}

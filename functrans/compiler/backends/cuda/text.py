@@ -11,6 +11,21 @@ from ...operations import write_operation
 from .layouts import Access
 from .operations import CudaCode, literal, type_name
 
+#: Lines of parameters are at most so long.
+WIDTH = 100
+
+
+def signature(head: str, parameters: Sequence[str]) -> str:
+    """A function's head with its parameters, in lines that a person can read."""
+    lines, line = [], head + "("
+    for k, parameter in enumerate(parameters):
+        part = parameter + ("," if k < len(parameters) - 1 else ")")
+        if len(line) + len(part) > WIDTH:
+            lines.append(line.rstrip())
+            line = "    "
+        line += part + " "
+    return "\n".join([*lines, line.rstrip() if parameters else f"{head}()"])
+
 
 class Text:
     """Collects lines, and counts variables."""
