@@ -14,7 +14,11 @@ from ..core.jaxpr import Jaxpr, Literal
 from . import tapes
 from .apart import TooLarge, take_apart
 from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
-from .recurrence import Failure, failures_in
+from .loopnest import Constant
+from .recurrence import Failure, Repeat, Statement, failures_in, statements_in
+
+#: Loops inside loops of more steps are long, to a backend of many slow threads.
+FEW_STEPS = 16
 
 
 def add_recurrence(
@@ -42,6 +46,8 @@ def add_recurrence(
         )  # fmt: skip
     except TooLarge as reason:
         return str(reason)
+    if assembler.is_plain and has_long_loops(found.recurrence.statements):
+        return "its steps have loops of their own, whose work is shared"
     for first, final in found.copied:
         assembler.copy(block, first, final)
     arrays = tuple(_working_place(assembler, array) for array in found.arrays)
@@ -54,6 +60,13 @@ def add_recurrence(
     others = [place for place in (refused, length, results[2]) if isinstance(place, Place)]
     assembler.step(block, run, [*arrays, *others])
     return None
+
+
+def has_long_loops(statements: Sequence[Statement]) -> bool:
+    """Whether there are loops inside loops, of more than a few steps or an unknown number."""
+    inner = [s for outer in statements_in(statements) if isinstance(outer, Repeat) for s in statements_in(outer.body)]
+    lengths = [s.length for s in inner if isinstance(s, Repeat)]
+    return any(not isinstance(n, Constant) or n.number > FEW_STEPS for n in lengths)
 
 
 def _known_value(assembler: Any, place: Place) -> Any:

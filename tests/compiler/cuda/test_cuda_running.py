@@ -97,6 +97,16 @@ def test_loops_end_where_an_index_is_out_of_bounds():
         emulated(staged(run, (x, 0)), (x, 45))
 
 
+def test_small_loops_refuse_indices_out_of_bounds():
+    def run(x, i):
+        return lax.fori_loop(0, 5, lambda k, s: (s[0] + x[s[1]], s[1] + i), (0.0, 0))[0]
+
+    x = np.arange(4.0)
+    check(run, x, np.array(0))
+    with pytest.raises(OutOfBoundsError, match=r"Index 4 .*\n.*test_cuda_running.py:\d+"):
+        emulated(staged(run, (x, np.array(1))), (x, np.array(1)))
+
+
 def test_a_program_can_be_used_after_an_error():
     device, x = Emulator(), values(40)
     program = CudaProgram(staged(take, (x, 0)), fused_for_gpu, device)

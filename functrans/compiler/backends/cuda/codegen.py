@@ -75,9 +75,11 @@ class KernelWriter:
 
     def parameters(self) -> list[str]:
         found = [f"const {self.index} n{d}" for d in range(self.count)]
+        read, written = ({a.slot for a in group} for group in self.split(self.nest.accesses))
         for k, (access, move) in enumerate(zip(self.nest.accesses, self.form.moves)):
             is_pointer = access.slot is not None
-            found.append(f"{self.types[k]} *__restrict__ const p{k}" if is_pointer else f"const int64 p{k}")
+            alone = "" if access.slot in read & written else "__restrict__ "
+            found.append(f"{self.types[k]} *{alone}const p{k}" if is_pointer else f"const int64 p{k}")
             kept = (d for d in range(self.count) if d != self.inner or move == "any")
             found += [f"const {self.index} s{k}_{d}" for d in kept]
             found += [f"const int64 t{k}_{j}" for j in range(len(access.terms))]
@@ -87,6 +89,10 @@ class KernelWriter:
         if self.form.is_guarded:
             found.append("const int32 *const failed")
         return found
+
+    def split(self, accesses: Sequence[Access]) -> tuple[Sequence[Access], Sequence[Access]]:
+        """What is read, and what is written."""
+        return accesses[: self.first_output], accesses[self.first_output :]
 
     def function(self) -> str:
         threads = COLUMNS * ROWS if self.is_by_columns else BLOCK

@@ -114,7 +114,8 @@ class Encoder:
 
     def __init__(self, assembled: Assembled, is_aligned: Sequence[bool], processors: int):
         self.assembled = assembled
-        self.checks: list[CheckRun] = []
+        self.checks: list[CheckRun | PythonRun] = []
+        self.failures: dict[int, int] = {}  # the number of the first one of a recurrence, by its id
         self.instructions: list[Any] = []
         self.mails = 2
         self.has_products = self.calls_python = False
@@ -167,6 +168,9 @@ class Encoder:
         for instruction in block:
             if isinstance(instruction, CheckRun):
                 self.checks.append(instruction)
+            elif isinstance(instruction, RecurrenceRun):
+                self.failures[id(instruction)] = len(self.checks)
+                self.checks += instruction.otherwise
             self.has_products |= isinstance(instruction, ProductRun)
             self.calls_python |= isinstance(instruction, PythonRun)
             for inner in blocks_of(instruction):
@@ -205,7 +209,8 @@ class Encoder:
         if isinstance(instruction, ChainRun):
             return chain_launches(instruction, self.target)
         if isinstance(instruction, RecurrenceRun):
-            return [recurrence_launch(instruction)]
+            first = 1 + self.failures.get(id(instruction), 0)
+            return [recurrence_launch(instruction, first, self.target.failed)]
         if isinstance(instruction, CheckRun):
             assert self.target.failed is not None
             return check_launch(instruction, 1 + self.checks.index(instruction), self.target.failed)
@@ -287,7 +292,9 @@ class _Writer:
         self.encoder.instructions.append(instruction)
         launches = self.encoder.launches.get(id(instruction))
         if launches is not None:
-            return [self.launch(launch, number) for launch in launches]
+            code = [self.launch(launch, number) for launch in launches]
+            may_fail = isinstance(instruction, RecurrenceRun) and instruction.otherwise
+            return [*code, *self.stop(number)] if may_fail else code
         return getattr(self, type(instruction).__name__)(instruction, number)
 
     def launch(self, launch: Launch, number: int) -> tuple[int, int]:
@@ -307,6 +314,10 @@ class _Writer:
         """An instruction that reads what the checks of indices have found."""
         arguments = [self.extra(Extra.COUNT), self.extra(Extra.FAILED), 0, Extra.FAILED_SIZE]
         return self.call("download", number, "cuMemcpyDtoHAsync_v2 cuStreamSynchronize", arguments)
+
+    def stop(self, number: int) -> Code:
+        """Instructions that end the program where a check of indices has failed."""
+        return [self.report(number), (self.functions["stop_if"], self.address([self.extra(Extra.COUNT)]))]
 
     # ---- instructions that are no launches, by the names of their types
 
@@ -337,7 +348,7 @@ class _Writer:
         read, going = self.download(run.going, number)
         test = [*self.code(run.test), read]
         if self.encoder.checks:
-            test += [self.report(number), (self.functions["stop_if"], self.address([self.extra(Extra.COUNT)]))]
+            test += self.stop(number)
         body = self.code(run.body)
         count = self.mail()
         work = len(test) + len(body)

@@ -21,7 +21,7 @@ from ....errors import DeviceError, FunctransError, OutOfBoundsError, OutOfMemor
 from ....settings import config
 from ....source import is_from_library
 from ...assembly import Fused, assemble
-from ...instructions import ObjectPlace, Place, PythonRun
+from ...instructions import CheckRun, ObjectPlace, Place, PythonRun
 from ..cpu.runtime import FRAME, HEADER, LOOK, PATIENCE, WORK_LEFT
 from .device import Device
 from .encoding import Encoded, Encoder, Extra
@@ -215,7 +215,20 @@ class Binding:
             raise DeviceError(f"{what} failed on {self.device.name}, {self.device.error(code)}.", source=source)
         number = frame.host[0]
         if encoded.checks and number:
-            raise_out_of_bounds(encoded.checks[number - 1].otherwise, frame.host[1])
+            check = encoded.checks[number - 1]
+            if isinstance(check, CheckRun):
+                raise_out_of_bounds(check.otherwise, frame.host[1])
+            raise_refused(check, [self.device.download(frame.array(place)) for place in check.sources])
+
+
+def raise_refused(run: PythonRun, indices: Sequence[Any]) -> None:
+    """Raise the error for indices that a recurrence has refused."""
+    try:
+        run.function(*indices, **run.params)
+    except FunctransError as error:
+        if run.source is not None:
+            error.blame(run.source)
+        raise
 
 
 def raise_out_of_bounds(run: PythonRun, number: int) -> None:

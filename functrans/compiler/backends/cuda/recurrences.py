@@ -1,139 +1,184 @@
-"""A loop over registers as a kernel of one thread."""
+"""A recurrence as a kernel of one thread."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from ...instructions import Place, RecurrenceRun
-from ...loopnest import Apply, Constant, Expression, Load, Register, expressions_in
+from ...accesses import is_argument
+from ...instructions import RecurrenceRun
+from ...loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, constant, parts
 from ...operations import write_operation
-from ...recurrence import Recurrence, Store
+from ...recurrence import (
+    Assign,
+    Check,
+    Choose,
+    Repeat,
+    Statement,
+    Store,
+    arrays_in,
+    failures_in,
+    statements_in,
+)
+from ..cpu.recurrences import every_register, is_sized, numbers_of, wide_axes
 from .launches import NAME, Argument, Launch, Pointer
 from .operations import CudaCode, literal, type_name
 from .text import Text, signature
 
 
-def recurrence_launch(run: RecurrenceRun) -> Launch:
-    """The launch of a loop."""
-    source = _Writer(run.recurrence).function()
-    return Launch(source, (1, 1, 1), (1, 1, 1), 0, tuple(_arguments(run)), "a loop that keeps its state in registers")
+def recurrence_launch(run: RecurrenceRun, first_failure: int, failed: int | None) -> Launch:
+    """The launch of a loop.
 
-
-def accesses(recurrence: Recurrence) -> list[Load | Store]:
-    """All loads and stores, in the order of the parameters."""
-    loads = [e for e in expressions_in([*recurrence.first, *recurrence.roots()]) if isinstance(e, Load)]
-    return [*loads, *recurrence.stores, *recurrence.finals]
-
-
-def _arguments(run: RecurrenceRun) -> list[Argument]:
-    recurrence = run.recurrence
-    found: list[Argument] = []
-    if run.length is not None:
-        found.append(Pointer(run.length.slot, run.length.offset))
-    elif recurrence.length is not None:
-        found.append(recurrence.length)
-    for access in accesses(recurrence):
-        place = run.sources[access.operand] if isinstance(access, Load) else run.targets[access.target]
-        offset, way = _start_and_way(access.index, place, recurrence)
-        found += [Pointer(place.slot, offset), way]
-    if run.count is not None:
-        found.append(Pointer(run.count.slot, run.count.offset))
-    return found
-
-
-def _start_and_way(index: Sequence[Any], place: Place, recurrence: Recurrence) -> tuple[int, int]:
-    """The offset in the first step, and the way to the next one, in bytes."""
-    offset = place.offset + sum(i.offset * s for i, s in zip(index, place.strides))
-    way = sum(i.factor(0) * s for i, s in zip(index, place.strides))
-    if recurrence.is_reverse and way:
-        offset += (max(recurrence.length or 0, 1) - 1) * way
-        way = -way
-    return offset, way
+    Args:
+        first_failure: the number of its first failure among all checks of the program.
+        failed: the slot of what checks report.
+    """
+    statements = run.recurrence.statements
+    arguments: list[Argument] = []
+    for k in arrays_in(statements):
+        place = run.arrays[k]
+        arguments += [Pointer(place.slot, place.offset), *(place.strides[axis] for axis in wide_axes(place))]
+    arguments += [int(number.number) for number in numbers_of(statements)]
+    if failed is not None and run.refused is not None:
+        arguments += [Pointer(run.refused.slot, run.refused.offset), first_failure, Pointer(failed, 0)]
+    source = _Writer(run).function()
+    return Launch(source, (1, 1, 1), (1, 1, 1), 0, tuple(arguments), "a loop that keeps its state in registers")
 
 
 class _Writer:
-    def __init__(self, recurrence: Recurrence):
-        self.recurrence = recurrence
+    def __init__(self, run: RecurrenceRun):
+        self.run = run
+        self.statements = run.recurrence.statements
+        self.failures = {id(failure): k for k, failure in enumerate(failures_in(self.statements))}
+        self.numbers = {number: f"k{k}" for k, number in enumerate(numbers_of(self.statements))}
+        self.written = {s.array for s in statements_in(self.statements) if isinstance(s, Store)}
         self.text = Text()
         self.code = CudaCode(self.text.let)
-        self.places = accesses(recurrence)
-        self.numbers = {id(x): k for k, x in enumerate(self.places)}
 
     def parameters(self) -> list[str]:
-        r = self.recurrence
         found: list[str] = []
-        if r.going is None:
-            found.append("const int64 *const length_at" if r.length is None else "const int64 length")
-        for k, access in enumerate(self.places):
-            is_load = isinstance(access, Load)
-            type_ = f"const {type_name(access.dtype)}" if is_load else type_name(access.expression.dtype)
-            found += [f"{type_} *const p{k}", f"const int64 w{k}"]
-        if r.going is not None:
-            found.append("int64 *const count")
+        for k in arrays_in(self.statements):
+            place = self.run.arrays[k]
+            found.append(f"{'' if k in self.written else 'const '}{type_name(place.dtype)} *const a{k}")
+            found += [f"const int64 s{k}_{axis}" for axis in wide_axes(place)]
+        found += [f"const int64 {name}" for name in self.numbers.values()]
+        if self.failures:
+            found += ["int64 *const refused", "const int64 first_failure", "int64 *const failed"]
         return found
 
     def function(self) -> str:
-        r, text = self.recurrence, self.text
+        text = self.text
         with text.block(signature(f"KERNEL __launch_bounds__(1) {NAME}", self.parameters())):
-            if r.going is None and r.length is None:
-                text.line("const int64 length = *length_at;")
-            known: dict[int, str] = {}
-            for e in expressions_in([*r.first, *r.roots()]):
-                if isinstance(e, Load) and not _moves(e):
-                    known[id(e)] = text.let(str(type_name(e.dtype)), f"*p{self.numbers[id(e)]}")
-            for k, e in enumerate(r.first):
-                text.line(f"{type_name(e.dtype)} q{k} = {self.value(e, known)};")
-            text.line("int64 t = 0;")
-            with text.block("for (;; ++t)"):
-                self.step(known)
-            for store in r.finals:
-                text.line(f"*p{self.numbers[id(store)]} = {self.value(store.expression, known)};")
-            if r.going is not None:
-                text.line("*count = t;")
+            if self.failures:
+                text.line("if (*failed) return;")
+            for register in every_register(self.statements):
+                text.line(f"{type_name(register.dtype)} q{register.number};")
+            self.block(self.statements, {})
         return str(text)
 
-    def step(self, fixed: dict[int, str]) -> None:
-        r, text, known = self.recurrence, self.text, dict(fixed)
-        if r.going is None:
-            text.line("if (t >= length) break;")
-        else:
-            self.compute([r.going], known)
-            text.line(f"if (!{self.value(r.going, known)}) break;")
-        self.compute([*r.following, *(s.expression for s in r.stores)], known)
-        for store in r.stores:
-            text.line(f"{self.place(store)} = {self.value(store.expression, known)};")
-        changed = [
-            (k, type_name(e.dtype), self.value(e, known))
-            for k, e in enumerate(r.following)
-            if not (isinstance(e, Register) and e.number == k)
+    # ---- statements
+
+    def block(self, statements: Sequence[Statement], known: dict[int, str]) -> None:
+        """Write statements.
+
+        Args:
+            known: the variables of what has been computed, by the id of the expression.
+        """
+        for statement in statements:
+            getattr(self, type(statement).__name__)(statement, known)
+
+    def Assign(self, s: Assign, known: dict[int, str]) -> None:
+        values = [self.value(e, known) for e in s.values]
+        if len(values) > 1:  # all at once
+            values = [self.text.let(str(type_name(r.dtype)), value) for r, value in zip(s.registers, values)]
+        for register, value in zip(s.registers, values):
+            self.text.line(f"q{register.number} = {value};")
+
+    def Store(self, s: Store, known: dict[int, str]) -> None:
+        value = self.value(s.value, known)
+        self.text.line(f"{self.element(s.array, s.index, known)} = {value};")
+
+    def Check(self, s: Check, known: dict[int, str]) -> None:
+        values = [self.value(e, known) for e in s.indices]
+        extents = [self.numbers.get(constant(n, INT), f"{n}ll") for n in s.extents]
+        tests = [
+            f"(uint64){values[k]} + (uint64){extents[k]} >= 2 * (uint64){extents[k]}"
+            for k in (range(len(values)) if s.unclear is None else s.unclear)
         ]
-        for k, type_, value in changed:
-            text.line(f"const {type_} next{k} = {value};")
-        for k, _, _ in changed:
-            text.line(f"q{k} = next{k};")
+        with self.text.block(f"if ({' || '.join(tests) or 'false'})"):
+            for k, value in enumerate(values):
+                self.text.line(f"refused[{k}] = {value};")
+            self.text.line(f"*failed = first_failure + {self.failures[id(s.failure)]};")
+            self.text.line("return;")
 
-    def place(self, access: Any) -> str:
-        k = self.numbers[id(access)]
-        return f"*after(p{k}, t * w{k})"
+    def Choose(self, s: Choose, known: dict[int, str]) -> None:
+        number = self.value(s.number, known)
+        for k, branch in enumerate((*s.branches[1:], s.branches[0]), 1):
+            words = ["else"] if k > 1 else []
+            words += [f"if ({number} == {k})"] if k < len(s.branches) else []
+            with self.text.block(" ".join(words)):
+                self.block(branch, dict(known))
 
-    def value(self, e: Expression, known: dict[int, str]) -> str:
+    def Repeat(self, s: Repeat, known: dict[int, str]) -> None:
+        counter, inside = f"q{s.counter.number}", dict(known)
+        if s.length is None:
+            assert s.going is not None
+            with self.text.block(f"for ({counter} = 0;; ++{counter})"):
+                self.block(s.test, inside)
+                self.text.line(f"if (!{self.value(s.going, inside)}) break;")
+                self.block(s.body, inside)
+            return
+        is_number = isinstance(s.length, Constant) and is_sized(s, self.statements)
+        length = self.numbers[s.length] if is_number else self.value(s.length, known)
+        end = self.text.let("int64", length)
+        with self.text.block(f"for ({counter} = 0; {counter} < {end}; ++{counter})"):
+            self.block(s.body, inside)
+
+    # ---- expressions
+
+    def value(self, root: Expression, known: dict[int, str]) -> str:
+        """What stands for an expression, which is written if it has not been."""
+        stack = [root]
+        while stack:
+            e = stack[-1]
+            missing = [] if self.is_at_hand(e, known) else [x for x in parts(e) if not self.is_at_hand(x, known)]
+            stack += missing
+            if not missing:
+                stack.pop()
+                if not self.is_at_hand(e, known):
+                    known[id(e)] = self.computed(e, known)
+        return self.at_hand(root, known)
+
+    def is_at_hand(self, e: Expression, known: dict[int, str]) -> bool:
+        return isinstance(e, (Constant, Register)) or id(e) in known
+
+    def at_hand(self, e: Expression, known: dict[int, str]) -> str:
         if isinstance(e, Constant):
             return literal(e.number, e.dtype)
         return f"q{e.number}" if isinstance(e, Register) else known[id(e)]
 
-    def compute(self, roots: Sequence[Expression], known: dict[int, str]) -> None:
-        """Write what has not been computed yet in this step."""
-        for e in expressions_in(roots):
-            if id(e) in known or isinstance(e, (Constant, Register)):
-                continue
-            if isinstance(e, Load):
-                known[id(e)] = self.text.let(str(type_name(e.dtype)), self.place(e))
-            else:
-                assert isinstance(e, Apply)
-                known[id(e)] = write_operation(self.code, e, [self.value(x, known) for x in e.operands])
+    def computed(self, e: Expression, known: dict[int, str]) -> str:
+        if isinstance(e, Load):
+            return self.text.let(str(type_name(e.dtype)), self.element(e.operand, e.index, known))
+        assert isinstance(e, Apply)
+        return write_operation(self.code, e, [self.operand(e, x, known) for x in e.operands])
 
+    def operand(self, applied: Apply, e: Expression, known: dict[int, str]) -> str:
+        is_number = isinstance(e, Constant) and e in self.numbers and is_argument(applied, e)
+        return self.numbers[e] if is_number else self.at_hand(e, known)
 
-def _moves(load: Load) -> bool:
-    """Whether a load is another one in each step."""
-    return any(i.factors for i in load.index)
+    def element(self, array: int, index: Index, known: dict[int, str]) -> str:
+        """An element of an array."""
+        wide = wide_axes(self.run.arrays[array])
+        positions = [(axis, self.position(i, known)) for axis, i in enumerate(index)]
+        ways = [f"{i} * s{array}_{axis}" for axis, i in positions if axis in wide and i != "0"]
+        base = f"after(a{array}, {' + '.join(ways)})" if ways else f"a{array}"
+        return f"{base}[{' + '.join(i for axis, i in positions if axis not in wide) or '0'}]"
+
+    def position(self, index: Affine, known: dict[int, str]) -> str:
+        """An index as a number."""
+        terms = [
+            self.value(e, known) if factor == 1 else f"{self.value(e, known)} * {factor}" for factor, e in index.terms
+        ]
+        if index.offset or not terms:
+            terms.append(str(index.offset))
+        return terms[0] if len(terms) == 1 and " " not in terms[0] else f"({' + '.join(terms)})"
