@@ -42,4 +42,5 @@ if __name__ == "__main__":
         "methods": sorted(name for name in dir(cupy.ndarray) if not name.startswith("__")),
         "protocols": sorted(name for name in dir(cupy.ndarray) if name.startswith("__")),
     }
-    (Path(__file__).parents[1] / "tests" / "helpers" / "cupy_api.json").write_text(json.dumps(record, indent=0).replace("\n", "") + "\n")
+    target = Path(__file__).parents[1] / "tests" / "helpers" / "cupy_api.json"
+    target.write_text(json.dumps(record, indent=0).replace("\n", "") + "\n")
