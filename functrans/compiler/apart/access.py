@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,18 @@ from ...core.avals import ShapedArray
 from ...core.jaxpr import Eqn
 from ..loopnest import INT, Apply, Expression, Index, cast, constant, from_the_end, normalized
 from ..recurrence import Check, Failure
-from .elements import LARGEST_ARRAY, Array, TooLarge, added, at_value, boxed, broadcast_index, known_indices, too_many
+from .elements import (
+    LARGEST_ARRAY,
+    LARGEST_VECTOR,
+    Array,
+    TooLarge,
+    added,
+    at_value,
+    boxed,
+    broadcast_index,
+    known_indices,
+    too_many,
+)
 
 #: What an update is combined with an element by, for each kind of scatter; None: it takes its place.
 SCATTERS = {
@@ -36,7 +48,7 @@ def scatter(body: Any, eqn: Eqn, x: Array, updates: Any, indices: Sequence[Any])
     combine = SCATTERS[eqn.primitive.name]
     if combine is not None and x.aval.dtype.kind not in "fiu":
         raise TooLarge(f"`{eqn.primitive.name}` has no native form for {x.aval.dtype}")
-    body.write(x, updates, shape, place, combine)
+    _write(body, eqn, x, updates, shape, place, combine)
     return body.renewed(x)
 
 
@@ -47,7 +59,7 @@ def update_region(body: Any, eqn: Eqn, x: Array, update: Any, starts: Sequence[A
         offset = normalized(body.boxes(start)[()].expression, extent, extent - size)
         offsets.append(at_value(body.kept_expression(offset)))
     place = lambda index: tuple(map(added, index, offsets))  # noqa: E731
-    body.write(x, update, shape, place, None)
+    _write(body, eqn, x, update, shape, place, None)
     return body.renewed(x)
 
 
@@ -56,8 +68,24 @@ def update_slice(body: Any, eqn: Eqn, x: Array, update: Any, _: Sequence[Any]) -
     starts, limits, strides = (eqn.params[name] for name in ("starts", "limits", "strides"))
     shape = tuple(len(range(*span)) for span in zip(starts, limits, strides))
     place = lambda index: tuple(i.times(s).plus(start) for i, s, start in zip(index, strides, starts))  # noqa: E731
-    body.write(x, update, shape, place, None)
+    _write(body, eqn, x, update, shape, place, None)
     return body.renewed(x)
+
+
+def _write(
+    body: Any,
+    eqn: Eqn,
+    x: Array,
+    value: Any,
+    shape: tuple[int, ...],
+    place: Callable[[Index], Index],
+    combine: str | None,
+) -> None:
+    """Have a part of an array written to, if it is not so large that a kernel does better."""
+    size = prod(shape)
+    if size > LARGEST_VECTOR:
+        raise TooLarge(f"`{eqn.primitive.name}` writes {size} elements, and {LARGEST_VECTOR} is the limit")
+    body.write(x, value, shape, place, combine)
 
 
 def _selection(

@@ -31,6 +31,8 @@ from ..loopnest import (
 
 #: An array of more elements than this is not taken apart.
 LARGEST_ARRAY = 64
+#: Vectors of more elements than this are computed by kernels.
+LARGEST_VECTOR = 2048
 #: The versions of buffers, none of which comes twice.
 VERSIONS = count(1)
 #: An axis along which a computed index picks among registers has at most this extent.

@@ -27,6 +27,7 @@ from .collector import Collector, no_rule
 from .elements import (
     LARGEST_ARRAY,
     LARGEST_CHOICE,
+    LARGEST_VECTOR,
     Array,
     Buffer,
     ElementBuilder,
@@ -42,8 +43,6 @@ from .elements import (
 )
 from .updates import LOOPS, addressed, reads_first, written
 
-#: Vectors of more elements than this are computed by kernels.
-LARGEST_VECTOR = 2048
 #: So are those of which an element costs more than this, in additions.
 LARGEST_COST = 60
 #: An element that costs more than this is not computed again for each of those who need it. Remainders are usually
