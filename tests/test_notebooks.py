@@ -12,6 +12,17 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 # What a reader must find: key figures on the terminal, and the number of pictures on the page.
 EXPECTED = {
+    "gpu": (
+        [
+            r"GPUs +\d",
+            r"loss after 100 steps +0\.\d+",
+            r"kernels of a training step +[1-9]",
+            r"kernels of a Hessian-vector product +[1-9]",
+            r"kernels of the differential equation +[1-9]",
+            r"largest difference between devices +[0-9]\.[0-9]e[+-]\d+",
+        ],
+        1,
+    ),
     "loops_and_solvers": (
         [
             r"dE/de after 5 steps, through them +[0-9]e-08 off",

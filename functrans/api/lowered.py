@@ -23,6 +23,7 @@ from ..compiler.inspection.profile import Profile, Timing
 from ..compiler.inspection.units import escaped, html_table, plural, preformatted, section
 from ..compiler.program import compile_jaxpr, native_program, simplified
 from ..core.avals import ShapedArray
+from ..core.devices import is_on_device
 from ..core.jaxpr import Jaxpr
 from ..core.printing import jaxpr_text
 from ..errors import ShapeMismatchError
@@ -190,7 +191,7 @@ def _strides(aval: Any, value: Any) -> tuple[int, ...] | None:
     """Those of an argument in memory; in row-major order, if that is not known; None for what is no array."""
     if not isinstance(aval, ShapedArray):
         return None
-    if isinstance(value, np.ndarray) and value.dtype == aval.dtype and value.flags.aligned:
+    if is_on_device(value) or (isinstance(value, np.ndarray) and value.dtype == aval.dtype and value.flags.aligned):
         return value.strides
     return np.empty(aval.shape, aval.dtype).strides
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -9,8 +10,9 @@ from ..compiler.assembly import Assembled
 from ..compiler.backends.cuda.encoding import Encoder
 from ..compiler.backends.cuda.nvrtc import cubin, ptx
 from ..compiler.backends.cuda.program import bound, computed_part
-from ..compiler.program import fused_for_gpu
+from ..compiler.program import fused_for_gpu, program_for_gpu
 from ..errors import UnsupportedArgumentError
+from .devices import check_gpu
 from .lowered import Lowered, Text
 
 #: The multiprocessors that launches are made for, as there need not be a GPU: those of an H100.
@@ -30,7 +32,7 @@ class LoweredForCuda(Lowered):
         """The types and functions that kernels are written with, in CUDA C++."""
         return Text(self._encoder.prelude)
 
-    def cubin(self, architecture: str) -> bytes:
+    def cubin(self, architecture: str = "sm_90") -> bytes:
         """The machine code of the kernels, as an ELF file, for an architecture: "sm_90" for one.
 
         Raises:
@@ -38,9 +40,23 @@ class LoweredForCuda(Lowered):
         """
         return cubin(self._encoder.source, architecture)
 
-    def ptx(self, architecture: str) -> Text:
+    def ptx(self, architecture: str = "sm_90") -> Text:
         """The kernels in NVIDIA's assembly, before it is one for an architecture."""
         return Text(ptx(self._encoder.source, architecture))
+
+    def compile(self) -> Callable[..., list[Any]]:
+        """The program for the first GPU: a function of flat arguments that returns a list of results.
+
+        Raises:
+            DeviceUnavailableError: there is no GPU.
+        """
+        check_gpu()
+        return program_for_gpu(self.jaxpr, 0)
+
+    @property
+    def kernels_in_cuda(self) -> list[Text]:
+        """The text of each kernel alone."""
+        return [Text(text) for text in self._encoder.functions.values()]
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.devices import is_on_device
 from ..core.jaxpr import Jaxpr
 from ..errors import UnsupportedArgumentError
 from .lowered import Lowered, argument_names
@@ -14,7 +15,7 @@ from .lowered_cuda import LoweredForCuda
 def lowered_for(
     function: Any, jaxpr: Jaxpr, leaves: Sequence[Any], args: Any, kwargs: Any, static: Any, backend: str | None
 ) -> Lowered:
-    """The program of a jitted function, for a backend if one is named.
+    """The program of a jitted function, for a backend if one is named; else where the arrays are.
 
     Raises:
         UnsupportedArgumentError: there is no such backend.
@@ -26,5 +27,6 @@ def lowered_for(
             "Programs can be looked at as they run on the CPU, and on a GPU.",
             'Say backend="cpu" or backend="cuda".',
         )
-    kind = LoweredForCuda if backend == "cuda" else Lowered
+    is_for_gpu = backend == "cuda" or (backend is None and any(map(is_on_device, leaves)))
+    kind = LoweredForCuda if is_for_gpu else Lowered
     return kind(function, function.name, jaxpr, leaves, names)

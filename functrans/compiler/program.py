@@ -28,9 +28,12 @@ def compile_jaxpr(jaxpr: Jaxpr) -> Any:
     It is for arrays in the place where new ones are made now.
     """
     place = exemplar.get()
-    if place is None:
-        return _compiled(jaxpr, config.backend)
-    return _compiled_for_gpu(jaxpr, place.device.id, config.backend)
+    return _compiled(jaxpr, config.backend) if place is None else program_for_gpu(jaxpr, place.device.id)
+
+
+def program_for_gpu(jaxpr: Jaxpr, number: int) -> Any:
+    """The program of a jaxpr for the GPU of a number."""
+    return _compiled_for_gpu(jaxpr, number, config.backend)
 
 
 def native_program(jaxpr: Jaxpr) -> NativeProgram:

@@ -46,6 +46,8 @@ def supports(expression: Expression) -> bool:
     """Whether kernels know a dtype, and an operation or a reduction (`reduce_add` and so on) on it."""
     if not isinstance(expression, Apply):
         return type_name(expression.dtype) is not None
+    if expression.operation.startswith(WRITTEN):
+        return known[expression.operation].cuda_lambda(expression.operation) is not None
     if any(type_name(dtype) is None for dtype in (*(e.dtype for e in expression.operands), expression.dtype)):
         return False
     if expression.operation.startswith(WRITTEN):
@@ -100,6 +102,10 @@ class CudaCode:
         if operands[0].dtype == HALF and name not in ("select", "reinterpret", "convert"):
             return self._in_single(name, operands, dtype)
         return self.write(dtype.name, self._expression(name, operands, dtype))
+
+    def written(self, applied: Apply, operands: Sequence[str]) -> str:
+        function = known[applied.operation].cuda_lambda(applied.operation)
+        return self.write(applied.dtype.name, f"{function}({', '.join(operands)})")
 
     def parts(self, register: str, dtype: np.dtype[Any]) -> tuple[str, str]:
         return f"{register}.re", f"{register}.im"
