@@ -13,6 +13,7 @@ import functrans as ft
 from functrans import lax, nn
 from functrans.compiler import program
 from functrans.errors import DeviceMismatchError, DeviceUnavailableError, UnsupportedArgumentError
+from tests import test_gpu_arrays as arrays
 from tests.helpers.cuda.device import Emulator, is_possible
 from tests.helpers.stand_in_cupy import installed, ndarray
 
@@ -72,6 +73,17 @@ def test_programs() -> None:
     same(lambda x: lax.scan(lambda c, u: (np.tanh(c + u), c[:3]), x[0], x), X)
     same(lambda x, i: (x[:, i], np.cumsum(x, axis=1), np.sort(x, axis=1)), X, np.array([3, 1, 3]))
     same(lambda x, s: (x, x @ x.T * s, 2.5), X, 3.0)
+
+
+@pytest.mark.parametrize("transformed", ["jit grad", "jit hvp", "grad jit"])
+@pytest.mark.parametrize("f", [arrays.accumulated, arrays.scanned, arrays.solved])
+def test_compositions(f: Any, transformed: str) -> None:
+    function = arrays.TRANSFORMED[transformed](f)
+    arrays.same(function(ft.device_put(arrays.VECTOR, "cuda")), function(arrays.VECTOR))
+
+
+def test_the_network_of_the_notebook() -> None:
+    arrays.test_the_network_of_the_notebook()
 
 
 def test_constants_move_once_and_decide_where_a_program_runs() -> None:
