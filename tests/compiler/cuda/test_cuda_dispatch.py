@@ -70,6 +70,7 @@ X = RANDOM.normal(size=(6, 40))
 def test_programs() -> None:
     same(lambda x: np.sin(x) * 2 + x[:, ::-1], X)
     same(ft.grad(lambda x: np.sum(nn.softmax(x)[:, :3] ** 2)), X)
+    same(ft.grad(lambda x: np.sum(nn.log_softmax(x)[:, 0])), RANDOM.normal(size=(64, 1000)))
     same(lambda x: lax.scan(lambda c, u: (np.tanh(c + u), c[:3]), x[0], x), X)
     same(lambda x, i: (x[:, i], np.cumsum(x, axis=1), np.sort(x, axis=1)), X, np.array([3, 1, 3]))
     same(lambda x, s: (x, x @ x.T * s, 2.5), X, 3.0)

@@ -268,10 +268,12 @@ class _LinkWriter(KernelWriter):
     def give(self, j: int, value: str) -> None:
         """What a row has one of goes to all threads, and to memory."""
         k = self.first_output + j
-        self.text.line(f"y{j} = {value};")
+        if self.link.kinds[k] == "register":
+            self.text.line(f"y{j} = {value};")
+            value = f"y{j}"
         if self.link.is_stored[j]:
             place = self.values.place(k, f"p{k}", "i0", {}) if self.inner == 0 else f"*after(p{k}, i0 * s{k}_0)"
-            self.text.line(f"if (member == 0) {place} = y{j};")
+            self.text.line(f"if (member == 0) {place} = {value};")
 
 
 class _ChainWriter:
