@@ -103,10 +103,6 @@ class CudaCode:
             return self._in_single(name, operands, dtype)
         return self.write(dtype.name, self._expression(name, operands, dtype))
 
-    def written(self, applied: Apply, operands: Sequence[str]) -> str:
-        function = known[applied.operation].cuda_lambda(applied.operation)
-        return self.write(applied.dtype.name, f"{function}({', '.join(operands)})")
-
     def parts(self, register: str, dtype: np.dtype[Any]) -> tuple[str, str]:
         return f"{register}.re", f"{register}.im"
 
