@@ -57,6 +57,13 @@ def test_why_kernels_are_apart():
     assert "is no kernel but a matrix product" in found
 
 
+def test_several_loops_that_are_one_function_each():
+    def f(x):
+        return [ft.lax.fori_loop(0, 3, lambda i, y: np.sin(y), y) for y in (x, 2 * x)]
+
+    assert "2 loops, each as one function" in ft.explain(f, 1.0).sentences[0]
+
+
 def test_loops_in_registers():
     def f(x):
         return ft.lax.scan(lambda c, _: (c * 0.5, c), x, None, 10)

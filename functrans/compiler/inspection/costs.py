@@ -244,11 +244,12 @@ class Memory:
     def rows(self) -> list[tuple[str, str]]:
         """Names and sizes, for a table."""
         together = sum(t.size for t in self.temporaries)
+        count = f"{len(self.temporaries)} temporar{'y' if len(self.temporaries) == 1 else 'ies'}"
         return [
             ("arguments", bytes_text(self.arguments)),
             ("results", bytes_text(self.results)),
             ("constants", bytes_text(self.constants)),
-            ("arena", f"{bytes_text(self.arena)} for {len(self.temporaries)} temporaries of {bytes_text(together)}"),
+            ("arena", f"{bytes_text(self.arena)} for {count} of {bytes_text(together)}"),
             *((f"  {t.name}", f"{bytes_text(t.size)} at {t.offset}") for t in self.temporaries),
             ("peak", f"{bytes_text(self.peak)} beside the arguments"),
         ]

@@ -110,10 +110,12 @@ def noun(row: Row) -> str:
 
 
 def counted(number: int, name: str) -> str:
-    """`2 loops in registers`."""
+    """`2 chains of kernels`, `2 loops, each as one function`."""
     if number == 1:
         return f"1 {name}"
-    first, _, rest = name.partition(" of ") if " of " in name else name.partition(" in ")
+    if name.endswith(" as one function"):
+        return f"{counted(number, name.removesuffix(' as one function'))}, each as one function"
+    first, _, rest = name.partition(" of ")
     joint = name[len(first) : len(name) - len(rest)]
     plural_ = first[:-1] + "ies" if first.endswith("y") else first + ("es" if first.endswith("ch") else "s")
     return f"{number} {plural_}{joint}{rest}"
