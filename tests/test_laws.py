@@ -278,7 +278,7 @@ def test_loops_and_branches_do_what_python_does(program: Any, x: Any, p: Any, v:
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, v: Any):
     ours, plain = total(program.ours), total(program.plain)
     wanted = ft.jvp(ft.grad(plain, (0, 1)), (x, p), (v, x))[1]
@@ -289,7 +289,7 @@ def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, 
 
 
 @given(structured_programs(), vectors(), vectors())
-@settings(max_examples=50)
+@settings(max_examples=15)
 def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
     ours, plain = total(program.ours), total(program.plain)
     xs = np.stack([x, -x, p * 2])
@@ -302,7 +302,7 @@ def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())
-@settings(max_examples=50)
+@settings(max_examples=15)
 def test_traces_of_loops_and_branches_are_well_typed(program: Any, x: Any, p: Any, v: Any):
     ours = total(program.ours)
     check_everywhere(ft.make_jaxpr(ours)(x, p))
