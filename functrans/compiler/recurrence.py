@@ -1,7 +1,7 @@
 """Loops over single numbers as statements: what is in registers, what is read from and written to arrays, step by step.
 
 A recurrence is a loop, with all loops and branches inside it, that runs as one function. Numbers are in registers,
-arrays in memory where they are changed in place. `compiler/apart.py` makes recurrences of programs, `ranges.py` leaves
+arrays in memory where they are changed in place. `compiler/apart/` makes recurrences of programs, `ranges.py` leaves
 out of them what is known; backends print them.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .loopnest import Expression, Index, Load, Register, expressions_in
+from .loopnest import Constant, Expression, Index, Load, Register, expressions_in, parts
 
 
 class Assign(NamedTuple):
@@ -181,3 +181,35 @@ def _without(statements: Sequence[Statement], read: set[int]) -> tuple[Statement
         else:
             found.append(s)
     return tuple(found)
+
+
+class ExpressionWriter:
+    """What backends share that print recurrences: expressions are written operands first, each once."""
+
+    def value(self, root: Expression, known: dict[int, str]) -> str:
+        """The name of an expression, which is written if it has not been.
+
+        Args:
+            known: the names of those that have been, by id.
+        """
+        stack = [root]
+        while stack:
+            e = stack[-1]
+            missing = [] if self.is_at_hand(e, known) else [x for x in parts(e) if not self.is_at_hand(x, known)]
+            stack += missing
+            if not missing:
+                stack.pop()
+                if not self.is_at_hand(e, known):
+                    known[id(e)] = self.computed(e, known)
+        return self.at_hand(root, known)
+
+    def is_at_hand(self, e: Expression, known: dict[int, str]) -> bool:
+        return isinstance(e, (Constant, Register)) or id(e) in known
+
+    def at_hand(self, e: Expression, known: dict[int, str]) -> str:
+        """The name of a constant, of a register, or of what has been written."""
+        raise NotImplementedError
+
+    def computed(self, e: Expression, known: dict[int, str]) -> str:
+        """Write an expression whose operands have been; its name."""
+        raise NotImplementedError

@@ -24,12 +24,12 @@ from ...loopnest import (
     Register,
     constant,
     expressions_in,
-    parts,
 )
 from ...recurrence import (
     Assign,
     Check,
     Choose,
+    ExpressionWriter,
     Repeat,
     Statement,
     Store,
@@ -57,7 +57,7 @@ USUAL_STEPS = 1000
 ENTRY = 2
 
 
-class RecurrenceWriter:
+class RecurrenceWriter(ExpressionWriter):
     """Writes one function."""
 
     def __init__(self, run: RecurrenceRun):
@@ -321,22 +321,6 @@ class RecurrenceWriter:
     def number(self, number: Constant) -> str:
         """An integer: an argument or a literal."""
         return self.numbers.get(number) or literal(number.number, number.dtype)
-
-    def value(self, root: Expression, known: dict[int, str]) -> str:
-        """The register with an expression, which is written if it has not been."""
-        stack = [root]
-        while stack:
-            e = stack[-1]
-            missing = [] if self.is_at_hand(e, known) else [x for x in parts(e) if not self.is_at_hand(x, known)]
-            stack += missing
-            if not missing:
-                stack.pop()
-                if not self.is_at_hand(e, known):
-                    known[id(e)] = self.computed(e, known)
-        return self.at_hand(root, known)
-
-    def is_at_hand(self, e: Expression, known: dict[int, str]) -> bool:
-        return isinstance(e, (Constant, Register)) or id(e) in known
 
     def at_hand(self, e: Expression, known: dict[int, str]) -> str:
         if isinstance(e, Constant):

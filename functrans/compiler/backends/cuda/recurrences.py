@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from ...accesses import is_argument
 from ...instructions import RecurrenceRun
-from ...loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, constant, parts
+from ...loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, constant
 from ...operations import write_operation
 from ...recurrence import (
     Assign,
     Check,
     Choose,
+    ExpressionWriter,
     Repeat,
     Statement,
     Store,
@@ -44,7 +45,7 @@ def recurrence_launch(run: RecurrenceRun, first_failure: int, failed: int | None
     return Launch(source, (1, 1, 1), (1, 1, 1), 0, tuple(arguments), "a loop that keeps its state in registers")
 
 
-class _Writer:
+class _Writer(ExpressionWriter):
     def __init__(self, run: RecurrenceRun):
         self.run = run
         self.statements = run.recurrence.statements
@@ -134,22 +135,6 @@ class _Writer:
             self.block(s.body, inside)
 
     # ---- expressions
-
-    def value(self, root: Expression, known: dict[int, str]) -> str:
-        """What stands for an expression, which is written if it has not been."""
-        stack = [root]
-        while stack:
-            e = stack[-1]
-            missing = [] if self.is_at_hand(e, known) else [x for x in parts(e) if not self.is_at_hand(x, known)]
-            stack += missing
-            if not missing:
-                stack.pop()
-                if not self.is_at_hand(e, known):
-                    known[id(e)] = self.computed(e, known)
-        return self.at_hand(root, known)
-
-    def is_at_hand(self, e: Expression, known: dict[int, str]) -> bool:
-        return isinstance(e, (Constant, Register)) or id(e) in known
 
     def at_hand(self, e: Expression, known: dict[int, str]) -> str:
         if isinstance(e, Constant):
