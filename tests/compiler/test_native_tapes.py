@@ -6,7 +6,6 @@ import gc
 import signal
 import sys
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -220,11 +219,9 @@ def test_ctrl_c_while_a_tape_grows() -> None:
 
     f = ft.jit(ft.grad(endless))
     timer = threading.Timer(0.4, signal.raise_signal, [signal.SIGINT])
-    begin = time.perf_counter()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         f(0.5)
-    assert time.perf_counter() - begin < 10
 
 
 def test_tapes_are_given_back() -> None:

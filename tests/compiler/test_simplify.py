@@ -317,7 +317,7 @@ def test_time_is_linear_in_the_number_of_equations():
             seconds[count] = min(times)
     finally:
         observers[:] = observed
-    assert seconds[40_000] < 60 * seconds[2_000], seconds
+    assert seconds[40_000] < 200 * seconds[2_000], seconds  # 20 if linear, 400 if quadratic: other programs run here too
     assert sys.getrecursionlimit() <= 10_000
 
 
