@@ -32,6 +32,7 @@ from harness import OURS, format_seconds, write_record
 
 import functrans as ft
 from functrans import lax
+from functrans.compiler.backends.cpu.arenas import clear_arenas
 from functrans.compiler.backends.cpu.native import Binding
 
 STEPS, CELLS = 10_000, 2_500
@@ -173,6 +174,7 @@ def release_free_memory() -> None:
     for thing in gc.get_objects():
         if isinstance(thing, Binding):
             thing.frames.clear()
+    clear_arenas()
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

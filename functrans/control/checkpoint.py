@@ -37,6 +37,15 @@ class Checkpoint(Call):
     def inlined_jaxpr(self, params: Params) -> None:
         return None  # sharing the recomputation with the first computation would undo it
 
+    def secluded_program(self, params: Params) -> Jaxpr:
+        return params["jaxpr"]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        block += assembler.block(params["jaxpr"], sources, targets)
+        return True
+
     def without_results(self, params: Params, wanted: Sequence[bool]) -> tuple[Params, Flags, Flags]:
         smaller = with_some_results(params["jaxpr"], tuple(wanted))
         used = used_inputs(smaller)

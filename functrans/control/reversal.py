@@ -1,14 +1,12 @@
 """reverse_sweep: a loop run backwards over the states of another one, of which only a few are kept at a time.
 
-With `s` states kept and none computed more than `r` times, (s + r)! / (s! r!) steps can be reversed; the choice of the
-states to keep is the binomial one of Griewank and Walther, "Algorithm 799: Revolve" (2000). The loop has been run once
-before, so that the number of steps is known here even if it was not known when that loop began.
+Which ones, control/schedule.py says. The loop has been run once before, so that the number of steps is known here even
+if it was not known when that loop began.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import comb
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,22 +17,15 @@ from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive, SharedOperands
 from ..core.staging import trace_closed
 from ..core.trace import Params, running, typeof
-from ..primitives.elementwise import add, less
-from ..primitives.foundation import broadcast_lanes, instantiate, match
+from ..primitives.dynamic_slice import dynamic_slice
+from ..primitives.elementwise import add, less, subtract
+from ..primitives.foundation import broadcast_lanes, instantiate, match, reshape
 from ..primitives.reductions import argmax, reduce_max
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
-from .loop import Flags, choose_lanes, make_room, partition, spread, stacked_aval, stand_in, swap_lanes
+from .loop import Flags, are_arrays, choose_lanes, make_room, partition, spread, stacked_aval, stand_in, swap_lanes
 from .programs import HoldsPrograms
-
-#: In place of a number of slots: as many as the logarithm of the number of steps.
-LOGARITHMIC = "log"
-
-
-class Budget(NamedTuple):
-    """In place of a number of slots: as many states as this many bytes have room for."""
-
-    bytes: int
+from .schedule import reversed_segments, slots_for
 
 
 class Operands(NamedTuple):
@@ -71,23 +62,16 @@ class ReverseSweep(HoldsPrograms):
         return [*out[:back], *(stacked_aval(aval, length) for aval in out[back:])]
 
     def impl(self, *args: Any, **params: Any) -> list[Any]:
-        head, consts, state, xs, back, zs = _split(params, args)
-        length = params["length"] if params["length"] is not None else int(head[0])
-        step, pull, count = compile_jaxpr(params["step"]), compile_jaxpr(params["pull"]), params["back"]
-        ys = [make_room(aval, params["length"], length) for aval in params["pull"].out_avals[count:]]
-        place = (lambda i: length - 1 - i) if params["reverse"] else (lambda i: i)
-
-        def advance(state: Any, begin: int, end: int) -> Any:
-            for i in range(begin, end):
-                state = step(*consts, *state, *[x[place(i)] for x in xs])
-            return state
-
-        for i, kept in reversed_states(advance, state, length, slots_for(params["slots"], length, state)):
-            at = place(i)
-            outs = pull(*consts, *back, *kept, *[x[at] for x in xs], *[z[at] for z in zs])
-            back = outs[:count]
-            for y, value in zip(ys, outs[count:]):
-                y[at] = value
+        operands = _split(params, args)
+        length = params["length"] if params["length"] is not None else int(operands.head[0])
+        ys = [make_room(aval, params["length"], length) for aval in params["pull"].out_avals[params["back"] :]]
+        whole = [*operands.xs, *operands.zs, *ys]
+        steps = (_Segments if are_arrays(map(typeof, whole)) else _Steps)(self, operands, params, length, ys)
+        back: Sequence[Any] = operands.back
+        beside = [y[:1] for y in ys] if isinstance(steps, _Segments) else []  # ys of a segment are made with its states
+        slots = slots_for(params["slots"], length, [*operands.state, *beside])
+        for begin, state, end in reversed_segments(steps.advance, operands.state, length, slots):
+            back = steps.pull_back(state, back, begin, end)
         return [*back, *ys]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
@@ -169,10 +153,10 @@ class ReverseSweep(HoldsPrograms):
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
         """Only derivatives of derivatives get here: as two plain loops, whose derivatives keep every step."""
         with running(trace):
-            return self.as_two_loops(args, params)
+            return self.as_two_loops(args, params)[0]
 
-    def as_two_loops(self, args: Sequence[Any], params: Params) -> list[Any]:
-        """The definition: a loop that keeps all its states, and one over those states."""
+    def as_two_loops(self, args: Sequence[Any], params: Params) -> tuple[list[Any], list[Any]]:
+        """The definition: a loop that keeps all its states, and one over those states. The results, and the states."""
         operands = _split(params, args)
         sizes = (params["consts"], params["state"], params["back"])
         forwards, backwards = loop_bodies(params["step"], params["pull"], *sizes)
@@ -182,50 +166,11 @@ class ReverseSweep(HoldsPrograms):
             body=forwards, carry=params["state"], reverse=params["reverse"], **common,
         )  # fmt: skip
         states = outs[params["state"] :]
-        return self.scan.bind(
+        outs = self.scan.bind(
             *operands.head, *operands.consts, *operands.back, *states, *operands.xs, *operands.zs,
             body=backwards, carry=params["back"], reverse=not params["reverse"], **common,
         )  # fmt: skip
-
-
-def reversed_states(
-    advance: Callable[[Any, int, int], Any], state: Any, length: int, slots: int
-) -> Iterator[tuple[int, Any]]:
-    """The states that the steps length-1, ..., 0 begin with, at most `slots` of them kept at a time.
-
-    Args:
-        advance: `(state, begin, end)` runs steps begin, ..., end-1.
-    """
-    kept = [(0, state, length)]  # a state, the step it begins, and the end of the steps to reverse from it
-    while kept:
-        begin, state, end = kept.pop()
-        if end - begin == 1:
-            yield begin, state
-        elif end > begin:
-            free = slots - len(kept)  # this state included
-            middle = begin + (split_point(end - begin, free) if free > 1 else end - begin - 1)
-            later = advance(state, begin, middle)
-            if free > 1:
-                kept += [(begin, state, middle), (middle, later, end)]
-            else:
-                yield middle, later
-                kept.append((begin, state, middle))
-
-
-def split_point(length: int, slots: int) -> int:
-    """How far to run before the next of `slots` states is kept, the first included, so that the least is run again."""
-    repeats = 0
-    while comb(slots + repeats, slots) < length:
-        repeats += 1
-    least = comb(slots + repeats - 2, slots) if repeats >= 2 else 1
-    return min(max(least, length - comb(slots + repeats - 1, slots - 1), 1), length - 1)
-
-
-def slots_for(slots: Any, length: int, state: Sequence[Any]) -> int:
-    """How many states to keep in a loop of this length."""
-    if slots == LOGARITHMIC:
-        return length.bit_length() + 1
-    return max(1, slots.bytes // sum(np.asarray(x).nbytes for x in state)) if type(slots) is Budget else slots
+        return outs, states
 
 
 @memoized
@@ -304,6 +249,129 @@ def loop_bodies(step: Jaxpr, pull: Jaxpr, consts: int, state: int, back: int) ->
     given, backs, rest = partition(pull.inputs, (consts, back))
     backwards = Jaxpr([*given, *backs, *rest], pull.eqns, pull.outputs)
     return Jaxpr(step.inputs, step.eqns, [*step.outputs, *first]), backwards
+
+
+class _Steps:
+    """Steps that are run one by one, each by two programs: where elements of stacks are read or written."""
+
+    def __init__(self, sweep: ReverseSweep, operands: Operands, params: Params, length: int, ys: Sequence[Any]):
+        self.step, self.pull = compile_jaxpr(params["step"]), compile_jaxpr(params["pull"])
+        self.operands = operands
+        self.places = range(length)[::-1] if params["reverse"] else range(length)
+        self.ys = ys
+
+    def advance(self, state: Any, begin: int, end: int) -> Any:
+        """The state that step `end` begins with."""
+        for at in self.places[begin:end]:
+            state = self.step(*self.operands.consts, *state, *[x[at] for x in self.operands.xs])
+        return state
+
+    def pull_back(self, state: Any, back: Any, begin: int, end: int) -> Any:
+        """What is carried backwards, before these steps; the ys are written."""
+        states = [state]
+        for i in range(begin, end - 1):
+            states.append(self.advance(states[-1], i, i + 1))
+        consts, _, xs, _, zs = self.operands[1:]
+        for at in self.places[begin:end][::-1]:
+            outs = self.pull(*consts, *back, *states.pop(), *[x[at] for x in xs], *[z[at] for z in zs])
+            back = outs[: len(back)]
+            for y, value in zip(self.ys, outs[len(back) :]):
+                y[at] = value
+        return back
+
+
+class _Segments:
+    """Steps of which many are run by one program, which reads elements of arrays by their numbers."""
+
+    def __init__(self, sweep: ReverseSweep, operands: Operands, params: Params, length: int, ys: Sequence[Any]):
+        groups = (*operands.xs, *operands.zs)
+        sizes = len(operands.consts), len(operands.xs), len(operands.state), len(operands.back)
+        avals = tuple(map(typeof, groups))
+        forwards, backwards = programs_of_segments(
+            params["step"], params["pull"], sweep, avals, sizes, length, params["reverse"]
+        )
+        self.forwards, self.backwards = compile_jaxpr(forwards), compile_jaxpr(backwards)
+        self.consts = *operands.consts, *groups
+        self.places = range(length)[::-1] if params["reverse"] else range(length)
+        self.ys = ys
+
+    def advance(self, state: Any, begin: int, end: int) -> Any:
+        """The state that step `end` begins with."""
+        return self.forwards(np.int64(end - begin), *self.consts, np.int64(begin), *state)
+
+    def pull_back(self, state: Any, back: Any, begin: int, end: int) -> Any:
+        """What is carried backwards, before these steps; the ys are written."""
+        outs = self.backwards(np.int64(end - begin), *self.consts, np.int64(begin), *state, *back)
+        for y, values in zip(self.ys, outs[len(back) :]):  # the states, which come last, are let go of
+            for numbers, rows in values.filled():
+                places = self.places[begin:end][numbers]
+                y[min(places) : max(places) + 1][:: places.step] = rows
+        return outs[: len(back)]
+
+
+@memoized
+def programs_of_segments(
+    step: Jaxpr,
+    pull: Jaxpr,
+    sweep: ReverseSweep,
+    avals: tuple[Any, ...],
+    sizes: tuple[int, ...],
+    length: int,
+    reverse: bool,
+) -> tuple[Jaxpr, Jaxpr]:
+    """Programs that run a number of steps from a step of some number on.
+
+    Returns:
+        `count, consts, xs, zs, number, state -> state`, and `count, consts, xs, zs, number, state, back -> back, ys,
+        states`, with xs and zs as a whole, and stacks of ys in the order of the steps. Programs keep memory for their
+        next run, but not that of results: so the states are among those.
+    """
+    consts, xs, state, back = sizes
+    integer = ShapedArray((), np.dtype(np.int64))
+
+    def elements(wholes: Sequence[Any], number: Any) -> list[Any]:
+        at = subtract(length - 1, number) if reverse else number
+        return [element(x, at) for x in wholes]
+
+    def numbered_step(*args: Any) -> list[Any]:
+        given, wholes, (i,), before = partition(args, (consts, len(avals), 1))
+        return [add(i, 1), *eval_jaxpr(step, *given, *before, *elements(wholes[:xs], i))]
+
+    def numbered_pull(*args: Any) -> list[Any]:
+        given, wholes, before, (i,), now = partition(args, (consts, len(avals), back, 1))
+        return eval_jaxpr(pull, *given, *before, *now, *elements(wholes, i))
+
+    first, _, moving, _ = partition(step.in_avals, (consts, 0, state))
+    backs = pull.in_avals[consts : consts + back]
+    carried = [integer, *moving]
+    params = {
+        "step": trace_closed(numbered_step, [*first, *avals, *carried]),
+        "pull": trace_closed(numbered_pull, [*first, *avals, *backs, *carried]),
+        "consts": consts + len(avals), "state": 1 + state, "xs": 0, "back": back,
+        "length": None, "reverse": False, "slots": None,
+    }  # fmt: skip
+
+    def forwards(*args: Any) -> list[Any]:
+        outs = sweep.scan.bind(
+            *args, body=params["step"], consts=params["consts"], carry=1 + state, length=None, reverse=False,
+            slots=None, progress=None,
+        )  # fmt: skip
+        return outs[1:]
+
+    def backwards(*args: Any) -> list[Any]:
+        outs, states = sweep.as_two_loops(args, params)
+        return [*outs, *states]
+
+    return (
+        trace_closed(forwards, [integer, *first, *avals, *carried]),
+        trace_closed(backwards, [integer, *first, *avals, *carried, *backs]),
+    )
+
+
+def element(x: Any, number: Any) -> Any:
+    """An element of an array along its first axis."""
+    shape = typeof(x).shape[1:]
+    return reshape(dynamic_slice(x, number, *[0] * len(shape), sizes=(1, *shape)), shape=shape)
 
 
 def _split(params: Params, operands: Sequence[Any]) -> Operands:

@@ -193,6 +193,14 @@ class Primitive:
         """As `inlined_jaxpr`, where nothing is left to be transformed: what a rule of its own is for counts no more."""
         return self.inlined_jaxpr(params)
 
+    def secluded_program(self, params: Params) -> Any:
+        """For primitives whose program must not share work with others of their kind: that program.
+
+        It may take the place of an equation that is the only one of its kind in a program, once nothing is left to be
+        transformed.
+        """
+        return None
+
     def shared_operands(self, params: Params) -> SharedOperands | None:
         """For primitives that hold programs: the operands that these get as they are; None: that cannot be told."""
         return None

@@ -14,8 +14,8 @@ from ..control.agreement import meet, with_result_types
 from ..control.checkpoint import checkpoint_call
 from ..control.loop import entry_aval
 from ..control.progress import bar_text
-from ..control.reversal import LOGARITHMIC, Budget
 from ..control.scan import scan as scan_primitive
+from ..control.schedule import LOGARITHMIC, Budget
 from ..control.while_loop import while_loop as while_primitive
 from ..core.avals import PYTHON_SCALARS
 from ..core.jaxpr import Jaxpr, memoized

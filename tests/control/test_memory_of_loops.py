@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
-from functrans.control.reversal import reversed_states, split_point
+from functrans.control.schedule import reversed_segments, split_point
 from functrans.core.avals import ShapedArray, StackAval
 from functrans.core.jaxpr import Jaxpr, sub_jaxprs
 from functrans.core.stack import BLOCK_BYTES, Stack
@@ -79,9 +79,10 @@ class Counter:
     def __init__(self, length: int, slots: int):
         self.advanced = 0
         order = []
-        for step, state in reversed_states(self.advance, 0, length, slots):
-            assert state == step  # the state of a step is its number here
-            order.append(step)
+        for begin, state, end in reversed_segments(self.advance, 0, length, slots):
+            assert state == begin  # the state of a step is its number here
+            order += range(begin, end)[::-1]
+            self.advanced += end - begin - 1  # all its states are kept
         assert order == list(range(length - 1, -1, -1))
 
     def advance(self, state: int, begin: int, end: int) -> int:
@@ -114,33 +115,19 @@ def test_a_split_leaves_something_on_both_sides(length: int, slots: int) -> None
         assert 0 < split_point(length, slots) < length
 
 
-def test_few_states_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    import functrans.control.reversal as reversal
+@pytest.mark.parametrize("slots", [1, 2, 4, 9, 150])
+def test_few_states_are_kept(slots: int) -> None:
+    alive: set[int] = {0}
 
-    most = 0
-    original = reversal.reversed_states
+    def advance(state: int, begin: int, end: int) -> int:
+        alive.add(end)
+        return end
 
-    def watched(advance: Any, state: Any, length: int, slots: int) -> Any:
-        nonlocal most
-        alive: set[int] = set()
-
-        def counted(state: Any, begin: int, end: int) -> Any:
-            nonlocal most
-            alive.add(end)
-            most = max(most, len(alive))
-            return advance(state, begin, end)
-
-        for step, kept in original(counted, state, length, slots):
-            alive.discard(step)
-            yield step, kept
-
-    monkeypatch.setattr(reversal, "reversed_states", watched)
-
-    def loss(c: Any) -> Any:
-        return np.sum(lax.scan(lambda c, _: (np.sin(c) * 1.1, None), c, None, length=100, checkpoint=4)[0])
-
-    ft.grad(loss)(np.ones(3))
-    assert 0 < most <= 4
+    for begin, state, end in reversed_segments(advance, 0, 100, slots):
+        assert len(alive | set(range(begin, end))) <= slots + 1  # where no slot is free, a state is passed on at once
+        alive.discard(state)
+        if slots == 1:
+            alive.add(0)
 
 
 def test_a_loop_with_few_states_collects_nothing() -> None:

@@ -11,7 +11,7 @@ from functools import partial
 
 from ...core.jaxpr import Jaxpr
 from .dead_code import drop_unused
-from .inlining import inline
+from .inlining import inline, inline_secluded
 from .rewriting import rewrite
 from .tables import ALL_RULES, EXACT_RULES
 
@@ -48,6 +48,7 @@ def passes(exact: bool = False) -> dict[str, Pass]:
     return {
         "inline": inline,
         "drop what is not used": drop_unused,
+        "inline a checkpoint without others": inline_secluded,
         "rewrite": partial(rewrite, rules=rules, nested=nested, mark=mark),
         "drop what is no longer used": partial(drop_unused, mark=mark),
     }

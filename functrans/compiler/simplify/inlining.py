@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Var
 
 
 def inline(jaxpr: Jaxpr) -> Jaxpr:
     """The same program without calls, functions with rules of their own, and implicit functions."""
+    return _inlined(jaxpr, program_of)
+
+
+def inline_secluded(jaxpr: Jaxpr) -> Jaxpr:
+    """The same program without a checkpoint that is the only one: no other one can share work with it."""
+    while True:
+        secluded = [eqn for eqn in jaxpr.eqns if secluded_program(eqn) is not None]
+        if len(secluded) != 1:
+            return jaxpr
+        (only,) = secluded
+        jaxpr = inline(_inlined(jaxpr, lambda eqn, only=only: secluded_program(eqn) if eqn is only else None))
+
+
+def program_of(eqn: Eqn) -> Jaxpr | None:
+    """The program that an equation stands for."""
+    return eqn.primitive.program_to_run(eqn.params) if eqn.primitive.holds_programs else None
+
+
+def secluded_program(eqn: Eqn) -> Jaxpr | None:
+    """The program that an equation stands for, where none of its kind is beside it."""
+    return eqn.primitive.secluded_program(eqn.params) if eqn.primitive.holds_programs else None
+
+
+def _inlined(jaxpr: Jaxpr, program_of: Callable[[Eqn], Jaxpr | None]) -> Jaxpr:
+    """A program with others in the place of equations that stand for them."""
     if all(program_of(eqn) is None for eqn in jaxpr.eqns):
         return jaxpr
     eqns: list[Eqn] = []
     frames = [_Frame(jaxpr, jaxpr.inputs, None)]  # a stack of our own: programs may be nested deeply
     while True:
         frame = frames[-1]
-        called = frame.advance(eqns)
+        called = frame.advance(eqns, program_of)
         if called is not None:
             frames.append(called)
             continue
@@ -24,11 +49,6 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
         if frame.call is None:
             return Jaxpr(jaxpr.inputs, eqns, results)
         frames[-1].env.update(zip(frame.call.outputs, results))
-
-
-def program_of(eqn: Eqn) -> Jaxpr | None:
-    """The program that an equation stands for."""
-    return eqn.primitive.program_to_run(eqn.params) if eqn.primitive.holds_programs else None
 
 
 class _Frame:
@@ -40,7 +60,7 @@ class _Frame:
         self.rest = iter(jaxpr.eqns)
         self.env: dict[Atom, Atom] = dict(zip(jaxpr.inputs, inputs, strict=True))
 
-    def advance(self, eqns: list[Eqn]) -> _Frame | None:
+    def advance(self, eqns: list[Eqn], program_of: Callable[[Eqn], Jaxpr | None]) -> _Frame | None:
         """Append equations up to the next call, whose frame is returned; None: this was the last one."""
         for eqn in self.rest:
             inputs = [self.env.get(a, a) for a in eqn.inputs]

@@ -51,8 +51,9 @@ class Spool:
     def add_block(self, count: int) -> None:
         """Make room for so many more steps."""
         size = count * self.record
-        is_there = self.spare and self.spare[0].nbytes == size
-        block = self.spare.pop(0) if is_there else new_block((size,), np.dtype(np.uint8), count, self.room)
+        if self.spare and self.spare[0].nbytes != size:
+            self.spare.clear()
+        block = self.spare.pop(0) if self.spare else new_block((size,), np.dtype(np.uint8), count, self.room)
         self.blocks.append(block)
         self.addresses.append(address_of(block))
         self.starts.append(self.room)
