@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.avals import ZERO, ShapedArray
+from ..core.jaxpr import Jaxpr
 from ..core.paths import Leaves, leaves_of
 from ..core.primitive import Primitive
-from ..core.trace import EVAL, running, typeof
+from ..core.staging import trace_closed
+from ..core.trace import EVAL, Params, running, typeof
 from ..errors import TransposeError
 from ..primitives.foundation import instantiate, multiply_by_size, reduce_sum
 from ..transforms.forward import jvp_flat
@@ -97,6 +99,7 @@ class CustomLinear(Primitive):
     is linear in the cotangents; or a rule for tangents, if there is one (`push`).
     """
 
+    stands_for_program = True
     may_name_axes = True
 
     def abstract_eval(self, *avals: ShapedArray, out_avals: Any, **params: Any) -> list[ShapedArray]:
@@ -105,6 +108,15 @@ class CustomLinear(Primitive):
     def impl(self, *args: Any, **params: Any) -> list[Any]:
         with running(EVAL):
             return self.push_forward(args, **params)
+
+    def program_to_run(self, params: Params, avals: Sequence[Any]) -> Jaxpr | None:
+        """What it does to tangents, traced; None for a rule that needs values, which Python runs then."""
+        if not all(isinstance(aval, ShapedArray) for aval in avals):
+            return None
+        try:
+            return trace_closed(lambda *args: self.push_forward(args, **params), [aval.strong() for aval in avals])
+        except Exception:  # which comes again when the rule runs, if it is one
+            return None
 
     def push_forward(
         self,

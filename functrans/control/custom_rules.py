@@ -45,7 +45,7 @@ class CustomCall(Primitive):
         rules: its Rules; name: what users call it.
     """
 
-    holds_programs = True
+    holds_programs = stands_for_program = True
     may_name_axes = True
 
     def abstract_eval(self, *avals: ShapedArray, function: Any, rules: Rules, name: str) -> list[ShapedArray]:
@@ -137,7 +137,7 @@ class CustomCall(Primitive):
             args = [*captured, *args]
         return trace.record(self, args, params)
 
-    def program_to_run(self, params: Params) -> Jaxpr | None:
+    def program_to_run(self, params: Params, avals: Sequence[Any]) -> Jaxpr | None:
         return getattr(params["function"], "jaxpr", None)
 
     def has_effects(self, params: Params) -> bool:

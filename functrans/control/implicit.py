@@ -88,7 +88,7 @@ class LinearSolve(HoldsPrograms):
         outs = self.bind(*(c for group in consts for c in group), *lanes, **{**params, **changed})
         return outs, [True] * len(outs)
 
-    def program_to_run(self, params: Params) -> Jaxpr:
+    def program_to_run(self, params: Params, avals: Sequence[Any]) -> Jaxpr:
         transpose = params["transpose_solve"]
         return solving_program(params, params["matvec"].in_avals, transpose.in_avals if transpose else [])
 
@@ -151,7 +151,7 @@ class Root(HoldsPrograms):
         outs = self.bind(*values[: sum(counts)], *lanes, **{**params, **changed})
         return outs, [True] * len(outs)
 
-    def program_to_run(self, params: Params) -> Jaxpr:
+    def program_to_run(self, params: Params, avals: Sequence[Any]) -> Jaxpr:
         of_tangent = params["tangent_solve"].in_avals[params["counts"][0] :]
         return solving_program(params, params["function"].in_avals, of_tangent)
 

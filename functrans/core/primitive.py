@@ -67,6 +67,8 @@ class Primitive:
 
     #: Whether parameters hold jaxprs or functions, so that partial evaluation splits them (`partial_eval`).
     holds_programs = False
+    #: Whether `program_to_run` may know a program.
+    stands_for_program = False
     #: Whether the result is the first operand with a part of it changed, so that a program may change it in place.
     updates_first = False
     #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
@@ -189,8 +191,12 @@ class Primitive:
         """For primitives that run a program and mean nothing else by it: the jaxpr to put in their place."""
         return None
 
-    def program_to_run(self, params: Params) -> Any:
-        """As `inlined_jaxpr`, where nothing is left to be transformed: what a rule of its own is for counts no more."""
+    def program_to_run(self, params: Params, avals: Sequence[Any]) -> Any:
+        """As `inlined_jaxpr`, where nothing is left to be transformed: what a rule of its own is for counts no more.
+
+        Args:
+            avals: the types of the operands.
+        """
         return self.inlined_jaxpr(params)
 
     def secluded_program(self, params: Params) -> Any:

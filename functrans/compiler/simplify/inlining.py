@@ -24,7 +24,9 @@ def inline_secluded(jaxpr: Jaxpr) -> Jaxpr:
 
 def program_of(eqn: Eqn) -> Jaxpr | None:
     """The program that an equation stands for."""
-    return eqn.primitive.program_to_run(eqn.params) if eqn.primitive.holds_programs else None
+    if not eqn.primitive.stands_for_program:
+        return None
+    return eqn.primitive.program_to_run(eqn.params, [a.aval for a in eqn.inputs])
 
 
 def secluded_program(eqn: Eqn) -> Jaxpr | None:
