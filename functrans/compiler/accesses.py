@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .instructions import Place
 from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant, derived, parts
 
 
@@ -125,3 +126,8 @@ def identity_value(combine: str | None, dtype: np.dtype[Any]) -> Any:
     if combine == "add":
         return -0.0 if dtype.kind == "f" else 0
     return {"multiply": 1, "logical_and": True, "logical_or": False}[str(combine)]
+
+
+def wide_axes(place: Place) -> list[int]:
+    """The axes along which elements do not lie one after another."""
+    return [axis for axis, stride in enumerate(place.strides) if stride != place.dtype.itemsize]

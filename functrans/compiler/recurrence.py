@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .loopnest import Constant, Expression, Index, Load, Register, expressions_in, parts
+from .accesses import FORMULAIC, is_argument
+from .loopnest import INT, Apply, Constant, Expression, Index, Load, Register, constant, expressions_in, parts
+
+#: Inner loops of at most so many steps have their length in the text, so that compilers can unroll them.
+FEW_STEPS = 8
 
 
 class Assign(NamedTuple):
@@ -147,6 +151,32 @@ def registers_in(statements: Sequence[Statement]) -> list[Register]:
     """The registers that statements assign."""
     assigned = (r for s in statements_in(statements) if isinstance(s, Assign) for r in s.registers)
     return list(dict.fromkeys(assigned))
+
+
+def every_register(statements: Sequence[Statement]) -> list[Register]:
+    """The registers that are assigned, and those that count steps."""
+    counters = [s.counter for s in statements_in(statements) if isinstance(s, Repeat)]
+    return list(dict.fromkeys([*registers_in(statements), *counters]))
+
+
+def numbers_of(statements: Sequence[Statement]) -> list[Constant]:
+    """The integers that are arguments of the function, so that its text does not depend on sizes."""
+    found: list[Constant] = []
+    everything = list(statements_in(statements))
+    for e in expressions_in(e for s in everything for e in roots(s)):
+        if isinstance(e, Apply):
+            found += [x for x in e.operands if isinstance(x, Constant) and x.dtype == INT and is_argument(e, x)]
+    for s in everything:
+        if isinstance(s, Repeat) and isinstance(s.length, Constant) and is_sized(s, statements):
+            found.append(s.length)
+        if isinstance(s, Check):
+            found += [constant(n, INT) for n in s.extents if n not in FORMULAIC]
+    return list(dict.fromkeys(found))
+
+
+def is_sized(s: Repeat, statements: Sequence[Statement]) -> bool:
+    """Whether the known length of a loop is thought to be a size: that of an outermost loop always is."""
+    return s.length.number > FEW_STEPS or any(s is outer for outer in statements)  # type: ignore[union-attr]
 
 
 def useful(statements: Sequence[Statement]) -> tuple[Statement, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ...accesses import FORMULAIC, is_argument
-from ...instructions import Place, RecurrenceRun
+from ...accesses import is_argument, wide_axes
+from ...instructions import RecurrenceRun
 from ...loopnest import (
     INT,
     Affine,
@@ -34,9 +34,11 @@ from ...recurrence import (
     Statement,
     Store,
     arrays_in,
+    every_register,
     failures_in,
     inside,
-    registers_in,
+    is_sized,
+    numbers_of,
     roots,
     statements_in,
 )
@@ -49,8 +51,6 @@ from .runtime import HEADER, LOOK
 PATIENT_OPERATIONS = 1 << 20
 #: A loop of at most so many operations in all is never interrupted.
 SHORT = 1 << 16
-#: Inner loops of at most so many steps have their length in the text, so that LLVM can unroll them.
-FEW_STEPS = 8
 #: The steps that a loop of unknown length is thought to have.
 USUAL_STEPS = 1000
 #: The line of a function's text where what is on the stack is declared, after the head and the first label.
@@ -384,11 +384,6 @@ class RecurrenceWriter(ExpressionWriter):
         return self.writer.emit(f"add nsw i64 {total}, {index.offset}") if index.offset else total
 
 
-def wide_axes(place: Place) -> list[int]:
-    """The axes along which elements do not lie one after another."""
-    return [axis for axis, stride in enumerate(place.strides) if stride != place.dtype.itemsize]
-
-
 def lone_arrays(run: RecurrenceRun) -> set[int]:
     """The arrays that no other name of the same memory changes."""
     statements = run.recurrence.statements
@@ -397,32 +392,6 @@ def lone_arrays(run: RecurrenceRun) -> set[int]:
     names = Counter(run.arrays[k].slot for k in used)
     changed = {run.arrays[k].slot for k in written}
     return {k for k in used if names[run.arrays[k].slot] == 1 or run.arrays[k].slot not in changed}
-
-
-def every_register(statements: Sequence[Statement]) -> list[Register]:
-    """The registers that are assigned, and those that count steps."""
-    counters = [s.counter for s in statements_in(statements) if isinstance(s, Repeat)]
-    return list(dict.fromkeys([*registers_in(statements), *counters]))
-
-
-def numbers_of(statements: Sequence[Statement]) -> list[Constant]:
-    """The integers that are arguments of the function, so that its text does not depend on sizes."""
-    found: list[Constant] = []
-    everything = list(statements_in(statements))
-    for e in expressions_in(e for s in everything for e in roots(s)):
-        if isinstance(e, Apply):
-            found += [x for x in e.operands if isinstance(x, Constant) and x.dtype == INT and is_argument(e, x)]
-    for s in everything:
-        if isinstance(s, Repeat) and isinstance(s.length, Constant) and is_sized(s, statements):
-            found.append(s.length)
-        if isinstance(s, Check):
-            found += [constant(n, INT) for n in s.extents if n not in FORMULAIC]
-    return list(dict.fromkeys(found))
-
-
-def is_sized(s: Repeat, statements: Sequence[Statement]) -> bool:
-    """Whether the known length of a loop is thought to be a size: that of an outermost loop always is."""
-    return s.length.number > FEW_STEPS or any(s is outer for outer in statements)  # type: ignore[union-attr]
 
 
 def is_innermost(s: Repeat) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...accesses import is_argument
+from ...accesses import is_argument, wide_axes
 from ...instructions import RecurrenceRun
 from ...loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, constant
 from ...operations import write_operation
@@ -17,10 +17,12 @@ from ...recurrence import (
     Statement,
     Store,
     arrays_in,
+    every_register,
     failures_in,
+    is_sized,
+    numbers_of,
     statements_in,
 )
-from ..cpu.recurrences import every_register, is_sized, numbers_of, wide_axes
 from .launches import NAME, Argument, Launch, Pointer
 from .operations import CudaCode, literal, type_name
 from .text import Text, signature
