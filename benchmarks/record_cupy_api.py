@@ -1,6 +1,6 @@
 """Records what CuPy has, for the stand-in of tests/helpers/stand_in_cupy.py: names, signatures, loops of ufuncs.
 
-Run it where a CuPy is installed, driver or not: `python benchmarks/record_cupy_api.py`.
+Run it where a CuPy and CUDA's libraries are installed, driver or not: `python benchmarks/record_cupy_api.py`.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from typing import Any
 
 import cupy
 
-MODULES = ("cupy", "cupy.linalg", "cupy.fft", "cupyx.scipy.special", "cupy.lib.stride_tricks")
+MODULES = ("cupy", "cupy.linalg", "cupy.fft", "cupyx.scipy.special", "cupyx.scipy.linalg", "cupy.lib.stride_tricks")
 
 
 def described(value: Any) -> dict[str, Any] | None:

@@ -15,7 +15,9 @@ import pytest
 import functrans as ft
 import functrans.numpy as fnp
 from functrans import lax, nn
+from functrans.core.devices import cupy_linalg
 from functrans.errors import DeviceFunctionError, DeviceMismatchError, ScalarFunctionError, TracerConversionError
+from functrans.primitives import linalg
 from tests.helpers.cases import Case, all_cases
 from tests.helpers.oracles import direction, is_differentiable
 from tests.helpers.stand_in_cupy import Traffic, installed, ndarray
@@ -112,6 +114,17 @@ def test_a_primitive_does_on_the_gpu_what_it_does_on_the_host(
         same(way(case, list(map(up, args))), wanted)
     except (DeviceFunctionError, ScalarFunctionError) as error:
         assert any(word in str(error) for word in ("cupyx.scipy.special", "Wrong type", "was to be traced"))  # noqa: PT017
+
+
+@pytest.mark.parametrize(("shape", "calls"), [((5, 5), 1), ((2, 4, 3), 2), ((40, 3, 3), 0)])
+def test_factors_by_cusolver_unless_matrices_are_many_and_small(
+    shape: tuple[int, ...], calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, library, found = np.random.default_rng(0).normal(size=shape), cupy_linalg(), []
+    factor = library.lu_factor
+    monkeypatch.setattr(library, "lu_factor", lambda *args, **kwargs: found.append(args) or factor(*args, **kwargs))
+    same(linalg.lu.bind(up(a)), linalg.lu.bind(a))
+    assert len(found) == calls
 
 
 @pytest.mark.parametrize("name", LACKING)

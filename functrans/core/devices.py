@@ -45,6 +45,14 @@ def cupy_special() -> Any:
 
 
 @cache
+def cupy_linalg() -> Any:
+    """cupyx.scipy.linalg."""
+    import cupyx.scipy.linalg  # type: ignore[import-not-found]
+
+    return cupyx.scipy.linalg
+
+
+@cache
 def is_device_type(kind: type) -> bool:
     """Whether this is the type of arrays in the memory of a GPU."""
     return kind.__name__ == "ndarray" and kind.__module__.partition(".")[0] == "cupy"

@@ -1,7 +1,7 @@
 """What NumPy's linalg lacks, on concrete arrays: triangular solves and LU.
 
-LAPACK does the work for NumPy's arrays, one matrix at a time; other arrays (CuPy's) take array operations on all
-matrices at once.
+LAPACK does the work for NumPy's arrays, cuSOLVER and cuBLAS for CuPy's. Other arrays, and many small matrices on a GPU,
+take array operations on all matrices at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import cupy_linalg, is_on_device
 from .late_scipy import linalg
 
 
@@ -21,6 +22,8 @@ def solve_triangular(
         a = a.conj()
     if b.size == 0:
         return np.zeros_like(b)
+    if is_on_device(a):
+        return solve_by_cublas(a, b, left_side, lower, transpose_a, unit_diagonal)
     if type(a) is not np.ndarray or type(b) is not np.ndarray:
         if transpose_a:
             a, lower = np.swapaxes(a, -1, -2), not lower
@@ -38,6 +41,14 @@ def solve_triangular(
             diag=int(unit_diagonal),
         ).T  # fmt: skip
     return x
+
+
+def solve_by_cublas(a: Any, b: Any, left_side: bool, lower: bool, transpose_a: bool, unit_diagonal: bool) -> Any:
+    """The same for CuPy's arrays, all matrices at once; x op(a) = b is the equation with everything transposed."""
+    trans = int(transpose_a == left_side)
+    right = b if left_side else np.swapaxes(b, -1, -2)
+    x = cupy_linalg().solve_triangular(a, right, trans, lower, unit_diagonal)
+    return x if left_side else np.swapaxes(x, -1, -2)
 
 
 def substitute(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
@@ -65,7 +76,11 @@ def lu_factors(a: Any) -> tuple[Any, Any, Any]:
             getrf = linalg().get_lapack_funcs("getrf", (a,))
             for i in range(count):
                 lu[i], pivots[i], _ = getrf(lu[i])
-    else:
+    elif is_on_device(a) and 0 < count <= min(m, n):
+        pivots = np.zeros_like(a, dtype=np.int32, shape=(count, min(m, n)))
+        for i in range(count):
+            lu[i], pivots[i] = cupy_linalg().lu_factor(lu[i], check_finite=False)
+    else:  # one column of all matrices after the other
         pivots = eliminate(lu)
     permutation = permutation_of(pivots, m)
     return lu.reshape(a.shape), pivots.reshape(*lanes, min(m, n)), permutation.reshape(*lanes, m)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 
-from functrans.core.devices import cupy, cupy_special
+from functrans.core.devices import cupy, cupy_linalg, cupy_special
 
 API = json.loads(Path(__file__).with_name("cupy_api.json").read_text())
 #: Functions that copy from the host because they are asked to.
@@ -455,14 +457,40 @@ def _asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, b
     return a.get(order=order) if isinstance(a, ndarray) else np.asarray(a)
 
 
-BEHIND: dict[str, Any] = {"lexsort": _lexsort}
+def _solve_triangular(a: Any, b: Any, trans: int = 0, lower: bool = False, unit_diagonal: bool = False) -> Any:
+    """Of stacks of matrices too, by BLAS, to which a zero on the diagonal is no error; the results lie as columns."""
+    assert a.dtype == b.dtype
+    assert a.dtype.char in "fdFD"
+    assert a.shape[:-2] == b.shape[:-2]
+    trsm = scipy.linalg.get_blas_funcs("trsm", (a, b))
+    x = np.empty((*b.shape[:-2], b.shape[-1], b.shape[-2]), b.dtype)
+    for i in np.ndindex(a.shape[:-2]):
+        x[i] = trsm(1.0, a[i], b[i], lower=lower, trans_a=trans, diag=unit_diagonal).T
+    return np.swapaxes(x, -1, -2)
+
+
+def _lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    assert a.ndim == 2
+    assert a.dtype.char in "fdFD"
+    lu, pivots, _ = scipy.linalg.get_lapack_funcs("getrf", (a,))(a)
+    if not np.diagonal(lu).all():
+        warnings.warn("Diagonal number is exactly zero. Singular matrix.", RuntimeWarning, stacklevel=2)
+    return lu, pivots
+
+
+BEHIND: dict[str, Any] = {"lexsort": _lexsort, "solve_triangular": _solve_triangular, "lu_factor": _lu_factor}
+#: What stands for CuPy's modules; for cupyx.scipy.special its namesake.
+MODULES: dict[str, Any] = {
+    "cupy": np, "cupy.linalg": np.linalg, "cupy.fft": np.fft, "cupy.lib.stride_tricks": np.lib.stride_tricks,
+    "cupyx.scipy.linalg": scipy.linalg,
+}  # fmt: skip
 
 
 def _module(name: str) -> ModuleType:
     module = ModuleType(name)
-    source = {"cupy": np, "cupy.linalg": np.linalg, "cupy.fft": np.fft, "cupy.lib.stride_tricks": np.lib.stride_tricks}.get(name, scipy.special)
+    source = MODULES.get(name, scipy.special)
     for key, record in API["modules"][name].items():
-        behind = BEHIND.get(key) if source is np and key in BEHIND else getattr(source, key, None)
+        behind = BEHIND.get(key) or getattr(source, key, None)
         if behind is not None:
             make = ufunc if record["kind"] == "ufunc" else _function
             setattr(module, key, make(key, record, behind))
@@ -504,11 +532,13 @@ def installed() -> Iterator[Any]:
     sys.modules.update(modules())
     cupy.cache_clear()
     cupy_special.cache_clear()
+    cupy_linalg.cache_clear()
     try:
         yield sys.modules["cupy"]
     finally:
         cupy.cache_clear()
         cupy_special.cache_clear()
+        cupy_linalg.cache_clear()
         for name in [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx")]:
             del sys.modules[name]
         sys.modules.update(before)
