@@ -6,14 +6,14 @@ What the text depends on beside the expressions is the form (`layouts.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ...accesses import identity_value, numbers_of
 from ...loopnest import Output, Position
 from .launches import NAME
-from .layouts import BLOCK, Access, Form, Nest
+from .layouts import BLOCK, TILE, Access, Form, Nest
 from .operations import literal, type_name
 from .text import Text, Values, signature
 
@@ -99,7 +99,9 @@ class KernelWriter:
         with self.text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", self.parameters())):
             if self.form.is_guarded:
                 self.text.line("if (*failed) return;")
-            if not self.kernel.reduced:
+            if self.form.turned:
+                self.tiles()
+            elif not self.kernel.reduced:
                 self.points()
             elif self.is_by_columns:
                 self.columns()
@@ -112,16 +114,22 @@ class KernelWriter:
     def product(self, extents: Sequence[str]) -> str:
         return " * ".join(extents) or "1"
 
-    def unpack(self, name: str, loops: Sequence[int], extents: Sequence[str]) -> None:
-        """Variables of loops from the number of a point, which counts all of them."""
+    def unpack(self, name: str, loops: Sequence[int], extents: Sequence[str], tiled: Sequence[int] = ()) -> None:
+        """Variables of loops from the number of a point, which counts all of them.
+
+        Args:
+            tiled: loops that go by tiles: where these begin.
+        """
         for position in reversed(range(len(loops))):
             d = loops[position]
+            variable, size = (f"first{d}", f" * {TILE}") if d in tiled else (f"i{d}", "")
             if position == 0:
-                self.text.line(f"const {self.index} i{d} = {name};")
+                self.text.line(f"const {self.index} {variable} = {name}{size};")
             else:
-                rest = f"{name}_{d}"
-                self.text.line(f"const {self.index} {rest} = quotient({name}, {extents[position]});")
-                self.text.line(f"const {self.index} i{d} = {name} - {rest} * {extents[position]};")
+                rest, extent = f"{name}_{d}", extents[position]
+                own = f"{name} - {rest} * {extent}"
+                self.text.line(f"const {self.index} {rest} = quotient({name}, {extent});")
+                self.text.line(f"const {self.index} {variable} = {f'({own}){size}' if size else own};")
                 name = rest
 
     def pointers(self) -> list[str]:
@@ -129,7 +137,7 @@ class KernelWriter:
 
     def loaded(self) -> dict[int, str]:
         """The accesses that need not be loaded, and the variables that they are in."""
-        return {}
+        return {k: f"tile{k}[column][line]" for k in self.form.turned}
 
     def points(self) -> None:
         """A thread for each point, or some neighbours; axes along which points collide are walked in order."""
@@ -144,6 +152,37 @@ class KernelWriter:
         with text.block(f"for ({self.index} u = {begin}; u < {all_}; u += ({self.index})gridDim.x * {BLOCK})"):
             self.unpack("u", range(form.parallel), extents)
             self.nested(serial, self.stores)
+
+    def tiles(self) -> None:
+        """A block for each tile of points: some operands are read along one loop, results written along another one."""
+        text, across, inner = self.text, self.form.across, self.inner
+        others = [d for d in range(self.count) if d not in (across, inner)]
+        edges = [text.let(self.index, f"quotient(n{d} + {TILE - 1}, {TILE})") for d in (across, inner)]
+        extents = [*(f"n{d}" for d in others), *edges]
+        all_ = text.let(self.index, self.product(extents))
+        text.line(f"const int32 column = threadIdx.x % {TILE}, row = threadIdx.x / {TILE};")
+        for k in self.form.turned:  # one more column, so that threads of a warp never meet in a bank
+            text.line(f"__shared__ {self.types[k].removeprefix('const ')} tile{k}[{TILE}][{TILE + 1}];")
+        with text.block(f"for ({self.index} u = blockIdx.x; u < {all_}; u += ({self.index})gridDim.x)"):
+            self.unpack("u", [*others, across, inner], extents, tiled=(across, inner))
+            with self.lines((across, "column"), (inner, "line")):
+                for k in self.form.turned:
+                    ways = " + ".join(f"i{d} * s{k}_{d}" for d in range(self.count))
+                    text.line(f"tile{k}[line][column] = *after(p{k}, {ways});")
+            text.line("__syncthreads();")
+            with self.lines((across, "line"), (inner, "column")):
+                self.stores()
+            text.line("__syncthreads();")
+
+    @contextmanager
+    def lines(self, *loops: tuple[int, str]) -> Iterator[None]:
+        """The lines of a tile that are this thread's, within the extents of two loops."""
+        text = self.text
+        with text.block(f"for (int32 line = row; line < {TILE}; line += {BLOCK // TILE})"):
+            for d, part in loops:
+                text.line(f"const {self.index} i{d} = first{d} + {part};")
+            with text.block(f"if ({' && '.join(f'i{d} < n{d}' for d, _ in loops)})"):
+                yield
 
     def nested(self, loops: Sequence[int], inside: Any) -> None:
         """One loop inside the other, with something inside."""

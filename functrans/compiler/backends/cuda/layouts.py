@@ -27,6 +27,14 @@ SHORT_ROW = 16
 LONG_ROW = 2048
 #: What a thread should reduce at least, where a reduction is divided among blocks.
 LEAST_SHARE = 16
+#: The edge of tiles that are turned in shared memory: as many elements as a warp has threads.
+TILE = 32
+#: Along fewer elements than this in one direction, most of a tile would be empty.
+FEWEST_TO_TURN = 16
+#: Neighbours that are fewer bytes apart are as well read where they are: memory is read in pieces of this size.
+SECTOR = 32
+#: The elements of the tiles of one kernel come to at most so many bytes, so that several blocks have room for theirs.
+TURNED_BYTES = 24
 #: Parts that a reduction is divided into at most.
 MOST_PARTS = 512
 
@@ -83,6 +91,8 @@ class Form(NamedTuple):
         is_divided: whether blocks reduce parts of each row.
         is_guarded: whether nothing is done after a check of indices has failed.
         updates: for each output, None, or how it is combined with what is there: "atomic" or "alone".
+        turned: the numbers of the accesses that are read through tiles in shared memory.
+        across: the loop along which these move by one element.
     """
 
     parallel: int
@@ -94,6 +104,8 @@ class Form(NamedTuple):
     is_divided: bool
     is_guarded: bool
     updates: tuple[str | None, ...]
+    turned: tuple[int, ...] = ()
+    across: int = -1
 
 
 def nest_of(
@@ -223,6 +235,38 @@ def lanes(nest: Nest, loop: int, is_aligned: Sequence[bool]) -> int:
     ):
         count //= 2
     return max(count, 1)
+
+
+def along_results(nest: Nest) -> Nest:
+    """The same loops, those along which the first result moves least innermost."""
+    first = nest.accesses[len(nest.accesses) - len(nest.kernel.outputs)]
+    order = sorted(range(len(nest.extents)), key=lambda loop: -abs(first.strides[loop]))
+    return nest._replace(
+        extents=tuple(nest.extents[loop] for loop in order),
+        accesses=tuple(a._replace(strides=tuple(a.strides[loop] for loop in order)) for a in nest.accesses),
+    )
+
+
+def turned(nest: Nest) -> tuple[tuple[int, ...], int]:
+    """What is read side by side along another loop than the innermost one, along which results are written, and which.
+
+    A warp that reads such an operand where it is takes a piece of memory for each of its threads. It is read along its
+    own direction instead, into a tile of shared memory, and then from there.
+    """
+    last = len(nest.extents) - 1
+    split = len(nest.accesses) - len(nest.kernel.outputs)
+    is_along = all(abs(a.strides[last]) == a.itemsize for a in nest.accesses[split:]) if last > 0 else False
+    if not is_along or nest.extents[last] < FEWEST_TO_TURN:
+        return (), -1
+    found: dict[int, list[int]] = {}
+    for k, a in enumerate(nest.accesses[:split]):
+        across = next((d for d in range(last) if abs(a.strides[d]) == a.itemsize), -1)
+        is_far = a.slot is not None and not a.terms and abs(a.strides[last]) >= max(SECTOR, 2 * a.itemsize)
+        room = TURNED_BYTES - sum(nest.accesses[j].itemsize for j in found.get(across, ()))
+        if across >= 0 and is_far and nest.extents[across] >= FEWEST_TO_TURN and a.itemsize <= room:
+            found.setdefault(across, []).append(k)
+    across = max(found, key=lambda loop: len(found[loop]), default=-1)
+    return tuple(found.get(across, ())), across
 
 
 def arguments_of(nest: Nest, form: Form) -> list[Argument]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,20 @@ from ...loopnest import Kernel, Load, Output, axis_index
 from . import layouts
 from .codegen import COLUMNS, ROWS, kernel_function
 from .launches import Launch, Pointer
-from .layouts import BLOCK, RESIDENT, Form, Nest, arguments_of, is_short, lanes, moves, nest_of
+from .layouts import (
+    BLOCK,
+    RESIDENT,
+    TILE,
+    Form,
+    Nest,
+    along_results,
+    arguments_of,
+    is_short,
+    lanes,
+    moves,
+    nest_of,
+    turned,
+)
 from .updates import by_vote, walked_axes
 
 #: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
@@ -63,9 +77,22 @@ def _points(run: KernelRun, target: Target) -> list[Launch]:
         return [launches[0]._replace(scratch=size), *launches[1:]]
     nest = nest_of(kernel, run.sources, run.targets, serial)
     is_plain = nest.parallel == len(nest.extents) and not any(updates)
-    count = lanes(nest, -1, target.is_aligned) if is_plain else 1
-    form = _form(nest, target, team=1, lanes=count, updates=updates)
-    return [_launch(nest, form, target, nest.results // count, 1)]
+    if not is_plain:
+        return [_launch(nest, _form(nest, target, 1, 1, updates), target, nest.results, 1)]
+    nest = along_results(nest)
+    tiles, across = turned(nest)
+    if tiles:
+        form = _form(nest, target, 1, 1, updates)._replace(turned=tiles, across=across)
+        return [_launch(nest, form, target, _tiles(nest, across) * BLOCK, 1)]
+    count = lanes(nest, -1, target.is_aligned)
+    return [_launch(nest, _form(nest, target, 1, count, updates), target, nest.results // count, 1)]
+
+
+def _tiles(nest: Nest, across: int) -> int:
+    """How many tiles there are, along two loops and for each point of the others."""
+    *others, inner = nest.extents
+    edges = [-(-n // TILE) for n in (others.pop(across), inner)]
+    return prod((*others, *edges))
 
 
 # ---- reductions
