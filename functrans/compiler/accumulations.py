@@ -1,4 +1,5 @@
-"""Cumulative operations as loops: over the elements of an axis, and over rows where there are many long ones."""
+"""Cumulative operations: scans, if the backend has such, else loops over the elements of an axis, and over rows where
+there are many long ones."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Any
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Jaxpr
-from .instructions import VIEWS, Block, Place
+from .instructions import VIEWS, Block, Place, ScanRun
+from .loopnest import Apply, Load, point
 
 #: Along so many elements at most, all rows go from one to the next together, wherever in memory they are.
 SHORT = 32
@@ -28,15 +30,22 @@ def accumulate(
     target: Place,
     axis: int,
     reverse: bool,
+    operation: str,
     body_for: Callable[[tuple[int, ...], bool], Jaxpr],
 ) -> bool:
     """Combine all elements of an axis up to each one, if there are any.
 
     Args:
+        operation: combines two elements.
         body_for: makes the body of a loop for arrays of some shape: `so far, x -> together, together`, or, if the
             second argument says so, `row -> accumulated row`.
     """
-    if 0 in x.shape or not target.is_contiguous:
+    if 0 in x.shape:
+        return True
+    if assembler.is_plain and assembler.supports(_combined(x, operation)):
+        _scan(assembler, block, x, target, axis, reverse, operation)
+        return True
+    if not target.is_contiguous:
         return False
     if goes_by_rows(x.shape, axis):
         body = body_for(x.shape[axis:], True)
@@ -59,6 +68,23 @@ def accumulate(
         operands = _part(steps, *rest), _part(results, *rest)
         assembler.loop(block, body, length - 1, reverse, (), [start], [operands[0]], [last], [operands[1]])
     return True
+
+
+def _combined(x: Place, operation: str) -> Apply:
+    """Two elements together."""
+    element = Load(0, point(len(x.shape)), x.dtype)
+    return Apply(operation, (element, element), x.dtype)
+
+
+def _scan(
+    assembler: Any, block: Block, x: Place, target: Place, axis: int, reverse: bool, operation: str
+) -> None:
+    """Add the instruction that scans an axis; from its end on, if that is wanted."""
+    order = (*(a for a in range(len(x.shape)) if a != axis), axis)
+    source, target = (VIEWS["transpose"](place, order) for place in (x, target))
+    if reverse:
+        source, target = (VIEWS["reverse"](place, (len(order) - 1,)) for place in (source, target))
+    assembler.step(block, ScanRun(operation, source, target), (source, target))
 
 
 def _contiguous(assembler: Any, block: Block, x: Place) -> Place:

@@ -87,7 +87,8 @@ def assemble(
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
         strides: those of the arguments; None for one that is no array.
         has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
-        is_plain: whether the backend divides large reductions itself, and has no loops that go through stacks.
+        is_plain: whether the backend divides large reductions itself, scans arrays, is slower where Python has to be
+            called, and has no loops that go through stacks.
     """
     assembler = Assembler(fused, supports, has_lapack, is_plain)
     arguments = [

@@ -24,7 +24,8 @@ def arg_extreme(assembler: Any, block: Block, x: Place, target: Place, axis: int
         combine: "maximum" or "minimum".
     """
     rank = len(x.shape)
-    if 0 in x.shape or (prod(x.shape) > MANY and x.strides[axis] == x.dtype.itemsize):
+    is_left_to_numpy = prod(x.shape) > MANY and x.strides[axis] == x.dtype.itemsize and not assembler.is_plain
+    if 0 in x.shape or is_left_to_numpy:
         return False
     rows = VIEWS["transpose"](x, (*(a for a in range(rank) if a != axis), axis))
     space = point(rank)

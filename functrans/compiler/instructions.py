@@ -152,6 +152,17 @@ class ProductRun(NamedTuple):
     adds: bool = False
 
 
+class ScanRun(NamedTuple):
+    """Combine all elements along the last axis up to each one, by an operation that is associative but for rounding.
+
+    The two places have the same shape, of which no extent is zero, and are the same or have no memory in common.
+    """
+
+    operation: str
+    source: Place
+    target: Place
+
+
 class LibraryRun(NamedTuple):
     """Call a library of linear algebra for each of a batch of matrices (compiler/matrices.py).
 

@@ -48,7 +48,7 @@ class CumSum(Structural):
     ) -> bool:
         reverse, dtype = params["reverse"], sources[0].dtype
         body_for = lambda shape, by_rows: step_of(self, add, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
-        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, body_for)
+        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, add.name, body_for)
 
 
 class Cumulative(Primitive):
@@ -106,9 +106,9 @@ class Cumulative(Primitive):
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
-        reverse, dtype = params["reverse"], sources[0].dtype
-        body_for = lambda shape, by_rows: step_of(self, self.operation, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
-        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, body_for)
+        reverse, dtype, operation = params["reverse"], sources[0].dtype, self.operation
+        body_for = lambda shape, by_rows: step_of(self, operation, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
+        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, operation.name, body_for)
 
 
 class CumulativeExtreme(Cumulative):

@@ -18,6 +18,7 @@ from ..instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    ScanRun,
     WhileRun,
 )
 from ..loopnest import Apply, Constant, Load, expressions_in
@@ -147,6 +148,10 @@ def _product(run: ProductRun) -> Cost:
     return Cost(size(run.x) + size(run.y), size(run.z), both * batch * rows * columns * run.x.shape[2])
 
 
+def _scan(run: ScanRun) -> Cost:
+    return Cost(size(run.source), size(run.target), elements(run.target))
+
+
 def _python(run: PythonRun) -> Cost:
     return Cost(sum(map(size, run.sources)), sum(map(size, run.targets)), 0, False)
 
@@ -199,6 +204,7 @@ COSTS: dict[type, Any] = {
     KernelRun: _kernel,
     ChainRun: _chain,
     ProductRun: _product,
+    ScanRun: _scan,
     PythonRun: _python,
     LibraryRun: _library,
     CheckRun: _check,

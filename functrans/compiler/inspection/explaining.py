@@ -324,6 +324,10 @@ class _Instructions:
         if self.native.threads(row) > 1:
             yield from self.threads(row)
 
+    def ScanRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        yield f"All elements of {run.source.shape[-1]} up to each one are combined{self.where(row)}: {cost(run)}."
+
     def LibraryRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
         batch, rows, columns = (*run.places[0].shape, 0)[:3]

@@ -24,6 +24,7 @@ from ..instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    ScanRun,
     Tape,
     WhileRun,
     contiguous_strides,
@@ -135,6 +136,7 @@ KINDS: dict[type, str] = {
     WhileRun: "while loop",
     BranchRun: "branch",
     RecurrenceRun: "loop as one function",
+    ScanRun: "cumulative operation",
 }
 
 
@@ -254,6 +256,10 @@ class Listing:
     def ProductRun(self, run: ProductRun, _: str, depth: int) -> None:
         x, y, z = map(self.names.place, (run.x, run.y, run.z))
         self.add(depth, f"{z} = {x} @ {y}  # BLAS")
+
+    def ScanRun(self, run: ScanRun, _: str, depth: int) -> None:
+        (source,), (target,) = self.arrays([run.source], "x", depth), self.arrays([run.target], "y", depth)
+        self.add(depth, f"{target}[...] = {run.operation}.accumulate({source}, axis=-1)")
 
     def PythonRun(self, run: PythonRun, _: str, depth: int) -> None:
         sources, targets = (", ".join(map(self.names.place, group)) for group in (run.sources, run.targets))

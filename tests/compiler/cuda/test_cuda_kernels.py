@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans.compiler import extremes
 from tests.helpers.bits import assert_same_bits, special_array
 from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, kernels_of, lowered
 from tests.helpers.oracles import assert_all_close
@@ -205,3 +206,13 @@ def test_functions_of_users_are_part_of_kernels():
     (launch,) = check(lambda x: np.sin(ramp(x, x + 1)) * 2, x)
     assert "if (x > 0) return x * y; return 0;" in launch.source
     check(lambda x: ft.grad(lambda x: np.sum(ramp(x, x)))(x), x)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_places_of_extremes_are_found_by_kernels(axis, monkeypatch):
+    monkeypatch.setattr(extremes, "MANY", 0)
+    x = np.random.default_rng(0).integers(0, 5, (3, 300) if axis else (300, 3)).astype("f4")
+    x[1, 1] = np.nan
+    jaxpr = staged(lambda x: (np.argmax(x, axis), np.argmin(x, axis)), (x,))
+    assert not lowered(jaxpr, (x,)).calls_python
+    assert_same_bits(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)))

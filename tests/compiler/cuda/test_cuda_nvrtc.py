@@ -90,6 +90,29 @@ def test_aligned_neighbours_are_loaded_together(dtype, instruction):
             ), ptx
 
 
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+def test_tiles_are_turned_in_shared_memory(architecture):
+    x = np.ones((64, 512), "f4")
+    (text,) = kernels_of(lambda x, y: np.sin(x.T) + y, x, x.T.copy())
+    assert set(compiled([text], architecture).values()) <= set(range(FEW_BYTES + 1))
+    ptx = nvrtc.ptx(module_text({"kernel": text}), architecture)
+    assert "st.shared.f32" in ptx.replace("b32", "f32")
+    assert "bar.sync" in ptx or "barrier.sync" in ptx
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+@pytest.mark.parametrize(("dtype", "lanes"), [("f4", 4), ("f8", 2)])
+def test_scans_move_neighbours_together_and_keep_all_in_registers(dtype, lanes, architecture):
+    x = np.ones((64, 512), dtype)
+    texts = [kernels_of(lambda x: np.cumsum(x, 1), x, division=name)[0] for name in ("usual", "blocks")]
+    assert set(compiled(texts, architecture).values()) == {0}
+    for text in texts:
+        ptx = nvrtc.ptx(module_text({"kernel": text}), architecture)
+        assert re.search(rf"ld\.global(\.nc)?\.v{lanes}\.", ptx), ptx
+        assert re.search(rf"st\.global\.v{lanes}\.", ptx), ptx
+        assert "shfl.sync.up" in ptx
+
+
 def test_neighbours_that_are_not_aligned_are_loaded_one_by_one():
     x = np.ones(65, "f4")
     for function in (lambda x: x * x, lambda x: x[1:] * 2.0):

@@ -26,6 +26,7 @@ from ...instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    ScanRun,
     WhileRun,
     is_row_major,
 )
@@ -38,6 +39,7 @@ from .layouts import VECTOR
 from .lowering import Target, launches_of
 from .recurrences import recurrence_launch
 from .runtime import functions
+from .scans import scan_launches
 
 #: In place of the address of a tape.
 NO_TAPE: Final = 0
@@ -102,6 +104,7 @@ class Encoded:
 _NOUNS: Final = {
     KernelRun: "A kernel", ChainRun: "A chain of kernels", ProductRun: "A product of matrices by cuBLAS",
     RecurrenceRun: "A loop in one kernel", CheckRun: "A check of indices",
+    ScanRun: "A cumulative operation",
 }  # fmt: skip
 
 
@@ -208,6 +211,8 @@ class Encoder:
             return launches_of(instruction, self.target)
         if isinstance(instruction, ChainRun):
             return chain_launches(instruction, self.target)
+        if isinstance(instruction, ScanRun):
+            return scan_launches(instruction, self.target)
         if isinstance(instruction, RecurrenceRun):
             first = 1 + self.failures.get(id(instruction), 0)
             return [recurrence_launch(instruction, first, self.target.failed)]

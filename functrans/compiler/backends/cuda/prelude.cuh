@@ -246,6 +246,64 @@ template <class Operation, class T> FUNCTION T of_block(T x) {
   return x;
 }
 
+// ---- scans
+
+struct Halves { uint64 low, high; };
+// A value whose bits a function moves, as integers that it can move.
+template <class T, class Move> FUNCTION T moved(T x, Move move) {
+  if constexpr (sizeof(T) == 16) {
+    const Halves own = reinterpret<Halves>(x);
+    return reinterpret<T>(Halves{move(own.low), move(own.high)});
+  } else if constexpr (sizeof(T) == 8) {
+    return reinterpret<T>(move(reinterpret<uint64>(x)));
+  } else if constexpr (sizeof(T) == 4) {
+    return reinterpret<T>(move(reinterpret<uint32>(x)));
+  } else if constexpr (sizeof(T) == 2) {
+    return reinterpret<T>((uint16)move((uint32)reinterpret<uint16>(x)));
+  } else {
+    return reinterpret<T>((uint8)move((uint32)reinterpret<uint8>(x)));
+  }
+}
+// What the thread has whose number in the warp is smaller by some; one without such a thread gets its own.
+template <class T> FUNCTION T from_below(T x, int32 by) {
+  return moved(x, [=](auto bits) { return __shfl_up_sync(0xffffffffu, bits, by); });
+}
+// What the last thread of the warp has.
+template <class T> FUNCTION T from_last(T x) {
+  return moved(x, [](auto bits) { return __shfl_sync(0xffffffffu, bits, 31); });
+}
+
+// In place of what a thread has: what those before it have together, nothing useful for the first one; and what all
+// have. The threads of a warp (TEAM is 32) are put together by doubling distances (Hillis and Steele 1986), those of a
+// block (TEAM is its size) then warp after warp.
+template <class Operation, int TEAM, class T> FUNCTION void prefixes(T &own, T &together) {
+  const int32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  T x = own;
+#pragma unroll
+  for (int32 by = 1; by < 32; by *= 2) {
+    const T below = from_below(x, by);
+    if (lane >= by) x = Operation::of(below, x);
+  }
+  own = from_below(x, 1);
+  if constexpr (TEAM == 32) {
+    together = from_last(x);
+  } else {
+    __shared__ T of_warps[TEAM / 32];
+    if (lane == 31) of_warps[warp] = x;
+    __syncthreads();
+    T before = of_warps[0];
+    together = before;
+    for (int32 k = 1; k < TEAM / 32; ++k) {
+      if (k == warp) before = together;
+      together = Operation::of(together, of_warps[k]);
+    }
+    if (warp) own = lane ? Operation::of(before, own) : before;
+    __syncthreads();
+  }
+}
+
+// ---- reductions of columns
+
 // What the threads of a column have together, of a block in rows of threads; those of the first row get it.
 template <class Operation, int COLUMNS, int ROWS, class T> FUNCTION T of_column(T x) {
   __shared__ T of_rows[ROWS][COLUMNS];

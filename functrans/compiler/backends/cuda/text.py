@@ -46,13 +46,13 @@ class Text:
         return name
 
     @contextmanager
-    def block(self, head: str) -> Iterator[None]:
+    def block(self, head: str, end: str = "}") -> Iterator[None]:
         """`head { ... }` around the lines that are written meanwhile."""
         self.line(f"{head} {{")
         self.depth += 1
         yield
         self.depth -= 1
-        self.line("}")
+        self.line(end)
 
     def __str__(self) -> str:
         return "\n".join(self.lines)

@@ -1,0 +1,171 @@
+"""Cumulative operations on the emulated GPU: every form, along any axis, in both directions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.compiler.backends.cuda import layouts, scans
+from functrans.lax import associative_scan
+from functrans.primitives.cumulative import cumlogsumexp, cummax, cummin, cumprod, cumsum
+from tests.helpers.bits import assert_same_bits, special_array
+from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, lowered, prepare_all
+from tests.helpers.oracles import assert_all_close
+from tests.helpers.tiers import interpreted, staged
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+OPERATIONS = {
+    cumsum: "bhilBHILefdFD", cumprod: "bhilBHILefdFD", cummax: "?bhilBHILefd", cummin: "?bhilBHILefd",
+    cumlogsumexp: "fd",
+}  # fmt: skip
+#: For each form a shape, the axis, how work is divided, and what launches there are: the phase, and the threads that
+#: share a row.
+FORMS = {
+    "one thread, short rows": ((50, 5), 1, "usual", [("whole", 1)]),
+    "one thread, columns": ((40, 30), 0, "usual", [("whole", 1)]),
+    "columns in parts": ((600, 3), 0, "warps", [("totals", 1), ("whole", 1), ("resumed", 1)]),
+    "a warp": ((6, 129), 1, "usual", [("whole", 32)]),
+    "a warp, neighbours at once": ((6, 256), 1, "usual", [("whole", 32)]),
+    "a block": ((5, 2500), 1, "usual", [("whole", 256)]),
+    "a block, not aligned": ((5, 2501), 1, "usual", [("whole", 256)]),
+    "a row in parts": ((4101,), 0, "warps", [("totals", 256), ("whole", 32), ("resumed", 256)]),
+    "rows in parts": ((2, 4100), 1, "warps", [("totals", 256), ("whole", 1), ("resumed", 256)]),
+}  # fmt: skip
+
+
+def program(primitive, x, axis, reverse=False):
+    return staged(lambda x: [primitive.bind(x, axis=axis, reverse=reverse)[0]], (x,))
+
+
+def forms_of(monkeypatch, jaxpr, x, division):
+    """The phase and the team of each launch."""
+    found = []
+    write = scans._ScanWriter.__init__
+
+    def spy(self, form):
+        found.append((form.phase, form.team))
+        write(self, form)
+
+    monkeypatch.setattr(scans._ScanWriter, "__init__", spy)
+    lowered(jaxpr, (x,), division)
+    return found
+
+
+def integers(shape):
+    return np.random.default_rng(0).integers(-100, 100, shape)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_by_shape(name, monkeypatch):
+    shape, axis, division, forms = FORMS[name]
+    found = forms_of(monkeypatch, program(cumsum, integers(shape), axis), integers(shape), division)
+    assert sorted(found) == sorted(forms)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form(name, reverse):
+    shape, axis, division, _ = FORMS[name]
+    whole, reals = integers(shape), integers(shape) / 64.0 + 1e-3
+    programs = [(program(p, whole, axis, reverse), (whole,)) for p in (cumsum, cummax)]
+    programs += [(program(p, reals, axis, reverse), (reals,)) for p in (cumsum, cumlogsumexp)]
+    prepare_all(programs, division)
+    for jaxpr, args in programs:
+        wanted = interpreted(jaxpr, args)
+        found = [emulated(jaxpr, args, order, division) for order in ORDERS]
+        assert_all_close(found[0], wanted, 1e-12 if args[0] is reals else 0)
+        for other in found[1:]:  # what is combined with what does not depend on when threads run
+            assert_same_bits(other, found[0])
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_array(data):
+    primitive = data.draw(st.sampled_from(list(OPERATIONS)))
+    dtype = np.dtype(data.draw(st.sampled_from(OPERATIONS[primitive])))
+    shape = tuple(data.draw(st.lists(st.integers(1, 40), min_size=1, max_size=3)))
+    axis, reverse = data.draw(st.integers(0, len(shape) - 1)), data.draw(st.booleans())
+    x = np.random.default_rng(data.draw(st.integers(0, 9))).normal(1, 0.1, shape)
+    x = (x * (20 if dtype.kind in "iu" else 1)).astype(dtype)
+    if data.draw(st.booleans()):
+        x = np.flip(np.swapaxes(x, 0, -1), 0)
+        axis = data.draw(st.integers(0, x.ndim - 1))
+    jaxpr = program(primitive, x, axis, reverse)
+    found = emulated(jaxpr, (x,), data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from(list(DIVISIONS))))
+    (wanted,) = interpreted(jaxpr, (x,))
+    if dtype.kind in "biu" or primitive in (cummax, cummin):
+        assert_same_bits(found, [wanted])
+    else:
+        steps = 2 * x.shape[axis]
+        assert_all_close(found, [wanted], steps * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("division", ["usual", "warps", "blocks"])
+def test_what_is_not_finite_stays_where_it_begins(division):
+    x = np.zeros((2, 300))
+    x[0, 100], x[1, 50] = np.nan, -np.inf
+    for primitive in (cumsum, cumprod, cummax, cummin, cumlogsumexp):
+        for reverse in (False, True):
+            jaxpr = program(primitive, x, 1, reverse)
+            assert_all_close(emulated(jaxpr, (x,), division=division), interpreted(jaxpr, (x,)), 1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_extremes_of_special_numbers_are_those_of_numpy(dtype):
+    x = special_array(np.random.default_rng(0), (3, 200), dtype)
+    for primitive in (cummax, cummin):
+        jaxpr = program(primitive, x, 1)
+        assert_same_bits(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)))
+
+
+def test_sums_of_negative_zeros_are_negative_zeros():
+    x = np.full((3, 100), -0.0)
+    assert np.signbit(emulated(program(cumsum, x, 1), (x,))[0]).all()
+
+
+def test_columns_are_summed_as_numpy_sums_them():
+    x = np.random.default_rng(0).normal(size=(100, 40))
+    jaxpr = program(cumsum, x, 0)
+    assert_same_bits(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)))
+
+
+def test_sums_of_long_rows_are_accurate():
+    """The error grows with the parts and tiles of a row rather than with its elements."""
+    x = np.random.default_rng(0).uniform(0, 1, 20_000).astype("f4")
+    exact = np.cumsum(x, dtype="f8")
+    found = emulated(program(cumsum, x, 0), (x,))[0]
+    assert np.max(np.abs(found - exact) / exact) < 2e-6
+
+
+def test_arrays_of_no_elements_need_no_launch():
+    x = np.zeros((3, 0))
+    encoder = lowered(program(cumsum, x, 1), (x,))
+    assert not encoder.functions
+    assert not encoder.calls_python
+
+
+def test_programs_with_scans():
+    x = np.random.default_rng(0).normal(1, 0.3, (6, 90))
+
+    def loss(x):
+        return np.sum(np.cumsum(np.sin(x), 1) * np.cumprod(x, 1) + cummax(x, axis=0, reverse=True))
+
+    for function in (loss, ft.grad(loss), ft.vmap(ft.grad(lambda x: np.sum(np.cumsum(x * x) ** 2)))):
+        jaxpr = staged(function, (x,))
+        assert not lowered(jaxpr, (x,)).calls_python
+        assert_all_close(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)), 1e-10)
+    jaxpr = staged(lambda x: ft.tree.leaves(associative_scan(np.add, x, axis=1)), (x,))
+    assert_all_close(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)), 1e-12)
+
+
+def test_wide_indices(monkeypatch):
+    x = integers((3, 400))
+    monkeypatch.setattr(layouts, "FEW", 0)
+    jaxpr = program(cumsum, x, 1)
+    (launch,) = (launch for found in lowered(jaxpr, (x,)).launches.values() for launch in found)
+    assert "const int64 length" in launch.source
+    assert_all_close(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)), 0)
