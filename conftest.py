@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 import zlib
 
@@ -21,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("searching" if config.getoption("--slow") else "reproducible")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell starts in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C would wait for ever
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other processes share the folder of the run
         _cache.append(tempfile.mkdtemp(prefix="functrans-tests-"))
         os.environ["FUNCTRANS_CACHE_DIR"] = _cache[0]

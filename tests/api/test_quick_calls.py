@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import gc
 import sys
 import threading
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans.api.jit import Jitted
 from functrans.compiler.backends.cpu import native, tiers
+from tests.helpers.interruptions import interrupted
 
 Pair = namedtuple("Pair", "first second")
 X = np.linspace(0.0, 1.0, 3)
@@ -389,11 +389,7 @@ def test_interrupted() -> None:
     (entry,) = f._quick.plain
     held = sys.getrefcount(x)
     for _ in range(2):
-        timer = threading.Timer(0.05, _thread.interrupt_main)
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            entry({"n": 10**12, "x": x})
-        timer.join()
+        interrupted(lambda: entry({"n": 10**12, "x": x}))
         assert sys.getrefcount(x) == held
         assert_same(entry({"n": 3, "x": x}), wanted)
 

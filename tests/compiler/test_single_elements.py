@@ -5,7 +5,6 @@ A program is a list of statements over three arrays and a number, which loops an
 
 from __future__ import annotations
 
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.instructions import LoopRun, RecurrenceRun, WhileRun
+from tests.helpers.interruptions import interrupted
 from tests.helpers.tiers import TIERS, tier
 
 fnp = ft.numpy
@@ -430,7 +430,6 @@ def test_sums_keep_their_order_where_it_is_seen() -> None:
     np.testing.assert_array_equal(sums, np.cumsum(x))
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="made for POSIX")
 @pytest.mark.parametrize("nested", [False, True])
 def test_ctrl_c_ends_a_long_loop(nested: bool) -> None:
     def forever(x: Any, n: Any) -> Any:
@@ -439,13 +438,7 @@ def test_ctrl_c_ends_a_long_loop(nested: bool) -> None:
 
     f = ft.jit(forever)
     f(NUMBERS, 10)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            f(NUMBERS, 10**13)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    interrupted(lambda: f(NUMBERS, 10**13))
     assert np.isfinite(f(NUMBERS, 10)).all()
 
 

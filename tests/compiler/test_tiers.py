@@ -68,6 +68,25 @@ def test_after_as_much_work_as_pays(calls: int, thorough: list[int], monkeypatch
     assert thorough == [1]
 
 
+def test_long_texts_must_do_more_work(thorough: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take longer to compile."""
+
+    def longer(x: Any) -> Any:
+        for k in range(60):
+            x = abs(x) * (k + 0.5)
+        return x
+
+    monkeypatch.setattr(tiers, "PAYS", 1 << 60)
+    made, args = program(longer, np.ones(10))
+    work = work_of(made, args)
+    (binding,) = made.bindings.values()
+    (text,) = binding.tiers.quick
+    monkeypatch.setattr(tiers, "PAYS", 3 * work)
+    needed = -(-tiers.price(text) // work)
+    assert needed == -(-3 * text.count("\n") // tiers.SHORT_TEXT) > 3
+    assert calls_until_thorough(*program(longer, np.ones(10)), thorough) == needed
+
+
 def test_work_in_loops_and_of_equal_functions_counts_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "PAYS", 1 << 60)
     x = np.ones((30, 100))

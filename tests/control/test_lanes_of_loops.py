@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import functrans as ft
 from functrans import lax
 from functrans.errors import MappedAxisError
+from tests.helpers.interruptions import interrupted
 
 TABLE = np.array([1.0, 2.0, 4.0, 8.0])
 
@@ -98,11 +97,7 @@ def test_named_axes_in_loops() -> None:
 
 def test_an_endless_loop_can_be_interrupted() -> None:
     endless = ft.vmap(lambda x: lax.while_loop(lambda x: x < 1, lambda x: x * 0.5, x))
-    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        endless(np.array([0.5, 2.0]))
-    timer.join()
+    interrupted(lambda: endless(np.array([0.5, 2.0])))
     np.testing.assert_array_equal(ft.vmap(np.sin)(np.zeros(2)), np.zeros(2))  # nothing is left behind
 
 

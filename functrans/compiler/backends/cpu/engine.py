@@ -21,9 +21,12 @@ INTERLEAVED = 4
 #: What a function is called in its own text.
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
-VERSION = "1"
+VERSION = "2"
 #: How many functions are compiled quickly as one module.
 QUICK_TOGETHER = 64
+#: LLVM looks for the best way to count addresses up among so many at most, for each loop: with the usual 65535, half a
+#: page of text with strided accesses takes seconds. An LLVM without this option leaves it be.
+SEARCH = "-lsr-complexity-limit=4096"
 
 T = TypeVar("T")
 
@@ -106,6 +109,7 @@ class Engine:
 
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        llvm.set_option("functrans", SEARCH)
         self.llvm = llvm
         self.triple = llvm.get_process_triple()
         self.target = llvm.Target.from_triple(self.triple)

@@ -1,8 +1,8 @@
 """How well the functions of a program are compiled: quickly at first, and thoroughly once that pays.
 
-LLVM takes ten times as long to compile thoroughly. So a function is compiled thoroughly only when it has done as much
-work, in all calls together, as makes up for that; at once, if it does as much in one call. When that is depends on
-nothing but the number of calls and the estimated work.
+LLVM takes ten times as long to compile thoroughly, and the longer the text the longer. So a function is compiled
+thoroughly only when it has done as much work, in all calls together, as makes up for that; at once, if it does as much
+in one call. When that is depends on nothing but the number of calls, the estimated work and the length of the text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from ...loopnest import Kernel
 from .codegen import Writer
 from .engine import engine
 
-#: The work after which a function is worth compiling thoroughly, about in nanoseconds.
+#: The work after which a function is worth compiling thoroughly, about in nanoseconds, if its text has
 PAYS = 500_000
+#: so many lines at most; longer ones take longer to compile, line for line.
+SHORT_TEXT = 64
 #: More calls than there will ever be.
 NEVER = 1 << 62
 
@@ -76,7 +78,7 @@ class Tiers:
         for function in functions:
             self.functions.setdefault(function.writer.text, []).append(function)
         self.quick = {text: sum(f.work for f in group) for text, group in self.functions.items()}
-        self._compile([text for text, work in self.quick.items() if work >= PAYS], is_quick=False)
+        self._compile([text for text, work in self.quick.items() if work >= price(text)], is_quick=False)
         self._compile(list(self.quick), is_quick=True)
         self._wait()
 
@@ -84,8 +86,9 @@ class Tiers:
         """Compile thoroughly what has come to be worth it, and what would be after as many calls again."""
         self.calls += self.waited
         self.calls_left[0] = NEVER
+        due = [text for text, work in self.quick.items() if 2 * self.calls * work >= price(text)]
         try:
-            self._compile([text for text, work in self.quick.items() if 2 * self.calls * work >= PAYS], is_quick=False)
+            self._compile(due, is_quick=False)
         except CompilationFailure as failure:
             failure.warn("The function stays as it was compiled at first, with fewer optimisations.")
             self.quick.clear()
@@ -99,7 +102,7 @@ class Tiers:
 
     def _wait(self) -> None:
         """Set how many calls there may be until something is worth compiling thoroughly."""
-        needed = min((-(-PAYS // max(work, 1)) for work in self.quick.values()), default=NEVER)
+        needed = min((-(-price(text) // max(work, 1)) for text, work in self.quick.items()), default=NEVER)
         self.waited = min(max(needed - self.calls, 1), NEVER)
         self.calls_left[0] = self.waited
 
@@ -119,6 +122,11 @@ class Tiers:
                 arguments[place] = code.address
                 if not is_quick:
                     self.quick.pop(writer.text, None)
+
+
+def price(text: str) -> int:
+    """The work that makes up for compiling a text thoroughly."""
+    return PAYS * max(text.count("\n"), SHORT_TEXT) // SHORT_TEXT
 
 
 def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailure:
