@@ -489,15 +489,17 @@ class Encoder:
         entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
         return self.address([reel.limit, turns, len(entries) // 4, *entries])
 
-    def repeat(self, first: int, times: int, work: int) -> None:
+    def repeat(self, first: int, length: int | None, work: int) -> None:
         """Count the work of a loop, of which one step has been counted.
 
         Args:
             first: the number of the first function in it.
+            length: that of the loop; None: nobody knows.
             work: that of a step.
         """
+        times = UNKNOWN_LENGTH if length is None else max(length, 1)
         self.work += work * (times - 1)
-        self.kernels[first:] = [kernel.repeated(times) for kernel in self.kernels[first:]]
+        self.kernels[first:] = [kernel.repeated(times, length is None) for kernel in self.kernels[first:]]
 
     def LoopRun(self, run: LoopRun) -> list[tuple[int, int]]:
         work, before = self.work, len(self.kernels)
@@ -505,7 +507,7 @@ class Encoder:
         step_work = self.work - work + 1
         length = run.length if isinstance(run.length, int) else -1
         self.is_unbounded |= length < 0
-        self.repeat(before, UNKNOWN_LENGTH if length < 0 else max(length, 1), step_work)
+        self.repeat(before, None if length < 0 else length, step_work)
         where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
         reel = None if run.tape is None else self.reel(run.tape, run.length, None, run.reverse, False)
         tape = self.tape_numbers(reel)
@@ -518,7 +520,8 @@ class Encoder:
         return self.with_tape(reel, (self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)))
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
-        self.is_unbounded |= is_unbounded(run)
+        is_guess = is_unbounded(run)
+        self.is_unbounded |= is_guess
         work = likely_work(run.recurrence.statements)
         self.work += work
         numbers, reel = recurrence_arguments(run), None
@@ -529,7 +532,7 @@ class Encoder:
             reel = self.reel(run.tape, steps, run.count, run.is_reverse, True)
             numbers += [reel.limit, *self.call_of_python(reel.turn)]
         arguments = self.keep([0, *numbers])
-        self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work))
+        self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work, is_guess))
         return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
 
     def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
@@ -537,7 +540,7 @@ class Encoder:
         test, test_count = self.block(run.test)
         code, count = self.block(run.body)
         step_work = self.work - work + 1
-        self.repeat(before, UNKNOWN_LENGTH, step_work)
+        self.repeat(before, None, step_work)
         self.is_unbounded = True
         reel = None if run.tape is None else self.reel(run.tape, None, run.count, False, False)
         tape = self.tape_numbers(reel)

@@ -436,20 +436,27 @@ def own_work(s: Statement) -> int:
     return 1 + sum(isinstance(e, (Apply, Load)) for e in expressions_in(roots(s)))
 
 
-def likely_work(statements: Sequence[Statement]) -> int:
-    """About how many operations statements come to."""
+def likely_work(statements: Sequence[Statement], usual_steps: int = USUAL_STEPS) -> int:
+    """About how many operations statements come to.
+
+    Args:
+        usual_steps: those of a loop of unknown length. One inside another counts as one step: a product of guesses
+            would be no guess.
+    """
     total = 0
     for s in statements:
-        inner = [likely_work(block) for block in inside(s)]
-        total += own_work(s) + (likely_steps(s) if isinstance(s, Repeat) else 1) * sum(inner)
+        steps = likely_steps(s, usual_steps) if isinstance(s, Repeat) else 1
+        is_guess = isinstance(s, Repeat) and s.most is None and not isinstance(s.length, Constant)
+        inner = [likely_work(block, 1 if is_guess else usual_steps) for block in inside(s)]
+        total += own_work(s) + steps * sum(inner)
     return total
 
 
-def likely_steps(s: Repeat) -> int:
+def likely_steps(s: Repeat, usual_steps: int) -> int:
     """About how many steps a loop has."""
     if isinstance(s.length, Constant):
         return int(s.length.number)
-    return USUAL_STEPS if s.most is None else s.most // 2
+    return usual_steps if s.most is None else s.most // 2
 
 
 def is_unbounded(run: RecurrenceRun) -> bool:

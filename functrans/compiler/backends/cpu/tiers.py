@@ -22,7 +22,7 @@ from .engine import engine
 #: The work after which a function is worth compiling thoroughly, about in nanoseconds, if its text has
 PAYS = 500_000
 #: so many lines at most; longer ones take longer to compile, line for line.
-SHORT_TEXT = 64
+SHORT_TEXT = 512
 #: More calls than there will ever be.
 NEVER = 1 << 62
 
@@ -49,16 +49,20 @@ class Written(NamedTuple):
     Attributes:
         arguments, place: where they look for its address.
         work: what it does in a call of the program, about in nanoseconds.
+        is_guess: whether that stands on a guess how long a loop is.
     """
 
     arguments: array[int]
     place: int
     writer: Writer
     work: int
+    is_guess: bool = False
 
-    def repeated(self, times: int) -> Written:
-        """The same in a loop."""
-        return self._replace(work=self.work * times)
+    def repeated(self, times: int, is_guess: bool) -> Written:
+        """The same in a loop of so many steps; a product of guesses would be no guess."""
+        if is_guess and self.is_guess:
+            return self
+        return self._replace(work=self.work * times, is_guess=self.is_guess or is_guess)
 
 
 class Tiers:
@@ -118,10 +122,10 @@ class Tiers:
             raise failure_among(writers, is_quick) from None
         self.codes += codes
         for group, code in zip(groups, codes):
-            for arguments, place, writer, _ in group:
-                arguments[place] = code.address
-                if not is_quick:
-                    self.quick.pop(writer.text, None)
+            for function in group:
+                function.arguments[function.place] = code.address
+            if not is_quick:
+                self.quick.pop(group[0].writer.text, None)
 
 
 def price(text: str) -> int:
