@@ -10,8 +10,8 @@ from ...core.avals import ShapedArray
 from ..instructions import Block, Place, as_matrices, is_row_major
 from .geometry import Parts, blocks, ordered, part, pieces, split
 
-#: The bytes of windows that are copied for one product.
-ROOM = 1 << 21
+#: The bytes of windows that are copied for one product, by threads of a CPU, and by those of a GPU.
+ROOM, ROOM_ON_GPU = 1 << 21, 1 << 28
 #: An image of fewer positions is multiplied together with others.
 FEW_POSITIONS = 256
 #: The time of a product of two numbers in BLAS, in that of one in our kernels; and for how many rows, how many columns
@@ -59,7 +59,8 @@ def add_products(assembler: Any, block: Block, parts: Parts) -> None:
     else:
         weights = assembler.matrices(block, parts.w, ((0,), (1,), range(2, 3 + rank)))
         z = ordered(parts.z, (1, 2, 0, *range(3, 3 + rank)))
-        (_by_position if is_direct(parts) else _by_positions)(assembler, block, x, weights, z)
+        by_images = _by_images if assembler.is_plain else _by_positions
+        (_by_position if is_direct(parts) else by_images)(assembler, block, x, weights, z)
 
 
 def _by_positions(assembler: Any, block: Block, x: Place, weights: Place, z: Place) -> None:
@@ -98,6 +99,26 @@ def _by_positions(assembler: Any, block: Block, x: Place, weights: Place, z: Pla
         assembler.repeat(block, (some, own, to), depth, multiply)
 
 
+def _by_images(assembler: Any, block: Block, x: Place, weights: Place, z: Place) -> None:
+    """As _by_positions, with the windows of many images side by side: one copy for all of them, and a product each."""
+    length, (batch, *positions) = weights.shape[2], z.shape[2:]
+    rank, first = len(positions), len(x.shape) - len(positions) - 1
+    size = min(batch, max(1, ROOM_ON_GPU // (length * prod(positions) * x.dtype.itemsize)))
+
+    def multiply(inner: Block, places: Sequence[Place]) -> None:
+        some, own, to = places
+        images = to.shape[1]
+        columns = assembler.contiguous_copy(inner, some).reshaped((images, length, prod(positions)))
+        target = as_matrices(to, ((1,), (0,), range(2, 2 + rank)))
+        assembler.multiply(inner, _repeated(own, 0, (images,)), columns, target)
+
+    for start, stop, count in pieces(batch, size):
+        some = split(part(x, first, start, stop), first, count)
+        some = ordered(some, (0, first, first + 1, *range(1, first), *range(first + 2, len(some.shape))))
+        to = ordered(split(part(z, 2, start, stop), 2, count), (0, 2, 1, *range(3, 4 + rank)))
+        assembler.repeat(block, (some, _repeated(weights, 1, to.shape[1:2]), to), 2, multiply)
+
+
 def _by_position(assembler: Any, block: Block, x: Place, weights: Place, z: Place) -> None:
     """As _by_positions, where windows have a single element each and lie in memory as matrices."""
     rank, batch = len(z.shape) - 3, z.shape[2]
@@ -120,7 +141,8 @@ def _by_taps(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> 
         total: (groups, features, batch, *positions).
     """
     window, points = w.shape[3:], total.shape[2:]
-    axis, width = blocks(window, max(1, ROOM // (prod(points) * x.dtype.itemsize)))
+    room = ROOM_ON_GPU if assembler.is_plain else ROOM
+    axis, width = blocks(window, max(1, room // (prod(points) * x.dtype.itemsize)))
     total = total.reshaped((*total.shape[:2], prod(points)))
 
     def multiply(inner: Block, places: Sequence[Place]) -> None:
