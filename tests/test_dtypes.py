@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
+from functrans.errors import UnsupportedDtypeError
 
 FLOATS = ("f2", "f4", "f8")
 INEXACT = (*FLOATS, "c8", "c16")
@@ -112,6 +113,13 @@ def test_derivatives_have_the_dtype_of_the_primal(dtype: str):
         assert ft.hessian(loss)(x).dtype == x.dtype
         assert ft.hvp(loss, x, x).dtype == x.dtype
         assert ft.jet(f, (x,), ([x, x],))[1][1].dtype == x.dtype
+
+
+@pytest.mark.parametrize("transform", [ft.grad, ft.jit, ft.vmap])
+def test_dtypes_of_users_are_refused_by_name(transform: Any):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    with pytest.raises(UnsupportedDtypeError, match="bfloat16"):
+        transform(lambda x: np.sum(x * x))(np.ones(3, bfloat16))
 
 
 @pytest.mark.parametrize("transform", [lambda f: f, ft.jit, ft.checkpoint], ids=["plain", "jit", "checkpoint"])

@@ -87,8 +87,8 @@ def assemble(
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
         strides: those of the arguments; None for one that is no array.
         has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
-        is_plain: whether the backend divides large reductions itself, scans arrays, is slower where Python has to be
-            called, and has no loops that go through stacks.
+        is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
+            numbers of half precision, is slower where Python has to be called, and has no loops that go through stacks.
     """
     assembler = Assembler(fused, supports, has_lapack, is_plain)
     arguments = [
@@ -130,6 +130,11 @@ class Assembler:
         self.origins: dict[int, Eqn | KernelStep] = {}
         self.remarks: dict[int, str] = {}
         self.blocks: list[Block] = []  # all there have been, so that none has the id of another one
+
+    @property
+    def product_types(self) -> str:
+        """The dtypes of matrices that a library multiplies, by their characters."""
+        return "efdFD" if self.is_plain else "fdFD"
 
     # ---- places
 

@@ -73,7 +73,7 @@ class DotGeneral(Bilinear):
         (xc, yc), (xb, yb) = dimension_numbers
         axes = _axes(dimension_numbers, x.aval.ndim, y.aval.ndim)
         extents = [x.aval.shape[axis] for axis in xc]
-        if result.aval.dtype.char in "fdFD" and not _is_small(x.aval, y.aval, axes, prod(extents)):
+        if result.aval.dtype.char in "efdFD" and not _is_small(x.aval, y.aval, axes, prod(extents)):
             return None
         x_places = _places((*xb, *axes.x_free), xc, result.aval.ndim)
         y_free = range(result.aval.ndim - len(axes.y_free), result.aval.ndim)
@@ -93,7 +93,7 @@ class DotGeneral(Bilinear):
     ) -> bool:
         """A product of matrices of one dtype."""
         (x, y), (z,) = sources, targets
-        if z.dtype.char not in "fdFD" or {x.dtype, y.dtype} != {z.dtype} or 0 in (*x.shape, *y.shape):
+        if z.dtype.char not in assembler.product_types or {x.dtype, y.dtype} != {z.dtype} or 0 in (*x.shape, *y.shape):
             return False
         (xc, yc), (xb, yb) = params["dimension_numbers"]
         axes = _axes(params["dimension_numbers"], len(x.shape), len(y.shape))

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...core.jaxpr import Atom, Eqn
 from ...primitives import elementwise as e
-from ...primitives.foundation import reduce_sum, reshape
+from ...primitives.foundation import convert, reduce_sum, reshape
 from ...primitives.reductions import reduce_max
 from ...primitives.selection import select
 from .moves import sum_of_repeated
@@ -137,9 +137,13 @@ def finite_maximum(rewriter: Rewriter, x: Atom, axes: tuple[int, ...]) -> Atom:
 
 def expanded_logsumexp(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """The primitive as what it is made of, which kernels can compute together with what is around it."""
-    x = eqn.inputs[0]
-    is_plain = is_real(x) and x.aval.dtype.itemsize > 2 and 0 not in x.aval.shape
-    return log_sum_exp(rewriter, x, eqn.params["axes"]) if is_plain else None
+    x, axes = eqn.inputs[0], eqn.params["axes"]
+    if not is_real(x) or 0 in x.aval.shape:
+        return None
+    if x.aval.dtype != np.float16:
+        return log_sum_exp(rewriter, x, axes)
+    wide = rewriter.emit(convert, x, dtype=np.dtype(np.float32))
+    return rewriter.emit(convert, log_sum_exp(rewriter, wide, axes), dtype=x.aval.dtype)
 
 
 def log_of_two_exps(rewriter: Rewriter, eqn: Eqn) -> Atom | None:

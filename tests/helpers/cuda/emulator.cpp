@@ -130,19 +130,19 @@ void set_order(uint64_t block) {
   }
 }
 
-template <class T>
-int multiply(int x_is_turned, int y_is_turned, int64_t m, int64_t n, int64_t k, const T *alpha, const T *x, int64_t x_lead,
-             int64_t x_way, const T *y, int64_t y_lead, int64_t y_way, const T *beta, T *z, int64_t z_lead, int64_t z_way,
+template <class S, class T>  // sums, and elements
+int multiply(int x_is_turned, int y_is_turned, int64_t m, int64_t n, int64_t k, const S *alpha, const T *x, int64_t x_lead,
+             int64_t x_way, const T *y, int64_t y_lead, int64_t y_way, const S *beta, T *z, int64_t z_lead, int64_t z_way,
              int64_t batch) {
   for (int64_t b = 0; b < batch; b++)
     for (int64_t column = 0; column < n; column++)
       for (int64_t row = 0; row < m; row++) {
-        T sum = 0;
+        S sum = 0;
         for (int64_t i = 0; i < k; i++)
-          sum += x[b * x_way + (x_is_turned ? row * x_lead + i : i * x_lead + row)] *
-                 y[b * y_way + (y_is_turned ? i * y_lead + column : column * y_lead + i)];
+          sum += (S)x[b * x_way + (x_is_turned ? row * x_lead + i : i * x_lead + row)] *
+                 (S)y[b * y_way + (y_is_turned ? i * y_lead + column : column * y_lead + i)];
         T &place = z[b * z_way + column * z_lead + row];
-        place = *alpha * sum + (*beta == T(0) ? T(0) : *beta * place);
+        place = (T)(*alpha * sum + (*beta == S(0) ? S(0) : *beta * (S)place));
       }
   return 0;
 }
@@ -219,11 +219,20 @@ int emulated_cuStreamSynchronize(void *) { return 0; }
       void *, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int64_t x_lead,         \
       int64_t x_way, const void *y, int64_t y_lead, int64_t y_way, const void *beta, void *z, int64_t z_lead,          \
       int64_t z_way, int64_t batch) {                                                                                  \
-    return multiply<T>(a, b, m, n, k, (const T *)alpha, (const T *)x, x_lead, x_way, (const T *)y, y_lead, y_way,      \
+    return multiply<T, T>(a, b, m, n, k, (const T *)alpha, (const T *)x, x_lead, x_way, (const T *)y, y_lead, y_way,      \
                        (const T *)beta, (T *)z, z_lead, z_way, batch);                                                 \
   }
 PRODUCT(S, float)
 PRODUCT(D, double)
 PRODUCT(C, std::complex<float>)
 PRODUCT(Z, std::complex<double>)
+int emulated_cublasGemmStridedBatchedEx_64(
+    void *, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int x_type, int64_t x_lead,
+    int64_t x_way, const void *y, int y_type, int64_t y_lead, int64_t y_way, const void *beta, void *z, int z_type,
+    int64_t z_lead, int64_t z_way, int64_t batch, int sums, int algorithm) {
+  if (x_type != 2 || y_type != 2 || z_type != 2 || sums != 68 || algorithm != -1) return 15;  // all but half precision
+  return multiply<float, _Float16>(a, b, m, n, k, (const float *)alpha, (const _Float16 *)x, x_lead, x_way,
+                                   (const _Float16 *)y, y_lead, y_way, (const float *)beta, (_Float16 *)z, z_lead, z_way,
+                                   batch);
+}
 }

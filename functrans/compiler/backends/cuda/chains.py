@@ -16,7 +16,7 @@ from ...loopnest import Output
 from .codegen import KernelWriter
 from .launches import NAME, Argument, Launch, Pointer
 from .layouts import BLOCK, Form, Nest, is_short, lanes, moves, nest_of
-from .lowering import WAVES, Target, launches_of
+from .lowering import WAVES, Target, in_single, launches_of
 from .operations import type_name
 from .text import Text, signature
 
@@ -111,10 +111,11 @@ def _is_register(run: ChainRun, slot: int) -> bool:
 
 
 def _links(run: ChainRun, target: Target, team: int, homes: Homes) -> list[Link]:
-    nests = [nest_of(link.kernel, link.sources, link.targets, has_rows=True) for link in run.links]
+    links = [in_single(link) for link in run.links]
+    nests = [nest_of(link.kernel, link.sources, link.targets, has_rows=True) for link in links]
     is_wide = not all(map(is_short, nests))
     found: list[Link] = []
-    for link, nest in zip(run.links, nests):
+    for link, nest in zip(links, nests):
         accesses = tuple(
             a._replace(strides=(0, *a.strides[1:]), offset=homes.shared[a.slot] + a.offset)
             if a.slot in homes.shared
@@ -267,7 +268,7 @@ class _LinkWriter(KernelWriter):
 
     def give(self, j: int, value: str) -> None:
         """What a row has one of goes to all threads, and to memory."""
-        k = self.first_output + j
+        k, value = self.first_output + j, self.rounded(j, value)
         if self.link.kinds[k] == "register":
             self.text.line(f"y{j} = {value};")
             value = f"y{j}"

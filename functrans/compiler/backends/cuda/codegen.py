@@ -10,8 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from ...accesses import identity_value, numbers_of
 from ...loopnest import Output, Position
+from ...operations.values import HALF, SINGLE
 from .launches import NAME
 from .layouts import BLOCK, TILE, Access, Form, Nest
 from .operations import literal, type_name
@@ -70,8 +73,17 @@ class KernelWriter:
         if isinstance(source, Position):
             return "int64"
         if isinstance(source, Output):
-            return str(type_name(source.expression.dtype))
+            return "float16" if self.is_rounded(access) else str(type_name(source.expression.dtype))
         return f"const {type_name(source.dtype)}"
+
+    def is_rounded(self, access: Access) -> bool:
+        """Whether a reduction in single precision has a result in half."""
+        dtype: np.dtype[Any] = access.operand.source.expression.dtype
+        return dtype == SINGLE and access.itemsize == HALF.itemsize
+
+    def rounded(self, j: int, value: str) -> str:
+        """A result as it is stored."""
+        return f"half({value})" if self.is_rounded(self.nest.accesses[self.first_output + j]) else value
 
     def parameters(self) -> list[str]:
         found = [f"const {self.index} n{d}" for d in range(self.count)]
@@ -317,7 +329,7 @@ class KernelWriter:
         text = self.text
         with text.block(condition) if condition else nullcontext():
             for j, total in enumerate(totals):
-                k = self.first_output + j
+                k, total = self.first_output + j, self.rounded(j, total)
                 ways = [f"i{d} * s{k}_{d}" for d in range(self.form.parallel) if d != self.inner]
                 if self.inner < self.form.parallel and self.form.moves[k] != "none":
                     size = f"sizeof(*p{k})" if self.form.moves[k] == "one" else f"s{k}_{self.inner}"

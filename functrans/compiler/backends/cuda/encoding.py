@@ -30,6 +30,7 @@ from ...instructions import (
     WhileRun,
     is_row_major,
 )
+from ...operations.values import HALF, SINGLE
 from ..cpu.runtime import HEADER
 from .chains import chain_launches
 from .checks import check_launch
@@ -282,7 +283,7 @@ class _Writer:
 
     def call(self, name: str, number: int, entries: str, arguments: Sequence[int]) -> tuple[int, int]:
         """An instruction that calls functions of CUDA, by their names."""
-        slot = Extra.BLAS if name == "product" else Extra.STREAM
+        slot = Extra.BLAS if name.startswith("product") else Extra.STREAM
         head = [self.extra(Extra.ERROR), number, self.extra(slot), *map(self.device.entry, entries.split())]
         return self.functions[name], self.address([*head, *arguments])
 
@@ -327,7 +328,8 @@ class _Writer:
     # ---- instructions that are no launches, by the names of their types
 
     def ProductRun(self, run: ProductRun, number: int) -> Code:
-        return [self.call("product", number, _gemm(part), _gemm_arguments(part)) for part in one_by_one(run)]
+        name = "product_of_halves" if run.z.dtype == HALF else "product"
+        return [self.call(name, number, _gemm(part), _gemm_arguments(part)) for part in one_by_one(run)]
 
     def PythonRun(self, run: PythonRun, number: int) -> Code:
         function = self.python_step(run)
@@ -382,7 +384,9 @@ def one_by_one(run: ProductRun) -> list[ProductRun]:
 
 
 def _gemm(run: ProductRun) -> str:
-    return f"cublas{LETTERS[run.z.dtype.char]}gemmStridedBatched_64"
+    """The function of cuBLAS."""
+    is_half = run.z.dtype == HALF
+    return "cublasGemmStridedBatchedEx_64" if is_half else f"cublas{LETTERS[run.z.dtype.char]}gemmStridedBatched_64"
 
 
 def _gemm_arguments(run: ProductRun) -> list[int]:
@@ -390,7 +394,8 @@ def _gemm_arguments(run: ProductRun) -> list[int]:
     a, b, c = run.y, run.x, run.z
     batch, rows, columns = c.shape
     size = c.dtype.itemsize
-    alpha, beta = (map(int, _bits(number, c.dtype)) for number in (1, int(run.adds)))
+    factors = SINGLE if c.dtype == HALF else c.dtype
+    alpha, beta = (map(int, _bits(number, factors)) for number in (1, int(run.adds)))
     turned = [int(not is_row_major(p)) for p in (a, b)]
 
     def place(p: Place, lead: int) -> list[int]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...inspection.texts import kernel_text
 from ...instructions import KernelRun, Place, contiguous_strides
-from ...loopnest import Kernel, Load, Output, axis_index
+from ...loopnest import Apply, Expression, Kernel, Load, Output, axis_index, cast
+from ...operations.values import HALF, SINGLE
 from . import layouts
 from .codegen import COLUMNS, ROWS, kernel_function
 from .launches import Launch, Pointer
@@ -98,7 +99,26 @@ def _tiles(nest: Nest, across: int) -> int:
 # ---- reductions
 
 
+def in_single(run: KernelRun) -> KernelRun:
+    """The same with reductions of numbers in half precision done in single: they are rounded once, at the end."""
+    kernel = run.kernel
+    if not kernel.reduced or all(o.expression.dtype != HALF for o in kernel.outputs):
+        return run
+    outputs = tuple(o._replace(expression=_widened(o.expression)) for o in kernel.outputs)
+    return run._replace(kernel=kernel._replace(outputs=outputs))
+
+
+def _widened(expression: Expression) -> Expression:
+    """A number in half precision in single; a product, which is exact there, as such."""
+    if expression.dtype != HALF:
+        return expression
+    if isinstance(expression, Apply) and expression.operation == "multiply":
+        return Apply("multiply", tuple(cast(x, SINGLE) for x in expression.operands), SINGLE)
+    return cast(expression, SINGLE)
+
+
 def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[Launch]:
+    run = in_single(run)
     nest = nest_of(run.kernel, run.sources, run.targets)
     team = _team(nest, target)
     count = lanes(nest, -1, target.is_aligned) if team and len(nest.extents) > nest.parallel else 1

@@ -53,7 +53,7 @@ def supports(expression: Expression) -> bool:
     if expression.operation.startswith(WRITTEN):
         return known[expression.operation].cuda_lambda(expression.operation) is not None
     if expression.operation.startswith("reduce_"):
-        return expression.dtype.kind in "fiub" and expression.dtype != HALF
+        return expression.dtype.kind in "fiub"
     return has_formula(expression)
 
 

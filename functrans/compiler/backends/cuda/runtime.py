@@ -200,11 +200,21 @@ define i64 @product(ptr %a, ptr %slots) {
 }
 """
 
-NAMES = ("launch", "download", "upload", "clear", "stop_if", "product")
+#: `product_of_halves`: the same for the function of cuBLAS that is told of dtypes: half precision (2) for matrices, and
+#: single (68) for sums; the algorithm is its choice (-1).
+PRODUCT_OF_HALVES = (
+    PRODUCT.replace("@product", "@product_of_halves")
+    .replace("ptr %x,", "ptr %x, i32 2,")
+    .replace("ptr %y,", "ptr %y, i32 2,")
+    .replace("ptr %z,", "ptr %z, i32 2,")
+    .replace("i64 %batch)\n", "i64 %batch, i32 68, i32 -1)\n")
+)
+
+NAMES = ("launch", "download", "upload", "clear", "stop_if", "product", "product_of_halves")
 
 
 @once
 def functions() -> dict[str, int]:
     """The addresses of these functions, and of those of the machine."""
-    text = engine().module_text(expanded(CHECKED + LAUNCH + COPIES + FLAGS + PRODUCT), {})
+    text = engine().module_text(expanded(CHECKED + LAUNCH + COPIES + FLAGS + PRODUCT + PRODUCT_OF_HALVES), {})
     return {**engine().runtime, **dict(zip(NAMES, engine().plain.added(text, NAMES)))}
