@@ -134,6 +134,27 @@ def programs() -> Iterator[Case]:
             lambda x: (x.sum(0), x.sum(1), x.max(0), x.min()), (random.normal(size=(257, 1025)),)
         ),
         "cumulative sums": (lambda x: np.cumsum(x, axis=1), (x,)),
+        "cumulative operations of long rows, and backwards": (
+            lambda x: (np.cumsum(x), np.maximum.accumulate(x[::-1]), lax.cumlogsumexp(x, reverse=True)),
+            (random.uniform(size=40_000),),
+        ),
+        "cumulative operations of columns": (
+            lambda x: (np.cumsum(x, 0), np.cumprod(1 + x * 1e-4, 0)), (random.uniform(size=(5000, 8)),)
+        ),
+        "transposes": (
+            lambda x, y: (np.sqrt(np.abs(x.T)) + y, np.transpose(y.reshape(33, 8, 8), (2, 1, 0)) * 2.0), (x, x.T.copy())
+        ),
+        "convolution": (
+            ft.value_and_grad(lambda w, x: np.sum(np.sin(lax.conv(x, w, (1, 1), "SAME")))),
+            (random.normal(size=(16, 8, 3, 3)) / 9, random.normal(size=(4, 8, 20, 20))),
+        ),
+        "half precision": (
+            lambda x, w: (np.sum(x, 1), np.max(x), nn.softmax(x), x @ w),
+            (x.astype(np.float16), random.normal(size=(33, 64)).astype(np.float16)),
+        ),
+        "indices beyond the array": (
+            lambda x, i: tuple(ft.numpy.at(x)[i * 9].get(mode=mode) for mode in ("clip", "wrap", "fill")), (x, y)
+        ),
         "sorting": (lambda x: (np.sort(x, axis=1), np.argsort(x, axis=1)), (x,)),
         "vmapped differential equation": (ft.vmap(lorenz), (1 + random.normal(size=(1000, 3)),)),
         "gradient through a loop": (ft.grad(lambda s: np.sum(lorenz(s)[0])), (np.ones(3),)),
@@ -218,7 +239,10 @@ def libraries() -> Iterator[Case]:
         functions = {
             "matmul": lambda a, s: a @ s, "gradient of matmul": lambda a, s: ft.vjp(np.matmul, a, s)[1](a),
             "einsum": lambda a, s: np.einsum("bij,bkj->ik", a, s), "cholesky": lambda a, s: np.linalg.cholesky(s),
-            "solve": lambda a, s: np.linalg.solve(s, a), "inv": lambda a, s: np.linalg.inv(s),
+            "solve": lambda a, s: np.linalg.solve(s, a),
+            "gradient of solve": lambda a, s: ft.vjp(np.linalg.solve, s, a)[1](a),
+            "gradient of cholesky": lambda a, s: ft.vjp(np.linalg.cholesky, s)[1](a),
+            "inv": lambda a, s: np.linalg.inv(s),
             "eigvalsh": lambda a, s: np.linalg.eigvalsh(s),
             "singular values": lambda a, s: np.linalg.svd(a, compute_uv=False),
             "slogdet": lambda a, s: np.linalg.slogdet(s)[1], "fft": lambda a, s: np.fft.ifft2(np.fft.fft2(a) * 2),

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
+from ..core.avals import ShapedArray
 from .instructions import VIEWS, Block, Place, PythonRun
 from .loopnest import (
+    BOOL,
     INT,
     ORIGIN,
     Affine,
@@ -35,12 +37,13 @@ class Selection(NamedTuple):
     Attributes:
         axes: the axis that each index array runs along; the remaining ones are taken whole.
         position: how many of the remaining axes come before those of the index arrays in the result.
-        clips: whether an index beyond the array means the element at its end; otherwise it is an error.
+        mode: what an index outside the array is: "raise" (an error), "clip" (the element at the end), "wrap" (modulo
+            the extent) or "drop" (no element).
     """
 
     axes: tuple[int, ...]
     position: int
-    clips: bool
+    mode: str
 
 
 class Region(NamedTuple):
@@ -184,16 +187,20 @@ def gather(
     indices: Sequence[Place],
     target: Place,
     which: tuple[Any, ...],
+    fill: Any,
     run: PythonRun,
 ) -> None:
     """Read the elements that indices name.
 
     Args:
         which: the fields of a Selection.
+        fill: stands for no element.
         run: what raises the error for an index out of bounds.
     """
-    kernel_index = _selected(assembler, block, x, indices, target.shape, Selection(*which), run, 1)
-    element = Load(0, kernel_index, x.dtype)
+    kernel_index, is_inside = _selected(assembler, block, x, indices, target.shape, Selection(*which), run, 1)
+    element: Expression = Load(0, kernel_index, x.dtype)
+    if is_inside is not None:
+        element = Apply("select", (is_inside, element, constant(fill, x.dtype)), x.dtype)
     kernel = Kernel(target.shape, 0, (Output(element, None),), tuple(range(1 + len(indices))))
     assembler.kernel(block, kernel, (x, *indices), (target,))
 
@@ -214,11 +221,22 @@ def scatter(
     Args:
         which: the fields of a Selection.
     """
-    place = _selected(assembler, block, x, indices, updates.shape, Selection(*which), run, 1)
-    assembler.copy(block, x, target)
+    selection = Selection(*which)
+    place, is_inside = _selected(assembler, block, x, indices, updates.shape, selection, run, 1)
+    to = own = target
+    if is_inside is not None:  # what is dropped goes to one more element, which nobody reads
+        axis, extent = selection.axes[0], x.shape[selection.axes[0]]
+        shape = (*x.shape[:axis], extent + 1, *x.shape[axis + 1 :])
+        to = assembler.contiguous("temporary", ShapedArray(shape, x.dtype))
+        own = part(to, along(shape, axis, 0, extent))
+        ((_, inside_index),) = place[axis].terms
+        beyond = Apply("select", (is_inside, inside_index, constant(extent, INT)), INT)
+        place = (*place[:axis], ORIGIN.shifted(beyond), *place[axis + 1 :])
+    assembler.copy(block, x, own)
     element = Load(0, _space(updates), updates.dtype)
     kernel = Kernel(updates.shape, 0, (Output(element, combine, place),), tuple(range(1 + len(indices))))
-    assembler.kernel(block, kernel, (updates, *indices), (target,))
+    assembler.kernel(block, kernel, (updates, *indices), (to,))
+    assembler.copy(block, own, target)
 
 
 def _selected(
@@ -230,31 +248,45 @@ def _selected(
     which: Selection,
     run: PythonRun,
     first: int,
-) -> Index:
+) -> tuple[Index, Expression | None]:
     """The index of x at each point of the space of what is selected; checked before, if it is to be.
 
     Args:
         shape: of the space.
         first: the number of the operand that is the first index array.
+
+    Returns:
+        The index, and whether there is such an element, where that is not certain.
     """
     ndim = len(shape) - (len(x.shape) - len(which.axes))  # of the index arrays, broadcast
     space = tuple(map(axis_index, range(len(shape))))
     end = which.position + ndim
     own, rest = space[which.position : end], iter([*space[: which.position], *space[end:]])
     found: list[Affine | None] = [None] * len(x.shape)
+    is_inside: Expression | None = None
     for number, (axis, place) in enumerate(zip(which.axes, indices), first):
         extent = x.shape[axis]
-        if not which.clips:
+        if which.mode == "raise":
             assembler.check(block, place, extent, run)
         at = own[ndim - len(place.shape) :]
         load = Load(number, tuple(ORIGIN if n == 1 else i for i, n in zip(at, place.shape)), place.dtype)
-        if which.clips:
-            i = Apply("maximum", (cast(load, INT), constant(0, INT)), INT)
-            expression: Expression = Apply("minimum", (i, constant(extent - 1, INT)), INT)
-        else:
-            expression = from_the_end(load, extent)
-        found[axis] = ORIGIN.shifted(expression)
-    return tuple(next(rest) if i is None else i for i in found)
+        i = cast(load, INT) if which.mode in ("clip", "wrap") else from_the_end(load, extent)
+        if which.mode == "drop":
+            fits = _fits(i, extent)
+            is_inside = fits if is_inside is None else Apply("logical_and", (is_inside, fits), BOOL)
+        if which.mode == "wrap":
+            i = Apply("remainder", (i, constant(extent, INT)), INT)
+        elif which.mode != "raise":
+            i = Apply("maximum", (i, constant(0, INT)), INT)
+            i = Apply("minimum", (i, constant(extent - 1, INT)), INT)
+        found[axis] = ORIGIN.shifted(i)
+    return tuple(next(rest) if i is None else i for i in found), is_inside
+
+
+def _fits(index: Expression, extent: int) -> Expression:
+    """Whether an index is that of an element."""
+    is_positive = Apply("greater_equal", (index, constant(0, INT)), BOOL)
+    return Apply("logical_and", (is_positive, Apply("less", (index, constant(extent, INT)), BOOL)), BOOL)
 
 
 def _space(place: Place) -> Index:

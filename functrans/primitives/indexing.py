@@ -127,10 +127,10 @@ class Gather(Moving):
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         (x, *indices), (target,), spec = sources, targets, params["spec"]
-        if spec.mode not in ("raise", "clip") or 0 in x.shape or not are_integers(indices):
+        if 0 in x.shape or not are_integers(indices):
             return False
         run = assembler.python(self, sources, targets, params)
-        assembler.gather(block, x, indices, target, (spec.axes, spec.position, spec.mode == "clip"), run)
+        assembler.gather(block, x, indices, target, (spec.axes, spec.position, spec.mode), params.get("fill", 0), run)
         return True
 
 
@@ -214,10 +214,10 @@ class Scatter(Primitive):
     ) -> bool:
         (x, updates, *indices), (target,), spec = sources, targets, params["spec"]
         is_plain = self.combine is None or (x.dtype.kind in "fiu" and x.dtype != np.float16)
-        if spec.mode not in ("raise", "clip") or 0 in x.shape or not is_plain or not are_integers(indices):
+        if 0 in x.shape or not is_plain or not are_integers(indices):
             return False
         run = assembler.python(self, sources, targets, params)
-        which = (spec.axes, spec.position, spec.mode == "clip")
+        which = (spec.axes, spec.position, spec.mode)
         assembler.scatter(block, x, updates, indices, target, which, self.combine, run)
         return True
 

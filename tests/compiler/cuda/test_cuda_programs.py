@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functrans.compiler.backends.cuda.encoding import blocks_of
+from functrans.compiler.instructions import PythonRun
 from tests import fuzz
 from tests.helpers.cases import all_cases
-from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, prepare_all
+from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, lowered, prepare_all
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
 
@@ -38,6 +40,37 @@ def test_every_primitive():
             except Exception as error:
                 failed[f"{case.name}, order {order}"] = f"{type(error).__name__}: {error}"
     assert not failed, "\n".join(f"{name}: {text[:500]}" for name, text in failed.items())
+
+
+#: What compiled programs leave to libraries, and to functions of users: docs/gpu.md says so.
+LEFT = {
+    "cholesky", "qr", "lu", "factors", "solve", "solve_with_factors", "triangular_solve", "eigh", "eig", "svd", "pinv",
+    "det", "slogdet", "cofactors", "cofactor_derivative", "spectral_quotient", "fft", "sort", "argsort", "searchsorted",
+    "zeta", "polygamma", "bessel_i", "scaled_bessel_i", "sinc", "log_gamma_variate", "frexp", "ldexp", "power",
+    "reduce_and", "reduce_or", "reduce_xor", "integer",
+}  # fmt: skip
+
+
+def calls_in(block):
+    """The names of what a block calls through Python."""
+    for instruction in block:
+        if isinstance(instruction, PythonRun) and not instruction.is_rare:
+            yield instruction.name
+        for inner in blocks_of(instruction):
+            yield from calls_in(inner)
+
+
+def test_what_is_left_to_libraries_is_known():
+    """Of real numbers and integers; a reduction over no axes is none."""
+    found = set()
+    for case in CASES:
+        is_usual = case.direct and {np.asarray(x).dtype.char for x in case.args} <= set("dfilI")
+        if not is_usual or not all(map(np.size, case.args)):
+            continue
+        jaxpr = staged(case.function, case.args)
+        if all(eqn.params.get("axes") != () and all(v.aval.size for v in eqn.outputs) for eqn in jaxpr.eqns):
+            found.update(calls_in(lowered(jaxpr, case.args).assembled.block))
+    assert found == LEFT
 
 
 @settings(max_examples=40)
