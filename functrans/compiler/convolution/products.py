@@ -54,7 +54,8 @@ def add_products(assembler: Any, block: Block, parts: Parts) -> None:
     if parts.has_long_window:
         total = assembler.contiguous("temporary", ShapedArray((*parts.w.shape[:2], *x.shape[2 + rank :]), x.dtype))
         assembler.fill_with_zeros(block, total)
-        (_by_tap if is_direct(parts) else _by_taps)(assembler, block, x, parts.w, total)
+        by_taps = _by_channels if assembler.is_plain else _by_taps
+        (_by_tap if is_direct(parts) else by_taps)(assembler, block, x, parts.w, total)
         assembler.copy(block, ordered(total, (2, 0, 1, *range(3, 3 + rank))), parts.z)
     else:
         weights = assembler.matrices(block, parts.w, ((0,), (1,), range(2, 3 + rank)))
@@ -72,7 +73,7 @@ def _by_positions(assembler: Any, block: Block, x: Place, weights: Place, z: Pla
         z: (groups, features, batch, *positions).
     """
     length, points = weights.shape[2], z.shape[2:]
-    axis, width = blocks(points, max(1, ROOM // (length * x.dtype.itemsize)))
+    axis, width = blocks(points, max(1, _room(assembler) // (length * x.dtype.itemsize)))
     if axis == 0 and prod(points[1:]) >= FEW_POSITIONS:
         width = 1
     first = len(x.shape) - len(points)
@@ -103,7 +104,10 @@ def _by_images(assembler: Any, block: Block, x: Place, weights: Place, z: Place)
     """As _by_positions, with the windows of many images side by side: one copy for all of them, and a product each."""
     length, (batch, *positions) = weights.shape[2], z.shape[2:]
     rank, first = len(positions), len(x.shape) - len(positions) - 1
-    size = min(batch, max(1, ROOM_ON_GPU // (length * prod(positions) * x.dtype.itemsize)))
+    size = min(batch, ROOM_ON_GPU // (length * prod(positions) * x.dtype.itemsize))
+    if not size:
+        _by_positions(assembler, block, x, weights, z)
+        return
 
     def multiply(inner: Block, places: Sequence[Place]) -> None:
         some, own, to = places
@@ -141,8 +145,7 @@ def _by_taps(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> 
         total: (groups, features, batch, *positions).
     """
     window, points = w.shape[3:], total.shape[2:]
-    room = ROOM_ON_GPU if assembler.is_plain else ROOM
-    axis, width = blocks(window, max(1, room // (prod(points) * x.dtype.itemsize)))
+    axis, width = blocks(window, max(1, _room(assembler) // (prod(points) * x.dtype.itemsize)))
     total = total.reshaped((*total.shape[:2], prod(points)))
 
     def multiply(inner: Block, places: Sequence[Place]) -> None:
@@ -162,6 +165,28 @@ def _by_taps(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> 
         assembler.repeat(block, (some, own, to), depth, multiply)
 
 
+def _by_channels(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> None:
+    """As _by_taps, with the window over many channels at once."""
+    points, channels = prod(total.shape[2:]), w.shape[2]
+    size = min(channels, ROOM_ON_GPU // (prod(w.shape[3:]) * points * x.dtype.itemsize))
+    if not size:
+        _by_taps(assembler, block, x, w, total)
+        return
+    sums = total.reshaped((*total.shape[:2], points))
+
+    def multiply(inner: Block, places: Sequence[Place]) -> None:
+        some, own, to = places
+        rows = assembler.contiguous_copy(inner, some).reshaped((1, prod(own.shape[1:]), points))
+        matrix = assembler.matrices(inner, own, ((), (0,), range(1, len(own.shape))))
+        assembler.multiply(inner, matrix, rows, _one(to), adds=True)
+
+    for start, stop, count in pieces(channels, size):
+        some = split(part(x, 1, start, stop), 1, count)
+        own = split(part(w, 2, start, stop), 2, count)
+        own = ordered(own, (0, 2, 1, *range(3, len(own.shape))))
+        assembler.repeat(block, (some, own, _repeated(sums, 1, own.shape[1:2])), 2, multiply)
+
+
 def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> None:
     """As _by_taps, where there is a single position and the window over each channel is a matrix."""
     rank = len(w.shape) - 3
@@ -174,6 +199,11 @@ def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> N
         assembler.multiply(inner, matrix, columns, _repeated(to, 0, some.shape[:1]), adds=True)
 
     assembler.repeat(block, (x, w, rows), 1, multiply)
+
+
+def _room(assembler: Any) -> int:
+    """The bytes of windows that are copied for one product."""
+    return ROOM_ON_GPU if assembler.is_plain else ROOM
 
 
 def _one(matrix: Place) -> Place:

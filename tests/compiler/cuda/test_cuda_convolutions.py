@@ -59,7 +59,16 @@ def test_all_images_at_once():
 @pytest.mark.parametrize("room", [1, 100_000])
 def test_images_that_there_is_no_room_for_come_later(room, monkeypatch):
     monkeypatch.setattr(products, "ROOM_ON_GPU", room)
-    check(same, values(5, 8, 12, 12), values(32, 8, 3, 3))
+    x, w = values(5, 8, 12, 12), values(32, 8, 3, 3)
+    check(same, x, w)
+    check(ft.grad(lambda w, x: np.sum(same(x, w) ** 2)), w, x)
+
+
+def test_derivatives_by_the_window_are_one_product():
+    block = check(ft.grad(lambda w, x: np.sum(same(x, w))), values(32, 8, 3, 3), values(4, 8, 12, 12))
+    (product,) = (i for i in block if isinstance(i, ProductRun))
+    assert product.x.shape == (1, 32, 4 * 144)
+    assert not any(isinstance(i, LoopRun) for i in block)
 
 
 def test_windows_of_one_element_are_read_where_they_lie():
