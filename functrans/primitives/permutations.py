@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import INT, ZERO, ShapedArray
+from ..core.avals import BOOL, INT, ZERO, ShapedArray
 from ..core.devices import is_on_device
 from ..core.primitive import Primitive
 from ..core.trace import typeof
@@ -66,6 +66,37 @@ class SearchSorted(Primitive):
         for i, (sorted_row, sought) in enumerate(zip(a.reshape(lanes, a.shape[-1]), v.reshape(rows.shape))):
             rows[i] = np.searchsorted(sorted_row, sought, side)
         return [rows.reshape(shape)]
+
+    def lower(self, result: Any, a: Any, v: Any, *, side: str) -> Any:
+        """By halves, without branches: as many steps as the length has binary digits."""
+        *lanes, length = a.aval.shape
+        dtype = np.result_type(a.aval.dtype, v.aval.dtype)
+        if dtype.kind == "c" or not length:
+            return None
+        truth = result.of(BOOL)
+
+        def is_nan(x: Any) -> Any:
+            return truth.apply("not_equal", x, x, computes_in=dtype)
+
+        def goes_before(x: Any, sought: Any) -> Any:  # NaN comes after all numbers
+            if side == "right":
+                is_before, other = truth.apply("less_equal", x, sought, computes_in=dtype), is_nan(sought)
+            else:
+                is_before = truth.apply("less", x, sought, computes_in=dtype)
+                other = truth.apply("logical_and", is_nan(sought), truth.apply("logical_not", is_nan(x)))
+            return truth.apply("logical_or", is_before, other) if dtype.kind == "f" else is_before
+
+        def rule(index: Any) -> Any:
+            lane, sought, place = index[: len(lanes)], v.at(index), result.constant(0)
+            for step in reversed(range(length.bit_length())):
+                further = result.apply("add", place, result.constant(2**step))
+                nearest = result.apply("minimum", further, result.constant(length))
+                x = a.at((*lane, result.fixed(-1).shifted(nearest)))
+                fits = truth.apply("less_equal", further, result.constant(length), computes_in=INT)
+                place = result.choose(truth.apply("logical_and", fits, goes_before(x, sought)), further, place)
+            return place
+
+        return rule
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, side: str) -> tuple[Any, Any]:
         return [self(*primals, side=side)], [ZERO]

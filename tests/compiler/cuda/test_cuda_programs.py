@@ -45,7 +45,7 @@ def test_every_primitive():
 #: What compiled programs leave to libraries, and to functions of users: docs/gpu.md says so.
 LEFT = {
     "cholesky", "qr", "lu", "factors", "solve", "solve_with_factors", "triangular_solve", "eigh", "eig", "svd", "pinv",
-    "det", "slogdet", "cofactors", "cofactor_derivative", "spectral_quotient", "fft", "sort", "argsort", "searchsorted",
+    "det", "slogdet", "cofactors", "cofactor_derivative", "spectral_quotient", "fft", "sort", "argsort",
     "zeta", "polygamma", "bessel_i", "scaled_bessel_i", "sinc", "log_gamma_variate", "frexp", "ldexp", "power",
     "reduce_and", "reduce_or", "reduce_xor", "integer",
 }  # fmt: skip

@@ -1,0 +1,44 @@
+"""Places in sorted arrays, in compiled programs: as NumPy has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import functrans as ft
+from tests.helpers.bits import assert_same_bits
+from tests.helpers.tiers import TIERS, tier
+
+DTYPES = [np.dtype(d) for d in ("f8", "f4", "f2", "i8", "i2", "u1", "?")]
+
+
+@pytest.mark.parametrize("how", TIERS)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES), other=st.sampled_from(DTYPES), side=st.sampled_from(["left", "right"]))
+def test_searchsorted_is_numpys(how: Any, data: Any, dtype: Any, other: Any, side: str) -> None:
+    a = np.sort(data.draw(hnp.arrays(dtype, st.sampled_from([1, 2, 5, 8, 17]))))
+    v = data.draw(hnp.arrays(other, st.sampled_from([(), (3,), (2, 5)])))
+    with tier(how):
+        jitted = ft.jit(lambda a, v: np.searchsorted(a, v, side))
+        found = jitted(a, v)
+    assert_same_bits([found], [np.searchsorted(a, v, side)])
+    assert "Python" not in jitted.lower(a, v).kernels
+
+
+def test_each_lane_has_its_own_sorted_array() -> None:
+    rng = np.random.default_rng(0)
+    a, v = np.sort(rng.normal(size=(4, 9))), rng.normal(size=(4, 6))
+    found = ft.jit(ft.vmap(np.searchsorted))(a, v)
+    assert_same_bits([found], [np.stack([np.searchsorted(x, y) for x, y in zip(a, v)])])
+
+
+def test_a_histogram_is_one_program() -> None:
+    x = np.random.default_rng(0).normal(size=500)
+    jitted = ft.jit(lambda x: np.histogram(x, bins=8, range=(-2, 2))[0])
+    assert_same_bits([jitted(x)], [np.histogram(x, bins=8, range=(-2, 2))[0]])
+    assert "Python" not in jitted.lower(x).kernels
