@@ -6,7 +6,8 @@ python benchmarks/gpu_bench.py --torch /venv/bin/python --jax /other/bin/python
 
 Each contender runs all rows in a process of its own, one after the other, with single-precision arrays that are on the
 GPU already; results are waited for. A figure is the median of rounds of calls. Where memory bandwidth is the limit, the
-table says which part of that of a copy is reached. The first call of a row is timed as well: tracing and compiling.
+table says which part of that of a copy is reached. The first call of a row is timed as well: tracing and compiling,
+with no cache on disk, in a process that has compiled something before.
 The figures are kept as JSON in benchmarks/results/. Where no GPU can be used, it says what is missing and ends with
 status 2.
 """
@@ -21,6 +22,7 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -36,6 +38,15 @@ OURS, JAX, TORCH, CUPY = "functrans", "JAX", "torch.compile", "CuPy"
 #: How long the rounds of one row are repeated, in seconds.
 PATIENCE = 1.0
 ROUNDS = 9
+#: Kernels that are under way at most where the time of calls is measured: a GPU's queue holds a thousand.
+QUEUE = 500
+#: The sizes of the workloads: elements, rows and columns, examples, bodies, steps and lanes, systems.
+SIZES = (10**3, 10**4, 10**5, 10**6, 10**7, 64 * 2**20, 10**8)
+MATRICES = ((8192, 256), (8192, 1024), (16384, 4096))
+BATCHES = (128, 8192)
+BODIES = 4096
+ODE = (10_000, 100_000)
+SYSTEMS = 100_000
 
 
 class Row(NamedTuple):
@@ -44,13 +55,13 @@ class Row(NamedTuple):
     Attributes:
         make: from a contender to a function of no arguments; None where it has no such thing.
         bytes: what has to be read and written at least, where memory is the limit.
-        host_only: whether the time is that of the calls, which are not waited for.
+        host_only: for how many kernels a call is to take its time only, and not to be waited for; 0: it is.
     """
 
     name: str
     make: Callable[[Any], Callable[[], Any] | None]
     bytes: int = 0
-    host_only: bool = False
+    host_only: int = 0
 
 
 # ---- the contenders: names of NumPy, and transformations
@@ -68,8 +79,9 @@ class Ours:
     def array(self, x: Any) -> Any:
         return self.ft.device_put(x, "cuda")
 
-    def repeat(self, count: int, step: Callable[[Any], Any], state: Any) -> Any:
-        return self.ft.lax.fori_loop(0, count, lambda _, s: step(s), state)
+    def repeated(self, count: int, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A compiled function of a state of vectors: as many steps, of each lane for itself."""
+        return self.jit(self.vmap(lambda state: self.ft.lax.fori_loop(0, count, lambda _, s: step(s), state)))
 
     def hvp(self, f: Callable[..., Any], x: Any, v: Any) -> Any:
         return self.ft.hvp(f, x, v)
@@ -82,14 +94,15 @@ class Jax:
         import jax
 
         self.jax, self.xp = jax, jax.numpy
+        jax.config.update("jax_default_matmul_precision", "highest")  # as the others: no TF32
         self.jit, self.grad, self.vmap, self.block = jax.jit, jax.grad, jax.vmap, jax.block_until_ready
         assert jax.default_backend() == "gpu", "this JAX has no GPU"
 
     def array(self, x: Any) -> Any:
         return self.jax.tree.map(self.jax.device_put, x)
 
-    def repeat(self, count: int, step: Callable[[Any], Any], state: Any) -> Any:
-        return self.jax.lax.fori_loop(0, count, lambda _, s: step(s), state)
+    def repeated(self, count: int, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return self.jit(self.vmap(lambda state: self.jax.lax.fori_loop(0, count, lambda _, s: step(s), state)))
 
     def hvp(self, f: Callable[..., Any], x: Any, v: Any) -> Any:
         return self.jax.jvp(self.jax.grad(f), (x,), (v,))[1]
@@ -102,8 +115,8 @@ class Torch:
         import torch
 
         self.torch = torch
+        torch.set_float32_matmul_precision("highest")
         assert torch.cuda.is_available(), "this torch has no GPU"
-        torch.backends.cuda.matmul.allow_tf32 = False
         self.xp, self.grad, self.vmap = _TorchNames(torch), torch.func.grad, torch.func.vmap
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,10 +131,8 @@ class Torch:
         self.torch.cuda.synchronize()
         return x
 
-    def repeat(self, count: int, step: Callable[[Any], Any], state: Any) -> Any:
-        for _ in range(count):
-            state = step(state)
-        return state
+    def repeated(self, count: int, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return python_loop(count, self.jit(step))
 
     def hvp(self, f: Callable[..., Any], x: Any, v: Any) -> Any:
         return self.torch.func.jvp(self.torch.func.grad(f), (x,), (v,))[1]
@@ -146,10 +157,19 @@ class Cupy:
         self.cupy.cuda.Device().synchronize()
         return x
 
-    def repeat(self, count: int, step: Callable[[Any], Any], state: Any) -> Any:
+    def repeated(self, count: int, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return python_loop(count, step)
+
+
+def python_loop(count: int, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """As many steps, one after the other, where there is no loop on the GPU."""
+
+    def run(state: Any) -> Any:
         for _ in range(count):
             state = step(state)
         return state
+
+    return run
 
 
 class _TorchNames:
@@ -282,14 +302,12 @@ def accelerations(xp: Any) -> Callable[[Any], Any]:
 
 
 def lorenz(c: Any, steps: int, lanes: int) -> Callable[[], Any]:
-    def trajectory(x: Any, y: Any, z: Any) -> Any:
-        def step(s: Any) -> Any:
-            x, y, z = s
-            return x + 0.001 * (10 * (y - x)), y + 0.001 * (x * (28 - z) - y), z + 0.001 * (x * y - 8 / 3 * z)
+    def step(s: Any) -> Any:
+        x, y, z = s
+        return x + 0.001 * (10 * (y - x)), y + 0.001 * (x * (28 - z) - y), z + 0.001 * (x * y - 8 / 3 * z)
 
-        return c.repeat(steps, step, (x, y, z))
-
-    return called(c, trajectory if c.vmap is None else c.vmap(trajectory), *random(3, lanes))
+    run, state = c.repeated(steps, step), c.array(tuple(random(3, lanes)))
+    return lambda: run(state)
 
 
 def cholesky_solve(c: Any, n: int, batch: int) -> Callable[[], Any]:
@@ -317,12 +335,12 @@ def kernels(c: Any, count: int) -> Callable[[], Any]:
 
 def rows() -> Iterator[Row]:
     """All workloads; what they work on is made when they are."""
-    for n in (10**3, 10**4, 10**5, 10**6, 10**7, 64 * 2**20, 10**8):
+    for n in SIZES:
         yield Row(f"elementwise chain, {n:.3g}", lambda c, n=n: called(c, chain(c.xp), random(n)), 8 * n)
         yield Row(
             f"gradient of elementwise chain, {n:.3g}", lambda c, n=n: derived(c, summed(c, chain), random(n)), 8 * n
         )
-    for m, n in ((8192, 256), (8192, 1024), (16384, 4096)):
+    for m, n in MATRICES:
         size = f"{m} x {n}"
         for f in (softmax, layer_norm):
             yield Row(f"{f.__name__}, {size}", lambda c, f=f, m=m, n=n: called(c, f(c.xp), random(m, n)), 8 * m * n)
@@ -336,15 +354,16 @@ def rows() -> Iterator[Row]:
                 lambda c, way=way, m=m, n=n: way(c, cross_entropy(c.xp), random(m, n), one_hot(m, n)),
                 4 * passes * m * n,
             )  # fmt: skip
-    for batch in (128, 8192):
+    for batch in BATCHES:
         yield Row(f"training step, batch {batch}", lambda c, b=batch: training_step(c, b))
         yield Row(f"Hessian-vector product, batch {batch}", lambda c, b=batch: network_hvp(c, b))
-    yield Row("n-body, 4096", lambda c: called(c, accelerations(c.xp), random(4096, 3)))
-    yield Row("vmapped ode, 1e4 steps, 1e5 lanes", lambda c: None if c.vmap is None else lorenz(c, 10_000, 100_000))
+    yield Row(f"n-body, {BODIES}", lambda c: called(c, accelerations(c.xp), random(BODIES, 3)))
+    yield Row(f"vmapped ode, {ODE[0]:.0e} steps, {ODE[1]:.0e} lanes", lambda c: lorenz(c, *ODE))
     for n in (4, 8, 16):
-        yield Row(f"Cholesky solve, 1e5 of {n} x {n}", lambda c, n=n: cholesky_solve(c, n, 100_000))
+        yield Row(f"Cholesky solve, {SYSTEMS:.0e} of {n} x {n}", lambda c, n=n: cholesky_solve(c, n, SYSTEMS))
     for count in (1, 10, 100):
-        yield Row(f"host time of {count} kernels", lambda c, k=count: kernels(c, k), host_only=True)
+        yield Row(f"host time of {count} kernels", lambda c, k=count: kernels(c, k), host_only=count)
+        yield Row(f"time of {count} kernels", lambda c, k=count: kernels(c, k))
 
 
 # ---- one contender
@@ -357,6 +376,7 @@ def work(name: str, pattern: str) -> None:
     except Exception as error:
         print(json.dumps({"absent": f"{type(error).__name__}: {error}"}), flush=True)
         return
+    contender.block(contender.jit(lambda x: x + 1)(contender.array(random(8))))  # the context, and what is loaded once
     for row in rows():
         if re.search(pattern, row.name):
             print(json.dumps({"row": row.name, **measured(contender, row)}), flush=True)
@@ -378,12 +398,12 @@ def measured(contender: Any, row: Row) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
 
 
-def median_seconds(contender: Any, function: Callable[[], Any], host_only: bool) -> float:
+def median_seconds(contender: Any, function: Callable[[], Any], host_only: int = 0) -> float:
     """The median time of a call, in rounds of several calls with one wait at the end of each."""
     start = time.perf_counter()
     contender.block(function())
     once = max(time.perf_counter() - start, 1e-6)
-    calls = max(1, min(1000, int(PATIENCE / ROUNDS / once)))
+    calls = max(1, QUEUE // host_only if host_only else min(1000, int(PATIENCE / ROUNDS / once)))
     samples: list[float] = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -404,7 +424,7 @@ def copy_seconds(contender: Any) -> float:
 
     source = cupy.zeros(2**28, cupy.float32)
     target = cupy.empty_like(source)
-    return median_seconds(contender, lambda: cupy.copyto(target, source), host_only=False)
+    return median_seconds(contender, lambda: cupy.copyto(target, source))
 
 
 # ---- all of them
@@ -418,18 +438,30 @@ def ask(name: str, python: str, pattern: str, limit: float) -> dict[str, dict[st
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     found: dict[str, dict[str, Any]] = {}
+    watch = threading.Timer(limit, process.kill)
+    watch.start()
     begin = time.monotonic()
-    for line in process.stdout:
-        answer = json.loads(line)
-        if "absent" in answer:
-            print(f"{name} is left out: {answer['absent']}")
-            return {}
-        found[answer.pop("row")] = answer
-        if time.monotonic() - begin > limit:
-            print(f"{name} has had its {limit:g} s")
-            process.kill()
-    process.wait()
+    with process.stdout:
+        for line in process.stdout:
+            answer = answer_in(line)
+            if "absent" in answer:
+                print(f"{name} is left out: {answer['absent']}")
+            elif answer:
+                found[answer.pop("row")] = answer
+    watch.cancel()
+    if process.wait():
+        took = time.monotonic() - begin
+        print(f"{name} {'has had its' if took >= limit else 'ended after'} {took:.0f} s, {len(found)} rows are there")
     return found
+
+
+def answer_in(line: str) -> dict[str, Any]:
+    """What a contender says in a line; nothing if that is something else, a warning of a library for one."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def table(results: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
@@ -460,7 +492,7 @@ def main() -> int:
     parser.add_argument("--rows", default="", help="a regular expression: rows whose name matches")
     parser.add_argument("--jax", default=sys.executable, help="the Python that has JAX")
     parser.add_argument("--torch", default=sys.executable, help="the Python that has torch")
-    parser.add_argument("--limit", type=float, default=420.0, help="seconds for one contender")
+    parser.add_argument("--limit", type=float, default=150.0, help="seconds for one contender")
     parser.add_argument("--no-record", action="store_true", help="keep nothing in benchmarks/results/")
     parser.add_argument("--work", choices=list(CONTENDERS), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -2,7 +2,7 @@
 
 python benchmarks/gpu_check.py                     every group
 python benchmarks/gpu_check.py --only streams,oom  some of them
-python benchmarks/gpu_check.py --seconds 60        how long groups of many cases may take
+python benchmarks/gpu_check.py --seconds 40        how long groups of many cases may take
 
 Each group compares results with NumPy's on the host. What was found is kept as JSON in benchmarks/results/, under the
 name of the device. Where no GPU can be used, it says what is missing and ends with status 2.
@@ -11,10 +11,13 @@ name of the device. Where no GPU can be used, it says what is missing and ends w
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -33,6 +36,14 @@ from functrans import lax, nn  # noqa: E402
 #: Errors allowed, relative to the largest element, by the bytes of a real number.
 TOLERANCE = {2: 1e-2, 4: 2e-4, 8: 1e-9}
 SANITIZED = ("programs", "layouts")
+#: How long one run of compute-sanitizer may take, and what the groups in it may, in seconds.
+SANITIZER_LIMIT, SANITIZED_SECONDS = 90, 25
+#: Random programs of each kind, and steps of loops of kernels.
+EXAMPLES, STEPS = 60, 50
+#: The sides of matrices that keep a GPU busy for a moment, and for long; how many elements are large.
+BUSY, LONG, LARGE = 500, 4000, 10**6
+#: The time after which groups of many cases, and cases of many examples, end.
+clock = {"end": float("inf")}
 
 
 class Outcome(NamedTuple):
@@ -92,7 +103,7 @@ def primitive(suite: Any, case: Any, way: Callable[..., Any]) -> None:
     except Exception as error:
         raise Skip(f"not on the host either: {type(error).__name__}") from None
     try:
-        found = way(case, list(map(suite.up, args)))
+        found = ft.block_until_ready(way(case, list(map(suite.up, args))))
     except (ft.errors.DeviceFunctionError, ft.errors.ScalarFunctionError) as error:
         raise Skip(str(error).partition("\n")[0]) from None
     same(found, wanted)
@@ -158,6 +169,10 @@ def programs() -> Iterator[Case]:
         "sorting": (lambda x: (np.sort(x, axis=1), np.argsort(x, axis=1)), (x,)),
         "vmapped differential equation": (ft.vmap(lorenz), (1 + random.normal(size=(1000, 3)),)),
         "gradient through a loop": (ft.grad(lambda s: np.sum(lorenz(s)[0])), (np.ones(3),)),
+        "gradient of a while loop": (
+            ft.grad(lambda x: lax.while_loop(lambda c: np.sum(c * c) < 1e4, lambda c: c * 1.1 + np.sin(c), x).sum()),
+            (1 + random.normal(size=200) ** 2,),
+        ),
         "while loop": (lambda x: lax.while_loop(lambda c: c < 100.0, lambda c: c * 1.5, x), (1.0 + x[0, 0] ** 2,)),
         "scan": (lambda x: lax.scan(lambda c, u: (np.tanh(c + u), c), x[0], x), (x,)),
         "scatter with collisions": (
@@ -179,10 +194,12 @@ def random_programs() -> Iterator[Case]:
     from tests.helpers.tiers import interpreted, staged
 
     def check(kind: str) -> None:
-        @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck),
                   phases=[Phase.generate, Phase.shrink])  # fmt: skip
         @given(case=cases((kind,)))
         def run(case: Any) -> None:
+            if time.perf_counter() > clock["end"]:
+                return
             wanted = interpreted(staged(case.function, case.args), case.args)
             same(ft.tree.leaves(ft.jit(case.function)(*up(list(case.args)))), wanted)
 
@@ -200,7 +217,8 @@ def layouts() -> Iterator[Case]:
         "every other element": base[::2], "reversed": base[::-1], "transposed": base.reshape(64, 64).T,
         "broadcast": cupy.broadcast_to(base[:64], (64, 64)), "not aligned to 16 bytes": base[1:1001], "empty": base[:0],
         "one element": base[3:4], "zero axes": base[5],
-        "not aligned to 8 bytes": cupy.zeros(8 * 101, np.uint8)[4:804].view(np.float32)[1:],
+        "not aligned to 8 bytes": cupy.arange(202, dtype=np.float32)[1:-1],
+        "complex, not aligned to 16 bytes": base[1:1001].view(np.complex128),
     }  # fmt: skip
     functions = {
         "chain": lambda x: np.sqrt(x) * 2 + x, "sum": lambda x: np.sum(x * x), "cumulative sum": lambda x: np.cumsum(x)
@@ -208,6 +226,16 @@ def layouts() -> Iterator[Case]:
     for view, x in views.items():
         for name, f in functions.items():
             yield f"{name} of: {view}", lambda f=f, x=x: same(ft.jit(f)(x), f(x.get()))
+
+    def between_elements() -> None:
+        x = cupy.zeros(808, np.uint8)[2:802].view(np.float32)
+        try:
+            ft.jit(lambda x: x + 1)(x)
+        except ft.errors.UnsupportedArgumentError:
+            return
+        raise AssertionError("an array that begins between elements was taken")
+
+    yield "not aligned to its elements", between_elements
     yield "more than 2**31 elements", lambda: very_large(cupy)
 
 
@@ -283,8 +311,8 @@ def streams() -> Iterator[Case]:
     cupy = import_cupy()
     f = ft.jit(lambda x: np.tanh(x @ x) * 0.5)
 
-    def two_streams() -> None:
-        x = [np.random.default_rng(i).normal(size=(500, 500)) / 20 for i in range(2)]
+    def several_streams() -> None:
+        x = [np.random.default_rng(i).normal(size=(BUSY, BUSY)) / 20 for i in range(4)]
         there = up(x)
         cupy.cuda.Device().synchronize()
         found: list[Any] = []
@@ -302,7 +330,7 @@ def streams() -> Iterator[Case]:
             same(v, w)
 
     def asynchronous() -> None:
-        x = cupy.ones((4000, 4000)) / 4000
+        x = cupy.ones((LONG, LONG)) / LONG
         ft.block_until_ready(f(x))
         start = time.perf_counter()
         y = f(f(f(x)))
@@ -314,6 +342,7 @@ def streams() -> Iterator[Case]:
     def captured() -> None:
         g = ft.jit(lambda x: np.sin(x) * 2 + 1)
         x = cupy.arange(1000.0)
+        cupy.cuda.Device().synchronize()  # x is made on another stream, which this one does not wait for
         stream = cupy.cuda.Stream(non_blocking=True)
         with stream:
             g(x)  # compiled, and its memory in CuPy's pool
@@ -326,9 +355,104 @@ def streams() -> Iterator[Case]:
             stream.synchronize()
         same(y, np.sin(np.arange(1.0, 1001.0)) * 2 + 1)
 
-    yield "two streams at a time", two_streams
+    def threads() -> None:
+        x = [np.random.default_rng(i).normal(size=(BUSY, BUSY)) / 20 for i in range(4)]
+        there, found = up(x), {}
+        cupy.cuda.Device().synchronize()
+
+        def work(k: int) -> None:
+            with cupy.cuda.Device(0), cupy.cuda.Stream.ptds:
+                for _ in range(20):
+                    found[k] = f(found.get(k, there[k]))
+                cupy.cuda.Stream.ptds.synchronize()
+
+        workers = [threading.Thread(target=work, args=(k,)) for k in range(len(x))]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        for k, w in enumerate(x):
+            for _ in range(20):
+                w = np.tanh(w @ w) * 0.5
+            same(found[k], w)
+
+    yield "several streams at a time", several_streams
+    yield "the default streams of threads", threads
     yield "calls return before the work is done", asynchronous
     yield "a program in a CUDA graph", captured
+
+
+def graphs() -> Iterator[Case]:
+    """Launches in a row, replayed as graphs: results are those of launches one by one, whatever addresses change."""
+
+    def means(x: Any) -> Any:
+        for k in range(12):
+            x = x * 0.5 + np.mean(x, axis=k % 2, keepdims=True)
+        return x
+
+    def replayed(function: Callable[..., Any], *args: Any) -> None:
+        with ft.config.using(cuda_graphs=False):
+            wanted = ft.device_get(ft.jit(function)(*up(args)))
+        run, kept = ft.jit(function), []
+        for _ in range(8):
+            there = up(args)
+            kept += [there, run(*there)]
+        for found in kept[1::2]:
+            same(found, wanted)
+
+    x, y = np.random.default_rng(0).normal(size=(2, 64, 65))
+    yield "kernels in a row", lambda: replayed(means, x)
+    yield "two operands", lambda: replayed(lambda x, y: (means(x * y), means(x) + y), x, y)
+    yield "in the steps of a loop", lambda: replayed(
+        lambda x: lax.fori_loop(0, STEPS, lambda i, c: np.cos(means(c) * 1e-2), x), x
+    )
+    yield "in the steps of a while loop", lambda: replayed(
+        lambda x: lax.while_loop(lambda c: np.max(c) < 10.0 ** (STEPS // 10), lambda c: means(np.abs(c)) + 1, x), x
+    )
+    yield "around products of matrices", lambda: replayed(lambda x, y: means(means(x) @ means(y).T), x, y)
+
+
+#: A program with a kernel that writes where nothing is.
+FAULT = """
+import sys
+import numpy as np
+import functrans as ft
+
+if "synchronous" in sys.argv:
+    ft.config.synchronous = True
+wrong = ft.elementwise(lambda x: x, cuda="*(volatile int *)8 = 1; return x;", parameters=("x",))
+
+
+def guilty(x):
+    return np.sin(wrong(x))
+
+
+x = ft.device_put(np.ones(1000), "cuda")
+innocent = ft.jit(lambda x: np.cos(x) + 1)
+ft.block_until_ready(innocent(x))
+try:
+    y = ft.jit(guilty)(x)
+    ft.block_until_ready((y, innocent(x)))
+except ft.errors.DeviceError as error:
+    print(error)
+"""
+
+
+def faults() -> Iterator[Case]:
+    """A kernel that fails, in a process of its own: the error names it and the line."""
+
+    def run(*options: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            script = Path(folder) / "fault.py"
+            script.write_text(FAULT, encoding="utf-8")
+            command = [sys.executable, str(script), *options]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            found = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        assert "guilty" in found.stdout, found.stdout + found.stderr
+        assert "ILLEGAL_ADDRESS" in found.stdout or "illegal memory access" in found.stdout, found.stdout
+
+    yield "that nobody waits for", run
+    yield "that is waited for", lambda: run("synchronous")
 
 
 def memory() -> Iterator[Case]:
@@ -348,7 +472,7 @@ def memory() -> Iterator[Case]:
 
     def given_back() -> None:
         f = ft.jit(lambda x: np.sum(np.sin(x) * np.cos(x[::-1])))
-        x = cupy.ones(10**6)
+        x = cupy.ones(LARGE)
         pool = cupy.get_default_memory_pool()
         f(x)
         before = pool.used_bytes()
@@ -367,9 +491,9 @@ def sanitizers() -> Iterator[Case]:
     def run(kind: str) -> None:
         if tool is None:
             raise Skip("compute-sanitizer is not installed")
-        options = ["--only", ",".join(SANITIZED), "--seconds", "40", "--no-record", "--no-pool"]
+        options = ["--only", ",".join(SANITIZED), "--seconds", str(SANITIZED_SECONDS), "--no-record", "--no-pool"]
         command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, __file__, *options]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=SANITIZER_LIMIT)
         assert found.returncode == 0, (found.stdout + found.stderr)[-3000:]
 
     for kind in ("memcheck", "racecheck"):
@@ -378,7 +502,8 @@ def sanitizers() -> Iterator[Case]:
 
 GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     "programs": programs, "layouts": layouts, "libraries": libraries, "neighbours": neighbours, "streams": streams,
-    "memory": memory, "primitives": primitives, "random programs": random_programs, "sanitizers": sanitizers,
+    "graphs": graphs, "memory": memory, "faults": faults, "primitives": primitives,
+    "random programs": random_programs, "sanitizers": sanitizers,
 }  # fmt: skip
 
 
@@ -393,10 +518,10 @@ def import_cupy() -> Any:
 
 def outcomes(group: str, seconds: float) -> Iterator[Outcome]:
     """What comes of the cases of a group, as long as there is time."""
-    begin = time.perf_counter()
+    clock["end"] = time.perf_counter() + seconds
     for name, case in GROUPS[group]():
         start = time.perf_counter()
-        if start - begin > seconds:
+        if start > clock["end"]:
             yield Outcome(group, name, "skipped", 0.0, f"the group has had its {seconds:g} s")
             continue
         try:
@@ -440,7 +565,7 @@ def refuse_without_gpu() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"groups to run, of {', '.join(GROUPS)}")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long one group may take")
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long one group may take")
     parser.add_argument("--no-pool", action="store_true", help="let CUDA allocate each array, for the sanitizers")
     parser.add_argument("--no-record", action="store_true", help="keep nothing in benchmarks/results/")
     options = parser.parse_args()

@@ -11,7 +11,8 @@ from typing import Any
 
 _DEFAULTS: Mapping[str, Any] = {
     "max_paths": 16, "backend": "cpu", "threads": None,
-    "deterministic": False, "disk_cache": os.environ.get("FUNCTRANS_CACHE", "1") != "0", "disk_cache_size": 256,
+    "deterministic": False, "synchronous": False, "cuda_graphs": True,
+    "disk_cache": os.environ.get("FUNCTRANS_CACHE", "1") != "0", "disk_cache_size": 256,
 }  # fmt: skip
 _BACKENDS = ("cpu", "interpreter")
 
@@ -47,6 +48,9 @@ class Config:
             processors that the process may run on.
         deterministic: whether programs on a GPU give the same bits each time: sums of floats at computed indices are
             then done in order, which may take long. False to begin with.
+        synchronous: whether programs on a GPU wait for each kernel, so that the error for one that fails names it.
+            False to begin with.
+        cuda_graphs: whether launches in a row become CUDA graphs when they are seen again. True to begin with.
         disk_cache: whether machine code is kept on disk for the next process (docs/caching.md). True to begin with,
             unless the environment variable FUNCTRANS_CACHE is 0.
         disk_cache_size: the room for it in MiB, 256 to begin with.
@@ -64,6 +68,8 @@ class Config:
     backend: str
     threads: int | None
     deterministic: bool
+    synchronous: bool
+    cuda_graphs: bool
     disk_cache: bool
     disk_cache_size: int
 
@@ -115,7 +121,7 @@ def _checked(name: str, value: Any) -> Any:
         if value not in _BACKENDS:
             raise ValueError(f"config.backend is one of {', '.join(map(repr, _BACKENDS))}, not {value!r}")
         return value
-    if name in ("disk_cache", "deterministic"):
+    if isinstance(_DEFAULTS[name], bool):
         if not isinstance(value, bool):
             raise ValueError(f"config.{name} is True or False, not {value!r}")
         return value

@@ -15,7 +15,7 @@ import pytest
 import functrans as ft
 import functrans.numpy as fnp
 from functrans import lax, nn
-from functrans.core.devices import cupy_linalg
+from functrans.core.devices import cupy_linalg, is_on_device
 from functrans.errors import DeviceFunctionError, DeviceMismatchError, ScalarFunctionError, TracerConversionError
 from functrans.primitives import linalg
 from tests.helpers.cases import Case, all_cases
@@ -79,7 +79,7 @@ def tangent(x: Any) -> Any:
         return np.zeros(np.shape(x), ft.float0)
     drawn = direction(ft.device_get(x), 7)
     drawn = drawn[()] if isinstance(drawn, np.ndarray) else drawn
-    return ft.device_put(drawn, "cuda") if isinstance(x, ndarray) else drawn
+    return ft.device_put(drawn, "cuda") if is_on_device(x) else drawn
 
 
 def mapped(case: Case, args: Sequence[Any]) -> Any:
@@ -203,6 +203,18 @@ def test_the_network_of_the_notebook() -> None:
     same(direction_of(on_gpu), ft.hvp(lambda q: network(q, x, y), params, params))
     each = ft.vmap(ft.grad(network), in_axes=(None, 0, 0))
     same(each(on_gpu, x_gpu[:, None], y_gpu[:, None]), each(params, x[:, None], y[:, None]))
+
+
+def test_functions_with_rules_are_made_and_checked_where_there_is_a_gpu() -> None:
+    @ft.custom_rule
+    def f(x: Any) -> Any:
+        return np.log1p(np.exp(x))
+
+    @f.def_jvp(check=(0.5,))
+    def _(primals: Any, tangents: Any) -> Any:
+        return f(*primals), tangents[0] / (1 + np.exp(-primals[0]))
+
+    same(ft.grad(lambda x: np.sum(f(x)))(up(VECTOR)), 1 / (1 + np.exp(-VECTOR)))
 
 
 def test_masks_select_on_the_gpu() -> None:

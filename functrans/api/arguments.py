@@ -39,7 +39,8 @@ def hides_internals(function: F) -> F:
     """
     parameters = inspect.signature(function).parameters
     is_method = next(iter(parameters), None) == "self"
-    is_packed = "args" in parameters and parameters["args"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    packed = [parameters.get(name) for name in ("args", "kwargs")]
+    is_packed = all(p is not None and p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in packed)
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

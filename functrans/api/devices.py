@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
+from ..compiler.program import waiting_for_gpu
 from ..core.devices import cupy, is_on_device
 from ..core.trace import Traced, as_supported_array
 from ..errors import DeviceUnavailableError, TracerConversionError
@@ -113,13 +114,17 @@ def block_until_ready(x: Any) -> Any:
 
     Work on a GPU is begun by a call and not waited for, so that times are measured with this.
 
+    Raises:
+        DeviceError: a kernel has failed.
+
     Example:
         >>> import functrans as ft
         >>> ft.block_until_ready((1.0, 2.0))
         (1.0, 2.0)
     """
     for gpu in {leaf.device.id: leaf.device for leaf in tree.leaves(x) if is_on_device(leaf)}.values():
-        gpu.synchronize()
+        with waiting_for_gpu(gpu.id, for_all=True):
+            gpu.synchronize()
     return x
 
 
@@ -133,7 +138,10 @@ def _moved(leaf: Any, number: int) -> Any:
 
 def _fetched(leaf: Any) -> Any:
     _check_known(leaf, "device_get")
-    return leaf.get()[()] if is_on_device(leaf) else leaf
+    if not is_on_device(leaf):
+        return leaf
+    with waiting_for_gpu(leaf.device.id):
+        return leaf.get()[()]
 
 
 def _check_known(leaf: Any, name: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 from ..compiler.assembly import Assembled
 from ..compiler.backends.cuda.encoding import Encoder
+from ..compiler.backends.cuda.launches import NAME
 from ..compiler.backends.cuda.nvrtc import cubin, ptx
-from ..compiler.backends.cuda.program import bound, computed_part
+from ..compiler.backends.cuda.program import Layout, bound, computed_part
 from ..compiler.program import fused_for_gpu, program_for_gpu
 from ..errors import UnsupportedArgumentError
 from .devices import check_gpu
@@ -56,11 +57,11 @@ class LoweredForCuda(Lowered):
     @property
     def kernels_in_cuda(self) -> list[Text]:
         """The text of each kernel alone."""
-        return [Text(text) for text in self._encoder.functions.values()]
+        return [Text(text.replace(NAME, name)) for name, text in self._encoder.functions.items()]
 
     @cached_property
     def _encoder(self) -> Encoder:
-        layouts = [None if own is None else (own, True) for own in self._strides]
+        layouts = [None if own is None else Layout(own, True) for own in self._strides]
         return bound(computed_part(self.jaxpr, fused_for_gpu), fused_for_gpu, layouts, PROCESSORS)
 
     @cached_property

@@ -60,6 +60,9 @@ def quick_call(
     outside = nest_of(tree.unflatten(out_tree, range(out_tree.num_leaves)))
     if isinstance(outside, Nest) and not _is_built_natively(outside):
         outside = None
+    if program.takes_leaves:
+        inside = inside if inside is None or not _is_nested(inside) else None
+        outside = None if isinstance(outside, Nest) else outside
     flat = Nest(tuple, (), tuple(range(len(leaves))))
     results = Nest(tuple, (), tuple(range(out_tree.num_leaves)))
     entry = program.entry(leaves, flat if inside is None else inside, results if outside is None else outside)
@@ -88,6 +91,10 @@ def _is_built_natively(nest: Nest) -> bool:
     """Whether there is no named tuple in it: these are made by calling their class."""
     is_usual = nest.type is tuple or nest.kind != "tuple"
     return is_usual and all(_is_built_natively(part) for part in nest.parts if isinstance(part, Nest))
+
+
+def _is_nested(nest: Nest) -> bool:
+    return any(isinstance(part, Nest) for part in nest.parts)
 
 
 def _flattening(call: Call, treedef: Any, has_names: bool) -> Call:

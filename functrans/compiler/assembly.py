@@ -88,7 +88,8 @@ def assemble(
         strides: those of the arguments; None for one that is no array.
         has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
         is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
-            numbers of half precision, is slower where Python has to be called, and has no loops that go through stacks.
+            numbers of half precision, is slower where Python has to be called, and goes through stacks in loops of
+            instructions only.
     """
     assembler = Assembler(fused, supports, has_lapack, is_plain)
     arguments = [

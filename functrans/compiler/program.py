@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..core.devices import exemplar
@@ -12,6 +14,8 @@ from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
 from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
+from .backends.cuda.failures import FAULTS, fault
+from .backends.cuda.frames import clear_frames
 from .backends.cuda.gpu import gpu, has_driver
 from .backends.cuda.operations import supports as supports_on_gpu
 from .backends.cuda.program import CudaProgram
@@ -77,6 +81,23 @@ def fused_for_gpu(jaxpr: Jaxpr) -> Fused:
         return Fused(final, fuse(final, supports_on_gpu))
 
 
+@contextmanager
+def waiting_for_gpu(number: int, for_all: bool = False) -> Iterator[None]:
+    """A block that waits for the GPU of a number: the error for a kernel that has failed says which ones it may be.
+
+    Args:
+        for_all: whether all that the GPU was given is done after the block.
+    """
+    try:
+        yield
+    except Exception as error:
+        if has_driver() and getattr(error, "status", None) in FAULTS:
+            raise fault(str(error), gpu(number).name, gpu(number).recent) from None
+        raise
+    if for_all and has_driver():
+        gpu(number).recent.clear()
+
+
 def forget_programs(disk: bool) -> None:
     """Forget the machine code that no program has any more, on disk too if that is wanted, and memory kept for runs.
 
@@ -84,5 +105,6 @@ def forget_programs(disk: bool) -> None:
     """
     clear_engine()
     clear_arenas()
+    clear_frames()
     if disk:
         clear_disk()

@@ -35,6 +35,8 @@ def add_recurrence(
     """Add a loop as one function, if its body is one over single numbers; else say why not."""
     if not all(isinstance(place, Place) for place in (*operands[0], *operands[2], *results[1])):
         return "a step reads or leaves a stack, the tape of another loop"
+    if tape is not None and assembler.is_plain:
+        return "a step reads or leaves an entry of a stack, and a kernel gets no more memory while it runs"
     if tape is not None and is_reverse:
         operands = operands[0], operands[1], [tapes.backwards(tape, place) for place in operands[2]]
         results = results[0], [tapes.backwards(tape, place) for place in results[1]], results[2]

@@ -58,9 +58,6 @@ def backwards(tape: Tape, whole: Place) -> Place:
     return whole._replace(strides=(-first, *others))
 
 
-def can_loop(
-    assembler: Any, carry: Sequence[Place | ObjectPlace], others: Sequence[Place | ObjectPlace]
-) -> bool:
-    """Whether there are instructions for a loop with such a state, constants, sequences and results."""
-    own = (*carry, *others) if assembler.is_plain else carry
-    return all(isinstance(place, Place) for place in own)
+def can_loop(assembler: Any, carry: Sequence[Place | ObjectPlace]) -> bool:
+    """Whether there are instructions for a loop with such a state."""
+    return all(isinstance(place, Place) for place in carry)

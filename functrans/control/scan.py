@@ -97,8 +97,7 @@ class Scan(Loop):
         """Not with a progress bar, or a state that is a stack."""
         operands = self.split(params, sources)
         _, finals, ys = self.split_results(params, targets)
-        others = (*operands.consts, *operands.xs, *ys)
-        if params["progress"] is not None or not assembler.can_loop(operands.carry, others):
+        if params["progress"] is not None or not assembler.can_loop(operands.carry):
             return False
         length = operands.head[0] if params["length"] is None else params["length"]
         assembler.loop(

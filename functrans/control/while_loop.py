@@ -91,7 +91,7 @@ class WhileLoop(Loop):
         """Not with a progress bar, or a state that is a stack."""
         _, consts, carry, _ = self.split(params, sources)
         (count,), finals, ys = self.split_results(params, targets)
-        if params["progress"] is not None or not assembler.can_loop(carry, (*consts, *ys)):
+        if params["progress"] is not None or not assembler.can_loop(carry):
             return False
         assembler.while_loop(block, params["cond"], params["body"], consts, carry, count, finals, ys)
         return True

@@ -156,9 +156,14 @@ def new_block(shape: tuple[int, ...], dtype: np.dtype[Any], steps: int, before: 
         place = exemplar.get()
         return np.empty(shape, dtype) if place is None else np.empty(shape, dtype, like=place)
     except (MemoryError, ValueError):  # the latter for more bytes than can be counted
-        raise OutOfMemoryError(
-            f"There is no memory for what a loop keeps for its derivative: {prod(shape) * dtype.itemsize} bytes for "
-            f"{steps} steps, after {before} steps for which there was.",
-            "Reverse mode needs of each step what its derivative is computed from.",
-            "Keep few states, and run steps again: `checkpoint=` of the loop says how many to keep.",
-        ) from None
+        raise no_memory(prod(shape) * dtype.itemsize, steps, before) from None
+
+
+def no_memory(size: int, steps: int, before: int) -> OutOfMemoryError:
+    """The error for so many bytes that some steps of a loop need, after others."""
+    return OutOfMemoryError(
+        f"There is no memory for what a loop keeps for its derivative: {size} bytes for {steps} steps, after {before} "
+        "steps for which there was.",
+        "Reverse mode needs of each step what its derivative is computed from.",
+        "Keep few states, and run steps again: `checkpoint=` of the loop says how many to keep.",
+    )

@@ -8,15 +8,17 @@ the host (indices), it raises, because nothing of ours may rely on that.
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.linalg
@@ -53,6 +55,10 @@ class Device:
     def __exit__(self, *exc: object) -> None:
         Device.current = self.before.pop()
 
+    @property
+    def compute_capability(self) -> str:
+        return "90"
+
     def use(self) -> None:
         Device.current = self.id
 
@@ -72,6 +78,94 @@ class Device:
         pass
 
 
+class Stream:
+    """`cupy.cuda.Stream`: all that is submitted to it is done at once."""
+
+    current: ClassVar[list[Stream]] = []
+    null: Stream
+    ptds: Stream
+
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None):
+        self.ptr = 0 if null else 2 if ptds else id(self)
+        self.device_id = -1 if null or ptds else Device.current
+
+    @property
+    def done(self) -> bool:
+        return True
+
+    def __enter__(self) -> Stream:
+        Stream.current.append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        Stream.current.pop()
+
+    def synchronize(self) -> None:
+        pass
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        if self.ptr in (0, 1):
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+
+    def end_capture(self) -> Graph:
+        return Graph()
+
+
+Stream.null, Stream.ptds = Stream(null=True), Stream(ptds=True)
+
+
+class Graph:
+    """`cupy.cuda.Graph`, of nothing."""
+
+    def launch(self, stream: Stream | None = None) -> None:
+        pass
+
+
+class UnownedMemory:
+    """`cupy.cuda.UnownedMemory`."""
+
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1):
+        self.ptr, self.size, self.owner, self.device_id = ptr, size, owner, device_id
+
+
+class MemoryPointer:
+    """`cupy.cuda.MemoryPointer`."""
+
+    def __init__(self, mem: UnownedMemory, offset: int):
+        self.mem, self.offset, self.ptr = mem, offset, mem.ptr + offset
+
+    def array(self, shape: Any, dtype: Any, strides: Any) -> Any:
+        """What the memory holds, for NumPy."""
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        memory = (ctypes.c_char * self.mem.size).from_address(self.mem.ptr)
+        memory.owner = self.mem
+        return np.ndarray(shape, dtype, memory, self.offset, strides)
+
+
+class MemoryPool:
+    """`cupy.get_default_memory_pool()`."""
+
+    def used_bytes(self) -> int:
+        return 0
+
+    def free_all_blocks(self, stream: Stream | None = None) -> None:
+        pass
+
+
+class ElementwiseKernel:
+    """`cupy.ElementwiseKernel` of one operand, whose operation is Python too."""
+
+    def __init__(self, in_params: str, out_params: str, operation: str, name: str = "kernel"):
+        (self.source,), (self.target,) = ([p.split()[1] for p in t.split(",")] for t in (in_params, out_params))
+        self.operation = operation
+
+    def __call__(self, x: ndarray) -> ndarray:
+        names = {self.source: x}
+        exec(self.operation, names)
+        return names[self.target]
+
+
 class Traffic:
     """How often memory was copied between host and device."""
 
@@ -89,7 +183,11 @@ class ndarray:
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, host: Any, device: int | None = None, base: Any = None):
+    def __init__(self, host: Any, device: Any = None, base: Any = None, strides: Any = None):
+        if type(host) is tuple:  # CuPy's own parameters: shape, dtype, where, strides
+            shape, dtype, where = host, device, base
+            self._host, self._device, self.base = where.array(shape, dtype, strides), where.mem.device_id, where.mem
+            return
         self._host = np.asarray(host)
         self._device = Device.current if device is None else device
         self.base = base
@@ -511,13 +609,24 @@ def modules() -> dict[str, ModuleType]:
     top.matmul = ufunc("matmul", {"nin": 2, "nout": 1, "loops": np.matmul.types}, np.matmul)
     cuda: Any = found["cupy.cuda"]
     cuda.Device = Device
-    cuda.get_current_stream = lambda: Device(0)
+    cuda.Stream, cuda.Graph, cuda.UnownedMemory, cuda.MemoryPointer = Stream, Graph, UnownedMemory, MemoryPointer
+    cuda.alloc_pinned_memory = bytearray
+    cuda.get_current_stream = lambda device_id=-1: Stream.current[-1] if Stream.current else Stream.null
+    cuda.set_allocator = lambda allocator=None: None
+    top.ElementwiseKernel = ElementwiseKernel
+    top.get_default_memory_pool = MemoryPool
     runtime: Any = found["cupy.cuda.runtime"]
     runtime.getDeviceCount = lambda: Device.count
     runtime.getDevice = lambda: Device.current
-    runtime.getDeviceProperties = lambda number: {"name": b"Stand-in", "major": 9, "minor": 0, "totalGlobalMem": 1 << 30}
+    runtime.getDeviceProperties = lambda number: {
+        "name": b"Stand-in", "major": 9, "minor": 0, "totalGlobalMem": 1 << 30, "multiProcessorCount": 4
+    }  # fmt: skip
+    runtime.free = lambda ptr: None
+    runtime.driverGetVersion = runtime.runtimeGetVersion = lambda: 13000
+    runtime.memGetInfo = lambda: (1 << 20, 1 << 20)
     runtime.CUDARuntimeError = CUDARuntimeError
     for name, module in found.items():
+        module.__spec__ = ModuleSpec(name, None)
         parent, _, own = name.rpartition(".")
         if parent:
             setattr(found[parent], own, module)

@@ -43,6 +43,8 @@ class Instruction(NamedTuple):
 class InterpretedProgram:
     """A jaxpr made ready to run: slots instead of variables, values let go of after their last use."""
 
+    takes_leaves = False
+
     def __init__(self, jaxpr: Jaxpr, steps: Sequence[Step] | None = None):
         steps = list(map(equation_step, jaxpr.eqns)) if steps is None else steps
         self.constants: list[Any] = []

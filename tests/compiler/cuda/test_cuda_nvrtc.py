@@ -10,6 +10,7 @@ import pytest
 import functrans as ft
 from functrans.compiler.backends.cuda import nvrtc
 from functrans.compiler.backends.cuda.launches import NAME, module_text
+from functrans.compiler.backends.cuda.numbers import placing
 from functrans.errors import CudaCompilationError
 from functrans.settings import config
 from tests.helpers.cases import all_cases
@@ -69,6 +70,12 @@ def test_arithmetic_needs_no_memory_of_its_own(architecture):
         *kernels_of(lambda x: np.sum(x * x, 0), np.ones((4096, 64), np.float32)),
         *kernels_of(softmax, x),
     ]
+    assert set(compiled(texts, architecture).values()) == {0}
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+def test_numbers_of_the_host_need_no_memory_of_their_own(architecture):
+    texts = [launch.source for launch in placing([(0, 0), (1, 0), (1, 8)], 2)]
     assert set(compiled(texts, architecture).values()) == {0}
 
 

@@ -139,7 +139,7 @@ def test_no_memory(monkeypatch):
         return original(shape, dtype)
 
     monkeypatch.setattr(device, "empty", empty)
-    with pytest.raises(OutOfMemoryError, match=r"GPU for the temporary values .* \d+ bytes"):
+    with pytest.raises(OutOfMemoryError, match=r"on emulator for the temporary values .* \d+ bytes"):
         program(device.upload(x))
 
 

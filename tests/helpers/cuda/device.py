@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from functrans.compiler.backends.cuda.failures import Recent
 from functrans.compiler.backends.cuda.launches import NAME, PRELUDE
 from functrans.primitives.late_scipy import c_function
 from tests.helpers.guarded import Fence
@@ -28,6 +31,21 @@ HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-shared", "-fPIC", "-w", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing"]
 #: Functions of SciPy that stand for those of CUDA.
 SPECIAL = {"erfcx": "erfcx", "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "i0": "i0", "i1": "i1"}
+
+
+def calls(name: str) -> int:
+    """How often programs have called a function of CUDA in this process."""
+    return runtime().emulated_calls(name.encode())
+
+
+@contextmanager
+def refusing(name: str, code: int) -> Iterator[None]:
+    """In this block a function of CUDA returns a code and does nothing."""
+    runtime().emulated_refuse(name.encode(), code)
+    try:
+        yield
+    finally:
+        runtime().emulated_refuse(name.encode(), 0)
 
 
 def is_possible() -> bool:
@@ -58,6 +76,7 @@ def runtime() -> ctypes.CDLL:
         address = c_function(theirs, "double (double, int __pyx_skip_dispatch)")
         ctypes.c_void_p.in_dll(library, f"emulated_{ours}").value = address
     library.emulated_message.restype = ctypes.c_char_p
+    library.emulated_calls.restype = ctypes.c_long
     return library
 
 
@@ -108,6 +127,9 @@ class Emulator:
     Args:
         order: of the threads of a block, and of blocks: 0, 1 or 2.
         at_end: whether arrays end where a page does, or begin there.
+
+    Attributes:
+        current: the number of the current stream.
     """
 
     name = "emulator"
@@ -118,7 +140,12 @@ class Emulator:
     def __init__(self, order: int = 0, at_end: bool = True):
         self.order = order
         self.fence = Fence(at_end)
+        self.recent = Recent()
+        self.current = 0
         runtime()
+
+    def is_current(self) -> bool:
+        return True
 
     def is_array(self, x: Any) -> bool:
         return isinstance(x, np.ndarray)
@@ -140,6 +167,9 @@ class Emulator:
     def pointer(self, array: np.ndarray) -> int:
         return array.ctypes.data
 
+    def host_memory(self, count: int) -> np.ndarray:
+        return np.zeros(count, np.int64)
+
     def upload(self, host: Any) -> np.ndarray:
         return self.fence.copy(np.asarray(host))
 
@@ -155,15 +185,62 @@ class Emulator:
     def blas(self) -> int:
         return 1
 
-    def stream(self) -> int:
+    def stream(self) -> tuple[int, Hashable]:
         runtime().emulated_order(self.order)
-        return 0
+        return self.current, self.current
 
     def synchronize(self) -> None:
-        pass
+        code = runtime().emulated_cuStreamSynchronize(ctypes.c_void_p(self.current))
+        assert not code, self.error(code)
 
-    def error(self, code: int) -> str:
-        return f"code {code}: {runtime().emulated_message().decode()}"
+    def error(self, code: int, is_of_cublas: bool = False) -> str:
+        return f"{'status' if is_of_cublas else 'code'} {code}: {runtime().emulated_message().decode()}"
+
+
+class LateEmulator(Emulator):
+    """A device whose work is done when somebody waits for its stream, and not before.
+
+    Arrays that nobody has any more are full of NaN from the moment on when the stream that was current when they were
+    made gets to it: as if somebody had got their memory on this stream.
+    """
+
+    def __enter__(self) -> LateEmulator:
+        self.mapped: list[Any] = []  # memory stays where it is, even if nobody has the arrays
+        self.is_late = True
+        runtime().emulated_late(1)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.is_late = False
+        runtime().emulated_late(0)
+
+    @contextmanager
+    def on(self, stream: int) -> Iterator[None]:
+        """In this block another stream is the current one."""
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        array = super().empty(shape, dtype)
+        self.mapped.append(array.base)
+        arguments = ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes), ctypes.c_void_p(self.current)
+        weakref.finalize(array, self._spoil, *arguments).atexit = False
+        return array
+
+    def _spoil(self, *arguments: Any) -> None:
+        if self.is_late:
+            runtime().emulated_spoil(*arguments)
+
+    def upload(self, host: Any) -> np.ndarray:
+        self.mapped.append(super().upload(host))
+        return self.mapped[-1]
+
+    def download(self, array: np.ndarray) -> np.ndarray:
+        self.synchronize()
+        return np.array(array)
 
 
 __all__ = ["NAME", "Emulator", "compiled", "is_possible", "prepare"]

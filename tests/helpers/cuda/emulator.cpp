@@ -1,11 +1,18 @@
-// A CUDA device on the host: blocks one after the other, each thread of a block as a fiber.
+// A CUDA device on the host: blocks one after the other, each thread of a block as a fiber. Work is done when it is
+// submitted or, if it is to be late, when somebody waits for its stream, so that all is seen that relies on more.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <complex>
+#include <deque>
+#include <functional>
+#include <map>
 #include <mutex>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -39,10 +46,11 @@ std::vector<int> order, free_stacks;
 std::vector<unsigned char> shared_room;
 int current, count, next_in_order, done, waiting, order_mode;
 void *scheduler;
-void (*body)(void **);
+typedef unsigned (*Kernel)(void **given, unsigned char *sizes);
+Kernel body;
 void **arguments;
 char message[256];
-std::mutex one_at_a_time;
+std::recursive_mutex one_at_a_time;
 
 void become(int t) {
   current = t;
@@ -51,7 +59,7 @@ void become(int t) {
 
 void run_fiber() {  // threads that never wait run one after the other on the same stack
   for (;;) {
-    body(arguments);
+    body(arguments, nullptr);
     const int stack = fibers[current].stack;
     fibers[current].state = DONE;
     done++;
@@ -130,6 +138,117 @@ void set_order(uint64_t block) {
   }
 }
 
+struct Launch {
+  Kernel kernel;
+  Three grid, block;
+  unsigned shared;
+  std::vector<uint64_t> values;
+};
+
+Launch made(void *kernel, Three grid, Three block, unsigned shared, void **given) {
+  unsigned char sizes[256];
+  Launch launch{(Kernel)kernel, grid, block, shared, {}};
+  launch.values.resize(launch.kernel(nullptr, sizes));
+  for (size_t k = 0; k < launch.values.size(); k++) memcpy(&launch.values[k], given[k], sizes[k]);
+  return launch;
+}
+
+int refused_grid(const Launch &launch) {
+  const Three &g = launch.grid, &b = launch.block;
+  const uint64_t threads = (uint64_t)b.x * b.y * b.z;
+  if (g.x && g.y && g.z && threads && threads <= 1024 && g.x < 1u << 31 && g.y <= 65535 && g.z <= 65535 &&
+      launch.shared <= 232448)
+    return 0;
+  snprintf(message, sizeof message, "a grid of (%u, %u, %u) blocks of %d threads with %u bytes", g.x, g.y, g.z,
+           (int)threads, launch.shared);
+  return 1;
+}
+
+int run(const Launch &launch) {
+  gridDim = launch.grid;
+  blockDim = launch.block;
+  count = (int)(blockDim.x * blockDim.y * blockDim.z);
+  fibers.resize(count);
+  warps.resize((count + 31) / 32);
+  order.resize(count);
+  shared_room.resize(launch.shared + 16);
+  emulated_shared = (unsigned char *)(((uintptr_t)shared_room.data() + 15) & ~(uintptr_t)15);
+  std::vector<void *> given;
+  for (const uint64_t &value : launch.values) given.push_back((void *)&value);
+  body = launch.kernel;
+  arguments = given.data();
+  const uint64_t gx = gridDim.x, gy = gridDim.y, blocks = gx * gy * gridDim.z;
+  for (uint64_t k = 0; k < blocks; k++) {
+    const uint64_t b = order_mode ? blocks - 1 - k : k;
+    blockIdx = {(unsigned)(b % gx), (unsigned)(b / gx % gy), (unsigned)(b / gx / gy)};
+    memset(shared_room.data(), 0xff, shared_room.size());
+    set_order(k);
+    if (!run_block()) return 719;
+  }
+  return 0;
+}
+
+// ---- streams
+
+bool is_late;
+int fault;  // of work that was done late: from then on every call returns it
+std::map<void *, std::deque<std::function<int()>>> streams;
+std::map<std::string, int> refusals;
+std::map<std::string, long> calls;
+
+int refused(const char *name) {
+  calls[name]++;
+  const auto found = refusals.find(name);
+  return found == refusals.end() ? fault : found->second;
+}
+
+int submitted(void *stream, std::function<int()> work) {
+  if (!is_late) return work();
+  streams[stream].push_back(std::move(work));
+  return 0;
+}
+
+int drained(void *stream) {
+  auto &queue = streams[stream];
+  while (!fault && !queue.empty()) {
+    const auto work = std::move(queue.front());
+    queue.pop_front();
+    fault = work();
+  }
+  return fault;
+}
+
+// ---- graphs
+
+struct Graph { std::vector<Launch> nodes; std::vector<std::vector<size_t>> after; };
+struct Executable { Graph *of; std::vector<Launch> nodes; std::vector<std::vector<size_t>> after; };
+struct NodeParams {
+  void *kernel;
+  Three grid, block;
+  unsigned shared;
+  void **given, **extra;
+  void *library_kernel, *context;
+};
+static_assert(sizeof(NodeParams) == 72, "CUDA_KERNEL_NODE_PARAMS_v2");
+std::set<Graph *> graphs;
+std::set<Executable *> executables;
+
+Launch made(const NodeParams &p) { return made(p.kernel, p.grid, p.block, p.shared, p.given); }
+
+int run(const Executable &executable) {  // what nothing has to come before goes last first
+  std::vector<bool> is_done(executable.nodes.size());
+  for (size_t left = is_done.size(); left; left--)
+    for (size_t k = is_done.size(); k--;) {
+      bool is_ready = !is_done[k];
+      for (size_t before : executable.after[k]) is_ready = is_ready && is_done[before];
+      if (!is_ready) continue;
+      if (const int code = run(executable.nodes[k])) return code;
+      is_done[k] = true;
+      break;
+    }
+  return 0;
+}
+
 template <class S, class T>  // sums, and elements
 int multiply(int x_is_turned, int y_is_turned, int64_t m, int64_t n, int64_t k, const S *alpha, const T *x, int64_t x_lead,
              int64_t x_way, const T *y, int64_t y_lead, int64_t y_way, const S *beta, T *z, int64_t z_lead, int64_t z_way,
@@ -145,6 +264,17 @@ int multiply(int x_is_turned, int y_is_turned, int64_t m, int64_t n, int64_t k, 
         place = (T)(*alpha * sum + (*beta == S(0) ? S(0) : *beta * (S)place));
       }
   return 0;
+}
+
+// What cuBLAS takes as sizes and leading dimensions.
+bool refused_product(int64_t x_rows, int64_t y_rows, int64_t m, int64_t n, int64_t k, int64_t x_lead, int64_t y_lead,
+                     int64_t z_lead, int64_t batch) {
+  if (m >= 0 && n >= 0 && k >= 0 && batch >= 0 && x_lead >= std::max<int64_t>(1, x_rows) &&
+      y_lead >= std::max<int64_t>(1, y_rows) && z_lead >= std::max<int64_t>(1, m))
+    return false;
+  snprintf(message, sizeof message, "a product of %lld x %lld by %lld with ways of %lld, %lld and %lld", (long long)m,
+           (long long)k, (long long)n, (long long)x_lead, (long long)y_lead, (long long)z_lead);
+  return true;
 }
 }  // namespace
 
@@ -181,58 +311,142 @@ void emulated_exchange(unsigned mask, const void *given, void *taken, unsigned s
   memcpy(taken, warp.slots[parity][from & 31], size);
 }
 
-// The functions of CUDA that programs call, under names of their own.
-int emulated_cuLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                            unsigned shared, void *, void **given, void **) {
-  std::lock_guard<std::mutex> lock(one_at_a_time);
-  gridDim = {gx, gy, gz};
-  blockDim = {bx, by, bz};
-  count = (int)(bx * by * bz);
-  if (!gx || !gy || !gz || !count || count > 1024 || gy > 65535 || gz > 65535 || shared > 232448) {
-    snprintf(message, sizeof message, "a grid of (%u, %u, %u) blocks of %d threads with %u bytes", gx, gy, gz, count, shared);
-    return 1;
-  }
-  fibers.resize(count);
-  warps.resize((count + 31) / 32);
-  order.resize(count);
-  shared_room.resize(shared + 16);
-  emulated_shared = (unsigned char *)(((uintptr_t)shared_room.data() + 15) & ~(uintptr_t)15);
-  body = (void (*)(void **))kernel;
-  arguments = given;
-  const uint64_t blocks = (uint64_t)gx * gy * gz;
-  for (uint64_t k = 0; k < blocks; k++) {
-    const uint64_t b = order_mode ? blocks - 1 - k : k;
-    blockIdx = {(unsigned)(b % gx), (unsigned)(b / gx % gy), (unsigned)(b / gx / gy)};
-    memset(shared_room.data(), 0xff, shared_room.size());
-    set_order(k);
-    if (!run_block()) return 719;
-  }
+// How the device behaves: whether work is late, and which functions refuse to work.
+void emulated_late(int late) {
+  is_late = late;
+  fault = 0;
+  streams.clear();
+}
+void emulated_refuse(const char *name, int code) {
+  if (code) refusals[name] = code;
+  else refusals.erase(name);
+}
+long emulated_calls(const char *name) { return calls[name]; }
+int emulated_nothing() { return 0; }
+int emulated_spoil(void *memory, size_t size, void *stream) {  // in the order of a stream: nobody may read it any more
+  std::lock_guard<std::recursive_mutex> lock(one_at_a_time);
+  if (is_late) submitted(stream, [=] { return memset(memory, 0xff, size), 0; });
   return 0;
 }
-int emulated_cuMemcpyDtoHAsync_v2(void *to, const void *from, size_t size, void *) { return memcpy(to, from, size), 0; }
-int emulated_cuMemcpyHtoDAsync_v2(void *to, const void *from, size_t size, void *) { return memcpy(to, from, size), 0; }
-int emulated_cuMemsetD8Async(void *to, unsigned char x, size_t size, void *) { return memset(to, x, size), 0; }
-int emulated_cuStreamSynchronize(void *) { return 0; }
+
+// The functions of CUDA that programs call, under names of their own.
+#define CALLED(name)                                             \
+  std::lock_guard<std::recursive_mutex> lock(one_at_a_time);     \
+  if (const int code = refused(name)) return code;
+int emulated_cuLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                            unsigned shared, void *stream, void **given, void **) {
+  CALLED("cuLaunchKernel")
+  const Launch launch = made(kernel, {gx, gy, gz}, {bx, by, bz}, shared, given);
+  if (refused_grid(launch)) return 1;
+  return submitted(stream, [launch] { return run(launch); });
+}
+int emulated_cuMemcpyDtoHAsync_v2(void *to, const void *from, size_t size, void *stream) {
+  CALLED("cuMemcpyDtoHAsync_v2")
+  return submitted(stream, [=] { return memcpy(to, from, size), 0; });
+}
+int emulated_cuMemcpyHtoDAsync_v2(void *to, const void *from, size_t size, void *stream) {
+  CALLED("cuMemcpyHtoDAsync_v2")
+  return submitted(stream, [=] { return memcpy(to, from, size), 0; });
+}
+int emulated_cuMemsetD8Async(void *to, unsigned char x, size_t size, void *stream) {
+  CALLED("cuMemsetD8Async")
+  return submitted(stream, [=] { return memset(to, x, size), 0; });
+}
+int emulated_cuStreamSynchronize(void *stream) {
+  CALLED("cuStreamSynchronize")
+  return drained(stream);
+}
+int emulated_cuGetErrorName(int code, const char **name) {
+  static std::map<int, std::string> names;
+  *name = (names[code] = "CUDA_ERROR_" + std::to_string(code)).c_str();
+  return 0;
+}
+int emulated_cuGetErrorString(int, const char **text) {
+  *text = message;
+  return 0;
+}
+const char *emulated_cublasGetStatusName(int code) { return code == 7 ? "CUBLAS_STATUS_INVALID_VALUE" : "CUBLAS_STATUS"; }
+const char *emulated_cublasGetStatusString(int) { return message; }
+int emulated_cuStreamIsCapturing(void *, int *status) {
+  CALLED("cuStreamIsCapturing")
+  return *status = 0;
+}
+int emulated_cuGraphCreate(void **graph, unsigned flags) {
+  CALLED("cuGraphCreate")
+  *graph = *graphs.insert(new Graph).first;
+  return flags ? 1 : 0;
+}
+int emulated_cuGraphAddKernelNode_v2(void **node, void *graph, void **before, size_t count, const NodeParams *params) {
+  CALLED("cuGraphAddKernelNode_v2")
+  Graph *own = (Graph *)graph;
+  if (!graphs.count(own) || params->extra || refused_grid(made(*params))) return 1;
+  own->after.emplace_back();
+  for (size_t k = 0; k < count; k++) own->after.back().push_back((size_t)before[k] - 1);
+  own->nodes.push_back(made(*params));
+  *node = (void *)own->nodes.size();
+  return 0;
+}
+int emulated_cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
+  CALLED("cuGraphInstantiateWithFlags")
+  Graph *own = (Graph *)graph;
+  if (!graphs.count(own)) return 1;
+  *executable = *executables.insert(new Executable{own, own->nodes, own->after}).first;
+  return flags ? 1 : 0;
+}
+int emulated_cuGraphExecKernelNodeSetParams_v2(void *executable, void *node, const NodeParams *params) {
+  CALLED("cuGraphExecKernelNodeSetParams_v2")
+  Executable *own = (Executable *)executable;
+  if (!executables.count(own) || !graphs.count(own->of) || (size_t)node - 1 >= own->nodes.size()) return 1;
+  own->nodes[(size_t)node - 1] = made(*params);
+  return 0;
+}
+int emulated_cuGraphLaunch(void *executable, void *stream) {
+  CALLED("cuGraphLaunch")
+  Executable *own = (Executable *)executable;
+  if (!executables.count(own) || !graphs.count(own->of)) return 1;
+  const Executable now = *own;
+  return submitted(stream, [now] { return run(now); });
+}
+int emulated_cuGraphExecDestroy(void *executable) {
+  CALLED("cuGraphExecDestroy")
+  if (!executables.erase((Executable *)executable)) return 1;
+  delete (Executable *)executable;
+  return 0;
+}
+int emulated_cuGraphDestroy(void *graph) {
+  CALLED("cuGraphDestroy")
+  if (!graphs.erase((Graph *)graph)) return 1;
+  delete (Graph *)graph;
+  return 0;
+}
 
 #define PRODUCT(NAME, T)                                                                                               \
   int emulated_cublas##NAME##gemmStridedBatched_64(                                                                    \
-      void *, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int64_t x_lead,         \
+      void *stream, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int64_t x_lead,   \
       int64_t x_way, const void *y, int64_t y_lead, int64_t y_way, const void *beta, void *z, int64_t z_lead,          \
       int64_t z_way, int64_t batch) {                                                                                  \
-    return multiply<T, T>(a, b, m, n, k, (const T *)alpha, (const T *)x, x_lead, x_way, (const T *)y, y_lead, y_way,      \
-                       (const T *)beta, (T *)z, z_lead, z_way, batch);                                                 \
+    CALLED("cublas" #NAME "gemmStridedBatched_64")                                                                     \
+    if (refused_product(a ? k : m, b ? n : k, m, n, k, x_lead, y_lead, z_lead, batch)) return 7;                       \
+    return submitted(stream, [=] {                                                                                     \
+      return multiply<T, T>(a, b, m, n, k, (const T *)alpha, (const T *)x, x_lead, x_way, (const T *)y, y_lead, y_way,    \
+                         (const T *)beta, (T *)z, z_lead, z_way, batch);                                               \
+    });                                                                                                                \
   }
 PRODUCT(S, float)
 PRODUCT(D, double)
 PRODUCT(C, std::complex<float>)
 PRODUCT(Z, std::complex<double>)
 int emulated_cublasGemmStridedBatchedEx_64(
-    void *, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int x_type, int64_t x_lead,
+    void *stream, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int x_type, int64_t x_lead,
     int64_t x_way, const void *y, int y_type, int64_t y_lead, int64_t y_way, const void *beta, void *z, int z_type,
     int64_t z_lead, int64_t z_way, int64_t batch, int sums, int algorithm) {
   if (x_type != 2 || y_type != 2 || z_type != 2 || sums != 68 || algorithm != -1) return 15;  // all but half precision
-  return multiply<float, _Float16>(a, b, m, n, k, (const float *)alpha, (const _Float16 *)x, x_lead, x_way,
-                                   (const _Float16 *)y, y_lead, y_way, (const float *)beta, (_Float16 *)z, z_lead, z_way,
-                                   batch);
+  CALLED("cublasGemmStridedBatchedEx_64")
+  if (refused_product(a ? k : m, b ? n : k, m, n, k, x_lead, y_lead, z_lead, batch)) return 7;
+  return submitted(stream, [=] {
+    return multiply<float, _Float16>(a, b, m, n, k, (const float *)alpha, (const _Float16 *)x, x_lead, x_way,
+                                     (const _Float16 *)y, y_lead, y_way, (const float *)beta, (_Float16 *)z, z_lead,
+                                     z_way, batch);
+  });
 }
 }

@@ -69,7 +69,7 @@ struct float16;
 static inline float single(float16 x);
 static inline float16 half(float x);
 
-// A kernel as what the emulator calls in each thread.
+// A kernel as what the emulator calls in each thread; with `sizes`, it tells those of its parameters in place of that.
 template <int...> struct Numbers {};
 template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
 template <int... I> struct Count<0, I...> { typedef Numbers<I...> type; };
@@ -78,8 +78,13 @@ template <class T> struct Plain<const T> { typedef T type; };
 template <class... A, int... I> static void emulated_call(void (*kernel)(A...), void **given, Numbers<I...>) {
   kernel(*(typename Plain<A>::type *)given[I]...);
 }
-template <class... A> static void emulated_call(void (*kernel)(A...), void **given) {
-  emulated_call(kernel, given, typename Count<sizeof...(A)>::type{});
+template <class... A> static unsigned emulated_call(void (*kernel)(A...), void **given, unsigned char *sizes) {
+  const unsigned char own[] = {sizeof(A)..., 0};
+  if (sizes) memcpy(sizes, own, sizeof...(A));
+  else emulated_call(kernel, given, typename Count<sizeof...(A)>::type{});
+  return sizeof...(A);
 }
-#define EMULATED(kernel) \
-  extern "C" void emulated_##kernel(void **given) { emulated_call(kernel, given); }
+#define EMULATED(kernel)                                                       \
+  extern "C" unsigned emulated_##kernel(void **given, unsigned char *sizes) {  \
+    return emulated_call(kernel, given, sizes);                                \
+  }

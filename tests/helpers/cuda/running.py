@@ -62,7 +62,7 @@ def lowered(jaxpr: Jaxpr, args: Sequence[Any], division: str = "usual", at_end: 
     device = Emulator(at_end=at_end)
     program = CudaProgram(jaxpr, fused_for_gpu, device)
     values = [
-        x if own is None else program.argument(x, own[1])
+        x if own is None else program.argument(x, *own)
         for x, own in zip(on_device(device, args), program.types)
     ]
     key = [None if own is None else program.layout(x) for x, own in zip(values, program.types)]

@@ -63,6 +63,8 @@ class NativeProgram:
     Results that are arguments or constants, and no arrays, are handed on as they are.
     """
 
+    takes_leaves = False
+
     def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]):
         self.whole = jaxpr
         final = fused(jaxpr).jaxpr

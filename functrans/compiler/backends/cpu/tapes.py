@@ -40,10 +40,10 @@ class Spool:
 
     __slots__ = ("addresses", "blocks", "record", "room", "spare", "starts")
 
-    def __init__(self, record: int, spare: list[np.ndarray[Any, Any]]):
+    def __init__(self, record: int, spare: list[Any]):
         self.record = record
         self.spare = spare
-        self.blocks: list[np.ndarray[Any, Any]] = []
+        self.blocks: list[Any] = []
         self.addresses: list[int] = []
         self.starts: list[int] = []
         self.room = 0
@@ -53,11 +53,20 @@ class Spool:
         size = count * self.record
         if self.spare and self.spare[0].nbytes != size:
             self.spare.clear()
-        block = self.spare.pop(0) if self.spare else new_block((size,), np.dtype(np.uint8), count, self.room)
+        block = self.spare.pop(0) if self.spare else self.memory(size, count)
         self.blocks.append(block)
-        self.addresses.append(address_of(block))
+        self.addresses.append(self.address(block))
         self.starts.append(self.room)
         self.room += count
+
+    def memory(self, size: int, count: int) -> Any:
+        """Room for so many steps, of some bytes."""
+        return new_block((size,), np.dtype(np.uint8), count, self.room)
+
+    @staticmethod
+    def address(block: Any) -> int:
+        """Where the first element of an array is."""
+        return address_of(block)
 
     def ends(self) -> Iterator[int]:
         """The number of the step after each block."""
@@ -158,7 +167,7 @@ class Reel:
         frame.slots[self.limit] = 0
         if self.writes:
             before = frame.spools.get(self)
-            spool = Spool(self.record, [] if before is None else before.blocks)
+            spool = self.spool([] if before is None else before.blocks)
             if self.is_private:
                 frame.spools[self] = spool
             if length:
@@ -188,14 +197,31 @@ class Reel:
     def end(self, frame: Any) -> None:
         """After the loop: the objects of the last step, and the numbers of entries."""
         known = self._length(frame)
-        count = _number(frame, self.count) if known is None and self.count is not None else known or 0
+        count = self.number(frame, self.count) if known is None and self.count is not None else known or 0
         if count:
             self._take_objects(frame.objects, 0 if self.reverse else count - 1)
         for way in self.writes if known is None else ():
             frame.objects[way.stack].length = count
 
     def _length(self, frame: Any) -> int | None:
-        return _number(frame, self.length) if isinstance(self.length, Place) else self.length
+        return self.number(frame, self.length) if isinstance(self.length, Place) else self.length
+
+    def spool(self, spare: list[Any]) -> Spool:
+        """New memory for stacks, with blocks of an earlier run."""
+        return Spool(self.record, spare)
+
+    @staticmethod
+    def address(block: Any) -> int:
+        """Where the first element of an array is."""
+        return address_of(block)
+
+    def number(self, frame: Any, place: Place) -> int:
+        """The number of steps that is at a place."""
+        return ctypes.c_int64.from_address(frame.slots[HEADER + place.slot] + place.offset).value
+
+    def zeros(self, aval: StackAval, length: int) -> Stack:
+        """A stack of zeros."""
+        return Stack.zeros(aval, length)
 
     def _take_objects(self, objects: list[Any], at: int) -> None:
         """Put the objects that a step has left into the stacks."""
@@ -225,7 +251,7 @@ class Reel:
                 slots[way.slot] = address + count * stack.offset + way.size * (at - start + sign * now)
             else:
                 block, inside = (stack if stack.length else self._zeros(objects, way, length)).block_of(at)
-                slots[way.slot] = address_of(block) + way.size * (inside + sign * now)
+                slots[way.slot] = self.address(block) + way.size * (inside + sign * now)
                 lasts = min(lasts, inside + 1 if self.reverse else len(block) - inside)
         return lasts
 
@@ -235,7 +261,7 @@ class Reel:
             objects[self.spare] = {}
         known = objects[self.spare]
         if way.stack not in known or known[way.stack].length != length:
-            known[way.stack] = Stack.zeros(way.aval, length or 0)
+            known[way.stack] = self.zeros(way.aval, length or 0)
         return known[way.stack]
 
 
@@ -282,7 +308,3 @@ def _sorted(steps: Sequence[StackStep]) -> tuple[list[Way], list[tuple[int, int]
             record += size
     objects = [(s.stack.number, s.entry.number) for s in steps if isinstance(s.entry, ObjectPlace)]
     return ways, objects, record
-
-
-def _number(frame: Any, place: Place) -> int:
-    return ctypes.c_int64.from_address(frame.slots[HEADER + place.slot] + place.offset).value

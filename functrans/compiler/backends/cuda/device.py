@@ -6,10 +6,13 @@ the host. Pointers, streams, and kernels are numbers, as CUDA's own are addresse
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .failures import Recent
 
 
 class Module(Protocol):
@@ -31,12 +34,18 @@ class Device(Protocol):
         architecture: what its kernels are compiled for, "sm_90" for one.
         processors: how many multiprocessors it has.
         is_emulated: whether kernels run on the host.
+        recent: the programs that it was given last.
     """
 
     name: str
     architecture: str
     processors: int
     is_emulated: bool
+    recent: Recent
+
+    def is_current(self) -> bool:
+        """Whether this thread computes on this device, among others of its kind."""
+        ...
 
     # ---- arrays
 
@@ -60,6 +69,10 @@ class Device(Protocol):
         """The address of the first element of an array of this device."""
         ...
 
+    def host_memory(self, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Numbers in memory of the host that the device can copy to while the host does something else: zeros."""
+        ...
+
     def upload(self, host: np.ndarray[Any, Any]) -> Any:
         """A copy on the device."""
         ...
@@ -80,15 +93,17 @@ class Device(Protocol):
 
     def entry(self, name: str) -> int:
         """The address of a C function that programs call, by the name in CUDA's libraries: `cuLaunchKernel`,
-        `cuMemcpyDtoHAsync_v2`, `cuMemcpyHtoDAsync_v2`, `cuStreamSynchronize`, `cublasDgemmStridedBatched` and so on."""
+        `cuMemcpyDtoHAsync_v2`, `cuMemcpyHtoDAsync_v2`, `cuStreamSynchronize`, `cuGraphLaunch`,
+        `cublasDgemmStridedBatched` and so on."""
         ...
 
     def blas(self) -> int:
         """The handle that functions of cuBLAS take, for the current stream."""
         ...
 
-    def stream(self) -> int:
-        """The current stream."""
+    def stream(self) -> tuple[int, Hashable]:
+        """The current stream, and what tells it from others and keeps it: while somebody has this, no other stream has
+        its address."""
         ...
 
     def synchronize(self) -> None:
@@ -99,6 +114,6 @@ class Device(Protocol):
         """
         ...
 
-    def error(self, code: int) -> str:
-        """The name and the text that CUDA has for a code which a function returned."""
+    def error(self, code: int, is_of_cublas: bool = False) -> str:
+        """The name and the text that CUDA, or cuBLAS, has for a code which a function returned."""
         ...

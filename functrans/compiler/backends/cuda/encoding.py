@@ -5,15 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 
-from ....core.jaxpr import Eqn
 from ....settings import config
-from ....source import Source
+from ... import tapes
 from ...assembly import Assembled
-from ...fuse import KernelStep
 from ...instructions import (
     VIEWS,
     Block,
@@ -27,20 +26,26 @@ from ...instructions import (
     PythonRun,
     RecurrenceRun,
     ScanRun,
+    Tape,
     WhileRun,
     is_row_major,
 )
 from ...operations.values import HALF, SINGLE
 from ..cpu.runtime import HEADER
+from ..cpu.tapes import shared_objects
 from .chains import chain_launches
 from .checks import check_launch
 from .device import Device, Module
+from .encoded import Encoded, Extra
+from .graphs import LEAST, Segment, maker
 from .launches import NAME, PRELUDE, Launch, Pointer, module_text
 from .layouts import VECTOR
 from .lowering import Target, launches_of
+from .numbers import WORD, placing, words_of
 from .recurrences import recurrence_launch
 from .runtime import functions
 from .scans import scan_launches
+from .tapes import DeviceReel
 
 #: In place of the address of a tape.
 NO_TAPE: Final = 0
@@ -48,76 +53,19 @@ NO_TAPE: Final = 0
 LETTERS: Final = {"f": "S", "d": "D", "F": "C", "D": "Z"}
 
 
-class Extra:
-    """Slots after those of the program, by number: the stream, the handle of cuBLAS, the code of an error and the
-    number of the instruction that met it, memory for stages of reductions, and what checks of indices report: which of
-    them has failed first, and for which index."""
-
-    STREAM, BLAS, ERROR, ERROR_AT, SCRATCH, FAILED, COUNT = range(7)
-    FAILED_SIZE = 16
-
-
-class Encoded:
-    """A program as numbers.
-
-    Attributes:
-        code, count: where the instructions are, and how many.
-        mails: how many numbers are read back; the first two are what the checks report.
-        kept: what the instructions point to.
-    """
-
-    code: int
-    count: int
-
-    def __init__(self, encoder: Encoder):
-        self.assembled = encoder.assembled
-        self.mails = encoder.mails
-        self.scratch = encoder.scratch
-        self.checks = encoder.checks
-        self.has_products = encoder.has_products
-        self.calls_python = encoder.calls_python
-        self.instructions = encoder.instructions
-        self.kept: list[Any] = []
-
-    @property
-    def slots(self) -> int:
-        """How many there are after the header."""
-        return len(self.assembled.slots) + Extra.COUNT + self.mails
-
-    def extra(self, number: int) -> int:
-        """A slot after those of the program."""
-        return len(self.assembled.slots) + number
-
-    def mail(self, number: int) -> int:
-        """The slot of a number that is read back."""
-        return len(self.assembled.slots) + Extra.COUNT + number
-
-    def about(self, number: int) -> tuple[str, Source | None]:
-        """What an instruction is, and the user's line that it is for."""
-        instruction = self.instructions[number]
-        origin = self.assembled.origins.get(id(instruction))
-        equations = origin.equations if isinstance(origin, KernelStep) else [origin] if isinstance(origin, Eqn) else []
-        source = next((eqn.source for eqn in equations if eqn.source is not None), None)
-        names = ", ".join(dict.fromkeys(eqn.primitive.name for eqn in equations))
-        return f"{_NOUNS.get(type(instruction), 'An instruction')}{f' ({names})' if names else ''}", source
-
-
-_NOUNS: Final = {
-    KernelRun: "A kernel", ChainRun: "A chain of kernels", ProductRun: "A product of matrices by cuBLAS",
-    RecurrenceRun: "A loop in one kernel", CheckRun: "A check of indices",
-    ScanRun: "A cumulative operation",
-}  # fmt: skip
-
-
 class Encoder:
     """Makes launches of instructions, then numbers of both.
 
     Args:
         is_aligned: for each argument, whether its address is a multiple of VECTOR.
+        is_number: for each argument, whether it is a number of the host.
     """
 
-    def __init__(self, assembled: Assembled, is_aligned: Sequence[bool], processors: int):
+    def __init__(self, assembled: Assembled, is_aligned: Sequence[bool], is_number: Sequence[bool], processors: int):
         self.assembled = assembled
+        pairs = enumerate(zip(assembled.arguments, is_number))
+        self.numbers = [(i, place) for i, (place, is_one) in pairs if is_one and isinstance(place, Place)]
+        self.is_synchronous = config.synchronous
         self.checks: list[CheckRun | PythonRun] = []
         self.failures: dict[int, int] = {}  # the number of the first one of a recurrence, by its id
         self.instructions: list[Any] = []
@@ -134,6 +82,13 @@ class Encoder:
             config.deterministic,
         )
         self._lower(assembled.block)
+        words = [(p.slot, WORD * k) for _, p in self.numbers for k in range(words_of(p.dtype))]
+        self.placing = placing(words, own + Extra.COUNT)
+
+    @property
+    def all_launches(self) -> list[Launch]:
+        """The launches, in no order."""
+        return [*self.placing, *(launch for found in self.launches.values() for launch in found)]
 
     @property
     def scratch(self) -> int:
@@ -144,7 +99,7 @@ class Encoder:
     @cached_property
     def functions(self) -> dict[str, str]:
         """The kernels by name, each once."""
-        texts = dict.fromkeys(launch.source for found in self.launches.values() for launch in found)
+        texts = dict.fromkeys(launch.source for launch in self.all_launches)
         return {f"kernel_{k}": text for k, text in enumerate(texts)}
 
     @property
@@ -159,7 +114,7 @@ class Encoder:
 
     def listing(self) -> str:
         """The kernels, each with what it does and how it is launched."""
-        launches = [launch for found in self.launches.values() for launch in found]
+        launches = self.all_launches
         parts: list[str] = []
         for name, text in self.functions.items():
             own = [launch for launch in launches if launch.source == text]
@@ -189,6 +144,8 @@ class Encoder:
 
         def steps(block: Block) -> None:
             for instruction in block:
+                for slot in tapes.slots(getattr(instruction, "tape", None)):
+                    found[slot] = False
                 if isinstance(instruction, LoopRun):
                     for slot, whole in instruction.steps:
                         moves_well = whole.strides[0] % VECTOR == 0 and whole.offset % VECTOR == 0
@@ -250,17 +207,25 @@ class _Writer:
         self.names = {text: name for name, text in encoder.functions.items()}
         self.kept: list[Any] = [self.module]
         self.own = len(self.assembled.slots)
+        self.words = sum(words_of(place.dtype) for _, place in encoder.numbers)
         self.mails = encoder.mails
+        self.by_address: dict[int, array[int]] = {}  # the arguments of launches
+        self.segments: list[Segment] = []
+        self.segment_arguments: list[array[int]] = []
 
     def encoded(self) -> Encoded:
-        code = self.code(self.assembled.block)
+        code = self.code(self.assembled.block, self.encoder.placing)
         if self.encoder.checks:
             self.encoder.instructions += [self.encoder.checks[0]] * 2
             number = len(self.encoder.instructions) - 1
             clear = self.call("clear", number, "cuMemsetD8Async", [self.extra(Extra.FAILED), Extra.FAILED_SIZE])
             code = [clear, *code, self.report(number)]
         self.encoder.mails = self.mails
-        found = Encoded(self.encoder)
+        for k, numbers in enumerate(self.segment_arguments):  # after all slots of numbers that are read back
+            slot = self.mail_slot(self.mails + k)
+            self.segments[k] = self.segments[k]._replace(slot=slot)
+            numbers[6] = slot
+        found = Encoded(self.encoder, self.segments)
         found.code, found.count = self.address([n for pair in code for n in pair] or [0]), len(code)
         found.kept = self.kept
         return found
@@ -271,7 +236,10 @@ class _Writer:
     def mail(self) -> int:
         """The slot of one more number that is read back."""
         self.mails += 1
-        return self.extra(Extra.COUNT) + self.mails - 1
+        return self.mail_slot(self.mails - 1)
+
+    def mail_slot(self, number: int) -> int:
+        return self.extra(Extra.COUNT) + self.words + number
 
     def keep(self, numbers: Sequence[int]) -> array[int]:
         kept = array("q", numbers)
@@ -285,10 +253,42 @@ class _Writer:
         """An instruction that calls functions of CUDA, by their names."""
         slot = Extra.BLAS if name.startswith("product") else Extra.STREAM
         head = [self.extra(Extra.ERROR), number, self.extra(slot), *map(self.device.entry, entries.split())]
-        return self.functions[name], self.address([*head, *arguments])
+        kept = self.keep([*head, *arguments])
+        address = kept.buffer_info()[0]
+        if name == "launch":
+            self.by_address[address] = kept
+        return self.functions[name], address
 
-    def code(self, block: Block) -> Code:
-        return [pair for instruction in block for pair in self.instruction(instruction)]
+    def code(self, block: Block, first: Sequence[Launch] = ()) -> Code:
+        """Instructions, those in a row that only launch kernels as one, with some launches at their beginning."""
+        code: Code = []
+        if first:
+            self.encoder.instructions.append(None)
+            code += [self.launch(launch, len(self.encoder.instructions) - 1) for launch in first]
+        code += [pair for instruction in block for pair in self.instruction(instruction)]
+        if self.encoder.is_synchronous or not config.cuda_graphs:
+            return code
+        found: Code = []
+        for is_launch, group in groupby(code, lambda pair: pair[0] == self.functions["launch"]):
+            pairs = list(group)
+            found += [self.replayed(pairs)] if is_launch and len(pairs) >= LEAST else pairs
+        return found
+
+    def replayed(self, pairs: Code) -> tuple[int, int]:
+        """An instruction for launches in a row, which may become graphs."""
+        launches = [self.by_address[address] for _, address in pairs]
+        self.encoder.instructions.append([launch[1] for launch in launches])
+        segment = Segment(tuple(launches), 0)
+        make = maker(len(self.segments), segment)
+        self.kept.append(make)
+        self.segments.append(segment)
+        numbers = [
+            0, self.functions["run_python"], self.address([id(make)]), self.functions["run_program"], *self.block(pairs)
+        ]  # fmt: skip
+        entries = "cuGraphLaunch cuGraphExecKernelNodeSetParams_v2 cuStreamIsCapturing"
+        call = self.call("replay", len(self.encoder.instructions) - 1, entries, numbers)
+        self.segment_arguments.append(self.kept[-1])
+        return call
 
     def block(self, code: Code) -> list[int]:
         return [self.address([n for pair in code for n in pair] or [0]), len(code)]
@@ -298,10 +298,14 @@ class _Writer:
         self.encoder.instructions.append(instruction)
         launches = self.encoder.launches.get(id(instruction))
         if launches is not None:
-            code = [self.launch(launch, number) for launch in launches]
+            code = [pair for launch in launches for pair in self.waited_for(self.launch(launch, number), number)]
             may_fail = isinstance(instruction, RecurrenceRun) and instruction.otherwise
             return [*code, *self.stop(number)] if may_fail else code
         return getattr(self, type(instruction).__name__)(instruction, number)
+
+    def waited_for(self, call: tuple[int, int], number: int) -> Code:
+        """An instruction, and one that waits for what it begins if each launch is to be waited for."""
+        return [call, self.call("wait", number, "cuStreamSynchronize", [])] if self.encoder.is_synchronous else [call]
 
     def launch(self, launch: Launch, number: int) -> tuple[int, int]:
         assert self.module is not None
@@ -316,25 +320,55 @@ class _Writer:
         arguments = [mail, HEADER + place.slot, place.offset, place.dtype.itemsize]
         return self.call("download", number, "cuMemcpyDtoHAsync_v2 cuStreamSynchronize", arguments), mail
 
-    def report(self, number: int) -> tuple[int, int]:
+    def report(self, number: int, name: str = "download") -> tuple[int, int]:
         """An instruction that reads what the checks of indices have found."""
-        arguments = [self.extra(Extra.COUNT), self.extra(Extra.FAILED), 0, Extra.FAILED_SIZE]
-        return self.call("download", number, "cuMemcpyDtoHAsync_v2 cuStreamSynchronize", arguments)
+        arguments = [self.mail_slot(0), self.extra(Extra.FAILED), 0, Extra.FAILED_SIZE]
+        return self.call(name, number, "cuMemcpyDtoHAsync_v2 cuStreamSynchronize", arguments)
 
     def stop(self, number: int) -> Code:
         """Instructions that end the program where a check of indices has failed."""
-        return [self.report(number), (self.functions["stop_if"], self.address([self.extra(Extra.COUNT)]))]
+        return [self.report(number), self.stop_if()]
+
+    def stop_if(self) -> tuple[int, int]:
+        """An instruction that ends the program if the report that has been read says so."""
+        return self.functions["stop_if"], self.address([self.mail_slot(0)])
 
     # ---- instructions that are no launches, by the names of their types
 
     def ProductRun(self, run: ProductRun, number: int) -> Code:
         name = "product_of_halves" if run.z.dtype == HALF else "product"
-        return [self.call(name, number, _gemm(part), _gemm_arguments(part)) for part in one_by_one(run)]
+        calls = [self.call(name, number, _gemm(part), _gemm_arguments(part)) for part in one_by_one(run)]
+        return [pair for call in calls for pair in self.waited_for(call, number)]
 
     def PythonRun(self, run: PythonRun, number: int) -> Code:
         function = self.python_step(run)
+        return [self.call_of_python(function)]
+
+    def call_of_python(self, function: Callable[[Any], None]) -> tuple[int, int]:
+        """The instruction that calls a Python function with the frame."""
         self.kept.append(function)
-        return [(self.functions["run_python"], self.address([id(function)]))]
+        return self.functions["run_python"], self.address([id(function)])
+
+    def taped(self, reel: DeviceReel | None, name: str, numbers: Sequence[int]) -> Code:
+        """A loop, between what begins its stacks and what ends them if it has any."""
+        if reel is None:
+            return [(self.functions[f"run_{name}"], self.address(numbers))]
+        after = [self.call_of_python(reel.end)] if reel.ends else []
+        loop = self.functions[f"run_taped_{name}"], self.address(numbers)
+        return [self.call_of_python(reel.begin), loop, *after]
+
+    def reel(self, tape: Tape | None, mail: int, *length_and_way: Any) -> DeviceReel | None:
+        """What Python does for a tape."""
+        shared = shared_objects(self.assembled)
+        return None if tape is None else DeviceReel(self.device, mail, tape, *length_and_way, False, shared)
+
+    def tape_numbers(self, reel: DeviceReel | None) -> int:
+        """The address of what a loop needs to know of its tape."""
+        if reel is None:
+            return NO_TAPE
+        _, turns = self.call_of_python(reel.turn)
+        entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
+        return self.address([reel.limit, turns, len(entries) // 4, *entries])
 
     def LoopRun(self, run: LoopRun, number: int) -> Code:
         before: Code = []
@@ -342,28 +376,31 @@ class _Writer:
         if isinstance(length, Place):
             download, mail = self.download(length, number)
             before, where, length = [download], (mail, 0), -1
-        body = self.code(run.body)
-        numbers = [*self.block(body), length, *where, len(body), len(run.steps), len(run.swaps), NO_TAPE]
+        reel = self.reel(run.tape, where[0], run.length, None, run.reverse)
+        body, tape = self.code(run.body), self.tape_numbers(reel)
+        numbers = [*self.block(body), length, *where, len(body), len(run.steps), len(run.swaps), tape]
         for slot, whole in run.steps:
             stride = whole.strides[0]
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return [*before, (self.functions["run_loop"], self.address(numbers))]
+        return [*before, *self.taped(reel, "loop", numbers)]
 
     def WhileRun(self, run: WhileRun, number: int) -> Code:
         read, going = self.download(run.going, number)
         test = [*self.code(run.test), read]
-        if self.encoder.checks:
-            test += self.stop(number)
+        if self.encoder.checks:  # two copies, and one wait for both
+            test = [*test[:-1], self.report(number, "fetch"), read, self.stop_if()]
         body = self.code(run.body)
         count = self.mail()
         work = len(test) + len(body)
-        numbers = [*self.block(test), *self.block(body), going, 0, count, 0, work, len(run.swaps), NO_TAPE]
+        reel = self.reel(run.tape, count, None, run.count, False)
+        tape = self.tape_numbers(reel)
+        numbers = [*self.block(test), *self.block(body), going, 0, count, 0, work, len(run.swaps), tape]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
         arguments = [count, HEADER + run.count.slot, run.count.offset, run.count.dtype.itemsize]
         upload = self.call("upload", number, "cuMemcpyHtoDAsync_v2", arguments)
-        return [(self.functions["run_while"], self.address(numbers)), upload]
+        return [*self.taped(reel, "while", numbers), upload]
 
     def BranchRun(self, run: BranchRun, number: int) -> Code:
         read, mail = self.download(run.index, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,9 +13,12 @@ import numpy as np
 
 from ....core.devices import cupy
 from .device import Module
+from .failures import Recent
 from .launches import module_text
 from .nvrtc import cubin
 
+#: The address of a stream that is another one in each thread.
+PER_THREAD = 2
 #: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows.
 LIBRARIES = {
     "cublas": (("libcublas.so.13", "libcublas.so.12", "libcublas.so"), ("cublas64_13.dll", "cublas64_12.dll")),
@@ -73,13 +76,19 @@ class Gpu:
         self.name = properties["name"].decode()
         self.processors: int = properties["multiProcessorCount"]
         self.architecture = f"sm_{self.device.compute_capability}"
+        self.recent = Recent()
+        self._is_alone = cupy().cuda.runtime.getDeviceCount() == 1
+        self._type = cupy().ndarray
         self._modules: dict[str, GpuModule] = {}
         self._thread = threading.local()
+
+    def is_current(self) -> bool:
+        return self._is_alone or cupy().cuda.runtime.getDevice() == self.number
 
     # ---- arrays
 
     def is_array(self, x: Any) -> bool:
-        return isinstance(x, cupy().ndarray) and x.device.id == self.number
+        return isinstance(x, self._type) and x.data.device_id == self.number
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
         with self.device:
@@ -93,6 +102,12 @@ class Gpu:
 
     def pointer(self, array: Any) -> int:
         return array.data.ptr
+
+    def host_memory(self, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        memory = cupy().cuda.alloc_pinned_memory(8 * count)
+        found = np.frombuffer(memory, np.int64, count)
+        found[:] = 0
+        return found
 
     def upload(self, host: np.ndarray[Any, Any]) -> Any:
         with self.device:
@@ -120,20 +135,26 @@ class Gpu:
     def blas(self) -> int:
         with self.device:
             handle = cupy().cuda.device.get_cublas_handle()
-            cupy().cuda.cublas.setStream(handle, self.stream())
+            cupy().cuda.cublas.setStream(handle, self.stream()[0])
         return handle
 
-    def stream(self) -> int:
+    def stream(self) -> tuple[int, Hashable]:
         if not hasattr(self._thread, "has_context"):  # the driver's functions work in that of the thread
             with self.device:
                 cupy().cuda.runtime.free(0)
             self._thread.has_context = True
-        return cupy().cuda.get_current_stream(self.number).ptr
+        found = cupy().cuda.get_current_stream(self.number)
+        return found.ptr, (found, threading.get_ident()) if found.ptr == PER_THREAD else found
 
     def synchronize(self) -> None:
         cupy().cuda.get_current_stream(self.number).synchronize()
 
-    def error(self, code: int) -> str:
+    def error(self, code: int, is_of_cublas: bool = False) -> str:
+        if is_of_cublas:
+            functions = library("cublas").cublasGetStatusName, library("cublas").cublasGetStatusString
+            for function in functions:
+                function.restype = ctypes.c_char_p
+            return ": ".join(function(code).decode() for function in functions)
         texts = []
         for function in (library("cu").cuGetErrorName, library("cu").cuGetErrorString):
             text = ctypes.c_char_p()

@@ -7,36 +7,63 @@ kernels, and follows loops and branches. What these depend on is read back; all 
 from __future__ import annotations
 
 import ctypes
-from array import array
 from collections.abc import Callable, Sequence
-from math import prod
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from ....core.avals import ShapedArray
+from ....core.devices import place_of
 from ....core.jaxpr import Jaxpr
 from ....core.trace import EVAL, running
-from ....errors import DeviceError, FunctransError, OutOfBoundsError, OutOfMemoryError
-from ....settings import config
-from ....source import is_from_library
+from ....errors import FunctransError, UnsupportedArgumentError
+from ....settings import changes, config
+from ....source import is_from_library, user_traceback
 from ...assembly import Fused, assemble
 from ...instructions import CheckRun, ObjectPlace, Place, PythonRun
-from ..cpu.runtime import FRAME, HEADER, LOOK, PATIENCE, WORK_LEFT
+from ..cpu.runtime import HEADER, PATIENCE, WORK_LEFT
 from .device import Device
-from .encoding import Encoded, Encoder, Extra
+from .encoded import Encoded, Extra
+from .encoding import Encoder
+from .failures import failure, raise_out_of_bounds, raise_refused
+from .frames import Frame, Frames, is_lent, room
 from .layouts import VECTOR
+from .numbers import bits_of
 from .operations import supports
 from .runtime import functions
 
 _RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 
 
+class Layout(NamedTuple):
+    """What launches depend on of an argument: its strides, whether its address is aligned, and whether it is a number
+    of the host."""
+
+    strides: tuple[int, ...]
+    is_aligned: bool
+    is_number: bool = False
+
+
+#: A number of the host.
+NUMBER: Final = Layout((), True, True)
+
+
+class Entry(NamedTuple):
+    """A quicker way to call a program; it returns NotImplemented for arguments that it is not for."""
+
+    call: Callable[..., Any]
+
+
 class CudaProgram:
     """A jaxpr for a GPU. Launches depend on the strides of arguments, and on whether their addresses are aligned.
 
     Results that are arguments are handed on as they are.
+
+    Attributes:
+        takes_leaves: what `entry` makes takes leaves, whatever the structure of the arguments is.
     """
+
+    takes_leaves = True
 
     def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], device: Device):
         final = fused(jaxpr).jaxpr
@@ -44,34 +71,147 @@ class CudaProgram:
         self.fused = fused
         self.given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
         self.outputs = final.outputs
+        self.hands_on = any(a in self.given for a in self.outputs)
         self.jaxpr = computed_part(jaxpr, fused)
         self.types = [(v.aval.shape, v.aval.dtype) if isinstance(v.aval, ShapedArray) else None for v in final.inputs]
         self.is_weak = [getattr(a.aval, "weak", False) for a in self.jaxpr.outputs]
         self.bindings: dict[tuple[Any, ...], Binding] = {}
-
-    def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> None:
-        """There is no quicker way to call it."""
+        self._state = -1  # of the settings
+        self._flags: tuple[bool, ...] = ()
 
     def __call__(self, *args: Any) -> list[Any]:
-        values = [x if own is None else self.argument(x, own[1]) for x, own in zip(args, self.types)]
-        layouts = [None if own is None else self.layout(x) for x, own in zip(values, self.types)]
-        key = (*layouts, config.deterministic)
-        binding = self.bindings.get(key)
-        if binding is None:
-            encoder = bound(self.jaxpr, self.fused, layouts, self.device.processors)
-            binding = self.bindings[key] = Binding(encoder, self)
-        results = iter(binding(values))
+        values = [x if own is None else self.argument(x, *own) for x, own in zip(args, self.types)]
+        pointers, key = self.placed(values)
+        results = iter(self.binding(key)(values, pointers))
         return [args[self.given[a]] if a in self.given else next(results) for a in self.outputs]
 
-    def argument(self, x: Any, dtype: np.dtype[Any]) -> Any:
-        """An argument on the device: numbers are brought there, arrays must be there."""
+    def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> Entry | None:
+        """A quicker way to call the program, for arrays of these types and layouts, and numbers of these types.
+
+        It is good for as long as no setting changes.
+        """
+        device, is_single = self.device, isinstance(outside, int)
+        is_there = [device.is_array(x) for x in leaves]
+        if self.hands_on or None in self.types or not any(is_there):
+            return None
+        binding = self.bindings.get(self.placed(leaves)[1])
+        if binding is None:
+            return None
+        expected = [
+            (type(x), *own, *self.layout(x)[:2]) if is_array else (type(x), None, None, None, True)
+            for x, own, is_array in zip(leaves, self.types, is_there)
+        ]
+        count, pointer_of, is_array = len(expected), device.pointer, device.is_array
+
+        def call(*args: Any) -> Any:
+            if len(args) != count or not device.is_current():
+                return NotImplemented
+            pointers = []
+            for x, (kind, shape, dtype, strides, is_aligned) in zip(args, expected):
+                if type(x) is not kind:
+                    return NotImplemented
+                if dtype is None:
+                    pointers.append(0)
+                    continue
+                pointer = pointer_of(x)
+                is_usual = x.dtype == dtype and x.shape == shape and x.strides == strides and is_array(x)
+                if not is_usual or (pointer % VECTOR == 0) is not is_aligned:
+                    return NotImplemented
+                if not is_aligned:
+                    check_address(len(pointers), pointer, x)
+                pointers.append(pointer)
+            try:
+                results = binding(args, pointers)
+            except Exception as error:
+                raise error.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
+            return results[0] if is_single else tuple(results)
+
+        return Entry(call)
+
+    def argument(self, x: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """An argument on the device: arrays must be there, numbers are told to a kernel."""
         if self.device.is_array(x):
             return x if x.dtype == dtype else x.astype(dtype)
-        return self.device.upload(np.asarray(x, dtype))
+        return x if not shape else self.device.upload(np.asarray(x, dtype))
 
-    def layout(self, x: Any) -> tuple[tuple[int, ...], bool]:
-        """Strides, and whether the address is aligned."""
-        return x.strides, self.device.pointer(x) % VECTOR == 0
+    def layout(self, x: Any) -> Layout:
+        """What launches depend on of an argument."""
+        if not self.device.is_array(x):
+            return NUMBER
+        return Layout(x.strides, self.device.pointer(x) % VECTOR == 0)
+
+    def placed(self, values: Sequence[Any]) -> tuple[list[int], tuple[Any, ...]]:
+        """The addresses of arguments, and the key of what is bound to arguments like these."""
+        device, pointers = self.device, []
+        key: list[Any] = [*self.flags()]
+        is_array, pointer_of = device.is_array, device.pointer
+        for i, x in enumerate(values):
+            if is_array(x):
+                pointer = pointer_of(x)
+                is_aligned = not pointer % VECTOR
+                if not is_aligned:
+                    check_address(i, pointer, x)
+                pointers.append(pointer)
+                key += (x.strides, is_aligned)
+            else:
+                pointers.append(0)
+                key.append(None)
+        return pointers, tuple(key)
+
+    def flags(self) -> tuple[bool, ...]:
+        """The settings that launches depend on."""
+        if self._state != changes.count or changes.blocks:
+            self._flags = config.deterministic, config.synchronous, config.cuda_graphs
+            self._state = -1 if changes.blocks else changes.count
+        return self._flags
+
+    def binding(self, key: tuple[Any, ...]) -> Binding:
+        """The program for arguments of some layouts."""
+        found = self.bindings.get(key)
+        if found is None:
+            parts = iter(key[len(self.flags()) :])
+            layouts = [
+                None if own is None else NUMBER if strides is None else Layout(strides, next(parts))
+                for own, strides in zip(self.types, parts)
+            ]
+            check_strides(layouts, self.types)
+            encoder = bound(self.jaxpr, self.fused, layouts, self.device.processors)
+            found = self.bindings[key] = Binding(encoder, self)
+        return found
+
+
+def check_address(number: int, pointer: int, x: Any) -> None:
+    """Refuse an array whose elements a GPU cannot read.
+
+    Raises:
+        UnsupportedArgumentError: its address is no multiple of what its elements are aligned to.
+    """
+    size = x.dtype.itemsize // (2 if x.dtype.kind == "c" else 1)
+    if pointer % size and 0 not in x.shape:
+        raise _unreadable(number, f"begins at an address that is no multiple of {size}", x.dtype)
+
+
+def check_strides(layouts: Sequence[Layout | None], types: Sequence[Any]) -> None:
+    """Refuse arrays with elements that lie where a GPU cannot read them.
+
+    Raises:
+        UnsupportedArgumentError: the way from one to the next is no multiple of what they are aligned to.
+    """
+    for i, (layout, own) in enumerate(zip(layouts, types)):
+        if layout is None:
+            continue
+        shape, dtype = own
+        size = dtype.itemsize // (2 if dtype.kind == "c" else 1)
+        if any(s % size for n, s in zip(shape, layout.strides) if n > 1):
+            raise _unreadable(i, f"has strides that are no multiples of {size} bytes", dtype)
+
+
+def _unreadable(number: int, what: str, dtype: np.dtype[Any]) -> UnsupportedArgumentError:
+    return UnsupportedArgumentError(
+        f"Argument {number} of a compiled function, an array of {dtype} on a GPU, {what}.",
+        "Kernels read elements only where they are aligned to their size.",
+        "Copy its bytes to an array of its own: `x.view('u1').copy().view(dtype)` of contiguous memory.",
+    )
 
 
 def computed_part(jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]) -> Jaxpr:
@@ -82,169 +222,123 @@ def computed_part(jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]) -> Jaxpr:
 
 
 def bound(
-    jaxpr: Jaxpr,
-    fused: Callable[[Jaxpr], Fused],
-    layouts: Sequence[tuple[tuple[int, ...], bool] | None],
-    processors: int,
+    jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], layouts: Sequence[Layout | None], processors: int
 ) -> Encoder:
     """The launches of a program, for arguments of some layouts; no device is needed."""
-    strides = [None if own is None else own[0] for own in layouts]
+    strides = [None if own is None else own.strides for own in layouts]
     assembled = assemble(jaxpr, fused, supports, strides, is_plain=True)
-    is_aligned = [own is not None and own[1] for own in layouts]
-    return Encoder(assembled, is_aligned, processors)
-
-
-class Frame:
-    """Memory that one run of a program needs at a time.
-
-    Attributes:
-        slots: the addresses, after the header.
-        host: numbers that are read back from the device, and what is reported of errors.
-    """
-
-    def __init__(self, binding: Binding):
-        encoded, device = binding.encoded, binding.device
-        assembled = encoded.assembled
-        self.device = device
-        self.objects: list[Any] = [None] * assembled.objects
-        self.host = array("q", [0]) * max(encoded.mails, 1)
-        self.slots = array("q", [0]) * (HEADER + encoded.slots)
-        size = assembled.arena + encoded.scratch + Extra.FAILED_SIZE
-        try:
-            self.arena = device.empty((size,), np.dtype(np.uint8))
-        except MemoryError:
-            raise out_of_memory("the temporary values", size, "") from None
-        base = device.pointer(self.arena)
-        self.slots[FRAME], self.slots[WORK_LEFT] = id(self), PATIENCE
-        self.slots[LOOK] = functions()["look_for_signals"]
-        for k, slot in enumerate(assembled.slots, HEADER):
-            if slot.kind == "temporary":
-                self.slots[k] = base + slot.offset
-            elif slot.kind == "constant":
-                self.slots[k] = device.pointer(binding.constants[k - HEADER])
-        self.slots[HEADER + encoded.extra(Extra.SCRATCH)] = base + assembled.arena
-        self.slots[HEADER + encoded.extra(Extra.FAILED)] = base + assembled.arena + encoded.scratch
-        for k in range(encoded.mails):
-            self.slots[HEADER + encoded.mail(k)] = self.host.buffer_info()[0] + 8 * k
-        self.pointer = self.slots.buffer_info()[0]
-
-    def array(self, place: Place) -> Any:
-        """The array at a place, without a copy."""
-        start = self.slots[HEADER + place.slot] + place.offset
-        return self.device.view(start, place.shape, place.dtype, place.strides, self)
-
-
-def out_of_memory(what: str, size: int, type_: str) -> OutOfMemoryError:
-    """The error for something that there is no room for."""
-    return OutOfMemoryError(
-        f"There is no memory on the GPU for {what} of a compiled function: {size} bytes{type_}.",
-        "All results, and the values that are needed meanwhile, have to be there at once.",
-        "Work on smaller parts, with functrans.lax.scan or functrans.lax.map for one.",
-    )
+    is_aligned = [own is not None and own.is_aligned for own in layouts]
+    is_number = [own is not None and own.is_number for own in layouts]
+    return Encoder(assembled, is_aligned, is_number, processors)
 
 
 class Binding:
-    """A program for arguments of some layouts, ready to run. Frames are kept for the next call on the same stream."""
+    """A program for arguments of some layouts, ready to run."""
 
     def __init__(self, encoder: Encoder, program: CudaProgram):
-        self.device = program.device
+        device = self.device = program.device
         self.is_weak = program.is_weak
-        self.encoded: Encoded = encoder.encoded(self.device, python_step)
+        self.encoded: Encoded = encoder.encoded(device, python_step)
         assembled = self.encoded.assembled
-        self.constants = {
-            k: self.device.upload(slot.value) for k, slot in enumerate(assembled.slots) if slot.kind == "constant"
-        }
-        self.arguments = [(i, p) for i, p in enumerate(assembled.arguments)]
-        self.frames: dict[int, list[Frame]] = {}
+        self.constants = {k: device.upload(s.value) for k, s in enumerate(assembled.slots) if s.kind == "constant"}
+        if self.constants:
+            device.synchronize()  # other streams may be the next to read them
+        numbers = {i for i, _ in self.encoded.numbers}
+        arguments = list(enumerate(assembled.arguments))
+        self.arrays = [(i, HEADER + p.slot) for i, p in arguments if isinstance(p, Place) and i not in numbers]
+        self.objects = [(i, p.number) for i, p in arguments if isinstance(p, ObjectPlace)]
+        self.numbers = [(i, place.dtype) for i, place in self.encoded.numbers]
+        self.results = [
+            (0, (), None) if isinstance(p, ObjectPlace) else (HEADER + p.slot, p.shape, p.dtype)
+            for p in assembled.results
+        ]
+        has_lent = is_lent(self.encoded)
+        self.prepares = has_lent or bool(assembled.objects or self.numbers) or self.encoded.has_products
+        self.finishes = has_lent or bool(assembled.objects) or any(self.is_weak)
+        self.first_number = HEADER + self.encoded.first_number
+        self.stream_slot, self.error_slot = map(self.encoded.extra, (Extra.STREAM, Extra.ERROR))
+        self.frames = Frames()
+        self.by_stream = self.frames.by_stream
+        self.remember = device.recent.add
         self.run = _RUN(functions()["run_program" if self.encoded.calls_python else "run_sharing"])
 
-    def __call__(self, values: Sequence[Any]) -> list[Any]:
-        stream = self.device.stream()
-        frames = self.frames.setdefault(stream, [])
+    def __call__(self, values: Sequence[Any], pointers: Sequence[int]) -> list[Any]:
+        device, encoded = self.device, self.encoded
+        stream, key = device.stream()
+        frames = self.by_stream.get(key)
+        if frames is None:
+            frames = self.frames.on(key)
         try:
             frame = frames.pop()
         except IndexError:
-            frame = Frame(self)
-        results = self.prepared(frame, values, stream)
-        with running(EVAL), np.errstate(all="ignore"):
-            status = self.run(self.encoded.code, self.encoded.count, frame.pointer)
-        if status or self.encoded.checks:
+            frame = Frame(encoded, device, self.constants)
+        slots, results = frame.slots, []
+        empty, pointer_of = device.empty, device.pointer
+        slots[WORK_LEFT] = PATIENCE
+        slots[self.stream_slot] = stream
+        slots[self.error_slot] = 0
+        for i, slot in self.arrays:
+            slots[slot] = pointers[i]
+        for slot, shape, dtype in self.results:
+            try:
+                result = None if dtype is None else empty(shape, dtype)
+            except MemoryError:
+                result = room(device, shape, dtype, f"result {len(results)}")
+            if slot:
+                slots[slot] = pointer_of(result)
+            results.append(result)
+        if self.prepares:
+            self.prepare(frame, values)
+        self.remember(encoded)
+        if encoded.calls_python:
+            with place_of([*values, *results]), running(EVAL), np.errstate(all="ignore"):
+                status = self.run(encoded.code, encoded.count, frame.pointer)
+        else:
+            status = self.run(encoded.code, encoded.count, frame.pointer)
+        if status or encoded.checks:
             self.look_for_errors(frame)
+        if self.finishes:
+            self.finish(frame, results)
+        frames.append(frame)
+        return results
+
+    def prepare(self, frame: Frame, values: Sequence[Any]) -> None:
+        """What most programs need not have: memory for each call, objects, numbers, and products of matrices."""
+        slots = frame.slots
+        frame.take_arena()
+        if self.encoded.has_products:
+            slots[self.encoded.extra(Extra.BLAS)] = self.device.blas()
+        for i, number in self.objects:
+            frame.objects[number] = values[i]
+        where = self.first_number
+        for i, dtype in self.numbers:
+            for bits in bits_of(values[i], dtype):
+                slots[where] = bits
+                where += 1
+
+    def finish(self, frame: Frame, results: list[Any]) -> None:
+        """Objects, and numbers that are Python's."""
         for i, place in enumerate(self.encoded.assembled.results):
             if isinstance(place, ObjectPlace):
                 results[i] = frame.objects[place.number]
             elif self.is_weak[i]:
                 results[i] = self.device.download(results[i]).item()
-        frame.objects[:] = [None] * len(frame.objects)
-        frames.append(frame)
-        return results
-
-    def prepared(self, frame: Frame, values: Sequence[Any], stream: int) -> list[Any]:
-        """Put addresses into the slots of a frame; room for the results."""
-        encoded, slots = self.encoded, frame.slots
-        slots[WORK_LEFT] = PATIENCE
-        slots[HEADER + encoded.extra(Extra.STREAM)] = stream
-        if encoded.has_products:
-            slots[HEADER + encoded.extra(Extra.BLAS)] = self.device.blas()
-        slots[HEADER + encoded.extra(Extra.ERROR)] = 0
-        for i, place in self.arguments:
-            if isinstance(place, ObjectPlace):
-                frame.objects[place.number] = values[i]
-            else:
-                slots[HEADER + place.slot] = self.device.pointer(values[i])
-        results: list[Any] = []
-        for place in encoded.assembled.results:
-            if isinstance(place, ObjectPlace):
-                results.append(None)
-                continue
-            try:
-                result = self.device.empty(place.shape, place.dtype)
-            except MemoryError:
-                size = prod(place.shape) * place.dtype.itemsize
-                raise out_of_memory(f"result {len(results)}", size, f", {place.dtype}{list(place.shape)}") from None
-            slots[HEADER + place.slot] = self.device.pointer(result)
-            results.append(result)
-        return results
+        frame.leave()
 
     def look_for_errors(self, frame: Frame) -> None:
         """Raise what a program reports that has ended early, or whose checks of indices have failed."""
-        encoded = self.encoded
-        code = frame.slots[HEADER + encoded.extra(Extra.ERROR)]
+        encoded, device = self.encoded, self.device
+        code = frame.slots[encoded.extra(Extra.ERROR)]
         if code:
-            what, source = encoded.about(frame.slots[HEADER + encoded.extra(Extra.ERROR) + 1])
-            raise DeviceError(f"{what} failed on {self.device.name}, {self.device.error(code)}.", source=source)
-        number = frame.host[0]
+            number = frame.slots[encoded.extra(Extra.ERROR_AT)]
+            text = device.error(code, encoded.is_of_cublas(code, number))
+            raise failure(code, text, device.name, encoded, number, device.recent)
+        number = int(frame.host[0])
         if encoded.checks and number:
             check = encoded.checks[number - 1]
             if isinstance(check, CheckRun):
-                raise_out_of_bounds(check.otherwise, frame.host[1])
-            raise_refused(check, [self.device.download(frame.array(place)) for place in check.sources])
-
-
-def raise_refused(run: PythonRun, indices: Sequence[Any]) -> None:
-    """Raise the error for indices that a recurrence has refused."""
-    try:
-        run.function(*indices, **run.params)
-    except FunctransError as error:
-        if run.source is not None:
-            error.blame(run.source)
-        raise
-
-
-def raise_out_of_bounds(run: PythonRun, number: int) -> None:
-    """Raise the error that the implementation of a primitive raises for an index, with the line it is for."""
-    arrays = [np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in run.sources if isinstance(p, Place)]
-    for k, x in enumerate(arrays):
-        if not k or x.dtype.kind not in "iu" or not np.can_cast(np.min_scalar_type(number), x.dtype):
-            continue
-        found = np.broadcast_to(np.asarray(number, x.dtype), x.shape)
-        try:
-            run.function(*arrays[:k], found, *arrays[k + 1 :], **run.params)
-        except FunctransError as error:
-            if run.source is not None:
-                error.blame(run.source)
-            raise
-    raise OutOfBoundsError(f"Index {number} does not fit its array.", source=run.source)
+                raise_out_of_bounds(check.otherwise, int(frame.host[1]))
+            raise_refused(check, [device.download(frame.array(place)) for place in check.sources])
 
 
 def python_step(run: PythonRun) -> Callable[[Frame], None]:
@@ -267,3 +361,6 @@ def python_step(run: PythonRun) -> Callable[[Frame], None]:
                 frame.array(place)[...] = out
 
     return step
+
+
+__all__ = ["NUMBER", "Binding", "CudaProgram", "Layout", "bound", "computed_part", "python_step"]

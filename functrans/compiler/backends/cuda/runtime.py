@@ -1,4 +1,4 @@
-"""What programs for GPUs run on the host, in LLVM IR: launches, copies, and products by cuBLAS.
+"""What programs for GPUs run on the host, in LLVM IR: launches, copies, and products by cuBLAS; graphs.py has more.
 
 These are instructions for the machine of the CPU backend (../cpu/runtime): functions of an array of 64-bit numbers and
 the slots. Each checks what CUDA returns. A code other than 0 goes to a slot, with the number of the instruction to the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..cpu.engine import engine, once
 from ..cpu.runtime import expanded
+from .graphs import REPLAY
 
 #: `checked(code, slots, error, number)`.
 CHECKED = """
@@ -83,15 +84,14 @@ go:
 """
 
 #: `download`: slot of errors, number, slot of the stream; cuMemcpyDtoHAsync, cuStreamSynchronize; the slot of memory
-#: of the host, slot and offset on the device; bytes. `upload`: the same the other way round, without waiting.
+#: of the host, slot and offset on the device; bytes. `fetch`: the same, without waiting. `upload`: the other way round,
+#: without waiting.
 COPIES = """
-define i64 @download(ptr %a, ptr %slots) {
-entry:
+define i64 @fetch(ptr %a, ptr %slots) {
   get i64 %error = %a[0]
   get i64 %number = %a[1]
   get i64 %stream_slot = %a[2]
   get ptr %copy = %a[3]
-  get ptr %wait = %a[4]
   get i64 %host_slot = %a[5]
   get i64 %slot = %a[6]
   get i64 %offset = %a[7]
@@ -102,6 +102,16 @@ entry:
   %from = add i64 %base, %offset
   %code = call i32 %copy(ptr %host, i64 %from, i64 %size, ptr %stream)
   %status = call i64 @checked(i32 %code, ptr %slots, i64 %error, i64 %number)
+  ret i64 %status
+}
+define i64 @download(ptr %a, ptr %slots) {
+entry:
+  get i64 %error = %a[0]
+  get i64 %number = %a[1]
+  get i64 %stream_slot = %a[2]
+  get ptr %wait = %a[4]
+  get ptr %stream = %slots[%stream_slot]
+  %status = call i64 @fetch(ptr %a, ptr %slots)
   %ended = icmp ne i64 %status, 0
   br i1 %ended, label %done, label %settle
 settle:
@@ -210,11 +220,28 @@ PRODUCT_OF_HALVES = (
     .replace("i64 %batch)\n", "i64 %batch, i32 68, i32 -1)\n")
 )
 
-NAMES = ("launch", "download", "upload", "clear", "stop_if", "product", "product_of_halves")
+#: `wait`: slot of errors, number, slot of the stream; cuStreamSynchronize.
+WAIT = """
+define i64 @wait(ptr %a, ptr %slots) {
+  get i64 %error = %a[0]
+  get i64 %number = %a[1]
+  get i64 %stream_slot = %a[2]
+  get ptr %function = %a[3]
+  get ptr %stream = %slots[%stream_slot]
+  %code = call i32 %function(ptr %stream)
+  %status = call i64 @checked(i32 %code, ptr %slots, i64 %error, i64 %number)
+  ret i64 %status
+}
+"""
+
+NAMES = (
+    "launch", "fetch", "download", "upload", "clear", "stop_if", "product", "product_of_halves", "wait", "replay"
+)  # fmt: skip
 
 
 @once
 def functions() -> dict[str, int]:
     """The addresses of these functions, and of those of the machine."""
-    text = engine().module_text(expanded(CHECKED + LAUNCH + COPIES + FLAGS + PRODUCT + PRODUCT_OF_HALVES), {})
+    parts = (CHECKED, LAUNCH, COPIES, FLAGS, PRODUCT, PRODUCT_OF_HALVES, WAIT, REPLAY)
+    text = engine().module_text(expanded("".join(parts)), {})
     return {**engine().runtime, **dict(zip(NAMES, engine().plain.added(text, NAMES)))}

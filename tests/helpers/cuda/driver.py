@@ -1,0 +1,70 @@
+"""The device that programs have on a GPU (`gpu.py`), with a stand-in for CuPy and the emulator in place of the driver."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from functrans.compiler import program
+from functrans.compiler.backends.cuda import gpu
+from tests.helpers.cuda.device import HALVES, HERE, compiled, runtime
+from tests.helpers.stand_in_cupy import Stream, installed
+
+
+class Module:
+    """`cupy.cuda.function.Module`, for the text of kernels in place of a cubin."""
+
+    def load(self, image: bytes) -> None:
+        text = image.decode()
+        self.names = re.findall(r"^KERNEL\b.*?\b(kernel_\d+)\(", text, re.M)
+        runtime()
+        header = (HERE / "emulator.h").read_text()
+        made = compiled("\n".join([header, *with_halves(text), *map("EMULATED({})".format, self.names)]), "-O0")
+        self.library = ctypes.CDLL(made)
+
+    def get_function(self, name: str) -> Any:
+        assert name in self.names
+        return SimpleNamespace(ptr=ctypes.cast(getattr(self.library, f"emulated_{name}"), ctypes.c_void_p).value)
+
+
+def with_halves(text: str) -> tuple[str, str, str]:
+    """The prelude, what the emulator adds to it, and the kernels."""
+    start = text.index(gpu_prelude()) + len(gpu_prelude())
+    return text[:start], HALVES, text[start:]
+
+
+def gpu_prelude() -> str:
+    return gpu.module_text({})
+
+
+class Driver:
+    """The libraries of CUDA."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(runtime(), f"emulated_{name}")
+
+
+@contextmanager
+def emulated_driver() -> Iterator[Any]:
+    """In this block `gpu(0)` and `gpu(1)` are GPUs."""
+    found: dict[int, gpu.Gpu] = {}
+    with installed() as cupy, pytest.MonkeyPatch.context() as patch:
+        function, cublas = ModuleType("cupy.cuda.function"), ModuleType("cupy.cuda.cublas")
+        function.Module = Module  # type: ignore[attr-defined]
+        handles: list[tuple[int, int]] = []
+        cublas.setStream = lambda handle, stream: handles.append((handle, stream))  # type: ignore[attr-defined]
+        cupy.cuda.function, cupy.cuda.cublas = function, cublas
+        cupy.cuda.device = SimpleNamespace(get_cublas_handle=lambda: 1)
+        patch.setattr(Stream, "synchronize", lambda self: runtime().emulated_cuStreamSynchronize(ctypes.c_void_p(self.ptr)))
+        patch.setattr(gpu, "library", lambda kind: Driver())
+        patch.setattr(gpu, "cubin", lambda source, architecture: source.encode())
+        patch.setattr(program, "has_driver", lambda: True)
+        patch.setattr(program, "gpu", lambda number: found.setdefault(number, gpu.Gpu(number)))
+        cupy.handles = handles
+        yield cupy
