@@ -17,6 +17,7 @@ COSTS = {
     **dict.fromkeys(("scale", "scale_both", "fmax", "fmin", "nextafter", "spacing", "complex", "multiply_add"), 2),
     **dict.fromkeys(("divide", "sqrt", "reciprocal"), 4),
     **dict.fromkeys(("fmod", "remainder", "floor_divide"), 8),
+    **dict.fromkeys(("ldexp", "significand", "binary_exponent"), 8),
     "threefry2x32": 60,
     "unit_float": 3,
 }

@@ -222,10 +222,14 @@ def _positions_of(kernel: Kernel) -> Sequence[Position]:
     return list(dict.fromkeys(e for e in kernel.expressions() if isinstance(e, Position)))
 
 
-def expressions_in(roots: Iterable[Expression]) -> list[Expression]:
-    """All expressions that some are made of, each once, operands first."""
+def expressions_in(roots: Iterable[Expression], seen: set[int] | None = None) -> list[Expression]:
+    """All expressions that some are made of, each once, operands first.
+
+    Args:
+        seen: the ids of those that are left out, to which those that are found are added.
+    """
     found: list[Expression] = []
-    seen: set[int] = set()
+    seen = set() if seen is None else seen
     for root in roots:
         stack: list[Any] = [root]  # None stands above an expression whose parts have been found
         while stack:

@@ -29,6 +29,7 @@ from .loopnest import (
     cast,
     constant,
 )
+from .small_matrices import add_kernel, is_written_out
 
 INT32 = np.dtype(np.int32)
 
@@ -180,6 +181,101 @@ def svd(
     unless_failed(assembler, block, failed, [(found, _rows(values)), *copies], run)
 
 
+def determinant(assembler: Any, block: Block, a: Place, target: Place) -> None:
+    """The determinants, from their signs and logarithms, as NumPy's are."""
+    x = batched(a)
+    sign, log = _signs_and_logs(assembler, block, *_factored(assembler, block, x))
+    assembler.convert(block, _product_with_exp(assembler, block, sign, log), target.reshaped(sign.shape))
+
+
+def sign_and_log(assembler: Any, block: Block, a: Place, sign: Place, log: Place) -> None:
+    """The signs of determinants, or their phases, and the logarithms of their absolute values."""
+    found = _signs_and_logs(assembler, block, *_factored(assembler, block, batched(a)))
+    for source, target in zip(found, (sign, log)):
+        assembler.convert(block, source, target.reshaped(source.shape))
+
+
+def cofactors(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
+    """The determinants times the transposed inverses; singular matrices are left to Python."""
+    x = batched(a)
+    columns = _columns_of(assembler, block, x, wide(x.dtype))
+    inverse = assembler.contiguous("temporary", ShapedArray(x.shape, columns.dtype))
+    _, row, column = _space(inverse)
+    is_diagonal = Apply("equal", (Position(row, INT), Position(column, INT)), BOOL)
+    kernel = Kernel(inverse.shape, 0, (Output(cast(is_diagonal, columns.dtype), None),), ())
+    assembler.kernel(block, kernel, (), (inverse,))
+    pivots = assembler.contiguous("temporary", ShapedArray(x.shape[:2], INT32))
+    failed = library(assembler, block, "solve", [columns, pivots, inverse])
+    signs, logs = _signs_and_logs(assembler, block, columns, pivots)
+    scale = _product_with_exp(assembler, block, signs, logs)
+    # The solutions, row by row, are the columns of the inverse.
+    scaled = assembler.contiguous("temporary", ShapedArray(inverse.shape, inverse.dtype))
+    scale = scale._replace(shape=inverse.shape, strides=(*scale.strides, 0, 0))
+    _multiply(assembler, block, inverse, scale, scaled)
+    unless_failed(assembler, block, failed, [(scaled, batched(target))], run)
+
+
+def _factored(assembler: Any, block: Block, x: Place) -> tuple[Place, Place]:
+    """The factors of matrices in double precision, column by column, and LAPACK's pivots."""
+    columns = _columns_of(assembler, block, x, wide(x.dtype))
+    pivots = assembler.contiguous("temporary", ShapedArray(x.shape[:2], INT32))
+    library(assembler, block, "lu", [columns, pivots])
+    return columns, pivots
+
+
+def _signs_and_logs(assembler: Any, block: Block, factors: Place, pivots: Place) -> tuple[Place, Place]:
+    """The product of the directions of what is on the diagonal, and the sum of the logarithms of its size."""
+    batch, n, _ = factors.shape
+    dtype, real = factors.dtype, real_dtype(factors.dtype)
+    i, j = axis_index(0), axis_index(1)
+    x, one, zero = Load(0, (i, j, j), dtype), constant(1, dtype), constant(0, real)
+    size = Apply("absolute", (x,), real)
+    if dtype.kind == "c":
+        parts = (Apply("divide", (Apply(part, (x,), real), size), real) for part in ("real", "imag"))
+        direction: Expression = Apply("complex", tuple(parts), dtype)
+    else:
+        direction = Apply("select", (Apply("less", (x, zero), BOOL), constant(-1, dtype), one), dtype)
+    direction = Apply("select", (Apply("equal", (size, zero), BOOL), constant(0, dtype), direction), dtype)
+    stays = Apply("equal", (Load(1, (i, j), INT32), _position(1, INT32, 1)), BOOL)
+    direction = Apply("select", (stays, direction, Apply("negative", (direction,), dtype)), dtype)
+    log = Apply("log", (size,), real)
+    signs = assembler.contiguous("temporary", ShapedArray((batch, n), dtype))
+    logs = assembler.contiguous("temporary", ShapedArray((batch,), real))
+    sources = (factors, pivots)
+    assembler.kernel(block, Kernel((batch, n), 0, (Output(direction, None),), (0, 1)), sources, (signs,))
+    assembler.kernel(block, Kernel((batch, n), 1, (Output(log, "add"),), (0,)), (factors,), (logs,))
+    return _products_of_rows(assembler, block, signs), logs
+
+
+def _products_of_rows(assembler: Any, block: Block, x: Place) -> Place:
+    """The product of each row, by multiplying one half with the other; complex numbers have no reduction."""
+    while x.shape[1] > 1:
+        half = x.shape[1] // 2
+        left, right = (VIEWS["slice"](x, (0, s), (x.shape[0], s + half), (1, 1)) for s in (0, half))
+        if x.shape[1] % 2:
+            first, last = (VIEWS["slice"](x, (0, s), (x.shape[0], s + 1), (1, 1)) for s in (0, 2 * half))
+            _multiply(assembler, block, first, last, first)
+        _multiply(assembler, block, left, right, left)
+        x = left
+    return x._replace(shape=x.shape[:1], strides=x.strides[:1])
+
+
+def _multiply(assembler: Any, block: Block, x: Place, y: Place, target: Place) -> None:
+    """Multiply arrays of the same shape element by element."""
+    element = Apply("multiply", tuple(Load(k, _space(x), x.dtype) for k in range(2)), x.dtype)
+    assembler.kernel(block, Kernel(x.shape, 0, (Output(element, None),), (0, 1)), (x, y), (target,))
+
+
+def _product_with_exp(assembler: Any, block: Block, signs: Place, logs: Place) -> Place:
+    """The numbers with some signs, and logarithms of absolute values."""
+    i = (axis_index(0),)
+    size = cast(Apply("exp", (Load(1, i, logs.dtype),), logs.dtype), signs.dtype)
+    element = Apply("multiply", (Load(0, i, signs.dtype), size), signs.dtype)
+    target = assembler.contiguous("temporary", ShapedArray(signs.shape, signs.dtype))
+    assembler.kernel(block, Kernel(signs.shape, 0, (Output(element, None),), (0, 1)), (signs, logs), (target,))
+    return target
+
+
 # ---- by the names of primitives
 
 
@@ -192,12 +288,14 @@ def linear_algebra(
     params: dict[str, Any],
     **options: Any,
 ) -> bool:
-    """Add the instructions for a primitive, if the backend has LAPACK and there is something to compute.
+    """Add the instructions for a primitive, if its matrices are small, or the backend has LAPACK.
 
     Args:
         params: those of the primitive.
         options: what the function that is named after it wants to know.
     """
+    if is_written_out(primitive.name, sources) and add_kernel(assembler, block, primitive, sources, targets, params):
+        return True
     is_empty = any(0 in place.shape for place in (*sources, *targets))
     if not assembler.has_lapack or is_empty or not all(y.is_contiguous for y in targets):
         return False
@@ -208,6 +306,10 @@ def linear_algebra(
         lu(*common, *targets)
     elif name == "qr":
         qr(*common, *targets)
+    elif name == "det":
+        determinant(*common, *targets)
+    elif name == "slogdet":
+        sign_and_log(*common, *targets)
     elif name == "triangular_solve":
         triangular_solve(*common, *targets, **options)
     elif name == "eigh":
@@ -218,7 +320,7 @@ def linear_algebra(
     elif name == "solve_with_factors":
         solve_with_factors(*common[:2], *operands[1:], *targets, run, **options)
     else:
-        {"cholesky": cholesky, "solve": solve}[name](*common, *targets, run)
+        {"cholesky": cholesky, "solve": solve, "cofactors": cofactors}[name](*common, *targets, run)
     return True
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.primitive import is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .complex import imag, real
 from .elementwise import multiply
@@ -39,6 +39,11 @@ class Det(MatrixPrimitive):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         return [self(*primals)], [inner(cofactors(*primals), tangents[0])]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
+
 
 class Cofactors(MatrixPrimitive):
     """The matrices of cofactors: the gradient of det, and det(a) times the transposed inverse of a regular a."""
@@ -57,6 +62,11 @@ class Cofactors(MatrixPrimitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         return [self(*primals)], [cofactor_derivative(*primals, *tangents)]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
 
 
 class CofactorDerivative(MatrixPrimitive):
@@ -110,6 +120,11 @@ class SlogDet(MatrixPrimitive):
         if typeof(slope).dtype.kind != "c":
             return [sign, log], [ZERO, slope]
         return [sign, log], [multiply(multiply(1j, sign), imag(slope)), real(slope)]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
 
 
 det = Det("det")

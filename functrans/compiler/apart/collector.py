@@ -50,6 +50,7 @@ class Collector:
         self.arrays: list[Place | Literal | ShapedArray] = []
         self.buffers: list[Buffer] = []
         self.literals: dict[int, Array] = {}
+        self.supported: dict[Any, bool] = {}
 
     # ---- registers and arrays
 
@@ -110,6 +111,12 @@ class Collector:
         register = self.register(expression.dtype)
         self.statements.append(Assign((register,), (expression,)))
         return register
+
+    def kept_together(self, expressions: Sequence[Expression]) -> list[Expression]:
+        """Registers with the values of expressions that are made of the same parts: these count once."""
+        found = [e if isinstance(e, (Constant, Register)) else self.register(e.dtype) for e in expressions]
+        self.assign(found, expressions)
+        return found
 
     def kept(self, value: Any) -> Any:
         """A value as others can use it later: what is computed is in registers."""
@@ -278,9 +285,20 @@ class Collector:
         """An expression that the backend can compute, counted."""
         if isinstance(expression, Apply):
             self.counted(1)
-        if not all(map(self.supports, _near(expression))):
-            raise TooLarge(f"there is no native {getattr(expression, 'operation', 'load')} on {expression.dtype}")
+        for e in _near(expression):
+            if not self.is_supported(e):
+                name = getattr(expression, "operation", "load")
+                raise TooLarge(f"there is no native {name} on {expression.dtype}")
         return expression
+
+    def is_supported(self, expression: Expression) -> bool:
+        """Whether the backend can compute an expression; what it says of operands that are no constants is kept."""
+        if not isinstance(expression, Apply) or any(isinstance(x, Constant) for x in expression.operands):
+            return self.supports(expression)
+        key = expression.operation, expression.dtype, *[x.dtype for x in expression.operands]
+        if key not in self.supported:
+            self.supported[key] = self.supports(expression)
+        return self.supported[key]
 
     def counted(self, operations: int) -> None:
         self.operations += operations

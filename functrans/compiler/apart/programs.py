@@ -22,6 +22,7 @@ from ..instructions import Place
 from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant, expressions_in
 from ..ranges import narrowed
 from ..recurrence import Choose, Recurrence, Repeat, Statement, Store
+from ..small_matrices import is_written_out
 from .access import SCATTERS, UPDATES, gather, scatter, update_region, update_slice
 from .collector import Collector, no_rule
 from .elements import (
@@ -41,6 +42,7 @@ from .elements import (
     protected,
     too_many,
 )
+from .matrices import linear_algebra
 from .updates import LOOPS, addressed, reads_first, written
 
 #: So are those of which an element costs more than this, in additions.
@@ -154,6 +156,8 @@ class _Body(Collector):
 
     def equation(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
         """The results of an equation that neither changes an array nor holds a program."""
+        if is_written_out(eqn.primitive.name, [a.aval for a in eqn.inputs]):
+            return list(linear_algebra(self, eqn, [self.boxes(x) for x in operands]))
         if len(eqn.outputs) != 1:
             raise TooLarge(no_rule(eqn))
         name, aval = eqn.primitive.name, eqn.outputs[0].aval

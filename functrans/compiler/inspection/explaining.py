@@ -14,6 +14,7 @@ from ..instructions import VIEWS, ChainRun, PythonRun
 from ..loopnest import Apply, Load, Position, axis_index
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
+from ..small_matrices import RULES, is_written_out
 from .costs import Memory, cost, size
 from .listing import Names, Row, is_copy, joined, kind, lines_of
 from .units import bytes_text, escaped, plural, seconds_text
@@ -235,7 +236,9 @@ class _Instructions:
         if parts:
             yield f"A kernel over {over} puts what {joined(parts)} made together: {cost(run)}."
             return
-        if not isinstance(row.origin, KernelStep):
+        if any(is_written_out(e.primitive.name, [a.aval for a in e.inputs]) for e in row.equations):
+            yield f"A kernel over {over} computes {what}{self.where(row)}, a matrix at each point: {cost(run)}."
+        elif not isinstance(row.origin, KernelStep):
             yield f"A kernel over {over} does a part of {what}{self.where(row)}: {cost(run)}."
         else:
             together = f"computes {what} together, in one pass" if len(equations) > 1 else f"computes {what}"
@@ -249,10 +252,12 @@ class _Instructions:
         if isinstance(row.origin, KernelStep):
             yield from self.again(row.origin)
             yield from self.apart(row, row.origin)
-        stored = [(p, t) for p, t in zip(run.targets, map(size, run.targets))]
-        for place, bytes_ in stored:
-            if self.names.slot(place.slot).startswith("t"):
-                yield f"What it writes to {self.names.slot(place.slot)} is stored ({bytes_text(bytes_)}) for others."
+        stored: Counter[str] = Counter()
+        for place in run.targets:
+            stored[self.names.slot(place.slot)] += size(place)
+        for name, bytes_ in stored.items():
+            if name.startswith("t"):
+                yield f"What it writes to {name} is stored ({bytes_text(bytes_)}) for others."
 
     def parts(self, row: Row) -> list[str]:
         """The numbers of the kernels that make what this one puts together, if it is for the same step as they are."""
@@ -349,8 +354,11 @@ class _Instructions:
         )
 
     def CheckRun(self, row: Row) -> Iterator[str]:
-        run = row.instruction
-        yield f"The indices {self.names.place(run.numbers)}{self.where(row)} are checked to lie within {run.extent}."
+        run, numbers = row.instruction, self.names.place(row.instruction.numbers)
+        if run.otherwise.name in RULES:
+            yield f"If `{run.otherwise.name}`{self.where(row)} has no result for a matrix, {numbers} says so: an error."
+        else:
+            yield f"The indices {numbers}{self.where(row)} are checked to lie within {run.extent}."
 
     def LoopRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
@@ -393,9 +401,13 @@ class _Instructions:
         if in_memory:
             names = joined([self.names.place(run.arrays[k]) for k in in_memory])
             yield f"Elements of {names} are written one by one, where they are."
-        checks = sum(isinstance(s, Check) for s in statements_in(recurrence.statements))
-        if checks:
-            yield f"Indices are checked at {plural(checks, 'place')} in it; all others are known to be in range."
+        checks = [s.failure.name for s in statements_in(recurrence.statements) if isinstance(s, Check)]
+        solved = sum(name in RULES for name in checks)
+        if len(checks) > solved:
+            places = plural(len(checks) - solved, "place")
+            yield f"Indices are checked at {places} in it; all others are known to be in range."
+        if solved:
+            yield f"At {plural(solved, 'place')} in it a matrix may have no result, which is an error."
         yield from self.tape(run)
 
     def BranchRun(self, row: Row) -> Iterator[str]:

@@ -30,6 +30,7 @@ from ..instructions import (
     contiguous_strides,
 )
 from ..loopnest import Load, axis_index
+from ..small_matrices import RULES
 from .costs import cost
 from .texts import INDENT, kernel_text, recurrence_text
 from .units import bytes_text, plural
@@ -123,6 +124,8 @@ def kind(instruction: Any) -> str:
         return "copy"
     if isinstance(instruction, PythonRun):
         return f"Python: {instruction.name}"
+    if isinstance(instruction, CheckRun) and instruction.otherwise.name in RULES:
+        return "check of matrices"
     return KINDS[type(instruction)]
 
 
@@ -271,6 +274,9 @@ class Listing:
         self.add(depth, f"{self.names.place(run.failed)} = {run.name}({given})  # LAPACK, in place")
 
     def CheckRun(self, run: CheckRun, _: str, depth: int) -> None:
+        if run.otherwise.name in RULES:
+            self.add(depth, f"assert not any({self.names.place(run.numbers)})  # {run.otherwise.name} has results")
+            return
         self.add(depth, f"assert all(-{run.extent} <= {self.names.place(run.numbers)} < {run.extent})")
 
     def LoopRun(self, run: LoopRun, number: str, depth: int) -> None:

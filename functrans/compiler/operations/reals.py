@@ -91,6 +91,31 @@ def _power_of_two(n: Value) -> Value:
     return from_bits((convert(n, np.dtype(np.int64)) + 1023) << 52)
 
 
+def significand(x: Value) -> Value:
+    """x / 2**n, for the n with which that is at least 1/2 and less than 1; zeros, infinities and NaN stay."""
+    i = bits(_normal(x))
+    return where(_has_exponent(x), from_bits((i & ~(0x7FF << 52)) | (0x3FE << 52)), x)
+
+
+def binary_exponent(x: Value) -> Value:
+    """That n; 0 for zeros, infinities and NaN."""
+    exponent = ((bits(_normal(x)) >> 52) & 0x7FF) - 1022
+    return where(_has_exponent(x), exponent - where(_is_subnormal(x), exponent.like(54), 0), 0)
+
+
+def _is_subnormal(x: Value) -> Value:
+    return fabs(x) < 2.0**-1022
+
+
+def _normal(x: Value) -> Value:
+    """x, multiplied by 2**54 if it has fewer digits than others."""
+    return where(_is_subnormal(x), x * 2.0**54, x)
+
+
+def _has_exponent(x: Value) -> Value:
+    return (x != 0) & (fabs(x) < float("inf"))
+
+
 # ---- remainders
 
 
@@ -298,6 +323,8 @@ REALS: Final[dict[str, Operation]] = {
     "nextafter": nextafter,
     "spacing": _spacing,
     "ldexp": ldexp,
+    "significand": significand,
+    "binary_exponent": binary_exponent,
     # parts, as of complex numbers
     "real": lambda x: x,
     "imag": lambda x: x.like(0.0),

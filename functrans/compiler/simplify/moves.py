@@ -389,6 +389,15 @@ def transposed_operand(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     return rewriter.emit(dot_general, *operands, dimension_numbers=((xc, yc), (xb, yb)))
 
 
+# ---- matrices
+
+
+def cholesky_of_lower_part(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """Only the lower triangle is read, and the real parts of the diagonal."""
+    inner = rewriter.definition(eqn.inputs[0], "hermitian_part")
+    return rewriter.emit(eqn.primitive, inner.inputs[0]) if inner is not None and inner.params["lower"] else None
+
+
 def _moves(*rules: Rule) -> Sequence[Rule]:
     """Rules for a move of one operand."""
     return (same, of_uniform, *rules)
@@ -414,4 +423,5 @@ MOVES: Rules = {
     "reduce_min": (extreme_of_repeated,),
     "reduce_sum": (sum_of_repeated_integers,),
     "dot_general": (transposed_operand,),
+    "cholesky": (cholesky_of_lower_part,),
 }

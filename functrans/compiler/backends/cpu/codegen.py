@@ -22,6 +22,7 @@ from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
 from ...operations.division import Divisor
 from ...operations.values import Value
 from .operations import LlvmCode, emit_operation, is_supported, literal, type_in_memory, type_name
+from .staging import is_staged, make_rows, staged_loop
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -165,6 +166,9 @@ class _KernelWriter:
         self.strides: dict[int, str] = {}  # of operands along the innermost loop, where it is known when it runs
         self.divisors: dict[int, Divisor] = {}
         self.innermost = f"%n{layout.loops - 1}"  # the extent of the innermost loop
+        self.point = f"%i{layout.loops - 1}"  # how many steps of it have been done
+        self.rows: dict[int, str] = {}  # where elements of operands are brought together (staging.py)
+        self.in_row = ""  # which of these belong to the point
 
     def invariants(self) -> set[int]:
         """The expressions that stay the same along the innermost loop, by id."""
@@ -192,6 +196,8 @@ class _KernelWriter:
         parameters += ["i64 %zero"] * has_unknown_steps(self.layout)
         w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) #0 {{")
         w.label("entry")
+        if is_staged(self.kernel, self.layout):
+            make_rows(self)
         self.nest(0, [f"%p{k}" for k in self.layout.same], "entry")
         w.write("ret void")
         w.lines.append("}")
@@ -294,6 +300,8 @@ class _KernelWriter:
 
     def inner_loop(self, depth: int, bases: list[str], block: str) -> str:
         """The loop that is vectorised; in it every output is stored, or combined with what is stored there."""
+        if is_staged(self.kernel, self.layout):
+            return staged_loop(self, depth, bases, block)
         w = self.writer
         body, end = f"body{depth}", f"end{depth}"
         fixed = self.fixed_values(bases, depth)
@@ -301,17 +309,24 @@ class _KernelWriter:
         w.write(f"br i1 {any_}, label %{body}, label %{end}")
         w.label(body)
         w.lines.append(f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{body}]")
+        self.every_output(bases, fixed, depth)
+        w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
+        more = w.emit(f"icmp slt i64 %i{depth}_next, {self.innermost}")
+        w.write(f"br i1 {more}, label %{body}, label %{end}{self.hint(fixed)}")
+        w.label(end)
+        return end
+
+    def every_output(self, bases: list[str], fixed: dict[int, str], depth: int) -> None:
+        """What happens at one point, where nothing is reduced in registers."""
         values = self.values(bases, fixed, depth)
         for k, output in enumerate(self.kernel.outputs, self.outputs_start):
             place = self.element(k, bases[k], depth, output.expression.dtype, values)
             self.finish(values[id(output.expression)], place, output)
-        w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
-        more = w.emit(f"icmp slt i64 %i{depth}_next, {self.innermost}")
+
+    def hint(self, fixed: dict[int, str]) -> str:
+        """What LLVM is told of the innermost loop."""
         is_long = any(isinstance(e, Apply) and is_transcendental(e) and id(e) not in fixed for e in self.expressions)
-        hint = ", !llvm.loop !interleaved" if is_long else ""
-        w.write(f"br i1 {more}, label %{body}, label %{end}{hint}")
-        w.label(end)
-        return end
+        return ", !llvm.loop !interleaved" if is_long else ""
 
     def row_reduction(self, depth: int, bases: list[str], block: str) -> str:
         """The innermost loop is reduced: in registers, in blocks whose sums are added with their rounding errors."""
@@ -396,6 +411,8 @@ class _KernelWriter:
 
     def element(self, k: int, base: str, depth: int, dtype: np.dtype[Any], values: dict[int, str]) -> str:
         """The address of an operand's element (or its position) at the point of the innermost loop."""
+        if k in self.rows:
+            return self.writer.emit(f"getelementptr {type_in_memory(dtype)}, ptr {self.rows[k]}, i64 {self.in_row}")
         is_position = isinstance(self.operands[k].source, Position)
         for j, term in enumerate(self.operands[k].terms):
             offset = self.writer.emit(f"mul i64 {values[id(term)]}, %t{k}_{j}")
@@ -406,8 +423,8 @@ class _KernelWriter:
         if step == 0:
             return base
         if is_position or step is None:
-            return self.moved(k, base, f"%i{depth}", depth, self.strides.get(self.layout.same[k]))
-        count = f"%i{depth}" if step == 1 else self.writer.emit(f"mul nsw i64 %i{depth}, {step}")
+            return self.moved(k, base, self.point, depth, self.strides.get(self.layout.same[k]))
+        count = self.point if step == 1 else self.writer.emit(f"mul nsw i64 {self.point}, {step}")
         return self.writer.emit(f"getelementptr inbounds {type_in_memory(dtype)}, ptr {base}, i64 {count}")
 
     def fixed_values(self, bases: list[str], depth: int) -> dict[int, str]:

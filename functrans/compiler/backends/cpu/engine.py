@@ -3,6 +3,7 @@ llvmlite, when first used."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -18,6 +19,11 @@ from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_te
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
 #: others. A chain of ten functions takes half the time that it takes with one.
 INTERLEAVED = 4
+#: What texts say of loops.
+HINTS = {
+    "!interleaved": f'!"llvm.loop.interleave.count", i32 {INTERLEAVED}',
+    "!one_by_one": '!"llvm.loop.vectorize.enable", i1 false',
+}
 #: What a function is called in its own text.
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
@@ -225,12 +231,8 @@ class Engine:
                 f'@llvm.compiler.used = appending global [{len(kept)} x ptr] [{", ".join(kept)}], '
                 'section "llvm.metadata"'
             )
-        first, *loops = text.split("!interleaved")
-        for number, rest in enumerate(loops):
-            first += f"!{2 * number}{rest}"
-            attributes.append(f"!{2 * number} = distinct !{{!{2 * number}, !{2 * number + 1}}}")
-            attributes.append(f'!{2 * number + 1} = !{{!"llvm.loop.interleave.count", i32 {INTERLEAVED}}}')
-        return "\n".join([*head, first, *attributes])
+        text, hints = _with_hints(text)
+        return "\n".join([*head, text, *attributes, *hints])
 
     def _variants(self, type_: str) -> list[tuple[str, int]]:
         """The instruction sets of libmvec that this machine has, and how many numbers they work on at a time."""
@@ -239,6 +241,19 @@ class Engine:
         if self.features.get("avx512f") and self.features.get("avx512dq"):
             found.append(("e", 8 if double else 16))
         return found
+
+
+def _with_hints(text: str) -> tuple[str, list[str]]:
+    """A text with numbers for what it says of its loops, and what these numbers stand for."""
+    lines: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        own = len(lines)
+        lines.append(f"!{own} = distinct !{{!{own}, !{own + 1}}}")
+        lines.append(f"!{own + 1} = !{{{HINTS[found[0]]}}}")
+        return f"!{own}"
+
+    return re.sub("|".join(HINTS), number, text), lines
 
 
 def _name(text: str, compiler: _Compiler) -> str:

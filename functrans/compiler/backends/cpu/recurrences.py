@@ -405,14 +405,18 @@ def is_short(s: Repeat) -> bool:
     return most is not None and most <= SHORT
 
 
-def most_work(statements: Sequence[Statement]) -> int | None:
-    """The most operations that statements can come to; None if nobody knows."""
-    total = 0
+def most_work(statements: Sequence[Statement], seen: frozenset[int] = frozenset()) -> int | None:
+    """The most operations that statements can come to; None if nobody knows.
+
+    Args:
+        seen: what has been computed before, by the id of the expression.
+    """
+    total, known = 0, set(seen)
     for s in statements:
-        inner = [most_work(block) for block in inside(s)]
+        total += own_work(s, known)
+        inner = [most_work(block, frozenset(known)) for block in inside(s)]
         if None in inner or (isinstance(s, Repeat) and s.most is None):
             return None
-        total += own_work(s)
         if isinstance(s, Repeat):
             total += s.most * sum(inner)  # type: ignore[operator, arg-type]
         elif inner:
@@ -420,35 +424,40 @@ def most_work(statements: Sequence[Statement]) -> int | None:
     return total
 
 
-def work_of(statements: Sequence[Statement]) -> int:
+def work_of(statements: Sequence[Statement], seen: frozenset[int] = frozenset()) -> int:
     """The operations of statements without those of loops that count themselves."""
-    total = 0
+    total, known = 0, set(seen)
     for s in statements:
-        total += own_work(s)
+        total += own_work(s, known)
         if isinstance(s, Choose):
-            total += max(map(work_of, s.branches))
+            total += max(work_of(branch, frozenset(known)) for branch in s.branches)
         elif isinstance(s, Repeat) and isinstance(s.length, Constant) and is_short(s):
-            total += int(s.length.number) * work_of(s.body)
+            total += int(s.length.number) * work_of(s.body, frozenset(known))
     return total
 
 
-def own_work(s: Statement) -> int:
-    return 1 + sum(isinstance(e, (Apply, Load)) for e in expressions_in(roots(s)))
+def own_work(s: Statement, known: set[int]) -> int:
+    """The operations of a statement itself that have not been done; these are known then."""
+    return 1 + sum(isinstance(e, (Apply, Load)) for e in expressions_in(roots(s), known))
 
 
-def likely_work(statements: Sequence[Statement], usual_steps: int = USUAL_STEPS) -> int:
+def likely_work(
+    statements: Sequence[Statement], usual_steps: int = USUAL_STEPS, seen: frozenset[int] = frozenset()
+) -> int:
     """About how many operations statements come to.
 
     Args:
         usual_steps: those of a loop of unknown length. One inside another counts as one step: a product of guesses
             would be no guess.
+        seen: what has been computed before, by the id of the expression.
     """
-    total = 0
+    total, known = 0, set(seen)
     for s in statements:
+        total += own_work(s, known)
         steps = likely_steps(s, usual_steps) if isinstance(s, Repeat) else 1
         is_guess = isinstance(s, Repeat) and s.most is None and not isinstance(s.length, Constant)
-        inner = [likely_work(block, 1 if is_guess else usual_steps) for block in inside(s)]
-        total += own_work(s) + steps * sum(inner)
+        inside_steps = 1 if is_guess else usual_steps
+        total += steps * sum(likely_work(block, inside_steps, frozenset(known)) for block in inside(s))
     return total
 
 

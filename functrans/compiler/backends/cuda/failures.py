@@ -84,10 +84,14 @@ def raise_refused(run: PythonRun, indices: Sequence[Any]) -> None:
 
 
 def raise_out_of_bounds(run: PythonRun, number: int) -> None:
-    """Raise the error that the implementation of a primitive raises for an index, with the line it is for."""
+    """Raise the error that the implementation of a primitive raises for an index, with the line it is for.
+
+    The indices are other operands than the first one, or all that there is.
+    """
     arrays = [np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in run.sources if isinstance(p, Place)]
-    for k, x in enumerate(arrays):
-        if not k or x.dtype.kind not in "iu" or not np.can_cast(np.min_scalar_type(number), x.dtype):
+    first = min(1, len(arrays) - 1)
+    for k, x in enumerate(arrays[first:], first):
+        if x.dtype.kind not in "iu" or not np.can_cast(np.min_scalar_type(number), x.dtype):
             continue
         found = np.broadcast_to(np.asarray(number, x.dtype), x.shape)
         try:
