@@ -20,7 +20,6 @@ from ..source import Source
 from . import accumulations, convolution, extremes, regions, tapes
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused
-from .chains import parts_of
 from .fuse import KernelStep
 from .instructions import (
     VIEWS,
@@ -47,6 +46,7 @@ from .instructions import (
 from .loopnest import Constant, Expression, Kernel, Load, Output, axis_index, cast, constant
 from .matrices import linear_algebra
 from .overlap import are_same
+from .partials import divided_reduction
 from .recurring import add_recurrence
 
 
@@ -89,7 +89,7 @@ def assemble(
         has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
         is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
             numbers of half precision, is slower where Python has to be called, and goes through stacks in loops of
-            instructions only.
+            instructions only, without chains over groups of rows.
     """
     assembler = Assembler(fused, supports, has_lapack, is_plain)
     arguments = [
@@ -242,21 +242,22 @@ class Assembler:
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
-        parts = None if self.is_plain else parts_of(kernel)
-        if parts is not None:
-            sources = self.partial_results(block, parts[0], sources)
-            kernel = parts[1]
+        divided = None if self.is_plain else divided_reduction(kernel, sources)
+        if divided is not None:
+            sources = self.partial_results(block, divided.pieces, sources)
+            kernel = divided.last
         self.step(block, KernelRun(kernel, tuple(sources), tuple(targets)), (*sources, *targets))
 
     def partial_results(self, block: Block, pieces: Sequence[Kernel], sources: Sequence[Place]) -> list[Place]:
         """Run the parts of a reduction; one array of their results for each output."""
-        count = sum(piece.shape[0] for piece in pieces)
-        outputs = pieces[0].outputs
-        arrays = [self.contiguous("temporary", ShapedArray((count,), o.expression.dtype)) for o in outputs]
-        start = 0
+        first = pieces[0]
+        shape = (sum(piece.shape[0] for piece in pieces), *first.shape[1 : len(first.shape) - first.reduced])
+        arrays = [self.contiguous("temporary", ShapedArray(shape, o.expression.dtype)) for o in first.outputs]
+        start, others = 0, len(shape) - 1
         for piece in pieces:
             stop = start + piece.shape[0]
-            targets = [VIEWS["slice"](place, (start,), (stop,), (1,)) for place in arrays]
+            box = (start, *[0] * others), (stop, *shape[1:]), (1,) * len(shape)
+            targets = [VIEWS["slice"](place, *box) for place in arrays]
             self.step(block, KernelRun(piece, tuple(sources), tuple(targets)), (*sources, *targets))
             start = stop
         return arrays

@@ -63,7 +63,7 @@ class BlockAssembler:
                 self.stayed.add(number)
             else:
                 self.assembler.copy(self.instructions, source, place)
-        return chained(self.instructions, self.assembler.slots, self.assembler.times)
+        return chained(self.instructions, self.assembler.slots, self.assembler.times, not self.assembler.is_plain)
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:
         """Where a step computes a variable."""

@@ -113,12 +113,19 @@ class KernelRun(NamedTuple):
 class ChainRun(NamedTuple):
     """Run kernels over the same rows, block of rows by block of rows.
 
+    The first axis of some may be several times as long as that of the others, whose rows are then groups of its own.
+
     Attributes:
         own: the targets that only the chain needs, row by row: a block may take the place of the one before.
     """
 
     links: tuple[KernelRun, ...]
     own: tuple[Place, ...]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, or of groups."""
+        return min(link.kernel.shape[0] for link in self.links)
 
 
 class PythonRun(NamedTuple):

@@ -327,6 +327,15 @@ def substituted(root: Expression, index: Index) -> Expression:
     return results[id(root)]
 
 
+def index_strides(index: Sequence[Affine], strides: Sequence[int], rank: int) -> list[int]:
+    """How far an access moves with each axis of the space."""
+    found = [0] * rank
+    for i, stride in zip(index, strides):
+        for axis, factor in i.factors:
+            found[axis] += factor * stride
+    return found
+
+
 def flattened(index: Index, shape: Sequence[int]) -> Affine:
     """How many elements of an array come before one."""
     factors = [prod(shape[axis + 1 :]) for axis in range(len(shape))]

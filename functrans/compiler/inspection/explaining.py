@@ -81,9 +81,7 @@ def explained(
     ])  # fmt: skip
 
 
-def overview(
-    jaxpr: Jaxpr, simplified: Jaxpr, rows: list[Row], names: Names, assembled: Assembled
-) -> Iterator[str]:
+def overview(jaxpr: Jaxpr, simplified: Jaxpr, rows: list[Row], names: Names, assembled: Assembled) -> Iterator[str]:
     """The program in a sentence."""
     runs = [row for row in rows if not isinstance(row.instruction, ChainRun) and not is_rare(row)]
     kinds = Counter(map(noun, runs))
@@ -267,9 +265,10 @@ class _Instructions:
         return [f"[{r.number}]" for r in others if read & {place.slot for place in r.instruction.targets}]
 
     def ChainRun(self, row: Row) -> Iterator[str]:
-        links = row.instruction.links
-        rows = links[0].kernel.shape[0]
-        yield f"{len(links)} kernels over the same {rows} rows run together: {cost(row.instruction)}."
+        run = row.instruction
+        is_grouped = any(link.kernel.shape[0] != run.rows for link in run.links)
+        rows = f"{run.rows} {'groups of ' if is_grouped else ''}rows"
+        yield f"{len(run.links)} kernels over the same {rows} run together: {cost(run)}."
         yield "They do some rows and then the next ones: what they read of each other, or again, is in the cache."
         yield from self.threads(row)
 
@@ -496,4 +495,3 @@ def _counted(names: Sequence[str]) -> Iterator[str]:
 
 def _type(var: Var) -> str:
     return str(var.aval) if isinstance(var.aval, ShapedArray) else "an object"
-

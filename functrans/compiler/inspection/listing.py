@@ -249,7 +249,7 @@ class Listing:
             self.add(depth, kernel_text(run.kernel, sources, targets))
 
     def ChainRun(self, run: ChainRun, number: str, depth: int) -> None:
-        self.add(depth, f"for rows in blocks(range({run.links[0].kernel.shape[0]})):  # some rows at a time")
+        self.add(depth, f"for rows in blocks(range({run.rows})):  # some rows at a time")
         self.block(list(run.links), f"{number}.", depth + 1)
 
     def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:
@@ -313,4 +313,3 @@ class Listing:
         for first, second in swaps:
             x, y = self.names.slot(first), self.names.slot(second)
             self.add(depth, f"{x}, {y} = {y}, {x}  # the buffers change places")
-

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import NamedTuple
 
 from ...accesses import index_of, numbers_of, operands_of
-from ...instructions import ChainRun, Place
-from ...loopnest import Affine, Kernel, Load, Position
+from ...instructions import Place
+from ...loopnest import Kernel, Load, Position, index_strides
 from .codegen import Layout, has_unknown_steps
 from .runtime import HEADER
 
-#: The part of the second-level cache that rows of a chain may take, in bytes.
-CACHE = 192 * 1024
 #: What is read from memory together, in bytes.
 CACHE_LINE = 64
 #: The part of the first-level cache that may be taken by what is met again, in bytes.
@@ -25,6 +22,8 @@ NARROW, WIDE = (64, 16), (8, 64)
 #: Steps along the innermost loop that are part of a kernel's text; beside none and one those of tiny last axes, and of
 #: arrays that are read backwards.
 STEPS = (0, 1, 2, 3, 4, -1)
+#: What parts of the innermost loop are multiples of, so that it is vectorised alike whatever the parts.
+LANES = 64
 #: The points of the innermost loop from which on divisions by what stays the same in it are prepared.
 WORTH_DIVISORS = 8
 
@@ -36,12 +35,14 @@ class Arranged(NamedTuple):
         layout: what its text depends on.
         arguments: those of its function.
         extent: that of the loop of which a call may run a part.
+        grain: what parts should be multiples of.
         begins: whether its reductions begin with what is in the results.
     """
 
     layout: Layout
     arguments: list[int]
     extent: int
+    grain: int
     begins: bool
 
 
@@ -71,7 +72,7 @@ def arrange(
             index, strides = index_of(source), place.strides
             head = [HEADER + place.slot, place.offset + sum(i.offset * s for i, s in zip(index, strides))]
         if isinstance(source, (Load, Position)) or source.place is not None:
-            moves.append(steps_of(index, strides, rank))
+            moves.append(index_strides(index, strides, rank))
         else:
             moves.append([*strides, *[0] * (rank - len(strides))])
         heads.append(head)
@@ -92,7 +93,8 @@ def arrange(
     tile = tile_for(loops, by_loop) if may_be_tiled else None
     split = len(loops) - 2 if tile else split
     layout = Layout(len(loops), reduced, begins, split, steps, same, divides, tile)
-    return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], begins)
+    grain = tile[0] if tile else LANES if split == len(loops) - 1 else 1
+    return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], grain, begins)
 
 
 def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -> tuple[int, int] | None:
@@ -114,18 +116,7 @@ def step_of(move: int, size: int) -> int | None:
     return move // size if move in [size * step for step in STEPS] else None
 
 
-def steps_of(index: Sequence[Affine], strides: Sequence[int], rank: int) -> list[int]:
-    """How far an access moves with each axis of the space."""
-    found = [0] * rank
-    for i, stride in zip(index, strides):
-        for axis, factor in i.factors:
-            found[axis] += factor * stride
-    return found
-
-
-def _same_elements(
-    kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequence[Sequence[int]]
-) -> tuple[int, ...]:
+def _same_elements(kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """For each operand the one whose pointer it has: that of an output, for a load of what the output overwrites."""
     operands, axes = operands_of(kernel), [axis for axis, extent in enumerate(kernel.shape) if extent != 1]
     found = list(range(len(operands)))
@@ -177,11 +168,3 @@ def loop_order(
     if parallel == [(-1, 1)] or in_registers <= in_memory + 2 * traffic(inside[1], stores):
         return [*parallel, *reduced], len(parallel) + len(reduced) - 1, 0
     return [*parallel[:-1], *reduced, *parallel[-1:]], None, 0 if len(parallel) > 1 else len(reduced)
-
-
-def rows_at_a_time(run: ChainRun) -> int:
-    """How many rows of everything that a chain reads and writes are in the cache together."""
-    rows = run.links[0].kernel.shape[0]
-    places = {place for link in run.links for place in (*link.sources, *link.targets)}
-    sizes = [min(prod(p.shape[1:]) * p.dtype.itemsize, abs(p.strides[0])) for p in places if p.shape[:1] == (rows,)]
-    return max(1, CACHE // max(1, sum(sizes)))

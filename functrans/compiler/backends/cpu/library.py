@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,38 @@ from .runtime import HEADER
 WORTH_THREADS = 1 << 18
 
 
+#: Products for each thread, at least, if products are what is divided among threads: so that nobody waits for long.
+PRODUCTS_PER_THREAD = 4
+
+
+class Division(NamedTuple):
+    """How threads share products.
+
+    Attributes:
+        extent: of how many things each thread takes some; one if there is nothing to share.
+        parts: how many of these are one product; 0: each is a product.
+        are_large: whether BLAS would use threads of its own.
+    """
+
+    extent: int
+    parts: int
+    are_large: bool
+
+
+def division(run: ProductRun, processors: int) -> Division:
+    """Share products if there are several for each thread, or parts of each if they are large."""
+    batch, rows, columns = run.z.shape
+    each = rows * columns * run.x.shape[2]
+    are_large = each > WORTH_THREADS
+    if batch * each <= WORTH_THREADS or (are_large and not threads_of_blas().can_be_set):
+        return Division(1, 1, are_large)
+    if batch >= PRODUCTS_PER_THREAD * processors or not are_large:
+        return Division(batch, 0, are_large)
+    return Division(processors, processors, are_large)
+
+
 def gemm_arguments(run: ProductRun, parts: int) -> list[int]:
-    """The arguments of `run_gemm`, for a product in some parts.
+    """The arguments of `run_gemm`, for products in some parts each, or none if parts are products.
 
     BLAS counts columns first: to it, what we have are transposed matrices, and z' = y' x'.
     """

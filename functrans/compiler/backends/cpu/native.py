@@ -41,12 +41,12 @@ from ...nests import Nest, scalar_type
 from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
 from . import arenas, lapack, threads
+from .chains import Link, encoded_chain
 from .codegen import Writer, kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
-from .layouts import arrange, rows_at_a_time
-from .library import WORTH_THREADS as WORTH_THREADS_OF_BLAS
-from .library import gemm_arguments, threads_of_blas
+from .layouts import arrange
+from .library import division, gemm_arguments, threads_of_blas
 from .python_steps import python_step
 from .recurrences import RecurrenceWriter, is_unbounded, likely_work, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
@@ -328,22 +328,21 @@ MOST_BINDINGS, MOST_ENTRIES = 16, 16
 LONG = 20_000
 #: How many steps a loop is thought to take if that is not known.
 UNKNOWN_LENGTH = 1000
-#: The work that is worth dividing among threads, about in nanoseconds.
-WORTH_THREADS = 60_000
+#: The work that is worth dividing among threads, and that of a thread in addition to two, about in nanoseconds.
+WORTH_THREADS, WORTH_THREAD = 60_000, 30_000
 
 
-class Link(NamedTuple):
-    """A kernel as something to call.
+class Range(NamedTuple):
+    """What threads may share.
 
     Attributes:
-        extent: that of the loop of which a call may run a part.
-        work: that of all of it, about in nanoseconds.
+        grain: what parts are multiples of.
+        work: that of all, about in nanoseconds.
     """
 
     extent: int
+    grain: int
     work: int
-    arguments: list[int]
-    writer: Writer
 
 
 class Encoder:
@@ -389,7 +388,8 @@ class Encoder:
         for link in links:
             divisible = link.extent > 1 and all(o.place is None for o in run.kernel.outputs)
             is_divided = divisible and link.work > WORTH_THREADS
-            code.append(self.spread(link.extent, is_divided, link.arguments, link.writer, link.work))
+            range_ = Range(link.extent, link.grain, link.work)
+            code.append(self.spread(range_, is_divided, link.arguments, link.writer))
         return code
 
     def links(self, run: KernelRun, keeps_first: bool = False) -> list[Link]:
@@ -409,46 +409,39 @@ class Encoder:
                     before += self.links(filling(output, target), keeps_first)
         work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
         writer = kernel_function(run.kernel, arranged.layout, NAME)
-        return [*before, Link(arranged.extent, work, arranged.arguments, writer)]
+        return [*before, Link(arranged.extent, arranged.grain, work, arranged.arguments, writer)]
 
     def spread(
-        self, extent: int, is_divided: bool, numbers: Sequence[int], writer: Writer | int, work: int = 0
+        self, range_: Range, is_divided: bool, numbers: Sequence[int], writer: Writer | int
     ) -> tuple[int, int]:
         """An instruction that calls a function for a range: one that is written, or one with an address."""
+        extent, grain, work = range_
         head = [0 if isinstance(writer, Writer) else writer, 0, extent]
         if is_divided:
             self.binding.is_divided = True
-            head = [threads.POOL, *head]
+            head = [threads.POOL, head[0], max(2, work // WORTH_THREAD), extent, grain]
         arguments = self.keep([*head, *numbers])
         if isinstance(writer, Writer):
             self.kernels.append(Written(arguments, int(is_divided), writer, work))
         return self.runtime["run_parallel" if is_divided else "run_kernel"], arguments.buffer_info()[0]
 
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
-        rows = run.links[0].kernel.shape[0]
-        links = [link for kernel in run.links for link in self.links(kernel, True)]
-        work = sum(link.work for link in links)
-        self.work += work
-        numbers = [rows_at_a_time(run), self.slot_count, len(run.own), len(links)]
-        for place in run.own:
-            numbers += [HEADER + place.slot, place.strides[0]]
-        start = len(numbers)
-        for link in links:
-            numbers += [0, self.address(link.arguments), link.extent // rows]
-        code = self.spread(rows, work > WORTH_THREADS, numbers, self.runtime["run_rows"])
+        chain = encoded_chain(self, run.links, run.rows, run.own)
+        self.work += chain.work
+        range_ = Range(run.rows, chain.numbers[0], chain.work)
+        code = self.spread(range_, chain.work > WORTH_THREADS, chain.numbers, self.runtime["run_rows"])
         arguments = self.binding.kept[-1]
-        start += len(arguments) - len(numbers)
-        for k, link in enumerate(links):
-            self.kernels.append(Written(arguments, start + 3 * k, link.writer, link.work))
+        self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
         return [code]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
-        size = prod(run.x.shape) * run.y.shape[2]
-        self.work += size // 8
-        is_divided = prod(run.x.shape[1:]) * run.y.shape[2] > WORTH_THREADS_OF_BLAS and threads_of_blas().can_be_set
-        parts = threads.available() if is_divided else 1
-        self.binding.has_products |= is_divided
-        return [self.spread(parts, is_divided, gemm_arguments(run, parts), self.runtime["run_gemm"])]
+        work = prod(run.x.shape) * run.y.shape[2] // 8
+        self.work += work
+        extent, parts, are_large = division(run, threads.available())
+        is_divided = extent > 1
+        self.binding.has_products |= is_divided and are_large
+        range_ = Range(extent, 1, work)
+        return [self.spread(range_, is_divided, gemm_arguments(run, parts), self.runtime["run_gemm"])]
 
     def CheckRun(self, run: CheckRun) -> list[tuple[int, int]]:
         ((otherwise, arguments),) = self.PythonRun(run.otherwise)

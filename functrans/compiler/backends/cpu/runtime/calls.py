@@ -42,8 +42,8 @@ _pointers = "".join(f"  %p{i} = getelementptr i64, ptr %a, i64 {i}\n" for i in (
 #: `run_gemm`, for `run_kernel` and `run_parallel`: some parts of a product of matrices. The arguments: the function of
 #: BLAS; slot, offset and way to the next matrix of A, of B and of C; how many there are; then what the pointers of the
 #: call point to: both transpositions, m, n, k, alpha (two numbers), the leading dimensions of A, of B, beta (two
-#: numbers), and that of C; then the number of parts; the ways in B and in C to their next columns, if these are
-#: divided, otherwise 0; and the ways in A and C to their next rows, if those are.
+#: numbers), and that of C; then the number of parts of each product, or 0 if parts are products; the ways in B and in C
+#: to their next columns, if these are divided, otherwise 0; and the ways in A and C to their next rows, if those are.
 RUN_GEMM = """
 define i64 @run_gemm(ptr %a, ptr %slots, i64 %begin, i64 %end) {
 entry:
@@ -70,10 +70,16 @@ POINTERS  get i64 %m = %a[13]
   get i64 %c_row = %a[27]
   %by_column = icmp ne i64 %b_column, 0
   %extent = select i1 %by_column, i64 %n, i64 %m
-  %low = mul i64 %begin, %extent
-  %first = sdiv i64 %low, %parts
-  %high = mul i64 %end, %extent
-  %last = sdiv i64 %high, %parts
+  %are_whole = icmp eq i64 %parts, 0
+  %pieces = select i1 %are_whole, i64 1, i64 %parts
+  %first_piece = select i1 %are_whole, i64 0, i64 %begin
+  %last_piece = select i1 %are_whole, i64 1, i64 %end
+  %first_matrix = select i1 %are_whole, i64 %begin, i64 0
+  %last_matrix = select i1 %are_whole, i64 %end, i64 %batch
+  %low = mul i64 %first_piece, %extent
+  %first = sdiv i64 %low, %pieces
+  %high = mul i64 %last_piece, %extent
+  %last = sdiv i64 %high, %pieces
   %count = sub i64 %last, %first
   %own_m = alloca i64
   %own_n = alloca i64
@@ -91,7 +97,7 @@ POINTERS  get i64 %m = %a[13]
   %any = icmp sgt i64 %count, 0
   br i1 %any, label %matrix, label %done
 matrix:
-  %i = phi i64 [0, %entry], [%next, %matrix]
+  %i = phi i64 [%first_matrix, %entry], [%next, %matrix]
   %a_step = mul i64 %i, %a_way
   %a_far = add i64 %a_start, %a_step
   %x = getelementptr i8, ptr %a_base, i64 %a_far
@@ -105,7 +111,7 @@ matrix:
     ptr %p11, ptr %p12, ptr %own_m, ptr %own_n, ptr %p15, ptr %p16, ptr %x, ptr %p18, ptr %y, ptr %p19, ptr %p20,
     ptr %z, ptr %p22)
   %next = add nuw nsw i64 %i, 1
-  %more = icmp slt i64 %next, %batch
+  %more = icmp slt i64 %next, %last_matrix
   br i1 %more, label %matrix, label %done
 done:
   ret i64 0

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import platform
+
 #: Threads. A pool is an array of numbers, in groups on cache lines of their own: LOCK, held by who runs something;
 #: OPEN, whether workers may take parts of it; ACTIVE, how many are looking or at work; NEXT, the next part to be taken;
-#: then what to run, and a semaphore that workers sleep on. Parts are taken one by one, by the caller too, who does all
-#: of them if nobody else comes: so on a busy machine it does not wait for threads that get no processor.
-POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_SEMAPHORE, POOL_SIZE = 0, 8, 16, 24, 32, 40, 48
+#: then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; and a semaphore that
+#: they sleep on. Parts are taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy
+#: machine it does not wait for threads that get no processor.
+POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE = range(0, 64, 8)
+POOL_SIZE = 64
 
 #: Parts for each thread: more of them even out threads that are held up, fewer cost less.
-PARTS_PER_THREAD = 4
+PARTS_PER_THREAD = 8
 
-#: How often a worker looks for more to do before it sleeps: for about 20 microseconds.
-LOOKS = 5000
+#: How often a worker looks for more to do before it sleeps: for 60 to 120 microseconds, with a pause in between. It is
+#: then awake when what is not worth dividing, between two kernels that are, has been done: to wake it takes as long.
+LOOKS = 2500
+
+#: How a processor is told that a loop waits, which leaves more of it to others.
+PAUSES = {
+    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
+    "aarch64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
+}
+MACHINES = {"AMD64": "x86_64", "arm64": "aarch64"}
+DECLARE_PAUSE, PAUSE = PAUSES.get(MACHINES.get(platform.machine(), platform.machine()), ("", ""))
 
 WORK = f"""
 declare i32 @sem_init(ptr, i32, i32)
 declare i32 @sem_wait(ptr)
 declare i32 @sem_post(ptr)
 declare i32 @sched_yield()
+{DECLARE_PAUSE}
 define internal void @take_parts(ptr %pool) {{
 entry:
   %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
@@ -28,9 +42,8 @@ entry:
   get ptr %slots = %job[2]
   get i64 %extent = %job[3]
   get i64 %parts = %job[4]
-  %lanes = shl i64 %parts, 6
-  %is_fine = icmp sge i64 %extent, %lanes
-  %whole = select i1 %is_fine, i64 -64, i64 -1
+  get i64 %grain = %job[5]
+  get i64 %grains = %job[6]
   br label %take
 take:
   %part = atomicrmw add ptr %next_at, i64 1 seq_cst
@@ -38,14 +51,13 @@ take:
   br i1 %there, label %run, label %done
 run:
   %after = add i64 %part, 1
-  %low = mul i64 %part, %extent
-  %near_low = sdiv i64 %low, %parts
-  %begin = and i64 %near_low, %whole
-  %high = mul i64 %after, %extent
-  %near_high = sdiv i64 %high, %parts
-  %whole_high = and i64 %near_high, %whole
-  %is_last = icmp eq i64 %after, %parts
-  %end = select i1 %is_last, i64 %extent, i64 %whole_high
+  %low = mul i64 %part, %grains
+  %first = sdiv i64 %low, %parts
+  %begin = mul i64 %first, %grain
+  %high = mul i64 %after, %grains
+  %last = sdiv i64 %high, %parts
+  %far = mul i64 %last, %grain
+  %end = call i64 @llvm.smin.i64(i64 %far, i64 %extent)
   %status = call i64 %function(ptr %arguments, ptr %slots, i64 %begin, i64 %end)
   br label %take
 done:
@@ -56,24 +68,54 @@ define i64 @start_pool(ptr %pool) {{
   %status = call i32 @sem_init(ptr %semaphore, i32 0, i32 0)
   ret i64 0
 }}
+define internal i1 @count_down(ptr %number_at) {{
+entry:
+  br label %look
+look:
+  %number = load atomic i64, ptr %number_at seq_cst, align 8
+  %any = icmp sgt i64 %number, 0
+  br i1 %any, label %try, label %none
+try:
+  %less = sub i64 %number, 1
+  %tried = cmpxchg ptr %number_at, i64 %number, i64 %less seq_cst seq_cst
+  %done = extractvalue {{i64, i1}} %tried, 1
+  br i1 %done, label %one, label %look
+one:
+  ret i1 true
+none:
+  ret i1 false
+}}
 define i64 @work(ptr %pool) {{
 entry:
   %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
   %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
   %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
-  br label %sleep
-sleep:
-  %woken = call i32 @sem_wait(ptr %semaphore)
+  %asleep_at = getelementptr i64, ptr %pool, i64 {POOL_ASLEEP}
+  %workers_at = getelementptr i64, ptr %pool, i64 {POOL_WORKERS}
+  %others = atomicrmw add ptr %workers_at, i64 1 seq_cst
   br label %look
 look:
-  %count = phi i64 [0, %sleep], [%count_next, %again], [0, %leave]
+  %count = phi i64 [0, %entry], [%count_next, %again], [0, %leave], [0, %stay], [0, %sleep]
   %maybe = load atomic i64, ptr %open_at seq_cst, align 8
   %is_open = icmp ne i64 %maybe, 0
   br i1 %is_open, label %enter, label %again
 again:
+  {PAUSE}
   %count_next = add i64 %count, 1
   %tired = icmp sgt i64 %count, {LOOKS}
-  br i1 %tired, label %sleep, label %look
+  br i1 %tired, label %rest, label %look
+rest:
+  %sleepers = atomicrmw add ptr %asleep_at, i64 1 seq_cst
+  %last_look = load atomic i64, ptr %open_at seq_cst, align 8
+  %is_open_now = icmp ne i64 %last_look, 0
+  br i1 %is_open_now, label %stay, label %sleep
+stay:
+  %is_awake = call i1 @count_down(ptr %asleep_at)
+  br i1 %is_awake, label %look, label %sleep
+sleep:
+  %status = call i32 @sem_wait(ptr %semaphore)
+  %is_woken = icmp eq i32 %status, 0
+  br i1 %is_woken, label %look, label %sleep
 enter:
   %before = atomicrmw add ptr %active_at, i64 1 seq_cst
   %still = load atomic i64, ptr %open_at seq_cst, align 8
@@ -85,6 +127,30 @@ help:
 leave:
   %had = atomicrmw sub ptr %active_at, i64 1 seq_cst
   br label %look
+}}
+define internal void @wake_workers(ptr %pool, i64 %wanted) {{
+entry:
+  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
+  %asleep_at = getelementptr i64, ptr %pool, i64 {POOL_ASLEEP}
+  %workers_at = getelementptr i64, ptr %pool, i64 {POOL_WORKERS}
+  %asleep = load atomic i64, ptr %asleep_at seq_cst, align 8
+  %workers = load atomic i64, ptr %workers_at seq_cst, align 8
+  %awake = sub i64 %workers, %asleep
+  %missing = sub i64 %wanted, %awake
+  br label %look
+look:
+  %k = phi i64 [0, %entry], [%k_next, %wake]
+  %more = icmp slt i64 %k, %missing
+  br i1 %more, label %find, label %done
+find:
+  %found = call i1 @count_down(ptr %asleep_at)
+  br i1 %found, label %wake, label %done
+wake:
+  %posted = call i32 @sem_post(ptr %semaphore)
+  %k_next = add i64 %k, 1
+  br label %look
+done:
+  ret void
 }}
 define internal void @wait_for_workers(ptr %pool) {{
 entry:
@@ -103,21 +169,26 @@ yield:
   %yielded = call i32 @sched_yield()
   br label %look_again
 look_again:
+  {PAUSE}
   br label %look
 done:
   ret void
 }}
 """
 
-#: `run_parallel`: the pool, or null, then as `run_kernel`.
+#: `run_parallel`: the pool, a function, how many threads it is worth, end, what parts are multiples of, and the
+#: arguments of the kernel.
 RUN_PARALLEL = f"""
 define i64 @run_parallel(ptr %a, ptr %slots) {{
 entry:
   get ptr %pool = %a[0]
   get ptr %function = %a[1]
+  get i64 %worth = %a[2]
   get i64 %extent = %a[3]
-  %rest = getelementptr i64, ptr %a, i64 4
-  get i64 %threads = %slots[THREADS]
+  get i64 %grain = %a[4]
+  %rest = getelementptr i64, ptr %a, i64 5
+  get i64 %available = %slots[THREADS]
+  %threads = call i64 @llvm.smin.i64(i64 %available, i64 %worth)
   %is_wanted = icmp sgt i64 %threads, 1
   br i1 %is_wanted, label %try, label %alone
 alone:
@@ -131,7 +202,10 @@ try:
 divide:
   call void @wait_for_workers(ptr %pool)
   %most = mul i64 %threads, {PARTS_PER_THREAD}
-  %parts = call i64 @llvm.smin.i64(i64 %most, i64 %extent)
+  %beyond = add i64 %extent, %grain
+  %to_last = sub i64 %beyond, 1
+  %grains = sdiv i64 %to_last, %grain
+  %parts = call i64 @llvm.smin.i64(i64 %most, i64 %grains)
   %job = getelementptr i64, ptr %pool, i64 {POOL_JOB}
   store ptr %function, ptr %job
   %job1 = getelementptr i64, ptr %job, i64 1
@@ -142,19 +216,16 @@ divide:
   store i64 %extent, ptr %job3
   %job4 = getelementptr i64, ptr %job, i64 4
   store i64 %parts, ptr %job4
+  %job5 = getelementptr i64, ptr %job, i64 5
+  store i64 %grain, ptr %job5
+  %job6 = getelementptr i64, ptr %job, i64 6
+  store i64 %grains, ptr %job6
   %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
   store atomic i64 0, ptr %next_at seq_cst, align 8
   %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
   store atomic i64 1, ptr %open_at seq_cst, align 8
-  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
-  br label %wake
-wake:
-  %k = phi i64 [1, %divide], [%k_next, %wake]
-  %posted = call i32 @sem_post(ptr %semaphore)
-  %k_next = add i64 %k, 1
-  %more = icmp slt i64 %k_next, %threads
-  br i1 %more, label %wake, label %go
-go:
+  %helpers = sub i64 %threads, 1
+  call void @wake_workers(ptr %pool, i64 %helpers)
   call void @take_parts(ptr %pool)
   store atomic i64 0, ptr %open_at seq_cst, align 8
   call void @wait_for_workers(ptr %pool)

@@ -1,0 +1,100 @@
+"""Chains of kernels as what `run_rows` is told of them: some rows, kernel by kernel, and then the next ones."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import groupby
+from math import prod
+from typing import Any, NamedTuple
+
+from ...instructions import KernelRun, Place
+from ...overlap import accessed
+from .codegen import Writer
+from .layouts import LANES
+from .runtime import HEADER
+from .tiers import Written
+
+#: The part of the second-level cache that rows of a chain may take, in bytes.
+CACHE = 192 * 1024
+#: Into at least so many blocks of rows a chain is divided, as long as each of them has so much work, in nanoseconds.
+MANY_BLOCKS, WORTH_BLOCK = 64, 2000
+
+
+class Link(NamedTuple):
+    """A kernel as something to call.
+
+    Attributes:
+        extent: that of the loop of which a call may run a part.
+        grain: what parts should be multiples of.
+        work: that of all of it, about in nanoseconds.
+    """
+
+    extent: int
+    grain: int
+    work: int
+    arguments: list[int]
+    writer: Writer
+
+
+class EncodedChain(NamedTuple):
+    """The arguments of `run_rows`.
+
+    Attributes:
+        links: kernels by the places in `numbers` where the addresses of their functions belong.
+        work: that of all kernels, about in nanoseconds.
+    """
+
+    numbers: list[int]
+    links: dict[int, Link]
+    work: int
+
+    def written(self, arguments: array[int], start: int) -> list[Written]:
+        """The functions of the links, for the arguments that are in an array from some place on."""
+        return [Written(arguments, start + place, link.writer, link.work) for place, link in self.links.items()]
+
+
+def encoded_chain(encoder: Any, runs: Sequence[KernelRun], rows: int, own: Sequence[Place]) -> EncodedChain:
+    """Kernels over the same rows; neighbours of which each has several rows in every row are a chain in the chain."""
+    ways = [number for p in own for number in (HEADER + p.slot, p.strides[0] * (p.shape[0] // rows))]
+    found: list[int] = []
+    links: dict[int, Link] = {}
+    work = 0
+    for extent, group in groupby(runs, key=lambda run: run.kernel.shape[0]):
+        inside = list(group)
+        if extent > rows and len(inside) > 1:
+            inner = encoded_chain(encoder, inside, extent, ())
+            arguments = encoder.keep(inner.numbers)
+            encoder.kernels += inner.written(arguments, 0)
+            work += inner.work
+            found += [encoder.runtime["run_rows"], arguments.buffer_info()[0], extent // rows]
+            continue
+        for link in (link for run in inside for link in encoder.links(run, True)):
+            links[4 + len(ways) + len(found)] = link
+            work += link.work
+            found += [0, encoder.address(link.arguments), link.extent // rows]
+    head = [rows_at_a_time(runs, rows, work), encoder.slot_count, len(own), len(found) // 3]
+    return EncodedChain([*head, *ways, *found], links, work)
+
+
+def rows_at_a_time(links: Sequence[KernelRun], rows: int, work: int) -> int:
+    """How many rows of a chain are run together: their number depends on the shapes only.
+
+    Everything that the links read and write of them is in the cache together, and there are blocks for many threads.
+    """
+    sizes: dict[int, int] = {}
+    for link in links:
+        places = dict(zip(link.kernel.operands, link.sources))
+        read = [accessed(load, places[load.operand], link.kernel.shape) for load in link.kernel.loads()]
+        for place in (*read, *link.targets):
+            if place.shape[0] == link.kernel.shape[0]:
+                sizes[place.slot] = max(sizes.get(place.slot, 0), _size_of_row(place, rows))
+    blocks = max(1, min(MANY_BLOCKS, work // WORTH_BLOCK))
+    most = min(CACHE // max(1, sum(sizes.values())), -(-rows // blocks))
+    return max(1, most if most < LANES else most // LANES * LANES)
+
+
+def _size_of_row(place: Place, rows: int) -> int:
+    """The bytes of a row, or of some rows that count as one, that are touched."""
+    inside = prod(n for n, stride in zip(place.shape[1:], place.strides[1:]) if stride) * place.dtype.itemsize
+    return min(inside, abs(place.strides[0])) * (place.shape[0] // rows)

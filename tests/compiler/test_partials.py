@@ -1,0 +1,146 @@
+"""Large reductions in parts, and chains of what computes rows and what sums up groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.compiler import chains, partials
+from functrans.compiler.assembly import Assembled
+from functrans.compiler.backends.cpu import native, tiers
+from functrans.compiler.instructions import ChainRun
+from functrans.compiler.program import fused
+from tests.fuzz import Case
+from tests.helpers.bits import assert_same_bits
+from tests.helpers.tiers import staged, tier
+
+fnp = ft.numpy
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+TIER = st.sampled_from(["quick", "thorough", "threads"])
+#: Limits by which tiny arrays are divided as large ones are.
+TINY = [
+    (partials, "WORTH_PARTS", 1), (partials, "PARTS", 4), (partials, "ELEMENTS_OF_PART", 40),
+    (partials, "LEAST_EXTENT", 2), (chains, "FEWEST_ELEMENTS", 1),
+]  # fmt: skip
+
+
+@contextmanager
+def tiny_parts() -> Iterator[None]:
+    before = [(module, key, getattr(module, key)) for module, key, _ in TINY]
+    for module, key, value in TINY:
+        setattr(module, key, value)
+    try:
+        yield
+    finally:
+        for module, key, value in before:
+            setattr(module, key, value)
+
+
+def assembled(function: Any, *args: Any) -> Assembled:
+    """The instructions of a function."""
+    program = native.NativeProgram(staged(function, args), fused)
+    with tier("quick"):
+        program(*args)
+    (binding,) = program.bindings.values()
+    return binding.assembled
+
+
+REDUCTIONS = {"sum": fnp.sum, "max": fnp.max, "min": fnp.min, "prod": fnp.prod, "any": fnp.any}
+
+
+@st.composite
+def programs(draw: Any) -> Any:
+    """Arrays that are computed, stored and reduced, then used with what they were reduced to; nothing rounds."""
+    shape = tuple(draw(st.lists(st.sampled_from([1, 2, 5, 8, 12, 17, 24]), min_size=1, max_size=3)))
+    order, dtype = draw(st.sampled_from("CF")), draw(st.sampled_from(["f8", "f4", "i4"]))
+    x, y = np.random.default_rng(draw(st.integers(0, 99))).integers(-1, 2, (2, *shape)).astype(dtype)
+    turned = draw(st.booleans())
+    axes = st.lists(st.integers(0, len(shape) - 1), unique=True, min_size=1).map(tuple)
+    steps = draw(st.lists(st.tuples(st.sampled_from(sorted(REDUCTIONS)), axes), min_size=1, max_size=3))
+
+    def function(x: Any, y: Any) -> Any:
+        found = []
+        for name, axes in steps:
+            stored = fnp.sign(x * 2 - y)
+            reduced = REDUCTIONS[name](stored, axis=axes, keepdims=True)
+            x, y = (fnp.sign(stored + reduced), stored[::-1]) if turned else (fnp.sign(stored - reduced), x)
+            found += [stored, reduced]
+        return found, x
+
+    return function, (np.asarray(x, order=order), y)
+
+
+@settings(max_examples=60)
+@given(drawn=programs(), tier=TIER)
+def test_reductions_in_parts(drawn: Any, tier: str) -> None:
+    function, args = drawn
+    with tiny_parts():
+        Case("parts", function, args, None).check(tier)
+
+
+def normalised(x: Any, w: Any) -> Any:
+    centred = x - fnp.mean(x, 0)
+    scaled = centred / fnp.sqrt(fnp.mean(centred**2, 0) + 1e-5)
+    shares = fnp.exp(scaled - fnp.max(scaled, 0))
+    return fnp.sum(shares / fnp.sum(shares, 0) * w)
+
+
+@pytest.mark.parametrize("name", ["quick", "thorough", "threads"])
+@pytest.mark.parametrize("shape", [(400, 90), (389, 90), (20, 17, 30), (33000,)], ids=str)
+def test_normalisation_along_the_first_axis(shape: tuple[int, ...], name: str) -> None:
+    x, w = np.random.default_rng(0).standard_normal((2, *shape))
+    Case("normalised", ft.value_and_grad(normalised), (x, w), 1e-12).check(name)
+
+
+def with_column_sums(x: Any) -> Any:
+    y = fnp.tanh(x)
+    z = y * fnp.sum(y, 1, keepdims=True)
+    return y, z, fnp.sum(z, 0)
+
+
+def test_columns_are_summed_up_where_rows_are_in_the_cache() -> None:
+    x = np.random.default_rng(0).standard_normal((400, 300))
+    chain = assembled(with_column_sums, x).block[0]
+    assert isinstance(chain, ChainRun)
+    assert {link.kernel.shape[0] for link in chain.links} == {400, chain.rows}
+    assert 400 % chain.rows == 0
+    for name in ("quick", "thorough", "threads"):
+        Case("column sums", with_column_sums, (x,), 1e-13).check(name)
+
+
+def test_what_is_reduced_must_be_in_the_same_rows() -> None:
+    def function(x: Any) -> Any:
+        y = fnp.sign(x)
+        return y, fnp.sum(y[::-1], 0), fnp.sum(y.reshape(600, 200), 0), fnp.sum(y.T, 0)
+
+    x = np.random.default_rng(0).standard_normal((400, 300))
+    for name in ("quick", "thorough", "threads"):
+        Case("other rows", function, (x,), None).check(name)
+
+
+def test_any_number_of_threads_gives_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "PAYS", -1)
+    x = np.random.default_rng(0).standard_normal((1200, 400)) * 1e3
+    f = ft.jit(lambda x: (fnp.sum(x, 0), fnp.mean(fnp.exp(x / 1e4)), with_column_sums(x), normalised(x, x)))
+    found = []
+    for count in (1, 2, 3, 64):
+        with ft.config.using(threads=count):
+            found.append(ft.tree_util.tree_leaves(f(x)))
+    for other in found[1:]:
+        assert_same_bits(other, found[0])
+
+
+@pytest.mark.parametrize(("extent", "elements"), [(2000, 2_000_000), (389, 40_000), (32, 1 << 20), (10**7, 10**7)])
+def test_parts_are_of_equal_size_where_that_is_possible(extent: int, elements: int) -> None:
+    count = partials.number_of_parts(extent, elements)
+    assert 2 <= count <= extent // partials.LEAST_EXTENT
+    most = max(partials.PARTS, elements // partials.ELEMENTS_OF_PART)
+    divisors = [n for n in range(1, min(most, extent // partials.LEAST_EXTENT) + 1) if extent % n == 0]
+    assert extent % count == 0 or max(divisors) <= min(most, extent // partials.LEAST_EXTENT) // 2
