@@ -5,6 +5,7 @@ gets a home of its own, and what is around the region is copied there. Concatena
 kernel that computes `u`, or what is concatenated or padded, writes it there at once, long before the equation itself,
 provided that nobody reads or writes these elements in between. A kernel may even read what it overwrites, if each point
 reads there only the element that it writes: all that it reads at a point is read before anything is written there.
+So what a kernel needs last is computed in the place of its result at once, which takes less memory and less time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
-from .loopnest import Constant, Load, Output
+from .loopnest import Constant, Load, Output, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
 
@@ -29,6 +30,7 @@ class Homes:
     Attributes:
         places: where values are that have been computed.
         updates: for a value the number of the update that needs it last.
+        successors: for a value the one that a kernel may compute in its place.
         ahead: where arrays will be of which parts are computed already.
         written: the numbers of the updates whose region has been computed in place.
         parts: values that are parts of others, whose memory is not theirs.
@@ -62,6 +64,8 @@ class Homes:
         self.updates = {
             x: n for n in range(len(steps)) if self.is_update(n) and self.last_uses.get(x := self.updated(n)) == n
         }
+        # A GPU would rather keep the rows of a chain where only the chain can see them.
+        self.successors: dict[Var, Var] = {} if assembler.is_plain else self.found_successors()
         self.ahead: dict[Var, Place] = {}
         self.written: set[int] = set()
         self.parts: set[Var] = set()
@@ -86,24 +90,56 @@ class Homes:
         return self.assembler.temporary(var.aval)
 
     def replacing(self, number: int, var: Var) -> Place | None:
-        """The place of a carry that a kernel needs last, and of which each point reads only what it overwrites."""
+        """The place of a carry or result that a kernel needs last, and of which each point reads what it overwrites."""
         step = self.steps[number]
         assert isinstance(step, KernelStep)
+        result = self.result_of(var)
+        own = self.carry if result is None else [*self.carry, self.outputs[result]]
         for x in step.kernel.operands:
             if x.aval.shape == var.aval.shape and x.aval.dtype == var.aval.dtype:
                 place = self.overwritable(x, var, number, number)
-                if place is not None and place in self.carry and self.is_free(place, number, number):
+                if place is not None and place in own and self.is_free(place, number, number):
                     self.settle(var, place)
                     return place
         return None
 
     def result_of(self, var: Var) -> int | None:
-        """The number of the result that a value is, or becomes by updates of which each is the last use."""
+        """The number of the result that a value is, or whose place it has until others are computed there."""
         while var not in self.wanted:
-            if var not in self.updates:
+            if var in self.updates:
+                (var,) = self.steps[self.updates[var]].outputs
+            elif var in self.successors:
+                var = self.successors[var]
+            else:
                 return None
-            (var,) = self.steps[self.updates[var]].outputs
         return self.wanted[var]
+
+    def found_successors(self) -> dict[Var, Var]:
+        """For each result of a kernel one of its operands, at most, that nobody needs afterwards, if there is one.
+
+        The kernel must read of it, at each point, the element that it would overwrite.
+        """
+        found: dict[Var, Var] = {}
+        for number, step in enumerate(self.steps):
+            if not isinstance(step, KernelStep) or step.kernel.reduced:
+                continue
+            for y in step.outputs:
+                free = (x for x in step.kernel.operands if x not in found and self.may_succeed(y, x, number))
+                x = next(free, None)
+                if x is not None:
+                    found[x] = y
+        return found
+
+    def may_succeed(self, y: Var, x: Atom, number: int) -> bool:
+        """Whether a kernel could compute a value where an operand is."""
+        if not isinstance(x, Var) or x not in self.makers or self.last_uses[x] != number or x in self.wanted:
+            return False
+        step = self.steps[number]
+        assert isinstance(step, KernelStep)
+        reads = [load for load in step.kernel.loads() if x in self.owners.get(load.operand, {load.operand})]
+        own = point(len(step.kernel.shape))
+        is_same = x.aval.shape == y.aval.shape == step.kernel.shape and x.aval.dtype == y.aval.dtype
+        return is_same and all(load.operand is x and load.index == own for load in reads)
 
     def place(self, atom: Atom) -> Place | ObjectPlace:
         return self.places[atom] if isinstance(atom, Var) else self.assembler.constant(atom)

@@ -273,6 +273,42 @@ def test_nothing_is_overwritten_too_early(name: str) -> None:
         Case(name, PROGRAMS[name], (X, Y), None, 0).check(tier)
 
 
+@st.composite
+def pipelines(draw: st.DrawFn) -> Callable[..., Any]:
+    """Values of one shape, each made of two others by something that must be finished before it is used."""
+    makers = [
+        lambda a, b: a - b * 2, lambda a, b: np.sort(a) + b, lambda a, b: a[::-1] - b, lambda a, b: a - b.sum(0),
+        lambda a, b: a + b.sum(1, keepdims=True), lambda a, b: set_at(a, INNER, b[INNER]), lambda a, b: np.sort(a),
+        lambda a, b: np.concatenate([b[:20], a[20:]]), lambda a, b: a * np.sort(b)[:, :1] + a, lambda a, b: a % 3,
+        lambda a, b: np.roll(a, 1, 0) - b, lambda a, b: lax.fori_loop(0, 2, lambda i, c: np.sort(c) - a.sum(0), b),
+        lambda a, b: np.where(a[0, 0] > b[0, 0], np.sort(a) * 2, a - b.sum(0)),
+    ]  # fmt: skip
+    operand = st.integers(0, 2)  # counted from the last value
+    steps = draw(st.lists(st.tuples(st.sampled_from(range(len(makers))), operand, operand), min_size=2, max_size=8))
+    wanted = draw(st.sets(st.integers(0, len(steps)), max_size=3))
+    repeats = draw(st.booleans())
+
+    def once(x: Any, y: Any) -> Any:
+        values = [y * 2, y, x]
+        for maker, a, b in steps:
+            values.append(makers[maker](values[-1 - a], values[-1 - b]) % 7)
+        return values
+
+    def function(x: Any, y: Any) -> Any:
+        if repeats:
+            x = lax.fori_loop(0, 3, lambda _, c: once(c, y)[-1], x)
+        values = once(x, y)
+        return values[-1], [values[-1 - k] for k in sorted(wanted)]
+
+    return function
+
+
+@settings(max_examples=60)
+@given(function=pipelines(), tier=st.sampled_from(["quick", "quick", "thorough", "threads"]))
+def test_values_that_take_each_others_places(function: Callable[..., Any], tier: str) -> None:
+    Case("pipelines", function, (X, Y), None, 0).check(tier)
+
+
 # ---- what is not copied
 
 
@@ -332,6 +368,29 @@ def test_pieces_are_read_where_they_are(shifted: Callable[..., Any]) -> None:
 
 def test_small_arrays_are_put_together_in_memory() -> None:
     assert len(kernels(lambda x: np.roll(x, 1) * 2 - x, np.ones(100))) == 3
+
+
+def test_what_becomes_a_result_is_computed_in_its_place() -> None:
+    def shares(x: Any) -> Any:
+        y = np.exp(x)
+        return y / np.sum(y)
+
+    jaxpr = staged(shares, [X])
+    assembled = assemble(jaxpr, fused, supports, [X.strides])
+    assert assembled.arena < X.nbytes
+    (*_, run) = [link for run in assembled.block for link in getattr(run, "links", [run])]
+    assert run.targets[0] == assembled.results[0]
+    assert run.targets[0].slot in {source.slot for source in run.sources}
+
+
+def test_what_is_needed_again_keeps_its_place() -> None:
+    def function(x: Any) -> Any:
+        y = np.exp(x)
+        z = y - np.sum(y)
+        return z, y, np.sum(z) * y[::-1]
+
+    for name in ("quick", "thorough", "threads"):
+        Case("needed again", function, (X,), 1e-13).check(name)
 
 
 def test_what_surrounds_a_region_is_all_that_is_copied() -> None:
