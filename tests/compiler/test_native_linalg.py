@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
-from functrans.compiler.backends.cpu import native
+from functrans.compiler.backends.cpu import library, native
 from functrans.compiler.instructions import PythonRun
 from functrans.compiler.program import fused
 from functrans.primitives import linalg, spectral
@@ -225,3 +225,22 @@ def test_random_numbers_in_a_loop() -> None:
     key = ft.random.key(4)
     jaxpr = staged(walk, (key,))
     assert_same_bits(natively(jaxpr, (key,))[0], interpreted(jaxpr, (key,))[0])
+
+
+@pytest.mark.parametrize("worth", [1, 150, 1 << 18])
+@pytest.mark.parametrize("shape", [(1, 6, 5, 9), (3, 6, 5, 4), (40, 6, 5, 4), (2, 40, 5, 60), (9, 0, 5, 4)], ids=str)
+def test_products_among_threads(monkeypatch: pytest.MonkeyPatch, worth: int, shape: tuple[int, ...]) -> None:
+    """Threads take some of the products, or parts of each."""
+    monkeypatch.setattr(library, "WORTH_THREADS", worth)
+    batch, rows, inner, columns = shape
+    random = np.random.default_rng(0)
+    x = random.integers(-9, 9, (batch, rows, inner)).astype(float)
+    y = random.integers(-9, 9, (batch, inner, columns)).astype(float)
+    turned = np.ascontiguousarray(np.swapaxes(y, -1, -2))
+    program = lambda x, y, turned: (x @ y, x @ np.swapaxes(turned, -1, -2), np.swapaxes(x @ y, -1, -2) @ x)  # noqa: E731
+    wanted = program(x, y, turned)
+    f = ft.jit(program)
+    with ft.config.using(threads=2):
+        for _ in range(3):
+            for found, exact in zip(f(x, y, turned), wanted):
+                np.testing.assert_array_equal(found, exact)
