@@ -11,6 +11,7 @@ So what a kernel needs last is computed in the place of its result at once, whic
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
-from .loopnest import Constant, Load, Output, point
+from .loopnest import Constant, Kernel, Load, Output, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
 
@@ -96,7 +97,7 @@ class Homes:
         result = self.result_of(var)
         own = self.carry if result is None else [*self.carry, self.outputs[result]]
         for x in step.kernel.operands:
-            if x.aval.shape == var.aval.shape and x.aval.dtype == var.aval.dtype:
+            if _have_one_type(x, var):
                 place = self.overwritable(x, var, number, number)
                 if place is not None and place in own and self.is_free(place, number, number):
                     self.settle(var, place)
@@ -121,25 +122,22 @@ class Homes:
         """
         found: dict[Var, Var] = {}
         for number, step in enumerate(self.steps):
-            if not isinstance(step, KernelStep) or step.kernel.reduced:
-                continue
-            for y in step.outputs:
-                free = (x for x in step.kernel.operands if x not in found and self.may_succeed(y, x, number))
-                x = next(free, None)
-                if x is not None:
-                    found[x] = y
+            if isinstance(step, KernelStep) and not step.kernel.reduced:
+                free = [x for x in self.read_by_point(step.kernel) if x in self.makers and self.last_uses[x] == number]
+                for y in step.outputs:
+                    same = (x for x in free if x not in found and _have_one_type(x, y))
+                    found.update((x, y) for x in islice(same, 1))
         return found
 
-    def may_succeed(self, y: Var, x: Atom, number: int) -> bool:
-        """Whether a kernel could compute a value where an operand is."""
-        if not isinstance(x, Var) or x not in self.makers or self.last_uses[x] != number or x in self.wanted:
-            return False
-        step = self.steps[number]
-        assert isinstance(step, KernelStep)
-        reads = [load for load in step.kernel.loads() if x in self.owners.get(load.operand, {load.operand})]
-        own = point(len(step.kernel.shape))
-        is_same = x.aval.shape == y.aval.shape == step.kernel.shape and x.aval.dtype == y.aval.dtype
-        return is_same and all(load.operand is x and load.index == own for load in reads)
+    def read_by_point(self, kernel: Kernel) -> list[Var]:
+        """The operands of the shape of a kernel whose memory it reads at the point itself only."""
+        own = point(len(kernel.shape))
+        others: set[Any] = set()
+        for load in kernel.loads():
+            is_own = load.index == own and load.operand not in self.owners
+            others |= set() if is_own else self.owners.get(load.operand, {load.operand})
+        found = [x for x in kernel.operands if isinstance(x, Var) and x.aval.shape == kernel.shape]
+        return [x for x in found if x not in others and x not in self.owners]
 
     def place(self, atom: Atom) -> Place | ObjectPlace:
         return self.places[atom] if isinstance(atom, Var) else self.assembler.constant(atom)
@@ -391,6 +389,10 @@ class Homes:
             source = self.located(maker.inputs[0])
             return None if source is None else viewed(maker, source)
         return found if isinstance(found, Place) else None
+
+
+def _have_one_type(x: Var, y: Var) -> bool:
+    return x.aval.shape == y.aval.shape and x.aval.dtype == y.aval.dtype
 
 
 def _part(place: Place, region: regions.Region, var: Var) -> Place | None:
