@@ -61,16 +61,18 @@ class _Chain:
 
     Attributes:
         extents: those of their first axes: one, or another one for parts of sums, which is a divisor of it.
-        touched: what they read and write over all points, by slot; None for what is read at computed indices.
         written: the slots that they write to.
+        touched: what the first of them, `looked_at`, read and write over all points, by slot; None for what is read at
+            computed indices.
     """
 
     def __init__(self, may_have_groups: bool) -> None:
         self.may_have_groups = may_have_groups
         self.links: list[KernelRun] = []
         self.extents: set[int] = set()
-        self.touched: dict[int, list[Place | None]] = {}
         self.written: set[int] = set()
+        self.touched: dict[int, list[Place | None]] = {}
+        self.looked_at = 0
 
     def takes(self, run: KernelRun) -> bool:
         """Whether row i of a kernel has to do with row i only of what the links read and write."""
@@ -78,6 +80,7 @@ class _Chain:
             return True
         if len(self.links) == MOST_LINKS or not self.has_same_rows(run):
             return False
+        self.look()
         rows = min(*self.extents, run.kernel.shape[0])
         writes = {target.slot for target in run.targets}
         return all(
@@ -99,8 +102,13 @@ class _Chain:
         self.links.append(run)
         self.extents.add(run.kernel.shape[0])
         self.written |= {target.slot for target in run.targets}
-        for slot, places in _touched(run).items():
-            self.touched.setdefault(slot, []).extend(places)
+
+    def look(self) -> None:
+        """Note what the links touch that have come since somebody asked; most kernels are in no chain at all."""
+        for run in self.links[self.looked_at :]:
+            for slot, places in _touched(run).items():
+                self.touched.setdefault(slot, []).extend(places)
+        self.looked_at = len(self.links)
 
     def instructions(self, slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
         """The kernels as one instruction, if they are several and long enough."""
@@ -109,8 +117,8 @@ class _Chain:
             return [*links]
         first, last = times[id(links[0])], times[id(links[-1])]
         found = ChainRun(tuple(links), _own_places(links, slots, first, last))
-        for number in self.touched:
-            slot = slots[number]
+        for place in (place for link in links for place in (*link.sources, *link.targets)):
+            slot = slots[place.slot]
             slot.first, slot.last = min(slot.first, first), max(slot.last, last)
         return [found]
 
