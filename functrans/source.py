@@ -63,10 +63,11 @@ def current_source() -> Source | None:
     inherited = inherited_source.get()
     if inherited is not None:
         return inherited
+    known = _internal_files
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        internal = _internal_files.get(code.co_filename)
+        internal = known.get(code.co_filename)
         if internal is None:
             internal = is_internal(code.co_filename)
         if not internal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -37,10 +36,10 @@ def hides_internals(function: F) -> F:
 
     What it makes out of nothing belongs where the arrays among its arguments are.
     """
-    parameters = inspect.signature(function).parameters
-    is_method = next(iter(parameters), None) == "self"
-    packed = [parameters.get(name) for name in ("args", "kwargs")]
-    is_packed = all(p is not None and p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in packed)
+    code = function.__code__  # type: ignore[attr-defined]
+    parameters = code.co_varnames[: code.co_argcount]
+    is_method = parameters[:1] == ("self",)
+    is_packed = "args" in parameters and "kwargs" in parameters
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from ..core.devices import here
 from ..core.trace import typeof
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
+from ..primitives.structural import slice
 from .arguments import describe_leaf, hides_internals, input_leaf, own_results, select_arguments, wraps_function
 from .grad import grad, jvp, vjp
 from .vmap import vmap
@@ -166,8 +167,13 @@ def _basis(leaves: Sequence[Any]) -> list[Any]:
 
 def _split(x: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
     """Parts of the first (0) or last (-1) axis, one for each leaf."""
-    stops = np.cumsum([typeof(leaf).size for leaf in leaves])
     if len(leaves) == 1:
         return [x]
-    spans = (slice(int(stop) - typeof(leaf).size, int(stop)) for leaf, stop in zip(leaves, stops))
-    return [x[span] if axis == 0 else x[..., span] for span in spans]
+    starts, limits = [0] * typeof(x).ndim, list(typeof(x).shape)
+    strides = (1,) * len(starts)
+    limits[axis] = 0
+    parts: list[Any] = []
+    for leaf in leaves:
+        starts[axis], limits[axis] = limits[axis], limits[axis] + typeof(leaf).size
+        parts.append(slice(x, starts=tuple(starts), limits=tuple(limits), strides=strides))
+    return parts

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..source import current_source
-from .avals import ShapedArray
+from .avals import SCALARS, ShapedArray
 from .conversion import abstract_value_error
 from .devices import is_on_device
-from .jaxpr import Atom, Eqn, Var, literal
+from .jaxpr import Atom, Eqn, Literal, Var, literal
 from .primitive import Primitive
 from .snapshot import Snapshots
 from .trace import Params, Trace, Traced, as_supported_array, typeof
@@ -63,16 +63,29 @@ class JaxprTrace(Trace):
 
     def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[JaxprTracer]:
         """Append an equation; its results."""
-        atoms = [self.atom(a, primitive) for a in args]
-        out_avals = primitive.abstract_eval(*[a.aval for a in atoms], **params)
-        tracers = [JaxprTracer(self, aval) for aval in out_avals]
-        self.eqns.append(Eqn(primitive, atoms, params, [t.variable for t in tracers], current_source()))
+        atoms: list[Atom] = []
+        avals: list[ShapedArray] = []
+        for arg in args:
+            is_own = type(arg) is JaxprTracer and arg.trace is self
+            atom = arg.variable if is_own else self.atom(arg, primitive)
+            atoms.append(atom)
+            avals.append(atom.aval)
+        tracers: list[JaxprTracer] = []
+        variables: list[Var] = []
+        for aval in primitive.abstract_eval(*avals, **params):
+            variable = Var(aval)
+            variables.append(variable)
+            tracers.append(JaxprTracer(self, aval, variable))
+        self.eqns.append(tuple.__new__(Eqn, (primitive, atoms, params, variables, current_source())))
         return tracers
 
     def atom(self, value: Any, user: Any = "return") -> Atom:
         """A value as an operand: a variable if it is traced, here or outside, and a constant otherwise."""
         if isinstance(value, Traced):
             return self.variable(value, user)
+        scalar = SCALARS.get(type(value))
+        if scalar is not None:
+            return Literal(value, scalar)
         value = self.snapshots.of(as_supported_array(value))
         return self.of_gpu(value) if self.captures(value) else literal(value)
 

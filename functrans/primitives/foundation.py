@@ -92,6 +92,7 @@ class Elementwise(Plain):
         self.operator = operator
         self.python_operator = _PYTHON_OPERATORS[name] if operator else ufunc
         self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
+        self._casts: dict[Any, np.dtype[Any] | None] = {}
         if not operator:  # an operator is weak on Python scalars, its ufunc is not: protocols.apply_ufunc
             ufunc_primitives[ufunc] = self
 
@@ -164,10 +165,14 @@ class Elementwise(Plain):
 
     def lower(self, result: Any, *xs: Any) -> Any:
         """Only where all operands are cast to one dtype: int64 and uint64 are compared as they are."""
-        dtype, *others = self.resolve_dtypes([x.aval for x in xs])[: len(xs)]
-        if any(other != dtype for other in others):
+        key = tuple([x.aval[1:] for x in xs])
+        if key not in self._casts:
+            dtypes = set(self.resolve_dtypes([x.aval for x in xs])[: len(xs)])
+            self._casts[key] = dtypes.pop() if len(dtypes) == 1 else None
+        dtype = self._casts[key]
+        if dtype is None:
             return None
-        return lambda index: result.apply(self.name, *(x.broadcast(index) for x in xs), computes_in=dtype)
+        return lambda index: result.apply(self.name, *[x.broadcast(index) for x in xs], computes_in=dtype)
 
 
 def _may_be_zero(x: Any) -> bool:
@@ -444,25 +449,33 @@ def _promoted(*kinds: tuple[np.dtype[Any], bool]) -> np.dtype[Any]:
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
-    """NumPy's broadcast_shapes, quick where the shapes are the same.
+    """NumPy's broadcast_shapes, which takes several times as long.
 
     Raises:
         ShapeMismatchError: the shapes do not broadcast.
     """
-    first = shapes[0]
-    if len(shapes) == 1 or (len(shapes) == 2 and shapes[1] == first):
-        return first
-    if len(shapes) == 2 and not (shapes[0] and shapes[1]):
-        return shapes[0] or shapes[1]
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        shown = " and ".join(map(str, shapes))
-        raise ShapeMismatchError(
-            f"Arrays of shapes {shown} cannot be broadcast together.",
-            "Aligned at the right, two extents must be equal or one of them 1.",
-            "Insert axes with `x[:, None]`, or transpose one of the arrays.",
-        ) from None
+    found = shapes[0]
+    for shape in shapes[1:]:
+        if shape == found or not shape:
+            continue
+        longer, shorter = (found, shape) if len(found) >= len(shape) else (shape, found)
+        extents = list(longer)
+        for axis, (n, m) in enumerate(zip(longer[len(longer) - len(shorter) :], shorter), len(longer) - len(shorter)):
+            if n == 1:
+                extents[axis] = m
+            elif m not in (n, 1):
+                raise _broadcasting_error(shapes)
+        found = tuple(extents)
+    return found
+
+
+def _broadcasting_error(shapes: Sequence[Shape]) -> Exception:
+    shown = " and ".join(map(str, shapes))
+    return ShapeMismatchError(
+        f"Arrays of shapes {shown} cannot be broadcast together.",
+        "Aligned at the right, two extents must be equal or one of them 1.",
+        "Insert axes with `x[:, None]`, or transpose one of the arrays.",
+    )
 
 
 def without(shape: Shape, axes: Shape) -> Shape:
