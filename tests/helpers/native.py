@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.backends.cpu import engine as engines
-from functrans.compiler.backends.cpu.codegen import Writer
 from functrans.compiler.backends.cpu.operations import (
     emit_operation,
     is_supported,
@@ -20,6 +19,7 @@ from functrans.compiler.backends.cpu.operations import (
     runtime_text,
     type_in_memory,
 )
+from functrans.compiler.backends.cpu.writer import Writer
 from functrans.compiler.loopnest import Apply, Constant, Load, constant
 
 _numbers = count()

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from ...instructions import KernelRun, Place
 from ...overlap import accessed
-from .codegen import Writer
 from .layouts import LANES
 from .runtime import HEADER
 from .tiers import Written
+from .writer import Writer
 
 #: The part of the second-level cache that rows of a chain may take, in bytes.
 CACHE = 192 * 1024

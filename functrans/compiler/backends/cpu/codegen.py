@@ -11,7 +11,6 @@ blocks of rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +20,10 @@ from ...costs import is_transcendental
 from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
 from ...operations.division import Divisor
 from ...operations.values import Value
-from .operations import LlvmCode, emit_operation, is_supported, literal, type_in_memory, type_name
+from .formulas import Formulas
+from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
+from .writer import Writer
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -71,50 +72,6 @@ class Layout(NamedTuple):
     same: tuple[int, ...]
     divides: bool = False
     tile: tuple[int, int] | None = None
-
-
-class Writer:
-    """Collects lines, and counts registers and blocks.
-
-    Args:
-        subject: what the text is of; its own text is for people.
-    """
-
-    def __init__(self, subject: Any = "") -> None:
-        self.subject = subject
-        self.lines: list[str] = []
-        self.functions: dict[str, tuple[str, int]] = {}
-        self.count = 0
-
-    @cached_property
-    def text(self) -> str:
-        """All lines, of which there will be no more."""
-        return "\n".join(self.lines)
-
-    def about(self, subject: Any) -> Writer:
-        """The same text, as that of something else."""
-        other = Writer(subject)
-        other.lines, other.functions, other.count, other.text = self.lines, self.functions, self.count, self.text
-        return other
-
-    def emit(self, right_side: str) -> str:
-        """`%n = ...`; the register."""
-        register = f"%r{self.count}"
-        self.count += 1
-        self.lines.append(f"  {register} = {right_side}")
-        return register
-
-    def write(self, line: str) -> None:
-        self.lines.append(f"  {line}")
-
-    def label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
-
-    def call(self, function: str, type_: str, operands: Sequence[str]) -> str:
-        """A C function with a vector version."""
-        self.functions[function] = (type_, len(operands))
-        arguments = ", ".join(f"{type_} {x}" for x in operands)
-        return self.emit(f"call {type_} @{function}({arguments}) #vector_{function}#")
 
 
 def supports(expression: Expression) -> bool:
@@ -187,6 +144,7 @@ class _KernelWriter:
     def function(self, name: str) -> Writer:
         """A function that reads the arguments, around one that has them as parameters, none of which alias."""
         w, loops = self.writer, range(self.layout.loops)
+        self.formulas = Formulas(name, w)
         parameters = [f"i64 %n{d}" for d in loops]
         for k, operand in enumerate(self.operands):
             kind = "i64" if isinstance(operand.source, Position) else "ptr noalias"
@@ -208,6 +166,7 @@ class _KernelWriter:
         w.lines.append("}")
         if self.layout.tile:
             w.lines += IN_BLOCKS.format(name=name, block=self.layout.tile[0]).splitlines()
+        w.lines += self.formulas.lines
         return w
 
     def arguments(self) -> list[str]:
@@ -491,7 +450,7 @@ class _KernelWriter:
         divisor = self.divisors.get(id(applied.operands[-1]))
         if divisor is not None and applied.operation == "divide" and id(expression) not in self.invariant:
             return divisor.of(Value(LlvmCode(w.emit, w.call), applied.dtype, operands[0])).register
-        return emit_operation(applied, operands, w.emit, w.call)
+        return self.formulas.write(applied, operands)
 
     def operand(self, applied: Apply, e: Expression, registers: dict[int, str]) -> str:
         """An operand of an operation: a register or a literal."""

@@ -6,15 +6,15 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 from ...disk import disk_cache
 from . import runtime
-from .codegen import Writer
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
+from .writer import Writer
 
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
 #: others. A chain of ten functions takes half the time that it takes with one.
@@ -258,7 +258,12 @@ def _with_hints(text: str) -> tuple[str, list[str]]:
 
 def _name(text: str, compiler: _Compiler) -> str:
     """What a function is called: the same in every process, and another one for each text."""
-    return compiler.tag + blake2b(text.encode(), digest_size=16).hexdigest()
+    return compiler.tag + _digest(text)
+
+
+@lru_cache(2048)
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:

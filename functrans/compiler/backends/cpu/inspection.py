@@ -14,10 +14,10 @@ from ...assembly import Assembled
 from ...inspection.listing import Row
 from ...instructions import ChainRun, KernelRun, ProductRun
 from . import threads
-from .codegen import Writer
 from .engine import engine
 from .native import Binding, Encoder, Result
 from .runtime import PATIENCE, WORK_LEFT
+from .writer import Writer
 
 #: An instruction is run so many times in a row that this many nanoseconds go by, if it may be run again at all.
 LONG_ENOUGH = 50_000

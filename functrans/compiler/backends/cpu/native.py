@@ -42,7 +42,7 @@ from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
 from . import arenas, lapack, threads
 from .chains import Link, encoded_chain
-from .codegen import Writer, kernel_function, supports
+from .codegen import kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
 from .layouts import arrange
@@ -52,6 +52,7 @@ from .recurrences import RecurrenceWriter, is_unbounded, likely_work, recurrence
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
 from .tiers import CompilationFailure, Tiers, Written
+from .writer import Writer
 
 #: Raises what is raised inside.
 _RUN = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)

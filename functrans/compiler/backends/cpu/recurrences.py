@@ -43,9 +43,11 @@ from ...recurrence import (
     statements_in,
 )
 from ...tapes import slots
-from .codegen import Writer, alignment
-from .operations import emit_operation, literal, type_in_memory, type_name
+from .codegen import alignment
+from .formulas import Formulas
+from .operations import literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
+from .writer import Writer
 
 #: After about so many operations somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 20
@@ -74,6 +76,7 @@ class RecurrenceWriter(ExpressionWriter):
     def function(self, name: str) -> Writer:
         """A function that reads the arguments, around one that has them as parameters."""
         w = self.writer
+        self.formulas = Formulas(name, w)
         alone = lone_arrays(self.run)
         parameters: list[str] = []
         for k in self.arrays:
@@ -95,7 +98,7 @@ class RecurrenceWriter(ExpressionWriter):
         arguments = self.arguments()
         w.write(f"%status = call i64 @{name}_body({', '.join(arguments)})")
         w.write("ret i64 %status")
-        w.lines.append("}")
+        w.lines += ["}", *self.formulas.lines]
         return w
 
     def arguments(self) -> list[str]:
@@ -333,7 +336,7 @@ class RecurrenceWriter(ExpressionWriter):
         if isinstance(e, Load):
             return self.load(e, known)
         assert isinstance(e, Apply)
-        return emit_operation(e, [self.operand(e, x, known) for x in e.operands], self.writer.emit, self.writer.call)
+        return self.formulas.write(e, [self.operand(e, x, known) for x in e.operands])
 
     def operand(self, applied: Apply, e: Expression, known: dict[int, str]) -> str:
         is_number = isinstance(e, Constant) and e in self.numbers and is_argument(applied, e)

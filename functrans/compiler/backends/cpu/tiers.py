@@ -16,8 +16,8 @@ from ....errors import NativeCompilationWarning
 from ....source import current_source
 from ...inspection.texts import kernel_text
 from ...loopnest import Kernel
-from .codegen import Writer
 from .engine import engine
+from .writer import Writer
 
 #: The work after which a function is worth compiling thoroughly, about in nanoseconds, if its text has
 PAYS = 500_000

@@ -1,0 +1,61 @@
+"""Long formulas: a function each in the text of a kernel or loop, however often they are needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import lax
+from functrans.compiler.backends.cpu.engine import engine
+from tests.helpers.oracles import assert_all_close
+from tests.helpers.tiers import interpreted, natively, staged
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+OPERATIONS = (np.tanh, np.sinh, np.cos, np.expm1, np.log1p, np.arctan, np.exp)
+FOUND = [1.5, -0.25, 0.0, -0.0, np.nan, np.inf, -np.inf]
+
+
+def in_kernel(x: Any, chosen: list[Any]) -> Any:
+    total = x * 0.5
+    for operation in chosen:
+        total = operation(total) + x * 0.25
+    return total
+
+
+def in_loop(x: Any, chosen: list[Any]) -> Any:
+    return lax.fori_loop(0, 3, lambda _, y: in_kernel(y, chosen), x)
+
+
+@given(
+    st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=4),
+    st.sampled_from(["f8", "f4", "f2", "c16"]),
+    st.sampled_from([in_kernel, in_loop]),
+    st.sampled_from(["quick", "thorough"]),
+)
+@settings(max_examples=20)
+def test_values(chosen: list[Any], dtype: str, place: Any, tier: str) -> None:
+    x = np.asarray(FOUND[:3] if dtype == "c16" else FOUND, dtype)
+    args = (x,) if place is in_kernel else (x[0],)
+    program = staged(lambda x: place(x, [*chosen, *chosen]), args)
+    assert_all_close(natively(program, args, tier), interpreted(program, args), 1e-2 if dtype == "f2" else 1e-5)
+
+
+@pytest.mark.parametrize("place", [in_kernel, in_loop])
+def test_one_function_for_each_formula_and_dtype(place: Any) -> None:
+    def text(count: int) -> str:
+        return ft.jit(lambda x: place(x, [np.tanh] * count)).lower(np.float64(1.0)).llvm
+
+    few, many = text(2), text(8)
+    assert few.count("alwaysinline") == many.count("alwaysinline") == 1
+    assert many.count("\n") - few.count("\n") < 6 * 10
+
+
+def test_thorough_compilation_puts_formulas_in_their_places() -> None:
+    text = ft.jit(lambda x: in_kernel(x, [np.tanh] * 3)).lower(np.ones(5)).llvm
+    assert "_formula" in text
+    assert "_formula" not in str(engine().thorough.optimized(text))
