@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .instructions import Place
-from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant, derived, parts
+from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant, derived, parts, point
 
 
 class Operand(NamedTuple):
@@ -18,17 +18,26 @@ class Operand(NamedTuple):
     Attributes:
         source: the load, position or output.
         terms: what its address moves by beside the loops, expressions that have a factor each.
+        is_at_point: whether it is the element at the point of the space itself, or at the first axes of that.
     """
 
     source: Any
     terms: tuple[Any, ...]
+    is_at_point: bool = False
 
 
 @derived
 def operands_of(kernel: Kernel) -> list[Operand]:
     """Loads, positions and outputs, in the order of the arguments of the kernel's function."""
     found = [*kernel.loads(), *kernel.positions(), *kernel.outputs]
-    return [Operand(x, tuple(e for i in index_of(x) for _, e in i.terms)) for x in found]
+    return [_operand(x) for x in found]
+
+
+def _operand(source: Any) -> Operand:
+    index = index_of(source)
+    is_output = isinstance(source, Output) and source.place is None
+    is_at_point = is_output or (not isinstance(source, Position) and index == point(len(index)))
+    return Operand(source, tuple([e for i in index for _, e in i.terms]), is_at_point)
 
 
 #: By the kind of number, the operations for which it matters little whether LLVM knows the number.
@@ -45,8 +54,8 @@ MOST_NUMBERS = 8
 @derived
 def numbers_of(kernel: Kernel) -> list[Constant]:
     """The constants that are arguments of the kernel's function, each once."""
-    applied = (prepared(e) for e in kernel.expressions() if isinstance(e, Apply))
-    found = dict.fromkeys(x for e in applied for x in e.operands if is_argument(e, x))
+    applied = [prepared(e) for e in kernel.expressions() if type(e) is Apply]
+    found = dict.fromkeys([x for e in applied for x in e.operands if type(x) is Constant and is_argument(e, x)])
     return list(found) if len(found) <= MOST_NUMBERS else [x for x in found if x.dtype.kind == "i"]
 
 
@@ -60,8 +69,10 @@ def is_argument(applied: Apply, operand: Expression) -> bool:
 
 def prepared(applied: Apply) -> Apply:
     """An operation as it is written: a division by a power of two is a multiplication, with the same results."""
+    if applied.operation != "divide":
+        return applied
     divisor = applied.operands[-1]
-    if applied.operation != "divide" or not isinstance(divisor, Constant) or divisor.dtype.kind != "f":
+    if not isinstance(divisor, Constant) or divisor.dtype.kind != "f":
         return applied
     mantissa, exponent = frexp(divisor.number)
     if abs(mantissa) != 0.5 or abs(exponent) > 10:
@@ -78,13 +89,13 @@ def structure_of(kernel: Kernel) -> Any:
     numbers: dict[int, int] = {}
 
     def operand(applied: Apply, e: Expression) -> Any:
-        if not isinstance(e, Constant):
+        if type(e) is not Constant:
             return numbers[id(e)]
         is_known = e in arguments and is_argument(applied, e)
         return ("argument", arguments[e]) if is_known else (e.value, e.dtype.num)
 
     def row(e: Expression) -> tuple[Any, ...]:
-        if isinstance(e, Constant):
+        if type(e) is Constant:
             return e.value, e.dtype.num
         if isinstance(e, Apply):
             applied = prepared(e)

@@ -86,7 +86,8 @@ class BlockAssembler:
             computed.append(output)
         if computed:
             sources = [self.homes.place(atom) for atom in step.kernel.operands]
-            kernel = step.kernel._replace(outputs=tuple(computed))
+            is_whole = len(computed) == len(step.outputs)
+            kernel = step.kernel if is_whole else step.kernel._replace(outputs=tuple(computed))
             if any(isinstance(source, Patchwork) for source in sources):
                 self.kernels_over_pieces(kernel, sources, targets)
             else:

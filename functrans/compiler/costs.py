@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .loopnest import Apply, Expression, Kernel, expressions_in
+from .loopnest import Apply, Expression, Kernel, derived, expressions_in
 
 #: What operations cost, in additions; those that are not here are transcendental.
 COSTS = {
@@ -45,6 +45,7 @@ def cost_of_expressions(roots: Iterable[Expression]) -> int:
     return measured(list(expressions_in(roots)))[0]
 
 
+@derived
 def cost_of(kernel: Kernel) -> int:
     """The cost of one point of a kernel."""
     return sum(operation_cost(e) for e in kernel.expressions() if isinstance(e, Apply))

@@ -31,14 +31,15 @@ from .loopnest import (
     Load,
     Output,
     Position,
+    all_substituted,
     cast,
     constant,
     expressions_in,
     flattened,
+    kernel_over,
     normalized,
     point,
     replaced,
-    substituted,
 )
 from .unrolling import FEW, MOST_OPERATIONS, points_of, written_out
 
@@ -78,8 +79,10 @@ class Value:
         view: the equation, for a value that moves the elements of others only; such a value belongs to no step.
         is_stored: whether it is in memory after its step.
         equation: what computes it in a kernel, or moves it.
-        elsewhere: the expression for readers at other places. It computes operands again that are cheap, or that only
-            this value needs; the others it reads.
+        rule: what its rule made of its operands; None for what is not computed element by element.
+        inlined: which operands readers at other places compute again with it, since they are cheap or nobody else needs
+            them; the others they read. In turns: those of a turn are among what those of the turn before read.
+        elsewhere: the expression for such readers, once one has asked for it (`_Fuser.elsewhere`).
         read: how often that expression stands for a reader of a value of the same shape at the same place.
     """
 
@@ -90,9 +93,11 @@ class Value:
         "elsewhere",
         "equation",
         "expression",
+        "inlined",
         "is_stored",
         "operations",
         "read",
+        "rule",
         "step",
         "uses",
         "view",
@@ -106,22 +111,37 @@ class Value:
         self.is_stored = is_stored
         self.expression: Expression | None = None
         self.elsewhere: Expression | None = None
+        self.rule: Expression | None = None
+        self.inlined: Sequence[Sequence[Value]] = ()
         self.view: Eqn | None = None
         self.equation: Eqn | None = None
         self.cost = self.operations = 0
-        self.read: Counter[Value] = Counter()
+        self.read: dict[Value, int] = {}
 
     def take_over(self, operand: Value, is_same: bool) -> None:
         """Count what it takes to compute an operand again, at the same place or at another."""
         self.cost += operand.cost
         self.operations = min(self.operations + operand.operations, LARGEST_EXPRESSION)
         if is_same:
-            self.read.update(operand.read)
+            for value, count in operand.read.items():
+                self.read[value] = self.read.get(value, 0) + count
 
     def is_repeatable(self, size: int) -> bool:
         """Whether to compute it again in a space of this size, where it is needed at other places."""
         is_free = self.cost <= CHEAP or (self.uses == 1 and size <= self.aval.size)
         return is_free and self.operations < LARGEST_EXPRESSION
+
+    def is_repeatable_for(self, load: Load, space: Space) -> bool:
+        """The same for a load in a space."""
+        needs_size = self.cost > CHEAP and self.uses == 1
+        return self.is_repeatable(points_of(load, *space) if needs_size else 0)
+
+
+class Inside(NamedTuple):
+    """All expressions that one is made of, operands first; and the values that it reads, load by load."""
+
+    everything: Sequence[Expression]
+    leaves: Sequence[Load]
 
 
 class Group:
@@ -152,7 +172,9 @@ class Reader:
         """The element that broadcasting puts at an index of the result."""
         shape = self.aval.shape
         own = index[len(index) - len(shape) :]
-        return self.at(tuple(ORIGIN if extent == 1 else i for i, extent in zip(own, shape)))
+        if 1 in shape:
+            own = tuple([ORIGIN if extent == 1 else i for i, extent in zip(own, shape)])
+        return tuple.__new__(Load, (self.value, own, self.aval.dtype))
 
 
 class Builder:
@@ -170,7 +192,7 @@ class Builder:
     ) -> Expression:
         """A scalar operation on operands cast to the dtype it computes in; that and what it gives: as the result."""
         dtype = self.aval.dtype if computes_in is None else computes_in
-        return Apply(operation, tuple(cast(x, dtype) for x in operands), gives or self.aval.dtype)
+        return Apply(operation, tuple([cast(x, dtype) for x in operands]), gives or self.aval.dtype)
 
     def call(self, function: str, *operands: tuple[Expression, np.dtype[Any]], gives: np.dtype[Any]) -> Expression:
         """A function that a user wrote, of operands each in a dtype of its own; cast to the dtype of the result."""
@@ -233,16 +255,24 @@ def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | Ker
 
 
 class _Fuser:
-    """Goes through the equations once and gives each a place in a group or a step of its own."""
+    """Goes through the equations once and gives each a place in a group or a step of its own.
+
+    Attributes:
+        groups: the numbers of those steps that are groups, by their spaces.
+        moved: expressions at other indices, by the ids of those that they are of and by index.
+        insides: what these and others are made of, by id; so they stay, and no id is used again.
+    """
 
     def __init__(self, jaxpr: Jaxpr, supports: Callable[[Expression], bool]):
         self.jaxpr = jaxpr
         self.supports = supports
         self.steps: list[Eqn | Group] = []
-        self.moved: dict[Any, tuple[Expression, Expression]] = {}  # with what their keys name by id
-        self.uses = Counter(a for eqn in jaxpr.eqns for a in set(eqn.inputs) if isinstance(a, Var))
-        self.uses.update(a for a in jaxpr.outputs if isinstance(a, Var))
-        self.values: dict[Var, Value] = {v: Value(v, self.uses[v]) for v in jaxpr.inputs}
+        self.groups: dict[Space, list[int]] = {}
+        self.moved: dict[Any, Expression] = {}
+        self.insides: dict[int, Inside] = {}
+        self.uses = Counter([a for eqn in jaxpr.eqns for a in set(eqn.inputs) if type(a) is Var])
+        self.uses.update([a for a in jaxpr.outputs if type(a) is Var])
+        self.values: dict[Any, Value] = {v: Value(v, self.uses[v]) for v in jaxpr.inputs}
 
     def run(self) -> list[Eqn | KernelStep]:
         for eqn in self.jaxpr.eqns:
@@ -262,16 +292,14 @@ class _Fuser:
         if not stored:
             return []
         outputs = tuple(output for _, output in stored)
-        everything = list(expressions_in(output.expression for output in outputs))
-        operands = tuple(dict.fromkeys(e.operand for e in everything if isinstance(e, Load)))
-        kernel = Kernel(step.shape, step.reduced, outputs, operands)
-        written = tuple(value.atom for value, _ in stored)
-        computed = set(map(id, everything))
-        own = tuple(v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed)
+        kernel = kernel_over(step.shape, step.reduced, outputs)
+        written = tuple([value.atom for value, _ in stored])
+        computed = set(map(id, kernel.expressions()))
+        own = tuple([v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed])
         return [KernelStep(kernel, written, own, tuple(step.again.values()))]  # type: ignore[arg-type]
 
     def value(self, atom: Atom) -> Value:
-        if isinstance(atom, Var):
+        if type(atom) is Var:
             return self.values[atom]
         value = Value(atom, 1)
         if atom.aval.shape == () and isinstance(atom.aval, ShapedArray):
@@ -301,75 +329,81 @@ class _Fuser:
 
     def fuse(self, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if there is a rule for it and it pays."""
-        operands = [self.value(a) for a in eqn.inputs]
-        if len(eqn.outputs) != 1 or not all(isinstance(a.aval, ShapedArray) for a in (*operands, *eqn.outputs)):
+        if len(eqn.outputs) != 1:
             return False
+        for atom in (*eqn.outputs, *eqn.inputs):
+            if type(atom.aval) is not ShapedArray:
+                return False
         (var,) = eqn.outputs
-        builder, readers = Builder(var.aval), list(map(Reader, operands))
+        operands = [self.value(a) for a in eqn.inputs]
+        builder, readers = Builder(var.aval), [Reader(x) for x in operands]
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
         if reduction is not None and not self.is_written_out(reduction):
             return self.reduce(eqn, reduction)
         rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
         if rule is None or not var.aval.size:
             return False
-        found = rule(point(var.aval.ndim))
-        everything = expressions_in([found])
-        if not all(map(self.supports, everything)):
+        found = rule(point(len(var.aval.shape)))
+        inside = self.inside(found)
+        if not all(map(self.supports, inside.everything)):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
         value.equation = eqn
-        if isinstance(found, Load) and len(everything) == 1:
+        if type(found) is Load and len(inside.everything) == 1:
             value.expression, value.view = found, eqn
             value.cost, value.operations = operands[0].cost, operands[0].operations
             for operand in operands:
                 operand.uses += value.uses - 1  # whoever reads the view reads them
             return True
-        number = self.place(_leaves(everything), (var.aval.shape, 0))
-        value.step = number
-        value.expression = self.resolved(found, everything, number, (var.aval.shape, 0))
-        self.measure(value, found, everything)
+        space = (var.aval.shape, 0)
+        value.step = number = self.place(inside.leaves, space)
+        value.expression = self.resolved(found, number, space)
+        self.measure(value, found, inside)
         self.add(number, eqn, value, None)
         return True
 
-    def measure(self, value: Value, found: Expression, everything: Sequence[Expression]) -> None:
+    def measure(self, value: Value, found: Expression, inside: Inside) -> None:
         """Note what it takes to compute a value at other places: what its rule made of it, and what that reads.
 
         What the operands share is counted for each, which is quicker than to look at everything again.
 
         Args:
             found: what the rule made.
-            everything: all expressions in it.
+            inside: what that is made of.
         """
-        value.cost, value.operations = measured(everything)
-        loads = {(id(e.operand), e.index): e for e in _leaves(everything)}
-        inlined: set[int] = set()
+        value.cost, value.operations = measured(inside.everything)
+        value.rule = found
+        shape = value.aval.shape
+        loads = {(id(e.operand), e.index): e for e in inside.leaves}
+        inlined: list[Value] = []
         for load in loads.values():
-            operand, is_same = load.operand, _is_own(load, (value.aval.shape, 0))
-            if operand.elsewhere is None:
+            operand, is_same = load.operand, _is_own(load, (shape, 0))
+            if operand.rule is None:
                 continue
-            if operand.is_repeatable(points_of(load, value.aval.shape, 0)):
-                inlined.add(id(operand))
+            if operand.is_repeatable_for(load, (shape, 0)):
+                inlined.append(operand)
                 value.take_over(operand, is_same)
             elif is_same:
-                value.read[operand] += 1
-        expression = replaced(found, lambda load: self.inlined(load, inlined), everything) if inlined else found
+                value.read[operand] = value.read.get(operand, 0) + 1
+        turns = [inlined] if inlined else []
         while own := [x for x, count in value.read.items() if count == x.uses and x.operations < LARGEST_EXPRESSION]:
             for operand in own:  # nobody else reads these
                 del value.read[operand]
                 value.take_over(operand, True)
-            numbers = set(map(id, own))
-            expression = replaced(expression, lambda load, numbers=numbers: self.inlined(load, numbers))
-        value.elsewhere = expression
+            turns.append(own)
+        value.inlined = turns
 
     def is_written_out(self, reduction: Lowered) -> bool:
         """Whether a reduction is over so few elements that it is an expression of them."""
         extents = reduction.shape[len(reduction.shape) - reduction.reduced :]
-        found = reduction.element(point(len(reduction.shape)))
-        if not 0 < prod(extents) <= FEW or (prod(extents) == 1 and isinstance(found, Load)):
+        if not 0 < prod(extents) <= FEW:
             return False
-        everything = expressions_in([found])
+        found = reduction.element(point(len(reduction.shape)))
+        if prod(extents) == 1 and isinstance(found, Load):
+            return False
+        everything, leaves = self.inside(found)
         operations = 1 + measured(everything)[1]
-        for leaf in _leaves(everything):
+        for leaf in leaves:
             if leaf.operand.is_repeatable(prod(reduction.shape)):
                 operations += leaf.operand.operations
         return found.dtype != np.float16 and operations * prod(extents) <= MOST_OPERATIONS
@@ -380,13 +414,13 @@ class _Fuser:
         if not count or 0 in shape:
             return False
         found = reduction.element(point(len(shape)))
-        everything = expressions_in([found])
+        everything, leaves = self.inside(found)
         combines = Apply(f"reduce_{reduction.combine}", (found,), found.dtype)
         if not all(map(self.supports, [*everything, combines])):
             return False
-        number = self.place(_leaves(everything), (shape, count))
+        number = self.place(leaves, (shape, count))
         value = self.values[var] = Value(var, self.uses[var], number)
-        value.expression = self.resolved(found, everything, number, (shape, count))
+        value.expression = self.resolved(found, number, (shape, count))
         self.add(number, eqn, value, reduction.combine)
         value.expression = None
         return True
@@ -402,12 +436,15 @@ class _Fuser:
     def place(self, leaves: Sequence[Load], space: Space) -> int:
         """The last group over a space that comes after everything that is read; a new one if need be."""
         earliest = max([self.earliest(e, space) for e in leaves], default=0)
-        for number in reversed(range(earliest, len(self.steps))):
-            step = self.steps[number]
-            if isinstance(step, Group) and (step.shape, step.reduced) == space and step.operations < LARGEST_KERNEL:
+        groups = self.groups.setdefault(space, [])
+        for number in reversed(groups):
+            if number < earliest:
+                break
+            if self.steps[number].operations < LARGEST_KERNEL:  # type: ignore[union-attr]
                 return number
+        groups.append(len(self.steps))
         self.steps.append(Group(*space))
-        return len(self.steps) - 1
+        return groups[-1]
 
     def earliest(self, leaf: Load, space: Space) -> int:
         """The first step over a space that can read an element of a value."""
@@ -416,57 +453,85 @@ class _Fuser:
             return value.step + 1
         if value.view is not None or value.step < 0:
             inner = self.at(value.expression, leaf.index)
-            return max([self.earliest(e, space) for e in _leaves(expressions_in([inner]))], default=0)
-        if _is_own(leaf, space):
+        elif _is_own(leaf, space):
             return value.step
-        if not value.is_repeatable(points_of(leaf, *space)):
+        elif value.is_repeatable_for(leaf, space):
+            inner = self.again(leaf)
+        else:
             return value.step + 1
-        return max([self.earliest(e, space) for e in _leaves(expressions_in([self.again(leaf)]))], default=0)
+        return max([self.earliest(e, space) for e in self.inside(inner).leaves], default=0)
 
-    def resolved(
-        self, expression: Expression, inside: Sequence[Expression] | None, number: int, space: Space
-    ) -> Expression:
-        """An expression in terms of loads from memory, and of what its own group computes.
-
-        Args:
-            inside: all expressions in it, if they are known.
-        """
+    def resolved(self, expression: Expression, number: int, space: Space) -> Expression:
+        """An expression in terms of loads from memory, and of what its own group computes."""
 
         def in_memory(load: Load) -> Expression:
-            return self.read(load, number, space) if isinstance(load.operand, Value) else load
+            return self.read(load, number, space) if type(load.operand) is Value else load
 
-        return replaced(expression, in_memory, inside)
+        return replaced(expression, in_memory, self.inside(expression).everything)
 
     def read(self, leaf: Load, number: int, space: Space) -> Expression:
         value = leaf.operand
         if value.expression is not None:
             if value.view is not None or value.step < 0:
                 self.note(value, number)
-                return self.resolved(self.at(value.expression, leaf.index), None, number, space)
+                return self.resolved(self.at(value.expression, leaf.index), number, space)
             if value.step == number and _is_own(leaf, space):
                 return value.expression
-            if value.is_repeatable(points_of(leaf, *space)):
+            if value.is_repeatable_for(leaf, space):
                 self.note(value, number)
-                return self.resolved(self.again(leaf), None, number, space)
+                return self.resolved(self.again(leaf), number, space)
         self.store(value)
         return Load(value.atom, leaf.index, leaf.dtype)
 
     def again(self, load: Load) -> Expression:
         """What it takes to compute the element of a value that a load reads."""
-        return self.at(load.operand.elsewhere, load.index)
+        return self.at(self.elsewhere(load.operand), load.index)
 
-    def inlined(self, load: Load, values: set[int]) -> Expression:
-        """What a load reads, computed again if it is one of some values, given by id."""
-        return self.again(load) if id(load.operand) in values else load
+    def elsewhere(self, value: Value) -> Expression:
+        """The expression of a value for readers at other places. Most values have none, so that it is made late."""
+        waiting = [value]  # a stack of our own: what an expression is made of may be nested deeply
+        while waiting:
+            last = waiting[-1]
+            missing = [x for turn in last.inlined for x in turn if x.elsewhere is None]
+            waiting += missing
+            if not missing:
+                waiting.pop()
+                last.elsewhere = last.elsewhere or self.composed(last)
+        return value.elsewhere  # type: ignore[return-value]
+
+    def composed(self, value: Value) -> Expression:
+        """What the rule of a value made, with the operands that are computed again in the place of reads of them."""
+        found = value.rule
+        assert found is not None
+        for turn in value.inlined:
+            again, inside = frozenset(turn), self.inside(found).everything
+            found = replaced(
+                found, lambda load, again=again: self.again(load) if load.operand in again else load, inside
+            )
+        return found
 
     def at(self, expression: Expression, index: Index) -> Expression:
         """An expression at another index: once, if many ask for the same."""
+        if index == point(len(index)):
+            return expression
         if any(i.terms for i in index):  # which take long to compare
-            return substituted(expression, index)
+            return all_substituted(self.inside(expression).everything, index)[-1]
         key = id(expression), index
-        if key not in self.moved:
-            self.moved[key] = expression, substituted(expression, index)
-        return self.moved[key][1]
+        found = self.moved.get(key)
+        if found is None:
+            everything = all_substituted(self.inside(expression).everything, index)
+            found = self.moved[key] = self.noted(everything).everything[-1]
+        return found
+
+    def inside(self, expression: Expression) -> Inside:
+        """What an expression is made of."""
+        return self.insides.get(id(expression)) or self.noted(expressions_in([expression]))
+
+    def noted(self, everything: Sequence[Expression]) -> Inside:
+        """What the last of some expressions is made of, which are all of these."""
+        leaves = [e for e in everything if type(e) is Load and type(e.operand) is Value]
+        found = self.insides[id(everything[-1])] = Inside(everything, leaves)
+        return found
 
     def note(self, value: Value, number: int) -> None:
         """That a group computes what belongs to another one, or to none."""
@@ -477,11 +542,6 @@ class _Fuser:
 def _is_own(leaf: Load, space: Space) -> bool:
     """Whether a value is read at the point of the space itself, by a reader over the same shape."""
     shape, reduced = space
-    return not reduced and leaf.operand.aval.shape == shape and leaf.index == point(len(shape))
-
-
-def _leaves(expressions: Sequence[Expression]) -> list[Load]:
-    """The reads of values."""
-    return [e for e in expressions if isinstance(e, Load) and isinstance(e.operand, Value)]
+    return not reduced and leaf.index == point(len(shape)) and leaf.operand.aval.shape == shape
 
 

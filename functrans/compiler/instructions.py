@@ -8,15 +8,17 @@ address in a slot.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.avals import StackAval
 from ..source import Source
-from .loopnest import Kernel, Load, Output, axis_index
+from .loopnest import Kernel, Load, Output, point
 
 
 class Place(NamedTuple):
@@ -45,7 +47,7 @@ class Place(NamedTuple):
 
     def reshaped(self, shape: tuple[int, ...]) -> Place:
         """The elements of a contiguous array under another shape."""
-        return self._replace(shape=shape, strides=contiguous_strides(shape, self.dtype.itemsize))
+        return Place(self.slot, self.offset, shape, self.dtype, contiguous_strides(shape, self.dtype.itemsize))
 
     def viewed(self, shape: tuple[int, ...]) -> Place | None:
         """The elements in their order under another shape, None if that takes a copy."""
@@ -291,17 +293,19 @@ class BranchRun(NamedTuple):
 
 
 def _transposed(place: Place, permutation: Sequence[int]) -> Place:
-    return place._replace(
-        shape=tuple(place.shape[axis] for axis in permutation),
-        strides=tuple(place.strides[axis] for axis in permutation),
-    )
+    slot, offset, shape, dtype, strides = place
+    permuted = tuple([shape[axis] for axis in permutation]), tuple([strides[axis] for axis in permutation])
+    return Place(slot, offset, permuted[0], dtype, permuted[1])
 
 
 def _sliced(place: Place, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int]) -> Place:
-    return place._replace(
-        offset=place.offset + sum(start * s for start, s in zip(starts, place.strides)),
-        shape=tuple(len(range(*span)) for span in zip(starts, limits, strides)),
-        strides=tuple(s * own for s, own in zip(strides, place.strides)),
+    slot, offset, _, dtype, own = place
+    return Place(
+        slot,
+        offset + sum(map(mul, starts, own)),
+        tuple([len(range(*span)) for span in zip(starts, limits, strides)]),
+        dtype,
+        tuple(map(mul, strides, own)),
     )
 
 
@@ -338,8 +342,12 @@ def as_numbers(place: Place) -> Place:
 
 def copying(place: Place) -> Kernel:
     """The kernel that copies an array of the type of a place."""
-    space = tuple(map(axis_index, range(len(place.shape))))
-    return Kernel(place.shape, 0, (Output(Load(0, space, place.dtype), None),), (0,))
+    return _copying(len(place.shape), place.dtype).over(place.shape)
+
+
+@lru_cache(256)
+def _copying(rank: int, dtype: np.dtype[Any]) -> Kernel:
+    return Kernel((1,) * rank, 0, (Output(Load(0, point(rank), dtype), None),), (0,))
 
 
 def as_matrices(place: Place, groups: Sequence[Axes]) -> Place | None:
@@ -371,6 +379,11 @@ def is_row_major(matrices: Place) -> bool:
 
 def contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """The strides of an array in row-major order, in bytes."""
+    return _contiguous_strides(tuple(shape), itemsize)
+
+
+@lru_cache(1024)
+def _contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     strides: list[int] = []
     for extent in reversed(shape):
         strides.append(itemsize)

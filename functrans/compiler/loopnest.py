@@ -8,7 +8,7 @@ says nothing of sizes, so a second shape needs no second kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, cached_property, wraps
+from functools import cache, wraps
 from math import prod
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
@@ -173,12 +173,15 @@ class Kernel(_Kernel):
         shape: extents for the call at hand; machine code does not depend on them.
         reduced: how many of the last axes are reduced.
         operands: what the loads read, in the order of the arguments.
-        memo: what was derived from it (`derived`).
+
+    What is derived from it (`derived`) is remembered with it.
     """
 
-    @cached_property
-    def memo(self) -> dict[Any, Any]:
-        return {}
+    def over(self, shape: tuple[int, ...]) -> Kernel:
+        """The same over a space of other extents, on which nothing depends that is derived from a kernel."""
+        kernel = Kernel(shape, *self[1:])
+        kernel.__dict__ = self.__dict__
+        return kernel
 
     def expressions(self) -> Sequence[Expression]:
         """All expressions, each once, operands first."""
@@ -194,14 +197,16 @@ class Kernel(_Kernel):
 
 
 def derived(derive: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
-    """Remember what is derived from a kernel with it."""
+    """Remember what is derived from a kernel with it. It must not depend on the extents of the space."""
 
     @wraps(derive)
     def lookup(kernel: Kernel) -> T:
-        memo = kernel.memo
-        if derive not in memo:
-            memo[derive] = derive(kernel)
-        return memo[derive]
+        known: dict[Any, Any] = kernel.__dict__
+        try:
+            return known[derive]
+        except KeyError:
+            found = known[derive] = derive(kernel)
+            return found
 
     return lookup
 
@@ -214,12 +219,22 @@ def _expressions_of(kernel: Kernel) -> Sequence[Expression]:
 
 @derived
 def _loads_of(kernel: Kernel) -> Sequence[Load]:
-    return list(dict.fromkeys(e for e in kernel.expressions() if isinstance(e, Load)))
+    return list(dict.fromkeys([e for e in kernel.expressions() if type(e) is Load]))
 
 
 @derived
 def _positions_of(kernel: Kernel) -> Sequence[Position]:
-    return list(dict.fromkeys(e for e in kernel.expressions() if isinstance(e, Position)))
+    return list(dict.fromkeys([e for e in kernel.expressions() if type(e) is Position]))
+
+
+def kernel_over(shape: tuple[int, ...], reduced: int, outputs: tuple[Output, ...]) -> Kernel:
+    """The kernel that computes outputs without places, whose operands are what these read, in order of first use."""
+    everything = expressions_in([output.expression for output in outputs])
+    loads = list(dict.fromkeys([e for e in everything if type(e) is Load]))
+    kernel = Kernel(shape, reduced, outputs, tuple(dict.fromkeys([load.operand for load in loads])))
+    known: dict[Any, Any] = kernel.__dict__
+    known[_expressions_of.__wrapped__], known[_loads_of.__wrapped__] = everything, loads  # type: ignore[attr-defined]
+    return kernel
 
 
 def expressions_in(roots: Iterable[Expression], seen: set[int] | None = None) -> list[Expression]:
@@ -251,14 +266,16 @@ def expressions_in(roots: Iterable[Expression], seen: set[int] | None = None) ->
 
 def parts(expression: Expression) -> Sequence[Expression]:
     """The expressions that one is made of directly."""
-    if isinstance(expression, Apply):
-        return expression.operands
-    if isinstance(expression, Load):
-        for i in expression.index:
+    kind = type(expression)
+    if kind is Apply:
+        return expression.operands  # type: ignore[union-attr]
+    if kind is Load:
+        index: Index = expression.index  # type: ignore[union-attr, assignment]
+        for i in index:
             if i.terms:
-                return [e for i in expression.index for _, e in i.terms]
+                return [e for i in index for _, e in i.terms]
         return ()
-    return [e for _, e in expression.index.terms] if isinstance(expression, Position) else ()
+    return [e for _, e in expression.index.terms] if kind is Position else ()  # type: ignore[union-attr]
 
 
 def replaced(
@@ -269,36 +286,36 @@ def replaced(
     Args:
         inside: `expressions_in([root])`, if that is known.
     """
-    if isinstance(root, Load) and not parts(root):
-        return by(root)
     results: dict[int, Expression] = {}
     for expression in expressions_in([root]) if inside is None else inside:
-        if isinstance(expression, Apply):
-            if expression.operation == "convert":
-                results[id(expression)] = cast(results[id(expression.operands[0])], expression.dtype)
+        kind = type(expression)
+        if kind is Apply:
+            if expression.operation == "convert":  # type: ignore[union-attr]
+                found = cast(results[id(expression.operands[0])], expression.dtype)  # type: ignore[union-attr]
             else:
-                results[id(expression)] = _with_operands(expression, results)
-        elif isinstance(expression, Constant):
-            results[id(expression)] = expression
+                found = _with_operands(expression, results)  # type: ignore[arg-type]
         else:
-            moved_parts = with_parts(expression, results)
-            results[id(expression)] = by(moved_parts) if isinstance(moved_parts, Load) else moved_parts
+            found = expression if kind is Constant else with_parts(expression, results)
+            if kind is Load:
+                found = by(found)  # type: ignore[arg-type]
+        results[id(expression)] = found
     return results[id(root)]
 
 
 def with_parts(expression: Expression, results: dict[int, Expression]) -> Expression:
     """A load or position, with the expressions in its index replaced."""
-    if isinstance(expression, Load) and parts(expression):
-        return expression._replace(index=tuple(_with_terms(i, results) for i in expression.index))
-    if isinstance(expression, Position) and parts(expression):
-        return expression._replace(index=_with_terms(expression.index, results))
-    return expression
+    if not parts(expression):
+        return expression
+    if isinstance(expression, Load):
+        return expression._replace(index=tuple([_with_terms(i, results) for i in expression.index]))
+    assert isinstance(expression, Position)
+    return expression._replace(index=_with_terms(expression.index, results))
 
 
 def _with_operands(applied: Apply, results: dict[int, Expression]) -> Apply:
-    operands = tuple([results[id(e)] for e in applied.operands])
-    is_same = all(map(is_, operands, applied.operands))
-    return applied if is_same else Apply(applied.operation, operands, applied.dtype)
+    operation, before, dtype = applied
+    operands = tuple([results[id(e)] for e in before])
+    return applied if all(map(is_, operands, before)) else tuple.__new__(Apply, (operation, operands, dtype))
 
 
 def _with_terms(index: Affine, results: dict[int, Expression]) -> Affine:
@@ -311,20 +328,29 @@ def substituted(root: Expression, index: Index) -> Expression:
     """An expression over another space: each axis replaced by an index there."""
     if index == point(len(index)):
         return root
-    if isinstance(root, Load) and not parts(root):
-        return Load(root.operand, tuple([moved(i, index) for i in root.index]), root.dtype)
+    return all_substituted(expressions_in([root]), index)[-1]
+
+
+def all_substituted(inside: Sequence[Expression], index: Index) -> list[Expression]:
+    """The same for all expressions that one is made of, given in the order of `expressions_in`.
+
+    Those are all that the new one is made of, unless the index has terms.
+    """
     results: dict[int, Expression] = {}
-    for expression in expressions_in([root]):
-        if isinstance(expression, Load):
-            places = tuple([moved(_with_terms(i, results), index) for i in expression.index])
-            results[id(expression)] = Load(expression.operand, places, expression.dtype)
+    found: Expression
+    for expression in inside:
+        if isinstance(expression, Apply):
+            found = _with_operands(expression, results)
+        elif isinstance(expression, Load):
+            operand, places, dtype = expression
+            places = tuple([moved(_with_terms(i, results) if i.terms else i, index) for i in places])
+            found = tuple.__new__(Load, (operand, places, dtype))
         elif isinstance(expression, Position):
-            results[id(expression)] = expression._replace(index=moved(_with_terms(expression.index, results), index))
-        elif isinstance(expression, Apply):
-            results[id(expression)] = _with_operands(expression, results)
+            found = expression._replace(index=moved(_with_terms(expression.index, results), index))
         else:
-            results[id(expression)] = expression
-    return results[id(root)]
+            found = expression
+        results[id(expression)] = found
+    return list(results.values())
 
 
 def index_strides(index: Sequence[Affine], strides: Sequence[int], rank: int) -> list[int]:
@@ -344,15 +370,15 @@ def flattened(index: Index, shape: Sequence[int]) -> Affine:
 
 def moved(index: Affine, moves: Index) -> Affine:
     """An index with each axis replaced by an index."""
-    if not index.factors:
+    offset, own_factors, own_terms = index
+    if not own_factors:
         return index
-    offset = index.offset
-    if len(index.factors) == 1 and not offset and not index.terms:
-        ((axis, factor),) = index.factors
-        return moves[axis].times(factor)
+    if len(own_factors) == 1 and not offset and not own_terms:
+        ((axis, factor),) = own_factors
+        return moves[axis] if factor == 1 else moves[axis].times(factor)
     factors: dict[int, int] = {}
-    terms = list(index.terms)
-    for axis, factor in index.factors:
+    terms = list(own_terms)
+    for axis, factor in own_factors:
         to = moves[axis].times(factor)
         offset += to.offset
         terms += to.terms

@@ -96,14 +96,17 @@ def patchworks(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> set[Var]:
 
 
 def _may_be_patchwork(eqn: Eqn) -> bool:
-    name, dtypes = eqn.primitive.name, {getattr(atom.aval, "dtype", None) for atom in (*eqn.inputs, *eqn.outputs)}
+    name = eqn.primitive.name
     if name == "slice":
         return set(eqn.params["strides"]) <= {1}
-    is_large = name in ("pad", "concatenate") and eqn.outputs[0].aval.size >= WORTH_CALLS * regions.KERNEL_CALL
+    if name not in ("pad", "concatenate"):
+        return False
+    dtypes = {getattr(atom.aval, "dtype", None) for atom in (*eqn.inputs, *eqn.outputs)}
+    is_large = eqn.outputs[0].aval.size >= WORTH_CALLS * regions.KERNEL_CALL
     if name == "pad":
         is_plain = eqn.primitive.part_of_result(0, [atom.aval for atom in eqn.inputs], **eqn.params) is not None
         return is_plain and len(dtypes) == 1 and is_large
-    return name == "concatenate" and len(dtypes) == 1 and len(eqn.inputs) <= MOST_PIECES and is_large
+    return len(dtypes) == 1 and len(eqn.inputs) <= MOST_PIECES and is_large
 
 
 def _reads_pieces(step: Eqn | KernelStep, var: Var, found: set[Var]) -> bool:

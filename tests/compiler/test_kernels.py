@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans.compiler.accesses import structure_of
 from functrans.compiler.assembly import Assembled
 from functrans.compiler.backends.cpu import native
+from functrans.compiler.instructions import Place, copying
 from functrans.compiler.program import fused
 from tests.fuzz import Case
 from tests.helpers.bits import special_array
-from tests.helpers.tiers import natively, staged, tier
+from tests.helpers.tiers import interpreted, natively, staged, tier
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -211,3 +213,32 @@ def test_transposed_arrays_are_read_tile_by_tile(shape: tuple[int, ...], name: s
     turn = lambda x, y: (np.swapaxes(x, -1, -2) * 2 + y, np.swapaxes(x, -1, -2) - 1)  # noqa: E731
     Case("transposed", turn, (x, y), None).check(name)
     Case("transposed", turn, (np.asfortranarray(x), y[..., ::-1]), None).check(name)
+
+
+# ---- values that are read at other places
+
+
+@pytest.mark.parametrize("length", [3, 120, 280, 700])
+def test_long_chains_are_computed_where_they_are_read(length: int) -> None:
+    """However long an expression is that a reader elsewhere computes again, and however it was composed."""
+
+    def function(x: Any) -> Any:
+        y = x
+        for _ in range(length):
+            y = -(y + x)
+        return y[::-1] + y.T[:3]
+
+    x = np.arange(9.0).reshape(3, 3)
+    program = staged(function, (x,))
+    np.testing.assert_array_equal(natively(program, (x,), "quick")[0], interpreted(program, (x,))[0])
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_kernels_over_other_extents_have_what_was_derived(data: Any) -> None:
+    rank = data.draw(st.integers(0, 3))
+    shapes = [tuple(data.draw(st.lists(EXTENT, min_size=rank, max_size=rank))) for _ in range(2)]
+    first, second = (copying(Place(0, 0, shape, np.dtype(float), shape)) for shape in shapes)
+    assert (first.shape, second.shape) == tuple(shapes)
+    assert structure_of(first) is structure_of(second)
+    assert first[1:] == second[1:]

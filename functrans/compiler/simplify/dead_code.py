@@ -19,16 +19,21 @@ def drop_unused(jaxpr: Jaxpr, mark: Callable[[Jaxpr], Jaxpr] | None = None) -> J
     kept: list[Eqn] = []
     is_whole = True
     for eqn in reversed(jaxpr.eqns):
-        wanted = [v in needed for v in eqn.outputs]
-        if True not in wanted and not eqn.primitive.has_effects(eqn.params):
-            is_whole = False
-            continue
+        for var in eqn.outputs:
+            if var in needed:
+                break
+        else:
+            if not eqn.primitive.has_effects(eqn.params):
+                is_whole = False
+                continue
         if eqn.primitive.holds_programs:
-            smaller = _smaller(eqn, wanted, mark)
+            smaller = _smaller(eqn, [v in needed for v in eqn.outputs], mark)
             is_whole = is_whole and smaller is eqn
             eqn = smaller
         kept.append(eqn)
-        needed.update([a for a in eqn.inputs if type(a) is Var])
+        for atom in eqn.inputs:
+            if type(atom) is Var:
+                needed.add(atom)
     return jaxpr if is_whole else Jaxpr(jaxpr.inputs, kept[::-1], jaxpr.outputs)
 
 

@@ -27,8 +27,8 @@ def equation_key(eqn: Eqn, commutes: bool, alive: list[Any]) -> Any:
     operands: Any = tuple([_literal_key(a, alive) if type(a) is Literal else a for a in eqn.inputs])
     if commutes:
         operands = frozenset(operands)
-    params = tuple([(name, _param_key(value)) for name, value in sorted(eqn.params.items())]) if eqn.params else ()
-    return eqn.primitive, operands, params
+    params = sorted(eqn.params.items()) if len(eqn.params) > 1 else eqn.params.items()
+    return eqn.primitive, operands, tuple([(name, _param_key(value)) for name, value in params])
 
 
 def _param_key(value: Any) -> Any:

@@ -62,26 +62,24 @@ def arrange(
     heads: list[list[int]] = []  # slot and offset; for a position its offset alone
     tails: list[list[int]] = []  # what its terms move it by
     sizes: list[int] = []
-    for operand in operands_of(kernel):
-        source = operand.source
+    for source, terms, is_at_point in operands_of(kernel):
         if isinstance(source, Position):
-            index, strides = (source.index,), (1,)
+            index, strides, size = (source.index,), (1,), 1
             head = [source.index.offset]
         else:
             place = by_operand[source.operand] if isinstance(source, Load) else next(by_output)
-            index, strides = index_of(source), place.strides
-            head = [HEADER + place.slot, place.offset + sum(i.offset * s for i, s in zip(index, strides))]
-        if isinstance(source, (Load, Position)) or source.place is not None:
-            moves.append(index_strides(index, strides, rank))
-        else:
-            moves.append([*strides, *[0] * (rank - len(strides))])
+            index, strides, size = index_of(source), place.strides, place.dtype.itemsize
+            head = [HEADER + place.slot, place.offset]
+            if not is_at_point:
+                head[1] += sum([i.offset * s for i, s in zip(index, strides)])
+        moves.append([*strides, *[0] * (rank - len(strides))] if is_at_point else index_strides(index, strides, rank))
         heads.append(head)
-        tails.append([factor * s for i, s in zip(index, strides) for factor, _ in i.terms])
-        sizes.append(1 if isinstance(source, Position) else place.dtype.itemsize)
+        tails.append([factor * s for i, s in zip(index, strides) for factor, _ in i.terms] if terms else [])
+        sizes.append(size)
     groups = [merged(range(parallel), kernel.shape, moves), merged(range(parallel, rank), kernel.shape, moves)]
     loops, reduced, split = loop_order(*groups, moves, len(kernel.outputs))
     by_loop = [[move[axis] if axis >= 0 else 0 for axis, _ in loops] for move in moves]
-    steps = tuple(step_of(move[-1], size) for move, size in zip(by_loop, sizes))
+    steps = tuple([step_of(move[-1], size) for move, size in zip(by_loop, sizes)])
     same = _same_elements(kernel, heads, moves)
     arguments = [extent for _, extent in loops]
     for head, move, tail in zip(heads, by_loop, tails):
@@ -113,14 +111,19 @@ def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -
 
 def step_of(move: int, size: int) -> int | None:
     """By how many elements of a size an operand moves, if that is to be part of the text."""
-    return move // size if move in [size * step for step in STEPS] else None
+    step, rest = divmod(move, size)
+    return step if step in STEPS and not rest else None
 
 
 def _same_elements(kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """For each operand the one whose pointer it has: that of an output, for a load of what the output overwrites."""
-    operands, axes = operands_of(kernel), [axis for axis, extent in enumerate(kernel.shape) if extent != 1]
+    operands = operands_of(kernel)
     found = list(range(len(operands)))
     first_output = len(operands) - len(kernel.outputs)
+    written = heads[first_output:]
+    if not any(head in written for head in heads[:first_output]):
+        return tuple(found)
+    axes = [axis for axis, extent in enumerate(kernel.shape) if extent != 1]
     walks = [(tuple(head), tuple(move[axis] for axis in axes)) for head, move in zip(heads, moves)]
     for k, operand in enumerate(operands[:first_output]):
         if isinstance(operand.source, Load) and not operand.terms and walks[k] in walks[first_output:]:
@@ -137,10 +140,12 @@ def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[i
         extent = shape[axis]
         if extent == 1:
             continue
-        if loops and all(move[loops[-1][0]] == move[axis] * extent for move in moves):
-            loops[-1] = (axis, loops[-1][1] * extent)
-        else:
-            loops.append((axis, extent))
+        if loops:
+            last, outer = loops[-1]
+            if [move[last] for move in moves] == [move[axis] * extent for move in moves]:
+                loops[-1] = (axis, outer * extent)
+                continue
+        loops.append((axis, extent))
     return loops
 
 

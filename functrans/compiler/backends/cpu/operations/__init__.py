@@ -17,9 +17,9 @@ def is_supported(applied: Apply) -> bool:
     name, operands = applied.operation, applied.operands
     if name.startswith(WRITTEN):
         return known[name].llvm(name) is not None
-    if any(type_name(dtype) is None for dtype in (*(e.dtype for e in operands), applied.dtype)):
+    if type_name(applied.dtype) is None or None in [type_name(e.dtype) for e in operands]:
         return False
-    if operands[0].dtype.kind == "f" and name in SPECIAL:
+    if name in SPECIAL and operands[0].dtype.kind == "f":
         return scipy_address(SCIPY_FUNCTIONS[name]) != 0
     return has_formula(applied)
 

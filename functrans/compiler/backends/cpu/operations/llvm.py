@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ _INTRINSICS: Final = {
 }  # fmt: skip
 
 
+@lru_cache(64)
 def type_name(dtype: np.dtype[Any]) -> str | None:
     """The LLVM type of a value in a register; None if kernels do not compute with this dtype."""
     return _TYPES.get(dtype.kind + str(dtype.itemsize)) if dtype.isnative else None
