@@ -27,8 +27,8 @@ from .engine import engine, once
 from .runtime import HEADER, PATIENCE, expanded
 from .runtime.enter import ENTER, FIELDS, KINDS, MAKES, READS
 
-#: The numbers of PyArray_Scalar and PyArray_New in the table of NumPy's C API.
-_NEW_SCALAR, _NEW_ARRAY = 60, 93
+#: The numbers of PyArray_Scalar and PyArray_NewFromDescr in the table of NumPy's C API.
+_NEW_SCALAR, _NEW_ARRAY = 60, 94
 #: What a number is made with, by the type of Python's number.
 _PYTHONS = {"f": "float", "i": "int", "b": "bool", "c": "complex"}
 
@@ -134,7 +134,7 @@ class Entry:
                 table += [0, next(cell), id(scalar), _how_to_read(scalar)]
         for (place, is_weak), dtype in zip(results, dtypes[len(arguments) :]):
             if place.shape or is_weak is None:
-                table += [HEADER + place.slot, len(place.shape), dtype.num, MAKES["array"], *place.shape]
+                table += [HEADER + place.slot, len(place.shape), id(dtype), MAKES["array"], *place.shape]
             else:
                 slots[HEADER + place.slot] = where = next(cell)
                 table += [where, 0, id(dtype), MAKES[_PYTHONS[dtype.kind] if is_weak else "scalar"]]

@@ -7,15 +7,16 @@ in `FIELDS`, and goes on with records:
   dictionary the keys. Arguments are objects 0, 1, ...; the parts of nests are numbered on from there.
 * of leaves that are arrays: the number of the object, the slot, the dtype object, the number of axes, extents, strides;
 * of leaves that are numbers: the number of the object, the slot, 0, where it goes, its type, how it is read (`READS`);
-* of results: the slot, the number of axes, the type number, how a number is made of it (`MAKES`), extents; for a number
-  the place of its value stands for the slot, its dtype object for the type number;
+* of results: the slot (of a number the place of its value), the number of axes, the dtype object, how a number is made
+  of it (`MAKES`), extents;
 * of what is returned, from the outside in: what it is (`KINDS`), how many parts it has (or which result it is, or a
   dictionary with the same keys, which need not grow), the number of what it is a part of, the kind of that, and its
   place there (or its key).
 
 Up to the label `hold` nothing is called that could run Python code, so that objects need no references of their own.
-From there on those that are parts of nests have one: what runs meanwhile may change the nests. Each new object is given
-to what it is a part of at once, so that dropping the outermost drops all.
+From there on those that are parts of nests have one: what runs meanwhile may change the nests. Results belong to a
+tuple until each is handed on to what is returned. A new object is given to what it is a part of at once, so that
+dropping the outermost drops all.
 """
 
 from __future__ import annotations
@@ -278,16 +279,16 @@ result:
 make:
   get i64 %result_slot = %q[0]
   get i64 %rank = %q[1]
-  get i64 %number_of_type = %q[2]
+  get ptr %result_type = %q[2]
   get i64 %as = %q[3]
   %shape = getelementptr i64, ptr %q, i64 4
   %is_result_array = icmp eq i64 %as, 0
   br i1 %is_result_array, label %new_array, label %allocated
 new_array:
   %rank32 = trunc i64 %rank to i32
-  %type32 = trunc i64 %number_of_type to i32
+  call void @Py_IncRef(ptr %result_type)
   %y = call ptr NEW_ARRAY(
-    ptr ARRAY_TYPE, i32 %rank32, ptr %shape, i32 %type32, ptr null, ptr null, i32 0, i32 0, ptr null)
+    ptr ARRAY_TYPE, ptr %result_type, i32 %rank32, ptr %shape, ptr null, ptr null, i32 0, ptr null)
   %no_array = icmp eq ptr %y, null
   br i1 %no_array, label %dropped, label %new
 new:
@@ -388,8 +389,9 @@ build:
     i64 TUPLE, label %a_tuple i64 LIST, label %a_list i64 DICT, label %a_dict i64 NONE, label %a_none
   ]
 a_leaf:
-  get ptr %own = %found_items[%built_size]
-  call void @Py_IncRef(ptr %own)
+  %own_at = getelementptr ptr, ptr %found_items, i64 %built_size
+  %own = load ptr, ptr %own_at
+  store ptr null, ptr %own_at
   br label %built
 a_tuple:
   %new_tuple = call ptr @PyTuple_New(i64 %built_size)
