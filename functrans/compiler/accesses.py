@@ -88,28 +88,29 @@ def structure_of(kernel: Kernel) -> Any:
     arguments = {number: k for k, number in enumerate(numbers_of(kernel))}
     numbers: dict[int, int] = {}
 
+    def part(e: Expression) -> Any:
+        return (e.value, e.dtype.num) if type(e) is Constant else numbers[id(e)]
+
     def operand(applied: Apply, e: Expression) -> Any:
-        if type(e) is not Constant:
-            return numbers[id(e)]
-        is_known = e in arguments and is_argument(applied, e)
-        return ("argument", arguments[e]) if is_known else (e.value, e.dtype.num)
+        is_known = type(e) is Constant and e in arguments and is_argument(applied, e)
+        return ("argument", arguments[e]) if is_known else part(e)  # type: ignore[index]
 
     def row(e: Expression) -> tuple[Any, ...]:
         if type(e) is Constant:
-            return e.value, e.dtype.num
+            return ()  # whoever has it as a part says which it is
         if isinstance(e, Apply):
             applied = prepared(e)
             return applied.operation, applied.dtype.num, *[operand(applied, x) for x in applied.operands]
         number = ("load", loads[e]) if isinstance(e, Load) else ("position", positions[e])
-        return *number, e.dtype.num, *[numbers[id(x)] for x in parts(e)]
+        return *number, e.dtype.num, *[part(x) for x in parts(e)]
 
     rows: list[tuple[Any, ...]] = []
     for number, e in enumerate(kernel.expressions()):
         rows.append(row(e))
         numbers[id(e)] = number
-    terms = [[numbers[id(x)] for i in o.place or () for _, x in i.terms] for o in kernel.outputs]
+    terms = [[part(x) for i in o.place or () for _, x in i.terms] for o in kernel.outputs]
     places = [None if o.place is None else tuple(t) for o, t in zip(kernel.outputs, terms)]
-    outputs = [(numbers[id(o.expression)], o.combine, place) for o, place in zip(kernel.outputs, places)]
+    outputs = [(part(o.expression), o.combine, place) for o, place in zip(kernel.outputs, places)]
     return len(kernel.shape), kernel.reduced, tuple(rows), tuple(outputs)
 
 

@@ -202,11 +202,10 @@ def derived(derive: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
     @wraps(derive)
     def lookup(kernel: Kernel) -> T:
         known: dict[Any, Any] = kernel.__dict__
-        try:
-            return known[derive]
-        except KeyError:
+        found = known.get(derive)
+        if found is None:
             found = known[derive] = derive(kernel)
-            return found
+        return found
 
     return lookup
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans.compiler.accesses import structure_of
 from functrans.compiler.assembly import Assembled
-from functrans.compiler.backends.cpu import native
+from functrans.compiler.backends.cpu import codegen, native
 from functrans.compiler.instructions import Place, copying
+from functrans.compiler.loopnest import Apply, Kernel, Load, Output, constant, point
+from functrans.compiler.operations.values import DOUBLE
 from functrans.compiler.program import fused
 from tests.fuzz import Case
 from tests.helpers.bits import special_array
@@ -242,3 +244,41 @@ def test_kernels_over_other_extents_have_what_was_derived(data: Any) -> None:
     assert (first.shape, second.shape) == tuple(shapes)
     assert structure_of(first) is structure_of(second)
     assert first[1:] == second[1:]
+
+
+# ---- what texts are known by
+
+NUMBER = st.sampled_from([0.0, 0.5, 1.0, 3.0, 7.0, 0.1])
+APPLIED = st.tuples(st.sampled_from(["add", "multiply", "divide", "maximum"]), st.booleans(), st.integers(0, 2))
+
+
+@given(st.lists(APPLIED, max_size=4), st.booleans(), *[st.lists(NUMBER, min_size=3, max_size=3)] * 2)
+def test_kernels_are_alike_if_and_only_if_their_texts_are(
+    steps: list[tuple[str, bool, int]], fills: bool, first: list[float], second: list[float]
+) -> None:
+    def kernel(numbers: list[float]) -> Kernel:
+        constants = [constant(number, DOUBLE) for number in numbers]
+        expression: Any = Load(0, point(1), DOUBLE)
+        for operation, is_left, number in steps:
+            operands = (constants[number], expression) if is_left else (expression, constants[number])
+            expression = Apply(operation, operands, DOUBLE)
+        outputs = [Output(expression, None), *[Output(constants[0], None)] * fills]
+        return Kernel((5,), 0, tuple(outputs), (0,))
+
+    kernels = [kernel(numbers) for numbers in (first, second)]
+    count = 2 + fills
+    layout = codegen.Layout(1, None, False, 0, (1,) * count, tuple(range(count)))
+    one, other = (codegen.written(k, layout, "kernel").text for k in kernels)
+    assert (structure_of(kernels[0]) == structure_of(kernels[1])) == (one == other)
+
+
+def test_a_second_shape_writes_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that come of extents are arguments of kernels, and no reason to write a text again."""
+    kept: dict[Any, Any] = {}
+    monkeypatch.setattr(codegen, "_kept", kept)
+    gradient = ft.jit(ft.grad(lambda x: np.mean(np.sin(x) ** 2) + np.var(x)))
+    gradient(np.linspace(0, 1, 12))
+    before = list(kept)
+    gradient(np.linspace(0, 1, 14))
+    assert before
+    assert list(kept) == before
