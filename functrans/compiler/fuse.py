@@ -166,7 +166,7 @@ class Reader:
 
     def at(self, index: Index) -> Expression:
         """The element at an index of the rank of the operand."""
-        return Load(self.value, index, self.aval.dtype)
+        return tuple.__new__(Load, (self.value, index, self.aval.dtype))
 
     def broadcast(self, index: Index) -> Expression:
         """The element that broadcasting puts at an index of the result."""
@@ -192,7 +192,8 @@ class Builder:
     ) -> Expression:
         """A scalar operation on operands cast to the dtype it computes in; that and what it gives: as the result."""
         dtype = self.aval.dtype if computes_in is None else computes_in
-        return Apply(operation, tuple([cast(x, dtype) for x in operands]), gives or self.aval.dtype)
+        given = tuple([x if x.dtype is dtype else cast(x, dtype) for x in operands])
+        return tuple.__new__(Apply, (operation, given, gives or self.aval.dtype))
 
     def call(self, function: str, *operands: tuple[Expression, np.dtype[Any]], gives: np.dtype[Any]) -> Expression:
         """A function that a user wrote, of operands each in a dtype of its own; cast to the dtype of the result."""
@@ -374,12 +375,12 @@ class _Fuser:
         value.cost, value.operations = measured(inside.everything)
         value.rule = found
         shape = value.aval.shape
-        loads = {(id(e.operand), e.index): e for e in inside.leaves}
+        leaves = [e for e in inside.leaves if e.operand.rule is not None]
+        if len(leaves) > 1:
+            leaves = list({(id(e.operand), e.index): e for e in leaves}.values())
         inlined: list[Value] = []
-        for load in loads.values():
+        for load in leaves:
             operand, is_same = load.operand, _is_own(load, (shape, 0))
-            if operand.rule is None:
-                continue
             if operand.is_repeatable_for(load, (shape, 0)):
                 inlined.append(operand)
                 value.take_over(operand, is_same)
@@ -435,7 +436,9 @@ class _Fuser:
 
     def place(self, leaves: Sequence[Load], space: Space) -> int:
         """The last group over a space that comes after everything that is read; a new one if need be."""
-        earliest = max([self.earliest(e, space) for e in leaves], default=0)
+        earliest = 0
+        for leaf in leaves:
+            earliest = max(earliest, self.earliest(leaf, space))
         groups = self.groups.setdefault(space, [])
         for number in reversed(groups):
             if number < earliest:

@@ -112,7 +112,7 @@ class NativeProgram:
             try:
                 with no_collection():
                     assembled = assemble(self.jaxpr, self.fused, supports, key, has_lapack=True)
-                binding = Binding(assembled, self.outputs)
+                    binding = Binding(assembled, self.outputs)
             except CompilationFailure as failure:
                 failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
                 self.interpreted = InterpretedProgram(self.fused(self.whole).jaxpr)
