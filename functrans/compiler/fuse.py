@@ -18,26 +18,20 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from ..core.primitive import Lowered
+from .builder import Builder
 from .costs import measured
 from .loopnest import (
-    BOOL,
-    INT,
     ORIGIN,
-    Affine,
     Apply,
     Expression,
     Index,
     Kernel,
     Load,
     Output,
-    Position,
     all_substituted,
-    cast,
     constant,
     expressions_in,
-    flattened,
     kernel_over,
-    normalized,
     point,
     replaced,
 )
@@ -175,75 +169,6 @@ class Reader:
         if 1 in shape:
             own = tuple([ORIGIN if extent == 1 else i for i, extent in zip(own, shape)])
         return tuple.__new__(Load, (self.value, own, self.aval.dtype))
-
-
-class Builder:
-    """What a rule makes expressions of: the type of its result, and operations on elements."""
-
-    def __init__(self, aval: ShapedArray):
-        self.aval = aval
-
-    def apply(
-        self,
-        operation: str,
-        *operands: Expression,
-        computes_in: np.dtype[Any] | None = None,
-        gives: np.dtype[Any] | None = None,
-    ) -> Expression:
-        """A scalar operation on operands cast to the dtype it computes in; that and what it gives: as the result."""
-        dtype = self.aval.dtype if computes_in is None else computes_in
-        given = tuple([x if x.dtype is dtype else cast(x, dtype) for x in operands])
-        return tuple.__new__(Apply, (operation, given, gives or self.aval.dtype))
-
-    def call(self, function: str, *operands: tuple[Expression, np.dtype[Any]], gives: np.dtype[Any]) -> Expression:
-        """A function that a user wrote, of operands each in a dtype of its own; cast to the dtype of the result."""
-        return self.cast(Apply(function, tuple(cast(x, dtype) for x, dtype in operands), gives))
-
-    def choose(self, condition: Expression, x: Expression, y: Expression) -> Expression:
-        """x where the condition holds, else y."""
-        dtype = self.aval.dtype
-        return Apply("select", (cast(condition, np.dtype(bool)), cast(x, dtype), cast(y, dtype)), dtype)
-
-    def cast(self, x: Expression) -> Expression:
-        """x in the dtype of the result."""
-        return cast(x, self.aval.dtype)
-
-    @staticmethod
-    def without_units(index: Index, shape: Sequence[int], other: Sequence[int]) -> Index:
-        """An index of one shape as that of another, which differs in axes of extent one only."""
-        rest = iter(i for i, extent in zip(index, shape) if extent != 1)
-        return tuple(ORIGIN if extent == 1 else next(rest) for extent in other)
-
-    @staticmethod
-    def offset(start: Expression, extent: int, size: int) -> Expression:
-        """A computed offset of so many elements among `extent`: negative ones count from the end, none is too large."""
-        return normalized(start, extent, extent - size)
-
-    def constant(self, value: Any) -> Expression:
-        """A number in the dtype of the result."""
-        return constant(value, self.aval.dtype)
-
-    def position(self, index: Affine, dtype: np.dtype[Any] | None = None) -> Expression:
-        """An index as a value, by default in the dtype of the result."""
-        return cast(Position(index, INT), dtype or self.aval.dtype)
-
-    @staticmethod
-    def fixed(number: int) -> Affine:
-        """A number as an index."""
-        return Affine(number, ())
-
-    @staticmethod
-    def flat(index: Index, shape: Sequence[int]) -> Affine:
-        """How many elements of an array come before one."""
-        return flattened(index, shape)
-
-    def is_at_most(self, i: Affine, j: Affine) -> Expression:
-        """Whether one index is no larger than another."""
-        return Apply("less_equal", (self.position(i, INT), self.position(j, INT)), BOOL)
-
-    def of(self, dtype: np.dtype[Any]) -> Builder:
-        """What makes expressions of another dtype."""
-        return type(self)(ShapedArray((), dtype))
 
 
 def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | KernelStep]:

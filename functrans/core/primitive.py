@@ -139,7 +139,7 @@ class Primitive:
 
         None: the primitive is a step of its own. The rule is written in pull style: `operands[0].at(index)` and
         `.broadcast(index)` are elements of an operand, `result.apply(name, *expressions)` is a scalar operation
-        (compiler/fuse.py has both, compiler/loopnest.py the indices).
+        (compiler/fuse.py has the operands, builder.py the result, loopnest.py the indices).
         """
         return None
 

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.backends.cpu.engine import engine
+from functrans.compiler.backends.cpu.formulas import LONG
+from functrans.compiler.backends.cpu.native import NativeProgram
+from functrans.compiler.program import fused
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, natively, staged
 
@@ -53,6 +56,18 @@ def test_one_function_for_each_formula_and_dtype(place: Any) -> None:
     few, many = text(2), text(8)
     assert few.count("alwaysinline") == many.count("alwaysinline") == 1
     assert many.count("\n") - few.count("\n") < 6 * 10
+
+
+def test_the_length_of_a_text_counts_every_use() -> None:
+    def length(count: int) -> int:
+        program = NativeProgram(staged(lambda x: in_kernel(x, [np.tanh] * count), (np.ones(3),)), fused)
+        program(np.ones(3))
+        (binding,) = program.bindings.values()
+        ((written,),) = binding.tiers.functions.values()
+        return written.writer.length
+
+    one, two, nine = map(length, (1, 2, 9))
+    assert nine - one == 8 * (two - one) > 8 * LONG
 
 
 def test_thorough_compilation_puts_formulas_in_their_places() -> None:

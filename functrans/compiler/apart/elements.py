@@ -15,7 +15,7 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Literal
-from ..fuse import Builder
+from ..builder import Builder
 from ..loopnest import (
     BOOL,
     INT,

@@ -30,19 +30,21 @@ class Formulas:
         self.name = name
         self.writer = writer
         self.lines: list[str] = []
-        self.known: dict[Any, str | None] = {}  # the names of functions, None for short formulas
+        self.known: dict[Any, tuple[str, int] | None] = {}  # name and length of a function, None for a short formula
 
     def write(self, applied: Apply, operands: Sequence[str]) -> str:
         """Write an operation on registers; the register of its result."""
         w = self.writer
-        function = self.function(applied)
-        if function is None:
+        found = self.function(applied)
+        if found is None:
             return emit_operation(applied, operands, w.emit, w.call)
+        function, length = found
+        w.inlined += length
         typed = ", ".join(f"{type_name(e.dtype)} {register}" for e, register in zip(applied.operands, operands))
         return w.emit(f"call {type_name(applied.dtype)} @{function}({typed})")
 
-    def function(self, applied: Apply) -> str | None:
-        """The function for an operation, None if that is a short formula, or one of numbers that are known."""
+    def function(self, applied: Apply) -> tuple[str, int] | None:
+        """The function for an operation and its length; None for a short formula, and for one of known numbers."""
         if not is_transcendental(applied) or any(type(e) is Constant for e in applied.operands):
             return None
         key = applied.operation, applied.dtype, *[e.dtype for e in applied.operands]
@@ -50,8 +52,8 @@ class Formulas:
             self.known[key] = self.defined(applied)
         return self.known[key]
 
-    def defined(self, applied: Apply) -> str | None:
-        """The name of a new function, if the formula is long."""
+    def defined(self, applied: Apply) -> tuple[str, int] | None:
+        """The name and length of a new function, if the formula is long."""
         w = Writer()
         registers = [f"%x{k}" for k in range(len(applied.operands))]
         result = emit_operation(applied, registers, w.emit, w.call)
@@ -63,4 +65,4 @@ class Formulas:
         returned = type_name(applied.dtype)
         self.lines += [f"define internal {returned} @{function}({parameters}) alwaysinline #0 {{", *w.lines]
         self.lines += [f"  ret {returned} {result}", "}"]
-        return function
+        return function, len(w.lines)

@@ -82,7 +82,7 @@ class Tiers:
         for function in functions:
             self.functions.setdefault(function.writer.text, []).append(function)
         self.quick = {text: sum(f.work for f in group) for text, group in self.functions.items()}
-        self._compile([text for text, work in self.quick.items() if work >= price(text)], is_quick=False)
+        self._compile([text for text, work in self.quick.items() if work >= self.price(text)], is_quick=False)
         self._compile(list(self.quick), is_quick=True)
         self._wait()
 
@@ -90,7 +90,7 @@ class Tiers:
         """Compile thoroughly what has come to be worth it, and what would be after as many calls again."""
         self.calls += self.waited
         self.calls_left[0] = NEVER
-        due = [text for text, work in self.quick.items() if 2 * self.calls * work >= price(text)]
+        due = [text for text, work in self.quick.items() if 2 * self.calls * work >= self.price(text)]
         try:
             self._compile(due, is_quick=False)
         except CompilationFailure as failure:
@@ -104,9 +104,13 @@ class Tiers:
         self._compile(list(self.quick), is_quick=False)
         self._wait()
 
+    def price(self, text: str) -> int:
+        """The work that makes up for compiling a text thoroughly."""
+        return PAYS * max(self.functions[text][0].writer.length, SHORT_TEXT) // SHORT_TEXT
+
     def _wait(self) -> None:
         """Set how many calls there may be until something is worth compiling thoroughly."""
-        needed = min((-(-price(text) // max(work, 1)) for text, work in self.quick.items()), default=NEVER)
+        needed = min((-(-self.price(text) // max(work, 1)) for text, work in self.quick.items()), default=NEVER)
         self.waited = min(max(needed - self.calls, 1), NEVER)
         self.calls_left[0] = self.waited
 
@@ -126,11 +130,6 @@ class Tiers:
                 function.arguments[function.place] = code.address
             if not is_quick:
                 self.quick.pop(group[0].writer.text, None)
-
-
-def price(text: str) -> int:
-    """The work that makes up for compiling a text thoroughly."""
-    return PAYS * max(text.count("\n"), SHORT_TEXT) // SHORT_TEXT
 
 
 def failure_among(writers: Sequence[Writer], is_quick: bool) -> CompilationFailure:

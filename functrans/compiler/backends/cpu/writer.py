@@ -12,23 +12,31 @@ class Writer:
 
     Args:
         subject: what the text is of; its own text is for people.
+
+    Attributes:
+        inlined: how many lines more there are where each formula is in the place of its calls.
     """
 
     def __init__(self, subject: Any = "") -> None:
         self.subject = subject
         self.lines: list[str] = []
         self.functions: dict[str, tuple[str, int]] = {}
-        self.count = 0
+        self.count = self.inlined = 0
 
     @cached_property
     def text(self) -> str:
         """All lines, of which there will be no more."""
         return "\n".join(self.lines)
 
+    @property
+    def length(self) -> int:
+        """How many lines LLVM has to do with when it compiles thoroughly."""
+        return len(self.lines) + self.inlined
+
     def about(self, subject: Any) -> Writer:
         """The same text, as that of something else."""
         other = Writer(subject)
-        other.lines, other.functions, other.count, other.text = self.lines, self.functions, self.count, self.text
+        other.__dict__.update(self.__dict__, subject=subject, text=self.text)
         return other
 
     def emit(self, right_side: str) -> str:
