@@ -68,13 +68,13 @@ def library(name: str) -> Any:
     if name == OURS:
         ft = importlib.import_module("functrans")
         return SimpleNamespace(name=name, np=np, put=_assign, nn=ft.nn, lax=ft.lax, jit=ft.jit, grad=ft.grad,
-                               value_and_grad=ft.value_and_grad, hessian=ft.hessian, jvp=ft.jvp, tree=ft.tree,
-                               checkpoint=ft.checkpoint)  # fmt: skip
+                               value_and_grad=ft.value_and_grad, hessian=ft.hessian, jvp=ft.jvp, vmap=ft.vmap,
+                               tree=ft.tree, checkpoint=ft.checkpoint)  # fmt: skip
     jax = importlib.import_module("jax")
     jax.config.update("jax_enable_x64", True)
     return SimpleNamespace(name=name, np=jax.numpy, put=lambda x, i, v: x.at[i].set(v), nn=jax.nn, lax=jax.lax,
                            jit=jax.jit, grad=jax.grad, value_and_grad=jax.value_and_grad, hessian=jax.hessian,
-                           jvp=jax.jvp, tree=jax.tree, checkpoint=jax.checkpoint)  # fmt: skip
+                           jvp=jax.jvp, vmap=jax.vmap, tree=jax.tree, checkpoint=jax.checkpoint)  # fmt: skip
 
 
 def _assign(x: Any, index: Any, value: Any) -> Any:

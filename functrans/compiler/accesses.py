@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .instructions import Place
+from .instructions import RecurrenceRun
 from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant, derived, parts, point
 
 
@@ -49,6 +49,8 @@ INDIFFERENT = {
 FORMULAIC = (0, 1, -1, 2, -2, 0.5, -0.5)
 #: With more numbers than this as arguments, a kernel would have no registers left.
 MOST_NUMBERS = 8
+#: Elements of lanes that lie side by side are reached by steps in the text if they are at most so many.
+MOST_TOGETHER = 8
 
 
 @derived
@@ -140,6 +142,19 @@ def identity_value(combine: str | None, dtype: np.dtype[Any]) -> Any:
     return {"multiply": 1, "logical_and": True, "logical_or": False}[str(combine)]
 
 
-def wide_axes(place: Place) -> list[int]:
-    """The axes along which elements do not lie one after another."""
-    return [axis for axis, stride in enumerate(place.strides) if stride != place.dtype.itemsize]
+def steps_of(run: RecurrenceRun, array: int) -> list[int | None]:
+    """By how many elements each axis of an array moves, where that is part of the text: elements that lie one after
+    another, and lanes that have few elements each."""
+    place, lanes = run.arrays[array], run.recurrence.lanes
+    own = None if lanes is None else lanes.axes[array]
+    found: list[int | None] = []
+    for axis, stride in enumerate(place.strides):
+        step, rest = divmod(stride, place.dtype.itemsize)
+        is_written = not rest and (step == 1 or (axis == own and 0 <= step <= MOST_TOGETHER))
+        found.append(step if is_written else None)
+    return found
+
+
+def wide_axes(run: RecurrenceRun, array: int) -> list[int]:
+    """The axes whose strides are arguments."""
+    return [axis for axis, step in enumerate(steps_of(run, array)) if step is None]

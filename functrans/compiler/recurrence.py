@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .accesses import FORMULAIC, is_argument
-from .loopnest import INT, Apply, Constant, Expression, Index, Load, Register, constant, expressions_in, parts
+from .loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, constant, expressions_in, parts
 
 #: Inner loops of at most so many steps have their length in the text, so that compilers can unroll them.
 FEW_STEPS = 8
@@ -95,15 +95,31 @@ class Choose(NamedTuple):
 Statement = Assign | Store | Check | Repeat | Choose
 
 
+class Lanes(NamedTuple):
+    """That statements are those of one lane of many, which have nothing to do with each other.
+
+    Attributes:
+        number: the register that has the number of the lane.
+        count: how many lanes there are.
+        axes: for each array the axis along which lanes lie; None: all lanes share it.
+    """
+
+    number: Register
+    count: int
+    axes: tuple[int | None, ...]
+
+
 class Recurrence(NamedTuple):
     """Statements over registers, and over arrays that whoever runs it has in memory.
 
     Attributes:
         length: the number of steps of the loop itself, if it is known.
+        lanes: whether they are run for each of many lanes, in any order.
     """
 
     statements: tuple[Statement, ...]
     length: int | None
+    lanes: Lanes | None = None
 
 
 def inside(statement: Statement) -> Sequence[tuple[Statement, ...]]:
@@ -166,12 +182,27 @@ def numbers_of(statements: Sequence[Statement]) -> list[Constant]:
     for e in expressions_in(e for s in everything for e in roots(s)):
         if isinstance(e, Apply):
             found += [x for x in e.operands if isinstance(x, Constant) and x.dtype == INT and is_argument(e, x)]
+        if isinstance(e, Load):
+            found += [constant(i.offset, INT) for i in e.index if is_backwards(i)]
     for s in everything:
+        if isinstance(s, Store):
+            found += [constant(i.offset, INT) for i in s.index if is_backwards(i)]
         if isinstance(s, Repeat) and isinstance(s.length, Constant) and is_sized(s, statements):
             found.append(s.length)
         if isinstance(s, Check):
             found += [constant(n, INT) for n in s.extents if n not in FORMULAIC]
     return list(dict.fromkeys(found))
+
+
+def is_backwards(index: Affine) -> bool:
+    """Whether an index counts down, from what may well be a size."""
+    return index.offset not in FORMULAIC and any(factor < 0 for factor, _ in index.terms)
+
+
+def numbers_given(recurrence: Recurrence) -> list[Constant]:
+    """The same for a recurrence: also how many lanes there are."""
+    lanes, found = recurrence.lanes, numbers_of(recurrence.statements)
+    return found if lanes is None else list(dict.fromkeys([*found, constant(lanes.count, INT)]))
 
 
 def is_sized(s: Repeat, statements: Sequence[Statement]) -> bool:

@@ -14,7 +14,8 @@ from ..core.jaxpr import Jaxpr, Literal
 from . import tapes
 from .apart import TooLarge, take_apart
 from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
-from .loopnest import Constant
+from .lanes import take_lanes_apart
+from .loopnest import Constant, Kernel, Load, Output, axis_index
 from .recurrence import Failure, Repeat, Statement, failures_in, statements_in
 
 #: Loops inside loops of more steps are long, to a backend of many slow threads.
@@ -32,7 +33,8 @@ def add_recurrence(
     results: tuple[Sequence[Place], Sequence[Any], Place | None],
     tape: Tape | None,
 ) -> str | None:
-    """Add a loop as one function, if its body is one over single numbers; else say why not."""
+    """Add a loop as one function, if its body is one over single numbers, or that of one of many lanes is; else say
+    why not."""
     if not all(isinstance(place, Place) for place in (*operands[0], *operands[2], *results[1])):
         return "a step reads or leaves a stack, the tape of another loop"
     if tape is not None and assembler.is_plain:
@@ -40,28 +42,56 @@ def add_recurrence(
     if tape is not None and is_reverse:
         operands = operands[0], operands[1], [tapes.backwards(tape, place) for place in operands[2]]
         results = results[0], [tapes.backwards(tape, place) for place in results[1]], results[2]
+    why = "" if tape is not None else add_lanes(assembler, block, body, cond, operands, length, is_reverse, results)
+    if why is None:
+        return None
     prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr  # noqa: E731
     try:
         found = take_apart(
             body, cond, prepare, assembler.supports, operands, length, is_reverse, results, tapes.slots(tape),
-            partial(_known_value, assembler), assembler.source,
+            partial(known_value, assembler), assembler.source,
         )  # fmt: skip
     except TooLarge as reason:
-        return str(reason)
+        return f"{reason}; nor can lanes run on their own, for {why}" if why else str(reason)
     if assembler.is_plain and has_long_loops(found.recurrence.statements):
         return "its steps have loops of their own, whose work is shared"
     for first, final in found.copied:
         assembler.copy(block, first, final)
-    arrays = tuple(_working_place(assembler, array) for array in found.arrays)
-    failures = failures_in(found.recurrence.statements)
+    arrays = [working_place(assembler, array) for array in found.arrays]
+    loop = length, results[2], is_reverse
+    add_run(assembler, block, RecurrenceRun(found.recurrence, tuple(arrays), None, (), found.registers, tape, *loop))
+    return None
+
+
+def add_lanes(assembler: Any, block: Block, body: Jaxpr, cond: Jaxpr | None, *loop: Any) -> str | None:
+    """Add a loop over many lanes as one function that runs all steps of one lane, if lanes have nothing to do with
+    each other; else say why not, if there are any."""
+    found = take_lanes_apart(assembler, body, cond, *loop, partial(known_value, assembler))
+    if isinstance(found, str):
+        return found
+    _, length, is_reverse, results = loop
+    recurrence, given, copied, registers = found.apart
+    for first, final in copied:
+        assembler.copy(block, first, final)
+    arrays = tuple(working_place(assembler, array) for array in given)
+    add_run(assembler, block, RecurrenceRun(recurrence, arrays, None, (), registers, None, length, None, is_reverse))
+    for place, final in found.delivered:
+        assembler.copy(block, place, final)
+    if found.counts is not None:
+        most = Output(Load(0, (axis_index(0),), found.counts.dtype), "maximum")
+        assembler.kernel(block, Kernel(found.counts.shape, 1, (most,), (0,)), (found.counts,), (results[2],))
+    return None
+
+
+def add_run(assembler: Any, block: Block, run: RecurrenceRun) -> None:
+    """Add a recurrence, with what raises its errors."""
+    failures = failures_in(run.recurrence.statements)
     most = max((sum(prod(shape) for shape in f.shapes) for f in failures), default=0)
     refused = assembler.contiguous("temporary", ShapedArray((most,), np.dtype(np.int64))) if failures else None
     otherwise = tuple(refusing(failure, refused) for failure in failures if refused is not None)
-    loop = length, results[2], is_reverse
-    run = RecurrenceRun(found.recurrence, arrays, refused, otherwise, found.registers, tape, *loop)
-    others = [place for place in (refused, length, results[2]) if isinstance(place, Place)]
-    assembler.step(block, run, [*arrays, *others])
-    return None
+    run = run._replace(refused=refused, otherwise=otherwise)
+    others = [place for place in (refused, run.length, run.count) if isinstance(place, Place)]
+    assembler.step(block, run, [*run.arrays, *others])
 
 
 def has_long_loops(statements: Sequence[Statement]) -> bool:
@@ -71,14 +101,14 @@ def has_long_loops(statements: Sequence[Statement]) -> bool:
     return any(not isinstance(n, Constant) or n.number > FEW_STEPS for n in lengths)
 
 
-def _known_value(assembler: Any, place: Place) -> Any:
+def known_value(assembler: Any, place: Place) -> Any:
     """What is at a place, if that is all of a constant."""
     slot = assembler.slots[place.slot]
     is_whole = slot.kind == "constant" and slot.value.shape == place.shape and place.is_contiguous
     return slot.value if is_whole else None
 
 
-def _working_place(assembler: Any, array: Any) -> Place:
+def working_place(assembler: Any, array: Any) -> Place:
     """Where an array of a recurrence is: its place, that of a constant, or new room."""
     if isinstance(array, Place):
         return array

@@ -78,13 +78,22 @@ def test_several_loops_that_are_one_function_each():
 
 def test_loops_in_registers():
     def f(x):
-        return ft.lax.scan(lambda c, _: (c * 0.5, c), x, None, 10)
+        return ft.lax.scan(lambda c, _: (c - np.mean(c), c), x, None, 10)
 
     assert "Its state, 3 numbers, stays in registers." in text(f, np.ones(3))
     found = text(f, np.ones(1000))
-    why = "an array that is needed as a whole has 1000 elements, and 64 is the limit"
+    why = (
+        "an array that is needed as a whole has 1000 elements, and 64 is the limit; nor can lanes run on their own, for "
+        "lanes have to do with each other in `reduce_sum`"
+    )
     assert f"Its state is in memory, not in registers: {why}." in found
     assert "A copy of x to t0 (8 kB): the state of a loop (`scan`) begins in memory of its own" in found
+
+
+def test_loops_over_lanes():
+    found = text(ft.vmap(lambda x: ft.lax.fori_loop(0, 9, lambda i, c: np.sin(c) * x, x)), np.ones((1000, 3)))
+    assert "Its 1000 lanes have nothing to do with each other: each takes all steps in one go, side by side." in found
+    assert "Its state, 3 numbers a lane, stays in registers." in found
 
 
 @pytest.mark.parametrize(

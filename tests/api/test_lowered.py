@@ -37,6 +37,10 @@ def in_registers(x):
 
 
 def in_memory(x):
+    return ft.lax.scan(lambda c, _: (np.sin(c) + np.mean(c), None), x, None, 10)[0]
+
+
+def in_lanes(x):
     return ft.lax.scan(lambda c, _: (np.sin(c) + 1.0, None), x, None, 10)[0]
 
 
@@ -59,6 +63,7 @@ PROGRAMS: list[tuple[Any, tuple[Any, ...]]] = [
     (ft.grad(mlp), (PARAMS, np.ones((8, 20)))),
     (in_registers, (np.ones(3),)),
     (in_memory, (X,)),
+    (in_lanes, (X,)),
     (until, (X,)),
     (either, (X,)),
     (through_python, (X,)),
@@ -94,6 +99,7 @@ def test_every_instruction_is_in_the_listing(lowered):
     [
         (in_registers, RecurrenceRun, "for t in range(10):"),
         (in_memory, LoopRun, "for t in range(10):"),
+        (in_lanes, RecurrenceRun, "for lane in range("),
         (until, WhileRun, "while True:"),
         (either, BranchRun, "case 1:"),
         (chain, KernelRun, "exp(sin(x[i0]) * 2.0) + x[i0]"),

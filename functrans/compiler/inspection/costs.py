@@ -182,7 +182,8 @@ def _branch(run: BranchRun) -> Cost:
 
 
 def _recurrence(run: RecurrenceRun) -> Cost:
-    return total(map(_statement, run.recurrence.statements))
+    lanes, own = run.recurrence.lanes, total(map(_statement, run.recurrence.statements))
+    return own if lanes is None else own.times(lanes.count)
 
 
 def _statement(s: Statement) -> Cost:

@@ -393,8 +393,12 @@ class _Instructions:
         length = recurrence.length
         times = f"{length} steps" if length is not None else "as many steps as it takes"
         yield f"A loop of {times}{self.where(row)} as one function: {cost(run)}."
+        if recurrence.lanes is not None:
+            count = recurrence.lanes.count
+            yield f"Its {count} lanes have nothing to do with each other: each takes all steps in one go, side by side."
         if run.registers:
-            yield f"Its state, {plural(run.registers, 'number')}, stays in registers."
+            of_lanes = "" if recurrence.lanes is None else " a lane"
+            yield f"Its state, {plural(run.registers, 'number')}{of_lanes}, stays in registers."
         changed = {s.array for s in statements_in(recurrence.statements) if isinstance(s, Store)}
         in_memory = [k for k in sorted(changed) if run.arrays[k].shape]
         if in_memory:

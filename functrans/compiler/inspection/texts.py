@@ -171,8 +171,10 @@ def recurrence_text(recurrence: Recurrence, arrays: Sequence[str]) -> str:
     Args:
         arrays: their names, by number.
     """
-    text = _RecurrenceText(arrays)
-    text.block(recurrence.statements, 0)
+    text, lanes = _RecurrenceText(arrays), recurrence.lanes
+    if lanes is not None:
+        text.add(0, f"for {text.lane(lanes.number)} in range({lanes.count}):  # lanes side by side")
+    text.block(recurrence.statements, int(lanes is not None))
     return "\n".join(text.lines)
 
 
@@ -182,7 +184,8 @@ class _RecurrenceText:
     def __init__(self, arrays: Sequence[str]):
         self.arrays = arrays
         self.lines: list[str] = []
-        self.counters: dict[int, str] = {}
+        self.counters = 0
+        self.names: dict[int, str] = {}
         self.used = 0
 
     def block(self, statements: Sequence[Statement], depth: int) -> None:
@@ -200,8 +203,13 @@ class _RecurrenceText:
             self.add(depth, line)
         return found
 
+    def lane(self, register: Register) -> str:
+        """The name of the register that has the number of the lane."""
+        self.names[register.number] = "lane"
+        return "lane"
+
     def register(self, register: Register) -> str:
-        return self.counters.get(register.number, f"q{register.number}")
+        return self.names.get(register.number, f"q{register.number}")
 
     # ---- statements, by the names of their types
 
@@ -220,7 +228,8 @@ class _RecurrenceText:
             self.add(depth, f"assert -{s.extents[k]} <= {values.text(s.indices[k])} < {s.extents[k]}")
 
     def Repeat(self, s: Repeat, depth: int) -> None:
-        self.counters[s.counter.number] = f"t{len(self.counters) or ''}"
+        self.names[s.counter.number] = f"t{self.counters or ''}"
+        self.counters += 1
         if s.length is None:
             self.add(depth, "while True:")
             self.block(s.test, depth + 1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
+from functrans import lax
 from functrans.compiler.backends.cuda import nvrtc
 from functrans.compiler.backends.cuda.launches import NAME, module_text
 from functrans.compiler.backends.cuda.numbers import placing
@@ -156,3 +157,24 @@ def test_lowering_for_a_gpu_needs_none():
     assert "KERNEL" in found.cuda
     assert found.cubin("sm_90").startswith(b"\x7fELF")
     assert found.cubin("sm_120") != found.cubin("sm_90")
+
+
+def test_a_lane_of_a_loop_keeps_its_state_in_registers():
+    """Three numbers, their derivatives, and what a lane needs to stop on its own."""
+
+    def step(s):
+        x, y, z = s
+        return s + 0.01 * np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
+
+    def end(s):
+        return lax.fori_loop(0, 100, lambda i, s: step(s), s)
+
+    def stopped(s):
+        return lax.while_loop(lambda s: s[0] < 9, step, s)
+
+    s = np.ones((1000, 3))
+    texts = [t for f in (end, stopped) for t in kernels_of(ft.vmap(f), s) if "const int64 lanes" in t]
+    texts += [t for t in kernels_of(ft.grad(lambda s: np.sum(ft.vmap(end)(s))), s) if "const int64 lanes" in t]
+    assert len(texts) == 4
+    for architecture in ("sm_80", "sm_90", "sm_120"):
+        assert set(compiled(texts, architecture).values()) == {0}

@@ -14,7 +14,7 @@ from functrans.compiler.backends.cuda.program import CudaProgram
 from functrans.compiler.program import fused_for_gpu
 from functrans.errors import DeviceError, OutOfBoundsError, OutOfMemoryError
 from tests.helpers.cuda.device import Emulator, runtime
-from tests.helpers.cuda.running import ORDERS, emulated, on_device
+from tests.helpers.cuda.running import ORDERS, emulated, kernels_of, on_device
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
 
@@ -53,6 +53,33 @@ def test_loops_of_small_states_are_one_kernel(order):
     check(lambda s: lax.scan(step, s, None, length=50), np.ones(3), order=order)
     check(lambda s: lax.while_loop(lambda s: s[0] < 9, lambda s: s + 0.01 * lorenz(s), s), np.ones(3), order=order)
     check(lambda n, x: lax.fori_loop(0, n, lambda i, x: x * 1.5 + i, x), 7, 0.5, order=order)
+
+
+def stepped(s):
+    """One step of an ordinary differential equation for three numbers."""
+    x, y, z = s
+    return s + 0.01 * np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
+
+
+def root(a):
+    return lax.while_loop(lambda x: abs(x * x - a) > 1e-9, lambda x: (x + a / x) / 2, a)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_lanes_of_a_loop_are_threads(order):
+    s, xs = np.abs(values((150, 3))), np.abs(values((150, 6), 1))
+    solved = ft.vmap(lambda s: lax.scan(lambda s, _: (stepped(s), s[0]), s, None, length=8))
+    check(solved, s, order=order)
+    check(ft.grad(lambda s: np.sum(solved(s)[0]) + np.sum(solved(s)[1])), s, order=order)
+    check(ft.vmap(lambda x: lax.scan(lambda c, x: (0.9 * c + x, c), 0.0, x, reverse=True)), xs, order=order)
+    check(ft.vmap(root), xs[:, 0] + 1.0, order=order)
+    check(ft.vmap(lambda c, a: lax.fori_loop(0, 3, lambda i, c: np.sum(a) * c + i, c)), s, xs, order=order)
+
+
+def test_lanes_of_a_loop_are_one_kernel():
+    for count in (20, 5000):
+        [text] = kernels_of(ft.vmap(lambda s: lax.fori_loop(0, 9, lambda i, s: stepped(s), s)), values((count, 3)))
+        assert "const int64 lanes" in text
 
 
 def test_states_that_change_places():

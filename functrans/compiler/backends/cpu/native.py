@@ -45,13 +45,15 @@ from .chains import Link, encoded_chain
 from .codegen import kernel_function, supports
 from .engine import NAME, engine
 from .entry import Entry, is_possible
+from .lanes import LanesWriter, lanes_work, parts_of
 from .layouts import arrange
 from .library import division, gemm_arguments, threads_of_blas
 from .python_steps import python_step
-from .recurrences import RecurrenceWriter, is_unbounded, likely_work, recurrence_arguments
+from .recurrences import RecurrenceWriter, recurrence_arguments
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
 from .tiers import CompilationFailure, Tiers, Written
+from .work import is_unbounded, likely_work
 from .writer import Writer
 
 #: Raises what is raised inside.
@@ -413,7 +415,12 @@ class Encoder:
         return [*before, Link(arranged.extent, arranged.grain, work, arranged.arguments, writer)]
 
     def spread(
-        self, range_: Range, is_divided: bool, numbers: Sequence[int], writer: Writer | int
+        self,
+        range_: Range,
+        is_divided: bool,
+        numbers: Sequence[int],
+        writer: Writer | int,
+        is_guess: bool = False,
     ) -> tuple[int, int]:
         """An instruction that calls a function for a range: one that is written, or one with an address."""
         extent, grain, work = range_
@@ -423,7 +430,7 @@ class Encoder:
             head = [threads.POOL, head[0], max(2, work // WORTH_THREAD), extent, grain]
         arguments = self.keep([*head, *numbers])
         if isinstance(writer, Writer):
-            self.kernels.append(Written(arguments, int(is_divided), writer, work))
+            self.kernels.append(Written(arguments, int(is_divided), writer, work, is_guess))
         return self.runtime["run_parallel" if is_divided else "run_kernel"], arguments.buffer_info()[0]
 
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
@@ -518,18 +525,27 @@ class Encoder:
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         is_guess = is_unbounded(run)
         self.is_unbounded |= is_guess
-        work = likely_work(run.recurrence.statements)
-        self.work += work
         numbers, reel = recurrence_arguments(run), None
         for python in run.otherwise:
             numbers += [number for pair in self.PythonRun(python) for number in pair]
+        if run.recurrence.lanes is not None:
+            return [self.lanes(run, numbers)]
         if run.tape is not None:
             steps = None if run.count is not None else run.length
             reel = self.reel(run.tape, steps, run.count, run.is_reverse, True)
             numbers += [reel.limit, *self.call_of_python(reel.turn)]
+        work = likely_work(run.recurrence.statements)
+        self.work += work
         arguments = self.keep([0, *numbers])
         self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work, is_guess))
         return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
+
+    def lanes(self, run: RecurrenceRun, numbers: Sequence[int]) -> tuple[int, int]:
+        """A recurrence of many lanes, which threads share."""
+        extent, work = parts_of(run.recurrence.lanes), lanes_work(run)
+        self.work += work
+        writer = LanesWriter(run).function(NAME)
+        return self.spread(Range(extent, 1, work), work > WORTH_THREADS, numbers, writer, is_unbounded(run))
 
     def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
         work, before = self.work, len(self.kernels)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ...accesses import is_argument, wide_axes
+from ...accesses import is_argument, steps_of, wide_axes
 from ...instructions import RecurrenceRun
 from ...loopnest import (
     INT,
@@ -23,7 +23,6 @@ from ...loopnest import (
     Load,
     Register,
     constant,
-    expressions_in,
 )
 from ...recurrence import (
     Assign,
@@ -36,10 +35,9 @@ from ...recurrence import (
     arrays_in,
     every_register,
     failures_in,
-    inside,
+    is_backwards,
     is_sized,
-    numbers_of,
-    roots,
+    numbers_given,
     statements_in,
 )
 from ...tapes import slots
@@ -47,14 +45,11 @@ from .codegen import alignment
 from .formulas import Formulas
 from .operations import literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
+from .work import is_innermost, is_short, work_of
 from .writer import Writer
 
 #: After about so many operations somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 20
-#: A loop of at most so many operations in all is never interrupted.
-SHORT = 1 << 16
-#: The steps that a loop of unknown length is thought to have.
-USUAL_STEPS = 1000
 #: The line of a function's text where what is on the stack is declared, after the head and the first label.
 ENTRY = 2
 
@@ -62,12 +57,15 @@ ENTRY = 2
 class RecurrenceWriter(ExpressionWriter):
     """Writes one function."""
 
+    #: What it is called with beside arguments and slots, and what else it is handed on as.
+    range_parameters = ""
+
     def __init__(self, run: RecurrenceRun):
         self.run = run
         self.statements = run.recurrence.statements
         self.arrays = arrays_in(self.statements)
         self.failures = {id(failure): k for k, failure in enumerate(failures_in(self.statements))}
-        self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_of(self.statements))}
+        self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_given(run.recurrence))}
         self.taped = {k for k in self.arrays if run.arrays[k].slot in slots(run.tape)}
         self.sums: frozenset[int] = frozenset()
         self.labels = 0
@@ -82,24 +80,31 @@ class RecurrenceWriter(ExpressionWriter):
         for k in self.arrays:
             parameters.append(f"ptr {'noalias ' if k in alone else ''}%a{k}")
             parameters += [f"i64 %o{k}"] if k in self.taped else []
-            parameters += [f"i64 %s{k}_{axis}" for axis in wide_axes(self.run.arrays[k])]
+            parameters += [f"i64 %s{k}_{axis}" for axis in wide_axes(self.run, k)]
         parameters += [f"i64 {register}" for register in self.numbers.values()]
         parameters += ["ptr %failing", "ptr %slots"]
-        w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}) #0 {{")
+        w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}{self.range_parameters}) #0 {{")
         w.label("entry")
         w.lines.append("  %work = alloca i64")
-        for register in every_register(self.statements):
-            w.lines.append(f"  %q{register.number} = alloca {type_name(register.dtype)}")
+        self.declare()
         w.write("store i64 0, ptr %work")
-        self.block(self.statements, {})
+        self.all_statements()
         w.write("ret i64 0")
         w.lines.append("}")
-        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots) #0 {{", "entry:"]
+        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots{self.range_parameters}) #0 {{", "entry:"]
         arguments = self.arguments()
-        w.write(f"%status = call i64 @{name}_body({', '.join(arguments)})")
+        w.write(f"%status = call i64 @{name}_body({', '.join(arguments)}{self.range_parameters})")
         w.write("ret i64 %status")
         w.lines += ["}", *self.formulas.lines]
         return w
+
+    def declare(self) -> None:
+        """Have places for the registers."""
+        for register in every_register(self.statements):
+            self.writer.lines.append(f"  %q{register.number} = alloca {type_name(register.dtype)}")
+
+    def all_statements(self) -> None:
+        self.block(self.statements, {})
 
     def arguments(self) -> list[str]:
         """What the outer function hands on, in the order of `recurrence_arguments`."""
@@ -119,7 +124,7 @@ class RecurrenceWriter(ExpressionWriter):
             else:
                 base = w.emit(f"load ptr, ptr {slot}")
                 found.append(f"ptr {w.emit(f'getelementptr i8, ptr {base}, i64 {following()}')}")
-            found += [f"i64 {following()}" for _ in wide_axes(self.run.arrays[k])]
+            found += [f"i64 {following()}" for _ in wide_axes(self.run, k)]
         found += [f"i64 {following()}" for _ in self.numbers]
         return [*found, f"ptr {w.emit(f'getelementptr i64, ptr %arguments, i64 {place}')}", "ptr %slots"]
 
@@ -137,7 +142,11 @@ class RecurrenceWriter(ExpressionWriter):
     def Assign(self, s: Assign, known: dict[int, str]) -> None:
         values = [self.summed(r, e, known) for r, e in zip(s.registers, s.values)]
         for register, value in zip(s.registers, values):
-            self.writer.write(f"store {type_name(register.dtype)} {value}, ptr %q{register.number}")
+            self.give(register, value)
+
+    def give(self, register: Register, value: str) -> None:
+        """Write what a register is given."""
+        self.writer.write(f"store {type_name(register.dtype)} {value}, ptr %q{register.number}")
 
     def Store(self, s: Store, known: dict[int, str]) -> None:
         dtype, value = s.value.dtype, self.value(s.value, known)
@@ -328,9 +337,11 @@ class RecurrenceWriter(ExpressionWriter):
     def at_hand(self, e: Expression, known: dict[int, str]) -> str:
         if isinstance(e, Constant):
             return literal(e.number, e.dtype)
-        if isinstance(e, Register):
-            return self.writer.emit(f"load {type_name(e.dtype)}, ptr %q{e.number}")
-        return known[id(e)]
+        return self.taken(e) if isinstance(e, Register) else known[id(e)]
+
+    def taken(self, register: Register) -> str:
+        """What is in a register."""
+        return self.writer.emit(f"load {type_name(register.dtype)}, ptr %q{register.number}")
 
     def computed(self, e: Expression, known: dict[int, str]) -> str:
         if isinstance(e, Load):
@@ -360,15 +371,17 @@ class RecurrenceWriter(ExpressionWriter):
         if array in self.taped:
             base = self.writer.emit(f"load ptr, ptr {address}")
             address = self.writer.emit(f"getelementptr i8, ptr {base}, i64 %o{array}")
-        wide = wide_axes(place)
+        steps = steps_of(self.run, array)
         for axis, i in enumerate(index):
             position = self.position(i, known)
             if position == "0":
                 continue
-            if axis in wide:
+            if steps[axis] is None:
                 offset = self.writer.emit(f"mul nsw i64 {position}, %s{array}_{axis}")
                 address = self.writer.emit(f"getelementptr i8, ptr {address}, i64 {offset}")
             else:
+                if steps[axis] != 1:
+                    position = self.writer.emit(f"mul nsw i64 {position}, {steps[axis]}")
                 total = self.writer.emit(f"add nsw i64 {total}, {position}") if total else position
         if not total:
             return address
@@ -382,9 +395,10 @@ class RecurrenceWriter(ExpressionWriter):
             if factor != 1:
                 term = self.writer.emit(f"mul nsw i64 {term}, {factor}")
             total = self.writer.emit(f"add nsw i64 {total}, {term}") if total else term
+        offset = self.number(constant(index.offset, INT)) if is_backwards(index) else str(index.offset)
         if not total:
-            return str(index.offset)
-        return self.writer.emit(f"add nsw i64 {total}, {index.offset}") if index.offset else total
+            return offset
+        return self.writer.emit(f"add nsw i64 {total}, {offset}") if index.offset else total
 
 
 def lone_arrays(run: RecurrenceRun) -> set[int]:
@@ -397,83 +411,6 @@ def lone_arrays(run: RecurrenceRun) -> set[int]:
     return {k for k in used if names[run.arrays[k].slot] == 1 or run.arrays[k].slot not in changed}
 
 
-def is_innermost(s: Repeat) -> bool:
-    """Whether a loop has no loops inside."""
-    return not any(isinstance(inner, Repeat) for inner in statements_in(s.body))
-
-
-def is_short(s: Repeat) -> bool:
-    """Whether a loop surely ends soon."""
-    most = most_work([s])
-    return most is not None and most <= SHORT
-
-
-def most_work(statements: Sequence[Statement], seen: frozenset[int] = frozenset()) -> int | None:
-    """The most operations that statements can come to; None if nobody knows.
-
-    Args:
-        seen: what has been computed before, by the id of the expression.
-    """
-    total, known = 0, set(seen)
-    for s in statements:
-        total += own_work(s, known)
-        inner = [most_work(block, frozenset(known)) for block in inside(s)]
-        if None in inner or (isinstance(s, Repeat) and s.most is None):
-            return None
-        if isinstance(s, Repeat):
-            total += s.most * sum(inner)  # type: ignore[operator, arg-type]
-        elif inner:
-            total += max(inner)  # type: ignore[type-var]
-    return total
-
-
-def work_of(statements: Sequence[Statement], seen: frozenset[int] = frozenset()) -> int:
-    """The operations of statements without those of loops that count themselves."""
-    total, known = 0, set(seen)
-    for s in statements:
-        total += own_work(s, known)
-        if isinstance(s, Choose):
-            total += max(work_of(branch, frozenset(known)) for branch in s.branches)
-        elif isinstance(s, Repeat) and isinstance(s.length, Constant) and is_short(s):
-            total += int(s.length.number) * work_of(s.body, frozenset(known))
-    return total
-
-
-def own_work(s: Statement, known: set[int]) -> int:
-    """The operations of a statement itself that have not been done; these are known then."""
-    return 1 + sum(isinstance(e, (Apply, Load)) for e in expressions_in(roots(s), known))
-
-
-def likely_work(
-    statements: Sequence[Statement], usual_steps: int = USUAL_STEPS, seen: frozenset[int] = frozenset()
-) -> int:
-    """About how many operations statements come to.
-
-    Args:
-        usual_steps: those of a loop of unknown length. One inside another counts as one step: a product of guesses
-            would be no guess.
-        seen: what has been computed before, by the id of the expression.
-    """
-    total, known = 0, set(seen)
-    for s in statements:
-        total += own_work(s, known)
-        steps = likely_steps(s, usual_steps) if isinstance(s, Repeat) else 1
-        is_guess = isinstance(s, Repeat) and s.most is None and not isinstance(s.length, Constant)
-        inside_steps = 1 if is_guess else usual_steps
-        total += steps * sum(likely_work(block, inside_steps, frozenset(known)) for block in inside(s))
-    return total
-
-
-def likely_steps(s: Repeat, usual_steps: int) -> int:
-    """About how many steps a loop has."""
-    if isinstance(s.length, Constant):
-        return int(s.length.number)
-    return usual_steps if s.most is None else s.most // 2
-
-
-def is_unbounded(run: RecurrenceRun) -> bool:
-    """Whether nobody knows how long a recurrence takes."""
-    return most_work(run.recurrence.statements) is None
 
 
 def recurrence_arguments(run: RecurrenceRun) -> list[int]:
@@ -482,7 +419,7 @@ def recurrence_arguments(run: RecurrenceRun) -> list[int]:
     found: list[int] = []
     for k in arrays_in(statements):
         place = run.arrays[k]
-        found += [HEADER + place.slot, place.offset, *(place.strides[axis] for axis in wide_axes(place))]
-    found += [int(number.number) for number in numbers_of(statements)]
+        found += [HEADER + place.slot, place.offset, *(place.strides[axis] for axis in wide_axes(run, k))]
+    found += [int(number.number) for number in numbers_given(run.recurrence)]
     refused = run.refused
     return [*found, *((0, 0) if refused is None else (HEADER + refused.slot, refused.offset))]

@@ -1,10 +1,10 @@
-"""A recurrence as a kernel of one thread."""
+"""A recurrence as a kernel of one thread, or of one for each lane."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...accesses import is_argument, wide_axes
+from ...accesses import is_argument, steps_of, wide_axes
 from ...instructions import RecurrenceRun
 from ...loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, constant
 from ...operations import write_operation
@@ -19,6 +19,7 @@ from ...recurrence import (
     arrays_in,
     every_register,
     failures_in,
+    is_backwards,
     is_sized,
     numbers_of,
     statements_in,
@@ -26,6 +27,10 @@ from ...recurrence import (
 from .launches import NAME, Argument, Launch, Pointer
 from .operations import CudaCode, literal, type_name
 from .text import Text, signature
+
+#: The threads of a block, where there is one for each lane: few, so that a few thousand lanes have blocks for all
+#: multiprocessors.
+LANES = 64
 
 
 def recurrence_launch(run: RecurrenceRun, first_failure: int, failed: int | None) -> Launch:
@@ -39,18 +44,23 @@ def recurrence_launch(run: RecurrenceRun, first_failure: int, failed: int | None
     arguments: list[Argument] = []
     for k in arrays_in(statements):
         place = run.arrays[k]
-        arguments += [Pointer(place.slot, place.offset), *(place.strides[axis] for axis in wide_axes(place))]
+        arguments += [Pointer(place.slot, place.offset), *(place.strides[axis] for axis in wide_axes(run, k))]
     arguments += [int(number.number) for number in numbers_of(statements)]
     if failed is not None and run.refused is not None:
         arguments += [Pointer(run.refused.slot, run.refused.offset), first_failure, Pointer(failed, 0)]
-    source = _Writer(run).function()
-    return Launch(source, (1, 1, 1), (1, 1, 1), 0, tuple(arguments), "a loop that keeps its state in registers")
+    source, about = _Writer(run).function(), "a loop that keeps its state in registers"
+    lanes = run.recurrence.lanes
+    if lanes is None:
+        return Launch(source, (1, 1, 1), (1, 1, 1), 0, tuple(arguments), about)
+    grid = (-(-lanes.count // LANES), 1, 1)
+    return Launch(source, grid, (LANES, 1, 1), 0, (*arguments, lanes.count), f"{about}, for each of many lanes")
 
 
 class _Writer(ExpressionWriter):
     def __init__(self, run: RecurrenceRun):
         self.run = run
         self.statements = run.recurrence.statements
+        self.lanes = run.recurrence.lanes
         self.failures = {id(failure): k for k, failure in enumerate(failures_in(self.statements))}
         self.numbers = {number: f"k{k}" for k, number in enumerate(numbers_of(self.statements))}
         self.written = {s.array for s in statements_in(self.statements) if isinstance(s, Store)}
@@ -62,17 +72,21 @@ class _Writer(ExpressionWriter):
         for k in arrays_in(self.statements):
             place = self.run.arrays[k]
             found.append(f"{'' if k in self.written else 'const '}{type_name(place.dtype)} *const a{k}")
-            found += [f"const int64 s{k}_{axis}" for axis in wide_axes(place)]
+            found += [f"const int64 s{k}_{axis}" for axis in wide_axes(self.run, k)]
         found += [f"const int64 {name}" for name in self.numbers.values()]
         if self.failures:
             found += ["int64 *const refused", "const int64 first_failure", "int64 *const failed"]
-        return found
+        return found if self.lanes is None else [*found, "const int64 lanes"]
 
     def function(self) -> str:
-        text = self.text
-        with text.block(signature(f"KERNEL __launch_bounds__(1) {NAME}", self.parameters())):
+        text, threads = self.text, 1 if self.lanes is None else LANES
+        with text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", self.parameters())):
             if self.failures:
                 text.line("if (*failed) return;")
+            if self.lanes is not None:
+                lane = f"q{self.lanes.number.number}"
+                text.line(f"const int64 {lane} = (int64)blockIdx.x * {LANES} + threadIdx.x;")
+                text.line(f"if ({lane} >= lanes) return;")
             for register in every_register(self.statements):
                 text.line(f"{type_name(register.dtype)} q{register.number};")
             self.block(self.statements, {})
@@ -155,11 +169,17 @@ class _Writer(ExpressionWriter):
 
     def element(self, array: int, index: Index, known: dict[int, str]) -> str:
         """An element of an array."""
-        wide = wide_axes(self.run.arrays[array])
-        positions = [(axis, self.position(i, known)) for axis, i in enumerate(index)]
-        ways = [f"{i} * s{array}_{axis}" for axis, i in positions if axis in wide and i != "0"]
+        positions = [self.position(i, known) for i in index]
+        ways: list[str] = []
+        elements: list[str] = []
+        for axis, (i, step) in enumerate(zip(positions, steps_of(self.run, array))):
+            if i != "0" and step != 0:
+                if step is None:
+                    ways.append(f"{i} * s{array}_{axis}")
+                else:
+                    elements.append(i if step == 1 else f"{i} * {step}")
         base = f"after(a{array}, {' + '.join(ways)})" if ways else f"a{array}"
-        return f"{base}[{' + '.join(i for axis, i in positions if axis not in wide) or '0'}]"
+        return f"{base}[{' + '.join(elements) or '0'}]"
 
     def position(self, index: Affine, known: dict[int, str]) -> str:
         """An index as a number."""
@@ -167,5 +187,6 @@ class _Writer(ExpressionWriter):
             self.value(e, known) if factor == 1 else f"{self.value(e, known)} * {factor}" for factor, e in index.terms
         ]
         if index.offset or not terms:
-            terms.append(str(index.offset))
+            number = self.numbers.get(constant(index.offset, INT)) if is_backwards(index) else None
+            terms.append(number or str(index.offset))
         return terms[0] if len(terms) == 1 and " " not in terms[0] else f"({' + '.join(terms)})"

@@ -6,7 +6,7 @@ loop is an instruction with blocks among its arguments: so a whole program runs 
 nothing but its kernels is ever compiled.
 
 The first slots are the header: the frame, a Python object; how much work is left until somebody is to look for signals,
-the address of the function that does, and how many threads to use.
+the address of the function that does, how many threads to use, and whether one of them has stopped the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 
 from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, WORKED
 from .calls import LIBRARY_ARGUMENTS, RUN_CHECK, RUN_GEMM, RUN_LIBRARY, RUN_PERMUTE
-from .header import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
+from .header import FRAME, HEADER, LOOK, PATIENCE, STOPPED, THREADS, WORK_LEFT
 from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS, with_tape, without_tape
 from .threads import POOL_SIZE, RUN_PARALLEL, RUN_ROWS, WORK
 
@@ -41,6 +41,6 @@ TEXT = expanded("".join(_PARTS))
 FUNCTIONS = re.findall(r"define i64 @(\w+)", TEXT)
 
 __all__ = [
-    "FRAME", "FUNCTIONS", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "TEXT", "THREADS",
-    "WORK_LEFT", "expanded",
+    "FRAME", "FUNCTIONS", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "STOPPED", "TEXT",
+    "THREADS", "WORK_LEFT", "expanded",
 ]  # fmt: skip

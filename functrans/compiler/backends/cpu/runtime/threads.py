@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 
+from .header import STOPPED
+
 #: Threads. A pool is an array of numbers, in groups on cache lines of their own: LOCK, held by who runs something;
 #: OPEN, whether workers may take parts of it; ACTIVE, how many are looking or at work; NEXT, the next part to be taken;
 #: then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; and a semaphore that
 #: they sleep on. Parts are taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy
-#: machine it does not wait for threads that get no processor.
+#: machine it does not wait for threads that get no processor. A part that ends with another status than 0 stops the
+#: others.
 POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE = range(0, 64, 8)
 POOL_SIZE = 64
 
@@ -44,8 +47,13 @@ entry:
   get i64 %parts = %job[4]
   get i64 %grain = %job[5]
   get i64 %grains = %job[6]
+  %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
   br label %take
 take:
+  %stopped = load atomic i64, ptr %stopped_at seq_cst, align 8
+  %goes_on = icmp eq i64 %stopped, 0
+  br i1 %goes_on, label %next, label %done
+next:
   %part = atomicrmw add ptr %next_at, i64 1 seq_cst
   %there = icmp slt i64 %part, %parts
   br i1 %there, label %run, label %done
@@ -59,7 +67,11 @@ run:
   %far = mul i64 %last, %grain
   %end = call i64 @llvm.smin.i64(i64 %far, i64 %extent)
   %status = call i64 %function(ptr %arguments, ptr %slots, i64 %begin, i64 %end)
-  br label %take
+  %has_ended = icmp eq i64 %status, 0
+  br i1 %has_ended, label %take, label %stop
+stop:
+  store atomic i64 %status, ptr %stopped_at seq_cst, align 8
+  br label %done
 done:
   ret void
 }}
@@ -230,7 +242,9 @@ divide:
   store atomic i64 0, ptr %open_at seq_cst, align 8
   call void @wait_for_workers(ptr %pool)
   store atomic i64 0, ptr %lock seq_cst, align 8
-  ret i64 0
+  %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
+  %stopped = atomicrmw xchg ptr %stopped_at, i64 0 seq_cst
+  ret i64 %stopped
 }}
 """
 

@@ -1,0 +1,213 @@
+"""Loops over many lanes taken apart: the recurrence of one lane, and where the elements of all lanes are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ...core.avals import ShapedArray
+from ...core.jaxpr import Jaxpr, Literal, Var
+from ..apart import Apart, TooLarge, take_apart
+from ..instructions import Place
+from ..loopnest import INT, Apply, Register, expressions_in
+from ..overlap import do_overlap
+from ..recurrence import Lanes, Recurrence, Repeat, Statement, Store, failures_in, registers_in, roots, statements_in
+from .programs import Axis, OneLane, one_lane_of_cond, one_lane_of_loop
+from .rules import NotLanewise
+from .statements import check_lanes, of_lanes
+
+#: Fewer lanes are not worth it.
+FEWEST_LANES = 16
+
+
+#: What one lane does in a step is written out, in so many operations at most: time to compile grows with them.
+MOST_OPERATIONS = 1000
+
+
+class LanesApart(NamedTuple):
+    """A loop over many lanes taken apart.
+
+    Attributes:
+        apart: the recurrence of any lane, and the arrays of all.
+        delivered: places of what all lanes share, and where that is to be afterwards.
+        counts: the steps that each lane took, the most of which are wanted.
+    """
+
+    apart: Apart
+    delivered: list[tuple[Place, Place]]
+    counts: Place | None
+
+
+def take_lanes_apart(
+    assembler: Any,
+    body: Jaxpr,
+    cond: Jaxpr | None,
+    operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
+    length: int | Place | None,
+    is_reverse: bool,
+    results: tuple[Sequence[Place], Sequence[Place], Place | None],
+    known: Any,
+) -> LanesApart | str:
+    """A loop as the recurrence of one of its lanes, or why it is not, as a clause, which is empty if it has no lanes.
+
+    The arguments are those of `take_apart`.
+    """
+    first, carry = len(operands[0]), len(operands[1])
+    why = ""
+    for size, axes in candidates(body, first, carry):
+        try:
+            loop = _Loop(assembler, body, cond, (first, carry), size, axes)
+            found = loop.taken_apart(operands, length, is_reverse, results, known)
+        except (NotLanewise, TooLarge) as reason:
+            why = why or str(reason)
+            continue
+        statements = found.apart.recurrence.statements
+        if not failures_in(statements) and operations_of(statements) <= MOST_OPERATIONS:
+            return found
+        why = "indices in it are checked" if failures_in(statements) else "there is much to do for each"
+    return why
+
+
+def operations_of(statements: Sequence[Statement]) -> int:
+    """How many operations are written out."""
+    everything = expressions_in(e for s in statements_in(statements) for e in roots(s))
+    return sum(isinstance(e, Apply) for e in everything)
+
+
+def candidates(body: Jaxpr, first: int, carry: int) -> Iterator[tuple[int, list[Axis]]]:
+    """Numbers of lanes that a loop may have, and which inputs have lanes along which axes then: batches come first."""
+    shapes = [v.aval.shape for v in body.inputs[first : first + carry]]
+    for position in (0, -1):
+        for size in sorted({shape[position] for shape in shapes if shape}, reverse=True):
+            if size >= FEWEST_LANES:
+                own = [position % len(s) if s and s[position] == size else None for s in shapes]
+                yield size, [*[None] * first, *own, *[None] * (len(body.inputs) - first - carry)]
+
+
+class _Loop:
+    """A loop of so many lanes.
+
+    Args:
+        counts: how many constants there are, and how many numbers are carried.
+        axes: the axes of lanes that are known.
+    """
+
+    def __init__(
+        self,
+        assembler: Any,
+        body: Jaxpr,
+        cond: Jaxpr | None,
+        counts: tuple[int, int],
+        size: int,
+        axes: Sequence[Axis],
+    ):
+        self.assembler = assembler
+        self.size = size
+        self.first, self.carry = counts
+        self.prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr
+        self.body = one_lane_of_loop(body, self.first, self.carry, axes, size, self.prepare)
+        self.cond = None if cond is None else self.condition(cond)
+        self.wholes: dict[Place, tuple[Place, Axis]] = {}  # by the part of one lane
+
+    def condition(self, cond: Jaxpr) -> OneLane:
+        found = one_lane_of_cond(cond, self.body.inputs[: self.first + self.carry], self.size, self.prepare)
+        if found.constants:
+            raise NotLanewise("its condition reads a constant by lane")
+        unused = [Var(v.aval) for v in self.body.jaxpr.inputs[: len(self.body.constants)]]
+        jaxpr = Jaxpr([*unused, *found.jaxpr.inputs], found.jaxpr.eqns, found.jaxpr.outputs)
+        return found._replace(jaxpr=jaxpr)
+
+    def part(self, whole: Place, axis: Axis) -> Place:
+        """The part of an array that one lane has."""
+        part = whole
+        if axis is not None:
+            part = whole._replace(shape=(*whole.shape[:axis], 1, *whole.shape[axis + 1 :]))
+        self.wholes[part] = whole, axis
+        return part
+
+    def taken_apart(
+        self,
+        operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
+        length: int | Place | None,
+        is_reverse: bool,
+        results: tuple[Sequence[Place], Sequence[Place], Place | None],
+        known: Any,
+    ) -> LanesApart:
+        assembler, own, split = self.assembler, self.body.inputs, self.first + self.carry
+        constants = [self.part(assembler.constant(literal), axis) for literal, axis in self.body.constants]
+        consts = [*constants, *map(self.part, operands[0], own)]
+        carry = list(map(self.part, operands[1], own[self.first :]))
+        xs = list(map(self.part, operands[2], map(behind_steps, own[split:])))
+        targets, delivered = self.targets(results[0], [place for group in operands for place in group])
+        finals = list(map(self.part, targets, self.body.outputs))
+        ys = list(map(self.part, results[1], map(behind_steps, self.body.outputs[self.carry :])))
+        counts, count = None, results[2]
+        if count is not None:
+            counts = assembler.contiguous("temporary", ShapedArray((self.size,), INT))
+            count = counts._replace(shape=(), strides=())
+            self.wholes[count] = counts, 0
+        found = take_apart(
+            self.body.jaxpr, self.cond and self.cond.jaxpr, self.prepare, assembler.supports, (consts, carry, xs),
+            length, is_reverse, (finals, ys, count), frozenset(), known, assembler.source,
+        )  # fmt: skip
+        return LanesApart(self.apart(found), delivered, counts)
+
+    def targets(self, finals: Sequence[Place], read: Sequence[Place]) -> tuple[list[Place], list[tuple[Place, Place]]]:
+        """Where the carry goes: what all lanes share is not to be where one of them still reads."""
+        targets: list[Place] = []
+        delivered: list[tuple[Place, Place]] = []
+        for final, axis in zip(finals, self.body.outputs):
+            target = final
+            if axis is None and any(do_overlap(final, place) for place in read):
+                target = self.assembler.contiguous("temporary", ShapedArray(final.shape, final.dtype))
+                delivered.append((target, final))
+            targets.append(target)
+        return targets, delivered
+
+    def apart(self, found: Apart) -> Apart:
+        """The recurrence of any lane."""
+        arrays: list[Any] = []
+        axes: list[Axis] = []
+        for array in found.arrays:
+            whole, axis = self.whole(array)
+            arrays.append(whole)
+            axes.append(axis)
+        statements = found.recurrence.statements
+        numbers = [r.number for r in registers_in(statements)]
+        numbers += [s.counter.number for s in statements_in(statements) if isinstance(s, Repeat)]
+        lanes = Lanes(Register(max(numbers, default=-1) + 1, INT), self.size, tuple(axes))
+        placed = {k: axis for k, axis in enumerate(axes) if axis is not None}
+        statements = of_lanes(statements, lanes.number, placed)
+        check_lanes(statements, lanes, {k for k, array in enumerate(arrays) if isinstance(array, ShapedArray)})
+        check_places(arrays, axes, statements)
+        copied = [(self.wholes[x][0], self.wholes[y][0]) for x, y in found.copied]
+        recurrence = Recurrence(statements, found.recurrence.length, lanes)
+        return Apart(recurrence, arrays, copied, found.registers)
+
+    def whole(self, array: Any) -> tuple[Any, Axis]:
+        """An array of all lanes, and the axis along which they lie."""
+        if isinstance(array, Place):
+            return self.wholes.get(array, (array, None))
+        if isinstance(array, Literal):
+            return array, None
+        return ShapedArray((*array.shape, self.size), array.dtype), len(array.shape)
+
+
+def behind_steps(axis: Axis) -> Axis:
+    """An axis of an element as one of an array with an element for each step."""
+    return axis if axis is None else axis + 1
+
+
+def check_places(arrays: Sequence[Any], axes: Sequence[Axis], statements: Any) -> None:
+    """See whether what one lane writes is nothing that another one reads.
+
+    Raises:
+        NotLanewise: it may be.
+    """
+    written = {s.array for s in statements_in(statements) if isinstance(s, Store)}
+    places = [(k, x) for k, x in enumerate(arrays) if isinstance(x, Place)]
+    for k, x in places:
+        for j, y in places if k in written else ():
+            is_own = x == y and axes[k] == axes[j] is not None
+            if j != k and not is_own and do_overlap(x, y):
+                raise NotLanewise("lanes write where others read")
