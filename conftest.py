@@ -1,5 +1,6 @@
 """Settings for every test and doctest: which slow tests run, how hard Hypothesis tries, where machine code is kept."""
 
+import gc
 import os
 import shutil
 import signal
@@ -7,13 +8,15 @@ import tempfile
 import zlib
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 _cache: list[str] = []
 SLOW_SHARE = 10  # without --slow, one slow test in this many runs
 
-settings.register_profile("reproducible", deadline=None, derandomize=True)
-settings.register_profile("searching", deadline=None, max_examples=1000, print_blob=True)
+# No outcome depends on how busy the machine is, nor by default on chance.
+TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("reproducible", TIMELESS, derandomize=True)
+settings.register_profile("searching", TIMELESS, max_examples=1000, print_blob=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other processes share the folder of the run
         _cache.append(tempfile.mkdtemp(prefix="functrans-tests-"))
         os.environ["FUNCTRANS_CACHE_DIR"] = _cache[0]
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

@@ -38,7 +38,7 @@ def said(tmp_path: Path, program: str, stub: str | None) -> str:
         program = f"import sys; sys.modules['cupy'] = None\n{program}"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=600
     )
     return run.stdout
 

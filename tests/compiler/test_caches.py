@@ -311,7 +311,7 @@ def process(folder: Path, program: str = PROGRAM, **environment: str) -> subproc
 
 def output(running: subprocess.Popen[str]) -> list[str]:
     with running:
-        out, err = running.communicate(timeout=300)
+        out, err = running.communicate(timeout=600)
     assert running.returncode == 0, err
     assert err == ""
     return out.split()

@@ -89,7 +89,7 @@ def test_names_of_axes():
 
 def wait_for_each_other(count: int) -> Any:
     """A barrier that fails instead of hanging."""
-    return threading.Barrier(count, timeout=20)
+    return threading.Barrier(count, timeout=600)
 
 
 TRACES = {

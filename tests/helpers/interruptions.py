@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
-from threading import Timer
+from threading import Thread
 from typing import Any
 
 import pytest
 
 
-def interrupted(run: Callable[[], Any], after: float = 0.1) -> None:
-    """Run what only Ctrl-C ends, which comes after some seconds: on a busy machine perhaps before all has begun."""
-    timer = Timer(after, signal.raise_signal, [signal.SIGINT])
+def interrupted(run: Callable[[], Any], meanwhile: Callable[[], Any] = lambda: time.sleep(0.1)) -> None:
+    """Run what only Ctrl-C ends, which comes when something else is done in another thread.
+
+    On a busy machine that may be before all has begun: it is waited for from the start.
+    """
+
+    def interrupt() -> None:
+        meanwhile()
+        signal.raise_signal(signal.SIGINT)
+
+    other = Thread(target=interrupt)
 
     def run_on() -> None:
-        timer.start()
+        other.start()
         run()
 
     with pytest.raises(KeyboardInterrupt):
         run_on()
-    timer.join()
+    other.join()
