@@ -131,6 +131,9 @@ INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 
 def normalized(start: Expression, extent: int, largest: int) -> Expression:
     """An offset that may count from the end, moved into [0, largest]."""
+    if isinstance(start, Constant):
+        number = int(start.number)
+        return constant(min(max(number + extent if number < 0 else number, 0), largest), INT)
     if start.dtype == np.uint64:  # as large as it may be, rather than negative
         start = Apply("minimum", (start, constant(np.iinfo(INT).max, start.dtype)), start.dtype)
     s = from_the_end(start, extent)
@@ -336,19 +339,8 @@ def all_substituted(inside: Sequence[Expression], index: Index) -> list[Expressi
     Those are all that the new one is made of, unless the index has terms.
     """
     results: dict[int, Expression] = {}
-    found: Expression
     for expression in inside:
-        if isinstance(expression, Apply):
-            found = _with_operands(expression, results)
-        elif isinstance(expression, Load):
-            operand, places, dtype = expression
-            places = tuple([moved(_with_terms(i, results) if i.terms else i, index) for i in places])
-            found = tuple.__new__(Load, (operand, places, dtype))
-        elif isinstance(expression, Position):
-            found = expression._replace(index=moved(_with_terms(expression.index, results), index))
-        else:
-            found = expression
-        results[id(expression)] = found
+        results[id(expression)] = at_index(expression, index, results)
     return list(results.values())
 
 
@@ -359,6 +351,23 @@ def index_strides(index: Sequence[Affine], strides: Sequence[int], rank: int) ->
         for axis, factor in i.factors:
             found[axis] += factor * stride
     return found
+
+
+def at_index(expression: Expression, index: Index, results: dict[int, Expression]) -> Expression:
+    """The same for one expression, whose parts have been dealt with.
+
+    Args:
+        results: what became of the parts, by id.
+    """
+    if isinstance(expression, Apply):
+        return _with_operands(expression, results)
+    if isinstance(expression, Load):
+        operand, places, dtype = expression
+        places = tuple([moved(_with_terms(i, results) if i.terms else i, index) for i in places])
+        return tuple.__new__(Load, (operand, places, dtype))
+    if isinstance(expression, Position):
+        return expression._replace(index=moved(_with_terms(expression.index, results), index))
+    return expression
 
 
 def flattened(index: Index, shape: Sequence[int]) -> Affine:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 from ..core.primitive import Lowered
 from .costs import operation_cost
@@ -22,11 +22,9 @@ from .loopnest import (
     Index,
     Kernel,
     Load,
-    Output,
     Position,
+    at_index,
     axis_index,
-    expressions_in,
-    substituted,
 )
 
 #: An axis of at most so many elements is tiny.
@@ -72,17 +70,24 @@ def unrolled(run: KernelRun, keeps_first: bool) -> KernelRun:
         keeps_first: leave the first axis as it is.
     """
     for axis in reversed(range(keeps_first, len(run.kernel.shape) - run.kernel.reduced)):
-        if 1 < run.kernel.shape[axis] <= TINY and _pays(run, axis):
-            run = _without(run, axis)
+        if _is_possible(run.kernel, axis):
+            moving = _moving_along(run.kernel, axis)
+            if _pays(run, axis, moving):
+                run = _without(run, axis, moving)
     return run
 
 
-def _pays(run: KernelRun, axis: int) -> bool:
+def _is_possible(kernel: Kernel, axis: int) -> bool:
+    """Whether an axis is tiny, and few results come of it."""
+    extent = kernel.shape[axis]
+    is_tiny = 1 < extent <= TINY and extent * len(kernel.outputs) <= MOST_OUTPUTS
+    return is_tiny and all(output.place is None for output in kernel.outputs)
+
+
+def _pays(run: KernelRun, axis: int, moving: set[int]) -> bool:
+    """Whether to write an axis out, given the expressions that change along it."""
     kernel = run.kernel
     extent, rank, kept = kernel.shape[axis], len(kernel.shape), len(kernel.shape) - kernel.reduced
-    if any(output.place is not None for output in kernel.outputs) or extent * len(kernel.outputs) > MOST_OUTPUTS:
-        return False
-    moving = _moving_along(kernel, axis)
     operations = [e for e in kernel.expressions() if isinstance(e, Apply)]
     if extent * sum(id(e) in moving for e in operations) > MOST_OPERATIONS:
         return False
@@ -120,20 +125,31 @@ def _moves(load: Load, place: Place, rank: int) -> list[int]:
     return [sum(i.factor(axis) * s for i, s in zip(load.index, place.strides)) for axis in range(rank)]
 
 
-def _without(run: KernelRun, axis: int) -> KernelRun:
+def _without(run: KernelRun, axis: int, moving: set[int]) -> KernelRun:
     """The kernel over the other axes, with a result for each element along this one."""
-    kernel = run.kernel
-    outputs: list[Output] = []
-    targets: list[Place] = []
-    known: dict[Any, Expression] = {}
-    for output, target in zip(kernel.outputs, run.targets):
-        for i in range(kernel.shape[axis]):
-            others = [axis_index(a if a < axis else a - 1) for a in range(len(kernel.shape))]
-            index = (*others[:axis], Affine(i, ()), *others[axis + 1 :])
-            outputs.append(output._replace(expression=_shared(substituted(output.expression, index), known)))
-            targets.append(_element(target, axis, i))
+    kernel, extent = run.kernel, run.kernel.shape[axis]
+    elements = _elements_along(kernel, axis, moving)
+    outputs = [o._replace(expression=found[id(o.expression)]) for o in kernel.outputs for found in elements]
+    targets = [_element(target, axis, i) for target in run.targets for i in range(extent)]
     shape = kernel.shape[:axis] + kernel.shape[axis + 1 :]
     return KernelRun(Kernel(shape, kernel.reduced, tuple(outputs), kernel.operands), run.sources, tuple(targets))
+
+
+def _elements_along(kernel: Kernel, axis: int, moving: set[int]) -> list[dict[int, Expression]]:
+    """For each place along an axis what becomes of all expressions there, by id; equal ones become one."""
+    others = [axis_index(a if a < axis else a - 1) for a in range(len(kernel.shape))]
+    known: dict[Any, Expression] = {}
+    still: dict[int, Expression] = {}
+    elements: list[dict[int, Expression]] = []
+    for i in range(kernel.shape[axis]):
+        index = (*others[:axis], Affine(i, ()), *others[axis + 1 :])
+        results = dict(still)
+        for e in kernel.expressions():
+            if id(e) not in results:
+                results[id(e)] = _shared(at_index(e, index, results), known)
+        elements.append(results)
+        still = still or {key: found for key, found in results.items() if key not in moving}
+    return elements
 
 
 def _element(place: Place, axis: int, i: int) -> Place:
@@ -145,14 +161,9 @@ def _element(place: Place, axis: int, i: int) -> Place:
     )
 
 
-def _shared(root: Expression, known: dict[Any, Expression]) -> Expression:
-    """An expression whose parts are those that are known already, where there are equal ones."""
-    results: dict[int, Expression] = {}
-    for expression in expressions_in([root]):
-        found, key = expression, cast(Any, expression)
-        if isinstance(expression, Apply):
-            operands = tuple(results[id(e)] for e in expression.operands)
-            found = expression._replace(operands=operands)
-            key = (expression.operation, *map(id, operands), expression.dtype)
-        results[id(expression)] = known.setdefault(key, found)
-    return results[id(root)]
+def _shared(expression: Expression, known: dict[Any, Expression]) -> Expression:
+    """An expression of parts that are shared; the one that is known already, where there is an equal one."""
+    key: Any = expression
+    if isinstance(expression, Apply):
+        key = (expression.operation, *map(id, expression.operands), expression.dtype)
+    return known.setdefault(key, expression)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,22 @@ import functrans as ft
 from functrans.compiler.accesses import structure_of
 from functrans.compiler.assembly import Assembled
 from functrans.compiler.backends.cpu import codegen, native
-from functrans.compiler.instructions import Place, copying
-from functrans.compiler.loopnest import Apply, Kernel, Load, Output, constant, point
+from functrans.compiler.instructions import KernelRun, Place, copying
+from functrans.compiler.loopnest import (
+    INT,
+    Affine,
+    Apply,
+    Constant,
+    Kernel,
+    Load,
+    Output,
+    constant,
+    normalized,
+    point,
+)
 from functrans.compiler.operations.values import DOUBLE
 from functrans.compiler.program import fused
+from functrans.compiler.unrolling import unrolled
 from tests.fuzz import Case
 from tests.helpers.bits import special_array
 from tests.helpers.tiers import interpreted, natively, staged, tier
@@ -37,6 +50,34 @@ def assembled(function: Any, *args: Any) -> Assembled:
 
 
 # ---- tiny axes
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=3), st.sampled_from([2, 3, 4]), st.booleans())
+def test_axes_written_out_share_what_is_the_same(offsets: list[int], extent: int, is_along: bool) -> None:
+    """Numbers and indices that are computed for each load are computed once; the others as before."""
+    f8, shape = np.dtype(float), (100, extent)
+
+    def element(offset: int, *index: Affine) -> Load:
+        start = normalized(Load("n", (), INT), 7, 5 + abs(offset) % 2)
+        return Load("x", (index[0], index[1] if is_along else Affine(0, ()), Affine(offset, ()).shifted(start)), f8)
+
+    total = reduce(lambda x, y: Apply("add", (x, y), f8), [element(k, *point(2)) for k in offsets])
+    outputs = tuple(Output(Apply(name, (total,), f8), None) for name in ("exp", "sin"))
+    places = (Place(0, 0, (100, extent, 9), f8, (80 * extent, 72, 8)), Place(1, 0, (), INT, ()))
+    targets = tuple(Place(k, 0, shape, f8, (8 * extent, 8)) for k in (2, 3))
+    run = unrolled(KernelRun(Kernel(shape, 0, outputs, ("x", "n")), places, targets), False)
+    everything = run.kernel.expressions()
+    assert len(set(everything)) == len(everything)
+    assert [target.offset for target in run.targets] == [8 * i for _ in outputs for i in range(extent)]
+
+
+@given(st.integers(-20, 20), st.integers(1, 9), st.data())
+def test_known_offsets_are_numbers(start: int, extent: int, data: st.DataObject) -> None:
+    largest = data.draw(st.integers(0, extent))
+    found = normalized(constant(start, INT), extent, largest)
+    assert isinstance(found, Constant)
+    assert found.number == np.clip(start + extent if start < 0 else start, 0, largest)
+
 
 REDUCTIONS = {"sum": fnp.sum, "max": fnp.max, "min": fnp.min, "prod": fnp.prod, "any": fnp.any}
 

@@ -98,6 +98,7 @@ def _case(example: Example | ControlExample, name: str) -> Case:
     )
 
 
+@cache
 def _flat(function: Callable[..., Any]) -> Callable[..., list[Any]]:
     return lambda *xs: leaves(function(*xs))
 
