@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.core.jaxpr import Jaxpr, check_jaxpr, sub_jaxprs
 from tests.helpers.oracles import assert_close, assert_same_type, difference_quotient, lane_loop, pairing
 from tests.helpers.programs import Example, examples
+from tests.helpers.shares import share
 from tests.helpers.structured_programs import structured_programs, vectors
 
 ALL_DTYPES = ("f8", "f8", "f4", "c16")
@@ -266,6 +267,7 @@ def total(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())
+@share(50)
 def test_loops_and_branches_do_what_python_does(program: Any, x: Any, p: Any, v: Any):
     ours, plain = total(program.ours), total(program.plain)
     same(ours(x, p), plain(x, p))
@@ -278,7 +280,7 @@ def test_loops_and_branches_do_what_python_does(program: Any, x: Any, p: Any, v:
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())
-@settings(max_examples=25)
+@share(25)
 def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, v: Any):
     ours, plain = total(program.ours), total(program.plain)
     wanted = ft.jvp(ft.grad(plain, (0, 1)), (x, p), (v, x))[1]
@@ -289,7 +291,7 @@ def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, 
 
 
 @given(structured_programs(), vectors(), vectors())
-@settings(max_examples=15)
+@share(15)
 def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
     ours, plain = total(program.ours), total(program.plain)
     xs = np.stack([x, -x, p * 2])
@@ -302,7 +304,7 @@ def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())
-@settings(max_examples=15)
+@share(50)
 def test_traces_of_loops_and_branches_are_well_typed(program: Any, x: Any, p: Any, v: Any):
     ours = total(program.ours)
     check_everywhere(ft.make_jaxpr(ours)(x, p))

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import functrans as ft
 import functrans.numpy as fnp
 from functrans import errors
+from tests.helpers.shares import share
 
 Function = Callable[..., Any]
 X = np.array([0.7, -1.3, 2.1, 0.2])
@@ -130,7 +131,7 @@ def program(block: tuple[Step, ...]) -> Function:
     return run
 
 
-@settings(max_examples=25)
+@share(12)
 @given(st.randoms(use_true_random=True))
 def test_random_programs(random):
     f = program(random_block(random, 2))

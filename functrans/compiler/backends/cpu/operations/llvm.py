@@ -52,7 +52,7 @@ def type_name(dtype: np.dtype[Any]) -> str | None:
     return _TYPES.get(dtype.kind + str(dtype.itemsize)) if dtype.isnative else None
 
 
-@cache
+@lru_cache(64)
 def type_in_memory(dtype: np.dtype[Any]) -> str:
     """The LLVM type of an array element: a boolean is a byte there."""
     return "i8" if dtype.kind == "b" else _TYPES[dtype.kind + str(dtype.itemsize)]
