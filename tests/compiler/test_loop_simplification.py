@@ -49,7 +49,7 @@ def test_programs_inside_are_simplified():
         x = lax.scan(lambda c, row: (np.negative(-c) * row, c.T.T), x, np.ones((2, 3)))[0]
         x = lax.while_loop(lambda c: np.sum(c) * 1 < 3, lambda c: c * 1 + 1, x)
         x = lax.cond(p, lambda x: np.sin(x) * 1, lambda x: x / 1, x)
-        return ft.checkpoint(lambda x: np.sin(x * 1))(x)
+        return ft.checkpoint(lambda x: np.sin(x * 1))(ft.checkpoint(lambda x: np.sin(x / 1))(x))
 
     found = {eqn.primitive.name: eqn.params for eqn in simplified(f, True, X).eqns}
     assert names(found["scan"]["body"]) == ["multiply"]
@@ -242,7 +242,7 @@ def test_constants_go_into_branches_and_checkpoints():
     def f(p, x):
         one = fnp.ones_like(x)
         x = lax.cond(p, lambda x: x * one, lambda x: x / one, x)
-        return ft.checkpoint(lambda x: np.sin(x * one))(x)
+        return ft.checkpoint(lambda x: np.sin(x * one))(ft.checkpoint(lambda x: np.sin(x / one))(x))
 
     found = {eqn.primitive.name: eqn.params for eqn in simplified(f, True, X).eqns}
     assert list(map(names, found["cond"]["branches"])) == [[], []]

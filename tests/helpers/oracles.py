@@ -122,13 +122,17 @@ def same_bits(a: Any, b: Any) -> bool:
 ULPS = 8
 
 
-def same_but_for_rounding(a: Any, b: Any) -> bool:
-    """Whether native code gave what NumPy gives: the type, every bit of integers, and numbers but for a few ulps."""
+def same_but_for_rounding(a: Any, b: Any, least: float = 0.0) -> bool:
+    """Whether native code gave what NumPy gives: the type, every bit of integers, and numbers but for a few ulps.
+
+    Args:
+        least: the size of what cancels, if that is larger than the results.
+    """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype or a.dtype.kind not in "fc":
         return same_bits(a, b)
     finite = np.isfinite(a) & np.isfinite(b)
-    size = np.max(np.abs(b[finite]), initial=0)
+    size = np.max(np.abs(b[finite]), initial=least)
     near = np.abs(a - b) <= ULPS * np.spacing(np.maximum(size, np.finfo(a.dtype).tiny).astype(a.real.dtype))
     return bool(np.all(np.where(finite, near, (a == b) | (np.isnan(a) & np.isnan(b)))))
 

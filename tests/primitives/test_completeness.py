@@ -134,7 +134,14 @@ def test_staged_as_run(case: Case):
         for found, y in zip(results, wanted, strict=True):
             assert same(found, y), f"{found!r} differs from {y!r}"
     for found, y in zip(ft.jit(case.function)(*case.args), wanted, strict=True):
-        assert same_but_for_rounding(found, y), f"{found!r} differs from {y!r}"
+        assert same_but_for_rounding(found, y, cancelling(case)), f"{found!r} differs from {y!r}"
+
+
+def cancelling(case: Case) -> float:
+    """The size of terms that cancel in a result, where all of it may."""
+    if case.primitive.name != "cofactors" or not case.args[0].size:
+        return 0.0
+    return np.max(np.abs(case.args[0])) ** (case.args[0].shape[-1] - 1)
 
 
 @each([case for case in CASES if not case.direct])

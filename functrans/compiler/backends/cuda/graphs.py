@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import finalize
 
@@ -274,13 +274,13 @@ class Replays:
     def __init__(self, segments: Sequence[Segment], slots: array[int], device: Device, needed: Any):
         self.kept: list[Any] = []
         self.counts: list[array[int]] = []
-        self.made: list[tuple[int, int]] = []  # executable graphs, and what they were made from
+        self.made: list[Callable[[], int]] = []  # what gives the graphs back, the last one first
         self.device = device
         for segment in segments:
             self.counts.append(array("q", [0] * (FIRST_GRAPH + MOST_GRAPHS)))
             slots[segment.slot] = self.counts[-1].buffer_info()[0]
         if segments:
-            finalize(self, _forget, device, self.made, needed).atexit = False  # the driver's own end comes then
+            finalize(self, _forget, self.made, needed).atexit = False  # the driver's own end comes then
 
     def add(self, number: int, segment: Segment, slots: Sequence[int]) -> None:
         """Make a graph of launches with the addresses that are in the slots now; if that fails, never again."""
@@ -297,7 +297,7 @@ class Replays:
         device = self.device
         graph, executable = ctypes.c_void_p(), ctypes.c_void_p()
         _call(device, "cuGraphCreate", ctypes.byref(graph), ctypes.c_uint(0))
-        self.made.append((0, graph.value or 0))
+        self._owe("cuGraphDestroy", graph)
         found, before = [0, len(segment.launches)], ctypes.c_void_p()
         for launch in segment.launches:
             node, (values, params) = ctypes.c_void_p(), self._params(launch, slots)
@@ -306,11 +306,15 @@ class Replays:
             found += [launch.buffer_info()[0], values.buffer_info()[0], node.value or 0, ctypes.addressof(params)]
             before = node
         _call(device, "cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
-        self.made[-1] = executable.value or 0, graph.value or 0
+        self._owe("cuGraphExecDestroy", executable)
         found[0] = executable.value or 0
         record = array("q", found)
         self.kept.append(record)
         return record
+
+    def _owe(self, name: str, handle: ctypes.c_void_p) -> None:
+        """Have a function of the driver called at the end; it is looked up now, while the driver is there for sure."""
+        self.made.append(partial(_function(self.device.entry(name)), ctypes.c_void_p(handle.value or 0)))
 
     def _params(self, launch: array[int], slots: Sequence[int]) -> tuple[array[int], NodeParams]:
         """What a node is told: the values of its parameters, and all of it."""
@@ -343,9 +347,7 @@ def _call(device: Device, name: str, *args: Any) -> None:
         raise CannotReplayError
 
 
-def _forget(device: Device, made: list[tuple[int, int]], *_: Any) -> None:
+def _forget(made: list[Callable[[], int]], *_: Any) -> None:
     """Give graphs back. The driver keeps what is still running."""
-    for executable, graph in made:
-        if executable:
-            _function(device.entry("cuGraphExecDestroy"))(ctypes.c_void_p(executable))
-        _function(device.entry("cuGraphDestroy"))(ctypes.c_void_p(graph))
+    for give_back in reversed(made):
+        give_back()
