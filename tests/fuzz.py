@@ -39,7 +39,10 @@ class Case:
     Attributes:
         tolerance: None if nothing rounds.
         kernel_call: what calls of kernels cost when arrays get their places; without costs, nothing is too small.
+        donated: the numbers of the arguments that the program may overwrite.
     """
+
+    donated: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -53,13 +56,14 @@ class Case:
         self.kernel_call = kernel_call
 
     def __repr__(self) -> str:
-        return f"{self.kind} of {self.function!r}, on {', '.join(map(_shown, self.args))}"
+        donated = f", donated: {self.donated}" if self.donated else ""
+        return f"{self.kind} of {self.function!r}, on {', '.join(map(_shown, self.args))}{donated}"
 
     def check(self, tier: str) -> None:
         """Raise AssertionError unless both backends agree."""
         jaxpr = staged(self.function, self.args)
         with self.costs():
-            found = natively(jaxpr, self.args, tier)
+            found = natively(jaxpr, self.args, tier, self.donated)
         agree(found, jaxpr, self.args, self.tolerance)
 
     @contextmanager
@@ -102,8 +106,13 @@ class Named:
 
 @st.composite
 def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> Case:
-    """A program of one of some kinds."""
-    kind = draw(st.sampled_from(kinds))
+    """A program of one of some kinds, with any of its arguments donated."""
+    case = _case(draw, draw(st.sampled_from(kinds)))
+    case.donated = tuple(i for i in range(len(case.args)) if draw(st.booleans()))
+    return case
+
+
+def _case(draw: st.DrawFn, kind: str) -> Case:
     if kind == "updates":
         return Case(kind, draw(update_programs()), draw(inputs()), None)
     if kind == "stencils":

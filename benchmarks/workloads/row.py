@@ -30,6 +30,7 @@ class Row:
         multiple_of: another row, and what functrans may take as a multiple of its own time there.
         slack: what is added to that, as it is too little to tell.
         rtol: how far results may differ.
+        renews: whether what a call returns is its first argument the next time, which is donated.
         issue: what the issue says of today's peers and what to reach.
     """
 
@@ -41,6 +42,7 @@ class Row:
     multiple_of: tuple[str, float] | None = None
     slack = 0.0
     rtol = 1e-9
+    renews = False
     issue = ""
     #: Contenders that are left out.
     skip: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
@@ -210,10 +210,16 @@ def result_tangent(t: Any, aval: ShapedArray) -> Any:
     return t
 
 
-def own_results(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
-    """Results that their receiver may write to: copies of those that share memory with another or with an input."""
+def own_results(results: list[Any], inputs: Sequence[Any], donated: Collection[int] = ()) -> list[Any]:
+    """Results that their receiver may write to: copies of those that share memory with another or with an input.
+
+    Args:
+        donated: the numbers of inputs whose memory may be handed out.
+    """
     taken: set[int] = set()
-    for x in inputs:
+    for i, x in enumerate(inputs):
+        if i in donated:
+            continue
         if type(x) is np.ndarray or is_device_type(type(x)):
             taken.add(id(_owner(x)))
     for i, result in enumerate(results):

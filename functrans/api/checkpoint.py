@@ -46,8 +46,7 @@ def checkpoint(
     if fun is None:
         return partial(checkpoint, static_argnums=static_argnums, policy=policy)
     _check_policy(policy)
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    return Jitted(fun, numbers, (), primitive=checkpoint_call, params={"policy": policy})
+    return Jitted(fun, static_argnums, primitive=checkpoint_call, params={"policy": policy})
 
 
 def _check_policy(policy: Any) -> None:

@@ -35,12 +35,11 @@ def make_jaxpr(
             h:f64[] = add_any e g
           in (h) }
     """
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
     @wraps_function(fun, "make_jaxpr")
     @hides_internals
     def jaxpr_fun(*args: Any, **kwargs: Any) -> Any:
-        jitted = Jitted(fun, numbers, ())
+        jitted = Jitted(fun, static_argnums)
         staged = jitted.staged_for(args, kwargs)
         if not return_shape:
             return staged.jaxpr
@@ -86,5 +85,5 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
         >>> print(ft.explain(lambda x: np.sum(np.sin(x) * x), np.ones(1000)).sentences[0])
         3 equations run as 1 kernel.
     """
-    jitted = fun if isinstance(fun, Jitted) else Jitted(fun, (), ())
+    jitted = fun if isinstance(fun, Jitted) else Jitted(fun)
     return jitted.lower(*args, **kwargs).explain()

@@ -16,9 +16,10 @@ from ..core.devices import placed
 from ..core.jaxpr import Jaxpr
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
-from ..errors import ArgumentIndexError, StaticArgumentError
+from ..errors import StaticArgumentError
 from ..settings import changes
-from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, normalize_argnums, own_results
+from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, own_results
+from .marked import Marked, check_apart
 from .quick_calls import NO_CALLS, quick_call
 from .traces import clear_traces, traces_of
 
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
 
 
 class Staged(NamedTuple):
-    """What tracing a function for one signature gave: a jaxpr, the tracers it captured, the structure of results."""
+    """What tracing a function for one signature gave: a jaxpr, the tracers it captured, the structure of results.
+
+    Attributes:
+        donated: the numbers of the jaxpr's inputs that are donated.
+    """
 
     jaxpr: Jaxpr
     captured: list[Any]
     out_tree: Any
+    donated: tuple[int, ...]
 
 
 class Signature(NamedTuple):
@@ -53,27 +59,27 @@ class Jitted:
     def __init__(
         self,
         fun: Callable[..., Any],
-        static_argnums: tuple[int, ...],
-        static_argnames: tuple[str, ...],
-        donate_argnums: tuple[int, ...] = (),
+        static_argnums: int | Iterable[int] = (),
+        static_argnames: str | Iterable[str] = (),
+        donate_argnums: int | Iterable[int] = (),
+        donate_argnames: str | Iterable[str] = (),
         primitive: Call = call,
         params: Params | None = None,
     ):
         self.transformation = "jit" if primitive is call else primitive.name
         if not callable(fun):
             raise TypeError(f"{self.transformation} expects a function, not a {type(fun).__name__}")
-        _check_arguments_exist(fun, "static_argnums", static_argnums, static_argnames)
-        _check_arguments_exist(fun, "donate_argnums", donate_argnums)
+        self.static = Marked.of("static", static_argnums, static_argnames)
+        self.donated = Marked.of("donate", donate_argnums, donate_argnames)
+        self.static.check(fun)
+        self.donated.check(fun)
+        check_apart(self.static, self.donated)
         update_wrapper(self, fun)
         self.fun = fun
-        self.static_argnums = static_argnums
-        self.static_argnames = static_argnames
-        self.donate_argnums = donate_argnums
         self.primitive = primitive
         self.params = params or {}
         self.name = getattr(fun, "__name__", type(fun).__name__)
-        options = (primitive, static_argnums, static_argnames, donate_argnums)
-        self._traces, self._staged = traces_of(fun, options)
+        self._traces, self._staged = traces_of(fun, (primitive, self.static, self.donated))
         self._quick = NO_CALLS
         _everywhere.add(self)
 
@@ -108,9 +114,10 @@ class Jitted:
         if trace is EVAL and is_concrete(operands):
             if staged.captured:  # arrays on a GPU
                 with placed(operands, partial(self._name_of_operand, len(staged.captured))):
-                    return staged.out_tree.unflatten(own_results(compile_jaxpr(staged.jaxpr)(*operands), operands))
-            program = compile_jaxpr(staged.jaxpr)
-            results = own_results(program(*operands), operands)
+                    program = compile_jaxpr(staged.jaxpr, staged.donated)
+                    return staged.out_tree.unflatten(own_results(program(*operands), operands, program.donated))
+            program = compile_jaxpr(staged.jaxpr, staged.donated)
+            results = own_results(program(*operands), operands, program.donated)
             if not changes.blocks:
                 self._remember(args, kwargs, signature, program, leaves, staged.out_tree)
         else:
@@ -152,7 +159,7 @@ class Jitted:
 
         backend = None if takes_argument(self.fun, "backend") else kwargs.pop("backend", None)
         leaves, signature, rebuild = self._signature(args, kwargs)
-        return lowered_for(self, self._stage(signature, rebuild).jaxpr, leaves, args, kwargs, signature.static, backend)
+        return lowered_for(self, self._stage(signature, rebuild), leaves, args, kwargs, signature.static, backend)
 
     def staged_for(self, args: Any, kwargs: Any) -> Staged:
         """The trace for the signature of these arguments."""
@@ -164,11 +171,11 @@ class Jitted:
         return leaves, self._stage(signature, rebuild)
 
     def _signature(self, args: Any, kwargs: Any) -> tuple[list[Any], Signature, Callable[..., Any]]:
-        if not self.static_argnums and not self.static_argnames:
+        if not self.static:
             leaves, treedef = tree.flatten((args, kwargs))
             static: Any = ()
         else:
-            numbers, names = self._static_places(args, kwargs)
+            numbers, names = self.static.places(self.fun, args, kwargs)
             static = (
                 tuple((i, _static(args[i], f"argument {i}")) for i in numbers),
                 tuple((name, _static(kwargs[name], f"argument {name!r}")) for name in names),
@@ -178,19 +185,6 @@ class Jitted:
         leaves = [x if isinstance(x, ShapeDtypeStruct) else input_leaf(x) for x in leaves]
         signature = Signature(static, treedef, tuple(map(typeof, leaves)), named_axes())
         return leaves, signature, partial(_merge_static, treedef, static)
-
-    def _static_places(self, args: Any, kwargs: Any) -> tuple[set[int], list[str]]:
-        """Numbers and names of the static arguments of this call: a name counts where it is passed by position."""
-        numbers = {i for i in self.static_argnums if i < len(args) and i >= -len(args)}
-        numbers = set(normalize_argnums(numbers, len(args), "static_argnums"))
-        names = list(self.static_argnames)
-        try:
-            parameters = list(inspect.signature(self.fun).parameters)
-        except (TypeError, ValueError):
-            parameters = []
-        numbers |= {parameters.index(n) for n in names if n in parameters and parameters.index(n) < len(args)}
-        names += [parameters[i] for i in self.static_argnums if 0 <= i < len(parameters)]
-        return numbers, [n for n in dict.fromkeys(names) if n in kwargs]
 
     def _stage(self, signature: Signature, rebuild: Callable[..., Any]) -> Staged:
         staged = self._staged.get(signature)
@@ -203,10 +197,23 @@ class Jitted:
                 return flat(*leaves)
 
             jaxpr, captured = trace_to_jaxpr(function, signature.avals)
-            staged = Staged(jaxpr, captured, flat.out_tree)
+            staged = Staged(jaxpr, captured, flat.out_tree, self._donated(signature, len(captured)))
             if is_concrete(captured):  # captured tracers belong to this call only
                 self._staged[signature] = staged
         return staged
+
+
+    def _donated(self, signature: Signature, captured: int) -> tuple[int, ...]:
+        """The numbers of the donated leaves, after so many inputs that are captured."""
+        if not self.donated:
+            return ()
+        numbered = range(captured, captured + signature.treedef.num_leaves)
+        args, kwargs = _merge_static(signature.treedef, signature.static, numbered)
+        numbers, names = self.donated.places(self.fun, args, kwargs)
+        static_numbers, static_names = (dict(group) for group in signature.static or ((), ()))
+        given = [args[i] for i in sorted(numbers) if i not in static_numbers]
+        given += [kwargs[name] for name in names if name not in static_names]
+        return tuple(sorted(tree.leaves(given)))
 
 
 #: All that are alive.
@@ -258,29 +265,6 @@ class _Static:
         return False
 
 
-def _check_arguments_exist(
-    fun: Callable[..., Any], option: str, numbers: Sequence[int], names: Sequence[str] = ()
-) -> None:
-    """Raise ArgumentIndexError for numbers and names of arguments that no call can have."""
-    if not numbers and not names:
-        return
-    try:
-        parameters = inspect.signature(fun).parameters
-    except (TypeError, ValueError):
-        return  # a builtin without a signature
-    kinds = [p.kind for p in parameters.values()]
-    positional = kinds.count(inspect.Parameter.POSITIONAL_ONLY) + kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if inspect.Parameter.VAR_POSITIONAL not in kinds:
-        normalize_argnums(numbers, positional, option)
-    missing = [name for name in names if name not in parameters]
-    if missing and inspect.Parameter.VAR_KEYWORD not in kinds:
-        raise ArgumentIndexError(
-            f"static_argnames names {missing[0]!r}, which `{getattr(fun, '__name__', fun)}` does not take.",
-            f"Its parameters are {', '.join(parameters) or 'none'}.",
-            "Correct the name.",
-        )
-
-
 def _static(value: Any, name: str) -> _Static:
     try:
         return _Static(value)
@@ -298,6 +282,7 @@ def jit(
     static_argnums: int | Iterable[int] = (),
     static_argnames: str | Iterable[str] = (),
     donate_argnums: int | Iterable[int] = (),
+    donate_argnames: str | Iterable[str] = (),
 ) -> Any:
     """Trace a function once for each signature of its arguments, and run the resulting program from then on.
 
@@ -308,7 +293,12 @@ def jit(
         fun: a pure function of arrays, scalars and pytrees of them. May be left out, for use as a decorator with
             options.
         static_argnums, static_argnames: arguments that are known while tracing; they must be hashable.
-        donate_argnums: positional arguments whose memory the program may reuse.
+        donate_argnums, donate_argnames: arguments whose memory the program may overwrite and hand out as results. After
+            a call, also one that raises, nobody knows what is in them: NumPy has no way to make an array invalid, so
+            that to look at one gives no error. A result of the same shape and dtype is the donated array itself, as
+            with `out=` of NumPy's functions. The memory is reused where that is safe, else a copy is: read-only arrays,
+            views, and arrays that share memory with another argument stay as they are. Means nothing under another
+            transformation.
 
     Raises:
         ConcretizationError: `fun` needs the value of a traced array (`float`, `int`, `range`). It may use `if` on a
@@ -324,12 +314,25 @@ def jit(
         ...     return np.sqrt(np.sum(x * x))
         >>> norm(np.array([3.0, 4.0]))
         np.float64(5.0)
+
+        A donated argument is updated where it is:
+
+        >>> @ft.jit(donate_argnames="params")
+        ... def step(params, gradient):
+        ...     return params - 0.5 * gradient
+        >>> params = np.array([3.0, 4.0])
+        >>> updated = step(params, np.array([2.0, 2.0]))
+        >>> updated
+        array([2., 3.])
+        >>> updated is params
+        True
     """
     if fun is None:
         return partial(
-            jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums
+            jit,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            donate_argnames=donate_argnames,
         )
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
-    donated = (donate_argnums,) if isinstance(donate_argnums, int) else tuple(donate_argnums)
-    return Jitted(fun, numbers, names, donated)
+    return Jitted(fun, static_argnums, static_argnames, donate_argnums, donate_argnames)

@@ -16,6 +16,7 @@ from .. import tree
 from ..compiler.assembly import Assembled, assemble
 from ..compiler.backends.cpu.codegen import supports
 from ..compiler.backends.cpu.inspection import NativeInspection
+from ..compiler.donation import shared_arrays
 from ..compiler.inspection.costs import Costs, Memory, cost
 from ..compiler.inspection.explaining import Explanation, Native, explained
 from ..compiler.inspection.listing import Listing, Names, Row, kind, lines_of, rows
@@ -55,14 +56,18 @@ class Lowered:
     Attributes:
         name: of the function.
         jaxpr: what was traced.
+        donated: the numbers of its inputs that are donated.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, jaxpr: Jaxpr, leaves: Sequence[Any], names: list[str]):
+    def __init__(self, function: Callable[..., Any], name: str, staged: Any, leaves: Sequence[Any], names: list[str]):
         self.function = function
         self.name = name
-        self.jaxpr = jaxpr
-        own = len(jaxpr.inputs) - len(leaves)  # the first inputs are what the function closes over
-        self._strides = [_strides(v.aval, x) for v, x in zip(jaxpr.inputs, [*[None] * own, *leaves])]
+        self.jaxpr: Jaxpr = staged.jaxpr
+        self.donated: tuple[int, ...] = staged.donated
+        own = len(self.jaxpr.inputs) - len(leaves)  # the first inputs are what the function closes over
+        self._strides = [_strides(v.aval, x) for v, x in zip(self.jaxpr.inputs, [*[None] * own, *leaves])]
+        reasons = withheld(leaves) if self.donated else {}
+        self._withheld = {own + i: why for i, why in reasons.items() if own + i in self.donated}
         self._names = [*[f"captured_{k}" for k in range(own)], *names]
 
     @property
@@ -109,11 +114,13 @@ class Lowered:
         """The time of each instruction, from running the program on these arguments again and again.
 
         Effects (printing, callbacks) are had as often. The code is that of functions that are called often: compiled
-        thoroughly.
+        thoroughly. Donated arguments are copied first, and stay as they are.
 
         Raises:
             ShapeMismatchError: the arguments are not of the types that the function was lowered for.
         """
+        if self.donated:
+            args, kwargs = tree.map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, (args, kwargs))
         leaves, staged = self.function.flattened(args, kwargs)  # type: ignore[attr-defined]
         if staged.jaxpr is not self.jaxpr or staged.captured:
             raise ShapeMismatchError(
@@ -139,14 +146,15 @@ class Lowered:
     def explain(self) -> Explanation:
         """What the compiler made of the function, and why, in sentences."""
         inspection = self._native
-        facts = Native(inspection.threads_of, inspection.is_quick, inspection.work, len(inspection.functions()))
+        functions = len(inspection.functions())
+        facts = Native(inspection.threads_of, inspection.is_quick, inspection.work, functions, self._withheld)
         return explained(
             self.name, self.jaxpr, self.simplified, self._assembled, self._rows, self._buffers, facts
         )
 
     def compile(self) -> Callable[..., list[Any]]:
         """The program: a function of flat arguments that returns a list of results."""
-        return compile_jaxpr(self.jaxpr)
+        return compile_jaxpr(self.jaxpr, self.donated)
 
     def as_text(self, sources: bool = True) -> str:
         """The jaxpr that is run as text, each equation with the line of the user's code behind it."""
@@ -171,8 +179,8 @@ class Lowered:
 
     @cached_property
     def _assembled(self) -> Assembled:
-        program = native_program(self.jaxpr)
-        return assemble(program.jaxpr, program.fused, supports, self._strides, has_lapack=True)
+        program = native_program(self.jaxpr, self.donated)
+        return assemble(program.jaxpr, program.fused, supports, self._strides, has_lapack=True, donated=self.donated)
 
     @cached_property
     def _buffers(self) -> Names:
@@ -180,11 +188,20 @@ class Lowered:
 
     @cached_property
     def _native(self) -> NativeInspection:
-        return NativeInspection(self._assembled, self._rows, native_program(self.jaxpr).outputs)
+        return NativeInspection(self._assembled, self._rows, native_program(self.jaxpr, self.donated).outputs)
 
     @cached_property
     def _rows(self) -> list[Row]:
         return rows(self._assembled)
+
+
+def withheld(leaves: Sequence[Any]) -> dict[int, str]:
+    """The numbers of arrays that a call would not overwrite if they were donated, and why."""
+    arrays = {i: x for i, x in enumerate(leaves) if isinstance(x, np.ndarray)}
+    shared = shared_arrays(arrays, {i: x.__array_interface__["data"][0] for i, x in arrays.items()}, arrays)
+    found = dict.fromkeys(shared, "it has memory in common with another argument")
+    found |= {i: "it is a view of memory that something else owns" for i, x in arrays.items() if not x.flags.owndata}
+    return found | {i: "it may not be written to" for i, x in arrays.items() if not x.flags.writeable}
 
 
 def _strides(aval: Any, value: Any) -> tuple[int, ...] | None:

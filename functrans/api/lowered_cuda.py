@@ -52,7 +52,7 @@ class LoweredForCuda(Lowered):
             DeviceUnavailableError: there is no GPU.
         """
         check_gpu()
-        return program_for_gpu(self.jaxpr, 0)
+        return program_for_gpu(self.jaxpr, 0, self.donated)
 
     @property
     def kernels_in_cuda(self) -> list[Text]:
@@ -62,7 +62,8 @@ class LoweredForCuda(Lowered):
     @cached_property
     def _encoder(self) -> Encoder:
         layouts = [None if own is None else Layout(own, True) for own in self._strides]
-        return bound(computed_part(self.jaxpr, fused_for_gpu), fused_for_gpu, layouts, PROCESSORS)
+        computed = computed_part(self.jaxpr, fused_for_gpu, self.donated)
+        return bound(computed, fused_for_gpu, layouts, PROCESSORS, self.donated)
 
     @cached_property
     def _assembled(self) -> Assembled:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.devices import is_on_device
-from ..core.jaxpr import Jaxpr
 from ..errors import UnsupportedArgumentError
 from .lowered import Lowered, argument_names
 from .lowered_cuda import LoweredForCuda
 
 
 def lowered_for(
-    function: Any, jaxpr: Jaxpr, leaves: Sequence[Any], args: Any, kwargs: Any, static: Any, backend: str | None
+    function: Any, staged: Any, leaves: Sequence[Any], args: Any, kwargs: Any, static: Any, backend: str | None
 ) -> Lowered:
     """The program of a jitted function, for a backend if one is named; else where the arrays are.
 
@@ -29,4 +28,4 @@ def lowered_for(
         )
     is_for_gpu = backend == "cuda" or (backend is None and any(map(is_on_device, leaves)))
     kind = LoweredForCuda if is_for_gpu else Lowered
-    return kind(function, function.name, jaxpr, leaves, names)
+    return kind(function, function.name, staged, leaves, names)

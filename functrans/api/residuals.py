@@ -34,7 +34,7 @@ def saved_residuals(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> list[
         >>> ft.saved_residuals(lambda x, y: x * y, 1.0, 2.0)[0][1]
         'from the argument y'
     """
-    staged = Jitted(fun, (), ()).staged_for(args, kwargs)
+    staged = Jitted(fun).staged_for(args, kwargs)
     jaxpr = inlined(staged.jaxpr)
     active = tuple(is_inexact(aval.dtype) for aval in jaxpr.in_avals)
     derived, _ = jvp_jaxpr(jaxpr, active)

@@ -20,6 +20,7 @@ from ..source import Source
 from . import accumulations, convolution, extremes, regions, tapes
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused
+from .carried import Carried, begun, ended
 from .fuse import KernelStep
 from .instructions import (
     VIEWS,
@@ -57,7 +58,9 @@ class Assembled(NamedTuple):
         slots: what all addresses stand for.
         arena: the size of the arena, in bytes.
         objects: how many values are no arrays.
-        results: where the results are.
+        results: where the results are: each in memory of its own, new or that of a donated argument.
+        donated: the numbers of the donated arguments; overwritten: of those that are overwritten, or handed out as
+            results.
         origins: the step that each instruction is for, by the id of the instruction.
         remarks: why there are these instructions, as a sentence, by the id of the first of them.
     """
@@ -68,6 +71,8 @@ class Assembled(NamedTuple):
     objects: int
     arguments: list[Place | ObjectPlace]
     results: list[Place | ObjectPlace]
+    donated: tuple[int, ...]
+    overwritten: tuple[int, ...]
     origins: dict[int, Eqn | KernelStep]
     remarks: dict[int, str]
 
@@ -79,6 +84,7 @@ def assemble(
     strides: Sequence[tuple[int, ...] | None],
     has_lapack: bool = False,
     is_plain: bool = False,
+    donated: tuple[int, ...] = (),
 ) -> Assembled:
     """Give everything in a program a place.
 
@@ -90,6 +96,7 @@ def assemble(
         is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
             numbers of half precision, is slower where Python has to be called, and goes through stacks in loops of
             instructions only, without chains over groups of rows.
+        donated: the numbers of arguments that may be overwritten: those that lie in row-major order are.
     """
     assembler = Assembler(fused, supports, has_lapack, is_plain)
     arguments = [
@@ -100,10 +107,18 @@ def assemble(
         assembler.contiguous("result", a.aval) if isinstance(a.aval, ShapedArray) else assembler.object()
         for a in jaxpr.outputs
     ]
-    block = assembler.block(jaxpr, arguments, results)
+    lent = {place.slot: i for i, place in enumerate(arguments) if i in donated and can_be_overwritten(place)}
+    top = BlockAssembler(assembler, fused(jaxpr), arguments, results, [], lent)
+    block = top.run()
+    overwritten = tuple(lent[slot] for slot in top.homes.lent.taken)
     arena = assign_offsets([slot for slot in assembler.slots if slot.kind == "temporary"])
     notes = assembler.origins, assembler.remarks
-    return Assembled(block, assembler.slots, arena, assembler.objects, arguments, results, *notes)
+    return Assembled(block, assembler.slots, arena, assembler.objects, arguments, results, donated, overwritten, *notes)
+
+
+def can_be_overwritten(place: Place | ObjectPlace) -> bool:
+    """Whether a donated argument lies in memory as a result would."""
+    return isinstance(place, Place) and bool(place.shape) and 0 not in place.shape and place.is_contiguous
 
 
 class Assembler:
@@ -367,20 +382,19 @@ class Assembler:
         why = add_recurrence(self, block, body, None, operands, length, is_reverse, (finals, along[1], None), tape)
         if why is None:
             return
-        before, after = self.carries(block, carry)
+        state = [Carried(self, final) for final in finals]
+        before, after = [c.before for c in state], [c.after for c in state]
         since = self.now
         x_steps, y_steps = ([self.element(way) for way in group] for group in (x_along, y_along))
         parts = [*map(at, x_steps)], after, [*map(at, y_steps)]
         inner, swaps, expected = self.loop_body(body, consts, before, *parts)
         self.repeated(since)
-        for source, target, region in expected:
-            regions.copy_around(self, block, source, target, region)
         steps = tuple(step for step in (*x_steps, *y_steps) if isinstance(step, Step))
-        run = LoopRun(inner, length, is_reverse, steps, swaps, why, tape)
+        begins = begun(self, block, state, carry, swaps, length, expected)
+        run = LoopRun(inner, length, is_reverse, steps, swaps, why, tape, begins)
         counter = [length] if isinstance(length, Place) else []
-        self.step(block, run, [*counter, *consts, *before, *after, *xs, *ys])
-        for place, final in zip(before, finals):
-            self.copy(block, place, final)
+        self.step(block, run, [*counter, *consts, *(p for c in state for p in c.places), *xs, *ys])
+        ended(self, block, state)
 
     def repeat(
         self,
@@ -424,18 +438,17 @@ class Assembler:
         why = add_recurrence(self, block, body, cond, (consts, carry, ()), None, False, results, tape)
         if why is None:
             return
-        before, after = self.carries(block, carry)
+        state = [Carried(self, final) for final in finals]
+        before, after = [c.before for c in state], [c.after for c in state]
         since = self.now
         going = self.contiguous("temporary", cond.outputs[0].aval)
         test = self.block(cond, [*consts, *before], [going])
         inner, swaps, expected = self.loop_body(body, consts, before, [], after, [*map(at, along)])
         self.repeated(since)
-        for source, target, region in expected:
-            regions.copy_around(self, block, source, target, region)
-        run = WhileRun(test, going, inner, swaps, count, why, tape)
-        self.step(block, run, [going, count, *consts, *before, *after])
-        for place, final in zip(before, finals):
-            self.copy(block, place, final)
+        begins = begun(self, block, state, carry, swaps, None, expected)
+        run = WhileRun(test, going, inner, swaps, count, why, tape, begins)
+        self.step(block, run, [going, count, *consts, *(p for c in state for p in c.places)])
+        ended(self, block, state)
 
     def branch(
         self,
@@ -448,13 +461,6 @@ class Assembler:
         """Add the instruction that runs one of several programs."""
         blocks = tuple(self.block(branch, operands, results) for branch in branches)
         self.step(block, BranchRun(index, blocks), [index, *operands, *results])
-
-    def carries(self, block: Block, carry: Sequence[Place]) -> tuple[list[Place], list[Place]]:
-        """Room for a carry before and after a step, the former filled with what it begins with."""
-        pairs = [[self.contiguous("temporary", ShapedArray(c.shape, c.dtype)) for _ in range(2)] for c in carry]
-        for (before, _), first in zip(pairs, carry):
-            self.copy(block, first, before)
-        return [before for before, _ in pairs], [after for _, after in pairs]
 
     def element(self, along: Place | StackStep) -> Step | StackStep:
         return Step(self.slot("step"), along) if isinstance(along, Place) else along

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
@@ -27,6 +27,10 @@ class Fused(NamedTuple):
 class BlockAssembler:
     """Assembles one program.
 
+    Args:
+        outputs: where the results are to be. Those that take the memory of a donated argument are there in its place.
+        lent: the slots of inputs that may be overwritten.
+
     Attributes:
         stayed: the numbers of the results of a loop's body that are where the carry was before.
     """
@@ -36,8 +40,9 @@ class BlockAssembler:
         assembler: Any,
         fused: Fused,
         inputs: Sequence[Place | ObjectPlace],
-        outputs: Sequence[Place | ObjectPlace],
+        outputs: list[Place | ObjectPlace],
         carry: Sequence[Place],
+        lent: Collection[int] = (),
     ):
         self.assembler = assembler
         self.jaxpr, self.steps = fused
@@ -46,7 +51,7 @@ class BlockAssembler:
         self.stayed: set[int] = set()
         self.instructions: Block = []
         assembler.blocks.append(self.instructions)
-        self.homes = Homes(assembler, self.instructions, self.jaxpr, self.steps, (inputs, outputs, carry))
+        self.homes = Homes(assembler, self.instructions, self.jaxpr, self.steps, (inputs, outputs, carry), lent)
         self.places = self.homes.places
 
     def run(self) -> Block:
@@ -61,7 +66,7 @@ class BlockAssembler:
             source = self.homes.place(atom)
             if number < len(self.carry) and source == self.carry[number]:
                 self.stayed.add(number)
-            else:
+            elif not self.homes.lent.hands_out(number, source):
                 self.assembler.copy(self.instructions, source, place)
         return chained(self.instructions, self.assembler.slots, self.assembler.times, not self.assembler.is_plain)
 
@@ -73,17 +78,19 @@ class BlockAssembler:
 
     def kernel(self, number: int, step: KernelStep) -> None:
         """A kernel; nothing for numbers that fill an array, which are read where they are."""
-        computed, targets = [], []
         for k, (var, output) in enumerate(zip(step.outputs, step.kernel.outputs)):
             if is_number(output) and var not in self.homes.wanted:
                 self.places[var] = self.assembler.number(output.expression).broadcast(var.aval.shape)
                 continue
-            place = self.homes.part_for(number, k) or self.homes.replacing(number, var)
-            if place is None:
-                place = self.target(number, var)
-            self.places[var] = place
-            targets.append(place)
-            computed.append(output)
+            part = self.homes.part_for(number, k)
+            if part is not None:
+                self.places[var] = part
+        self.homes.replace(number)
+        computed, targets = [], []
+        for var, output in zip(step.outputs, step.kernel.outputs):
+            if not is_number(output) or var in self.homes.wanted:
+                targets.append(self.places.get(var) or self.target(number, var))
+                computed.append(output)
         if computed:
             sources = [self.homes.place(atom) for atom in step.kernel.operands]
             is_whole = len(computed) == len(step.outputs)
@@ -137,7 +144,8 @@ class BlockAssembler:
         if eqn.primitive.updates_first:
             sources, targets = self.update(number, eqn, sources)
         else:
-            targets = [self.target(number, var) for var in eqn.outputs]
+            targets = [self.homes.continued(number, k) or self.target(number, v) for k, v in enumerate(eqn.outputs)]
+            self.places.update(zip(eqn.outputs, targets))
         if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
             run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
             self.assembler.step(self.instructions, run, (*sources, *targets))

@@ -10,7 +10,7 @@ So what a kernel needs last is computed in the place of its result at once, whic
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from itertools import islice
 from math import inf
 from typing import Any
@@ -20,6 +20,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
+from .lent import Lent
 from .loopnest import Constant, Kernel, Load, Output, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
@@ -36,7 +37,9 @@ class Homes:
         written: the numbers of the updates whose region has been computed in place.
         parts: values that are parts of others, whose memory is not theirs.
         lasting: numbers of carries and regions, around which both places of the carry always hold what it began with.
-        holders: the last version of an array that is in a result's place, or in that of a carry before a step.
+        holders: the last version of an array that is in a result's slot, in that of a carry before a step, or in that
+            of an argument that may be overwritten.
+        lent: such arguments.
     """
 
     def __init__(
@@ -45,14 +48,20 @@ class Homes:
         block: Block,
         jaxpr: Jaxpr,
         steps: Sequence[Eqn | KernelStep],
-        places: tuple[Sequence[Place | ObjectPlace], Sequence[Place | ObjectPlace], Sequence[Place]],
+        places: tuple[Sequence[Place | ObjectPlace], list[Place | ObjectPlace], Sequence[Place]],
+        lent: Collection[int] = (),
     ):
         self.assembler = assembler
         self.block = block
         self.steps = steps
         self.inputs, self.outputs, self.carry = places
         self.places: dict[Var, Place | ObjectPlace | Patchwork] = dict(zip(jaxpr.inputs, self.inputs, strict=True))
-        self.holders: dict[Place, Var] = {p: v for v, p in self.places.items() if p in self.carry}  # type: ignore[misc]
+        own = [place for place in self.inputs if isinstance(place, Place) and place.slot in lent]
+        held = {*lent, *(place.slot for place in self.carry)}
+        self.holders: dict[int, Var] = {
+            p.slot: v for v, p in self.places.items() if isinstance(p, Place) and p.slot in held
+        }
+        self.lent = Lent(own, self.outputs, self.holders, _sources(jaxpr, self.places, own))
         self.wanted: dict[Atom, int] = {}
         for number, atom in enumerate(jaxpr.outputs):
             if isinstance(atom, Var) and atom not in self.places:
@@ -71,38 +80,76 @@ class Homes:
         self.written: set[int] = set()
         self.parts: set[Var] = set()
         self.lasting: list[tuple[int, regions.Region]] = []
+        self.read: tuple[int, dict[int, list[tuple[Place, bool]]]] = (-1, {})
 
     # ---- whole arrays
 
     def fresh(self, var: Var, number: int) -> Place | ObjectPlace:
         """Room for a value that is made by a step: at once where the last version of it is wanted, if that is free."""
         result = self.result_of(var)
-        places = [] if result is None else [self.outputs[result], *self.carry[result : result + 1]]
+        offers = self.lent.offers(result, var.aval)
+        places = [] if result is None else [*offers, self.outputs[result], *self.carry[result : result + 1]]
         for place in places:
             if isinstance(place, ObjectPlace):
                 return place
-            holder = self.holders.get(place)
-            is_needed = holder is not None and self.last_uses[holder] >= number
-            if not is_needed:
-                if holder is not None:
-                    self.assembler.overwritten.add(place.slot)
-                self.holders[place] = var
+            holder = self.holders.get(place.slot)
+            if holder is None or self.last_uses[holder] < number:
+                self.occupy(var, place)
                 return place
         return self.assembler.temporary(var.aval)
 
-    def replacing(self, number: int, var: Var) -> Place | None:
-        """The place of a carry or result that a kernel needs last, and of which each point reads what it overwrites."""
+    def occupy(self, var: Var, place: Place) -> None:
+        """A value takes a place that may be held by an earlier one."""
+        if place.slot in self.lent:
+            self.lent.take(self.result_of(var), place)
+        if place.slot in self.holders:
+            self.assembler.overwritten.add(place.slot)
+        self.holders[place.slot] = var
+
+    def replace(self, number: int) -> None:
+        """Have outputs of a kernel take the places of values that it needs last: of a carry, a result, or arguments.
+
+        That is possible if each point reads there only what it overwrites; and in the place of an argument only results
+        are put, or what becomes one.
+        """
         step = self.steps[number]
         assert isinstance(step, KernelStep)
-        result = self.result_of(var)
-        own = self.carry if result is None else [*self.carry, self.outputs[result]]
+        same: dict[Any, list[Var]] = {}
         for x in step.kernel.operands:
-            if _have_one_type(x, var):
-                place = self.overwritable(x, var, number, number)
-                if place is not None and place in own and self.is_free(place, number, number):
+            same.setdefault((x.aval.shape, x.aval.dtype), []).append(x)
+        for rank in range(3):
+            for var in step.outputs:
+                result = self.result_of(var)
+                for x in same.get((var.aval.shape, var.aval.dtype), ()):
+                    if var in self.places or self.lent.rank(result, self.places.get(x)) != rank:
+                        continue
+                    place = self.overwritable(x, var, number, number)
+                    if place is None or not self.may_replace(result, place) or not self.is_free(place, number, number):
+                        continue
                     self.settle(var, place)
-                    return place
-        return None
+                    self.places[var] = place
+
+    def may_replace(self, result: int | None, place: Place) -> bool:
+        """Whether what becomes a result may be computed where a value is that a kernel needs last."""
+        is_there = result is not None and place == self.outputs[result]
+        return is_there or place in self.carry or self.lent.may_hold(result, place)
+
+    def continued(self, number: int, k: int) -> Place | None:
+        """Where the last state of a loop may be: where it begins, if the loop alone needs that."""
+        eqn = self.steps[number]
+        assert isinstance(eqn, Eqn)
+        i = eqn.primitive.continues(k, eqn.params)
+        if i is None or not isinstance(x := eqn.inputs[i], Var):
+            return None
+        y = eqn.outputs[k]
+        others = [*eqn.inputs[:i], *eqn.inputs[i + 1 :]]
+        is_shared = any(self.owners.get(x, {x}) & self.owners.get(a, {a}) for a in others if isinstance(a, Var))
+        if is_shared or (x.aval.shape, x.aval.dtype) != (y.aval.shape, y.aval.dtype):
+            return None
+        place = self.overwritable(x, y, number, number)
+        if place is not None:
+            self.settle(y, place)
+        return place
 
     def result_of(self, var: Var) -> int | None:
         """The number of the result that a value is, or whose place it has until others are computed there."""
@@ -157,8 +204,8 @@ class Homes:
     def settle(self, y: Var, place: Place) -> None:
         """An array is a new version of the one that is at a place."""
         self.ahead[y] = place
-        if place in self.holders:
-            self.holders[place] = y
+        if place.slot in self.holders:
+            self.occupy(y, place)
 
     def in_place(self, later: int, number: int) -> Place | None:
         """Where the operand of an update is, if the update may overwrite it."""
@@ -174,17 +221,18 @@ class Homes:
         if not isinstance(place, Place) or not place.is_contiguous or not self.is_own(place, y):
             return None
         result = self.wanted.get(y)
-        if result is not None and place not in (self.outputs[result], *self.carry[result : result + 1]):
-            return None
-        return place
+        is_there = result is None or place in (self.outputs[result], *self.carry[result : result + 1])
+        return place if is_there or place.slot in self.lent else None
 
     def is_own(self, place: Place, y: Var) -> bool:
         """Whether a place belongs to this program alone, or to the result that y becomes."""
         result = self.result_of(y)
         if result is not None and place == self.outputs[result]:
             return True
+        if place.slot in self.lent:
+            return result is None or self.lent.may_hold(result, place)
         is_given = any(isinstance(p, Place) and p.slot == place.slot for p in self.inputs)
-        return self.assembler.slots[place.slot].kind == "temporary" and (place in self.carry or not is_given)
+        return place in self.carry or (self.assembler.slots[place.slot].kind == "temporary" and not is_given)
 
     def known(self, atom: Atom, number: int) -> Place | ObjectPlace | None:
         """Where an operand of an update is, or will be if it is the result of an update of a known region itself."""
@@ -344,14 +392,24 @@ class Homes:
         """Whether a kernel may write to elements that an update would write to later."""
         step = self.steps[number]
         assert isinstance(step, KernelStep)
-        for load in step.kernel.loads():
-            for read in self.read_by(load, step.kernel.shape):
-                is_point = self.located(load.operand) is not None and are_same(read, part)
-                if do_overlap(read, part) and (step.kernel.reduced or not is_point):
-                    return False
+        for read, is_known in self.reads(number).get(part.slot, ()):
+            is_point = is_known and are_same(read, part)
+            if do_overlap(read, part) and (step.kernel.reduced or not is_point):
+                return False
         others = [self.places.get(var) for var in step.outputs]
         between = [place for n in range(number + 1, later) for place in self.accesses(n)]
         return not any(isinstance(place, Place) and do_overlap(place, part) for place in (*others, *between))
+
+    def reads(self, number: int) -> dict[int, list[tuple[Place, bool]]]:
+        """What the kernel whose turn it is reads, by slot, and whether that is the very array it names."""
+        if self.read[0] != number:
+            step, found = self.steps[number], {}
+            for load in step.kernel.loads():  # type: ignore[union-attr]
+                is_known = self.located(load.operand) is not None
+                for place in self.read_by(load, step.kernel.shape):  # type: ignore[union-attr]
+                    found.setdefault(place.slot, []).append((place, is_known))
+            self.read = number, found
+        return self.read[1]
 
     def accesses(self, number: int) -> list[Place]:
         """What a step that is still to come reads and writes of what has a place by now."""
@@ -453,6 +511,20 @@ def last_uses(
             found[own] = inf
     everything = [*jaxpr.inputs, *(var for step in steps for var in step.outputs)]
     return {var: max((found.get(own, -1) for own in owner.get(var, {var})), default=-1) for var in everything}
+
+
+def _sources(jaxpr: Jaxpr, places: Mapping[Var, Any], wanted: Sequence[Place]) -> list[set[Place]]:
+    """For each result those of some places of inputs whose values it depends on."""
+    if not wanted:
+        return []
+    bits = {place: 1 << k for k, place in enumerate(wanted)}
+    found: dict[Any, int] = {v: bits.get(places[v], 0) for v in jaxpr.inputs}
+    for eqn in jaxpr.eqns:
+        everything = 0
+        for atom in eqn.inputs:
+            everything |= found.get(atom, 0)
+        found.update(dict.fromkeys(eqn.outputs, everything))
+    return [{place for place, bit in bits.items() if found.get(atom, 0) & bit} for atom in jaxpr.outputs]
 
 
 def _readers(steps: Sequence[Eqn | KernelStep]) -> dict[Var, list[int]]:

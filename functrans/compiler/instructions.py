@@ -239,6 +239,7 @@ class LoopRun(NamedTuple):
 
     Attributes:
         why: why its state is not in registers, as a clause.
+        begins: what is in the slots of the carry at first: of each array there the only element.
     """
 
     body: Block
@@ -248,6 +249,7 @@ class LoopRun(NamedTuple):
     swaps: tuple[tuple[int, int], ...]
     why: str = ""
     tape: Tape | None = None
+    begins: tuple[Step, ...] = ()
 
 
 class RecurrenceRun(NamedTuple):
@@ -274,7 +276,11 @@ class RecurrenceRun(NamedTuple):
 
 
 class WhileRun(NamedTuple):
-    """Run `test`, then, as long as that has left True, `body` and `test` again; count the times."""
+    """Run `test`, then, as long as that has left True, `body` and `test` again; count the times.
+
+    Attributes:
+        begins: as in a LoopRun.
+    """
 
     test: Block
     going: Place
@@ -283,6 +289,7 @@ class WhileRun(NamedTuple):
     count: Place
     why: str = ""
     tape: Tape | None = None
+    begins: tuple[Step, ...] = ()
 
 
 class BranchRun(NamedTuple):

@@ -26,37 +26,42 @@ from .garbage import no_collection
 from .simplify import simplify
 
 
-def compile_jaxpr(jaxpr: Jaxpr) -> Any:
+def compile_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Any:
     """The program of a jaxpr: a callable of flat arguments that returns a list of results.
 
     It is for arrays in the place where new ones are made now.
+
+    Args:
+        donated: the numbers of inputs whose memory the program may overwrite and hand out.
     """
     place = exemplar.get()
-    return _compiled(jaxpr, config.backend) if place is None else program_for_gpu(jaxpr, place.device.id)
+    if place is None:
+        return _compiled(jaxpr, config.backend, donated)
+    return program_for_gpu(jaxpr, place.device.id, donated)
 
 
-def program_for_gpu(jaxpr: Jaxpr, number: int) -> Any:
+def program_for_gpu(jaxpr: Jaxpr, number: int, donated: tuple[int, ...] = ()) -> Any:
     """The program of a jaxpr for the GPU of a number."""
-    return _compiled_for_gpu(jaxpr, number, config.backend)
+    return _compiled_for_gpu(jaxpr, number, config.backend, donated)
 
 
-def native_program(jaxpr: Jaxpr) -> NativeProgram:
+def native_program(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> NativeProgram:
     """The native program of a jaxpr, whatever backend runs programs now."""
-    return _compiled(jaxpr, "cpu")
+    return _compiled(jaxpr, "cpu", donated)
 
 
 @memoized
-def _compiled(jaxpr: Jaxpr, backend: str) -> Any:
+def _compiled(jaxpr: Jaxpr, backend: str, donated: tuple[int, ...]) -> Any:
     if backend == "interpreter":
         return InterpretedProgram(simplified(jaxpr))
-    return NativeProgram(jaxpr, fused)
+    return NativeProgram(jaxpr, fused, donated)
 
 
 @memoized
-def _compiled_for_gpu(jaxpr: Jaxpr, number: int, backend: str) -> Any:
+def _compiled_for_gpu(jaxpr: Jaxpr, number: int, backend: str, donated: tuple[int, ...]) -> Any:
     if backend == "interpreter" or not has_driver():
         return InterpretedProgram(simplified(jaxpr))
-    return CudaProgram(jaxpr, fused_for_gpu, gpu(number))
+    return CudaProgram(jaxpr, fused_for_gpu, gpu(number), donated)
 
 
 @memoized

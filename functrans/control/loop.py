@@ -83,6 +83,11 @@ class Loop(HoldsPrograms):
         carry = self.leading_results + params["carry"]
         return results[: self.leading_results], results[self.leading_results : carry], results[carry:]
 
+    def continues(self, number: int, params: Params) -> int | None:
+        state = number - self.leading_results
+        head = 1 if params.get("length", 0) is None else 0
+        return head + params["consts"] + state if 0 <= state < params["carry"] else None
+
     # ---- rules
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:

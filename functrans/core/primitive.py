@@ -154,6 +154,10 @@ class Primitive:
         """
         return None
 
+    def continues(self, number: int, params: Params) -> int | None:
+        """The number of the operand that a result is the last state of, as in a loop: it may take its memory."""
+        return None
+
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:

@@ -87,7 +87,7 @@ def test_loops_in_registers():
         "lanes have to do with each other in `reduce_sum`"
     )
     assert f"Its state is in memory, not in registers: {why}." in found
-    assert "A copy of x to t0 (8 kB): the state of a loop (`scan`) begins in memory of its own" in found
+    assert "A copy of x to r0 (8 kB): a loop (`scan`) changes its state where the result is to be" in found
 
 
 def test_loops_over_lanes():

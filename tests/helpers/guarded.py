@@ -22,9 +22,10 @@ import pytest
 from functrans.compiler import assembly
 from functrans.compiler.backends.cpu import native
 from functrans.compiler.backends.cpu.runtime import HEADER
+from functrans.compiler.program import fused
 from functrans.core import stack
 from functrans.core.jaxpr import Jaxpr
-from tests.helpers.tiers import natively
+from tests.helpers.tiers import in_order, tier
 
 PAGE = mmap.PAGESIZE
 NOTHING, READ, READ_AND_WRITE = 0, 1, 3
@@ -125,12 +126,16 @@ def fenced(at_end: bool, separate: bool) -> Iterator[Fence]:
         yield fence
 
 
-def sanitised(jaxpr: Jaxpr, args: Sequence[Any], tier: str) -> list[list[Any]]:
-    """Results of a program with its buffers at the end and at the beginning of pages, apart and in an arena."""
+def sanitised(jaxpr: Jaxpr, args: Sequence[Any], tier_name: str, donated: tuple[int, ...] = ()) -> list[list[Any]]:
+    """Results of a program with its buffers at the end and at the beginning of pages, apart and in an arena.
+
+    Nobody may write to the arguments: the program works on copies of those that are donated, also between pages.
+    """
     found = []
     for at_end, separate in ((True, True), (False, True), (True, False)):
         with fenced(at_end, separate) as fence:
-            results = natively(jaxpr, [fence.copy(x) for x in args], tier)
+            with tier(tier_name):
+                results = in_order(native.NativeProgram(jaxpr, fused, donated)(*map(fence.copy, args)))
             assert fence.made
             found.append([np.array(y) if isinstance(y, np.ndarray) else y for y in results])
     return found

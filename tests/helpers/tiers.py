@@ -49,10 +49,25 @@ def interpreted(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         return in_order(InterpretedProgram(jaxpr)(*args))
 
 
-def natively(jaxpr: Jaxpr, args: Sequence[Any], name: str = "thorough") -> list[Any]:
-    """What native code makes of it, compiled anew."""
+def natively(
+    jaxpr: Jaxpr, args: Sequence[Any], name: str = "thorough", donated: tuple[int, ...] = ()
+) -> list[Any]:
+    """What native code makes of it, compiled anew. Donated arguments are copied first, to arrays that may be given away.
+
+    Raises:
+        AssertionError: an argument was overwritten that was not donated.
+    """
     with tier(name):
-        return in_order(native.NativeProgram(jaxpr, fused)(*args))
+        program = native.NativeProgram(jaxpr, fused, donated)
+        before = list(map(_bytes, args))
+        for _ in range(2 if donated else 1):  # twice, since what a run leaves behind is there in the next one
+            results = in_order(program(*[np.array(x) if i in donated else x for i, x in enumerate(args)]))
+        assert list(map(_bytes, args)) == before
+        return results
+
+
+def _bytes(x: Any) -> Any:
+    return x.tobytes() if isinstance(x, np.ndarray) else None
 
 
 def in_order(results: Sequence[Any]) -> list[Any]:

@@ -41,7 +41,13 @@ class Instruction(NamedTuple):
 
 
 class InterpretedProgram:
-    """A jaxpr made ready to run: slots instead of variables, values let go of after their last use."""
+    """A jaxpr made ready to run: slots instead of variables, values let go of after their last use.
+
+    Attributes:
+        donated: the numbers of the arguments whose memory it may hand out: none.
+    """
+
+    donated: tuple[int, ...] = ()
 
     takes_leaves = False
 

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..assembly import Assembled
+from ..donation import handed_out
 from ..instructions import (
     BranchRun,
     ChainRun,
@@ -229,16 +230,20 @@ class Memory:
 
     Attributes:
         arguments, results, constants: of all arrays of the kind.
+        reused: for each result that is in the memory of a donated argument, the numbers of both.
+        donated: the bytes of these results.
         temporaries: what is kept for a while, each a name, a size and an offset in the arena.
         arena: what these take together; those that are never in use at the same time share room.
-        peak: arena, constants and results: what a call needs beside its arguments. Functions that Python calls
-            (LAPACK and the like) may take more for themselves.
+        peak: arena, constants and results in new memory: what a call needs beside its arguments. Functions that Python
+            calls (LAPACK and the like) may take more for themselves.
     """
 
     def __init__(self, assembled: Assembled, names: Any):
         slots = assembled.slots
         self.arguments = sum(map(size, assembled.arguments))
         self.results = sum(map(size, assembled.results))
+        self.reused = handed_out(assembled)
+        self.donated = sum(size(assembled.results[k]) for k in self.reused)
         self.constants = sum(slot.value.nbytes for slot in slots if slot.kind == "constant")
         self.temporaries = [
             Temporary(names.slot(number), slot.size, slot.offset)
@@ -246,7 +251,8 @@ class Memory:
             if slot.kind == "temporary"
         ]
         self.arena = assembled.arena
-        self.peak = self.arena + self.constants + self.results
+        self.peak = self.arena + self.constants + self.results - self.donated
+        self._names = [names.place(place) for place in assembled.arguments]
 
     def rows(self) -> list[tuple[str, str]]:
         """Names and sizes, for a table."""
@@ -255,6 +261,7 @@ class Memory:
         return [
             ("arguments", bytes_text(self.arguments)),
             ("results", bytes_text(self.results)),
+            *((f"  result {k}", f"in the memory of {self._names[i]}") for k, i in self.reused.items()),
             ("constants", bytes_text(self.constants)),
             ("arena", f"{bytes_text(self.arena)} for {count} of {bytes_text(together)}"),
             *((f"  {t.name}", f"{bytes_text(t.size)} at {t.offset}") for t in self.temporaries),

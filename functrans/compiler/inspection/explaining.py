@@ -16,6 +16,7 @@ from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
 from ..small_matrices import RULES, is_written_out
 from .costs import Memory, cost, size
+from .donations import donations
 from .listing import Names, Row, is_copy, joined, kind, lines_of
 from .units import bytes_text, escaped, plural, seconds_text
 
@@ -28,12 +29,14 @@ class Native(NamedTuple):
         is_quick: whether the program is compiled quickly at first.
         work: about how many nanoseconds a call is thought to take.
         functions: how many functions were compiled.
+        withheld: the donated arguments that a call would copy first, and why.
     """
 
     threads: Callable[[Row], int]
     is_quick: bool
     work: int
     functions: int
+    withheld: dict[int, str]
 
 
 class Explanation:
@@ -77,6 +80,7 @@ def explained(
         ("Instructions", list(_Instructions(rows, names, native).run())),
         ("Results", [(0, s) for s in handed_on(simplified)]),
         ("Memory", [(0, s) for s in memory(Memory(assembled, names))]),
+        ("Donation", [(0, s) for s in donations(assembled, names, native.withheld)]),
         ("Compilation", [(0, s) for s in compilation(native)]),
     ])  # fmt: skip
 
@@ -164,7 +168,8 @@ def memory(found: Memory) -> Iterator[str]:
         yield f"{counted(len(found.temporaries), 'temporary')} {take} {bytes_text(found.arena)}{shared}."
     else:
         yield "There are no temporaries."
-    yield f"A call needs {bytes_text(found.peak)} beside its arguments, {bytes_text(found.results)} of it for results."
+    new = found.results - found.donated
+    yield f"A call needs {bytes_text(found.peak)} beside its arguments, {bytes_text(new)} of it for results."
 
 
 def compilation(native: Native) -> Iterator[str]:
@@ -482,7 +487,7 @@ def why_copied(row: Row) -> str:
     if name in VIEWS:
         return "a view of an array is needed in memory"
     if origin.primitive.holds_programs:
-        return f"the state of a loop (`{name}`) begins in memory of its own, and ends in the result"
+        return f"a loop (`{name}`) changes its state where the result is to be, and it begins or ends elsewhere"
     if origin.primitive.updates_first:
         return f"`{name}` changes a part of an array that is read around it, or later, or is not the program's own"
     if name == "dot_general":

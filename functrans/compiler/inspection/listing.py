@@ -25,6 +25,7 @@ from ..instructions import (
     PythonRun,
     RecurrenceRun,
     ScanRun,
+    Step,
     Tape,
     WhileRun,
     contiguous_strides,
@@ -280,6 +281,7 @@ class Listing:
         self.add(depth, f"assert all(-{run.extent} <= {self.names.place(run.numbers)} < {run.extent})")
 
     def LoopRun(self, run: LoopRun, number: str, depth: int) -> None:
+        self.begins(run.begins, depth)
         length = str(run.length) if isinstance(run.length, int) else self.names.place(run.length)
         self.add(depth, f"for t in {f'reversed(range({length}))' if run.reverse else f'range({length})'}:")
         for step in run.steps:
@@ -289,6 +291,7 @@ class Listing:
         self.swaps(run.swaps, depth + 1)
 
     def WhileRun(self, run: WhileRun, number: str, depth: int) -> None:
+        self.begins(run.begins, depth)
         self.add(depth, "while True:")
         self.block(run.test, f"{number}test.", depth + 1)
         self.add(depth + 1, f"if not {self.names.place(run.going)}: break")
@@ -308,6 +311,11 @@ class Listing:
         for step in () if tape is None else (*tape.read, *tape.written):
             entry = self.names.slot(step.entry.slot) if isinstance(step.entry, Place) else self.names.place(step.entry)
             self.add(depth, f"{entry} = {self.names.place(step.stack)}[t]  # an entry of a {step.aval}")
+
+    def begins(self, begins: Sequence[Step], depth: int) -> None:
+        """What the slots of a carry begin with."""
+        for slot, whole in begins:
+            self.add(depth, f"{self.names.slot(slot)} = {self.names.slot(whole.slot)}")
 
     def swaps(self, swaps: Sequence[tuple[int, int]], depth: int) -> None:
         for first, second in swaps:

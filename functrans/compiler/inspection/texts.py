@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ...core.avals import short_dtype
@@ -46,6 +46,7 @@ class Statements:
         names: of the arrays, by operand.
         used: how many values have names already.
         registers: names of registers.
+        changing: names of arrays that are read before all of them is written to.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Statements:
         names: Callable[[Any], str],
         used: int = 0,
         registers: Callable[[Register], str] = str,
+        changing: Collection[str] = (),
     ) -> None:
         self.axes = axes
+        self.changing = changing
         self.registers = registers
         self.names = names
         self.used = used
@@ -74,7 +77,8 @@ class Statements:
         """Write an expression whose parts have been written."""
         text, level = self.written(expression)
         is_name = isinstance(expression, (Constant, Register))
-        if not is_name and (uses > 1 or len(text) > WIDEST):
+        is_early = isinstance(expression, Load) and self.names(expression.operand) in self.changing
+        if not is_name and (uses > 1 or len(text) > WIDEST or is_early):
             name = f"v{self.used}"
             self.used += 1
             self.lines.append(f"{name} = {text}")
@@ -146,7 +150,8 @@ def kernel_text(kernel: Kernel, sources: Sequence[str] = (), targets: Sequence[s
     axes = [f"i{axis}" for axis in range(len(kernel.shape))]
     parallel = len(axes) - kernel.reduced
     roots = [e for o in kernel.outputs for e in (*(t for i in o.place or () for _, t in i.terms), o.expression)]
-    statements = Statements(roots, axes, dict(zip(kernel.operands, sources)).__getitem__)
+    changing = targets[:-1]  # what the last output overwrites nobody reads any more
+    statements = Statements(roots, axes, dict(zip(kernel.operands, sources)).__getitem__, changing=changing)
     inner = statements.lines
     for target, (expression, combine, index) in zip(targets, kernel.outputs):
         own = axes[:parallel] if combine else axes

@@ -29,6 +29,9 @@ class EmulatedGpu(Emulator):
     def pointer(self, array: Any) -> int:
         return array.data.ptr
 
+    def owns_memory(self, array: Any) -> bool:
+        return array.base is None and super().owns_memory(array._host)
+
     def upload(self, host: Any) -> Any:
         return ndarray(super().upload(np.asarray(host)))
 

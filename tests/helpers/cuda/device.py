@@ -170,6 +170,9 @@ class Emulator:
     def host_memory(self, count: int) -> np.ndarray:
         return np.zeros(count, np.int64)
 
+    def owns_memory(self, array: np.ndarray) -> bool:
+        return not isinstance(array.base, np.ndarray)
+
     def upload(self, host: Any) -> np.ndarray:
         return self.fence.copy(np.asarray(host))
 

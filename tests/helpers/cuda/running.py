@@ -44,16 +44,30 @@ def on_device(device: Emulator, args: Sequence[Any]) -> list[Any]:
     return [device.upload(native_order(x)) if isinstance(x, np.ndarray) else x for x in args]
 
 
+def to_give_away(device: Emulator, x: Any) -> Any:
+    """A copy of an array of a device, which may be overwritten, in row-major order."""
+    if not isinstance(x, np.ndarray):
+        return x
+    found = device.empty(x.shape, x.dtype)
+    found[...] = x
+    return found
+
+
 def native_order(x: np.ndarray) -> np.ndarray:
     """An array in the byte order of the machine."""
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
-def emulated(jaxpr: Jaxpr, args: Sequence[Any], order: int = 0, division: str = "usual") -> list[Any]:
-    """The results of a program."""
+def emulated(
+    jaxpr: Jaxpr, args: Sequence[Any], order: int = 0, division: str = "usual", donated: tuple[int, ...] = ()
+) -> list[Any]:
+    """The results of a program. Donated arguments are copied first, to arrays that may be given away."""
     device = Emulator(order, at_end=order != 1)
+    given = on_device(device, args)
+    for i in donated:
+        given[i] = to_give_away(device, given[i])
     with divided(division):
-        results = CudaProgram(jaxpr, fused_for_gpu, device)(*on_device(device, args))
+        results = CudaProgram(jaxpr, fused_for_gpu, device, donated)(*given)
     return [np.array(y) if isinstance(y, np.ndarray) else y for y in results]
 
 

@@ -16,19 +16,22 @@ import ctypes
 import re
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ...donation import span
 from ...instructions import Place
 from ...nests import Nest, outermost_first
 from .engine import engine, once
 from .runtime import HEADER, PATIENCE, expanded
 from .runtime.enter import ENTER, FIELDS, KINDS, MAKES, READS
 
-#: The numbers of PyArray_Scalar and PyArray_NewFromDescr in the table of NumPy's C API.
-_NEW_SCALAR, _NEW_ARRAY = 60, 94
+#: The numbers of PyArray_Scalar, PyArray_NewFromDescr and PyArray_SetBaseObject in the table of NumPy's C API.
+_NEW_SCALAR, _NEW_ARRAY, _SET_BASE = 60, 94, 282
+#: Flags of arrays in that API.
+_CONTIGUOUS, _OWNS_DATA, _ALIGNED, _WRITEABLE = 0x1, 0x4, 0x100, 0x400
 #: What a number is made with, by the type of Python's number.
 _PYTHONS = {"f": "float", "i": "int", "b": "bool", "c": "complex"}
 
@@ -50,6 +53,7 @@ def _method() -> _Method:
     addresses = {
         "ARRAY_TYPE": id(np.ndarray), "TEXT_TYPE": id(str), "NOT_IMPLEMENTED": id(NotImplemented), "NO_VALUE": id(None),
         "NEW_ARRAY": table[_NEW_ARRAY], "NEW_SCALAR": table[_NEW_SCALAR],
+        "SET_BASE": table[_SET_BASE],
         "RUN_PROGRAM": engine().runtime["run_program"],
     }  # fmt: skip
     numbers = {
@@ -57,6 +61,7 @@ def _method() -> _Method:
         **{name.upper(): number for name, number in {**KINDS, **READS}.items()},
         **{f"TO_{name}".upper(): number for name, number in MAKES.items()},
         "TUPLE_ITEMS": tuple.__basicsize__, "RECORDS": len(FIELDS), "PATIENCE": PATIENCE,
+        "CARRAY": _CONTIGUOUS | _ALIGNED | _WRITEABLE,
     }  # fmt: skip
     symbols = {f"functrans_{name}": address for name, address in addresses.items()}
 
@@ -95,6 +100,8 @@ class Entry:
         inside: the nest of the arguments, a tuple; outside: that of what is returned.
         program: code, its count, the slots, which are this entry's own, and a number that counts calls down to zero.
         shares: whether other Python threads may run meanwhile.
+        donated: the numbers of the arguments that the program overwrites, and for each result that is in the memory of
+            one of them its number.
         kept: what the program needs to stay alive.
     """
 
@@ -108,6 +115,7 @@ class Entry:
         outside: Nest | int,
         program: tuple[int, int, array[int], array[int]],
         shares: bool,
+        donated: tuple[Collection[int], Mapping[int, int]],
         kept: Any,
     ):
         code, steps, slots, calls_left = program
@@ -118,38 +126,54 @@ class Entry:
         room, made = (array("q", [0] * (len(group) + 1)) for group in (objects, returned))
         cells = array("q", [0] * 2 * (len(arguments) + len(results)))
         cell = iter(range(cells.buffer_info()[0], sys.maxsize, 16))
+        overwritten, handed_out = donated
+        spans = _spans(arguments, overwritten) if overwritten else []
+        span_table = array("q", [*(number for record in spans for number in record), *range(len(spans)), 0])
         dtypes = [np.dtype(place.dtype.str) for place, _ in (*arguments, *results)]
         table = [
             0, len(inside.parts), code, steps, slots.buffer_info()[0], int(shares), len(results), len(objects),
             len(nests), len(arguments), len(returned), room.buffer_info()[0], made.buffer_info()[0],
-            calls_left.buffer_info()[0],
+            calls_left.buffer_info()[0], span_table.buffer_info()[0], len(spans),
         ]  # fmt: skip
         for number, nest in nests:
             table += [number, id(nest.type), len(nest.parts), KINDS[nest.kind], *map(id, nest.keys)]
         for i, ((place, scalar), dtype) in enumerate(zip(arguments, dtypes)):
             table += [numbers[i], HEADER + place.slot]
             if scalar is None:
-                table += [id(dtype), len(place.shape), *place.shape, *place.strides]
+                flags = _ALIGNED | _WRITEABLE | _OWNS_DATA if i in overwritten else _ALIGNED
+                table += [id(dtype), len(place.shape), flags, *place.shape, *place.strides]
             else:
                 table += [0, next(cell), id(scalar), _how_to_read(scalar)]
-        for (place, is_weak), dtype in zip(results, dtypes[len(arguments) :]):
-            if place.shape or is_weak is None:
+        for k, ((place, is_weak), dtype) in enumerate(zip(results, dtypes[len(arguments) :])):
+            if k in handed_out:
+                argument, _ = arguments[handed_out[k]]
+                what = MAKES["argument" if argument[2:4] == place[2:4] else "view"]
+                table += [numbers[handed_out[k]], len(place.shape), id(dtype), what, *place.shape]
+            elif place.shape or is_weak is None:
                 table += [HEADER + place.slot, len(place.shape), id(dtype), MAKES["array"], *place.shape]
             else:
                 slots[HEADER + place.slot] = where = next(cell)
                 table += [where, 0, id(dtype), MAKES[_PYTHONS[dtype.kind] if is_weak else "scalar"]]
         patterns = [dict.fromkeys(part.keys) if isinstance(part, Nest) else None for part, *_ in returned]
         for (part, number, parent, place), pattern in zip(returned, patterns):
-            what = (KINDS[part.kind], len(part.parts)) if isinstance(part, Nest) else (KINDS["leaf"], part)
-            if what[0] == KINDS["dict"]:
-                what = KINDS["dict"], id(pattern)
+            made_of = (KINDS[part.kind], len(part.parts)) if isinstance(part, Nest) else (KINDS["leaf"], part)
+            if made_of[0] == KINDS["dict"]:
+                made_of = KINDS["dict"], id(pattern)
             where = id(parent.keys[place]) if parent is not None and parent.keys else place
-            table += [*what, number, KINDS["root" if parent is None else parent.kind], where]
+            table += [*made_of, number, KINDS["root" if parent is None else parent.kind], where]
         stored = array("q", table)
         capsule = _new_capsule(stored.buffer_info()[0], None, None)
-        self.kept = room, made, cells, dtypes, stored, capsule, inside, outside, patterns, calls_left, kept
+        self.kept = room, made, cells, span_table, dtypes, stored, capsule, inside, outside, patterns, calls_left, kept
         # As the function's module all that it reads lives as long as the function itself.
         self.call: Callable[..., Any] = _new_function(ctypes.addressof(_method()), capsule, self.kept)
+
+
+def _spans(
+    arguments: Sequence[tuple[Place, type | None]], overwritten: Collection[int]
+) -> list[tuple[int, int, int, int]]:
+    """For each array with elements its slot, from where to where they go, and whether they are overwritten."""
+    arrays = [(i, place) for i, (place, scalar) in enumerate(arguments) if scalar is None and 0 not in place.shape]
+    return [(HEADER + place.slot, *span(0, place), int(i in overwritten)) for i, place in arrays]
 
 
 def _how_to_read(scalar: type) -> int:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ....core.avals import ShapedArray
 from ....core.jaxpr import Jaxpr, Literal
-from ....errors import OutOfMemoryError
 from ....settings import config
 from ...accesses import identity_value
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
 from ...costs import cost_of
+from ...donation import handed_out, is_of_type
 from ...garbage import no_collection
 from ...instructions import (
     Block,
@@ -33,6 +33,7 @@ from ...instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    Step,
     Tape,
     WhileRun,
 )
@@ -41,6 +42,7 @@ from ...nests import Nest, scalar_type
 from ...unrolling import unrolled
 from ..interpreter import InterpretedProgram
 from . import arenas, lapack, threads
+from .arrays import copy_what_is_not_given, room, usable
 from .chains import Link, encoded_chain
 from .codegen import kernel_function, supports
 from .engine import NAME, engine
@@ -50,7 +52,7 @@ from .layouts import arrange
 from .library import division, gemm_arguments, threads_of_blas
 from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
-from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
+from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT, setting
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
 from .tiers import CompilationFailure, Tiers, Written
 from .work import is_unbounded, likely_work
@@ -64,12 +66,16 @@ class NativeProgram:
     """A jaxpr as native code. Machine code depends on structure only; instructions on the strides of arguments too.
 
     Results that are arguments or constants, and no arrays, are handed on as they are.
+
+    Attributes:
+        donated: the numbers of the arguments whose memory it may overwrite and hand out.
     """
 
     takes_leaves = False
 
-    def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]):
+    def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], donated: tuple[int, ...] = ()):
         self.whole = jaxpr
+        self.donated = donated
         final = fused(jaxpr).jaxpr
         given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
         given.update((a, a) for a in final.outputs if isinstance(a, Literal))
@@ -113,15 +119,17 @@ class NativeProgram:
         if binding is None:
             try:
                 with no_collection():
-                    assembled = assemble(self.jaxpr, self.fused, supports, key, has_lapack=True)
+                    assembled = assemble(self.jaxpr, self.fused, supports, key, has_lapack=True, donated=self.donated)
                     binding = Binding(assembled, self.outputs)
             except CompilationFailure as failure:
                 failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
-                self.interpreted = InterpretedProgram(self.fused(self.whole).jaxpr)
+                self.donated, self.interpreted = (), InterpretedProgram(self.fused(self.whole).jaxpr)
                 return self.interpreted(*args)
             if len(self.bindings) >= MOST_BINDINGS:
                 self.bindings.clear()
             self.bindings[key] = binding
+        if binding.overwritten:
+            copy_what_is_not_given(values, binding.overwritten)
         results = binding(values, args)
         for i, source in self.handed_on:
             results.insert(i, source.value if isinstance(source, Literal) else args[source])
@@ -142,28 +150,6 @@ class Result(NamedTuple):
     def is_array(self, given: Sequence[Any]) -> bool:
         """Whether it is an array, as the argument that it is."""
         return self.argument is not None and type(given[self.argument]) is np.ndarray
-
-
-def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """An argument as an aligned array of the machine's byte order."""
-    return np.require(np.asarray(x, dtype), requirements="A")
-
-
-def room(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> np.ndarray[Any, Any]:
-    """A new array.
-
-    Raises:
-        OutOfMemoryError: there is no memory for it.
-    """
-    try:
-        return np.empty(shape, dtype)
-    except (MemoryError, ValueError):  # the latter for more bytes than can be counted
-        size = prod(shape) * dtype.itemsize
-        raise OutOfMemoryError(
-            f"There is no memory for {name} of a compiled function: {size} bytes, {dtype}{list(shape)}.",
-            "All results, and the values that are needed meanwhile, have to be in memory at once.",
-            "Work on smaller parts, with functrans.lax.scan or functrans.lax.map for one.",
-        ) from None
 
 
 class Frame:
@@ -236,6 +222,8 @@ class Binding:
         self.argument_objects = [
             (i, place.number) for i, place in enumerate(assembled.arguments) if isinstance(place, ObjectPlace)
         ]
+        self.overwritten = assembled.overwritten
+        self.handed_out = handed_out(assembled)
         self.frames: list[Frame] = []
         self.lends_arena = assembled.arena + ALIGNMENT >= arenas.LARGE
         self.runs = 0
@@ -271,9 +259,14 @@ class Binding:
         for i, number in self.argument_objects:
             frame.objects[number] = values[i]
         results: list[Any] = []
-        for place in self.assembled.results:
+        for k, place in enumerate(self.assembled.results):
             if isinstance(place, ObjectPlace):
                 results.append(None)
+                continue
+            if k in self.handed_out:
+                given_away = values[self.handed_out[k]]
+                is_same = is_of_type(given_away, place)
+                results.append(given_away if is_same else np.ndarray(place.shape, place.dtype, given_away))
                 continue
             result = room(place.shape, place.dtype, f"result {len(results)}")
             slots[HEADER + place.slot] = address_of(result)
@@ -317,7 +310,8 @@ class Binding:
             made = [None if output.is_array(leaves) else output.is_weak for output in self.outputs]
             results: Any = list(zip(self.assembled.results, made))
             program = self.code, self.count, frame.slots, self.tiers.calls_left
-            entry = Entry(arguments, results, inside, outside, program, self.is_long, (self, frame))
+            donated = self.overwritten, self.handed_out
+            entry = Entry(arguments, results, inside, outside, program, self.is_long, donated, (self, frame))
             found = self.entries.setdefault(key, (entry, frame))  # another thread may have been quicker
         entry, frame = found
         if self.is_divided:
@@ -520,7 +514,12 @@ class Encoder:
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return self.with_tape(reel, (self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)))
+        loop = self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)
+        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+
+    def begun(self, begins: Sequence[Step]) -> list[tuple[int, int]]:
+        """What sets the slots of a carry: a loop of one step in which nothing is done."""
+        return [(self.runtime["run_loop"], self.address(setting(self.address([0]), begins)))] if begins else []
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         is_guess = is_unbounded(run)
@@ -561,7 +560,8 @@ class Encoder:
             run.count.offset, step_work, len(run.swaps), tape,
         ]  # fmt: skip
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return self.with_tape(reel, (self.runtime["run_taped_while" if tape else "run_while"], self.address(numbers)))
+        loop = self.runtime["run_taped_while" if tape else "run_while"], self.address(numbers)
+        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
 
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]

@@ -73,6 +73,10 @@ class Device(Protocol):
         """Numbers in memory of the host that the device can copy to while the host does something else: zeros."""
         ...
 
+    def owns_memory(self, array: Any) -> bool:
+        """Whether the memory of an array of this device is its own: it is no view, and of no other library."""
+        ...
+
     def upload(self, host: np.ndarray[Any, Any]) -> Any:
         """A copy on the device."""
         ...

@@ -26,12 +26,13 @@ from ...instructions import (
     PythonRun,
     RecurrenceRun,
     ScanRun,
+    Step,
     Tape,
     WhileRun,
     is_row_major,
 )
 from ...operations.values import HALF, SINGLE
-from ..cpu.runtime import HEADER
+from ..cpu.runtime import HEADER, setting
 from ..cpu.tapes import shared_objects
 from .chains import chain_launches
 from .checks import check_launch
@@ -146,10 +147,14 @@ class Encoder:
             for instruction in block:
                 for slot in tapes.slots(getattr(instruction, "tape", None)):
                     found[slot] = False
-                if isinstance(instruction, LoopRun):
-                    for slot, whole in instruction.steps:
-                        moves_well = whole.strides[0] % VECTOR == 0 and whole.offset % VECTOR == 0
-                        found[slot] = found[whole.slot] and moves_well
+                is_loop = isinstance(instruction, (LoopRun, WhileRun))
+                begins = instruction.begins if is_loop else ()
+                for slot, whole in (*begins, *(instruction.steps if isinstance(instruction, LoopRun) else ())):
+                    moves_well = whole.strides[0] % VECTOR == 0 and whole.offset % VECTOR == 0
+                    found[slot] = found[whole.slot] and moves_well
+                for pair in instruction.swaps if is_loop else ():
+                    for slot in pair:
+                        found[slot] = all(found[other] for other in pair)
                 for inner in blocks_of(instruction):
                     steps(inner)
 
@@ -384,7 +389,11 @@ class _Writer:
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return [*before, *self.taped(reel, "loop", numbers)]
+        return [*before, *self.begun(run.begins), *self.taped(reel, "loop", numbers)]
+
+    def begun(self, begins: Sequence[Step]) -> Code:
+        """What sets the slots of a carry."""
+        return [(self.functions["run_loop"], self.address(setting(self.address([0]), begins)))] if begins else []
 
     def WhileRun(self, run: WhileRun, number: int) -> Code:
         read, going = self.download(run.going, number)
@@ -400,7 +409,7 @@ class _Writer:
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
         arguments = [count, HEADER + run.count.slot, run.count.offset, run.count.dtype.itemsize]
         upload = self.call("upload", number, "cuMemcpyHtoDAsync_v2", arguments)
-        return [*self.taped(reel, "while", numbers), upload]
+        return [*self.begun(run.begins), *self.taped(reel, "while", numbers), upload]
 
     def BranchRun(self, run: BranchRun, number: int) -> Code:
         read, mail = self.download(run.index, number)

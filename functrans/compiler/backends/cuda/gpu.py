@@ -109,6 +109,9 @@ class Gpu:
         found[:] = 0
         return found
 
+    def owns_memory(self, array: Any) -> bool:
+        return array.base is None and not isinstance(array.data.mem, cupy().cuda.UnownedMemory)
+
     def upload(self, host: np.ndarray[Any, Any]) -> Any:
         with self.device:
             return cupy().asarray(host)

@@ -7,7 +7,7 @@ kernels, and follows loops and branches. What these depend on is read back; all 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from ....errors import FunctransError, UnsupportedArgumentError
 from ....settings import changes, config
 from ....source import is_from_library, user_traceback
 from ...assembly import Fused, assemble
+from ...donation import handed_out, is_of_type, shared_arrays
 from ...instructions import CheckRun, ObjectPlace, Place, PythonRun
 from ..cpu.runtime import HEADER, PATIENCE, WORK_LEFT
 from .device import Device
@@ -57,22 +58,26 @@ class Entry(NamedTuple):
 class CudaProgram:
     """A jaxpr for a GPU. Launches depend on the strides of arguments, and on whether their addresses are aligned.
 
-    Results that are arguments are handed on as they are.
+    Results that are arguments are handed on as they are, but for donated ones.
 
     Attributes:
+        donated: the numbers of the arguments whose memory it may overwrite and hand out.
         takes_leaves: what `entry` makes takes leaves, whatever the structure of the arguments is.
     """
 
     takes_leaves = True
 
-    def __init__(self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], device: Device):
+    def __init__(
+        self, jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], device: Device, donated: tuple[int, ...] = ()
+    ):
         final = fused(jaxpr).jaxpr
         self.device = device
         self.fused = fused
-        self.given: dict[Any, Any] = {v: i for i, v in enumerate(final.inputs)}
+        self.donated = donated
+        self.given = handed_on(final, donated)
         self.outputs = final.outputs
         self.hands_on = any(a in self.given for a in self.outputs)
-        self.jaxpr = computed_part(jaxpr, fused)
+        self.jaxpr = computed_part(jaxpr, fused, donated)
         self.types = [(v.aval.shape, v.aval.dtype) if isinstance(v.aval, ShapedArray) else None for v in final.inputs]
         self.is_weak = [getattr(a.aval, "weak", False) for a in self.jaxpr.outputs]
         self.bindings: dict[tuple[Any, ...], Binding] = {}
@@ -82,7 +87,10 @@ class CudaProgram:
     def __call__(self, *args: Any) -> list[Any]:
         values = [x if own is None else self.argument(x, *own) for x, own in zip(args, self.types)]
         pointers, key = self.placed(values)
-        results = iter(self.binding(key)(values, pointers))
+        binding = self.binding(key)
+        if binding.overwritten:
+            self.copy_what_is_not_given(values, pointers, binding.overwritten)
+        results = iter(binding(values, pointers))
         return [args[self.given[a]] if a in self.given else next(results) for a in self.outputs]
 
     def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> Entry | None:
@@ -102,6 +110,7 @@ class CudaProgram:
             for x, own, is_array in zip(leaves, self.types, is_there)
         ]
         count, pointer_of, is_array = len(expected), device.pointer, device.is_array
+        overwritten = binding.overwritten
 
         def call(*args: Any) -> Any:
             if len(args) != count or not device.is_current():
@@ -120,8 +129,12 @@ class CudaProgram:
                 if not is_aligned:
                     check_address(len(pointers), pointer, x)
                 pointers.append(pointer)
+            values = args
+            if overwritten:
+                values = list(args)
+                self.copy_what_is_not_given(values, pointers, overwritten)
             try:
-                results = binding(args, pointers)
+                results = binding(values, pointers)
             except Exception as error:
                 raise error.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
             return results[0] if is_single else tuple(results)
@@ -133,6 +146,16 @@ class CudaProgram:
         if self.device.is_array(x):
             return x if x.dtype == dtype else x.astype(dtype)
         return x if not shape else self.device.upload(np.asarray(x, dtype))
+
+    def copy_what_is_not_given(self, values: list[Any], pointers: list[int], overwritten: Sequence[int]) -> None:
+        """Replace arguments that are to be overwritten by copies, unless their memory is theirs alone."""
+        device = self.device
+        arrays = {i: x for i, x in enumerate(values) if device.is_array(x)}
+        shared = shared_arrays(arrays, {i: pointers[i] for i in arrays}, overwritten)
+        for i in overwritten:
+            if i in shared or not device.owns_memory(values[i]):
+                values[i] = values[i].copy()
+                pointers[i] = device.pointer(values[i])
 
     def layout(self, x: Any) -> Layout:
         """What launches depend on of an argument."""
@@ -175,7 +198,7 @@ class CudaProgram:
                 for own, strides in zip(self.types, parts)
             ]
             check_strides(layouts, self.types)
-            encoder = bound(self.jaxpr, self.fused, layouts, self.device.processors)
+            encoder = bound(self.jaxpr, self.fused, layouts, self.device.processors, self.donated)
             found = self.bindings[key] = Binding(encoder, self)
         return found
 
@@ -214,19 +237,29 @@ def _unreadable(number: int, what: str, dtype: np.dtype[Any]) -> UnsupportedArgu
     )
 
 
-def computed_part(jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused]) -> Jaxpr:
-    """The program of those results that are not arguments."""
+def handed_on(final: Jaxpr, donated: Collection[int]) -> dict[Any, int]:
+    """The inputs that become results as they are, and their numbers. Of donated arrays the program takes care."""
+    return {v: i for i, v in enumerate(final.inputs) if i not in donated or not isinstance(v.aval, ShapedArray)}
+
+
+def computed_part(jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], donated: Collection[int] = ()) -> Jaxpr:
+    """The program of those results that are not handed on."""
     final = fused(jaxpr).jaxpr
-    computed = [a for a in final.outputs if a not in final.inputs]
+    given = handed_on(final, donated)
+    computed = [a for a in final.outputs if a not in given]
     return jaxpr if len(computed) == len(final.outputs) else Jaxpr(final.inputs, final.eqns, computed)
 
 
 def bound(
-    jaxpr: Jaxpr, fused: Callable[[Jaxpr], Fused], layouts: Sequence[Layout | None], processors: int
+    jaxpr: Jaxpr,
+    fused: Callable[[Jaxpr], Fused],
+    layouts: Sequence[Layout | None],
+    processors: int,
+    donated: tuple[int, ...] = (),
 ) -> Encoder:
     """The launches of a program, for arguments of some layouts; no device is needed."""
     strides = [None if own is None else own.strides for own in layouts]
-    assembled = assemble(jaxpr, fused, supports, strides, is_plain=True)
+    assembled = assemble(jaxpr, fused, supports, strides, is_plain=True, donated=donated)
     is_aligned = [own is not None and own.is_aligned for own in layouts]
     is_number = [own is not None and own.is_number for own in layouts]
     return Encoder(assembled, is_aligned, is_number, processors)
@@ -243,18 +276,20 @@ class Binding:
         self.constants = {k: device.upload(s.value) for k, s in enumerate(assembled.slots) if s.kind == "constant"}
         if self.constants:
             device.synchronize()  # other streams may be the next to read them
+        self.overwritten = assembled.overwritten
+        self.handed_out = handed_out(assembled)
         numbers = {i for i, _ in self.encoded.numbers}
         arguments = list(enumerate(assembled.arguments))
         self.arrays = [(i, HEADER + p.slot) for i, p in arguments if isinstance(p, Place) and i not in numbers]
         self.objects = [(i, p.number) for i, p in arguments if isinstance(p, ObjectPlace)]
         self.numbers = [(i, place.dtype) for i, place in self.encoded.numbers]
         self.results = [
-            (0, (), None) if isinstance(p, ObjectPlace) else (HEADER + p.slot, p.shape, p.dtype)
-            for p in assembled.results
+            (0, (), None) if isinstance(p, ObjectPlace) or k in self.handed_out else (HEADER + p.slot, p.shape, p.dtype)
+            for k, p in enumerate(assembled.results)
         ]
         has_lent = is_lent(self.encoded)
         self.prepares = has_lent or bool(assembled.objects or self.numbers) or self.encoded.has_products
-        self.finishes = has_lent or bool(assembled.objects) or any(self.is_weak)
+        self.finishes = has_lent or bool(assembled.objects or self.handed_out) or any(self.is_weak)
         self.first_number = HEADER + self.encoded.first_number
         self.stream_slot, self.error_slot = map(self.encoded.extra, (Extra.STREAM, Extra.ERROR))
         self.frames = Frames()
@@ -298,7 +333,7 @@ class Binding:
         if status or encoded.checks:
             self.look_for_errors(frame)
         if self.finishes:
-            self.finish(frame, results)
+            self.finish(frame, values, results)
         frames.append(frame)
         return results
 
@@ -316,14 +351,22 @@ class Binding:
                 slots[where] = bits
                 where += 1
 
-    def finish(self, frame: Frame, results: list[Any]) -> None:
-        """Objects, and numbers that are Python's."""
+    def finish(self, frame: Frame, values: Sequence[Any], results: list[Any]) -> None:
+        """Objects, donated arguments that are results, and numbers that are Python's."""
         for i, place in enumerate(self.encoded.assembled.results):
             if isinstance(place, ObjectPlace):
                 results[i] = frame.objects[place.number]
+            elif i in self.handed_out:
+                results[i] = self.given_away(values[self.handed_out[i]], place)
             elif self.is_weak[i]:
                 results[i] = self.device.download(results[i]).item()
         frame.leave()
+
+    def given_away(self, array: Any, place: Place) -> Any:
+        """A donated argument as the result that is in its memory."""
+        if is_of_type(array, place):
+            return array
+        return self.device.view(self.device.pointer(array), place.shape, place.dtype, place.strides, array)
 
     def look_for_errors(self, frame: Frame) -> None:
         """Raise what a program reports that has ended early, or whose checks of indices have failed."""

@@ -12,7 +12,9 @@ the address of the function that does, how many threads to use, and whether one 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from ....instructions import Step
 from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, WORKED
 from .calls import LIBRARY_ARGUMENTS, RUN_CHECK, RUN_GEMM, RUN_LIBRARY, RUN_PERMUTE
 from .header import FRAME, HEADER, LOOK, PATIENCE, STOPPED, THREADS, WORK_LEFT
@@ -40,7 +42,18 @@ _PARTS = (
 TEXT = expanded("".join(_PARTS))
 FUNCTIONS = re.findall(r"define i64 @(\w+)", TEXT)
 
+
+def setting(nothing: int, begins: Sequence[Step]) -> list[int]:
+    """The arguments of a loop of one step that does nothing but set slots.
+
+    Args:
+        nothing: the address of a block without instructions.
+    """
+    places = [n for slot, whole in begins for n in (HEADER + slot, HEADER + whole.slot, whole.offset, 0)]
+    return [nothing, 0, 1, 0, 0, 1, len(begins), 0, 0, *places]
+
+
 __all__ = [
     "FRAME", "FUNCTIONS", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "STOPPED", "TEXT",
-    "THREADS", "WORK_LEFT", "expanded",
+    "THREADS", "WORK_LEFT", "expanded", "setting",
 ]  # fmt: skip

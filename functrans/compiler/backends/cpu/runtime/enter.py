@@ -5,13 +5,19 @@ in `FIELDS`, and goes on with records:
 
 * of nests among the arguments: the number of the object, its type, how many parts it has, its `KINDS`, and for a
   dictionary the keys. Arguments are objects 0, 1, ...; the parts of nests are numbered on from there.
-* of leaves that are arrays: the number of the object, the slot, the dtype object, the number of axes, extents, strides;
+* of leaves that are arrays: the number of the object, the slot, the dtype object, the number of axes, the flags that
+  it must have, extents, strides;
 * of leaves that are numbers: the number of the object, the slot, 0, where it goes, its type, how it is read (`READS`);
-* of results: the slot (of a number the place of its value), the number of axes, the dtype object, how a number is made
-  of it (`MAKES`), extents;
+* of results: the slot, the number of axes, the dtype object, what is made of it (`MAKES`), extents; for a number the
+  place of its value stands for the slot; for an argument, or an array in the memory of one, the number of that object;
 * of what is returned, from the outside in: what it is (`KINDS`), how many parts it has (or which result it is, or a
   dictionary with the same keys, which need not grow), the number of what it is a part of, the kind of that, and its
   place there (or its key).
+
+Another table has the spans of arrays among the arguments, if any is overwritten: the slot, where the elements begin and
+end, counted from the address there, and whether it is overwritten. What is overwritten must have nothing in common with
+others. To see that, spans are sorted by where they begin: their numbers stand behind them, in the order of the call
+before, which mostly is the right one still.
 
 Up to the label `hold` nothing is called that could run Python code, so that objects need no references of their own.
 From there on those that are parts of nests have one: what runs meanwhile may change the nests. Results belong to a
@@ -24,17 +30,18 @@ from __future__ import annotations
 #: What the table begins with: whether a call is under way; how many arguments; code, its count and the slots of the
 #: program; whether others may run meanwhile; how many results, objects, nests, leaves; how many objects are returned;
 #: room for pointers to the objects among the arguments, and to those that are returned; the place of a number of calls,
-#: after which the caller wants to be asked.
+#: after which the caller wants to be asked; the table of spans, and how many there are.
 FIELDS = (
     "BUSY", "ARGUMENTS", "CODE", "COUNT", "SLOTS", "SHARES", "RESULTS", "OBJECTS", "NESTS", "LEAVES", "RETURNED",
-    "ROOM", "MADE", "CALLS",
+    "ROOM", "MADE", "CALLS", "SPANS", "SPAN_COUNT",
 )  # fmt: skip
 #: What a nest is; a leaf among what is returned, and what is nowhere a part.
 KINDS = {"leaf": 0, "tuple": 1, "list": 2, "dict": 3, "none": 4, "root": 5}
 #: How a number is read: as the eight or sixteen bytes of an object, or from a Python integer.
 READS = {"bytes": 0, "long": 1, "complex": 2}
-#: How a result becomes a number: it does not, or NumPy's scalar, or Python's float, int, bool, complex.
-MAKES = {"array": 0, "scalar": 1, "float": 2, "int": 3, "bool": 4, "complex": 5}
+#: What is made of a result: a new array, NumPy's scalar, or Python's float, int, bool, complex; an argument itself, or
+#: an array of another type in its memory.
+MAKES = {"array": 0, "scalar": 1, "float": 2, "int": 3, "bool": 4, "complex": 5, "argument": 6, "view": 7}
 
 ENTER = """
 define ptr @enter(ptr %self, ptr %args, i64 %count) {
@@ -163,13 +170,13 @@ leaf:
   %i = phi i64 [0, %nest], [%i_next, %taken]
   %r = phi ptr [%u, %nest], [%r_next, %taken]
   %has_more = icmp slt i64 %i, %leaves
-  br i1 %has_more, label %look, label %hold
+  br i1 %has_more, label %look, label %apart
 look:
   get i64 %number = %r[0]
   get i64 %slot = %r[1]
   get ptr %dtype = %r[2]
   get i64 %ndim = %r[3]
-  %rest = getelementptr i64, ptr %r, i64 4
+  %rest = getelementptr i64, ptr %r, i64 5
   get ptr %x = %room[%number]
   get ptr %type = %x[1]
   %place = getelementptr ptr, ptr %slots, i64 %slot
@@ -215,12 +222,14 @@ fields:
   get ptr %has_dtype = %x[7]
   get i32 %flags = %x[8]
   %has_ndim = sext i32 %has_ndim32 to i64
-  %aligned = and i32 %flags, 256
-  %is_aligned = icmp ne i32 %aligned, 0
+  get i64 %wanted_flags = %r[4]
+  %all_flags = zext i32 %flags to i64
+  %has_flags = and i64 %all_flags, %wanted_flags
+  %is_usable = icmp eq i64 %has_flags, %wanted_flags
   %same_dtype = icmp eq ptr %has_dtype, %dtype
   %same_ndim = icmp eq i64 %has_ndim, %ndim
   %same_type = and i1 %same_dtype, %same_ndim
-  %fits = and i1 %same_type, %is_aligned
+  %fits = and i1 %same_type, %is_usable
   br i1 %fits, label %axes, label %other
 axes:
   %wanted_strides = getelementptr i64, ptr %rest, i64 %ndim
@@ -249,6 +258,65 @@ taken:
   %r_next = phi ptr [%after_number, %was_read], [%after_strides, %fitting]
   %i_next = add i64 %i, 1
   br label %leaf
+
+apart:
+  get i64 %span_count = %table[SPAN_COUNT]
+  get ptr %spans = %table[SPANS]
+  %records_size = shl i64 %span_count, 2
+  %order = getelementptr i64, ptr %spans, i64 %records_size
+  br label %sort
+sort:
+  %v = phi i64 [0, %apart], [%v_next, %sorted]
+  %more_to_sort = icmp slt i64 %v, %span_count
+  br i1 %more_to_sort, label %insert, label %walk
+insert:
+  get i64 %inserted = %order[%v]
+  %inserted_first = call i64 @span_end(ptr %spans, i64 %inserted, i64 1, ptr %slots)
+  br label %earlier
+earlier:
+  %e = phi i64 [%v, %insert], [%e_before, %shift]
+  %has_earlier = icmp sgt i64 %e, 0
+  br i1 %has_earlier, label %compare_spans, label %sorted
+compare_spans:
+  %e_before = sub i64 %e, 1
+  get i64 %other_span = %order[%e_before]
+  %other_first = call i64 @span_end(ptr %spans, i64 %other_span, i64 1, ptr %slots)
+  %is_later = icmp ugt i64 %other_first, %inserted_first
+  br i1 %is_later, label %shift, label %sorted
+shift:
+  %shifted_to = getelementptr i64, ptr %order, i64 %e
+  store i64 %other_span, ptr %shifted_to
+  br label %earlier
+sorted:
+  %inserted_to = getelementptr i64, ptr %order, i64 %e
+  store i64 %inserted, ptr %inserted_to
+  %v_next = add i64 %v, 1
+  br label %sort
+walk:
+  %f = phi i64 [0, %sort], [%f_next, %walked]
+  %end_of_any = phi i64 [0, %sort], [%end_of_any_next, %walked]
+  %end_of_overwritten = phi i64 [0, %sort], [%end_of_overwritten_next, %walked]
+  %more_to_walk = icmp slt i64 %f, %span_count
+  br i1 %more_to_walk, label %visit, label %hold
+visit:
+  get i64 %visited = %order[%f]
+  %visited_first = call i64 @span_end(ptr %spans, i64 %visited, i64 1, ptr %slots)
+  %visited_last = call i64 @span_end(ptr %spans, i64 %visited, i64 2, ptr %slots)
+  %visited_place = shl i64 %visited, 2
+  %visited_record = getelementptr i64, ptr %spans, i64 %visited_place
+  get i64 %overwritten = %visited_record[3]
+  %is_overwritten = icmp ne i64 %overwritten, 0
+  %must_be_over = select i1 %is_overwritten, i64 %end_of_any, i64 %end_of_overwritten
+  %clashes = icmp ult i64 %visited_first, %must_be_over
+  br i1 %clashes, label %other, label %walked
+walked:
+  %is_furthest = icmp ugt i64 %visited_last, %end_of_any
+  %end_of_any_next = select i1 %is_furthest, i64 %visited_last, i64 %end_of_any
+  %is_further = icmp ugt i64 %visited_last, %end_of_overwritten
+  %is_end = and i1 %is_further, %is_overwritten
+  %end_of_overwritten_next = select i1 %is_end, i64 %visited_last, i64 %end_of_overwritten
+  %f_next = add i64 %f, 1
+  br label %walk
 
 hold:
   %calls_left = sub i64 %calls, 1
@@ -282,17 +350,37 @@ make:
   get ptr %result_type = %q[2]
   get i64 %as = %q[3]
   %shape = getelementptr i64, ptr %q, i64 4
-  %is_result_array = icmp eq i64 %as, 0
-  br i1 %is_result_array, label %new_array, label %allocated
-new_array:
+  %y_to = getelementptr ptr, ptr %found_items, i64 %j
   %rank32 = trunc i64 %rank to i32
+  switch i64 %as, label %allocated [
+    i64 TO_ARRAY, label %new_array i64 TO_ARGUMENT, label %hand_out i64 TO_VIEW, label %new_view
+  ]
+hand_out:
+  get ptr %donated = %room[%result_slot]
+  call void @Py_IncRef(ptr %donated)
+  store ptr %donated, ptr %y_to
+  br label %allocated
+new_view:
+  get ptr %owner = %room[%result_slot]
+  get ptr %owner_data = %owner[2]
+  call void @Py_IncRef(ptr %result_type)
+  %view = call ptr NEW_ARRAY(
+    ptr ARRAY_TYPE, ptr %result_type, i32 %rank32, ptr %shape, ptr null, ptr %owner_data, i32 CARRAY, ptr null)
+  %no_view = icmp eq ptr %view, null
+  br i1 %no_view, label %dropped, label %based
+based:
+  store ptr %view, ptr %y_to
+  call void @Py_IncRef(ptr %owner)
+  %not_based = call i32 SET_BASE(ptr %view, ptr %owner)
+  %is_based = icmp eq i32 %not_based, 0
+  br i1 %is_based, label %allocated, label %dropped
+new_array:
   call void @Py_IncRef(ptr %result_type)
   %y = call ptr NEW_ARRAY(
     ptr ARRAY_TYPE, ptr %result_type, i32 %rank32, ptr %shape, ptr null, ptr null, i32 0, ptr null)
   %no_array = icmp eq ptr %y, null
   br i1 %no_array, label %dropped, label %new
 new:
-  %y_to = getelementptr ptr, ptr %found_items, i64 %j
   store ptr %y, ptr %y_to
   get ptr %y_data = %y[2]
   %y_place = getelementptr ptr, ptr %slots, i64 %result_slot
@@ -469,6 +557,15 @@ leave:
 other:
   call void @Py_IncRef(ptr NOT_IMPLEMENTED)
   ret ptr NOT_IMPLEMENTED
+}
+define internal i64 @span_end(ptr %spans, i64 %number, i64 %which, ptr %slots) {
+  %place = shl i64 %number, 2
+  %record = getelementptr i64, ptr %spans, i64 %place
+  get i64 %slot = %record[0]
+  get i64 %offset = %record[%which]
+  get i64 %base = %slots[%slot]
+  %end = add i64 %base, %offset
+  ret i64 %end
 }
 declare i64 @PyDict_Size(ptr)
 declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
