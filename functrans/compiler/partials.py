@@ -39,7 +39,8 @@ class Divided(NamedTuple):
 def divided_reduction(kernel: Kernel, sources: Sequence[Place]) -> Divided | None:
     """A reduction in parts; None if it is not worth it."""
     rank, kept = len(kernel.shape), len(kernel.shape) - kernel.reduced
-    if not kernel.reduced or prod(kernel.shape) < WORTH_PARTS:
+    adds_to_results = any(output.place is not None for output in kernel.outputs)
+    if not kernel.reduced or adds_to_results or prod(kernel.shape) < WORTH_PARTS:
         return None
     axis = max(range(kept, rank), key=lambda axis: kernel.shape[axis])
     count = number_of_parts(kernel.shape[axis], prod(kernel.shape))

@@ -144,3 +144,16 @@ def test_parts_are_of_equal_size_where_that_is_possible(extent: int, elements: i
     most = max(partials.PARTS, elements // partials.ELEMENTS_OF_PART)
     divisors = [n for n in range(1, min(most, extent // partials.LEAST_EXTENT) + 1) if extent % n == 0]
     assert extent % count == 0 or max(divisors) <= min(most, extent // partials.LEAST_EXTENT) // 2
+
+
+def test_what_adds_to_what_is_there_is_not_divided() -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(1, 3, 18, 18)), rng.normal(size=(16, 3, 7, 7))
+
+    def loss(x: Any, w: Any) -> Any:
+        return np.sum(ft.lax.conv_general_dilated(x, w, (2, 2), ((3, 2), (3, 2))) ** 2)
+
+    wanted = ft.grad(loss)(x, w)
+    with tiny_parts():
+        found = ft.jit(ft.grad(loss))(x, w)
+    np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
