@@ -43,6 +43,8 @@ def test_a_rule_that_needs_values_is_run_by_python() -> None:
         return (ct * float(np.float64(2.0) if float(np.sum(x)) > 0 else 3.0),)
 
     doubled.defvjp(lambda x: (2.0 * x, x), backward)
-    value, slope = ft.jvp(lambda x: doubled(x) + x, (X,), (X,))
+    jitted = ft.jit(lambda x, t: ft.jvp(lambda x: doubled(x) + x, (x,), (t,)))
+    value, slope = jitted(X, X)
     assert_close(value, 3.0 * X)
     assert_close(slope, 3.0 * X)
+    assert "Python" in jitted.lower(X, X).kernels
