@@ -16,6 +16,7 @@ from .. import tree
 from ..compiler.assembly import Assembled, assemble
 from ..compiler.backends.cpu.codegen import supports
 from ..compiler.backends.cpu.inspection import NativeInspection
+from ..compiler.backends.cpu.rows import has_library
 from ..compiler.donation import shared_arrays
 from ..compiler.inspection.costs import Costs, Memory, cost
 from ..compiler.inspection.explaining import Explanation, Native, explained
@@ -180,7 +181,7 @@ class Lowered:
     @cached_property
     def _assembled(self) -> Assembled:
         program = native_program(self.jaxpr, self.donated)
-        return assemble(program.jaxpr, program.fused, supports, self._strides, has_lapack=True, donated=self.donated)
+        return assemble(program.jaxpr, program.fused, supports, self._strides, has_library, donated=self.donated)
 
     @cached_property
     def _buffers(self) -> Names:

@@ -17,7 +17,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
-from . import accumulations, convolution, extremes, regions, tapes
+from . import accumulations, convolution, extremes, regions, rows, tapes
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused
 from .carried import Carried, begun, ended
@@ -77,12 +77,17 @@ class Assembled(NamedTuple):
     remarks: dict[int, str]
 
 
+def has_no_library(name: str) -> bool:
+    """That of a backend without libraries."""
+    return False
+
+
 def assemble(
     jaxpr: Jaxpr,
     fused: Callable[[Jaxpr], Fused],
     supports: Callable[[Expression], bool],
     strides: Sequence[tuple[int, ...] | None],
-    has_lapack: bool = False,
+    has_library: Callable[[str], bool] = has_no_library,
     is_plain: bool = False,
     donated: tuple[int, ...] = (),
 ) -> Assembled:
@@ -92,13 +97,14 @@ def assemble(
         fused: simplifies a jaxpr and makes kernels of it (compiler/fuse.py).
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
         strides: those of the arguments; None for one that is no array.
-        has_lapack: whether the backend runs what compiler/matrices.py asks of a library.
+        has_library: whether the backend has one: "lapack" for compiler/matrices.py, "sort" and "fft" for
+            compiler/rows.py.
         is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
             numbers of half precision, is slower where Python has to be called, and goes through stacks in loops of
             instructions only, without chains over groups of rows.
         donated: the numbers of arguments that may be overwritten: those that lie in row-major order are.
     """
-    assembler = Assembler(fused, supports, has_lapack, is_plain)
+    assembler = Assembler(fused, supports, has_library, is_plain)
     arguments = [
         assembler.object() if own is None else Place(assembler.slot("argument"), 0, v.aval.shape, v.aval.dtype, own)
         for v, own in zip(jaxpr.inputs, strides, strict=True)
@@ -128,12 +134,12 @@ class Assembler:
         self,
         fused: Callable[[Jaxpr], Fused],
         supports: Callable[[Expression], bool],
-        has_lapack: bool,
+        has_library: Callable[[str], bool],
         is_plain: bool = False,
     ):
         self.fused = fused
         self.supports = supports
-        self.has_lapack = has_lapack
+        self.has_library = has_library
         self.is_plain = is_plain
         self.slots: list[Slot] = []
         self.objects = 0
@@ -353,6 +359,9 @@ class Assembler:
     scatter = regions.scatter
     convolve = convolution.convolve
     linear_algebra = linear_algebra
+    sort = rows.sort
+    argsort = rows.argsort
+    fourier = rows.fourier
     accumulate = accumulations.accumulate
     arg_extreme = extremes.arg_extreme
 

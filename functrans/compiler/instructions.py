@@ -172,6 +172,34 @@ class ScanRun(NamedTuple):
     target: Place
 
 
+class SortRun(NamedTuple):
+    """Sort rows, places of two axes that are contiguous, in place; or leave them, and find the indices that sort them.
+
+    In ascending order, NaN last, complex numbers by their real parts first; what is equal keeps its order.
+
+    Attributes:
+        order: where the indices go, int64 numbers.
+    """
+
+    rows: Place
+    order: Place | None
+
+
+class FourierRun(NamedTuple):
+    """A discrete Fourier transform along the last of three axes, times a factor.
+
+    Attributes:
+        kind: "fft" and "ifft" take complex numbers to complex ones, "rfft" real ones to half of the spectrum, and
+            "irfft" back.
+        factor: a real number of the precision of the points.
+    """
+
+    kind: str
+    factor: Any
+    source: Place
+    target: Place
+
+
 class LibraryRun(NamedTuple):
     """Call a library of linear algebra for each of a batch of matrices (compiler/matrices.py).
 

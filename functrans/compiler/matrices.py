@@ -297,7 +297,7 @@ def linear_algebra(
     if is_written_out(primitive.name, sources) and add_kernel(assembler, block, primitive, sources, targets, params):
         return True
     is_empty = any(0 in place.shape for place in (*sources, *targets))
-    if not assembler.has_lapack or is_empty or not all(y.is_contiguous for y in targets):
+    if not assembler.has_library("lapack") or is_empty or not all(y.is_contiguous for y in targets):
         return False
     name, run = primitive.name, assembler.python(primitive, sources, targets, params)
     operands = [in_lanes(assembler, block, x) for x in sources]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
 from ..core.devices import here
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
 from .complex import conjugate, real
 from .elementwise import multiply
@@ -80,6 +80,11 @@ class FFT(Linear):
     ) -> tuple[Any, Any]:
         axes = tuple(axis + 1 for axis in axes)
         return [self(values[0], kind=kind, axes=axes, length=length)], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.fourier(block, *sources, *targets, params["kind"], params["axes"], params.get("length"))
 
 
 fft = FFT("fft")

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.avals import BOOL, INT, ZERO, ShapedArray
 from ..core.devices import is_on_device
 from ..core.primitive import Primitive
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .foundation import broadcast_lanes
 from .on_gpu import lexsort
@@ -41,6 +41,11 @@ class Argsort(Primitive):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
         lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
         return [self(*lanes, axis=axis + 1)], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.argsort(block, sources, *targets, **params)
 
 
 class SearchSorted(Primitive):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray
 from ..core.primitive import Primitive, is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .elementwise import subtract
 from .foundation import broadcast_lanes, reshape
@@ -57,6 +57,11 @@ class Sort(Primitive):
     ) -> tuple[Any, Any]:
         lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
         return self.bind(*lanes, axis=axis + 1, num_keys=num_keys), [True] * len(lanes)
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.sort(block, sources, targets, **params)
 
 
 sort = Sort("sort")

@@ -162,7 +162,8 @@ LONG_LOOPS = {
     "recurrence of known length": "lax.fori_loop(0, 10**10, lambda i, x: x * 1.0000001 + n, 1.0)",
     "scan": "lax.scan(lambda c, _: (np.sin(c * 1.1)[::-1] + c.sum(), None), np.ones(500) * n, None, length=10**9)",
     "scan of little work": "lax.scan(lambda c, _: (c[::-1] * 1.5, None), np.ones(300) * n, None, length=10**9)",
-    "loop that calls NumPy": "lax.fori_loop(0, n, lambda i, x: np.sort(x)[::-1] * 1.0, np.arange(500.0))",
+    "loop that calls a library": "lax.fori_loop(0, n, lambda i, x: np.sort(x)[::-1] * 1.0, np.arange(500.0))",
+    "loop that calls Python": "lax.fori_loop(0, n, lambda i, x: ft.pure_callback(np.flip, x, x) * 1.0, np.arange(500.0))",
     "nested loops": "lax.fori_loop(0, n, lambda i, x: lax.fori_loop(0, n, lambda j, y: np.cos(y)[::-1], x), np.ones(400))",
     "recurrence in a loop": "lax.fori_loop(0, n, lambda i, x: np.sort(x) * lax.fori_loop(0, 5000, lambda j, y: np.cos(y), x[0]), np.ones(400))",
 }  # fmt: skip

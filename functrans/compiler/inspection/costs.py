@@ -12,6 +12,7 @@ from ..instructions import (
     BranchRun,
     ChainRun,
     CheckRun,
+    FourierRun,
     KernelRun,
     LibraryRun,
     LoopRun,
@@ -20,6 +21,7 @@ from ..instructions import (
     PythonRun,
     RecurrenceRun,
     ScanRun,
+    SortRun,
     WhileRun,
 )
 from ..loopnest import Apply, Constant, Load, expressions_in
@@ -164,6 +166,21 @@ def _library(run: LibraryRun) -> Cost:
     return Cost(sum(map(size, run.places)), sum(map(size, run.places)), operations, False)
 
 
+def _sort(run: SortRun) -> Cost:
+    """A comparison of each element in each of as many passes as it takes to halve rows until they have one element."""
+    rows, order = run
+    written = rows if order is None else order
+    return Cost(size(rows), size(written), elements(rows) * (rows.shape[1] - 1).bit_length())
+
+
+def _fourier(run: FourierRun) -> Cost:
+    """Cooley and Tukey's 5 n log2(n) for complex numbers, half of it for real ones."""
+    x, y = run.source, run.target
+    n = max(x.shape[2], y.shape[2])
+    operations = 5 * prod(x.shape[:2]) * n * (n - 1).bit_length()
+    return Cost(size(x), size(y), operations if x.dtype == y.dtype else operations // 2)
+
+
 def _check(run: CheckRun) -> Cost:
     return Cost(size(run.numbers), 0, 2 * elements(run.numbers))
 
@@ -209,6 +226,8 @@ COSTS: dict[type, Any] = {
     ScanRun: _scan,
     PythonRun: _python,
     LibraryRun: _library,
+    SortRun: _sort,
+    FourierRun: _fourier,
     CheckRun: _check,
     LoopRun: _loop,
     WhileRun: _while,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from ...core.avals import ShapedArray
@@ -345,6 +346,21 @@ class _Instructions:
             return
         what = f"{rows} x {columns}" + (f", {batch} times" if batch != 1 else "")
         yield f"`{run.name.replace('_', ' ')}`{self.where(row)} by LAPACK, {what}, without Python: {cost(run)}."
+
+    def SortRun(self, row: Row) -> Iterator[str]:
+        rows, count = row.instruction.rows.shape
+        what = "sorted" if row.instruction.order is None else "put in order by their indices"
+        yield f"{plural(rows, 'row')} of {count} are {what}{self.where(row)} by NumPy's function, without Python."
+        yield from self.threads(row)
+
+    def FourierRun(self, row: Row) -> Iterator[str]:
+        run = row.instruction
+        lanes, points = prod(run.source.shape[:2]), max(run.source.shape[2], run.target.shape[2])
+        yield (
+            f"`{run.kind}`{self.where(row)} of {plural(lanes, 'lane')} of {points} by NumPy's function, without "
+            f"Python: {cost(run)}."
+        )
+        yield from self.threads(row)
 
     def PythonRun(self, row: Row) -> Iterator[str]:
         run = row.instruction

@@ -16,6 +16,7 @@ from ..instructions import (
     BranchRun,
     ChainRun,
     CheckRun,
+    FourierRun,
     KernelRun,
     LibraryRun,
     LoopRun,
@@ -25,6 +26,7 @@ from ..instructions import (
     PythonRun,
     RecurrenceRun,
     ScanRun,
+    SortRun,
     Step,
     Tape,
     WhileRun,
@@ -135,6 +137,8 @@ KINDS: dict[type, str] = {
     ChainRun: "chain of kernels",
     ProductRun: "matrix product",
     LibraryRun: "call of LAPACK",
+    SortRun: "sort",
+    FourierRun: "Fourier transform",
     CheckRun: "check of indices",
     LoopRun: "loop",
     WhileRun: "while loop",
@@ -273,6 +277,14 @@ class Listing:
         options = [f"{name}={value}" for name, value in run.options.items()]
         given = ", ".join([*map(self.names.place, run.places), *options])
         self.add(depth, f"{self.names.place(run.failed)} = {run.name}({given})  # LAPACK, in place")
+
+    def SortRun(self, run: SortRun, _: str, depth: int) -> None:
+        rows = self.names.place(run.rows)
+        self.add(depth, f"{rows}.sort()" if run.order is None else f"{self.names.place(run.order)} = argsort({rows})")
+
+    def FourierRun(self, run: FourierRun, _: str, depth: int) -> None:
+        (source,), (target,) = self.arrays([run.source], "x", depth), self.arrays([run.target], "y", depth)
+        self.add(depth, f"{target}[...] = {run.kind}({source}, axis=-1)")
 
     def CheckRun(self, run: CheckRun, _: str, depth: int) -> None:
         if run.otherwise.name in RULES:

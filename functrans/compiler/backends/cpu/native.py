@@ -25,6 +25,7 @@ from ...instructions import (
     BranchRun,
     ChainRun,
     CheckRun,
+    FourierRun,
     KernelRun,
     LibraryRun,
     LoopRun,
@@ -33,6 +34,7 @@ from ...instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    SortRun,
     Step,
     Tape,
     WhileRun,
@@ -52,6 +54,7 @@ from .layouts import arrange
 from .library import division, gemm_arguments, threads_of_blas
 from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
+from .rows import factor_bits, fourier_arguments, fourier_range, has_library, sort_arguments, sort_work
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT, setting
 from .tapes import Reel, Spool, address_of, keep_some, shared_objects
 from .tiers import CompilationFailure, Tiers, Written
@@ -119,7 +122,7 @@ class NativeProgram:
         if binding is None:
             try:
                 with no_collection():
-                    assembled = assemble(self.jaxpr, self.fused, supports, key, has_lapack=True, donated=self.donated)
+                    assembled = assemble(self.jaxpr, self.fused, supports, key, has_library, donated=self.donated)
                     binding = Binding(assembled, self.outputs)
             except CompilationFailure as failure:
                 failure.warn("The function is interpreted from now on, which gives the same results more slowly.")
@@ -459,6 +462,18 @@ class Encoder:
         constants = self.keep(lapack.constants(run))
         numbers = lapack.library_arguments(run, constants.buffer_info()[0])
         return [(self.runtime["run_permute" if run.name == "permute" else "run_library"], self.address(numbers))]
+
+    def SortRun(self, run: SortRun) -> list[tuple[int, int]]:
+        work = sort_work(run)
+        self.work += work
+        range_ = Range(run.rows.shape[0], 1, work)
+        return [self.spread(range_, work > WORTH_THREADS, sort_arguments(run), self.runtime["run_sort"])]
+
+    def FourierRun(self, run: FourierRun) -> list[tuple[int, int]]:
+        range_ = Range(*fourier_range(run))
+        self.work += range_.work
+        arguments = fourier_arguments(run, self.keep(factor_bits(run)).buffer_info()[0])
+        return [self.spread(range_, range_.work > WORTH_THREADS, arguments, self.runtime["run_fourier"])]
 
     def call_of_python(self, function: Callable[[Frame], None]) -> tuple[int, int]:
         """The instruction that calls a Python function with the frame."""

@@ -1,0 +1,172 @@
+"""What a library does to rows: sorting, and Fourier transforms; and how rows are laid out for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..core.avals import INT, ShapedArray, real_dtype
+from .instructions import VIEWS, Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides
+from .loopnest import ORIGIN, Kernel, Load, Output, axis_index
+
+
+def sort(
+    assembler: Any, block: Block, operands: Sequence[Place], targets: Sequence[Place], axis: int, num_keys: int
+) -> bool:
+    """All operands in the order that sorts the first ones, if the backend can sort."""
+    if not assembler.has_library("sort"):
+        return False
+    if 0 in operands[0].shape:
+        return True
+    if len(operands) == 1:
+        _sort_values(assembler, block, operands[0], targets[0], axis)
+        return True
+    order = _order(assembler, block, [_rows(x, axis) for x in operands[:num_keys]])
+    for x, target in zip(operands, targets):
+        _take(assembler, block, _as_rows(assembler, block, _rows(x, axis)), order, _rows(target, axis))
+    return True
+
+
+def argsort(assembler: Any, block: Block, keys: Sequence[Place], target: Place, axis: int) -> bool:
+    """The indices that sort by the first key, then by the second and so on, if the backend can sort."""
+    if not assembler.has_library("sort"):
+        return False
+    if 0 not in target.shape:
+        order = _order(assembler, block, [_rows(x, axis) for x in keys])
+        goal = _rows(target, axis)
+        assembler.copy(block, order._replace(shape=goal.shape, strides=contiguous_strides(goal.shape, 8)), goal)
+    return True
+
+
+def fourier(
+    assembler: Any, block: Block, x: Place, target: Place, kind: str, axes: Sequence[int], length: int | None
+) -> bool:
+    """A Fourier transform over some axes, one after the other, if the backend can do that.
+
+    Args:
+        kind: "fft", "ifft", "rfft" or "irfft".
+        length: the extent of the last of the axes in the result of "irfft".
+    """
+    if not assembler.has_library("fft"):
+        return False
+    if 0 in x.shape or 0 in target.shape:
+        return True
+    steps = _passes(kind, axes)
+    for i, (step, axis) in enumerate(steps):
+        result = target
+        if i < len(steps) - 1:
+            dtype = target.dtype if target.dtype.kind == "c" else x.dtype
+            shape = (*x.shape[:axis], target.shape[axis] if step == "rfft" else x.shape[axis], *x.shape[axis + 1 :])
+            result = assembler.contiguous("temporary", ShapedArray(shape, dtype))
+        _transform(assembler, block, step, x, result, axis)
+        x = result
+    return True
+
+
+def _passes(kind: str, axes: Sequence[int]) -> list[tuple[str, int]]:
+    """The transforms along single axes, in NumPy's order, so that results agree to the last bit."""
+    if kind == "rfft":
+        return [("rfft", axes[-1]), *(("fft", axis) for axis in reversed(axes[:-1]))]
+    if kind == "irfft":
+        return [*(("ifft", axis) for axis in axes[:-1]), ("irfft", axes[-1])]
+    return [(kind, axis) for axis in reversed(axes)]
+
+
+def _transform(assembler: Any, block: Block, kind: str, x: Place, target: Place, axis: int) -> None:
+    """Add the instruction for one axis, between copies of what lies in memory in no simple way."""
+    source, result = _along(x, axis), _along(target, axis)
+    if source is None:
+        source = _along(assembler.contiguous_copy(block, x), axis)
+    room = None if result is not None else assembler.contiguous("temporary", ShapedArray(target.shape, target.dtype))
+    result = _along(room, axis) if room is not None else result
+    points = target if kind == "irfft" else x
+    real = real_dtype(target.dtype)
+    factor = np.reciprocal(points.shape[axis], dtype=real) if kind in ("ifft", "irfft") else real.type(1)
+    assembler.step(block, FourierRun(kind, factor, source, result), (source, result))
+    if room is not None:
+        assembler.copy(block, room, target)
+
+
+def _along(place: Place, axis: int) -> Place | None:
+    """An array with three axes, the last of which is `axis`; the middle one has many lanes. None: there is no view."""
+    before, after = (tuple(range(axis)), tuple(range(axis + 1, len(place.shape))))
+    if prod(place.shape[a] for a in after) == 1:
+        before, after = (), before
+    groups = [_merged(place, group) for group in (before, after)]
+    if None in groups:
+        return None
+    (outer, far), (inner, near) = groups
+    return place._replace(shape=(outer, inner, place.shape[axis]), strides=(far, near, place.strides[axis]))
+
+
+def _merged(place: Place, axes: Sequence[int]) -> tuple[int, int] | None:
+    """Extent and stride of some axes as one, if there is one stride that does it."""
+    axes = [axis for axis in axes if place.shape[axis] != 1]
+    for left, right in pairwise(axes):
+        if place.strides[left] != place.strides[right] * place.shape[right]:
+            return None
+    return prod(place.shape[axis] for axis in axes), place.strides[axes[-1]] if axes else 0
+
+
+# ---- sorting
+
+
+def _rows(place: Place, axis: int) -> Place:
+    """An array with one of its axes as the last one."""
+    return VIEWS["transpose"](place, (*(a for a in range(len(place.shape)) if a != axis), axis))
+
+
+def _as_rows(assembler: Any, block: Block, place: Place) -> Place:
+    """The rows along the last axis, one after the other; a copy, if they do not lie so."""
+    if not place.is_contiguous:
+        place = assembler.contiguous_copy(block, place)
+    return place.reshaped((prod(place.shape[:-1]), place.shape[-1]))
+
+
+def _sort_values(assembler: Any, block: Block, x: Place, target: Place, axis: int) -> None:
+    source, goal = _rows(x, axis), _rows(target, axis)
+    room = goal
+    if not goal.is_contiguous:
+        room = assembler.contiguous("temporary", ShapedArray(source.shape, source.dtype))
+    assembler.copy(block, source, room)
+    rows = _as_rows(assembler, block, room)
+    assembler.step(block, SortRun(rows, None), (rows,))
+    if room is not goal:
+        assembler.copy(block, room, goal)
+
+
+def _order(assembler: Any, block: Block, keys: Sequence[Place]) -> Place:
+    """The indices that sort rows by several keys: by the last of them first, for what sorts is stable."""
+    order = None
+    for key in reversed(keys):
+        rows = _as_rows(assembler, block, key)
+        if order is not None:
+            rows = _taken(assembler, block, rows, order)
+        found = assembler.contiguous("temporary", ShapedArray(rows.shape, INT))
+        assembler.step(block, SortRun(rows, found), (rows, found))
+        order = found if order is None else _taken(assembler, block, order, found)
+    return order
+
+
+def _taken(assembler: Any, block: Block, rows: Place, order: Place) -> Place:
+    """The elements of rows in some order."""
+    target = assembler.contiguous("temporary", ShapedArray(rows.shape, rows.dtype))
+    _take(assembler, block, rows, order, target)
+    return target
+
+
+def _take(assembler: Any, block: Block, rows: Place, order: Place, target: Place) -> None:
+    """Add the kernel that puts the elements of rows in some order into an array."""
+    shape, rank = target.shape, len(target.shape)
+    order = order._replace(shape=shape, strides=contiguous_strides(shape, INT.itemsize))
+    source = as_numbers(rows._replace(shape=shape, strides=contiguous_strides(shape, rows.dtype.itemsize)))
+    target = as_numbers(target)
+    space = tuple(map(axis_index, range(len(target.shape))))
+    place = ORIGIN.shifted(Load(1, space[:rank], INT))
+    element = Load(0, (*space[: rank - 1], place, *space[rank:]), source.dtype)
+    kernel = Kernel(target.shape, 0, (Output(element, None),), (0, 1))
+    assembler.kernel(block, kernel, (source, order), (target,))
