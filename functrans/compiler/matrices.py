@@ -181,6 +181,31 @@ def svd(
     unless_failed(assembler, block, failed, [(found, _rows(values)), *copies], run)
 
 
+def pseudo_inverse(assembler: Any, block: Block, a: Place, limits: Place, target: Place, run: PythonRun) -> None:
+    """v 1/s u^H, of the singular values s above a limit, which is a part of the largest one."""
+    x, dtype, real = batched(a), a.dtype, real_dtype(a.dtype)
+    batch, m, n = x.shape
+    k = min(m, n)
+    shapes = ((batch, m, k), dtype), ((batch, k), real), ((batch, k, n), dtype)
+    u, values, vh = (assembler.contiguous("temporary", ShapedArray(*aval)) for aval in shapes)
+    svd(assembler, block, x, u, values, vh, run)
+    if not limits.is_contiguous:
+        limits = assembler.contiguous_copy(block, limits)
+    lane, row, column = _space(u)
+    size, largest, part_of = Load(1, (lane, column), real), Load(1, (lane, ORIGIN), real), Load(2, (lane,), real)
+    counts = Apply("greater", (size, Apply("multiply", (part_of, largest), real)), BOOL)
+    factor = Apply("select", (counts, Apply("divide", (constant(1, real), size), real), constant(0, real)), real)
+    element = Apply("conjugate", (Load(0, (lane, row, column), dtype),), dtype)
+    scaled = assembler.contiguous("temporary", ShapedArray(u.shape, dtype))
+    kernel = Kernel(u.shape, 0, (Output(Apply("multiply", (element, cast(factor, dtype)), dtype), None),), (0, 1, 2))
+    assembler.kernel(block, kernel, (u, values, limits.reshaped((batch,))), (scaled,))
+    v = vh
+    if dtype.kind == "c":
+        v = assembler.contiguous("temporary", ShapedArray(vh.shape, dtype))
+        conjugated(assembler, block, vh, v)
+    assembler.multiply(block, _flipped(v), _flipped(scaled), batched(target))
+
+
 def determinant(assembler: Any, block: Block, a: Place, target: Place) -> None:
     """The determinants, from their signs and logarithms, as NumPy's are."""
     x = batched(a)
@@ -317,6 +342,8 @@ def linear_algebra(
     elif name == "svd":
         u, values, vh = targets if len(targets) > 1 else (None, targets[0], None)
         svd(*common, u, values, vh, run)
+    elif name == "pinv":
+        pseudo_inverse(*common, *targets, run)
     elif name == "solve_with_factors":
         solve_with_factors(*common[:2], *operands[1:], *targets, run, **options)
     else:

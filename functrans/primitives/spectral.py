@@ -313,6 +313,11 @@ class Pinv(MatrixPrimitive):
         columns = subtract(columns, matmul(p, matmul(a, columns)))
         return [p], [subtract(add(rows, columns), inner)]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
+
 
 def _real(x: Any) -> Any:
     """The real part, which of a real array is itself."""

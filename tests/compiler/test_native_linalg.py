@@ -65,6 +65,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "svd": lambda a, b, w: [spectral.svd.bind(x, full_matrices=False, vectors=True) for x in (w, np.swapaxes(w, -1, -2))],
     "full svd": lambda a, b, w: spectral.svd.bind(w, full_matrices=True, vectors=True)[1],
     "singular values": lambda a, b, w: spectral.svd.bind(w, full_matrices=False, vectors=False),
+    "pseudo-inverses": lambda a, b, w: [np.linalg.pinv(x, 0.1) for x in (a, w, np.swapaxes(w, -1, -2))],
     "triangle": lambda a, b, w: [triangle(x, lower=side, k=k) for x in (a, w) for side in (True, False) for k in (-1, 0, 2)],
     "hermitian part": lambda a, b, w: [hermitian_part(a, lower=side) for side in (True, False)],
 }
@@ -169,6 +170,7 @@ DERIVATIVES: dict[str, Callable[..., Any]] = {
     "eigh": lambda a: np.sum(np.linalg.eigh(positive(a))[0] ** 3),
     "svd": lambda a: np.sum(np.linalg.svd(a)[1] ** 3),
     "inverse": lambda a: np.sum(np.linalg.inv(a) ** 2),
+    "least squares": lambda a: np.sum(np.linalg.lstsq(a[:, :3], a[:, 3], rcond=None)[0] ** 3),
 }
 
 
