@@ -36,10 +36,7 @@ def var(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.var: the mean squared magnitude of deviations, with `ddof` (or `correction`) taken off the count; real."""
-    x = as_operand(a)
-    axes = normalize_axes(axis, typeof(x).ndim)
-    working, final = working_dtypes(x, dtype)
-    y = divide(*_squares_and_count(cast(x, working), axes, chosen_correction(ddof, correction), keepdims, where, mean))
+    y, final = _variance(a, axis, dtype, chosen_correction(ddof, correction), keepdims, where, mean)
     return stored(cast(y, real_dtype(final)), out)
 
 
@@ -48,11 +45,18 @@ def std(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.std. Like that of a norm, its derivative is zero where all elements are equal."""
+    y, final = _variance(a, axis, dtype, chosen_correction(ddof, correction), keepdims, where, mean)
+    return stored(cast(root(y, degree=2), real_dtype(final)), out)
+
+
+def _variance(
+    a: Any, axis: Any, dtype: Any, correction: Any, keepdims: bool, where: Any, mean: Any
+) -> tuple[Any, np.dtype[Any]]:
+    """The variance, in the dtype that it is computed in, and the dtype that it is to be converted to."""
     x = as_operand(a)
     axes = normalize_axes(axis, typeof(x).ndim)
     working, final = working_dtypes(x, dtype)
-    y = divide(*_squares_and_count(cast(x, working), axes, chosen_correction(ddof, correction), keepdims, where, mean))
-    return stored(cast(root(y, degree=2), real_dtype(final)), out)
+    return divide(*_squares_and_count(cast(x, working), axes, correction, keepdims, where, mean)), final
 
 
 def _squares_and_count(
