@@ -204,7 +204,8 @@ class LibraryRun(NamedTuple):
     """Call a library of linear algebra for each of a batch of matrices (compiler/matrices.py).
 
     Attributes:
-        places: what it reads and writes: three axes for matrices, two for vectors, one for room to work in.
+        places: what it reads and writes: three axes for matrices, two for vectors, and two for room to work in, which
+            has one row for each matrix, or one for all.
         failed: where to put whether it found no result, as an integer.
     """
 

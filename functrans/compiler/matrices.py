@@ -32,6 +32,8 @@ from .loopnest import (
 from .small_matrices import add_kernel, is_written_out
 
 INT32 = np.dtype(np.int32)
+#: Bytes of room to work in, at most, if each matrix of a batch has its own.
+MOST_ROOM = 1 << 22
 
 
 def cholesky(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
@@ -134,12 +136,12 @@ def qr(assembler: Any, block: Block, a: Place, q: Place, r: Place) -> None:
     columns = VIEWS["slice"](both, (0, 0, 0), (batch, n, m), (1, 1, 1))
     assembler.convert(block, _flipped(x), columns)
     tau = assembler.contiguous("temporary", ShapedArray((batch, min(m, n)), dtype))
-    library(assembler, block, "reflections", [columns, tau, _work(assembler, dtype, 64 * n)])
+    library(assembler, block, "reflections", [columns, tau, _work(assembler, batch, dtype, 64 * n)])
     height = triangle.shape[1]
     above = VIEWS["slice"](_flipped(columns), (0, 0, 0), (batch, height, n), (1, 1, 1))
     part(assembler, block, above, triangle, lower=False, k=0)
     base = VIEWS["slice"](both, (0, 0, 0), (batch, k, m), (1, 1, 1))
-    library(assembler, block, "orthogonal", [base, tau, _work(assembler, dtype, 64 * k)])
+    library(assembler, block, "orthogonal", [base, tau, _work(assembler, batch, dtype, 64 * k)])
     assembler.convert(block, _flipped(base), orthogonal)
 
 
@@ -154,7 +156,7 @@ def eigh(
     sizes = (1 + 6 * n + 2 * n * n, 1 + 5 * n + 2 * n * n, 3 + 5 * n)
     if vectors is None:
         sizes = (2 * n + 1, n + 1, 1)
-    work = _works(assembler, columns.dtype, (64 * n + sizes[0], *sizes[1:]))
+    work = _works(assembler, x.shape[0], columns.dtype, (64 * n + sizes[0], *sizes[1:]))
     options = {"vectors": vectors is not None, "lower": lower}
     failed = library(assembler, block, "eigh", [columns, found, *work], options)
     copies = [] if vectors is None else [(_flipped(columns), batched(vectors))]
@@ -174,7 +176,7 @@ def svd(
     u_columns = assembler.contiguous("temporary", ShapedArray((batch, max(left, 1), m), dtype))
     v_columns = assembler.contiguous("temporary", ShapedArray((batch, n, max(right, 1)), dtype))
     real = small * max(5 * small + 7, 2 * large + 2 * small + 1)
-    work = _works(assembler, dtype, (4 * small * small + 7 * small + 2 * large + 64 * (m + n), real, 8 * small))
+    work = _works(assembler, batch, dtype, (4 * small * small + 7 * small + 2 * large + 64 * (m + n), real, 8 * small))
     options = {"vectors": u is not None, "full": left == m and right == n}
     failed = library(assembler, block, "svd", [columns, found, u_columns, v_columns, *work], options)
     copies = [] if u is None or vh is None else [(_flipped(u_columns), batched(u)), (_flipped(v_columns), batched(vh))]
@@ -461,14 +463,18 @@ def _move(assembler: Any, block: Block, source: Place, target: Place, order: Pla
     assembler.kernel(block, kernel, (source, order), (target,))
 
 
-def _work(assembler: Any, dtype: np.dtype[Any], size: int) -> Place:
-    return assembler.contiguous("temporary", ShapedArray((size,), dtype))
+def _work(assembler: Any, batch: int, dtype: np.dtype[Any], size: int) -> Place:
+    """Room to work in: for each matrix of a batch, so that threads can share them, if that is not too much."""
+    if batch * size * dtype.itemsize <= MOST_ROOM:
+        return assembler.contiguous("temporary", ShapedArray((batch, size), dtype))
+    room = assembler.contiguous("temporary", ShapedArray((1, size), dtype))
+    return room._replace(strides=(0, dtype.itemsize))
 
 
-def _works(assembler: Any, dtype: np.dtype[Any], sizes: Sequence[int]) -> list[Place]:
+def _works(assembler: Any, batch: int, dtype: np.dtype[Any], sizes: Sequence[int]) -> list[Place]:
     """Room for numbers, for the real numbers that complex matrices need in addition, and for integers."""
     kinds = (dtype, real_dtype(dtype), INT32)
-    return [_work(assembler, kind, max(1, size)) for kind, size in zip(kinds, sizes)]
+    return [_work(assembler, batch, kind, max(1, size)) for kind, size in zip(kinds, sizes)]
 
 
 def _rows(place: Place) -> Place:

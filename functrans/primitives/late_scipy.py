@@ -6,7 +6,7 @@ import ctypes
 import glob
 import importlib.util
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.devices import is_on_device
 from .on_gpu import special_function
@@ -58,7 +58,7 @@ def blas(name: str) -> int:
 @cache
 def lapack(name: str) -> int:
     """The address of a function of LAPACK for native code: `dpotrf` and so on. Its integers have 32 bits."""
-    library = _wheel_library("scipy", "libscipy_openblas-*.so*")
+    library = _lapack()
     if library is not None and hasattr(library, f"scipy_{name}_"):
         return ctypes.cast(library[f"scipy_{name}_"], ctypes.c_void_p).value or 0
     import scipy.linalg.cython_lapack
@@ -67,13 +67,22 @@ def lapack(name: str) -> int:
     return int(_CAPSULE_POINTER(capsule, _CAPSULE_NAME(capsule)))
 
 
-@cache
-def blas_threads() -> tuple[Any, Any]:
-    """What tells and sets how many threads that BLAS uses; None, None if it is not the OpenBLAS of a wheel."""
-    library, ending = _openblas()
-    if library is None or not hasattr(library, f"scipy_openblas_set_num_threads{ending}"):
-        return None, None
-    return library[f"scipy_openblas_get_num_threads{ending}"], library[f"scipy_openblas_set_num_threads{ending}"]
+class Threads(NamedTuple):
+    """What tells and sets how many threads a library uses."""
+
+    get: Any
+    set: Any
+
+
+#: Those of the libraries in wheels that functions have been taken from.
+library_threads: list[Threads] = []
+
+
+def _note_threads(library: ctypes.CDLL, ending: str) -> None:
+    names = (f"scipy_openblas_{what}_num_threads{ending}" for what in ("get", "set"))
+    functions = [getattr(library, name, None) for name in names]
+    if None not in functions:
+        library_threads.append(Threads(*functions))
 
 
 @cache
@@ -87,8 +96,18 @@ def _openblas() -> tuple[ctypes.CDLL | None, str]:
     for package, pattern, ending in wheels:
         library = _wheel_library(package, pattern)
         if library is not None:
+            _note_threads(library, ending)
             return library, ending
     return None, ""
+
+
+@cache
+def _lapack() -> ctypes.CDLL | None:
+    """The library in the wheel of SciPy, None if there is none."""
+    library = _wheel_library("scipy", "libscipy_openblas-*.so*")
+    if library is not None:
+        _note_threads(library, "")
+    return library
 
 
 @cache

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
+from functrans.compiler import matrices as matrices_module
 from functrans.compiler.backends.cpu import library, native
 from functrans.compiler.instructions import PythonRun
 from functrans.compiler.program import fused
-from functrans.primitives import linalg, spectral
+from functrans.primitives import late_scipy, linalg, spectral
 from functrans.primitives.matrices import hermitian_part, triangle
 from functrans.primitives.random import fold_in, random_bits
 from tests.fuzz import Case
@@ -246,3 +247,36 @@ def test_products_among_threads(monkeypatch: pytest.MonkeyPatch, worth: int, sha
         for _ in range(3):
             for found, exact in zip(f(x, y, turned), wanted):
                 np.testing.assert_array_equal(found, exact)
+
+
+@pytest.mark.parametrize("name", ["cholesky", "eigvalsh", "singular values"])
+@pytest.mark.parametrize("room", [0, 1 << 22])
+def test_threads_share_matrices(monkeypatch: pytest.MonkeyPatch, name: str, room: int) -> None:
+    """If each has room of its own; and one matrix that has no result is found by whichever thread gets it."""
+    monkeypatch.setattr(matrices_module, "MOST_ROOM", room)
+    args = matrices("f8", (37,), 7, 3)
+    jaxpr = staged(FUNCTIONS[name], args)
+    assert_all_close(natively(jaxpr, args, "threads"), interpreted(jaxpr, args), 1e-9)
+    if name == "cholesky":
+        bad = np.tile(np.eye(7), (37, 1, 1))
+        bad[29, 3, 3] = -1
+        with pytest.raises(np.linalg.LinAlgError):
+            natively(staged(linalg.cholesky, [bad]), [bad], "threads")
+
+
+def test_blas_has_its_threads_back() -> None:
+    """Where our threads share the work, or its own would only wait, a library uses none; afterwards it does again."""
+    a = np.random.default_rng(0).normal(size=(120, 100))
+    ft.jit(np.linalg.svd)(a)
+    usual = [own.get() for own in late_scipy.library_threads]
+    for own in late_scipy.library_threads:
+        own.set(2)
+    try:
+        seen: list[int] = []
+        look = lambda x: seen.extend(own.get() for own in late_scipy.library_threads) or x  # noqa: E731
+        ft.jit(lambda a: np.linalg.svd(ft.pure_callback(look, a, a))[1])(a)
+        assert set(seen) == {1}
+        assert {own.get() for own in late_scipy.library_threads} == {2}
+    finally:
+        for own, number in zip(late_scipy.library_threads, usual, strict=True):
+            own.set(number)

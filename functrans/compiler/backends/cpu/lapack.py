@@ -45,21 +45,21 @@ def _solve(a: Place, pivots: Place, b: Place) -> list[Argument]:
 
 def _reflections(x: Place, tau: Place, work: Place) -> list[Argument]:
     _, n, m = x.shape
-    return [m, n, x, m, tau, work, work.shape[0], INFO]
+    return [m, n, x, m, tau, work, work.shape[1], INFO]
 
 
 def _orthogonal(x: Place, tau: Place, work: Place) -> list[Argument]:
     _, n, m = x.shape
-    return [m, n, tau.shape[1], x, m, tau, work, work.shape[0], INFO]
+    return [m, n, tau.shape[1], x, m, tau, work, work.shape[1], INFO]
 
 
 def _eigh(
     x: Place, values: Place, work: Place, real: Place, integers: Place, *, vectors: bool, lower: bool
 ) -> list[Argument]:
     n = x.shape[1]
-    begin: list[Argument] = ["V" if vectors else "N", "L" if lower else "U", n, x, n, values, work, work.shape[0]]
-    more: list[Argument] = [real, real.shape[0]] if x.dtype.kind == "c" else []
-    return [*begin, *more, integers, integers.shape[0], INFO]
+    begin: list[Argument] = ["V" if vectors else "N", "L" if lower else "U", n, x, n, values, work, work.shape[1]]
+    more: list[Argument] = [real, real.shape[1]] if x.dtype.kind == "c" else []
+    return [*begin, *more, integers, integers.shape[1], INFO]
 
 
 def _svd(
@@ -67,7 +67,7 @@ def _svd(
 ) -> list[Argument]:
     _, n, m = x.shape
     how = "N" if not vectors else "A" if full else "S"
-    begin: list[Argument] = [how, m, n, x, m, values, u, m, v, v.shape[2], work, work.shape[0]]
+    begin: list[Argument] = [how, m, n, x, m, values, u, m, v, v.shape[2], work, work.shape[1]]
     return [*begin, *([real] if x.dtype.kind == "c" else []), integers, INFO]
 
 
@@ -84,6 +84,28 @@ ROUTINES: dict[str, tuple[str, str, Callable[..., list[Argument]]]] = {
 }
 #: What finds a result for all matrices. (An LU with a zero on the diagonal of u is one.)
 ALWAYS_SUCCEEDS = frozenset(("lu", "reflections", "orthogonal", "triangular_solve"))
+
+
+#: Elements of a matrix from which on OpenBLAS uses threads to multiply it with a vector; and rows of matrices from
+#: which on it gains by that in decompositions, whose steps are many small products: before that, its threads mostly
+#: wait for each other, on a busy machine a thousand times as long as the work takes.
+THREADED, GAINS = 9216, 512
+
+
+#: Whose matrices threads share. The others mostly take room for small products, under a lock of OpenBLAS.
+SHARED = frozenset(("cholesky", "eigh", "svd"))
+
+
+def is_shared(run: LibraryRun) -> bool:
+    """Whether threads can share the matrices: each has room of its own."""
+    batch = run.places[0].shape[0]
+    return run.name in SHARED and batch > 1 and all(place.shape[0] == batch for place in run.places)
+
+
+def would_wait(run: LibraryRun, is_divided: bool) -> bool:
+    """Whether OpenBLAS is to use no threads of its own: where ours share the matrices, or its own gain nothing."""
+    rows, columns = run.places[0].shape[1:]
+    return rows * columns >= THREADED and (is_divided or min(rows, columns) < GAINS)
 
 
 def constants(run: LibraryRun) -> list[int]:
@@ -110,12 +132,11 @@ def library_arguments(run: LibraryRun, address: int) -> list[int]:
     name = PREFIXES[first.dtype.char] + (complex_ if first.dtype.kind == "c" else real)
     function = blas(name) if run.name == "triangular_solve" else lapack(name)
     fails = run.name not in ALWAYS_SUCCEEDS
-    found = [function, first.shape[0], int(fails), HEADER + run.failed.slot, run.failed.offset]
+    found = [function, int(fails), HEADER + run.failed.slot, run.failed.offset]
     given = _arguments(run)
     for number, argument in enumerate(given):
         if isinstance(argument, Place):
-            way = argument.strides[0] if len(argument.shape) > 1 else 0
-            found += [HEADER + argument.slot, argument.offset, way]
+            found += [HEADER + argument.slot, argument.offset, argument.strides[0]]
         elif argument == INFO:
             found += [-1, 0, 0]
         else:

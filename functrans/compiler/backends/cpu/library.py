@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ....primitives.late_scipy import blas, blas_threads
+from ....primitives.late_scipy import blas, library_threads
 from ...instructions import ProductRun, is_row_major
 from .runtime import HEADER
 
@@ -68,32 +68,35 @@ def gemm_arguments(run: ProductRun, parts: int) -> list[int]:
 
 
 class BlasThreads:
-    """The threads of BLAS itself: as a context, none, for ours share the work.
+    """The threads of BLAS and LAPACK themselves: as a context, none, for ours share the work.
 
     Those of OpenBLAS wait for each other in loops, which on a busy machine takes many times as long as the product.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users = self.usual = 0
-        self.get, self.set = blas_threads()
+        self.users = 0
+        self.usual: dict[int, int] = {}  # by the numbers of libraries
 
     @property
     def can_be_set(self) -> bool:
-        return self.set is not None
+        return bool(blas("dgemm") and library_threads)
 
     def __enter__(self) -> None:
         with self.lock:
-            if not self.users and self.set is not None:
-                self.usual = self.get()
-                self.set(1)
+            for number, library in enumerate(library_threads):
+                if number not in self.usual:
+                    self.usual[number] = library.get()
+                    library.set(1)
             self.users += 1
 
     def __exit__(self, *exception: object) -> None:
         with self.lock:
             self.users -= 1
-            if not self.users and self.set is not None:
-                self.set(self.usual)
+            if not self.users:
+                for number, usual in self.usual.items():
+                    library_threads[number].set(usual)
+                self.usual.clear()
 
 
 @cache

@@ -458,10 +458,18 @@ class Encoder:
         return [self.call_of_python(python_step(run))]
 
     def LibraryRun(self, run: LibraryRun) -> list[tuple[int, int]]:
-        self.work += prod(run.places[0].shape) * min(run.places[0].shape[1:]) // 4
+        batch, *extents = run.places[0].shape
+        work = batch * prod(extents) * min(extents) // 4
+        self.work += work
         constants = self.keep(lapack.constants(run))
         numbers = lapack.library_arguments(run, constants.buffer_info()[0])
-        return [(self.runtime["run_permute" if run.name == "permute" else "run_library"], self.address(numbers))]
+        if run.name == "permute":
+            return [(self.runtime["run_permute"], self.address(numbers))]
+        is_divided = work > WORTH_THREADS and lapack.is_shared(run)
+        self.binding.has_products |= lapack.would_wait(run, is_divided)
+        clear = self.address([HEADER + run.failed.slot, run.failed.offset])
+        call = self.spread(Range(batch, 1, work), is_divided, numbers, self.runtime["run_library"])
+        return [(self.runtime["run_clear"], clear), call]
 
     def SortRun(self, run: SortRun) -> list[tuple[int, int]]:
         work = sort_work(run)

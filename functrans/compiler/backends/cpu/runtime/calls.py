@@ -127,25 +127,38 @@ _loads = "".join(
 )
 _arguments = ", ".join(f"ptr %x{i}" for i in range(LIBRARY_ARGUMENTS))
 
-#: `run_library`: a function of LAPACK for each of some matrices. The arguments: the function; how many matrices there
-#: are; whether it may fail, and slot and offset of where to say so; and for each of the arguments of the function three
-#: numbers: slot, offset and way to that of the next matrix, or 0 and an address, or -1 for what it says at its end.
+#: `run_clear`: slot and offset of a number that becomes zero.
+RUN_CLEAR = """
+define i64 @run_clear(ptr %a, ptr %slots) {
+entry:
+  get i64 %slot = %a[0]
+  get i64 %offset = %a[1]
+  get ptr %base = %slots[%slot]
+  %place = getelementptr i8, ptr %base, i64 %offset
+  store i64 0, ptr %place
+  ret i64 0
+}
+"""
+
+#: `run_library`, for `run_kernel` and `run_parallel`: a function of LAPACK for some of the matrices of a batch. The
+#: arguments: the function; whether it may fail, and slot and offset of where to say so with a one; and for each of the
+#: arguments of the function three numbers: slot, offset and way to that of the next matrix, or 0 and an address, or -1
+#: for what it says at its end.
 RUN_LIBRARY = f"""
-define i64 @run_library(ptr %a, ptr %slots) {{
+define i64 @run_library(ptr %a, ptr %slots, i64 %begin, i64 %end) {{
 entry:
   %pointers = alloca ptr, i64 {LIBRARY_ARGUMENTS}
   %info = alloca i64
   store i64 0, ptr %info
   get ptr %function = %a[0]
-  get i64 %batch = %a[1]
-  get i64 %may_fail = %a[2]
-  get i64 %failed_slot = %a[3]
-  get i64 %failed_offset = %a[4]
-  %given = getelementptr i64, ptr %a, i64 5
+  get i64 %may_fail = %a[1]
+  get i64 %failed_slot = %a[2]
+  get i64 %failed_offset = %a[3]
+  %given = getelementptr i64, ptr %a, i64 4
   br label %matrix
 matrix:
-  %i = phi i64 [0, %entry], [%i_next, %called]
-  %there = icmp slt i64 %i, %batch
+  %i = phi i64 [%begin, %entry], [%i_next, %called]
+  %there = icmp slt i64 %i, %end
   br i1 %there, label %argument, label %done
 argument:
   %k = phi i64 [0, %matrix], [%k_next, %found]
@@ -184,12 +197,13 @@ called:
   %i_next = add i64 %i, 1
   %cares = icmp ne i64 %may_fail, 0
   %has_failed = and i1 %cares, %is_wrong
-  br i1 %has_failed, label %done, label %matrix
-done:
-  %status = phi i64 [0, %matrix], [1, %called]
+  br i1 %has_failed, label %failed, label %matrix
+failed:
   get ptr %failed_base = %slots[%failed_slot]
   %failed_place = getelementptr i8, ptr %failed_base, i64 %failed_offset
-  store i64 %status, ptr %failed_place
+  store atomic i64 1, ptr %failed_place monotonic, align 8
+  br label %done
+done:
   ret i64 0
 }}
 """
