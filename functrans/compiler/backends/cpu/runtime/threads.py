@@ -8,18 +8,23 @@ from .header import STOPPED
 
 #: Threads. A pool is an array of numbers, in groups on cache lines of their own: LOCK, held by who runs something;
 #: OPEN, whether workers may take parts of it; ACTIVE, how many are looking or at work; NEXT, the next part to be taken;
-#: then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; and a semaphore that
-#: they sleep on. Parts are taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy
-#: machine it does not wait for threads that get no processor. A part that ends with another status than 0 stops the
-#: others.
-POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE = range(0, 64, 8)
-POOL_SIZE = 64
+#: then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; a semaphore that
+#: they sleep on; whether the caller is WAITING for the last one of them, and a semaphore that it sleeps on. Parts are
+#: taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy machine it does not wait
+#: for threads that get no processor. A part that ends with another status than 0 stops the others.
+(
+    POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE, POOL_WAITING,
+    POOL_DONE,
+) = range(0, 80, 8)  # fmt: skip
+POOL_SIZE = 80
 
 #: Parts for each thread: more of them even out threads that are held up, fewer cost less.
 PARTS_PER_THREAD = 8
 
 #: How often a worker looks for more to do before it sleeps: for 60 to 120 microseconds, with a pause in between. It is
 #: then awake when what is not worth dividing, between two kernels that are, has been done: to wake it takes as long.
+#: The caller looks as often whether the last worker is done. If that one has lost its processor to another program, who
+#: kept looking would use up the time that the two of them are given.
 LOOKS = 2500
 
 #: How a processor is told that a loop waits, which leaves more of it to others.
@@ -34,7 +39,6 @@ WORK = f"""
 declare i32 @sem_init(ptr, i32, i32)
 declare i32 @sem_wait(ptr)
 declare i32 @sem_post(ptr)
-declare i32 @sched_yield()
 {DECLARE_PAUSE}
 define internal void @take_parts(ptr %pool) {{
 entry:
@@ -77,7 +81,9 @@ done:
 }}
 define i64 @start_pool(ptr %pool) {{
   %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
+  %done = getelementptr i64, ptr %pool, i64 {POOL_DONE}
   %status = call i32 @sem_init(ptr %semaphore, i32 0, i32 0)
+  %other_status = call i32 @sem_init(ptr %done, i32 0, i32 0)
   ret i64 0
 }}
 define internal i1 @count_down(ptr %number_at) {{
@@ -107,7 +113,7 @@ entry:
   %others = atomicrmw add ptr %workers_at, i64 1 seq_cst
   br label %look
 look:
-  %count = phi i64 [0, %entry], [%count_next, %again], [0, %leave], [0, %stay], [0, %sleep]
+  %count = phi i64 [0, %entry], [%count_next, %again], [0, %leave], [0, %tell], [0, %stay], [0, %sleep]
   %maybe = load atomic i64, ptr %open_at seq_cst, align 8
   %is_open = icmp ne i64 %maybe, 0
   br i1 %is_open, label %enter, label %again
@@ -138,7 +144,24 @@ help:
   br label %leave
 leave:
   %had = atomicrmw sub ptr %active_at, i64 1 seq_cst
+  %is_last = icmp eq i64 %had, 1
+  br i1 %is_last, label %tell, label %look
+tell:
+  call void @wake_caller(ptr %pool)
   br label %look
+}}
+define internal void @wake_caller(ptr %pool) {{
+entry:
+  %waiting_at = getelementptr i64, ptr %pool, i64 {POOL_WAITING}
+  %waiting = atomicrmw xchg ptr %waiting_at, i64 0 seq_cst
+  %is_waiting = icmp ne i64 %waiting, 0
+  br i1 %is_waiting, label %wake, label %done
+wake:
+  %done_at = getelementptr i64, ptr %pool, i64 {POOL_DONE}
+  %posted = call i32 @sem_post(ptr %done_at)
+  br label %done
+done:
+  ret void
 }}
 define internal void @wake_workers(ptr %pool, i64 %wanted) {{
 entry:
@@ -167,22 +190,34 @@ done:
 define internal void @wait_for_workers(ptr %pool) {{
 entry:
   %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
+  %waiting_at = getelementptr i64, ptr %pool, i64 {POOL_WAITING}
+  %done_at = getelementptr i64, ptr %pool, i64 {POOL_DONE}
   br label %look
 look:
-  %count = phi i64 [0, %entry], [%next, %look_again]
+  %count = phi i64 [0, %entry], [%next, %again], [0, %sleep]
   %active = load atomic i64, ptr %active_at seq_cst, align 8
   %is_alone = icmp eq i64 %active, 0
   br i1 %is_alone, label %done, label %busy
 busy:
   %next = add i64 %count, 1
-  %many = icmp sgt i64 %count, 200
-  br i1 %many, label %yield, label %look_again
-yield:
-  %yielded = call i32 @sched_yield()
-  br label %look_again
-look_again:
+  %tired = icmp sgt i64 %count, {LOOKS}
+  br i1 %tired, label %rest, label %again
+again:
   {PAUSE}
   br label %look
+rest:
+  store atomic i64 1, ptr %waiting_at seq_cst, align 8
+  %still_active = load atomic i64, ptr %active_at seq_cst, align 8
+  %is_still_busy = icmp ne i64 %still_active, 0
+  br i1 %is_still_busy, label %sleep, label %stay
+stay:
+  %waiting = atomicrmw xchg ptr %waiting_at, i64 0 seq_cst
+  %nobody_tells = icmp ne i64 %waiting, 0
+  br i1 %nobody_tells, label %done, label %sleep
+sleep:
+  %status = call i32 @sem_wait(ptr %done_at)
+  %is_woken = icmp eq i32 %status, 0
+  br i1 %is_woken, label %look, label %sleep
 done:
   ret void
 }}
