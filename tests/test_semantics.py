@@ -10,6 +10,7 @@ import pytest
 from scipy import special
 
 import functrans as ft
+import functrans.numpy as fnp
 from functrans.core.tracer import Tracer
 from functrans.errors import OutOfBoundsError
 from functrans.primitives.selection import stop_gradient
@@ -54,6 +55,16 @@ KINKS = [
     Row("clip at low", lambda x: np.clip(x, 0.0, 1.0), 0.0, 0.5),
     Row("clip at high", lambda x: np.clip(x, 0.0, 1.0), 1.0, 0.5),
     Row("clip outside", lambda x: np.clip(x, 0.0, 1.0) * x, 3.0, 1.0),
+    *[
+        Row(f"root of {f.__name__}, which x does not attain", lambda x, f=f, y=y: np.sqrt(f(x, y)), x, 0.0)
+        for f, x, y in ((np.maximum, -1.0, 0.0), (np.minimum, 1.0, 0.0), (np.fmax, -1.0, 0.0), (np.fmin, 1.0, 0.0))
+    ],
+    Row("root of a clipped number", lambda x: np.sqrt(np.clip(x, 0.0, 1.0)), -1.0, 0.0),
+    *[
+        Row(f"root of {f.__name__}, which x does not attain", lambda x, f=f: np.sqrt(f(np.stack([x, 0.0]))), x, 0.0)
+        for f, x in ((np.max, -1.0), (np.min, 1.0), (np.nanmax, -1.0))
+    ],
+    Row("root of a scattered maximum", lambda x: np.sqrt(fnp.at(np.zeros_like(x)[None])[0].max(x)[0]), -1.0, 0.0),
     Row("remainder", lambda x: np.remainder(x, 1.0), 2.0, 1.0),
     Row("remainder by divisor", lambda x: np.remainder(7.5, x), 2.0, -3.0),
     Row("fmod by divisor", lambda x: np.fmod(-7.5, x), 2.0, 3.0),

@@ -13,7 +13,7 @@ from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.trace import typeof
 from ..core.tracer import operators
 from .complex import conjugate, imag
-from .foundation import Elementwise, Plain, Product, match, scale, zeros
+from .foundation import Elementwise, Plain, Product, add_any, match, scale, zeros
 from .powers import Power, PowerLike, constant
 from .selection import select
 
@@ -149,10 +149,24 @@ lcm = Elementwise("lcm", np.lcm)
 
 # ---- extremes: the operands that attain the result share its derivative equally
 
-maximum = Elementwise("maximum", np.maximum, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
-minimum = Elementwise("minimum", np.minimum, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
-fmax = Elementwise("fmax", np.fmax, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
-fmin = Elementwise("fmin", np.fmin, (lambda z, x, y: _share(z, x, y), lambda z, x, y: _share(z, y, x)))
+
+class Extreme(Elementwise):
+    """What an operand that loses would have had of an infinite derivative is nothing: it is left out, not weighed."""
+
+    def tangent(self, y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        total: Any = ZERO
+        for x, other, t in zip(primals, primals[::-1], tangents):
+            if t is not ZERO:
+                share = select(equal(y, other), _like(y, 0.5), _like(y, 1))
+                t = select(equal(y, x), match(scale(t, share), y), _like(y, 0))
+                total = t if total is ZERO else add_any(total, t)
+        return total
+
+
+maximum = Extreme("maximum", np.maximum)
+minimum = Extreme("minimum", np.minimum)
+fmax = Extreme("fmax", np.fmax)
+fmin = Extreme("fmin", np.fmin)
 
 
 class Sign(Elementwise):

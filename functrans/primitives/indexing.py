@@ -292,12 +292,11 @@ class ScatterExtreme(Scatter):
         y = self(x, updates, *indices, spec=spec)
         dtype = typeof(x).dtype
         one, zero = dtype.type(1), dtype.type(0)
-        x_wins = select(equal(x, y), one, zero)
-        update_wins = select(equal(updates, gather(y, *indices, spec=spec)), one, zero)
-        ties = scatter_add(x_wins, update_wins, *indices, spec=spec)
+        x_wins, update_wins = equal(x, y), equal(updates, gather(y, *indices, spec=spec))
+        ties = scatter_add(select(x_wins, one, zero), select(update_wins, one, zero), *indices, spec=spec)
         share = select(equal(ties, zero), zero, 1 / ties)  # no winner: the result is NaN
-        dx = scale(instantiate(tangents[0], typeof(x)), x_wins)
-        du = scale(instantiate(tangents[1], typeof(updates)), update_wins)
+        dx = select(x_wins, instantiate(tangents[0], typeof(x)), zero)
+        du = select(update_wins, instantiate(tangents[1], typeof(updates)), zero)
         return [y], [scale(scatter_add(dx, du, *indices, spec=spec), share)]
 
 

@@ -48,7 +48,9 @@ class Extreme(Reduction):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> tuple[Any, Any]:
         (x,), (dx,) = primals, tangents
         y = self(x, axes=axes)
-        return [y], [reduce_sum(scale(dx, _shares(x, y, axes)), axes=axes)]
+        wins, share = _shares(x, y, axes)
+        dx = select(wins, scale(dx, share), typeof(dx).dtype.type(0))
+        return [y], [reduce_sum(dx, axes=axes)]
 
 
 class ReduceBits(Reduction):
@@ -124,7 +126,7 @@ class LogSumExp(Reduction):
         y = self(x, axes=axes)
         is_finite, shape, zero = isfinite(y), typeof(x).shape, typeof(x).dtype.type(0)
         weights = exp(subtract(x, restore_axes(select(is_finite, y, zero), shape, axes)))
-        weights = select(restore_axes(is_finite, shape, axes), weights, _shares(x, y, axes))
+        weights = select(restore_axes(is_finite, shape, axes), weights, select(*_shares(x, y, axes), zero))
         return [y], [reduce_sum(scale(dx, weights), axes=axes)]
 
 
@@ -161,10 +163,10 @@ def _products_of_pairs(x: Any, dx: Any) -> tuple[Any, Any]:
     return product, slope
 
 
-def _shares(x: Any, y: Any, axes: Shape) -> Any:
-    """One for the element that attains the extreme y, equal parts of one for several, zero for all others."""
+def _shares(x: Any, y: Any, axes: Shape) -> tuple[Any, Any]:
+    """Which elements attain the extreme y, and what each gets of its derivative: equal parts of one."""
     aval = typeof(x)
     wins = equal(x, restore_axes(y, aval.shape, axes))
     count = reduce_sum(convert(wins, dtype=INT), axes=axes)
     share = convert(divide(1.0, select(equal(count, 0), 1, count)), dtype=aval.dtype)
-    return select(wins, restore_axes(share, aval.shape, axes), aval.dtype.type(0))
+    return wins, restore_axes(share, aval.shape, axes)
