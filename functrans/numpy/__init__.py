@@ -28,6 +28,7 @@ from . import protocols as _protocols
 from . import quantiles as _quantiles
 from . import ranges as _ranges
 from . import reductions as _reductions
+from . import scipy_ufuncs as _scipy_ufuncs  # noqa: F401
 from . import sets as _sets
 from . import sorting as _sorting
 from . import ufunc_methods as _ufunc_methods  # noqa: F401

@@ -117,7 +117,9 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
         raise UnknownFunctionError(
             f"The ufunc {ufunc.__name__} was called on a traced array, and functrans does not trace it.",
             "Each ufunc needs a derivative and a meaning for the compiler.",
-            "Write it with other functions, or wrap it with functrans.custom_jvp.",
+            f"Take np.{ufunc.__name__}."
+            if hasattr(np, ufunc.__name__)
+            else "Write it with other functions, or wrap it with functrans.custom_jvp.",
         )
     if kwargs:
         return _apply_with_options(ufunc, ours, inputs, kwargs)

@@ -11,6 +11,7 @@ from . import (
     elementwise,
     fft,
     foundation,
+    incomplete,
     indexing,
     linalg,
     names,
@@ -32,7 +33,7 @@ from . import (
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
-    "elementwise", "fft", "foundation", "indexing", "linalg", "names", "permutations", "powers", "python_numbers",
-    "random", "random_gamma", "reductions", "roots", "selection", "sorting", "special", "spectral", "structural",
-    "subscripts", "zeta",
+    "elementwise", "fft", "foundation", "incomplete", "indexing", "linalg", "names", "permutations", "powers",
+    "python_numbers", "random", "random_gamma", "reductions", "roots", "selection", "sorting", "special", "spectral",
+    "structural", "subscripts", "zeta",
 ]  # fmt: skip

@@ -154,8 +154,8 @@ class LateUfunc:
 
     @cached_property
     def ufunc(self) -> Any:
-        """The ufunc itself."""
-        return getattr(special(), self.__name__)
+        """The ufunc itself; SciPy keeps those to itself whose names begin with an underscore."""
+        return getattr(special()._ufuncs if self.__name__.startswith("_") else special(), self.__name__)
 
     def __call__(self, *xs: Any) -> Any:
         return special_function(self.__name__, *xs) if any(map(is_on_device, xs)) else self.ufunc(*xs)

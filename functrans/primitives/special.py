@@ -111,6 +111,18 @@ class ScaledBesselI(Indexed):
         return subtract(slope, multiply(sign(x), y))
 
 
+class BesselJ(Indexed):
+    """The Bessel function of the first kind, of integer order, not negative (DLMF 10.6.1)."""
+
+    def evaluate(self, x: Any, order: int) -> Any:
+        return special_function("jv", order, x) if is_on_device(x) else special().jv(order, x)
+
+    def derivative(self, y: Any, x: Any, order: int) -> Any:
+        if order == 0:
+            return negative(self(x, order=1))
+        return multiply(0.5, subtract(self(x, order=order - 1), self(x, order=order + 1)))
+
+
 class Sinc(Indexed):
     """The derivative of some order of sin(pi x) / (pi x); of complex numbers too."""
 
@@ -150,12 +162,16 @@ def _sinc(w: Any, order: int) -> Any:
 polygamma = Polygamma("polygamma")
 bessel_i = BesselI("bessel_i")
 scaled_bessel_i = ScaledBesselI("scaled_bessel_i")
+bessel_j = BesselJ("bessel_j")
 sinc = Sinc("sinc")
 
 # ---- the error function and the normal distribution
 
 erf = Elementwise("erf", LateUfunc("erf"), (lambda y, x: multiply(2 / _SQRT_PI, exp(negative(square(x)))),))
 erfc = Elementwise("erfc", LateUfunc("erfc"), (lambda y, x: multiply(-2 / _SQRT_PI, exp(negative(square(x)))),))
+erfcx = Elementwise(
+    "erfcx", LateUfunc("erfcx"), (lambda y, x: subtract(multiply(2, multiply(x, y)), 2 / _SQRT_PI),)
+)
 erfinv = Elementwise("erfinv", LateUfunc("erfinv"), (lambda y, x: multiply(_SQRT_PI / 2, exp(square(y))),))
 erfcinv = Elementwise("erfcinv", LateUfunc("erfcinv"), (lambda y, x: multiply(-_SQRT_PI / 2, exp(square(y))),))
 ndtr = Elementwise("ndtr", LateUfunc("ndtr"), (lambda y, x: divide(exp(multiply(-0.5, square(x))), _SQRT_2PI),))
@@ -169,6 +185,28 @@ log_ndtr = Elementwise(
 lgamma = Elementwise("lgamma", LateUfunc("gammaln"), (lambda y, x: digamma(x),))
 digamma = Elementwise("digamma", LateUfunc("psi"), (lambda y, x: polygamma(x, order=1),))
 
+gamma = Elementwise("gamma", LateUfunc("gamma"), (lambda y, x: multiply(y, digamma(x)),))
+loggamma = Elementwise("loggamma", LateUfunc("loggamma"), (lambda y, x: digamma(x),))
+gammasgn = Elementwise("gammasgn", LateUfunc("gammasgn"))
+beta = Elementwise(
+    "beta",
+    LateUfunc("beta", 2),
+    (lambda z, x, y: multiply(z, _log_beta_slope(x, y)), lambda z, x, y: multiply(z, _log_beta_slope(y, x))),
+)
+betaln = Elementwise(
+    "betaln", LateUfunc("betaln", 2), (lambda z, x, y: _log_beta_slope(x, y), lambda z, x, y: _log_beta_slope(y, x))
+)
+poch = Elementwise(
+    "poch",
+    LateUfunc("poch", 2),
+    (lambda z, x, m: multiply(z, negative(_log_beta_slope(x, m))), lambda z, x, m: multiply(z, digamma(add(x, m)))),
+)
+
+# ---- exponential integrals
+
+exp1 = Elementwise("exp1", LateUfunc("exp1"), (lambda y, x: negative(divide(exp(negative(x)), x)),))
+expi = Elementwise("expi", LateUfunc("expi"), (lambda y, x: divide(exp(x), x),))
+
 # ---- logistic functions and x log y
 
 expit = Elementwise("expit", LateUfunc("expit"), (lambda y, x: multiply(y, expit(negative(x))),))
@@ -179,9 +217,25 @@ xlog1py = Elementwise(
     "xlog1py", LateUfunc("xlog1py", 2), (lambda z, x, y: log1p(y), lambda z, x, y: _quotient(x, add(1, y)))
 )
 entr = Elementwise("entr", LateUfunc("entr"), (lambda y, x: subtract(-1, log(x)),))
+rel_entr = Elementwise(
+    "rel_entr",
+    LateUfunc("rel_entr", 2),
+    (lambda z, x, y: add(1, log(divide(x, y))), lambda z, x, y: negative(divide(x, y))),
+)
+kl_div = Elementwise(
+    "kl_div", LateUfunc("kl_div", 2), (lambda z, x, y: log(divide(x, y)), lambda z, x, y: subtract(1, divide(x, y)))
+)
 
 # ---- Bessel functions
 
+j0 = Elementwise("j0", LateUfunc("j0"), (lambda y, x: negative(j1(x)),))
+j1 = Elementwise("j1", LateUfunc("j1"), (lambda y, x: bessel_j.derivative(y, x, 1),))
+y0 = Elementwise("y0", LateUfunc("y0"), (lambda y, x: negative(y1(x)),))
+y1 = Elementwise("y1", LateUfunc("y1"), (lambda y, x: subtract(y0(x), divide(y, x)),))
+k0 = Elementwise("k0", LateUfunc("k0"), (lambda y, x: negative(k1(x)),))
+k1 = Elementwise("k1", LateUfunc("k1"), (lambda y, x: negative(add(k0(x), divide(y, x))),))
+k0e = Elementwise("k0e", LateUfunc("k0e"), (lambda y, x: subtract(y, k1e(x)),))
+k1e = Elementwise("k1e", LateUfunc("k1e"), (lambda y, x: subtract(subtract(y, k0e(x)), divide(y, x)),))
 i0 = Elementwise("i0", LateUfunc("i0"), (lambda y, x: i1(x),))
 i1 = Elementwise("i1", LateUfunc("i1"), (lambda y, x: bessel_i.derivative(y, x, 1),))
 i0e = Elementwise("i0e", LateUfunc("i0e"), (lambda y, x: scaled_bessel_i.derivative(y, x, 0),))
@@ -192,3 +246,8 @@ def _quotient(x: Any, y: Any) -> Any:
     """x / y, and zero where x is."""
     is_zero = equal(x, 0)
     return select(is_zero, 0.0, divide(x, select(is_zero, 1.0, y)))
+
+
+def _log_beta_slope(x: Any, y: Any) -> Any:
+    """The derivative of log(beta(x, y)) by x."""
+    return subtract(digamma(x), digamma(add(x, y)))

@@ -13,7 +13,13 @@ from scipy import special
 
 import functrans as ft
 import functrans.numpy as fnp
-from functrans.errors import TransposeError, UnknownFunctionError, UnsupportedArgumentError, UnsupportedDtypeError
+from functrans.errors import (
+    ConcretizationError,
+    TransposeError,
+    UnknownFunctionError,
+    UnsupportedArgumentError,
+    UnsupportedDtypeError,
+)
 from functrans.numpy.protocols import UFUNCS
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -28,6 +34,8 @@ UNARY = [f for f in ALL_UFUNCS if f.nin == 1 and f is not np.isnat]
 BINARY = [f for f in ALL_UFUNCS if f.nin == 2 and f not in GENERALIZED]
 OPERATORS = "add sub mul truediv floordiv mod pow and_ or_ xor lshift rshift eq ne lt le gt ge"
 SPECIAL = "erf erfc erfinv erfcinv gammaln psi expit logit log_expit entr ndtr log_ndtr ndtri i0 i1 i0e i1e"
+SPECIAL += " erfcx gamma loggamma gammasgn exp1 expi j0 j1 y0 y1 k0 k1 k0e k1e"
+SPECIAL_OF_TWO = "xlogy xlog1py beta betaln poch rel_entr kl_div gammainc gammaincc"
 
 
 def first(dtype: str) -> Any:
@@ -109,6 +117,54 @@ def test_unary_operators(name: str):
 def test_special_functions(name: str):
     for dtype in DTYPES:
         agree(getattr(special, name), first(dtype))
+
+
+@pytest.mark.parametrize("name", SPECIAL_OF_TWO.split())
+def test_special_functions_of_two_operands(name: str):
+    f = getattr(special, name)
+    for one, two in PAIRS:
+        agree(f, first(one), second(two))
+    for dtype in ("f4", "f8", "i8"):
+        agree(f, first(dtype), 0.5)
+        agree(f, 2, second(dtype))
+
+
+@pytest.mark.parametrize("f", [special.jv, special.jn, special.iv, special.ive], ids=["jv", "jn", "iv", "ive"])
+@pytest.mark.parametrize("order", [0, 1, 2, -3, np.int64(2), 1.0])
+def test_bessel_functions_of_whole_orders(f: Any, order: Any):
+    x = np.array([0.0, 0.3, 1.2, 9.5])
+    np.testing.assert_allclose(ft.jit(lambda x: f(order, x))(x), f(order, x), rtol=1e-12)
+    slope = (f(order - 1, x) - f(order + 1, x)) / 2 if f in (special.jv, special.jn) else None
+    if slope is not None:
+        np.testing.assert_allclose(ft.jvp(lambda x: f(order, x), (x,), (np.ones(4),))[1], slope, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", [0.5, np.array([1, 2])])
+def test_other_orders_are_refused(order: Any):
+    with pytest.raises(ConcretizationError, match="an order that is traced, or no whole number"):
+        ft.jit(lambda x: special.jv(order, x))(np.ones(2))
+    with pytest.raises(ConcretizationError, match="an order that is traced, or no whole number"):
+        ft.jit(special.jv)(2, np.ones(2))
+
+
+def test_zeta():
+    x, q = np.array([1.5, 2.0, 7.25]), np.array([0.5, 1.0, 3.0])
+    np.testing.assert_allclose(ft.jit(special.zeta)(x), special.zeta(x), rtol=1e-14)
+    np.testing.assert_allclose(ft.jit(special.zeta)(x, q), special.zeta(x, q), rtol=1e-14)
+    np.testing.assert_allclose(ft.grad(lambda q: special.zeta(2.0, q))(0.5), -2 * special.zeta(3.0, 0.5), rtol=1e-12)
+
+
+def test_incomplete_gamma_functions_at_the_ends():
+    for x in (0.0, np.inf):
+        assert ft.grad(special.gammainc, 0)(1.5, x) == 0
+        assert ft.grad(special.gammaincc, 0)(1.5, x) == 0
+
+
+def test_what_is_not_known_is_said():
+    with pytest.raises(UnknownFunctionError, match="betainc by its first or second operand"):
+        ft.grad(lambda a: special.betainc(a, 0.5, 0.3))(2.0)
+    with pytest.raises(UnknownFunctionError, match="Take np.log1p"):
+        ft.jit(special.log1p)(0.5)
 
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {

@@ -16,6 +16,7 @@ from .hyperbolic import tanh
 from .inverse_error import erfinv
 from .values import (
     DOUBLE,
+    LIBRARY,
     SPECIAL,
     Number,
     Value,
@@ -369,7 +370,7 @@ REALS: Final[dict[str, Operation]] = {
     "entr": _entr,
     "xlogy": _xlog(log),
     "xlog1py": _xlog(log1p),
-    **{name: function(name) for name in SPECIAL},
+    **{name: function(name) for name in (*SPECIAL, *LIBRARY)},
 }
 
 #: What NumPy does with the bits of half precision.

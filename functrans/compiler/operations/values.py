@@ -28,7 +28,7 @@ class Code(Protocol):
     * absolute, square_root, floor, ceil, trunc, rint (to even), copysign, and fma, a product and sum rounded once;
     * multiply_add, a product and sum rounded once or twice, whichever is quicker;
     * convert to another dtype, where the number is in range; reinterpret the bits in a dtype of the same size;
-    * functions of C by their names for double precision, those of `DEFINED` and `SPECIAL`.
+    * functions of C by their names for double precision, those of `DEFINED`, `SPECIAL` and, if it has them, `LIBRARY`.
     """
 
     def literal(self, number: Any, dtype: np.dtype[Any]) -> str:
@@ -62,6 +62,11 @@ DEFINED: Final = ("fmod", "gcd", "integer_power")
 #: Functions that the C library has not, by the names of primitives.
 SPECIAL: Final = (
     "erfcinv", "ndtri", "log_ndtr", "lgamma", "digamma", "i0", "i1", "i0e", "i1e",
+)  # fmt: skip
+#: Functions that some backends have in a library, by the names of primitives: of one real number, or of several.
+LIBRARY: Final = (
+    "erfcx", "gamma", "loggamma", "gammasgn", "beta", "betaln", "poch", "gammainc", "gammaincc", "betainc", "exp1",
+    "expi", "rel_entr", "kl_div", "j0", "j1", "y0", "y1", "k0", "k1", "k0e", "k1e",
 )  # fmt: skip
 #: Functions of complex numbers that are no formulas here.
 COMPLEX_FUNCTIONS: Final = (

@@ -10,7 +10,7 @@ import numpy as np
 from ....primitives.scalar_functions import PREFIX as WRITTEN
 from ....primitives.scalar_functions import known
 from ...loopnest import Apply, Expression
-from ...operations import SPECIAL, Value, has_formula
+from ...operations import LIBRARY, SPECIAL, Value, has_formula
 from ...operations.complexes import Complex
 from ...operations.conversions import convert
 from ...operations.values import DOUBLE, HALF, SINGLE
@@ -52,6 +52,8 @@ def supports(expression: Expression) -> bool:
         return False
     if expression.operation.startswith(WRITTEN):
         return known[expression.operation].cuda_lambda(expression.operation) is not None
+    if expression.operation in LIBRARY:
+        return False
     if expression.operation.startswith("reduce_"):
         return expression.dtype.kind in "fiub"
     return has_formula(expression)

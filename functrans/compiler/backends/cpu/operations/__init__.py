@@ -7,9 +7,18 @@ from collections.abc import Callable, Sequence
 from .....primitives.scalar_functions import PREFIX as WRITTEN
 from .....primitives.scalar_functions import known
 from ....loopnest import Apply
-from ....operations import SPECIAL, has_formula, write_operation
+from ....operations import has_formula, write_operation
+from ....operations.values import DOUBLE
 from .llvm import LlvmCode, literal, type_in_memory, type_name
-from .runtime import HALF_RUNTIME, SCIPY_FUNCTIONS, runtime_calls, runtime_symbols, runtime_text, scipy_address
+from .runtime import (
+    HALF_RUNTIME,
+    SCIPY_FUNCTIONS,
+    is_its_own_in_single,
+    runtime_calls,
+    runtime_symbols,
+    runtime_text,
+    scipy_address,
+)
 
 
 def is_supported(applied: Apply) -> bool:
@@ -19,8 +28,9 @@ def is_supported(applied: Apply) -> bool:
         return known[name].llvm(name) is not None
     if type_name(applied.dtype) is None or None in [type_name(e.dtype) for e in operands]:
         return False
-    if name in SPECIAL and operands[0].dtype.kind == "f":
-        return scipy_address(SCIPY_FUNCTIONS[name]) != 0
+    if name in SCIPY_FUNCTIONS and operands[0].dtype.kind == "f":
+        own = SCIPY_FUNCTIONS[name]
+        return scipy_address(own) != 0 and (operands[0].dtype == DOUBLE or not is_its_own_in_single(own))
     return has_formula(applied)
 
 

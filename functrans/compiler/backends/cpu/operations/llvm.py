@@ -13,7 +13,7 @@ from .....primitives.scalar_functions import known
 from ....loopnest import Apply
 from ....operations.complexes import Complex
 from ....operations.conversions import convert
-from ....operations.values import DOUBLE, HALF, SINGLE, SPECIAL, Value
+from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, Value
 from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS
 
 _TYPES: Final = {
@@ -98,8 +98,8 @@ class LlvmCode(NamedTuple):
         instruction = _instruction(name, x.dtype)
         if instruction is not None:
             return self.emit(f"{instruction} {_type(x)} {x.register}, {operands[1].register}")
-        if name in SPECIAL:
-            return self._scipy(name, x)
+        if name in SPECIAL or name in LIBRARY:
+            return self._scipy(name, operands)
         return self.call(name + ("f" if x.dtype == SINGLE else ""), _type(x), [o.register for o in operands])
 
     def parts(self, register: str, dtype: np.dtype[Any]) -> tuple[str, str]:
@@ -171,11 +171,11 @@ class LlvmCode(NamedTuple):
     def _defined(self, name: str, x: Value, y: Value) -> str:
         return self.emit(f"call {_type(x)} @functrans_{name}({_type(x)} {x.register}, {_type(y)} {y.register})")
 
-    def _scipy(self, name: str, x: Value) -> str:
+    def _scipy(self, name: str, operands: Sequence[Value]) -> str:
         """A function of scipy.special, computed in double precision as its ufunc does."""
-        wide = convert(x, DOUBLE).register
-        found = self.emit(f"call double @{SCIPY}{SCIPY_FUNCTIONS[name]}(double {wide}, i32 0)")
-        return convert(Value(self, DOUBLE, found), x.dtype).register
+        wide = "".join(f"double {convert(x, DOUBLE).register}, " for x in operands)
+        found = self.emit(f"call double @{SCIPY}{SCIPY_FUNCTIONS[name]}({wide}i32 0)")
+        return convert(Value(self, DOUBLE, found), operands[0].dtype).register
 
     def _intrinsic(self, name: str, operands: Sequence[Value]) -> str:
         t = _type(operands[0])

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .....primitives.late_scipy import c_function
+from .....primitives.late_scipy import c_function, late_ufuncs
 from .....primitives.scalar_functions import PREFIX as WRITTEN
 from .....primitives.scalar_functions import definitions
+from ....operations import LIBRARY
 
 _PURE: Final = "nounwind willreturn memory(none)"
 #: What the names of SciPy's functions begin with in a module.
@@ -18,7 +19,7 @@ SCIPY: Final = "scipy_special_"
 #: What SciPy has and the C library has not, by the name of the primitive.
 SCIPY_FUNCTIONS: Final = {
     "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
-    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e",
+    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e", **{name: name for name in LIBRARY},
 }  # fmt: skip
 
 
@@ -178,7 +179,8 @@ def runtime_text(text: str) -> str:
         elif name.startswith(WRITTEN):
             parts.append(definitions[name].text)
         elif name.startswith(SCIPY):
-            parts.append(f"declare double @{name}(double, i32) {_PURE}")
+            count = late_ufuncs[name.removeprefix(SCIPY)].nin
+            parts.append(f"declare double @{name}({'double, ' * count}i32) {_PURE}")
     return "\n".join(parts)
 
 
@@ -198,5 +200,15 @@ def runtime_symbols(text: str) -> dict[str, int]:
 
 
 def scipy_address(name: str) -> int:
-    """The address of a function of scipy.special from one number to one, 0 if SciPy has none of that name."""
-    return c_function(name, "double (double, int __pyx_skip_dispatch)")
+    """The address of a function of scipy.special on real numbers, 0 if SciPy has none of that name."""
+    return _scipy_function(name, "double")
+
+
+def is_its_own_in_single(name: str) -> bool:
+    """Whether a function of scipy.special computes single precision otherwise than by way of double precision."""
+    return _scipy_function(name, "float") != 0
+
+
+def _scipy_function(name: str, type_: str) -> int:
+    operands = f"{type_}, " * late_ufuncs[name].nin
+    return c_function(name, f"{type_} ({operands}int __pyx_skip_dispatch)")

@@ -1,0 +1,51 @@
+"""Ufuncs of scipy.special whose meaning is not one elementwise primitive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.tracer import Tracer
+from ..errors import ConcretizationError
+from ..primitives.elementwise import multiply
+from ..primitives.late_scipy import LateUfunc
+from ..primitives.special import Indexed, bessel_i, bessel_j, scaled_bessel_i
+from ..primitives.zeta import zeta
+from .common import as_operand
+from .protocols import register_ufunc
+
+
+def _riemann_zeta(x: Any) -> Any:
+    return zeta(as_operand(x), 1.0)
+
+
+def _hurwitz_zeta(x: Any, q: Any) -> Any:
+    return zeta(as_operand(x), as_operand(q))
+
+
+def _bessel(name: str, primitive: Indexed, alternates: bool) -> Any:
+    """A Bessel function of integer order; those of negative order may have another sign (DLMF 10.4.1, 10.27.1)."""
+
+    def function(order: Any, x: Any) -> Any:
+        if isinstance(order, Tracer) or np.ndim(order) or order != int(order):
+            raise ConcretizationError(
+                f"scipy.special.{name} was called on a traced array with an order that is traced, or no whole number.",
+                "The derivative is made of the functions of the orders beside it, which functrans knows by number.",
+                "Pass a Python integer, or wrap the call with functrans.pure_callback.",
+            )
+        sign = -1.0 if alternates and order < 0 and order % 2 else 1.0
+        value = primitive(as_operand(x), order=abs(int(order)))
+        return value if sign == 1 else multiply(sign, value)
+
+    return function
+
+
+for _ufunc, _ours in (
+    (LateUfunc("_riemann_zeta"), _riemann_zeta),
+    (LateUfunc("_zeta", 2), _hurwitz_zeta),
+    (LateUfunc("jv", 2), _bessel("jv", bessel_j, alternates=True)),
+    (LateUfunc("iv", 2), _bessel("iv", bessel_i, alternates=False)),
+    (LateUfunc("ive", 2), _bessel("ive", scaled_bessel_i, alternates=False)),
+):
+    register_ufunc(_ufunc, _ours)
