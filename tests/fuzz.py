@@ -10,8 +10,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import functrans as ft
-from functrans.compiler import regions
 from functrans.core.jaxpr import Jaxpr
 from tests.helpers.bits import assert_same_bits
+from tests.helpers.limits import limited, limits
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
-from tests.helpers.stencil_programs import stencils
+from tests.helpers.stencil_programs import arrays, stencils
 from tests.helpers.structured_programs import structured_programs, vectors
-from tests.helpers.tiers import interpreted, natively, staged
+from tests.helpers.tiers import in_order, interpreted, natively, staged, tier
 from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
 
 #: Kinds of programs and their shares.
@@ -38,10 +37,12 @@ class Case:
 
     Attributes:
         tolerance: None if nothing rounds.
-        kernel_call: what calls of kernels cost when arrays get their places; without costs, nothing is too small.
+        limits: those of the compiler that are not what they usually are (tests/helpers/limits.py).
+        others: arguments of other shapes, types and layouts, for which the program is run afterwards.
         donated: the numbers of the arguments that the program may overwrite.
     """
 
+    others: tuple[tuple[Any, ...], ...] = ()
     donated: tuple[int, ...] = ()
 
     def __init__(
@@ -50,30 +51,34 @@ class Case:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         tolerance: float | None,
-        kernel_call: int = regions.KERNEL_CALL,
+        limits: tuple[str, ...] = (),
     ):
-        self.kind, self.function, self.args, self.tolerance = kind, function, args, tolerance
-        self.kernel_call = kernel_call
+        self.kind, self.function, self.args, self.tolerance, self.limits = kind, function, args, tolerance, limits
 
     def __repr__(self) -> str:
-        donated = f", donated: {self.donated}" if self.donated else ""
-        return f"{self.kind} of {self.function!r}, on {', '.join(map(_shown, self.args))}{donated}"
+        text = f"{self.kind} of {self.function!r}"
+        for args in (self.args, *self.others):
+            text += f",\non {', '.join(map(_shown, args))}"
+        return f"{text},\ndonated: {self.donated}, limits: {self.limits}"
 
-    def check(self, tier: str) -> None:
+    def check(self, tier_name: str) -> None:
         """Raise AssertionError unless both backends agree."""
-        jaxpr = staged(self.function, self.args)
-        with self.costs():
-            found = natively(jaxpr, self.args, tier, self.donated)
-        agree(found, jaxpr, self.args, self.tolerance)
+        for args in (self.args, *self.others):
+            jaxpr = staged(self.function, args)
+            with limited(self.limits):
+                found = natively(jaxpr, args, tier_name, self.donated)
+            agree(found, jaxpr, args, self.tolerance)
 
-    @contextmanager
-    def costs(self) -> Iterator[None]:
-        """What is compiled in this block is so at the case's costs."""
-        before, regions.KERNEL_CALL = regions.KERNEL_CALL, self.kernel_call
-        try:
-            yield
-        finally:
-            regions.KERNEL_CALL = before
+    def check_calls(self) -> None:
+        """The same of a jitted function that is called again and again, until it has been compiled thoroughly."""
+        function = ft.jit(self.function, donate_argnums=self.donated)
+        everything = self.args, *self.others
+        jaxprs = [staged(self.function, args) for args in everything]
+        with limited(self.limits), tier("later"):
+            for k in [*range(len(everything)), *sorted([*range(len(everything))] * 4)]:
+                args = [np.array(x) if i in self.donated else x for i, x in enumerate(everything[k])]
+                found = in_order(ft.tree_util.tree_leaves(function(*args)))
+                agree(found, jaxprs[k], everything[k], self.tolerance)
 
 
 def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None) -> None:
@@ -88,7 +93,7 @@ def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None) ->
 
 def _shown(x: Any) -> str:
     x = np.asarray(x)
-    return f"{x.dtype}{list(x.shape)} with strides {list(x.strides)}: {x.tolist()}"
+    return f"{x.dtype}{list(x.shape)} with strides {list(x.strides)}: {x.tolist() if x.size < 100 else '...'}"
 
 
 class Named:
@@ -106,17 +111,25 @@ class Named:
 
 @st.composite
 def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> Case:
-    """A program of one of some kinds, with any of its arguments donated."""
+    """A program of one of some kinds, with any of its arguments donated, compiled with any limits."""
     case = _case(draw, draw(st.sampled_from(kinds)))
     case.donated = tuple(i for i in range(len(case.args)) if draw(st.booleans()))
+    case.limits = draw(limits())
     return case
 
 
 def _case(draw: st.DrawFn, kind: str) -> Case:
     if kind == "updates":
-        return Case(kind, draw(update_programs()), draw(inputs()), None)
+        case = Case(kind, draw(update_programs()), draw(inputs()), None)
+        if draw(st.booleans()):
+            case.others = (draw(inputs(len(case.args))),)
+        return case
     if kind == "stencils":
-        return Case(kind, *draw(stencils()), None, draw(st.sampled_from([0, 0, regions.KERNEL_CALL])))
+        program, ndim, args = draw(stencils())
+        case = Case(kind, program, args, None)
+        if draw(st.booleans()):
+            case.others = (draw(arrays(ndim, len(args))),)
+        return case
     layouts = st.sampled_from(LAYOUTS)
     if kind == "arrays":
         example = draw(examples(dtypes=("f8", "f4", "c16", "c8")))
@@ -143,7 +156,7 @@ def _case(draw: st.DrawFn, kind: str) -> Case:
 
 
 _all_kinds = tuple(kind for kind, share in KINDS.items() for _ in range(share))
-TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads"])
+TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads", "calls"])
 
 
 def main() -> int:
@@ -170,7 +183,7 @@ def main() -> int:
         seen[case.kind] += 1
         if sum(seen.values()) % 500 == 0:
             print(f"{sum(seen.values())} programs in {time.monotonic() - begin:.0f} s", flush=True)
-        case.check(tier)
+        case.check_calls() if tier == "calls" else case.check(tier)
 
     warnings.simplefilter("ignore")
     try:

@@ -23,6 +23,7 @@ class Lent:
     Attributes:
         sizes: the bytes of the arguments, by slot; slots: those of arguments of so many bytes.
         taken: the slots of those that are overwritten or handed out.
+        promised: by slot, the number of the result that is to be there.
         partners: for a result, the slot of the argument that suits it best: the first one of its type that it depends
             on and that is no other result's partner; without such, the first one of its type. paired: all of these.
     """
@@ -41,6 +42,7 @@ class Lent:
         for slot, size in self.sizes.items():
             self.slots.setdefault(size, []).append(slot)
         self.taken: set[int] = set()
+        self.promised: dict[int, int] = {}
         self.partners: dict[int, int] = {}
         free = list(places)
         for may_suit in (sources, [free] * len(sources)):
@@ -71,9 +73,10 @@ class Lent:
                 yield place
 
     def may_hold(self, result: int | None, place: Place) -> bool:
-        """Whether a result may still be moved to a place."""
+        """Whether a result may still be moved to a place, which must not be that of another one."""
         own = None if result is None else self.outputs[result]
-        return isinstance(own, Place) and own.slot not in self.holders and self.is_whole(place)
+        is_free = self.promised.get(place.slot, result) == result
+        return is_free and isinstance(own, Place) and own.slot not in self.holders and self.is_whole(place)
 
     def is_whole(self, place: Place) -> bool:
         """Whether a place is all of an argument, and an array: numbers are made of what is in memory of their own."""
@@ -92,13 +95,11 @@ class Lent:
         self.taken.add(place.slot)
         if result is not None:
             self.outputs[result] = place
+            self.promised[place.slot] = result
 
     def hands_out(self, number: int, source: Place | ObjectPlace) -> bool:
         """Whether a result stays in the memory of an argument that it is in, which nobody else has."""
         if not isinstance(source, Place) or not self.may_hold(number, source):
-            return False
-        others = [*self.outputs[:number], *self.outputs[number + 1 :]]
-        if any(isinstance(p, Place) and p.slot == source.slot for p in others):
             return False
         self.take(number, source)
         return True

@@ -17,6 +17,7 @@ from functrans import lax
 from tests.fuzz import Case, agree, cases
 from tests.helpers.cases import all_cases
 from tests.helpers.guarded import Fence, in_child, sanitised
+from tests.helpers.limits import limited
 from tests.helpers.tiers import staged
 
 fnp = ft.numpy
@@ -119,7 +120,7 @@ def test_random_programs(kind: str) -> None:
         def check(case: Case, tier: str) -> None:
             say(f"{case}, {tier}")
             jaxpr = staged(case.function, case.args)
-            with case.costs():
+            with limited(case.limits):
                 results = sanitised(jaxpr, case.args, tier, case.donated)
             for found in results:
                 agree(found, jaxpr, case.args, case.tolerance)

@@ -20,6 +20,7 @@ TIERS: dict[str, list[tuple[Any, str, int]]] = {
     "quick": [(tiers, "PAYS", 1 << 60)],
     "thorough": [(tiers, "PAYS", -1)],
     "threads": [(tiers, "PAYS", -1), (native, "WORTH_THREADS", -1)],
+    "later": [(tiers, "PAYS", 1000), (native, "WORTH_THREADS", 2000)],
 }
 
 
@@ -30,7 +31,7 @@ def tier(name: str) -> Iterator[None]:
     for module, key, value in TIERS[name]:
         setattr(module, key, value)
     try:
-        with config.using(threads=2 if name == "threads" else 1):
+        with config.using(threads=2 if name in ("threads", "later") else 1):
             yield
     finally:
         for module, key, value in before:

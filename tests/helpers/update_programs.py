@@ -340,11 +340,11 @@ def update_programs() -> st.SearchStrategy[UpdateProgram]:
 
 
 @st.composite
-def inputs(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
+def inputs(draw: st.DrawFn, count: int | None = None) -> tuple[np.ndarray, ...]:
     """One to three arrays of small integers, of any dtype and layout, some of which share memory."""
     random = np.random.default_rng(draw(st.integers(0, 1000)))
     found: list[np.ndarray] = []
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(1, 3)) if count is None else count):
         if found and draw(st.integers(0, 3)) == 0:  # a view of another one, or the same
             base = found[draw(st.integers(0, len(found) - 1))]
             found.append(VIEWS[draw(st.sampled_from(["whole", "transposed", "reversed", "inner", "every other"]))](base))

@@ -1,0 +1,110 @@
+"""Limits of the compiler, set so that tiny arrays and short programs are treated as large and long ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hypothesis import strategies as st
+
+from functrans.compiler import (
+    accesses,
+    accumulations,
+    chains,
+    dividing,
+    extremes,
+    fuse,
+    overlap,
+    partials,
+    patchworks,
+    ranges,
+    recurrence,
+    recurring,
+    regions,
+    small_matrices,
+    unrolling,
+)
+from functrans.compiler.apart import access, collector, elements, programs, updates
+from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, native, staging
+from functrans.compiler.backends.cpu import chains as rows
+from functrans.compiler.backends.cpu import lanes as blocks_of_lanes
+from functrans.compiler.convolution import loops, products
+from functrans.compiler.lanes import apart as lanes
+from functrans.compiler.simplify import folding, pieces, sharing
+from functrans.core import stack
+
+#: What is set together, by what comes of it.
+LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
+    "parts": [
+        (partials, "WORTH_PARTS", 1), (partials, "PARTS", 4), (partials, "ELEMENTS_OF_PART", 40),
+        (partials, "LEAST_EXTENT", 2),
+    ],
+    "chains": [(chains, "FEWEST_ELEMENTS", 1)],
+    "short chains": [(chains, "MOST_LINKS", 2)],
+    "few rows at a time": [(rows, "CACHE", 1 << 9), (rows, "WORTH_BLOCK", 1)],
+    "tiles": [(layouts, "FIRST_CACHE", 1), (layouts, "NARROW", (5, 3)), (layouts, "WIDE", (3, 4))],
+    "small parts for threads": [(layouts, "LANES", 2)],
+    "steps as arguments": [(layouts, "STEPS", (0,))],
+    "divisors": [(layouts, "WORTH_DIVISORS", 1)],
+    "free kernels": [(regions, "KERNEL_CALL", 0)],
+    "whole patchworks": [(patchworks, "WORTH_CALLS", 1000)],
+    "small kernels": [(fuse, "LARGEST_KERNEL", 2)],
+    "everything stored": [(fuse, "CHEAP", -1)],
+    "everything computed again": [(fuse, "CHEAP", 1000)],
+    "short expressions": [(fuse, "LARGEST_EXPRESSION", 3)],
+    "nothing written out": [(unrolling, "TINY", 0), (fuse, "FEW", 0)],
+    "much written out": [(unrolling, "TINY", 8), (unrolling, "MOST_LOADS", 64), (unrolling, "MOST_OUTPUTS", 32)],
+    "few lanes": [(lanes, "FEWEST_LANES", 2)],
+    "blocks of lanes": [
+        (blocks_of_lanes, "FEWEST", 2), (blocks_of_lanes, "MOST", 4), (blocks_of_lanes, "MOST_APART", 2),
+        (blocks_of_lanes, "NEAR_BYTES", 0),
+    ],
+    "staged": [(staging, "MANY", 1), (staging, "BLOCK", 3)],
+    "arrays in memory": [(module, "LARGEST_ARRAY", 1) for module in (access, collector, elements, programs)],
+    "indices in memory": [(module, "LARGEST_CHOICE", 1) for module in (collector, elements, programs, updates)],
+    "stored numbers": [(programs, "LARGEST_COST", 2), (programs, "WORTH_STORING", 0)],
+    "long steps": [(collector, "LARGEST_BODY", 40)],
+    "divided loops": [(dividing, "FEWEST_STEPS", 1)],
+    "many steps": [(recurrence, "FEW_STEPS", 1), (recurring, "FEW_STEPS", 1)],
+    "growing tapes": [(stack, "FIRST_BLOCK", 1), (stack, "BLOCK_BYTES", 64)],
+    "row after row": [(accumulations, "SHORT", 1), (accumulations, "WIDE", 1 << 20)],
+    "places by NumPy": [(extremes, "MANY", 0)],
+    "no small matrices": [(small_matrices, "MOST_OPERATIONS", 0)],
+    "convolutions by products": [(products, "SPEED", 0.0), (products, "CALL", 0), (products, "COPY_APART", 0), (products, "COPY", 0)],
+    "convolutions by kernels": [(products, "SPEED", 1e9)],
+    "pieces of windows": [(products, "ROOM", 64), (products, "FEW_POSITIONS", 2)],
+    "pieces of convolutions": [(loops, "TAPS", 2), (loops, "FEATURES", 1), (loops, "BLOCK", 32), (loops, "ROOM", 256)],
+    "threads for products": [(library, "WORTH_THREADS", 1)],
+    "lent arenas": [(arenas, "LARGE", 0)],
+    "long programs": [(native, "LONG", 0)],
+    "no search": [(overlap, "MOST_ATTEMPTS", 0), (ranges, "PATIENCE", 3)],
+    "no folding": [(folding, "SMALL", 0), (folding, "RESULT_LIMIT", 0), (sharing, "COMPARED", 0)],
+    "no pieces": [(pieces, "FEW_ROWS", 0), (pieces, "MOST_PARTS", 0)],
+    "formulas once": [(formulas, "LONG", 0)],
+    "blocks of additions": [(codegen, "BLOCK", 8)],
+    "numbers in the text": [(accesses, "MOST_NUMBERS", 0), (accesses, "MOST_TOGETHER", 0)],
+}  # fmt: skip
+
+
+@contextmanager
+def limited(names: Collection[str]) -> Iterator[None]:
+    """What is compiled in this block is compiled with these limits."""
+    changes = [change for name in names for change in LIMITS[name]]
+    before = [(module, key, getattr(module, key)) for module, key, _ in changes]
+    for module, key, value in changes:
+        setattr(module, key, value)
+    try:
+        yield
+    finally:
+        for module, key, value in reversed(before):
+            setattr(module, key, value)
+
+
+@st.composite
+def limits(draw: st.DrawFn) -> tuple[str, ...]:
+    """Names of limits: none, or any."""
+    if draw(st.booleans()):
+        return ()
+    share = draw(st.sampled_from([3, 1]))
+    return tuple(name for name in LIMITS if not draw(st.integers(0, share)))
