@@ -25,11 +25,14 @@ from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
 from tests.helpers.stencil_programs import arrays, stencils
 from tests.helpers.structured_programs import structured_programs, vectors
+from tests.helpers.tensor_programs import tensor_programs
 from tests.helpers.tiers import in_order, interpreted, natively, staged, tier
 from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
 
 #: Kinds of programs and their shares.
-KINDS = {"updates": 5, "stencils": 4, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1}
+KINDS = {
+    "tensors": 8, "updates": 5, "stencils": 4, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1,
+}  # fmt: skip
 
 
 class Case:
@@ -129,6 +132,11 @@ def _case(draw: st.DrawFn, kind: str) -> Case:
         case = Case(kind, program, args, None)
         if draw(st.booleans()):
             case.others = (draw(arrays(ndim, len(args))),)
+        return case
+    if kind == "tensors":
+        program, (args, *others), tolerance = draw(tensor_programs())
+        case = Case(kind, program, args, tolerance)
+        case.others = tuple(others)
         return case
     layouts = st.sampled_from(LAYOUTS)
     if kind == "arrays":

@@ -68,7 +68,9 @@ class BlockAssembler:
                 self.stayed.add(number)
             elif not self.homes.lent.hands_out(number, source):
                 self.assembler.copy(self.instructions, source, place)
-        return chained(self.instructions, self.assembler.slots, self.assembler.times, not self.assembler.is_plain)
+        results = {place.slot for place in self.outputs if isinstance(place, Place)}
+        slots, times = self.assembler.slots, self.assembler.times
+        return chained(self.instructions, slots, times, not self.assembler.is_plain, results)
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:
         """Where a step computes a variable."""

@@ -10,7 +10,7 @@ that has just been computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -24,7 +24,11 @@ MOST_LINKS = 64
 
 
 def chained(
-    block: Sequence[Any], slots: Sequence[Slot], times: dict[int, int], may_have_groups: bool
+    block: Sequence[Any],
+    slots: Sequence[Slot],
+    times: dict[int, int],
+    may_have_groups: bool,
+    results: Collection[int],
 ) -> list[Any]:
     """The instructions of a block, with kernels that can be run together in chains.
 
@@ -33,20 +37,21 @@ def chained(
     Args:
         times: when an instruction runs, by its id.
         may_have_groups: whether the rows of some kernels may be groups of the rows of others.
+        results: the slots of what the block computes for others, who may be still to come.
     """
     found: list[Any] = []
     chain = _Chain(may_have_groups)
     for instruction in block:
         if isinstance(instruction, KernelRun) and _has_rows(instruction):
             if not chain.takes(instruction):
-                found += chain.instructions(slots, times)
+                found += chain.instructions(slots, times, results)
                 chain = _Chain(may_have_groups)
             chain.add(instruction)
         else:
-            found += chain.instructions(slots, times)
+            found += chain.instructions(slots, times, results)
             chain = _Chain(may_have_groups)
             found.append(instruction)
-    return found + chain.instructions(slots, times)
+    return found + chain.instructions(slots, times, results)
 
 
 def _has_rows(run: KernelRun) -> bool:
@@ -110,13 +115,14 @@ class _Chain:
                 self.touched.setdefault(slot, []).extend(places)
         self.looked_at = len(self.links)
 
-    def instructions(self, slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
+    def instructions(self, slots: Sequence[Slot], times: dict[int, int], results: Collection[int]) -> list[Any]:
         """The kernels as one instruction, if they are several and long enough."""
         links = self.links
         if len(links) < 2 or max(prod(run.kernel.shape) for run in links) < FEWEST_ELEMENTS:
             return [*links]
         first, last = times[id(links[0])], times[id(links[-1])]
-        found = ChainRun(tuple(links), _own_places(links, slots, first, last))
+        own = tuple(place for place in _own_places(links, slots, first, last) if place.slot not in results)
+        found = ChainRun(tuple(links), own)
         for place in (place for link in links for place in (*link.sources, *link.targets)):
             slot = slots[place.slot]
             slot.first, slot.last = min(slot.first, first), max(slot.last, last)

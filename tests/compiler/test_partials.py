@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,35 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
-from functrans.compiler import chains, partials
+from functrans.compiler import partials
 from functrans.compiler.assembly import Assembled
 from functrans.compiler.backends.cpu import native, tiers
 from functrans.compiler.instructions import ChainRun
 from functrans.compiler.program import fused
 from tests.fuzz import Case
 from tests.helpers.bits import assert_same_bits
+from tests.helpers.limits import limited
 from tests.helpers.tiers import staged, tier
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 TIER = st.sampled_from(["quick", "thorough", "threads"])
-#: Limits by which tiny arrays are divided as large ones are.
-TINY = [
-    (partials, "WORTH_PARTS", 1), (partials, "PARTS", 4), (partials, "ELEMENTS_OF_PART", 40),
-    (partials, "LEAST_EXTENT", 2), (chains, "FEWEST_ELEMENTS", 1),
-]  # fmt: skip
-
-
-@contextmanager
-def tiny_parts() -> Iterator[None]:
-    before = [(module, key, getattr(module, key)) for module, key, _ in TINY]
-    for module, key, value in TINY:
-        setattr(module, key, value)
-    try:
-        yield
-    finally:
-        for module, key, value in before:
-            setattr(module, key, value)
+#: Tiny arrays are divided as large ones are.
+TINY = ("parts", "chains")
 
 
 def assembled(function: Any, *args: Any) -> Assembled:
@@ -81,8 +65,7 @@ def programs(draw: Any) -> Any:
 @given(drawn=programs(), tier=TIER)
 def test_reductions_in_parts(drawn: Any, tier: str) -> None:
     function, args = drawn
-    with tiny_parts():
-        Case("parts", function, args, None).check(tier)
+    Case("parts", function, args, None, TINY).check(tier)
 
 
 def normalised(x: Any, w: Any) -> Any:
@@ -125,6 +108,18 @@ def test_what_is_reduced_must_be_in_the_same_rows() -> None:
         Case("other rows", function, (x,), None).check(name)
 
 
+@pytest.mark.parametrize("name", ["quick", "threads"])
+def test_what_a_chain_in_a_branch_computes_is_kept(name: str) -> None:
+    """Rows that only a chain needs take each other's places; those of a branch's results are for others."""
+
+    def function(p: Any, x: Any) -> Any:
+        y, z = ft.lax.cond(p, lambda: (np.sort(x, 0), x), lambda: (x + 1, x))
+        return np.sort(y), np.sort(z)
+
+    x = np.random.default_rng(0).standard_normal((40, 9))
+    Case("branches", function, (np.bool_(False), x), None, ("chains", "few rows at a time")).check(name)
+
+
 def test_any_number_of_threads_gives_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "PAYS", -1)
     x = np.random.default_rng(0).standard_normal((1200, 400)) * 1e3
@@ -154,6 +149,6 @@ def test_what_adds_to_what_is_there_is_not_divided() -> None:
         return np.sum(ft.lax.conv_general_dilated(x, w, (2, 2), ((3, 2), (3, 2))) ** 2)
 
     wanted = ft.grad(loss)(x, w)
-    with tiny_parts():
+    with limited(TINY):
         found = ft.jit(ft.grad(loss))(x, w)
     np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
