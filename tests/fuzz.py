@@ -113,28 +113,28 @@ class Named:
 
 
 @st.composite
-def cases(draw: st.DrawFn, kinds: tuple[str, ...]) -> Case:
+def cases(draw: st.DrawFn, kinds: tuple[str, ...], may_be_large: bool = True) -> Case:
     """A program of one of some kinds, with any of its arguments donated, compiled with any limits."""
-    case = _case(draw, draw(st.sampled_from(kinds)))
+    case = _case(draw, draw(st.sampled_from(kinds)), may_be_large)
     case.donated = tuple(i for i in range(len(case.args)) if draw(st.booleans()))
     case.limits = draw(limits())
     return case
 
 
-def _case(draw: st.DrawFn, kind: str) -> Case:
+def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
     if kind == "updates":
         case = Case(kind, draw(update_programs()), draw(inputs()), None)
         if draw(st.booleans()):
             case.others = (draw(inputs(len(case.args))),)
         return case
     if kind == "stencils":
-        program, ndim, args = draw(stencils())
+        program, ndim, args = draw(stencils(may_be_large))
         case = Case(kind, program, args, None)
         if draw(st.booleans()):
-            case.others = (draw(arrays(ndim, len(args))),)
+            case.others = (draw(arrays(ndim, len(args), may_be_large)),)
         return case
     if kind == "tensors":
-        program, (args, *others), tolerance = draw(tensor_programs())
+        program, (args, *others), tolerance = draw(tensor_programs(may_be_large))
         case = Case(kind, program, args, tolerance)
         case.others = tuple(others)
         return case

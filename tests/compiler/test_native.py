@@ -18,7 +18,7 @@ from tests.helpers.cases import all_cases
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
 from tests.helpers.tiers import TIERS, interpreted, natively, staged
-from tests.helpers.update_programs import LAYOUTS, UpdateProgram, inputs, laid_out, update_programs
+from tests.helpers.update_programs import LAYOUTS, laid_out
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -33,10 +33,16 @@ def check(function: Any, args: Any, tolerance: float | None = None, tier: str = 
 # ---- random programs
 
 
+@settings(max_examples=30)
+@given(case=cases(("tensors",)), tier=st.one_of(TIER, st.just("calls")))
+def test_programs_for_arrays_of_any_shape(case: Case, tier: str) -> None:
+    case.check_calls() if tier == "calls" else case.check(tier)
+
+
 @settings(max_examples=60)
-@given(program=update_programs(), args=inputs(), tier=TIER)
-def test_updates_views_and_reads(program: UpdateProgram, args: Any, tier: str) -> None:
-    check(program, args, None, tier)
+@given(case=cases(("updates",)), tier=TIER)
+def test_updates_views_and_reads(case: Case, tier: str) -> None:
+    case.check(tier)
 
 
 @settings(max_examples=60)

@@ -112,10 +112,10 @@ def test_functions(name: str, tier: str) -> None:
     in_child(work)
 
 
-@pytest.mark.parametrize("kind", ["updates", "stencils", "arrays", "derivatives", "loops"])
+@pytest.mark.parametrize("kind", ["tensors", "updates", "stencils", "arrays", "derivatives", "loops"])
 def test_random_programs(kind: str) -> None:
     def work(say: Callable[[str], None]) -> None:
-        @settings(max_examples=25 if kind in ("updates", "stencils", "arrays") else 8)
+        @settings(max_examples=25 if kind in ("updates", "stencils", "arrays") else 10)
         @given(case=cases((kind,)), tier=st.sampled_from(["quick", "quick", "thorough"]))
         def check(case: Case, tier: str) -> None:
             say(f"{case}, {tier}")

@@ -74,7 +74,9 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "row after row": [(accumulations, "SHORT", 1), (accumulations, "WIDE", 1 << 20)],
     "places by NumPy": [(extremes, "MANY", 0)],
     "no small matrices": [(small_matrices, "MOST_OPERATIONS", 0)],
-    "convolutions by products": [(products, "SPEED", 1e-9), (products, "CALL", 0), (products, "COPY_APART", 0), (products, "COPY", 0)],
+    "convolutions by products": [
+        (products, "SPEED", 1e-9), (products, "CALL", 0), (products, "COPY_APART", 0), (products, "COPY", 0),
+    ],
     "convolutions by kernels": [(products, "SPEED", 1e9)],
     "pieces of windows": [(products, "ROOM", 64), (products, "FEW_POSITIONS", 2)],
     "pieces of convolutions": [(loops, "TAPS", 2), (loops, "FEATURES", 1), (loops, "BLOCK", 32), (loops, "ROOM", 256)],
@@ -92,8 +94,9 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
 
 @contextmanager
 def limited(names: Collection[str]) -> Iterator[None]:
-    """What is compiled in this block is compiled with these limits."""
+    """What is compiled in this block is compiled with these limits: from texts that are not kept for others."""
     changes = [change for name in names for change in LIMITS[name]]
+    changes += [(codegen, "_kept", {})] if changes else []
     before = [(module, key, getattr(module, key)) for module, key, _ in changes]
     for module, key, value in changes:
         setattr(module, key, value)

@@ -16,7 +16,8 @@ import functrans as ft
 from functrans import lax
 
 fnp = ft.numpy
-SHAPES = ((7,), (40,), (40_000,), (5, 6), (4, 4), (30, 40), (40, 900), (900, 40), (3, 4, 5), (20, 3, 40))
+SHAPES = ((7,), (40,), (5, 6), (4, 4), (30, 40), (3, 4, 5))
+LARGE = ((40_000,), (40, 900), (900, 40), (30, 20, 70))
 DTYPES = ("f8", "f8", "f4", "i8", "i4", "c16", "?")
 
 
@@ -236,15 +237,16 @@ def statements(draw: st.DrawFn, ndim: int, depth: int, longest: int) -> tuple[An
 
 
 @st.composite
-def arrays(draw: st.DrawFn, ndim: int, count: int) -> tuple[np.ndarray, ...]:
+def arrays(draw: st.DrawFn, ndim: int, count: int, may_be_large: bool) -> tuple[np.ndarray, ...]:
     """Arrays of one shape, with so many axes, and one dtype."""
-    shape, dtype = draw(st.sampled_from([s for s in SHAPES if len(s) == ndim])), draw(st.sampled_from(DTYPES))
+    shapes = [s for s in (*SHAPES, *LARGE[: len(LARGE) * may_be_large]) if len(s) == ndim]
+    shape, dtype = draw(st.sampled_from(shapes)), draw(st.sampled_from(DTYPES))
     random = np.random.default_rng(draw(st.integers(0, 100)))
     return tuple(random.integers(-3, 4, shape).astype(dtype) for _ in range(count))
 
 
 @st.composite
-def stencils(draw: st.DrawFn) -> tuple[StencilProgram, int, tuple[np.ndarray, ...]]:
+def stencils(draw: st.DrawFn, may_be_large: bool) -> tuple[StencilProgram, int, tuple[np.ndarray, ...]]:
     """A program for arrays of so many axes, and one to three arrays for it."""
     ndim = draw(st.sampled_from([len(s) for s in SHAPES]))
-    return StencilProgram(draw(statements(ndim, 2, 6))), ndim, draw(arrays(ndim, draw(st.integers(1, 3))))
+    return StencilProgram(draw(statements(ndim, 2, 6))), ndim, draw(arrays(ndim, draw(st.integers(1, 3)), may_be_large))

@@ -73,7 +73,7 @@ def test_what_is_left_to_libraries_is_known():
 
 
 @settings(max_examples=40)
-@given(case=fuzz.cases(tuple(fuzz.KINDS)), order=st.sampled_from(ORDERS), division=st.sampled_from(list(DIVISIONS)))
+@given(case=fuzz.cases(tuple(fuzz.KINDS), False), order=st.sampled_from(ORDERS), division=st.sampled_from(list(DIVISIONS)))
 def test_random_programs(case, order, division):
     jaxpr = staged(case.function, case.args)
     fuzz.agree(emulated(jaxpr, case.args, order, division, case.donated), jaxpr, case.args, case.tolerance)
