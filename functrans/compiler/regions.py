@@ -14,11 +14,13 @@ from .loopnest import (
     ORIGIN,
     Affine,
     Apply,
+    Constant,
     Expression,
     Index,
     Kernel,
     Load,
     Output,
+    Position,
     axis_index,
     cast,
     constant,
@@ -139,9 +141,39 @@ def pad(assembler: Any, block: Block, x: Place, value: Place, target: Place, pad
         return
     inside = Region(*zip(*target_spans))
     is_there = are_same(x, part(target, inside))
+    if assembler.is_plain and not is_there:
+        pad_at_once(assembler, block, x, value, target, padding)
+        return
     for each in (surroundings if is_there else around)(target.shape, inside):
         assembler.convert(block, value.broadcast(part(target, each).shape), part(target, each))
     assembler.convert(block, part(x, box(*zip(*source_spans))), part(target, inside))
+
+
+def pad_at_once(
+    assembler: Any, block: Block, x: Place, value: Place | Constant, target: Place, padding: Sequence[Any]
+) -> None:
+    """As `pad`, with one kernel, in which each element looks where it is: a launch costs more than that."""
+    index: list[Affine] = []
+    is_inside: Expression | None = None
+    for axis, (have, want, (low, _, interior)) in enumerate(zip(x.shape, target.shape, padding)):
+        if (have, low, interior) == (want, 0, 0):
+            index.append(axis_index(axis))
+            continue
+        i: Expression = Position(axis_index(axis).plus(-low), INT)
+        step, tests = constant(interior + 1, INT), []
+        if interior:
+            tests.append(Apply("equal", (Apply("remainder", (i, step), INT), constant(0, INT)), BOOL))
+            i = Apply("floor_divide", (i, step), INT)
+        for fits in (*tests, _fits(i, have)):
+            is_inside = fits if is_inside is None else Apply("logical_and", (is_inside, fits), BOOL)
+        index.append(ORIGIN.shifted(_clipped(i, have)))
+    element = cast(Load(0, tuple(index), x.dtype), target.dtype)
+    around = value if isinstance(value, Constant) else cast(Load(1, (), value.dtype), target.dtype)
+    if is_inside is not None:
+        element = Apply("select", (is_inside, element, around), target.dtype)
+    sources = (x,) if isinstance(value, Constant) or is_inside is None else (x, value)
+    kernel = Kernel(target.shape, 0, (Output(element, None),), tuple(range(len(sources))))
+    assembler.kernel(block, kernel, sources, (target,))
 
 
 def update_region(
@@ -277,10 +309,14 @@ def _selected(
         if which.mode == "wrap":
             i = Apply("remainder", (i, constant(extent, INT)), INT)
         elif which.mode != "raise":
-            i = Apply("maximum", (i, constant(0, INT)), INT)
-            i = Apply("minimum", (i, constant(extent - 1, INT)), INT)
+            i = _clipped(i, extent)
         found[axis] = ORIGIN.shifted(i)
     return tuple(next(rest) if i is None else i for i in found), is_inside
+
+
+def _clipped(index: Expression, extent: int) -> Expression:
+    """The nearest index that is that of an element."""
+    return Apply("minimum", (Apply("maximum", (index, constant(0, INT)), INT), constant(extent - 1, INT)), INT)
 
 
 def _fits(index: Expression, extent: int) -> Expression:

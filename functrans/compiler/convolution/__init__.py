@@ -10,10 +10,12 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ..instructions import Block, Place
-from ..loopnest import Apply, Load, axis_index
+from ..loopnest import Apply, Load, axis_index, constant
+from ..regions import pad_at_once
 from .geometry import Parts, Phase, Shape, Steps, part, phases, split
 from .loops import add_loops, loop_cost, sum_of_products
 from .products import add_products, is_direct, product_cost
+from .tiles import FEWEST_FEATURES, add_tiles, are_worth_it
 
 #: With more phases than this, zeros are put into the gaps of the operand.
 MOST_PHASES = 32
@@ -28,7 +30,9 @@ def convolve(assembler: Any, block: Block, x: Place, w: Place, z: Place, how: tu
     Returns:
         False if the backend has neither kernels nor products for the dtype.
     """
-    dtype = np.dtype(np.float32) if z.dtype == np.float16 else z.dtype
+    has_halves = z.dtype.char in assembler.product_types and w.shape[0] // groups >= FEWEST_FEATURES
+    is_widened = z.dtype == np.float16 and not has_halves
+    dtype = np.dtype(np.float32) if is_widened else z.dtype
     if not (dtype.char in "fdFD" or has_kernels(assembler, dtype)):
         return False
     if 0 in z.shape:
@@ -78,11 +82,7 @@ def by_phases(assembler: Any, block: Block, x: Place, w: Place, z: Place, steps:
             image = part(image, axis, phase.start - low, phase.end - low)
             weights = part(weights, axis, phase.tap, w.shape[axis], phase.tap_step)
             to = part(to, axis, phase.first, z.shape[axis], phase.step)
-        own = to
-        if not to.is_contiguous:
-            own = assembler.contiguous("temporary", ShapedArray(to.shape, to.dtype))
-        one_phase(assembler, block, image, weights, own, some, groups)
-        assembler.copy(block, own, to)
+        one_phase(assembler, block, image, weights, to, some, groups)
 
 
 def spread(assembler: Any, block: Block, x: Place, steps: Steps) -> tuple[Place, Steps]:
@@ -106,6 +106,10 @@ def cropped_or_padded(assembler: Any, block: Block, x: Place, spans: list[tuple[
     if inside == spans:
         return x
     found = assembler.contiguous("temporary", ShapedArray((*x.shape[:2], *(b - a for a, b in spans)), x.dtype))
+    if assembler.is_plain and 0 not in x.shape:
+        padding = [(low - begin, 0, 0) for (low, _), (begin, _) in zip(inside, spans)]
+        pad_at_once(assembler, block, x, constant(0, x.dtype), found, [(0, 0, 0), (0, 0, 0), *padding])
+        return found
     target = found
     for axis, ((low, high), (begin, end)) in enumerate(zip(inside, spans), 2):
         low, high = low - begin, max(low, high) - begin
@@ -122,9 +126,19 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     """A convolution without gaps and padding, in the way that is thought to be the quickest."""
     strides: Shape = tuple(phase.stride for phase in some)
     dilation: Shape = tuple(phase.dilation for phase in some)
-    by_group = split(x, 1, x.shape[1] // groups), split(w, 0, w.shape[0] // groups), split(z, 1, z.shape[1] // groups)
-    parts = Parts(*by_group, strides, dilation)
+    own = split(x, 1, x.shape[1] // groups), split(w, 0, w.shape[0] // groups)
     start = len(block)
+
+    def parts_for(target: Place) -> Parts:
+        return Parts(*own, split(target, 1, z.shape[1] // groups), strides, dilation)
+
+    has_tiles = assembler.is_plain and own[1].shape[1] >= FEWEST_FEATURES and has_kernels(assembler, x.dtype)
+    if has_tiles and (x.dtype.kind != "f" or are_worth_it(parts_for(z))):
+        add_tiles(assembler, block, parts_for(z))
+        assembler.remark(block, start, "The convolution is one kernel that reads windows where they lie, tile by tile.")
+        return
+    room = z if z.is_contiguous else assembler.contiguous("temporary", ShapedArray(z.shape, z.dtype))
+    parts = parts_for(room)
     by_kernels, by_products = loop_cost(parts), product_cost(parts)
     ratio = by_products / by_kernels
     if not has_kernels(assembler, x.dtype):
@@ -133,17 +147,26 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     elif x.dtype.kind != "f":
         add_loops(assembler, block, parts)
         assembler.remark(block, start, "The convolution is done by kernels: BLAS does not know numbers of this kind.")
+    elif has_tiles:
+        add_products(assembler, block, parts)
+        assembler.remark(block, start, f"The convolution is done by cuBLAS, {how_windows_are_read(parts)}.")
     elif ratio < 1:
         add_products(assembler, block, parts)
         assembler.remark(block, start, product_remark(parts, 1 / ratio))
     else:
         add_loops(assembler, block, parts)
         assembler.remark(block, start, loop_remark(parts, ratio))
+    assembler.copy(block, room, z)
+
+
+def how_windows_are_read(parts: Parts) -> str:
+    """How a library reads windows."""
+    return "which reads windows as they lie in memory" if is_direct(parts) else "after copies of windows side by side"
 
 
 def product_remark(parts: Parts, ratio: float) -> str:
     """Why BLAS does a convolution."""
-    how = "which reads windows as they lie in memory" if is_direct(parts) else "after copies of windows side by side"
+    how = how_windows_are_read(parts)
     return f"The convolution is done by BLAS, {how}: kernels are thought to take {ratio:.2g} times as long."
 
 

@@ -1,4 +1,4 @@
-"""Convolutions on the emulated GPU: by kernels, and by products of all images at once."""
+"""Convolutions on the emulated GPU: by kernels, by tiles, and by products of all images at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import functrans as ft
 from functrans import lax
-from functrans.compiler.convolution import products
+from functrans.compiler.convolution import products, tiles
 from functrans.compiler.instructions import LoopRun, ProductRun
 from tests.helpers.cuda.running import ORDERS, emulated, lowered
 from tests.helpers.oracles import assert_all_close
@@ -32,23 +32,94 @@ def grouped(x, w):
     return lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=2)
 
 
-def check(function, *args):
+def dilated(x, w):
+    return lax.conv_general_dilated(x, w, (1, 1), [(2, 1), (0, 3)], lhs_dilation=(2, 1), rhs_dilation=(2, 3))
+
+
+def depthwise(x, w):
+    return lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=8)
+
+
+@pytest.fixture
+def by_products(monkeypatch):
+    """Products by the library, where there are features enough for tiles."""
+    monkeypatch.setattr(tiles, "PRODUCT", 1 << 40)
+    monkeypatch.setattr(tiles, "PRODUCT_OF_HALVES", 1 << 40)
+
+
+def check(function, *args, tolerance=1e-5):
     jaxpr = staged(lambda *args: ft.tree.leaves(function(*args)), args)
     encoder = lowered(jaxpr, args)
     assert not encoder.calls_python
     for order in ORDERS:
-        assert_all_close(emulated(jaxpr, args, order), interpreted(jaxpr, args), 1e-5)
+        assert_all_close(emulated(jaxpr, args, order), interpreted(jaxpr, args), tolerance)
     return encoder.assembled.block
 
 
-@pytest.mark.parametrize("function", [same, strided, grouped])
-def test_results_and_derivatives(function):
-    x, w = values(3, 8, 10, 10), values(32, 4 if function is grouped else 8, 3, 3)
+WEIGHTS = {same: (32, 8, 3, 3), strided: (32, 8, 3, 3), grouped: (32, 4, 3, 3), dilated: (16, 8, 3, 3), depthwise: (8, 1, 3, 3)}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("function", list(WEIGHTS))
+def test_results_and_derivatives(function, dtype):
+    x, w = values(3, 8, 10, 10).astype(dtype), values(*WEIGHTS[function]).astype(dtype)
     check(function, x, w)
     check(ft.grad(lambda x, w: np.sum(function(x, w) ** 2), (0, 1)), x, w)
 
 
-def test_all_images_at_once():
+@pytest.mark.parametrize("function", [same, strided, grouped, dilated])
+def test_results_and_derivatives_by_products(function, by_products):
+    x, w = values(3, 8, 10, 10), values(*WEIGHTS[function])
+    check(function, x, w)
+    check(ft.grad(lambda x, w: np.sum(function(x, w) ** 2), (0, 1)), x, w)
+
+
+@pytest.mark.parametrize("function", [same, strided, grouped, depthwise])
+def test_half_precision(function, request):
+    x, w = values(2, 8, 10, 10).astype("f2"), values(*WEIGHTS[function]).astype("f2")
+    check(function, x, w, tolerance=2e-3)
+    if function is same:
+        request.getfixturevalue("by_products")
+        block = check(function, x, w, tolerance=2e-3)
+        assert {i.z.dtype for i in block if isinstance(i, ProductRun)} == {np.dtype("f2")}
+
+
+@pytest.mark.parametrize("function", [same, grouped, dilated])
+def test_integers(function):
+    x, w = (np.floor(10 * a).astype("i4") for a in (values(2, 8, 10, 10), values(*WEIGHTS[function])))
+    check(function, x, w)
+
+
+def test_convolutions_are_one_kernel_that_reads_windows_where_they_lie():
+    def launches(function):
+        x, w = values(4, 8, 12, 12), values(32, 8, 3, 3)
+        check(function, x, w)
+        found = lowered(staged(function, (x, w)), (x, w)).launches.values()
+        return ["sum[r][c]" in launch.source for own in found for launch in own]
+
+    assert launches(lambda x, w: lax.conv(x, w, (1, 1), "VALID")) == [True]
+    assert launches(same) == [False, True]  # the padded image first
+    assert launches(lambda x, w: np.sin(same(x, w))) == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("images", "weights", "dtype", "is_product"),
+    [
+        ((64, 64, 56, 56), (64, 64, 3, 3), "f4", False),
+        ((64, 512, 14, 14), (512, 512, 3, 3), "f4", True),
+        ((1, 512, 7, 7), (512, 512, 3, 3), "f4", True),
+        ((1, 128, 7, 7), (128, 128, 3, 3), "f4", False),
+        ((64, 64, 56, 56), (64, 64, 3, 3), "f2", True),
+        ((64, 64, 56, 56), (16, 64, 3, 3), "f2", False),
+    ],
+)
+def test_many_features_and_half_precision_are_the_librarys(images, weights, dtype, is_product):
+    x, w = (np.broadcast_to(np.ones((), dtype), shape) for shape in (images, weights))
+    block = lowered(staged(same, (x, w)), (x, w)).assembled.block
+    assert any(isinstance(i, ProductRun) for i in block) is is_product
+
+
+def test_all_images_at_once(by_products):
     block = check(same, values(4, 8, 12, 12), values(32, 8, 3, 3))
     (product,) = (i for i in block if isinstance(i, ProductRun))
     assert product.z.shape == (4, 32, 144)
@@ -57,14 +128,14 @@ def test_all_images_at_once():
 
 
 @pytest.mark.parametrize("room", [1, 100_000])
-def test_images_that_there_is_no_room_for_come_later(room, monkeypatch):
+def test_images_that_there_is_no_room_for_come_later(room, monkeypatch, by_products):
     monkeypatch.setattr(products, "ROOM_ON_GPU", room)
     x, w = values(5, 8, 12, 12), values(32, 8, 3, 3)
     check(same, x, w)
     check(ft.grad(lambda w, x: np.sum(same(x, w) ** 2)), w, x)
 
 
-def test_derivatives_by_the_window_are_one_product():
+def test_derivatives_by_the_window_are_one_product(by_products):
     block = check(ft.grad(lambda w, x: np.sum(same(x, w))), values(32, 8, 3, 3), values(4, 8, 12, 12))
     (product,) = (i for i in block if isinstance(i, ProductRun))
     assert product.x.shape == (1, 32, 4 * 144)

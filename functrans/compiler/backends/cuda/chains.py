@@ -6,14 +6,16 @@ What a link reduces a row to stays in registers. Rows that only the chain needs 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from math import prod
 from typing import NamedTuple
 
 from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
-from ...instructions import ChainRun, Place
+from ...instructions import ChainRun, KernelRun, Place
 from ...loopnest import Output
 from .codegen import KernelWriter
+from .contractions import contraction_of
 from .launches import NAME, Argument, Launch, Pointer
 from .layouts import BLOCK, Form, Nest, is_short, lanes, moves, nest_of
 from .lowering import WAVES, Target, in_single, launches_of
@@ -43,7 +45,13 @@ class Link(NamedTuple):
 
 
 def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
-    """A chain as one launch, or one for each link if rows are too few and too long."""
+    """A chain as one launch; as several, if rows are too few and too long, or if a link shares tiles among rows."""
+    if len(run.links) == 1:
+        return launches_of(run.links[0], target)
+    if any(map(_has_tiles, run.links)):
+        groups = groupby(run.links, lambda link: id(link) if _has_tiles(link) else 0)
+        pieces = [ChainRun(tuple(links), ()) for _, links in groups]  # each leaves all that it writes to the others
+        return [launch for piece in pieces for launch in chain_launches(piece, target)]
     rows = run.links[0].kernel.shape[0]
     longest = max(prod(link.kernel.shape[1:]) for link in run.links)
     team = 32 if longest <= WARP_ROW else BLOCK
@@ -61,6 +69,11 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
         arguments.append(Pointer(target.failed, 0))
     about = "\n".join(kernel_text(link.nest.kernel) for link in links)
     return [Launch(source, (blocks, 1, 1), (BLOCK, 1, 1), homes.size * (BLOCK // team), tuple(arguments), about)]
+
+
+def _has_tiles(link: KernelRun) -> bool:
+    """Whether a kernel sums up products of rows and columns."""
+    return bool(link.kernel.reduced) and contraction_of(in_single(link)) is not None
 
 
 def _is_single(place: Place) -> bool:

@@ -35,6 +35,8 @@ FEWEST_TO_TURN = 16
 SECTOR = 32
 #: The elements of the tiles of one kernel come to at most so many bytes, so that several blocks have room for theirs.
 TURNED_BYTES = 24
+#: A sum of products shares tiles of its operands from so many rows, columns and terms on, and so many results.
+LEAST_EDGE, LEAST_TILE = 8, 1024
 #: Parts that a reduction is divided into at most.
 MOST_PARTS = 512
 

@@ -14,6 +14,8 @@ from ...loopnest import Apply, Expression, Kernel, Load, Output, axis_index, cas
 from ...operations.values import HALF, SINGLE
 from . import layouts
 from .codegen import COLUMNS, ROWS, kernel_function
+from .contractions import Contraction, Tile, contraction_function, contraction_of
+from .contractions import arguments_of as contraction_arguments
 from .launches import Launch, Pointer
 from .layouts import (
     BLOCK,
@@ -119,6 +121,9 @@ def _widened(expression: Expression) -> Expression:
 
 def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[Launch]:
     run = in_single(run)
+    contraction = contraction_of(run)
+    if contraction is not None:
+        return _contraction(run, contraction, target)
     nest = nest_of(run.kernel, run.sources, run.targets)
     team = _team(nest, target)
     count = lanes(nest, -1, target.is_aligned) if team and len(nest.extents) > nest.parallel else 1
@@ -134,6 +139,24 @@ def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[
     arguments = (*first.arguments[:own], *ways, *first.arguments[own:])
     first = first._replace(arguments=arguments, scratch=size)
     return [first, *_reduction(last, target, may_divide=False)]
+
+
+def _contraction(run: KernelRun, c: Contraction, target: Target) -> list[Launch]:
+    """A block for each tile of results, or several for parts of the sums."""
+    tile, parts = c.shared_out(target.processors)
+    if parts == 1:
+        return [_tiled(c, tile, target, 1, ())]
+    partial, last, size = _stages(run, parts, target.scratch)
+    found = contraction_of(partial)
+    assert found is not None
+    first = _tiled(found, tile, target, parts, (last.sources[0].strides[0],))
+    return [first._replace(scratch=size), *_reduction(last, target, may_divide=False)]
+
+
+def _tiled(c: Contraction, tile: Tile, target: Target, parts: int, ways: tuple[int, ...]) -> Launch:
+    grid = min(c.tiles(tile), WAVES * target.processors), parts, 1
+    source, about = contraction_function(c, tile, parts > 1), kernel_text(c.nest.kernel)
+    return Launch(source, grid, (BLOCK, 1, 1), 0, (*contraction_arguments(c), *ways), about)
 
 
 def _team(nest: Nest, target: Target) -> int:

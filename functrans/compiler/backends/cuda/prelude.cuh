@@ -197,6 +197,11 @@ struct And {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x & y); }
 };
 
+// A product and a sum, of floats rounded once.
+template <class T> FUNCTION T multiply_add(T x, T y, T z) { return Add::of(z, Multiply::of(x, y)); }
+FUNCTION float32 multiply_add(float32 x, float32 y, float32 z) { return fmaf(x, y, z); }
+FUNCTION float64 multiply_add(float64 x, float64 y, float64 z) { return fma(x, y, z); }
+
 // What one thread has put together.
 template <class T, class Operation> struct Accumulator {
   T total;
