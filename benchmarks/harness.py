@@ -15,7 +15,8 @@ from typing import Any
 
 OURS = "functrans"
 RESULTS = Path(__file__).resolve().parent / "results"
-PACKAGES = ("functrans", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "autograd")
+PACKAGES = ("functrans", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "torch", "autograd",
+            "cupy-cuda12x", "cupy-cuda13x", "nvidia-cuda-nvrtc")  # fmt: skip
 
 
 @dataclass

@@ -37,12 +37,10 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield importlib.import_module
 
 
-def small_check(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The script of checks, with little work."""
-    check = importlib.import_module("gpu_check")
-    for name, value in {"BUSY": 20, "LONG": 30, "LARGE": 1000, "EXAMPLES": 3, "STEPS": 10}.items():
-        monkeypatch.setattr(check, name, value)
-    return check
+def little(scripts: Any, **options: float) -> Any:
+    """Little work."""
+    cases = scripts("gpu.cases")
+    return cases.Scope(cases.Sizes(examples=3, steps=10, busy=20, long=30, large=1000), **options)
 
 
 @pytest.mark.parametrize("script", ["gpu_check.py", "gpu_bench.py"])
@@ -54,6 +52,9 @@ def test_without_a_gpu_a_sentence_says_what_is_missing(script: str) -> None:
     assert re.fullmatch(r"This needs an NVIDIA GPU, and none can be used here\. CuPy is .*\n", found.stderr)
 
 
+# ---- the check
+
+
 def unexpected(outcomes: list[Any]) -> list[str]:
     """What went wrong in cases that need no GPU, or otherwise than by an assertion."""
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -63,12 +64,12 @@ def unexpected(outcomes: list[Any]) -> list[str]:
 GROUPS = ("programs", "layouts", "libraries", "neighbours", "streams", "graphs", "memory", "faults", "sanitizers")
 
 
-@pytest.mark.parametrize("group", [*GROUPS, "primitives", "random programs"])
+@pytest.mark.parametrize("group", [*GROUPS, "primitives", "divisions", "random programs"])
 def test_cases_of_the_check(scripts: Any, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = small_check(monkeypatch)
-    monkeypatch.setattr(check.subprocess, "run", lambda *args, **options: subprocess.CompletedProcess(args, 0, "", ""))
-    few = {"primitives": 40, "random programs": 2}.get(group)
-    outcomes = list(islice(check.outcomes(group, 1000.0), few))
+    done = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(scripts("gpu.running").subprocess, "run", lambda *args, **options: done)
+    few = {"primitives": 40, "divisions": 20, "random programs": 2}.get(group)
+    outcomes = list(islice(scripts("gpu_check").outcomes(group, little(scripts)), few))
     assert outcomes
     assert not unexpected(outcomes), unexpected(outcomes)[0]
 
@@ -78,85 +79,160 @@ def test_cases_of_the_check(scripts: Any, group: str, monkeypatch: pytest.Monkey
 def test_cases_of_the_check_on_the_emulator(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same with compiled programs."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    check = small_check(monkeypatch)
     with emulated_gpu(), np.errstate(all="ignore"):
-        outcomes = list(check.outcomes(group, 1000.0))
+        scope = little(importlib.import_module)
+        outcomes = list(importlib.import_module("gpu_check").outcomes(group, scope))
         if group == "layouts":
             assert "passed" in [o.status for o in outcomes if o.name == "not aligned to its elements"]
         assert not unexpected(outcomes), unexpected(outcomes)[0]
 
 
+def said(function: Any, *args: Any) -> Iterator[Any]:
+    """The answers that a function prints, as if it were a process."""
+    text = io.StringIO()
+    with redirect_stdout(text):
+        function(*args)
+    yield from map(json.loads, text.getvalue().splitlines())
+    yield {"end": None}
+
+
 def test_the_check_runs_to_its_end(scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = scripts("gpu_check")
     monkeypatch.setattr(scripts("harness"), "RESULTS", tmp_path)
+
+    def answers(command: list[str], limit: float) -> Any:
+        options = check.parsed(command[2:])
+        return said(check.work, options.work, options.seconds, options.first)
+
+    monkeypatch.setattr(check, "answers", answers)
     monkeypatch.setattr(sys, "argv", ["gpu_check.py", "--only", "layouts, neighbours,graphs", "--no-pool"])
     check.main()
     (record,) = tmp_path.iterdir()
     found = json.loads(record.read_text())
     assert record.name.startswith("gpu-check-stand-in-")
     assert found["settings"]["device"] == "Stand-in"
+    assert {"driver", "CUDA of the driver", "CUDA runtime", "NVRTC", "CuPy"} <= set(found["settings"])
     assert {row["group"] for row in found["rows"]} == {"layouts", "neighbours", "graphs"}
     assert {row["status"] for row in found["rows"]} <= {"passed", "skipped", "failed"}
 
 
 def test_groups_end_when_their_time_is_over(scripts: Any) -> None:
-    outcomes = list(scripts("gpu_check").outcomes("programs", -1.0))
+    outcomes = list(scripts("gpu_check").outcomes("programs", little(scripts, end=-1.0)))
     assert {outcome.status for outcome in outcomes} == {"skipped"}
 
 
-SMALL = {
-    "PATIENCE": 0.0, "ROUNDS": 1, "QUEUE": 2, "SIZES": (1000,), "MATRICES": ((8, 5),), "BATCHES": (3,), "BODIES": 5,
-    "ODE": (3, 4), "SYSTEMS": 2,
-}  # fmt: skip
+#: A group of which one case ends the process, one leaves the GPU unusable, and one hangs.
+WORKER = """
+import json, os, sys, time
+first = int(sys.argv[sys.argv.index("--first") + 1])
+for k in range(first, 5):
+    print(json.dumps({"begins": str(k)}), flush=True)
+    if k == 1:
+        print("a warning", flush=True)
+        print("no more", file=sys.stderr)
+        os._exit(7)
+    if k == HANGS:
+        time.sleep(1000)
+    print(json.dumps({"outcome": ["group", str(k), "failed" if k == 2 else "passed", 0.0, ""]}), flush=True)
+    if k == 2:
+        sys.exit(1)
+print(json.dumps({"done": True}))
+"""
+
+
+def started(scripts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hangs: int) -> Any:
+    check = scripts("gpu_check")
+    script = tmp_path / "group.py"
+    script.write_text(WORKER.replace("HANGS", str(hangs)))
+    monkeypatch.setattr(check, "__file__", str(script))
+    return check
+
+
+def test_a_case_that_ends_its_process_ends_no_other(scripts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check = started(scripts, monkeypatch, tmp_path, hangs=9)
+    found = check.run_group("group", 1000.0)
+    assert [(o.name, o.status) for o in found] == [
+        ("0", "passed"), ("1", "failed"), ("2", "failed"), ("3", "passed"), ("4", "passed")
+    ]  # fmt: skip
+    assert re.fullmatch(r"it ended after \d+ s with status 7\nno more", found[1].detail)
+
+
+def test_a_case_that_hangs_is_ended(scripts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check = started(scripts, monkeypatch, tmp_path, hangs=0)
+    monkeypatch.setattr(check, "GRACE", 0.0)
+    (hung, *others) = check.run_group("group", 1.0)
+    assert (hung.name, hung.status) in (("0", "failed"), ("the process", "failed"))  # where processes begin slowly
+    assert not others or (others[0].name, others[0].status) == ("all others", "skipped")
+
+
+# ---- the benchmark
+
+SMALL = {"PATIENCE": 0.0, "ROUNDS": 1, "QUEUE": 2}
+
+
+@pytest.fixture
+def bench(scripts: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    found = scripts("gpu_bench")
+    for name, value in SMALL.items():
+        monkeypatch.setattr(found, name, value)
+    sizes = found.Sizes((1000,), ((8, 5),), (3,), bodies=5, steps=3, lanes=4, systems=2)
+    monkeypatch.setattr(found, "SIZES", sizes)
+    monkeypatch.setattr(found, "copied", lambda contender: lambda: None)
+    return found
 
 
 def test_the_benchmark_runs_to_its_end(
-    scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    scripts: Any, bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bench = scripts("gpu_bench")
     monkeypatch.setattr(scripts("harness"), "RESULTS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["gpu_bench.py"])
-    monkeypatch.setattr(bench, "copy_seconds", lambda contender: 1.0)
-    for name, value in SMALL.items():
-        monkeypatch.setattr(bench, name, value)
 
-    def ask(name: str, python: str, pattern: str, limit: float) -> dict[str, Any]:
-        """As in a process of its own."""
-        said = io.StringIO()
-        with redirect_stdout(said):
-            bench.work(name, pattern)
-        answers = [answer for answer in map(bench.answer_in, said.getvalue().splitlines()) if answer]
-        return {} if "absent" in answers[0] else {answer.pop("row"): answer for answer in answers}
+    def answers(command: list[str], limit: float, environment: Any) -> Any:
+        return said(bench.work, command[3], command[5], int(command[7]))
 
-    monkeypatch.setattr(bench, "ask", ask)
+    monkeypatch.setattr(bench, "answers", answers)
     assert bench.main() == 0
     table = capsys.readouterr().out
     (record,) = tmp_path.iterdir()
-    rows = json.loads(record.read_text())["rows"]
+    found = json.loads(record.read_text())
+    assert found["settings"]["contenders"]["CuPy"]
     for contender in (bench.OURS, bench.CUPY):
-        own = {row["row"]: row for row in rows if row["contender"] == contender}
+        own = {row["row"]: row for row in found["rows"] if row["contender"] == contender}
         possible = [row for row in own.values() if row.get("error") != "not possible"]
-        assert len(own) >= len(list(bench.rows()))
+        assert len(own) >= len(list(bench.rows(bench.SIZES)))
         assert not [row for row in possible if "seconds" not in row]
         assert len(possible) >= (len(own) if contender == bench.OURS else len(own) - 6)
     assert "vmapped ode, 3e+00 steps, 4e+00 lanes" in table
     assert "host time of 100 kernels" in table
 
 
-def test_what_else_a_contender_prints_is_passed_over(scripts: Any) -> None:
-    bench = scripts("gpu_bench")
-    assert bench.answer_in("a warning\n") == {}
-    assert bench.answer_in("3\n") == {}
-    assert bench.answer_in('{"row": "x"}\n') == {"row": "x"}
+def test_what_a_process_prints_else_is_passed_over(scripts: Any) -> None:
+    processes = scripts("gpu.processes")
+    assert processes.answer_in("a warning\n") == {}
+    assert processes.answer_in("3\n") == {}
+    assert processes.answer_in('{"row": "x"}\n') == {"row": "x"}
 
 
-def test_a_contender_that_hangs_is_ended(scripts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bench = scripts("gpu_bench")
+CONTENDER = """
+import json, os, sys
+first = int(sys.argv[sys.argv.index("--first") + 1])
+for k in range(first, 3):
+    print(json.dumps({"begins": str(k)}), flush=True)
+    if k == 1:
+        os._exit(7)
+    print(json.dumps({"row": str(k), "seconds": 1.0}), flush=True)
+print(json.dumps({"done": True}))
+"""
+
+
+def test_a_row_that_ends_its_process_ends_no_other(bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "contender.py"
-    script.write_text("import time; print('{\"row\": \"x\", \"seconds\": 1}', flush=True); time.sleep(1000)")
+    script.write_text(CONTENDER)
     monkeypatch.setattr(bench, "__file__", str(script))
-    found = bench.ask("functrans", sys.executable, "", 1.0)
-    assert found in ({"x": {"seconds": 1}}, {})  # nothing, where a process takes longer to begin
+    found, _ = bench.ask("functrans", sys.executable, "", 1000.0)
+    assert list(found) == ["0", "1", "2"]
+    assert "status 7" in found["1"]["error"]
+    assert found["2"] == {"seconds": 1.0}
 
 
 ROWS = (
@@ -167,8 +243,40 @@ ROWS = (
 
 
 def test_the_benchmark_has_all_rows(scripts: Any) -> None:
-    names = [row.name for row in scripts("gpu_bench").rows()]
+    workloads = scripts("gpu.workloads")
+    names = [row.name for row in workloads.rows(workloads.Sizes())]
     assert len(set(names)) == len(names)
     for row in ROWS:
         assert any(name.startswith(row) for name in names), row
     assert {"elementwise chain, 1e+03", "elementwise chain, 1e+08", "softmax, 16384 x 4096"} <= set(names)
+
+
+def test_what_was_missed_is_said(scripts: Any) -> None:
+    bench = scripts("gpu_bench")
+    gib = 2**30
+    ours = {
+        bench.COPY: {"seconds": 1.0, "bytes": gib},
+        "elementwise chain, 1e+08": {"seconds": 2.0, "bytes": gib},
+        "softmax, 16384 x 4096": {"seconds": 1.1, "bytes": gib},
+        "vmapped ode, x": {"seconds": 1.0, "bytes": 0},
+        "host time of 1 kernels": {"seconds": 6e-6, "bytes": 0},
+        "n-body": {"error": "no"},
+    }
+    jax = {"elementwise chain, 1e+08": {"seconds": 1.0}, "vmapped ode, x": {"seconds": 5.0}}
+    assert list(bench.missed({bench.OURS: ours, bench.JAX: jax})) == [
+        "elementwise chain, 1e+08: 50 % of a copy's bandwidth, 85 % wanted",
+        "elementwise chain, 1e+08: 2.00 times JAX's time, 1.1 wanted",
+        "vmapped ode, x: 5.0 times as fast as JAX, 10 wanted",
+        "host time of 1 kernels: 6.0 us, 5 wanted",
+        "n-body: no",
+    ]
+
+
+def test_a_copy_can_be_waited_for(scripts: Any) -> None:
+    """`cupy.copyto` returns nothing."""
+    cupy = sys.modules["cupy"]
+    source = cupy.arange(4.0)
+    bench = scripts("gpu_bench")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cupy, "zeros", lambda *args: source)
+        assert list(bench.copied(None)().get()) == [0.0, 1.0, 2.0, 3.0]
