@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from . import tree
+from .api.devices import device_get
 from .api.grad import jvp, vjp
+from .core.devices import beside
 from .core.trace import typeof
 
 
@@ -25,7 +27,8 @@ def check_grads(
 
     Args:
         fun: a function of pytrees of float64 or complex128 arrays.
-        args: the point; order: up to which derivative (differences of derivatives of one order less).
+        args: the point, on the host or on a GPU.
+        order: up to which derivative (differences of derivatives of one order less).
         modes: "fwd" for jvp, "rev" for vjp.
 
     Raises:
@@ -40,10 +43,10 @@ def check_grads(
     direction = _random_like(args, rng)
     above = fun(*tree.map(lambda x, d: x + eps * d, args, direction))
     below = fun(*tree.map(lambda x, d: x - eps * d, args, direction))
-    expected = tree.map(lambda a, b: (np.asarray(a) - np.asarray(b)) / (2 * eps), above, below)
+    expected = tree.map(lambda a, b: (_on_host(a) - _on_host(b)) / (2 * eps), above, below)
     if "fwd" in modes:
         _, tangent = jvp(fun, args, direction)
-        tree.map(lambda t, e: np.testing.assert_allclose(t, e, rtol, atol, err_msg="jvp"), tangent, expected)
+        tree.map(lambda t, e: np.testing.assert_allclose(_on_host(t), e, rtol, atol, err_msg="jvp"), tangent, expected)
     if "rev" in modes:
         out, pull_back = vjp(fun, *args)
         cotangent = _random_like(out, rng)
@@ -55,11 +58,18 @@ def check_grads(
         )
 
 
+def _on_host(x: Any) -> Any:
+    return np.asarray(device_get(x))
+
+
 def _random_like(values: Any, rng: np.random.Generator) -> Any:
+    """Random numbers like some values, where these are."""
+
     def one(x: Any) -> Any:
         aval = typeof(x)
-        draw = rng.normal(size=aval.shape)
-        return (draw + 1j * rng.normal(size=aval.shape) if aval.dtype.kind == "c" else draw).astype(aval.dtype)[()]
+        draw = np.asarray(rng.normal(size=aval.shape))
+        draw = draw + 1j * rng.normal(size=aval.shape) if aval.dtype.kind == "c" else draw
+        return beside(x, draw.astype(aval.dtype)[()])
 
     return tree.map(one, values)
 
@@ -67,4 +77,4 @@ def _random_like(values: Any, rng: np.random.Generator) -> Any:
 def _dot(x: Any, y: Any) -> Any:
     """The real part of the sum of products of all leaves, without conjugation."""
     pairs = zip(tree.leaves(x), tree.leaves(y), strict=True)
-    return sum(np.real(np.sum(np.asarray(a) * np.asarray(b))) for a, b in pairs)
+    return sum(np.real(np.sum(_on_host(a) * _on_host(b))) for a, b in pairs)

@@ -16,7 +16,13 @@ import functrans as ft
 import functrans.numpy as fnp
 from functrans import lax, nn
 from functrans.core.devices import cupy_linalg, is_on_device
-from functrans.errors import DeviceFunctionError, DeviceMismatchError, ScalarFunctionError, TracerConversionError
+from functrans.errors import (
+    CustomRuleError,
+    DeviceFunctionError,
+    DeviceMismatchError,
+    ScalarFunctionError,
+    TracerConversionError,
+)
 from functrans.primitives import linalg
 from tests.helpers.cases import Case, all_cases
 from tests.helpers.oracles import direction, is_differentiable
@@ -205,16 +211,27 @@ def test_the_network_of_the_notebook() -> None:
     same(each(on_gpu, x_gpu[:, None], y_gpu[:, None]), each(params, x[:, None], y[:, None]))
 
 
-def test_functions_with_rules_are_made_and_checked_where_there_is_a_gpu() -> None:
+@pytest.mark.parametrize("point", [0.5, VECTOR, "on the GPU"])
+def test_rules_are_checked_where_the_point_is(point: Any) -> None:
+    point = up(VECTOR) if isinstance(point, str) else point
+
     @ft.custom_rule
     def f(x: Any) -> Any:
-        return np.log1p(np.exp(x))
+        return np.log1p(np.exp(x)), (x * x,)
 
-    @f.def_jvp(check=(0.5,))
+    @f.def_jvp(check=(point,))
     def _(primals: Any, tangents: Any) -> Any:
-        return f(*primals), tangents[0] / (1 + np.exp(-primals[0]))
+        (x,), (t,) = primals, tangents
+        return f(x), (t / (1 + np.exp(-x)), (2 * x * t,))
 
-    same(ft.grad(lambda x: np.sum(f(x)))(up(VECTOR)), 1 / (1 + np.exp(-VECTOR)))
+    @f.def_batch(check=(point,))
+    def _(size: int, mapped: Any, x: Any) -> Any:
+        return f(x), (mapped[0], (mapped[0],))
+
+    same(ft.grad(lambda x: np.sum(f(x)[0]))(up(VECTOR)), 1 / (1 + np.exp(-VECTOR)))
+    with pytest.raises(CustomRuleError, match="disagrees with differences of the function"):
+        f.def_jvp(lambda primals, tangents: (f(*primals), (tangents[0], (tangents[0],))), check=(point,))
+    ft.testing.check_grads(lambda x: np.sum(np.sin(x) * x), (point,), order=2)
 
 
 def test_masks_select_on_the_gpu() -> None:

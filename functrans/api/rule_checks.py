@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import float0, is_inexact
+from ..core.devices import beside
 from ..core.trace import typeof
 from ..errors import (
     ConcretizationError,
@@ -19,6 +20,7 @@ from ..errors import (
     UnknownFunctionError,
 )
 from .arguments import describe_leaf, input_leaf, normalize_argnums
+from .devices import device_get
 from .flat_rules import check_structure
 from .grad import jvp, vjp
 from .jet import jet
@@ -110,7 +112,11 @@ def _difference(function: Any, point: Any, u: Any) -> Any:
     """The derivative along u by central differences."""
     step = max([_precision(t.dtype) for t in tree.leaves(u) if t.dtype != float0], default=1.0) ** (1 / 3)
     above, below = (function(*tree.map(partial(_moved, s), point, u)) for s in (step, -step))
-    return tree.map(lambda a, b: _quotient(np.asarray(a), np.asarray(b), 2 * step), above, below)
+    return tree.map(lambda a, b: _quotient(_on_host(a), _on_host(b), 2 * step), above, below)
+
+
+def _on_host(x: Any) -> Any:
+    return np.asarray(device_get(x))
 
 
 def _quotient(a: Any, b: Any, step: float) -> Any:
@@ -127,7 +133,7 @@ def _moved(step: float, x: Any, t: Any) -> Any:
 
 
 def _direction(values: Any, random: np.random.Generator) -> Any:
-    """Random numbers like some values; float0 for integers."""
+    """Random numbers like some values, where these are; float0 for integers."""
 
     def one(x: Any) -> Any:
         aval = typeof(x)
@@ -136,7 +142,7 @@ def _direction(values: Any, random: np.random.Generator) -> Any:
         draw = random.normal(size=aval.shape)
         if aval.dtype.kind == "c":
             draw = draw + 1j * random.normal(size=aval.shape)
-        return np.asarray(draw).astype(aval.dtype)[()]
+        return beside(x, np.asarray(draw).astype(aval.dtype)[()])
 
     return tree.map(one, values)
 
@@ -152,7 +158,7 @@ def _compare(name: str, rule: str, against: str, found: Any, expected: Any) -> N
     numbers, structure = tree.flatten(expected)
     check_structure(name, rule, "result", tree.structure(found), "that of the function", structure)
     for i, (x, y) in enumerate(zip(tree.leaves(found), numbers, strict=True)):
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = _on_host(x), _on_host(y)
         if float0 in (x.dtype, y.dtype):
             continue
         precision = max([_precision(a.dtype) for a in (x, y) if is_inexact(a.dtype)], default=0.0)
