@@ -60,11 +60,11 @@ def quick_call(
     outside = nest_of(tree.unflatten(out_tree, range(out_tree.num_leaves)))
     if isinstance(outside, Nest) and not _is_built_natively(outside):
         outside = None
+    results = Nest(tuple, (), tuple(range(out_tree.num_leaves)))
     if program.takes_leaves:
         inside = inside if inside is None or not _is_nested(inside) else None
-        outside = None if isinstance(outside, Nest) else outside
+        outside = None if isinstance(outside, Nest) and outside != results else outside
     flat = Nest(tuple, (), tuple(range(len(leaves))))
-    results = Nest(tuple, (), tuple(range(out_tree.num_leaves)))
     entry = program.entry(leaves, flat if inside is None else inside, results if outside is None else outside)
     if entry is None:
         return None

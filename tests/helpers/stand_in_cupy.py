@@ -186,6 +186,9 @@ class ndarray:
     def __init__(self, host: Any, device: Any = None, base: Any = None, strides: Any = None):
         if type(host) is tuple:  # CuPy's own parameters: shape, dtype, where, strides
             shape, dtype, where = host, device, base
+            if where is None:
+                self._host, self._device, self.base = np.empty(shape, dtype), Device.current, None
+                return
             self._host, self._device, self.base = where.array(shape, dtype, strides), where.mem.device_id, where.mem
             return
         self._host = np.asarray(host)

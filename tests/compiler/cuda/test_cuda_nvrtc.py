@@ -15,6 +15,7 @@ from functrans.compiler.backends.cuda.numbers import placing
 from functrans.errors import CudaCompilationError
 from functrans.settings import config
 from tests.helpers.cases import all_cases
+from tests.helpers.cuda.cubins import ARCHITECTURES, FEW_BYTES, check_kernels, memory_of_threads
 from tests.helpers.cuda.running import kernels_of, lowered
 from tests.helpers.tiers import staged
 
@@ -23,10 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 
-TOGETHER = 100
-#: Bytes of memory of its own that a thread may have: CUDA's functions, and its division, keep some registers there.
-FEW_BYTES = 64
-RESOURCES = re.compile(r"Function properties for (kernel_\d+)\n\D*(\d+) bytes stack frame")
+architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
 @pytest.fixture(scope="module")
@@ -38,31 +36,19 @@ def kernels():
     return list(found)
 
 
-def compiled(texts, architecture):
-    """The bytes of memory of its own that a thread of each kernel has."""
-    found = {}
-    for start in range(0, len(texts), TOGETHER):
-        functions = {f"kernel_{k}": text for k, text in enumerate(texts[start : start + TOGETHER], start)}
-        image, log = nvrtc.compiled_with_log(module_text(functions), architecture, ("--ptxas-options=-v",))
-        assert image.startswith(b"\x7fELF")
-        found.update({texts[int(name.split("_")[1])]: int(size) for name, size in RESOURCES.findall(log)})
-    return found
+@pytest.mark.parametrize("share", range(4))
+def test_every_kernel(share, kernels):
+    """Those that other tests run on the emulator are compiled there."""
+    check_kernels(kernels[share::4])
 
 
-def test_every_kernel(kernels):
-    sizes = compiled(kernels, "sm_90")
-    assert len(sizes) == len(kernels)
-    assert max(sizes.values()) <= FEW_BYTES
+def test_kernels_whose_threads_need_memory_are_refused():
+    text = f"KERNEL {NAME}(int64 *x) {{ volatile int64 mine[16]; mine[x[0]] = x[1]; x[2] = mine[x[3]]; }}"
+    with pytest.raises(AssertionError, match="128 bytes for each thread on sm_80"):
+        check_kernels([text])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("share", range(10))
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_120"])
-def test_every_kernel_for_other_architectures(architecture, share, kernels):
-    assert max(compiled(kernels[share::10], architecture).values()) <= FEW_BYTES
-
-
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+@architectures
 def test_arithmetic_needs_no_memory_of_its_own(architecture):
     x = np.ones((64, 512), np.float32)
     texts = [
@@ -71,13 +57,13 @@ def test_arithmetic_needs_no_memory_of_its_own(architecture):
         *kernels_of(lambda x: np.sum(x * x, 0), np.ones((4096, 64), np.float32)),
         *kernels_of(softmax, x),
     ]
-    assert set(compiled(texts, architecture).values()) == {0}
+    assert set(memory_of_threads(texts, architecture).values()) == {0}
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+@architectures
 def test_numbers_of_the_host_need_no_memory_of_their_own(architecture):
     texts = [launch.source for launch in placing([(0, 0), (1, 0), (1, 8)], 2)]
-    assert set(compiled(texts, architecture).values()) == {0}
+    assert set(memory_of_threads(texts, architecture).values()) == {0}
 
 
 def softmax(x):
@@ -98,22 +84,22 @@ def test_aligned_neighbours_are_loaded_together(dtype, instruction):
             ), ptx
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+@architectures
 def test_tiles_are_turned_in_shared_memory(architecture):
     x = np.ones((64, 512), "f4")
     (text,) = kernels_of(lambda x, y: np.sin(x.T) + y, x, x.T.copy())
-    assert set(compiled([text], architecture).values()) <= set(range(FEW_BYTES + 1))
+    assert set(memory_of_threads([text], architecture).values()) <= set(range(FEW_BYTES + 1))
     ptx = nvrtc.ptx(module_text({"kernel": text}), architecture)
     assert "st.shared.f32" in ptx.replace("b32", "f32")
     assert "bar.sync" in ptx or "barrier.sync" in ptx
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
+@architectures
 @pytest.mark.parametrize(("dtype", "lanes"), [("f4", 4), ("f8", 2)])
 def test_scans_move_neighbours_together_and_keep_all_in_registers(dtype, lanes, architecture):
     x = np.ones((64, 512), dtype)
     texts = [kernels_of(lambda x: np.cumsum(x, 1), x, division=name)[0] for name in ("usual", "blocks")]
-    assert set(compiled(texts, architecture).values()) == {0}
+    assert set(memory_of_threads(texts, architecture).values()) == {0}
     for text in texts:
         ptx = nvrtc.ptx(module_text({"kernel": text}), architecture)
         assert re.search(rf"ld\.global(\.nc)?\.v{lanes}\.", ptx), ptx
@@ -176,5 +162,5 @@ def test_a_lane_of_a_loop_keeps_its_state_in_registers():
     texts = [t for f in (end, stopped) for t in kernels_of(ft.vmap(f), s) if "const int64 lanes" in t]
     texts += [t for t in kernels_of(ft.grad(lambda s: np.sum(ft.vmap(end)(s))), s) if "const int64 lanes" in t]
     assert len(texts) == 4
-    for architecture in ("sm_80", "sm_90", "sm_120"):
-        assert set(compiled(texts, architecture).values()) == {0}
+    for architecture in ARCHITECTURES:
+        assert set(memory_of_threads(texts, architecture).values()) == {0}

@@ -6,11 +6,9 @@ Arrays are NumPy's, each between pages that nobody may touch, and full of NaN to
 from __future__ import annotations
 
 import ctypes
-import getpass
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ import numpy as np
 from functrans.compiler.backends.cuda.failures import Recent
 from functrans.compiler.backends.cuda.launches import NAME, PRELUDE
 from functrans.primitives.late_scipy import c_function
+from tests.helpers.cuda.cubins import FOLDER, check_kernels
 from tests.helpers.guarded import Fence
 
 HERE = Path(__file__).parent
@@ -55,12 +54,11 @@ def is_possible() -> bool:
 
 def compiled(source: str, *flags: str) -> str:
     """The path of a shared library made of a text, which is kept for the next time."""
-    folder = Path(tempfile.gettempdir()) / f"functrans-emulator-{getpass.getuser()}"
     key = blake2b("\n".join([*FLAGS, *flags, source]).encode(), digest_size=16).hexdigest()
-    path = folder / f"{key}.so"
+    path = FOLDER / f"{key}.so"
     if not path.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        unfinished = folder / f"{key}-{os.getpid()}"
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+        unfinished = FOLDER / f"{key}-{os.getpid()}"
         command = ["g++", *FLAGS, *flags, "-x", "c++", "-", "-o", str(unfinished)]
         done = subprocess.run(command, input=source, capture_output=True, text=True)
         assert not done.returncode, done.stderr[:5000]
@@ -87,7 +85,7 @@ _lock = threading.Lock()
 
 
 def prepare(functions: Sequence[str], *flags: str) -> None:
-    """Compile functions of the name NAME, some hundreds at once."""
+    """Compile functions of the name NAME, some hundreds at once: for the host, and to see that it can be done, for GPUs."""
     with _lock:
         _prepare([text for text in dict.fromkeys(functions) if text not in _known], flags)
 
@@ -95,6 +93,7 @@ def prepare(functions: Sequence[str], *flags: str) -> None:
 def _prepare(missing: Sequence[str], flags: Sequence[str]) -> None:
     for start in range(0, len(missing), 300):
         batch = missing[start : start + 300]
+        check_kernels(batch)
         names = [f"kernel_{k}" for k in range(len(batch))]
         header = (HERE / "emulator.h").read_text()
         bodies = [text.replace(NAME, name) + f"\nEMULATED({name})" for text, name in zip(batch, names)]
@@ -146,6 +145,9 @@ class Emulator:
 
     def is_current(self) -> bool:
         return True
+
+    def quick(self) -> None:
+        return None
 
     def is_array(self, x: Any) -> bool:
         return isinstance(x, np.ndarray)

@@ -13,6 +13,8 @@ import pytest
 
 from functrans.compiler import program
 from functrans.compiler.backends.cuda import gpu
+from functrans.compiler.backends.cuda.launches import NAME
+from tests.helpers.cuda.cubins import check_kernels
 from tests.helpers.cuda.device import HALVES, HERE, compiled, runtime
 from tests.helpers.stand_in_cupy import Stream, installed
 
@@ -24,6 +26,7 @@ class Module:
         text = image.decode()
         self.names = re.findall(r"^KERNEL\b.*?\b(kernel_\d+)\(", text, re.M)
         runtime()
+        check_kernels(kernels_in(text))
         header = (HERE / "emulator.h").read_text()
         made = compiled("\n".join([header, *with_halves(text), *map("EMULATED({})".format, self.names)]), "-O0")
         self.library = ctypes.CDLL(made)
@@ -37,6 +40,12 @@ def with_halves(text: str) -> tuple[str, str, str]:
     """The prelude, what the emulator adds to it, and the kernels."""
     start = text.index(gpu_prelude()) + len(gpu_prelude())
     return text[:start], HALVES, text[start:]
+
+
+def kernels_in(text: str) -> list[str]:
+    """The kernels of a module, each with the name NAME."""
+    parts = re.split(r"^(?=KERNEL\b)", text[len(gpu_prelude()) :], flags=re.M)
+    return [re.sub(r"\bkernel_\d+\(", f"{NAME}(", part) for part in parts if part.strip()]
 
 
 def gpu_prelude() -> str:

@@ -6,14 +6,12 @@ given, it returns NotImplemented, and the caller goes the general way. So it doe
 making an array may collect garbage, and so let another thread in.
 
 The layouts read here are those of the public structs of CPython (`PyObject`, `PyFloatObject`, `PyTupleObject`,
-`PyListObject`) and of NumPy's C API (`PyArrayObject_fields`, scalars) for 64-bit machines. What cannot be had this way
-(other Python implementations, debug builds with larger object headers) has no entry.
+`PyListObject`) and of NumPy's C API (`PyArrayObject_fields`, scalars) for 64-bit machines.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 import sys
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +23,8 @@ from ...donation import span
 from ...instructions import Place
 from ...nests import Nest, outermost_first
 from .engine import engine, once
-from .runtime import HEADER, PATIENCE, expanded
+from .functions import Method, function, method
+from .runtime import HEADER, PATIENCE
 from .runtime.enter import ENTER, FIELDS, KINDS, MAKES, READS
 
 #: The numbers of PyArray_Scalar, PyArray_NewFromDescr and PyArray_SetBaseObject in the table of NumPy's C API.
@@ -36,14 +35,8 @@ _CONTIGUOUS, _OWNS_DATA, _ALIGNED, _WRITEABLE = 0x1, 0x4, 0x100, 0x400
 _PYTHONS = {"f": "float", "i": "int", "b": "bool", "c": "complex"}
 
 
-def is_possible() -> bool:
-    """Whether objects are laid out as this file expects."""
-    is_usual = object.__basicsize__ == 16 and "t" not in getattr(sys, "abiflags", "")
-    return sys.implementation.name == "cpython" and sys.maxsize > 2**32 and is_usual
-
-
 @once
-def _method() -> _Method:
+def _method() -> Method:
     """The function, linked to the addresses that belong to this process."""
     api = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]
     pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -63,31 +56,7 @@ def _method() -> _Method:
         "TUPLE_ITEMS": tuple.__basicsize__, "RECORDS": len(FIELDS), "PATIENCE": PATIENCE,
         "CARRAY": _CONTIGUOUS | _ALIGNED | _WRITEABLE,
     }  # fmt: skip
-    symbols = {f"functrans_{name}": address for name, address in addresses.items()}
-
-    def spelt(match: re.Match[str]) -> str:  # addresses as symbols, so that the text is the same in every process
-        name = match[0]
-        return f"@functrans_{name}" if name in addresses else str(numbers.get(name, name))
-
-    text = re.sub(r"\b[A-Z_]{3,}\b", spelt, ENTER)
-    text += "".join(f"@{name} = external global i8\n" for name in symbols)
-    (address,) = engine().plain.added(expanded(text), ["enter"], symbols)
-    return _Method(b"program", address, _FASTCALL, None)
-
-
-class _Method(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)
-    ]  # fmt: skip
-
-
-_FASTCALL = 0x80
-_new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)(
-    ("PyCFunction_NewEx", ctypes.pythonapi)
-)
-_new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
-    ("PyCapsule_New", ctypes.pythonapi)
-)
+    return method("enter", ENTER, numbers, addresses)
 
 
 class Entry:
@@ -162,10 +131,8 @@ class Entry:
             where = id(parent.keys[place]) if parent is not None and parent.keys else place
             table += [*made_of, number, KINDS["root" if parent is None else parent.kind], where]
         stored = array("q", table)
-        capsule = _new_capsule(stored.buffer_info()[0], None, None)
-        self.kept = room, made, cells, span_table, dtypes, stored, capsule, inside, outside, patterns, calls_left, kept
-        # As the function's module all that it reads lives as long as the function itself.
-        self.call: Callable[..., Any] = _new_function(ctypes.addressof(_method()), capsule, self.kept)
+        self.kept = room, made, cells, span_table, dtypes, inside, outside, patterns, calls_left, kept
+        self.call: Callable[..., Any] = function(_method(), stored, self.kept)
 
 
 def _spans(

@@ -48,7 +48,8 @@ from .arrays import copy_what_is_not_given, room, usable
 from .chains import Link, encoded_chain
 from .codegen import kernel_function, supports
 from .engine import NAME, engine
-from .entry import Entry, is_possible
+from .entry import Entry
+from .functions import is_possible
 from .lanes import LanesWriter, lanes_work, parts_of
 from .layouts import arrange
 from .library import division, gemm_arguments, threads_of_blas

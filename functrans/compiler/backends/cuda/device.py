@@ -6,8 +6,8 @@ the host. Pointers, streams, and kernels are numbers, as CUDA's own are addresse
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,6 +21,24 @@ class Module(Protocol):
     def function(self, name: str) -> int:
         """What `cuLaunchKernel` takes for a kernel."""
         ...
+
+
+class Quick(NamedTuple):
+    """What a way into programs that is not written in Python asks; arrays have the attributes of CuPy's.
+
+    Attributes:
+        number: of the device.
+        array_type: the type of arrays.
+        empty: makes an array of a shape and a dtype, on the current device.
+        stream_of: tells the current stream of the device of a number: the same object as long as it is current.
+        device_of: tells the number of the current device; None if there is one only.
+    """
+
+    number: int
+    array_type: type
+    empty: Callable[..., Any]
+    stream_of: Callable[[int], Any]
+    device_of: Callable[[], int] | None
 
 
 class Device(Protocol):
@@ -45,6 +63,10 @@ class Device(Protocol):
 
     def is_current(self) -> bool:
         """Whether this thread computes on this device, among others of its kind."""
+        ...
+
+    def quick(self) -> Quick | None:
+        """What is asked of it where Python is too slow; None if Python has to be asked."""
         ...
 
     # ---- arrays

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ....core.devices import cupy
-from .device import Module
+from .device import Module, Quick
 from .failures import Recent
 from .launches import module_text
 from .nvrtc import cubin
@@ -81,9 +81,14 @@ class Gpu:
         self._type = cupy().ndarray
         self._modules: dict[str, GpuModule] = {}
         self._thread = threading.local()
+        self._stream_of = cupy().cuda.get_current_stream
+        self._device_of = cupy().cuda.runtime.getDevice
 
     def is_current(self) -> bool:
-        return self._is_alone or cupy().cuda.runtime.getDevice() == self.number
+        return self._is_alone or self._device_of() == self.number
+
+    def quick(self) -> Quick:
+        return Quick(self.number, self._type, self._type, self._stream_of, None if self._is_alone else self._device_of)
 
     # ---- arrays
 
@@ -91,8 +96,10 @@ class Gpu:
         return isinstance(x, self._type) and x.data.device_id == self.number
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+        if self.is_current():
+            return self._type(shape, dtype)
         with self.device:
-            return cupy().empty(shape, dtype)
+            return self._type(shape, dtype)
 
     def view(self, pointer: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], owner: Any) -> Any:
         low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)
@@ -146,7 +153,7 @@ class Gpu:
             with self.device:
                 cupy().cuda.runtime.free(0)
             self._thread.has_context = True
-        found = cupy().cuda.get_current_stream(self.number)
+        found = self._stream_of(self.number)
         return found.ptr, (found, threading.get_ident()) if found.ptr == PER_THREAD else found
 
     def synchronize(self) -> None:

@@ -22,10 +22,12 @@ from ....source import is_from_library, user_traceback
 from ...assembly import Fused, assemble
 from ...donation import handed_out, is_of_type, shared_arrays
 from ...instructions import CheckRun, ObjectPlace, Place, PythonRun
+from ..cpu.functions import is_possible
 from ..cpu.runtime import HEADER, PATIENCE, WORK_LEFT
 from .device import Device
 from .encoded import Encoded, Extra
 from .encoding import Encoder
+from .entry import Leaf, Made, entry
 from .failures import failure, raise_out_of_bounds, raise_refused
 from .frames import Frame, Frames, is_lent, room
 from .layouts import VECTOR
@@ -139,6 +141,8 @@ class CudaProgram:
                 raise error.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
             return results[0] if is_single else tuple(results)
 
+        if all(is_there):
+            return Entry(binding.natively(leaves, call, is_single) or call)
         return Entry(call)
 
     def argument(self, x: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
@@ -336,6 +340,33 @@ class Binding:
             self.finish(frame, values, results)
         frames.append(frame)
         return results
+
+    def natively(self, leaves: Sequence[Any], call: Callable[..., Any], is_single: bool) -> Callable[..., Any] | None:
+        """A way to run it that is no Python, on the current stream and for arrays like these; None if there is none.
+
+        Args:
+            call: the way in Python.
+            is_single: whether there is one result, which is to be returned as such.
+        """
+        device, encoded = self.device, self.encoded
+        quick = device.quick()
+        needs_python = self.prepares or self.finishes or self.overwritten or encoded.checks or encoded.calls_python
+        if quick is None or needs_python or not is_possible():
+            return None
+        if any(device.pointer(x) % VECTOR for x in leaves):
+            return None
+        (number, key), stream = device.stream(), quick.stream_of(quick.number)
+        if key is not stream:  # one that is another one in each thread
+            return None
+        try:
+            frame = self.frames.on(key).pop()
+        except IndexError:
+            frame = Frame(encoded, device, self.constants)
+        frame.slots[self.stream_slot] = number
+        own = [Leaf(slot, leaves[i].dtype, leaves[i].shape, leaves[i].strides) for i, slot in self.arrays]
+        made = [Made(slot, shape, dtype) for slot, shape, dtype in self.results if dtype is not None]
+        run = encoded.code, encoded.count, frame.slots, self.error_slot
+        return entry(quick, stream, own, made, is_single, run, (self.remember, encoded), call, (self, frame))
 
     def prepare(self, frame: Frame, values: Sequence[Any]) -> None:
         """What most programs need not have: memory for each call, objects, numbers, and products of matrices."""

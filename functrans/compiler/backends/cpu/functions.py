@@ -1,0 +1,71 @@
+"""Functions for CPython in machine code: a text in LLVM IR of what CPython calls, and for each function a table.
+
+The text is that of `ptr (ptr %self, ptr %args, i64 %count)`, where `self` is a capsule; the table is what stands behind
+its head, 16 bytes from its beginning. What cannot be had this way (other Python implementations, debug builds with
+larger object headers) has no such functions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from array import array
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .engine import engine
+from .runtime import expanded
+
+
+def is_possible() -> bool:
+    """Whether objects are laid out as such texts expect."""
+    is_usual = object.__basicsize__ == 16 and "t" not in getattr(sys, "abiflags", "")
+    return sys.implementation.name == "cpython" and sys.maxsize > 2**32 and is_usual
+
+
+class Method(ctypes.Structure):
+    """CPython's PyMethodDef."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)
+    ]  # fmt: skip
+
+
+_FASTCALL = 0x80
+_new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)(
+    ("PyCFunction_NewEx", ctypes.pythonapi)
+)
+_new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+    ("PyCapsule_New", ctypes.pythonapi)
+)
+
+
+def method(name: str, text: str, numbers: Mapping[str, int], addresses: Mapping[str, int | None]) -> Method:
+    """What CPython calls, compiled.
+
+    Args:
+        name: of the function in the text.
+        numbers: what words in capital letters in the text stand for.
+        addresses: those that stand for an address of this process; the text is the same in every process.
+    """
+    symbols = {f"functrans_{word}": address for word, address in addresses.items()}
+
+    def spelt(match: re.Match[str]) -> str:
+        word = match[0]
+        return f"@functrans_{word}" if word in addresses else str(numbers.get(word, word))
+
+    text = re.sub(r"\b[A-Z_]{3,}\b", spelt, text)
+    text += "".join(f"@{name} = external global i8\n" for name in symbols)
+    (address,) = engine().plain.added(expanded(text), [name], symbols)
+    return Method(b"program", address, _FASTCALL, None)
+
+
+def function(made: Method, table: array[int], kept: Any) -> Callable[..., Any]:
+    """A function with a table.
+
+    Args:
+        kept: all that it reads. It is the function's module, so that it lives as long as the function itself.
+    """
+    capsule = _new_capsule(table.buffer_info()[0], None, None)
+    return _new_function(ctypes.addressof(made), capsule, (capsule, table, kept))
