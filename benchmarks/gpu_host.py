@@ -31,7 +31,16 @@ from functrans.compiler.backends.cuda.gpu import Gpu  # noqa: E402
 from functrans.core import devices  # noqa: E402
 
 ROUNDS, CALLS = 100, 1000
-NOTHING = "define i32 @nothing() {\n ret i32 0\n}\n"
+#: What stands for the functions of the driver.
+NOTHING = """
+define i32 @nothing() {
+  ret i32 0
+}
+define i32 @context(ptr %place) {
+  store i64 1, ptr %place
+  ret i32 0
+}
+"""
 
 
 class Hollow(Gpu):
@@ -45,7 +54,7 @@ class Hollow(Gpu):
         start = -(-room.ctypes.data // 512) * 512
         memory = cupy.cuda.UnownedMemory(start, room.nbytes - 512, room, 0)
         self.memory = cupy.cuda.MemoryPointer(memory, 0)
-        (self.nothing,) = engine().plain.added(NOTHING, ["nothing"])
+        self.nothing, self.context = engine().plain.added(NOTHING, ["nothing", "context"])
         self.default, self.is_quick = object(), True
 
     def quick(self) -> Quick | None:  # type: ignore[override]
@@ -69,7 +78,7 @@ class Hollow(Gpu):
         return self.nothing
 
     def entry(self, name: str) -> int:
-        return self.nothing
+        return self.context if name == "cuCtxGetCurrent" else self.nothing
 
     def stream(self) -> Any:
         return 0, self.default

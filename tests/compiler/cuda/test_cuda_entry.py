@@ -107,6 +107,21 @@ def test_arrays_of_the_host_and_of_another_gpu_are_refused(cupy):
             assert run(x, x).device.id == 0
 
 
+def test_a_thread_without_a_context_gets_one_first(cupy, monkeypatch):
+    x = up(X)
+    run = quick(lambda x: x * 2, x)
+    made = []
+    monkeypatch.setattr(cupy.cuda.runtime, "free", lambda address: made.append(threading.get_ident()))
+    with refusing("cuCtxGetCurrent", 3):
+        worker = threading.Thread(target=run, args=(x,))
+        worker.start()
+        worker.join()
+    assert len(made) == 1
+    before = calls("cuCtxGetCurrent")
+    run(x)
+    assert calls("cuCtxGetCurrent") == before + 1
+
+
 def test_another_stream_has_memory_of_its_own(cupy):
     x = up(X)
     run = quick(lambda x: np.sum(x, axis=0) * np.sum(x), x)

@@ -367,6 +367,11 @@ int emulated_cuGetErrorString(int, const char **text) {
 }
 const char *emulated_cublasGetStatusName(int code) { return code == 7 ? "CUBLAS_STATUS_INVALID_VALUE" : "CUBLAS_STATUS"; }
 const char *emulated_cublasGetStatusString(int) { return message; }
+int emulated_cuCtxGetCurrent(void **context) {
+  CALLED("cuCtxGetCurrent")
+  *context = message;
+  return 0;
+}
 int emulated_cuStreamIsCapturing(void *, int *status) {
   CALLED("cuStreamIsCapturing")
   return *status = 0;

@@ -119,8 +119,8 @@ class Device(Protocol):
 
     def entry(self, name: str) -> int:
         """The address of a C function that programs call, by the name in CUDA's libraries: `cuLaunchKernel`,
-        `cuMemcpyDtoHAsync_v2`, `cuMemcpyHtoDAsync_v2`, `cuStreamSynchronize`, `cuGraphLaunch`,
-        `cublasDgemmStridedBatched` and so on."""
+        `cuMemcpyDtoHAsync_v2`, `cuMemcpyHtoDAsync_v2`, `cuStreamSynchronize`,
+        `cuCtxGetCurrent`, `cuGraphLaunch`, `cublasDgemmStridedBatched` and so on."""
         ...
 
     def blas(self) -> int:

@@ -366,7 +366,8 @@ class Binding:
         own = [Leaf(slot, leaves[i].dtype, leaves[i].shape, leaves[i].strides) for i, slot in self.arrays]
         made = [Made(slot, shape, dtype) for slot, shape, dtype in self.results if dtype is not None]
         run = encoded.code, encoded.count, frame.slots, self.error_slot
-        return entry(quick, stream, own, made, is_single, run, (self.remember, encoded), call, (self, frame))
+        context_of, remember = device.entry("cuCtxGetCurrent"), (self.remember, encoded)
+        return entry(quick, stream, own, made, is_single, run, context_of, remember, call, (self, frame))
 
     def prepare(self, frame: Frame, values: Sequence[Any]) -> None:
         """What most programs need not have: memory for each call, objects, numbers, and products of matrices."""
