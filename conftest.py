@@ -10,6 +10,8 @@ import zlib
 import pytest
 from hypothesis import HealthCheck, settings
 
+from functrans.compiler.backends.cuda import nvrtc
+
 _cache: list[str] = []
 SLOW_SHARE = 10  # without --slow, one slow test in this many runs
 
@@ -30,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other processes share the folder of the run
         _cache.append(tempfile.mkdtemp(prefix="functrans-tests-"))
         os.environ["FUNCTRANS_CACHE_DIR"] = _cache[0]
+
+
+def pytest_report_header() -> str:
+    """How kernels for GPUs are tested here; tests that are skipped for want of something are counted at the end."""
+    compiler = f"compiled by NVRTC {'.'.join(map(str, nvrtc.version()))}" if nvrtc.is_available() else "not compiled"
+    return f"kernels for GPUs: {compiler}, {'run' if shutil.which('g++') else 'not run'} on the host"
 
 
 def pytest_collection_finish() -> None:

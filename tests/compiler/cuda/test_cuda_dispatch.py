@@ -12,7 +12,12 @@ import pytest
 import functrans as ft
 from functrans import lax, nn
 from functrans.compiler import program
-from functrans.errors import DeviceMismatchError, DeviceUnavailableError, UnsupportedArgumentError
+from functrans.errors import (
+    DeviceMismatchError,
+    DeviceUnavailableError,
+    ScalarFunctionError,
+    UnsupportedArgumentError,
+)
 from tests import test_gpu_arrays as arrays
 from tests.helpers.cuda.device import Emulator, is_possible
 from tests.helpers.stand_in_cupy import installed, ndarray
@@ -103,6 +108,37 @@ def test_a_function_of_a_user_is_printed_into_kernels() -> None:
     text = ft.jit(lambda x: np.sqrt(f(x, 1)) + 1).lower(X, backend="cuda").cuda
     assert "[](double x, long long n) -> double { return x * x + n; }(" in text
     same(lambda x: ft.elementwise(lambda x: x if x > 0 else -x * 0.5)(x) + 1, X)
+
+
+def softsign_slope(y: Any, x: Any) -> Any:
+    return 1 / (1 + np.abs(x)) ** 2
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: f,
+        lambda f: ft.grad(lambda x: np.sum(f(x) ** 2)),
+        lambda f: lambda x: ft.jvp(f, (x,), (x,))[1],
+        lambda f: lambda x: ft.hvp(lambda x: np.sum(f(x) ** 2), x, x),
+        lambda f: ft.vmap(f),
+        lambda f: ft.vmap(ft.grad(lambda x: np.sum(f(x)))),
+        lambda f: lambda x: lax.fori_loop(0, 3, lambda _, c: f(c) + x, x),
+    ],
+)
+def test_functions_of_users_in_cuda_go_through_transformations(transform: Any) -> None:
+    def in_python(x: Any) -> Any:
+        return x / (1 + abs(x))
+
+    both = ft.elementwise(in_python, cuda="x / (1 + fabs(x))", derivatives=softsign_slope)
+    only = ft.elementwise(cuda="x / (1 + fabs(x))", parameters="x", dtype=float, derivatives=softsign_slope, name="only")
+    wanted = transform(in_python)(X)
+    for f in (both, only):
+        found = ft.jit(transform(f))(ft.device_put(X, "cuda"))
+        np.testing.assert_allclose(ft.device_get(found), wanted, rtol=1e-12)
+    np.testing.assert_allclose(ft.jit(transform(both))(X), wanted, rtol=1e-12)  # on the host
+    with pytest.raises(ScalarFunctionError, match="arrays of the host, and is written in CUDA C"):
+        ft.jit(only)(X)
 
 
 def test_lowering_needs_no_gpu() -> None:
