@@ -43,8 +43,8 @@ def test_every_kernel(share, kernels):
 
 
 def test_kernels_whose_threads_need_memory_are_refused():
-    text = f"KERNEL {NAME}(int64 *x) {{ volatile int64 mine[16]; mine[x[0]] = x[1]; x[2] = mine[x[3]]; }}"
-    with pytest.raises(AssertionError, match="128 bytes for each thread on sm_80"):
+    text = f"KERNEL {NAME}(int64 *x) {{ volatile int64 mine[64]; mine[x[0]] = x[1]; x[2] = mine[x[3]]; }}"
+    with pytest.raises(AssertionError, match="512 bytes for each thread on sm_80"):
         check_kernels([text])
 
 

@@ -13,8 +13,9 @@ from functrans.compiler.backends.cuda import nvrtc
 from functrans.compiler.backends.cuda.launches import PRELUDE, module_text
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_120")
-#: Bytes of memory of its own that a thread may have: CUDA's functions, and its division, keep some registers there.
-FEW_BYTES = 64
+#: Bytes of memory of its own that a thread may have: CUDA's functions, and its division, keep some registers there (at
+#: most 64 bytes, as of NVRTC 13.5).
+FEW_BYTES = 128
 #: What is made of kernels is kept here for the next time.
 FOLDER = Path(tempfile.gettempdir()) / f"functrans-emulator-{getpass.getuser()}"
 #: How many kernels are compiled together.
