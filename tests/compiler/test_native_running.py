@@ -178,8 +178,8 @@ for name, loop in LOOPS:
     f = ft.jit(eval("lambda n: " + loop))
     if "10**" not in loop:
         before = f(4)
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     try:
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         f(10**9)
         sys.exit(name + " came to an end")
     except KeyboardInterrupt:
@@ -232,8 +232,8 @@ def test_handlers_of_signals_run_and_may_raise_anything() -> None:
                 time.sleep(0.1)
                 os.kill(os.getpid(), signal.SIGUSR1)
 
-        threading.Thread(target=ring_on, daemon=True).start()
         try:
+            threading.Thread(target=ring_on, daemon=True).start()
             f(np.inf)
         except Enough as error:
             assert str(error) == "three times"

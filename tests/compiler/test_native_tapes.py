@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +24,7 @@ from functrans.compiler.instructions import Block, PythonRun
 from functrans.compiler.program import fused
 from functrans.core import stack
 from tests.fuzz import Case
+from tests.helpers.interruptions import interrupted
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import staged
 
@@ -218,10 +219,7 @@ def test_ctrl_c_while_a_tape_grows() -> None:
         return lax.while_loop(lambda c: c < 1e300, lambda c: np.sin(c) * x, x)
 
     f = ft.jit(ft.grad(endless))
-    timer = threading.Timer(0.4, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        f(0.5)
+    interrupted(lambda: f(0.5), meanwhile=lambda: time.sleep(0.4))
 
 
 def test_tapes_are_given_back() -> None:

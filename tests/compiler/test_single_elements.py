@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.instructions import LoopRun, RecurrenceRun, WhileRun
+from tests.fuzz import Case
 from tests.helpers.interruptions import interrupted
 from tests.helpers.tiers import TIERS, tier
 
@@ -518,6 +519,16 @@ def reflected(x: Any, index: Any) -> Any:
 
 
 VECTORS = np.random.default_rng(3).normal(size=200) / 30
+PERMUTED, NEWEST = np.random.default_rng(4).permutation(200), np.arange(200)[::-1]
+#: Loops over arrays that say themselves where they are read and written.
+INDEXED_BY_ITSELF = {
+    "read": lambda i, x: (x[(x[:100] + i) % 200] * 3)[np.arange(200) % 100] % 200,
+    "read twice": lambda i, x: x[x],
+    "set": lambda i, x: fnp.at(x)[x].set(NEWEST),
+    "set in part": lambda i, x: fnp.at(x)[x[:100]].set(x[100:]),
+    "added to": lambda i, x: fnp.at(x)[x[100:]].add(1) % 200,
+    "read and set": lambda i, x: fnp.at(x)[x[:100]].set(x[x[100:]]),
+}
 
 
 @pytest.mark.parametrize("compiled", TIERS)
@@ -537,6 +548,12 @@ def test_vectors_in_loops(function: Any, args: Any, compiled: Any) -> None:
         got = ft.tree.leaves(ft.jit(lambda *args: function(*args))(*args))
     for a, b in zip(got, want):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("compiled", TIERS)
+@pytest.mark.parametrize("name", [*INDEXED_BY_ITSELF])
+def test_what_is_overwritten_has_been_read(name: str, compiled: Any) -> None:
+    Case(name, lambda x: lax.fori_loop(0, 5, INDEXED_BY_ITSELF[name], x), (PERMUTED,), None).check(compiled)
 
 
 def test_durbin_is_one_function_without_checks() -> None:

@@ -20,15 +20,17 @@ TIERS: dict[str, list[tuple[Any, str, int]]] = {
     "quick": [(tiers, "PAYS", 1 << 60)],
     "thorough": [(tiers, "PAYS", -1)],
     "threads": [(tiers, "PAYS", -1), (native, "WORTH_THREADS", -1)],
-    "later": [(tiers, "PAYS", 1000), (native, "WORTH_THREADS", 2000)],
 }
+#: Compiled quickly at first and thoroughly after some calls, with threads for part of it.
+LATER: list[tuple[Any, str, int]] = [(tiers, "PAYS", 1000), (native, "WORTH_THREADS", 2000)]
 
 
 @contextmanager
 def tier(name: str) -> Iterator[None]:
     """Programs that are compiled in this block are compiled so."""
-    before = [(module, key, getattr(module, key)) for module, key, _ in TIERS[name]]
-    for module, key, value in TIERS[name]:
+    limits = LATER if name == "later" else TIERS[name]
+    before = [(module, key, getattr(module, key)) for module, key, _ in limits]
+    for module, key, value in limits:
         setattr(module, key, value)
     try:
         with config.using(threads=2 if name in ("threads", "later") else 1):

@@ -38,12 +38,13 @@ def gather(body: Any, eqn: Eqn, x: Any, indices: Sequence[Any]) -> Any:
     aval = eqn.outputs[0].aval
     reader = body.reader(x)
     place = _selection(body, eqn, reader.aval.shape, aval.shape, indices, 1)
-    return body.made(aval, lambda index: reader.at(place(index)), [x])
+    return body.made(aval, lambda index: reader.at(place(index)), [x, *indices])
 
 
 def scatter(body: Any, eqn: Eqn, x: Array, updates: Any, indices: Sequence[Any]) -> Array:
     """An array with updates written to the elements that indices name, where it is."""
     shape = eqn.inputs[1].aval.shape
+    indices = [body.apart_from(i, x) for i in indices]
     place = _selection(body, eqn, x.aval.shape, shape, indices, 2)
     combine = SCATTERS[eqn.primitive.name]
     if combine is not None and x.aval.dtype.kind not in "fiu":

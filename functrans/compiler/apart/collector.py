@@ -187,8 +187,7 @@ class Collector:
         buffer, leading = x.home
         dtype = buffer.dtype
         if isinstance(value, Array) and prod(shape) > LARGEST_ARRAY:
-            if any(value.uses(b) for b in x.reads) and prod(value.aval.shape) > 1:
-                value = self.moved(value)
+            value = self.apart_from(value, x)
         else:
             value = self.boxes(value)
             if prod(shape) > LARGEST_ARRAY and value.size > 1:
@@ -233,6 +232,11 @@ class Collector:
         room = self.scratch(aval)
         self.fill(room, value)
         return self.renewed(room)
+
+    def apart_from(self, value: Any, x: Array) -> Any:
+        """A value that is not read from an array while that is written to."""
+        is_read = isinstance(value, Array) and value.aval.size > 1 and any(map(value.uses, x.reads))
+        return self.moved(value) if is_read else value
 
     def renewed(self, x: Array) -> Array:
         """An array as it is after it has been written to."""
