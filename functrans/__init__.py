@@ -30,6 +30,7 @@ from .api.jet import jet
 from .api.jit import jit
 from .api.residuals import print_saved_residuals, saved_residuals
 from .api.vmap import vmap
+from .compiler.garbage import keep_what_is_imported as _keep_what_is_imported
 from .core.array import Array
 from .core.avals import ShapeDtypeStruct, float0
 from .settings import config
@@ -45,3 +46,5 @@ __all__ = [
     "pure_callback", "random", "remat", "saved_residuals", "testing", "tree", "tree_util", "value_and_grad", "vjp",
     "vmap",
 ]  # fmt: skip
+
+_keep_what_is_imported()

@@ -34,10 +34,11 @@ def operands_of(kernel: Kernel) -> list[Operand]:
 
 
 def _operand(source: Any) -> Operand:
+    if type(source) is Output and source.place is None:
+        return Operand(source, (), True)
     index = index_of(source)
-    is_output = isinstance(source, Output) and source.place is None
-    is_at_point = is_output or (not isinstance(source, Position) and index == point(len(index)))
-    return Operand(source, tuple([e for i in index for _, e in i.terms]), is_at_point)
+    is_at_point = type(source) is not Position and index == point(len(index))
+    return Operand(source, () if is_at_point else tuple([e for i in index for _, e in i.terms]), is_at_point)
 
 
 #: By the kind of number, the operations for which it matters little whether LLVM knows the number.
@@ -94,16 +95,18 @@ def structure_of(kernel: Kernel) -> Any:
         return (e.value, e.dtype.num) if type(e) is Constant else numbers[id(e)]
 
     def operand(applied: Apply, e: Expression) -> Any:
-        is_known = type(e) is Constant and e in arguments and is_argument(applied, e)
-        return ("argument", arguments[e]) if is_known else part(e)  # type: ignore[index]
+        if type(e) is not Constant:
+            return numbers[id(e)]
+        return ("argument", arguments[e]) if e in arguments and is_argument(applied, e) else part(e)
 
     def row(e: Expression) -> tuple[Any, ...]:
-        if type(e) is Constant:
-            return ()  # whoever has it as a part says which it is
-        if isinstance(e, Apply):
-            applied = prepared(e)
+        kind = type(e)
+        if kind is Apply:
+            applied = prepared(e)  # type: ignore[arg-type]
             return applied.operation, applied.dtype.num, *[operand(applied, x) for x in applied.operands]
-        number = ("load", loads[e]) if isinstance(e, Load) else ("position", positions[e])
+        if kind is Constant:
+            return ()  # whoever has it as a part says which it is
+        number = ("load", loads[e]) if kind is Load else ("position", positions[e])  # type: ignore[index]
         return *number, e.dtype.num, *[part(x) for x in parts(e)]
 
     rows: list[tuple[Any, ...]] = []

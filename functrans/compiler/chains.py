@@ -11,6 +11,7 @@ that has just been computed.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
@@ -21,6 +22,9 @@ from .overlap import accessed
 FEWEST_ELEMENTS = 1 << 13
 #: A chain has so many kernels at most, so that the time to find it stays bounded.
 MOST_LINKS = 64
+
+#: Accesses to memory, by slot.
+_Touched = dict[int, list[Place | None]]
 
 
 def chained(
@@ -40,25 +44,33 @@ def chained(
         results: the slots of what the block computes for others, who may be still to come.
     """
     found: list[Any] = []
-    chain = _Chain(may_have_groups)
-    for instruction in block:
-        if isinstance(instruction, KernelRun) and _has_rows(instruction):
-            if not chain.takes(instruction):
+    for with_rows, instructions in groupby(block, _has_rows):
+        runs = list(instructions)
+        if not with_rows or len(runs) < 2 or not any(map(_is_long, runs)):
+            found += runs
+            continue
+        chain = _Chain(may_have_groups)
+        for run in runs:
+            if not chain.takes(run):
                 found += chain.instructions(slots, times, results)
                 chain = _Chain(may_have_groups)
-            chain.add(instruction)
-        else:
-            found += chain.instructions(slots, times, results)
-            chain = _Chain(may_have_groups)
-            found.append(instruction)
-    return found + chain.instructions(slots, times, results)
+            chain.add(run)
+        found += chain.instructions(slots, times, results)
+    return found
 
 
-def _has_rows(run: KernelRun) -> bool:
-    """Whether a kernel can be run for some rows only."""
-    kernel = run.kernel
+def _has_rows(instruction: Any) -> bool:
+    """Whether an instruction is a kernel that can be run for some rows only."""
+    if not isinstance(instruction, KernelRun):
+        return False
+    kernel = instruction.kernel
     has_rows = len(kernel.shape) > kernel.reduced and kernel.shape[0] > 1 and 0 not in kernel.shape
     return has_rows and all(output.place is None for output in kernel.outputs)
+
+
+def _is_long(run: KernelRun) -> bool:
+    """Whether a kernel is over so many elements that they had better stay in the cache."""
+    return prod(run.kernel.shape) >= FEWEST_ELEMENTS
 
 
 class _Chain:
@@ -69,6 +81,7 @@ class _Chain:
         written: the slots that they write to.
         touched: what the first of them, `looked_at`, read and write over all points, by slot; None for what is read at
             computed indices.
+        asked: the same for the kernel that was asked for last.
     """
 
     def __init__(self, may_have_groups: bool) -> None:
@@ -76,8 +89,9 @@ class _Chain:
         self.links: list[KernelRun] = []
         self.extents: set[int] = set()
         self.written: set[int] = set()
-        self.touched: dict[int, list[Place | None]] = {}
+        self.touched: _Touched = {}
         self.looked_at = 0
+        self.asked: tuple[KernelRun | None, _Touched] = None, {}
 
     def takes(self, run: KernelRun) -> bool:
         """Whether row i of a kernel has to do with row i only of what the links read and write."""
@@ -88,9 +102,10 @@ class _Chain:
         self.look()
         rows = min(*self.extents, run.kernel.shape[0])
         writes = {target.slot for target in run.targets}
+        self.asked = run, _touched(run)
         return all(
             _are_apart([*self.touched[slot], *places], rows)
-            for slot, places in _touched(run).items()
+            for slot, places in self.asked[1].items()
             if slot in self.written or (slot in writes and slot in self.touched)
         )
 
@@ -111,14 +126,15 @@ class _Chain:
     def look(self) -> None:
         """Note what the links touch that have come since somebody asked; most kernels are in no chain at all."""
         for run in self.links[self.looked_at :]:
-            for slot, places in _touched(run).items():
+            asked, touched = self.asked
+            for slot, places in (touched if asked is run else _touched(run)).items():
                 self.touched.setdefault(slot, []).extend(places)
         self.looked_at = len(self.links)
 
     def instructions(self, slots: Sequence[Slot], times: dict[int, int], results: Collection[int]) -> list[Any]:
         """The kernels as one instruction, if they are several and long enough."""
         links = self.links
-        if len(links) < 2 or max(prod(run.kernel.shape) for run in links) < FEWEST_ELEMENTS:
+        if len(links) < 2 or not any(map(_is_long, links)):
             return [*links]
         first, last = times[id(links[0])], times[id(links[-1])]
         own = tuple(place for place in _own_places(links, slots, first, last) if place.slot not in results)
@@ -129,10 +145,10 @@ class _Chain:
         return [found]
 
 
-def _touched(run: KernelRun) -> dict[int, list[Place | None]]:
+def _touched(run: KernelRun) -> _Touched:
     """What a kernel reads and writes over its space, by slot; None for what it reads at computed indices."""
     kernel, places = run.kernel, dict(zip(run.kernel.operands, run.sources))
-    found: dict[int, list[Place | None]] = {place.slot: [] for place in run.sources}
+    found: _Touched = {place.slot: [] for place in run.sources}
     for load in kernel.loads():
         place, is_computed = places[load.operand], any(i.terms for i in load.index)
         found[place.slot].append(None if is_computed else accessed(load, place, kernel.shape))

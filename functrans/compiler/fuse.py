@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -21,20 +22,25 @@ from ..core.primitive import Lowered
 from .builder import Builder
 from .costs import measured
 from .loopnest import (
-    ORIGIN,
     Apply,
+    Constant,
     Expression,
     Index,
     Kernel,
     Load,
     Output,
     all_substituted,
+    at_index,
     constant,
     expressions_in,
+    has_terms,
     kernel_over,
+    parts,
     point,
+    rebuilt,
     replaced,
 )
+from .patterns import Pattern, Reader, pattern_of
 from .unrolling import FEW, MOST_OPERATIONS, points_of, written_out
 
 #: A kernel has about this many operations at most, so that the time to compile one stays bounded.
@@ -73,29 +79,21 @@ class Value:
         view: the equation, for a value that moves the elements of others only; such a value belongs to no step.
         is_stored: whether it is in memory after its step.
         equation: what computes it in a kernel, or moves it.
-        rule: what its rule made of its operands; None for what is not computed element by element.
+        rule: makes what its rule made of its operands; None for what is not computed element by element.
         inlined: which operands readers at other places compute again with it, since they are cheap or nobody else needs
             them; the others they read. In turns: those of a turn are among what those of the turn before read.
         elsewhere: the expression for such readers, once one has asked for it (`_Fuser.elsewhere`).
         read: how often that expression stands for a reader of a value of the same shape at the same place.
     """
 
-    __slots__ = (
-        "atom",
-        "aval",
-        "cost",
-        "elsewhere",
-        "equation",
-        "expression",
-        "inlined",
-        "is_stored",
-        "operations",
-        "read",
-        "rule",
-        "step",
-        "uses",
-        "view",
-    )
+    expression: Expression | None = None
+    elsewhere: Expression | None = None
+    rule: Callable[[], Expression] | None = None
+    inlined: Sequence[Sequence[Value]] = ()
+    view: Eqn | None = None
+    equation: Eqn | None = None
+    cost = 0
+    operations = 0
 
     def __init__(self, atom: Atom, uses: int, step: int = -1, is_stored: bool = True):
         self.atom = atom
@@ -103,13 +101,6 @@ class Value:
         self.uses = uses
         self.step = step
         self.is_stored = is_stored
-        self.expression: Expression | None = None
-        self.elsewhere: Expression | None = None
-        self.rule: Expression | None = None
-        self.inlined: Sequence[Sequence[Value]] = ()
-        self.view: Eqn | None = None
-        self.equation: Eqn | None = None
-        self.cost = self.operations = 0
         self.read: dict[Value, int] = {}
 
     def take_over(self, operand: Value, is_same: bool) -> None:
@@ -125,17 +116,22 @@ class Value:
         is_free = self.cost <= CHEAP or (self.uses == 1 and size <= self.aval.size)
         return is_free and self.operations < LARGEST_EXPRESSION
 
-    def is_repeatable_for(self, load: Load, space: Space) -> bool:
-        """The same for a load in a space."""
-        needs_size = self.cost > CHEAP and self.uses == 1
+    def is_repeatable_for(self, load: Load, space: Space, is_own: bool = False) -> bool:
+        """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element."""
+        needs_size = not is_own and self.cost > CHEAP and self.uses == 1
         return self.is_repeatable(points_of(load, *space) if needs_size else 0)
 
 
 class Inside(NamedTuple):
-    """All expressions that one is made of, operands first; and the values that it reads, load by load."""
+    """All expressions that one is made of, operands first; and the values that it reads, load by load.
+
+    Attributes:
+        is_computed: whether what it reads depends on what it reads.
+    """
 
     everything: Sequence[Expression]
     leaves: Sequence[Load]
+    is_computed: bool
 
 
 class Group:
@@ -149,26 +145,6 @@ class Group:
         self.values: list[tuple[Value, Output]] = []
         self.again: dict[Any, Eqn] = {}
         self.operations = 0
-
-
-class Reader:
-    """An operand in a rule: its elements by index."""
-
-    def __init__(self, value: Value):
-        self.value = value
-        self.aval = value.aval
-
-    def at(self, index: Index) -> Expression:
-        """The element at an index of the rank of the operand."""
-        return tuple.__new__(Load, (self.value, index, self.aval.dtype))
-
-    def broadcast(self, index: Index) -> Expression:
-        """The element that broadcasting puts at an index of the result."""
-        shape = self.aval.shape
-        own = index[len(index) - len(shape) :]
-        if 1 in shape:
-            own = tuple([ORIGIN if extent == 1 else i for i, extent in zip(own, shape)])
-        return tuple.__new__(Load, (self.value, own, self.aval.dtype))
 
 
 def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | KernelStep]:
@@ -186,6 +162,7 @@ class _Fuser:
     Attributes:
         groups: the numbers of those steps that are groups, by their spaces.
         moved: expressions at other indices, by the ids of those that they are of and by index.
+        leaves: the values that these would read, likewise.
         insides: what these and others are made of, by id; so they stay, and no id is used again.
     """
 
@@ -195,6 +172,7 @@ class _Fuser:
         self.steps: list[Eqn | Group] = []
         self.groups: dict[Space, list[int]] = {}
         self.moved: dict[Any, Expression] = {}
+        self.leaves: dict[Any, Sequence[Load]] = {}
         self.insides: dict[int, Inside] = {}
         self.uses = Counter([a for eqn in jaxpr.eqns for a in set(eqn.inputs) if type(a) is Var])
         self.uses.update([a for a in jaxpr.outputs if type(a) is Var])
@@ -261,8 +239,11 @@ class _Fuser:
             if type(atom.aval) is not ShapedArray:
                 return False
         (var,) = eqn.outputs
+        pattern = pattern_of(eqn, self.supports)
+        if pattern is not None:
+            return pattern.is_supported and 0 not in var.aval.shape and self.like(pattern, eqn)
         operands = [self.value(a) for a in eqn.inputs]
-        builder, readers = Builder(var.aval), [Reader(x) for x in operands]
+        builder, readers = Builder(var.aval), [Reader(x, x.aval) for x in operands]
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
         if reduction is not None and not self.is_written_out(reduction):
             return self.reduce(eqn, reduction)
@@ -276,37 +257,61 @@ class _Fuser:
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
         value.equation = eqn
         if type(found) is Load and len(inside.everything) == 1:
-            value.expression, value.view = found, eqn
-            value.cost, value.operations = operands[0].cost, operands[0].operations
-            for operand in operands:
-                operand.uses += value.uses - 1  # whoever reads the view reads them
+            self.view(eqn, value, found)
             return True
         space = (var.aval.shape, 0)
         value.step = number = self.place(inside.leaves, space)
         value.expression = self.resolved(found, number, space)
-        self.measure(value, found, inside)
+        value.rule = lambda: found
+        value.cost, value.operations = measured(inside.everything)
+        self.measure(value, inside.leaves)
         self.add(number, eqn, value, None)
         return True
 
-    def measure(self, value: Value, found: Expression, inside: Inside) -> None:
-        """Note what it takes to compute a value at other places: what its rule made of it, and what that reads.
+    def like(self, pattern: Pattern, eqn: Eqn) -> bool:
+        """Give an equation a place in a group, if it is known what its rule makes."""
+        (var,) = eqn.outputs
+        operands = [self.value(a) for a in eqn.inputs]
+        value = self.values[var] = Value(var, self.uses[var], is_stored=False)
+        value.equation = eqn
+        loads = [tuple.__new__(Load, (operands[number], index, dtype)) for number, index, dtype in pattern.loads]
+        if type(pattern.expression) is Load:
+            self.view(eqn, value, loads[0])
+            return True
+        space = (var.aval.shape, 0)
+        value.step = number = self.place(loads, space)
+        value.expression = pattern.of([self.read(load, number, space) for load in loads])
+        value.rule = partial(pattern.of, loads)
+        value.cost, value.operations = pattern.cost, pattern.operations
+        self.measure(value, loads)
+        self.add(number, eqn, value, None)
+        return True
+
+    def view(self, eqn: Eqn, value: Value, found: Load) -> None:
+        """A value that only moves the elements of another one."""
+        operand: Value = found.operand
+        value.expression, value.view = found, eqn
+        value.cost, value.operations = operand.cost, operand.operations
+        operand.uses += value.uses - 1  # whoever reads the view reads it
+
+    def measure(self, value: Value, leaves: Sequence[Load]) -> None:
+        """Add to what a value takes itself what its operands take, where it is computed at other places.
 
         What the operands share is counted for each, which is quicker than to look at everything again.
 
         Args:
-            found: what the rule made.
-            inside: what that is made of.
+            leaves: what its rule reads.
         """
-        value.cost, value.operations = measured(inside.everything)
-        value.rule = found
         shape = value.aval.shape
-        leaves = [e for e in inside.leaves if e.operand.rule is not None]
+        leaves = [e for e in leaves if e.operand.rule is not None]
+        if not leaves:
+            return
         if len(leaves) > 1:
             leaves = list({(id(e.operand), e.index): e for e in leaves}.values())
         inlined: list[Value] = []
         for load in leaves:
             operand, is_same = load.operand, _is_own(load, (shape, 0))
-            if operand.is_repeatable_for(load, (shape, 0)):
+            if operand.is_repeatable_for(load, (shape, 0), is_same):
                 inlined.append(operand)
                 value.take_over(operand, is_same)
             elif is_same:
@@ -327,7 +332,7 @@ class _Fuser:
         found = reduction.element(point(len(reduction.shape)))
         if prod(extents) == 1 and isinstance(found, Load):
             return False
-        everything, leaves = self.inside(found)
+        everything, leaves, _ = self.inside(found)
         operations = 1 + measured(everything)[1]
         for leaf in leaves:
             if leaf.operand.is_repeatable(prod(reduction.shape)):
@@ -340,7 +345,7 @@ class _Fuser:
         if not count or 0 in shape:
             return False
         found = reduction.element(point(len(shape)))
-        everything, leaves = self.inside(found)
+        everything, leaves, _ = self.inside(found)
         combines = Apply(f"reduce_{reduction.combine}", (found,), found.dtype)
         if not all(map(self.supports, [*everything, combines])):
             return False
@@ -379,15 +384,17 @@ class _Fuser:
         value = leaf.operand
         if value.expression is None:
             return value.step + 1
+        if type(value.expression) is Constant:
+            return 0
         if value.view is not None or value.step < 0:
-            inner = self.at(value.expression, leaf.index)
+            expression = value.expression
         elif _is_own(leaf, space):
             return value.step
         elif value.is_repeatable_for(leaf, space):
-            inner = self.again(leaf)
+            expression = self.elsewhere(value)
         else:
             return value.step + 1
-        return max([self.earliest(e, space) for e in self.inside(inner).leaves], default=0)
+        return max([self.earliest(e, space) for e in self.leaves_at(expression, leaf.index)], default=0)
 
     def resolved(self, expression: Expression, number: int, space: Space) -> Expression:
         """An expression in terms of loads from memory, and of what its own group computes."""
@@ -397,19 +404,36 @@ class _Fuser:
 
         return replaced(expression, in_memory, self.inside(expression).everything)
 
+    def resolved_at(self, expression: Expression, index: Index, number: int, space: Space) -> Expression:
+        """The same for an expression at another index."""
+        inside = self.inside(expression)
+        if inside.is_computed or has_terms(index):
+            return self.resolved(self.at(expression, index), number, space)
+        results: dict[int, Expression] = {}
+        for leaf, load in zip(inside.leaves, self.leaves_at(expression, index)):
+            results[id(leaf)] = self.read(load, number, space)
+        for e in inside.everything:
+            if type(e) is Apply:
+                results[id(e)] = rebuilt(e, results)
+            elif id(e) not in results:
+                results[id(e)] = at_index(e, index, results)
+        return results[id(expression)]
+
     def read(self, leaf: Load, number: int, space: Space) -> Expression:
         value = leaf.operand
         if value.expression is not None:
+            if type(value.expression) is Constant:
+                return value.expression
             if value.view is not None or value.step < 0:
                 self.note(value, number)
-                return self.resolved(self.at(value.expression, leaf.index), number, space)
+                return self.resolved_at(value.expression, leaf.index, number, space)
             if value.step == number and _is_own(leaf, space):
                 return value.expression
             if value.is_repeatable_for(leaf, space):
                 self.note(value, number)
-                return self.resolved(self.again(leaf), number, space)
+                return self.resolved_at(self.elsewhere(value), leaf.index, number, space)
         self.store(value)
-        return Load(value.atom, leaf.index, leaf.dtype)
+        return tuple.__new__(Load, (value.atom, leaf.index, leaf.dtype))
 
     def again(self, load: Load) -> Expression:
         """What it takes to compute the element of a value that a load reads."""
@@ -429,8 +453,8 @@ class _Fuser:
 
     def composed(self, value: Value) -> Expression:
         """What the rule of a value made, with the operands that are computed again in the place of reads of them."""
-        found = value.rule
-        assert found is not None
+        assert value.rule is not None
+        found = value.rule()
         for turn in value.inlined:
             again, inside = frozenset(turn), self.inside(found).everything
             found = replaced(
@@ -442,13 +466,26 @@ class _Fuser:
         """An expression at another index: once, if many ask for the same."""
         if index == point(len(index)):
             return expression
-        if any(i.terms for i in index):  # which take long to compare
+        if has_terms(index):  # which take long to compare
             return all_substituted(self.inside(expression).everything, index)[-1]
         key = id(expression), index
         found = self.moved.get(key)
         if found is None:
             everything = all_substituted(self.inside(expression).everything, index)
             found = self.moved[key] = self.noted(everything).everything[-1]
+        return found
+
+    def leaves_at(self, expression: Expression, index: Index) -> Sequence[Load]:
+        """The values that an expression reads at another index, load by load."""
+        inside = self.inside(expression)
+        if index == point(len(index)):
+            return inside.leaves
+        if inside.is_computed or has_terms(index):
+            return self.inside(self.at(expression, index)).leaves
+        key = id(expression), index
+        found = self.leaves.get(key)
+        if found is None:
+            found = self.leaves[key] = [at_index(leaf, index, {}) for leaf in inside.leaves]  # type: ignore[misc]
         return found
 
     def inside(self, expression: Expression) -> Inside:
@@ -458,7 +495,8 @@ class _Fuser:
     def noted(self, everything: Sequence[Expression]) -> Inside:
         """What the last of some expressions is made of, which are all of these."""
         leaves = [e for e in everything if type(e) is Load and type(e.operand) is Value]
-        found = self.insides[id(everything[-1])] = Inside(everything, leaves)
+        is_computed = any(type(e) is not Apply and parts(e) for e in everything)
+        found = self.insides[id(everything[-1])] = Inside(everything, leaves, is_computed)
         return found
 
     def note(self, value: Value, number: int) -> None:

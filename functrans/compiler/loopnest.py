@@ -8,7 +8,7 @@ says nothing of sizes, so a second shape needs no second kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from math import prod
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
@@ -59,6 +59,14 @@ def axis_index(axis: int) -> Affine:
 
 ORIGIN = Affine(0, ())
 Index = tuple[Affine, ...]
+
+
+def has_terms(index: Index) -> bool:
+    """Whether an index depends on integers that are known only when the kernel runs."""
+    for i in index:  # noqa: SIM110 (called very often)
+        if i.terms:
+            return True
+    return False
 
 
 @cache
@@ -120,10 +128,13 @@ def cast(expression: Expression, dtype: np.dtype[Any]) -> Expression:
     """The expression in a dtype."""
     if expression.dtype == dtype:
         return expression
-    if isinstance(expression, Constant):
-        with np.errstate(all="ignore"):
-            return constant(expression.number, dtype)
-    return Apply("convert", (expression,), dtype)
+    return _cast_number(expression, dtype) if type(expression) is Constant else Apply("convert", (expression,), dtype)
+
+
+@lru_cache(1024)
+def _cast_number(number: Constant, dtype: np.dtype[Any]) -> Constant:
+    with np.errstate(all="ignore"):
+        return constant(number.number, dtype)
 
 
 INT, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
@@ -292,16 +303,20 @@ def replaced(
     for expression in expressions_in([root]) if inside is None else inside:
         kind = type(expression)
         if kind is Apply:
-            if expression.operation == "convert":  # type: ignore[union-attr]
-                found = cast(results[id(expression.operands[0])], expression.dtype)  # type: ignore[union-attr]
-            else:
-                found = _with_operands(expression, results)  # type: ignore[arg-type]
+            found = rebuilt(expression, results)  # type: ignore[arg-type]
         else:
             found = expression if kind is Constant else with_parts(expression, results)
             if kind is Load:
                 found = by(found)  # type: ignore[arg-type]
         results[id(expression)] = found
     return results[id(root)]
+
+
+def rebuilt(applied: Apply, results: dict[int, Expression]) -> Expression:
+    """An operation on what became of its operands, by their ids."""
+    if applied.operation == "convert":
+        return cast(results[id(applied.operands[0])], applied.dtype)
+    return _with_operands(applied, results)
 
 
 def with_parts(expression: Expression, results: dict[int, Expression]) -> Expression:

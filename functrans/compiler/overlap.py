@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .instructions import Place
-from .loopnest import Load
+from .loopnest import Load, index_strides, point
 
 #: After so many attempts to find a common element, places count as overlapping.
 MOST_ATTEMPTS = 2000
@@ -13,12 +13,14 @@ MOST_ATTEMPTS = 2000
 
 def accessed(load: Load, place: Place, shape: Sequence[int]) -> Place:
     """The elements of a place that a load reads over a space; all of them where some index is computed."""
-    if any(i.terms for i in load.index):
+    index, strides = load.index, place.strides
+    for i in index:
+        if i.terms:
+            return place
+    if place.shape == shape and index == point(len(shape)):
         return place
-    own = list(zip(load.index, place.strides))
-    offset = place.offset + sum(i.offset * stride for i, stride in own)
-    strides = tuple(sum(i.factor(axis) * stride for i, stride in own) for axis in range(len(shape)))
-    return place._replace(offset=offset, shape=tuple(shape), strides=strides)
+    offset = place.offset + sum([i.offset * stride for i, stride in zip(index, strides)])
+    return Place(place.slot, offset, tuple(shape), place.dtype, tuple(index_strides(index, strides, len(shape))))
 
 
 def are_same(x: Place, y: Place) -> bool:

@@ -73,6 +73,9 @@ class Primitive:
     updates_first = False
     #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
     takes_notes = False
+    #: Whether `lower` looks at nothing but parameters, dtypes, ranks and which extents are one, and makes loads at
+    #: fixed places or those of the result, so that what it has made once is good for arrays of other sizes.
+    lowers_by_dtype = False
     #: Whether functions among the parameters may name axes unseen, so that every vmap with a name calls `batch_named`.
     may_name_axes = False
 

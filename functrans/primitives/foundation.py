@@ -29,6 +29,8 @@ Derivative = Callable[..., Any] | int | float | None
 class Plain(Primitive):
     """A primitive without parameters."""
 
+    lowers_by_dtype = True
+
     def __call__(self, *args: Any) -> Any:
         return current_trace.get().process(self, args, {})[0]
 
@@ -292,6 +294,7 @@ class Convert(Linear):
     """A cast to another dtype; from complex to real it takes the real part."""
 
     takes_notes = True  # a power in another precision is still that power
+    lowers_by_dtype = True
 
     def abstract_eval(self, x: ShapedArray, *, dtype: np.dtype[Any]) -> list[ShapedArray]:
         return [ShapedArray(x.shape, dtype)]
@@ -362,6 +365,8 @@ class Reshape(Moving, Linear):
 
 class BroadcastTo(Moving, Linear):
     """NumPy's broadcast_to: new leading axes, and axes of extent one stretched."""
+
+    lowers_by_dtype = True
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
         if broadcast_shapes(x.shape, shape) != shape:

@@ -63,14 +63,15 @@ def arrange(
     tails: list[list[int]] = []  # what its terms move it by
     sizes: list[int] = []
     for source, terms, is_at_point in operands_of(kernel):
-        if isinstance(source, Position):
+        kind = type(source)
+        if kind is Position:
             index, strides, size = (source.index,), (1,), 1
             head = [source.index.offset]
         else:
-            place = by_operand[source.operand] if isinstance(source, Load) else next(by_output)
-            index, strides, size = index_of(source), place.strides, place.dtype.itemsize
-            head = [HEADER + place.slot, place.offset]
+            slot, offset, _, dtype, strides = by_operand[source.operand] if kind is Load else next(by_output)
+            index, size, head = (), dtype.itemsize, [HEADER + slot, offset]
             if not is_at_point:
+                index = index_of(source)
                 head[1] += sum([i.offset * s for i, s in zip(index, strides)])
         moves.append([*strides, *[0] * (rank - len(strides))] if is_at_point else index_strides(index, strides, rank))
         heads.append(head)

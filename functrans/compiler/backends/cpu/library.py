@@ -55,7 +55,7 @@ def gemm_arguments(run: ProductRun, parts: int) -> list[int]:
     dtype = c.dtype
     places = [n for p in (a, b, c) for n in (HEADER + p.slot, p.offset, p.strides[0])]
     batch, rows, columns = c.shape
-    one, other = (map(int, _bits(number, dtype)) for number in (1, int(run.adds)))
+    one, other = _bits(1, dtype), _bits(int(run.adds), dtype)
     transposed = [ord("N") if is_row_major(p) else ord("T") for p in (a, b)]
     leading = [max(p.strides[1:]) // dtype.itemsize for p in (a, b)]
     size = dtype.itemsize
@@ -105,8 +105,9 @@ def threads_of_blas() -> BlasThreads:
     return BlasThreads()
 
 
-def _bits(number: float, dtype: np.dtype[np.generic]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+@cache
+def _bits(number: int, dtype: np.dtype[np.generic]) -> list[int]:
     """A number, and nothing after it, as two 64-bit integers."""
     room = np.zeros(16 // dtype.itemsize, dtype)
     room[0] = number
-    return room.view(np.int64)
+    return room.view(np.int64).tolist()

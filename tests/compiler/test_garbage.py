@@ -1,0 +1,46 @@
+"""Python's collector of garbage: what it is kept from, and that it is there again afterwards."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from functrans.compiler.garbage import no_collection
+
+
+def shown(code: str) -> list[str]:
+    """What a program prints that has the collector for itself."""
+    program = f"import gc\nfrom functrans.compiler.garbage import keep_what_is_imported\n{code}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_an_import_leaves_no_collection_due() -> None:
+    """Of all that was imported: it would be somebody's first program that waits for it."""
+    assert shown("print(*gc.get_count()[1:], gc.isenabled(), gc.get_freeze_count())") == ["0", "0", "True", "0"]
+
+
+def test_what_there_is_becomes_old() -> None:
+    young = "print(any(x is things for x in gc.get_objects(generation=0)))"
+    assert shown(f"gc.disable(); things = []; {young}; keep_what_is_imported(); {young}") == ["True", "False"]
+    garbage = "things.append(things); del things; keep_what_is_imported(); print(gc.collect() > 0)"
+    assert shown(f"gc.disable(); gc.collect(); things = []; {garbage}") == ["True"]
+
+
+def test_what_is_frozen_stays_frozen() -> None:
+    count = "gc.get_freeze_count()"
+    assert shown(f"gc.freeze(); n = {count}; keep_what_is_imported(); print(0 < n == {count})") == ["True"]
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_collector_is_as_it_was(is_enabled: bool) -> None:
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        with no_collection():
+            assert not gc.isenabled()
+        assert gc.isenabled() == is_enabled
+    finally:
+        gc.enable()
