@@ -55,6 +55,9 @@ def quick_call(
         out_tree: that of the result.
         static: the static ones among the positional arguments, by number.
     """
+    make = program.entries(leaves)
+    if make is None:
+        return None
     dynamic = [a for i, a in enumerate(args) if i not in static]
     inside = _inside(dynamic, kwargs, treedef)
     outside = nest_of(tree.unflatten(out_tree, range(out_tree.num_leaves)))
@@ -65,7 +68,7 @@ def quick_call(
         inside = inside if inside is None or not _is_nested(inside) else None
         outside = None if isinstance(outside, Nest) and outside != results else outside
     flat = Nest(tuple, (), tuple(range(len(leaves))))
-    entry = program.entry(leaves, flat if inside is None else inside, results if outside is None else outside)
+    entry = make(leaves, flat if inside is None else inside, results if outside is None else outside)
     if entry is None:
         return None
     call = entry.call

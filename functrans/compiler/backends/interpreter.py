@@ -49,8 +49,6 @@ class InterpretedProgram:
 
     donated: tuple[int, ...] = ()
 
-    takes_leaves = False
-
     def __init__(self, jaxpr: Jaxpr, steps: Sequence[Step] | None = None):
         steps = list(map(equation_step, jaxpr.eqns)) if steps is None else steps
         self.constants: list[Any] = []
@@ -86,7 +84,7 @@ class InterpretedProgram:
             )
         return backwards[::-1]
 
-    def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> None:
+    def entries(self, leaves: Sequence[Any]) -> None:
         """There is no quicker way to call it."""
 
     def __call__(self, *args: Any) -> list[Any]:

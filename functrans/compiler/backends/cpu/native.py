@@ -95,17 +95,10 @@ class NativeProgram:
         self.bindings: dict[tuple[Any, ...], Binding] = {}
         self.interpreted: InterpretedProgram | None = None  # what runs in place of what could not be compiled
 
-    def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Any:
-        """A quicker way to call the program with arguments like these, if there is one now.
-
-        Args:
-            leaves: those of the arguments, in the order of their numbers in `inside`, a tuple of arguments.
-            outside: what is to be returned, with the numbers of results.
-        """
-        if self.handed_on:
-            return None
-        binding = self.bindings.get(self.strides_of(leaves))
-        return None if binding is None else binding.entry(leaves, inside, outside)
+    def entries(self, leaves: Sequence[Any]) -> Callable[..., Entry | None] | None:
+        """What makes quicker ways to call the program with arguments like these (`Binding.entry`), if there are any."""
+        binding = None if self.handed_on else self.bindings.get(self.strides_of(leaves))
+        return binding.entry if binding is not None and binding.may_have_entry else None
 
     def strides_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
         """The key of a binding: the strides of arguments, None for what is no array."""
@@ -292,15 +285,20 @@ class Binding:
         self.frames.append(frame)
         return results
 
-    def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Entry | None:
-        """A quicker way to call this program with such arguments; None: no way, or none yet.
+    @property
+    def may_have_entry(self) -> bool:
+        """Whether there is a quicker way. What is called once needs none, and the first in a process takes a while."""
+        is_simple = not (self.has_products or self.assembled.objects or self.lends_arena)
+        return is_simple and self.runs >= 2 and is_possible()
 
-        What is called once needs none, and the first one in a process takes a while to make.
+    def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Entry | None:
+        """A quicker way to call this program with such arguments, if they are of types that it takes.
+
+        Args:
+            leaves: those of the arguments, in the order of their numbers in `inside`, a tuple of arguments.
+            outside: what is to be returned, with the numbers of results.
         """
         places = self.assembled.arguments
-        is_simple = not (self.has_products or self.assembled.objects or self.lends_arena)
-        if not is_simple or self.runs < 2 or not is_possible():
-            return None
         scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
         if any(scalar is NotImplemented for scalar in scalars):
             return None

@@ -95,6 +95,10 @@ class CudaProgram:
         results = iter(binding(values, pointers))
         return [args[self.given[a]] if a in self.given else next(results) for a in self.outputs]
 
+    def entries(self, leaves: Sequence[Any]) -> Callable[..., Any] | None:
+        """What makes quicker ways to call the program, if there may be any."""
+        return None if self.hands_on or None in self.types else self.entry
+
     def entry(self, leaves: Sequence[Any], inside: Any, outside: Any) -> Entry | None:
         """A quicker way to call the program, for arrays of these types and layouts, and numbers of these types.
 
@@ -102,7 +106,7 @@ class CudaProgram:
         """
         device, is_single = self.device, isinstance(outside, int)
         is_there = [device.is_array(x) for x in leaves]
-        if self.hands_on or None in self.types or not any(is_there):
+        if not any(is_there):
             return None
         binding = self.bindings.get(self.placed(leaves)[1])
         if binding is None:
