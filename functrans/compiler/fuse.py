@@ -243,7 +243,7 @@ class _Fuser:
         if pattern is not None:
             return pattern.is_supported and 0 not in var.aval.shape and self.like(pattern, eqn)
         operands = [self.value(a) for a in eqn.inputs]
-        builder, readers = Builder(var.aval), [Reader(x, x.aval) for x in operands]
+        builder, readers = Builder(var.aval), [Reader(x, x.aval, var.aval.shape) for x in operands]
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
         if reduction is not None and not self.is_written_out(reduction):
             return self.reduce(eqn, reduction)

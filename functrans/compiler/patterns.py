@@ -13,22 +13,28 @@ from .loopnest import ORIGIN, Apply, Expression, Index, Load, expressions_in, po
 
 
 class Reader:
-    """An operand in a rule: its elements by index."""
+    """An operand in a rule: its elements by index.
 
-    def __init__(self, value: Any, aval: ShapedArray):
+    Args:
+        shape: that of the result.
+    """
+
+    def __init__(self, value: Any, aval: ShapedArray, shape: tuple[int, ...]):
         self.value = value
         self.aval = aval
+        self.shape = shape
 
     def at(self, index: Index) -> Expression:
         """The element at an index of the rank of the operand."""
         return tuple.__new__(Load, (self.value, index, self.aval.dtype))
 
     def broadcast(self, index: Index) -> Expression:
-        """The element that broadcasting puts at an index of the result."""
+        """The element that broadcasting puts at an index of the result: that index where both have an extent of one."""
         shape = self.aval.shape
         own = index[len(index) - len(shape) :]
-        if 1 in shape:
-            own = tuple([ORIGIN if extent == 1 else i for i, extent in zip(own, shape)])
+        if 1 in shape and shape != self.shape:
+            wanted = self.shape[len(self.shape) - len(shape) :]
+            own = tuple([ORIGIN if n == 1 != m else i for i, n, m in zip(own, shape, wanted)])
         return tuple.__new__(Load, (self.value, own, self.aval.dtype))
 
 
@@ -75,10 +81,10 @@ def pattern_of(eqn: Eqn, supports: Callable[[Expression], bool]) -> Pattern | No
     if not primitive.lowers_by_dtype:
         return None
     shape, dtype, _ = var.aval
-    kinds: list[Any] = [supports, primitive, len(shape), dtype]
+    kinds: list[Any] = [supports, primitive, _units(shape), dtype]
     for atom in inputs:
         own, *others = atom.aval
-        kinds.append((tuple([n == 1 for n in own]) if 1 in own else len(own), *others))
+        kinds.append((_units(own), *others))
     key = (*kinds, *params.items()) if params else tuple(kinds)
     try:
         return _kept[key]
@@ -89,9 +95,14 @@ def pattern_of(eqn: Eqn, supports: Callable[[Expression], bool]) -> Pattern | No
         return found
 
 
+def _units(shape: tuple[int, ...]) -> Any:
+    """How many axes there are, and which of them have extent one."""
+    return tuple([n == 1 for n in shape]) if 1 in shape else len(shape)
+
+
 def _found(eqn: Eqn, supports: Callable[[Expression], bool]) -> Pattern | None:
     (var,) = eqn.outputs
-    readers = [Reader(number, atom.aval) for number, atom in enumerate(eqn.inputs)]
+    readers = [Reader(number, atom.aval, var.aval.shape) for number, atom in enumerate(eqn.inputs)]
     rule = eqn.primitive.lower(Builder(var.aval), *readers, **eqn.params)
     if rule is None:
         return None

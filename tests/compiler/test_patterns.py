@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from functrans.compiler import fuse as fusion
 from functrans.compiler.accesses import structure_of
 from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.fuse import KernelStep, fuse
+from functrans.compiler.loopnest import point
 from functrans.compiler.program import simplified
 from functrans.core.jaxpr import Jaxpr
 from tests.helpers.cases import all_cases
@@ -76,3 +78,18 @@ def test_gradients(example: Example) -> None:
         return pull_back(args[-1])
 
     assert_same_steps(simplified(staged(pulled_back, (*example.inputs, example.cotangent))))
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (5, 1), (1, 5), (1, 1), (3, 1, 4), (1, 3, 1)])
+def test_axes_of_extent_one_are_no_reason_for_another_kernel(shape: tuple[int, ...]) -> None:
+    """What is at the point itself is read there, though broadcasting would put it there as well."""
+
+    def function(x: Any, y: Any) -> Any:
+        z = np.exp(x * 2.0) + y
+        return np.tanh(z) * np.sin(z), z / np.exp(z)
+
+    x = np.linspace(0.1, 1.0, math.prod(shape)).reshape(shape)
+    (step,) = fuse(simplified(staged(function, (x, x + 1.0))), supports)
+    assert [load.index for load in step.kernel.loads()] == [point(len(shape))] * 2
+    for got, want in zip(ft.jit(function)(x, x + 1.0), function(x, x + 1.0)):
+        np.testing.assert_allclose(got, want, rtol=1e-14)
