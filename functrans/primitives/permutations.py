@@ -73,7 +73,11 @@ class SearchSorted(Primitive):
         return [rows.reshape(shape)]
 
     def lower(self, result: Any, a: Any, v: Any, *, side: str) -> Any:
-        """By halves, without branches: as many steps as the length has binary digits."""
+        """By halves, without branches: as many steps as the length has binary digits.
+
+        The first step leaves the first or last 2**k places, so that the others read no element outside. A place is in
+        the next one once: LLVM looks at all ways to an index, which were exponentially many.
+        """
         *lanes, length = a.aval.shape
         dtype = np.result_type(a.aval.dtype, v.aval.dtype)
         if dtype.kind == "c" or not length:
@@ -92,13 +96,17 @@ class SearchSorted(Primitive):
             return truth.apply("logical_or", is_before, other) if dtype.kind == "f" else is_before
 
         def rule(index: Any) -> Any:
-            lane, sought, place = index[: len(lanes)], v.at(index), result.constant(0)
-            for step in reversed(range(length.bit_length())):
-                further = result.apply("add", place, result.constant(2**step))
-                nearest = result.apply("minimum", further, result.constant(length))
-                x = a.at((*lane, result.fixed(-1).shifted(nearest)))
-                fits = truth.apply("less_equal", further, result.constant(length), computes_in=INT)
-                place = result.choose(truth.apply("logical_and", fits, goes_before(x, sought)), further, place)
+            lane, sought = index[: len(lanes)], v.at(index)
+
+            def moved(place: Any, step: int, by: int) -> Any:
+                nearest = result.apply("add", place, result.constant(step - 1))
+                is_further = goes_before(a.at((*lane, result.fixed(0).shifted(nearest))), sought)
+                return result.apply("add", place, result.choose(is_further, result.constant(by), result.constant(0)))
+
+            half = 1 << (length.bit_length() - 1)
+            place = moved(result.constant(0), half, length - half + 1)
+            while half := half // 2:
+                place = moved(place, half, half)
             return place
 
         return rule

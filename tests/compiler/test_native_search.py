@@ -30,6 +30,14 @@ def test_searchsorted_is_numpys(how: Any, data: Any, dtype: Any, other: Any, sid
     assert "Python" not in jitted.lower(a, v).kernels
 
 
+def test_arrays_of_any_length_are_searched() -> None:
+    """LLVM took twice to four times as long for each digit of the length, hours for this one."""
+    for a in (np.arange(n) for n in [*range(1, 40), 100_000]):
+        v = np.arange(-1, len(a) + 1, max(len(a) // 100, 1))
+        found = ft.jit(np.searchsorted)(a, v)
+        assert_same_bits([found], [np.searchsorted(a, v)])
+
+
 def test_each_lane_has_its_own_sorted_array() -> None:
     rng = np.random.default_rng(0)
     a, v = np.sort(rng.normal(size=(4, 9))), rng.normal(size=(4, 6))
