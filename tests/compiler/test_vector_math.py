@@ -9,8 +9,10 @@ import math
 import numpy as np
 import pytest
 
+import functrans as ft
 from functrans.compiler.backends.cpu.engine import engine
 from tests.helpers.native import native, ulps
+from tests.helpers.tiers import tier
 
 try:
     import mpmath
@@ -207,6 +209,31 @@ def test_a_loop_calls_the_vector_functions():
     x = np.random.default_rng(11).normal(size=64)
     one_by_one = np.array([math.sin(v) for v in x])
     assert np.any(native("sin", [np.tile(x, 100)], F64)[:64] != one_by_one)  # of another library, to the last bit
+
+
+@pytest.mark.parametrize("dtype", [F64, F32], ids=str)
+def test_logarithms_of_what_is_known_to_be_positive_have_the_same_bits(dtype):
+    """LLVM knew what to make of these, and then had no vector version of it."""
+    x = np.abs(np.random.default_rng(12).normal(size=6400)).astype(dtype) + dtype.type(1e-6)
+    logs, guarded = ft.jit(np.log), ft.jit(lambda x: np.log(np.where(x > 0.5, x, dtype.type(0.25))))
+    with tier("thorough"):
+        want = logs(np.where(x > 0.5, x, dtype.type(0.25)))
+        np.testing.assert_array_equal(guarded(x), want)
+
+
+@pytest.mark.parametrize("dtype", [F64, F32], ids=str)
+@pytest.mark.parametrize("name", ["exp", "log"])
+def test_special_operands_leave_their_neighbours_alone(name, dtype):
+    """They are replaced before a vector function sees them."""
+    x = np.abs(np.random.default_rng(13).normal(size=640)).astype(dtype)
+    special = np.array([-np.inf, -1e30, -800, -0.0, 0.0, np.inf, np.nan, -1.0], dtype)
+    mixed = np.where(np.arange(x.size) % 3 == 0, np.resize(special, x.size), x)
+    got = native(name, [mixed], dtype)
+    plain = np.arange(x.size) % 3 != 0
+    assert ulps(got[plain], exact(getattr(np, name), dtype, x)[plain]).max() <= 4
+    want = getattr(np, name)(mixed)[~plain]
+    assert ulps(got[~plain], want.astype(np.longdouble)).max() <= 4
+    np.testing.assert_array_equal(got[~plain][~np.isfinite(want)], want[~np.isfinite(want)])
 
 
 # ---- without vector functions

@@ -28,6 +28,9 @@ HINTS = {
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
 VERSION = "2"
+#: Begins the names of the C library's functions in modules. By its own name, LLVM would know the logarithm of what is
+#: positive, and then forget that there is a vector version.
+OWN = "functrans_c_"
 #: How many functions are compiled quickly as one module.
 QUICK_TOGETHER = 64
 #: LLVM looks for the best way to count addresses up among so many at most, for each loop: with the usual 65535, half a
@@ -213,7 +216,9 @@ class Engine:
         kept: list[str] = []
         attributes = [f'attributes #0 = {{ nounwind "target-cpu"="{self.cpu}" }}']
         for number, (function, (type_, arity)) in enumerate(sorted(called.items()), 1):
-            head.append(f"declare {type_} @{function}({', '.join([type_] * arity)}) #99")
+            own = OWN + function
+            self.llvm.add_symbol(own, self.llvm.address_of_symbol(function))
+            head.append(f"declare {type_} @{own}({', '.join([type_] * arity)}) #99")
             variants: list[str] = []
             if self.has_vector_functions:
                 for isa, lanes in self._variants(type_):
@@ -221,10 +226,10 @@ class Engine:
                     vector = f"<{lanes} x {type_}>"
                     head.append(f"declare {vector} @{symbol}({', '.join([vector] * arity)}) #99")
                     kept.append(f"ptr @{symbol}")
-                    variants.append(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{function}({symbol})")
+                    variants.append(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{own}({symbol})")
             mapped = f' "vector-function-abi-variant"="{",".join(variants)}"' if variants else ""
             attributes.append(f"attributes #{number} = {{ nounwind willreturn memory(none){mapped} }}")
-            text = text.replace(f"#vector_{function}#", f"#{number}")
+            text = text.replace(f"@{function}(", f"@{own}(").replace(f"#vector_{function}#", f"#{number}")
         attributes.append("attributes #99 = { nounwind willreturn memory(none) }")
         if kept:
             head.append(

@@ -13,7 +13,7 @@ from .....primitives.scalar_functions import known
 from ....loopnest import Apply
 from ....operations.complexes import Complex
 from ....operations.conversions import convert
-from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, Value
+from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, Value, where
 from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS
 
 _TYPES: Final = {
@@ -100,7 +100,7 @@ class LlvmCode(NamedTuple):
             return self.emit(f"{instruction} {_type(x)} {x.register}, {operands[1].register}")
         if name in SPECIAL or name in LIBRARY:
             return self._scipy(name, operands)
-        return self.call(name + ("f" if x.dtype == SINGLE else ""), _type(x), [o.register for o in operands])
+        return self._function(name, *operands)
 
     def parts(self, register: str, dtype: np.dtype[Any]) -> tuple[str, str]:
         t = type_name(dtype)
@@ -159,6 +159,18 @@ class LlvmCode(NamedTuple):
     def _count_ones(self, x: Value, dtype: np.dtype[Any]) -> str:
         return self._intrinsic(f"ctpop.{_type(x)}", [x])
 
+    def _exp(self, x: Value, dtype: np.dtype[Any]) -> str:
+        """Exponents of what is masked out, minus infinity or a large number, are left out (`_function`)."""
+        vanishes = x < (-104.0 if x.dtype == SINGLE else -746.0)
+        found = Value(self, x.dtype, self._function("exp", where(vanishes, 0.0, x)))
+        return where(vanishes, 0.0, found).register
+
+    def _log(self, x: Value, dtype: np.dtype[Any]) -> str:
+        """Logarithms of zeros and negative numbers, which are often masked out, are left out (`_function`)."""
+        is_singular = x <= 0.0
+        found = Value(self, x.dtype, self._function("log", where(is_singular, 1.0, x)))
+        return where(is_singular, where(x == 0.0, x.like(-np.inf), np.nan), found).register
+
     def _fmod(self, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
         return self._defined("fmodf" if x.dtype == SINGLE else "fmod", x, y)
 
@@ -170,6 +182,11 @@ class LlvmCode(NamedTuple):
 
     def _defined(self, name: str, x: Value, y: Value) -> str:
         return self.emit(f"call {_type(x)} @functrans_{name}({_type(x)} {x.register}, {_type(y)} {y.register})")
+
+    def _function(self, name: str, *operands: Value) -> str:
+        """A function of the C library. Its vector versions take ten times as long where one operand is special."""
+        x = operands[0]
+        return self.call(name + ("f" if x.dtype == SINGLE else ""), _type(x), [o.register for o in operands])
 
     def _scipy(self, name: str, operands: Sequence[Value]) -> str:
         """A function of scipy.special, computed in double precision as its ufunc does."""
