@@ -33,6 +33,19 @@ FIRST_TIMES: Final = 1
 #: none did; then the graphs.
 GRAPHS, MISSES, FIRST_GRAPH = 0, 1, 2
 
+#: The k-th argument of a launch as `value`: a slot and an offset, or -1 and a number.
+ARGUMENT: Final = """\
+  %twice = shl i64 %k, 1
+  %first = add i64 %twice, 13
+  %second = add i64 %twice, 14
+  get i64 %slot = %a[%first]
+  get i64 %plain = %a[%second]
+  %is_plain = icmp slt i64 %slot, 0
+  %some_slot = select i1 %is_plain, i64 0, i64 %slot
+  get i64 %base = %slots[%some_slot]
+  %address = add i64 %base, %plain
+  %value = select i1 %is_plain, i64 %plain, i64 %address"""
+
 #: `replay`: slot of errors, number of the instruction, slot of the stream; cuGraphLaunch,
 #: cuGraphExecKernelNodeSetParams, cuStreamIsCapturing; the slot of what is kept; `run_python`, and its arguments for
 #: who makes graphs; `run_program`, code and count of the launches. A graph is the executable graph, the number of
@@ -46,26 +59,15 @@ entry:
   get i64 %count = %a[12]
   br label %look
 look:
-  %k = phi i64 [0, %entry], [%next, %same]
+  %k = phi i64 [0, %entry], [%next, %compare]
   %more = icmp slt i64 %k, %count
-  br i1 %more, label %argument, label %fine
-argument:
+  br i1 %more, label %compare, label %fine
+compare:
   %next = add nuw nsw i64 %k, 1
-  %twice = shl i64 %k, 1
-  %first = add i64 %twice, 13
-  %second = add i64 %twice, 14
-  get i64 %slot = %a[%first]
-  get i64 %offset = %a[%second]
-  %is_plain = icmp slt i64 %slot, 0
-  br i1 %is_plain, label %same, label %address
-address:
-  get i64 %base = %slots[%slot]
-  %now = add i64 %base, %offset
+{ARGUMENT}
   get i64 %before = %values[%k]
-  %is_same = icmp eq i64 %now, %before
-  br i1 %is_same, label %same, label %changed
-same:
-  br label %look
+  %is_same = icmp eq i64 %value, %before
+  br i1 %is_same, label %look, label %changed
 changed:
   ret i64 1
 fine:
@@ -112,23 +114,12 @@ tell:
 argument:
   %i = phi i64 [0, %tell], [%i_next, %set]
   %more_arguments = icmp slt i64 %i, %n
-  br i1 %more_arguments, label %look, label %told
-look:
-  %i_next = add nuw nsw i64 %i, 1
-  %twice = shl i64 %i, 1
-  %first = add i64 %twice, 13
-  %second = add i64 %twice, 14
-  get i64 %slot = %a[%first]
-  get i64 %offset = %a[%second]
-  %is_plain = icmp slt i64 %slot, 0
-  br i1 %is_plain, label %set, label %address
-address:
-  get i64 %base = %slots[%slot]
-  %now = add i64 %base, %offset
-  %value_at = getelementptr i64, ptr %values, i64 %i
-  store i64 %now, ptr %value_at
-  br label %set
+  br i1 %more_arguments, label %set, label %told
 set:
+  %i_next = add nuw nsw i64 %i, 1
+{ARGUMENT.replace('%k', '%i')}
+  %value_at = getelementptr i64, ptr %values, i64 %i
+  store i64 %value, ptr %value_at
   br label %argument
 told:
   %code = call i32 %function(ptr %executable, ptr %handle, ptr %parameters)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..cpu.engine import engine, once
 from ..cpu.runtime import expanded
-from .graphs import REPLAY
+from .graphs import ARGUMENT, REPLAY
 
 #: `checked(code, slots, error, number)`.
 CHECKED = """
@@ -30,10 +30,9 @@ fine:
 """
 
 #: `launch`: slot of errors, number of the instruction, slot of the stream; cuLaunchKernel; the kernel, blocks along
-#: three axes, threads along three axes, bytes of shared memory; how many arguments; for each a slot and an offset, or
-#: -1 and a number.
-LAUNCH = """
-define i64 @launch(ptr %a, ptr %slots) {
+#: three axes, threads along three axes, bytes of shared memory; how many arguments; these.
+LAUNCH = f"""
+define i64 @launch(ptr %a, ptr %slots) {{
 entry:
   get i64 %error = %a[0]
   get i64 %number = %a[1]
@@ -51,36 +50,25 @@ entry:
   get ptr %stream = %slots[%stream_slot]
   %values = alloca i64, i64 %count
   %places = alloca ptr, i64 %count
-  %any = icmp sgt i64 %count, 0
-  br i1 %any, label %argument, label %go
-argument:
-  %k = phi i64 [0, %entry], [%next, %ready]
-  %twice = shl i64 %k, 1
-  %first = add i64 %twice, 13
-  %second = add i64 %twice, 14
-  get i64 %slot = %a[%first]
-  get i64 %plain = %a[%second]
-  %is_plain = icmp slt i64 %slot, 0
-  br i1 %is_plain, label %ready, label %address
-address:
-  get i64 %base = %slots[%slot]
-  %moved = add i64 %base, %plain
-  br label %ready
-ready:
-  %value = phi i64 [%plain, %argument], [%moved, %address]
+  br label %look
+look:
+  %k = phi i64 [0, %entry], [%next, %one]
+  %more = icmp slt i64 %k, %count
+  br i1 %more, label %one, label %go
+one:
+{ARGUMENT}
   %value_at = getelementptr i64, ptr %values, i64 %k
   store i64 %value, ptr %value_at
   %place_at = getelementptr ptr, ptr %places, i64 %k
   store ptr %value_at, ptr %place_at
   %next = add nuw nsw i64 %k, 1
-  %more = icmp slt i64 %next, %count
-  br i1 %more, label %argument, label %go
+  br label %look
 go:
   %code = call i32 %function(ptr %kernel, i32 %gx, i32 %gy, i32 %gz, i32 %bx, i32 %by, i32 %bz, i32 %shared,
     ptr %stream, ptr %places, ptr null)
   %status = call i64 @checked(i32 %code, ptr %slots, i64 %error, i64 %number)
   ret i64 %status
-}
+}}
 """
 
 #: `download`: slot of errors, number, slot of the stream; cuMemcpyDtoHAsync, cuStreamSynchronize; the slot of memory
