@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
 from types import BuiltinFunctionType
 
 import numpy as np
 import pytest
 
 import functrans as ft
+from functrans.compiler.backends.cuda.frames import Frame
 from functrans.errors import DeviceError, DeviceMismatchError, OutOfMemoryError, UnsupportedArgumentError
 from tests.helpers.cuda.device import calls, refusing
 from tests.helpers.cuda.driver import emulated_driver
@@ -22,6 +24,8 @@ X = np.random.default_rng(0).normal(size=(4, 6))
 @pytest.fixture(params=[1, 2], ids=["alone", "one of two"])
 def cupy(request, monkeypatch):
     monkeypatch.setattr(Device, "count", request.param)
+    ft.clear_caches()
+    gc.collect()
     with emulated_driver() as found:
         yield found
 
@@ -158,6 +162,28 @@ def test_no_memory_for_a_result(cupy, monkeypatch):
         with pytest.raises(OutOfMemoryError, match=r"result 0 of a compiled function: 192 bytes"):
             run(x)
     np.testing.assert_array_equal(run(x).get(), X * 2)
+
+
+def test_its_memory_is_let_go_of_where_there_is_none_left(cupy, monkeypatch):
+    x = up(X)
+    run, other = quick(lambda x: x * 2, x), ft.jit(np.sin)
+    launched = calls("cuCtxGetCurrent")
+    run(x)
+    assert calls("cuCtxGetCurrent") == launched + 1
+    kept = [frame for frame in gc.get_objects() if isinstance(frame, Frame)]
+    (frame,) = map(weakref.ref, kept)
+    del kept
+    original = ndarray.__init__
+
+    def no_more(self, host, *others, **names):
+        if type(host) is tuple and frame() is not None:
+            raise MemoryError
+        original(self, host, *others, **names)
+
+    monkeypatch.setattr(ndarray, "__init__", no_more)
+    np.testing.assert_allclose(other(x).get(), np.sin(X))
+    np.testing.assert_array_equal(run(x).get(), X * 2)
+    assert calls("cuCtxGetCurrent") == launched + 1
 
 
 def test_what_needs_python_has_no_such_way(cupy):

@@ -291,6 +291,33 @@ def test_what_is_kept_for_later_runs_is_let_go_of_first(monkeypatch):
     np.testing.assert_allclose(second(there)[0], np.sin(x))
 
 
+def test_memory_for_temporaries_is_held_until_all_is_launched(monkeypatch):
+    device, x = Emulator(), values(600)
+    original, made, gone = device.empty, [], []
+
+    def empty(shape, dtype):
+        array = original(shape, dtype)
+        made.append(weakref.ref(array))
+        return array
+
+    def look(v):
+        gone.append(sum(array() is None for array in made))
+        return v
+
+    def run(x):
+        large = np.sin(np.outer(x, x) @ np.outer(x, x))
+        looked = ft.pure_callback(look, ft.ShapeDtypeStruct((), float), np.sum(large))
+        return looked + np.sum(large * large)
+
+    monkeypatch.setattr(device, "empty", empty)
+    found = program(run, (x,), device)
+    for _ in range(2):
+        made.clear()
+        found(device.upload(x))
+    assert frames.is_lent(next(iter(found.bindings.values())).encoded)
+    assert gone == [0, 0]
+
+
 # ---- kernels that fail
 
 #: What some threads of a block do not reach is a fault of its kernel.

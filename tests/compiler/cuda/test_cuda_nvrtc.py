@@ -16,6 +16,7 @@ from functrans.errors import CudaCompilationError
 from functrans.settings import config
 from tests.helpers.cases import all_cases
 from tests.helpers.cuda.cubins import ARCHITECTURES, FEW_BYTES, check_kernels, memory_of_threads
+from tests.helpers.cuda.device import is_possible
 from tests.helpers.cuda.running import kernels_of, lowered
 from tests.helpers.tiers import staged
 
@@ -27,19 +28,11 @@ pytestmark = [
 architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
-@pytest.fixture(scope="module")
-def kernels():
-    """Those of the examples of all primitives."""
-    found = {}
+@pytest.mark.skipif(is_possible(), reason="kernels are compiled where they are run, on the emulator")
+def test_kernels_of_every_primitive():
     for case in all_cases():
-        found.update(dict.fromkeys(lowered(staged(case.function, case.args), case.args).functions.values()))
-    return list(found)
-
-
-@pytest.mark.parametrize("share", range(4))
-def test_every_kernel(share, kernels):
-    """Those that other tests run on the emulator are compiled there."""
-    check_kernels(kernels[share::4])
+        encoder = lowered(staged(case.function, case.args), case.args)
+        check_kernels(list(dict.fromkeys(encoder.functions.values())))
 
 
 def test_kernels_whose_threads_need_memory_are_refused():
@@ -105,6 +98,13 @@ def test_scans_move_neighbours_together_and_keep_all_in_registers(dtype, lanes, 
         assert re.search(rf"ld\.global(\.nc)?\.v{lanes}\.", ptx), ptx
         assert re.search(rf"st\.global\.v{lanes}\.", ptx), ptx
         assert "shfl.sync.up" in ptx
+
+
+def test_many_operands_are_loaded_one_by_one_and_stay_in_registers():
+    x = np.ones((100, 64))
+    (text,) = kernels_of(lambda x: sum(x[k] for k in range(1, 100, 2)) * 2.0, x)
+    assert "Vector" not in text
+    check_kernels([text])
 
 
 def test_neighbours_that_are_not_aligned_are_loaded_one_by_one():

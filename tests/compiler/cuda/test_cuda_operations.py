@@ -38,17 +38,12 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def kernels():
-    prepare([launch_of(case, 3).source for case in CASES])
-
-
 @pytest.mark.parametrize("kind", list(ALL), ids=KIND_NAMES.get)
-def test_operations(kind, kernels):
+def test_operations(kind):
     failed = {}
-    for case in CASES:
-        if case.dtypes[0].kind != kind:
-            continue
+    cases = [case for case in CASES if case.dtypes[0].kind == kind]
+    prepare([launch_of(case, 3).source for case in cases])
+    for case in cases:
         operands = operands_of(case)
         device = Emulator()
         arrays = [device.upload(np.ascontiguousarray(x)) for x in operands]

@@ -13,7 +13,7 @@ from functrans import lax
 from functrans.compiler.backends.cuda.program import CudaProgram
 from functrans.compiler.program import fused_for_gpu
 from functrans.errors import DeviceError, OutOfBoundsError, OutOfMemoryError
-from tests.helpers.cuda.device import Emulator, runtime
+from tests.helpers.cuda.device import Emulator, calls, runtime
 from tests.helpers.cuda.running import ORDERS, emulated, kernels_of, on_device
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
@@ -122,6 +122,22 @@ def test_loops_end_where_an_index_is_out_of_bounds():
     x = np.zeros(40)
     with pytest.raises(OutOfBoundsError):
         emulated(staged(run, (x, 0)), (x, 45))
+
+
+def test_loops_of_launches_end_where_an_index_is_out_of_bounds():
+    def run(x, last):
+        def step(s):
+            c, n = s
+            return np.tanh(c @ c * 1e-3 + x[n * 10]), n + 1
+
+        return lax.while_loop(lambda s: s[1] < last, step, (x, 0))
+
+    x = values((40, 40))
+    check(run, x, 4)
+    before = calls("cuLaunchKernel")
+    with pytest.raises(OutOfBoundsError, match="Index 40"):
+        emulated(staged(run, (x, 0)), (x, 1000))
+    assert calls("cuLaunchKernel") - before < 100
 
 
 def test_small_loops_refuse_indices_out_of_bounds():

@@ -270,6 +270,21 @@ class Made(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class Held:
+    """What an entry holds while it is of use."""
+
+    __slots__ = ("__weakref__", "objects", "table")
+
+    def __init__(self, table: array[int], objects: Any):
+        self.table, self.objects = table, objects
+
+    def let_go(self) -> None:
+        """Have all calls go the way in Python from now on, unless one is under way."""
+        if not self.table[0]:
+            self.table[0] = 1
+            self.objects = None
+
+
 def entry(
     device: Quick,
     stream: Any,
@@ -281,8 +296,8 @@ def entry(
     remember: tuple[Callable[[Any], None], Any],
     in_python: Callable[..., Any],
     kept: Any,
-) -> Callable[..., Any]:
-    """A way into a program, for one stream.
+) -> tuple[Callable[..., Any], Held]:
+    """A way into a program, for one stream, and what it holds.
 
     Args:
         is_single: whether the one result is returned as such, and not in a tuple.
@@ -290,12 +305,12 @@ def entry(
         context_of: the address of `cuCtxGetCurrent`.
         remember: what is called for each run, and with what.
         in_python: the way for what this one is not for.
-        kept: what the program needs to stay alive.
+        kept: what the program needs to stay alive, until it is let go of.
     """
     code, steps, slots, error_slot = run
     told, what = remember
     made_of = [(result.shape, result.dtype) for result in results]
-    objects = (device, stream, leaves, made_of, told, what, in_python, kept)
+    needed = (device, stream, leaves, made_of, told, what, in_python)
     table = [
         0, len(leaves), len(results), int(is_single), code, steps, slots.buffer_info()[0], error_slot, id(in_python),
         id(device.stream_of), id(stream), 0 if device.device_of is None else id(device.device_of),
@@ -305,4 +320,5 @@ def entry(
         table += [leaf.slot, id(leaf.dtype), id(leaf.shape), id(leaf.strides)]
     for result, parts in zip(results, made_of):
         table += [result.slot, id(parts)]
-    return function(_method(), array("q", table), (objects, slots))
+    held = Held(array("q", table), (slots, kept))
+    return function(_method(), held.table, (needed, held)), held

@@ -19,6 +19,7 @@ from ..cpu.runtime import FRAME, HEADER, LOOK, PATIENCE, WORK_LEFT
 from ..cpu.tapes import Reel, Spool, keep_some
 from .device import Device
 from .encoded import Encoded, Extra
+from .entry import Held
 from .graphs import Replays
 from .numbers import WORD
 from .runtime import functions
@@ -111,12 +112,13 @@ class Frame:
 
 
 class Frames:
-    """The frames of a program for the streams that it has been run on lately."""
+    """The frames of a program for the streams that it has been run on lately, and those that its entries hold."""
 
-    __slots__ = ("__weakref__", "by_stream")
+    __slots__ = ("__weakref__", "by_stream", "held")
 
     def __init__(self) -> None:
         self.by_stream: dict[Hashable, list[Frame]] = {}
+        self.held: WeakSet[Held] = WeakSet()
         _everywhere.add(self)
 
     def on(self, stream: Hashable) -> list[Frame]:
@@ -137,6 +139,8 @@ def clear_frames() -> None:
     """Let go of all memory that is kept for the next runs."""
     for frames in list(_everywhere):
         frames.by_stream.clear()
+        for held in list(frames.held):
+            held.let_go()
 
 
 def room(device: Device, shape: Sequence[int], dtype: np.dtype[Any], what: str) -> Any:

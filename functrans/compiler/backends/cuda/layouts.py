@@ -17,6 +17,8 @@ BLOCK = 256
 VECTOR = 16
 #: The most elements that a thread works on at once: more take too many registers.
 MOST_LANES = 4
+#: How many registers, of four bytes, may hold what a thread has loaded of neighbours: half of those that it can have.
+MOST_HELD = 128
 #: Numbers of elements and of bytes that 32-bit indices are used for; the rest leaves room for the last steps of loops.
 FEW = 1 << 30
 #: Threads that a multiprocessor has room for.
@@ -226,8 +228,10 @@ def lanes(nest: Nest, loop: int, is_aligned: Sequence[bool]) -> int:
         if move == "one" and a.slot is not None and not a.terms
     ]
     count = min(MOST_LANES, *(VECTOR // a.itemsize for a in own)) if own else 1
+    held = sum(-(-a.itemsize // 4) for a in nest.accesses)
     while count > 1 and not (
         nest.extents[loop] % count == 0
+        and count * held <= MOST_HELD
         and all(
             is_aligned[a.slot or 0]
             and a.offset % (count * a.itemsize) == 0

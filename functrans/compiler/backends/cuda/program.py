@@ -371,7 +371,9 @@ class Binding:
         made = [Made(slot, shape, dtype) for slot, shape, dtype in self.results if dtype is not None]
         run = encoded.code, encoded.count, frame.slots, self.error_slot
         context_of, remember = device.entry("cuCtxGetCurrent"), (self.remember, encoded)
-        return entry(quick, stream, own, made, is_single, run, context_of, remember, call, (self, frame))
+        found, held = entry(quick, stream, own, made, is_single, run, context_of, remember, call, (self, frame))
+        self.frames.held.add(held)
+        return found
 
     def prepare(self, frame: Frame, values: Sequence[Any]) -> None:
         """What most programs need not have: memory for each call, objects, numbers, and products of matrices."""
