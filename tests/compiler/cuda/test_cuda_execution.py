@@ -176,6 +176,7 @@ def test_the_default_stream_of_each_thread_has_memory_of_its_own():
         run(device.upload(x))
         device.stream = lambda: (0, threading.get_ident())
         there, found = [device.upload(x * k) for k in range(3)], {}
+        device.synchronize()
         barrier = threading.Barrier(3)
 
         def work(k):
@@ -203,6 +204,15 @@ def test_memory_is_kept_for_a_few_streams_only():
     gc.collect()
     assert first() is None
     assert len(next(iter(run.bindings.values())).frames.by_stream) == frames.MOST_STREAMS
+
+
+def test_constants_are_there_for_all_streams():
+    x, table = values(6, 6), values(6, 6, seed=1)
+    with LateEmulator() as device:
+        run = program(lambda x: x * table, (x,), device)
+        run(device.upload(x))
+        with device.on(1):
+            np.testing.assert_array_equal(device.download(run(device.upload(x))[0]), x * table)
 
 
 def test_calls_wait_for_nothing():

@@ -240,8 +240,12 @@ class LateEmulator(Emulator):
             runtime().emulated_spoil(*arguments)
 
     def upload(self, host: Any) -> np.ndarray:
-        self.mapped.append(super().upload(host))
-        return self.mapped[-1]
+        host = np.array(host)
+        array = super().empty(host.shape, host.dtype)
+        self.mapped += [array, host]
+        copy = ctypes.c_void_p(array.ctypes.data), ctypes.c_void_p(host.ctypes.data), ctypes.c_size_t(host.nbytes)
+        runtime().emulated_cuMemcpyHtoDAsync_v2(*copy, ctypes.c_void_p(self.current))
+        return array
 
     def download(self, array: np.ndarray) -> np.ndarray:
         self.synchronize()
