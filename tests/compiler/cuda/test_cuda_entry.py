@@ -13,6 +13,7 @@ import pytest
 
 import functrans as ft
 from functrans.compiler.backends.cuda.frames import Frame
+from functrans.compiler.backends.cuda.gpu import Gpu
 from functrans.errors import DeviceError, DeviceMismatchError, OutOfMemoryError, UnsupportedArgumentError
 from tests.helpers.cuda.device import calls, refusing
 from tests.helpers.cuda.driver import emulated_driver
@@ -126,12 +127,16 @@ def test_a_thread_without_a_context_gets_one_first(cupy, monkeypatch):
     assert calls("cuCtxGetCurrent") == before + 1
 
 
-def test_another_stream_has_memory_of_its_own(cupy):
+def test_another_stream_has_memory_of_its_own(cupy, monkeypatch):
     x = up(X)
     run = quick(lambda x: np.sum(x, axis=0) * np.sum(x), x)
-    for stream in (Stream(non_blocking=True), Stream.ptds, Stream.null):
+    asked, original = [], Gpu.stream
+    monkeypatch.setattr(Gpu, "stream", lambda self: asked.append(original(self)[0]) or original(self))
+    streams = Stream(non_blocking=True), Stream.ptds, Stream.null
+    for stream in streams:
         with stream:
             np.testing.assert_allclose(run(x).get(), X.sum(0) * X.sum(), rtol=1e-12)
+    assert asked == [streams[0].ptr, Stream.ptds.ptr]
 
 
 def test_what_goes_wrong_is_said_as_always(cupy):
