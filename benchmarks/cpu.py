@@ -163,7 +163,7 @@ def run_first(group: str, row: Row, names: list[str], _: Any, options: argparse.
                 continue
             process = Process(name, options)
             try:
-                answer = process.ask(do="first", label=row.label)
+                answer = process.ask(do="first", label=row.label, by_processor=options.cpu_time)
                 result.samples.setdefault(name, []).append(answer["value"])
                 second.samples.setdefault(name, []).append(answer["second"])
             except Failure as failure:
