@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..compiler.program import forget_programs
+from ..core.interning import forget_interned
 from .jit import forget_traces
 
 
@@ -31,4 +32,5 @@ def clear_caches(disk: bool = False) -> None:
         3.0
     """
     forget_traces()
+    forget_interned()
     forget_programs(disk)

@@ -25,6 +25,7 @@ from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
+from .eager import run_loop
 from .programs import HoldsPrograms, inlined, jaxpr_has_effects
 
 Flags = tuple[bool, ...]
@@ -89,6 +90,9 @@ class Loop(HoldsPrograms):
         return head + params["consts"] + state if 0 <= state < params["carry"] else None
 
     # ---- rules
+
+    def run(self, *args: Any, **params: Any) -> list[Any]:
+        return run_loop(self, args, params)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
         slopes = [ZERO if t is ZERO else [t] for t in tangents]

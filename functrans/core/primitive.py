@@ -99,6 +99,10 @@ class Primitive:
         """The results on concrete arrays, written with NumPy functions so that CuPy arrays work too."""
         raise NotImplementedError(f"{self.name} has no impl rule")
 
+    def run(self, *args: Any, **params: Any) -> list[Any]:
+        """The same where nothing is compiled that this is part of; only of primitives that hold programs."""
+        return self.impl(*args, **params)
+
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any
     ) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -140,7 +140,7 @@ class EvalTrace(Trace):
         """The same where new arrays may belong on a GPU: those that come of numbers only go there."""
         if primitive.holds_programs:
             with placed(args, lambda i: f"operand {i} of `{primitive.name}`"):
-                return primitive.impl(*args, **params)
+                return primitive.run(*args, **params)
         return in_place(primitive.impl, args, params)
 
     def pure(self, value: Any) -> Any:

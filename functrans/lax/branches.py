@@ -12,6 +12,7 @@ from ..api.arguments import hides_internals, input_leaf, own_results
 from ..control.agreement import meet, with_result_types
 from ..control.cond import cond as cond_primitive
 from ..core.avals import BOOL
+from ..core.interning import interned
 from ..core.trace import typeof
 from ..errors import BranchMismatchError, ConditionError
 from ..primitives.elementwise import maximum, minimum
@@ -99,7 +100,7 @@ def _choose(
         for position in range(len(programs[0].jaxpr.outputs))
     ]
     jaxprs, common = with_common_operands(programs, len(leaves))
-    branches = tuple(with_result_types(jaxpr, avals) for jaxpr in jaxprs)
+    branches = tuple(interned(with_result_types(jaxpr, avals)) for jaxpr in jaxprs)
     args = [*common, *leaves]
     outs = cond_primitive.bind(index, *args, branches=branches)
     return programs[0].out_tree.unflatten(own_results(outs, args))

@@ -18,6 +18,7 @@ from ..control.scan import scan as scan_primitive
 from ..control.schedule import LOGARITHMIC, Budget
 from ..control.while_loop import while_loop as while_primitive
 from ..core.avals import PYTHON_SCALARS
+from ..core.interning import interned
 from ..core.jaxpr import Jaxpr, memoized
 from ..core.staging import trace_closed
 from ..core.trace import Traced, typeof
@@ -97,7 +98,8 @@ def scan(
         "slots": _slots(checkpoint, budget, carry),
         "progress": bar_text(progress, "scan"),
     }
-    body = remembered_carry(program.jaxpr) if checkpoint is True else program.jaxpr
+    body = interned(program.jaxpr)
+    body = remembered_carry(body) if checkpoint is True else body
     args = [*program.captured, *carry, *elements]
     outs = own_results(unrolled(scan_primitive, unroll, args, {**params, "body": body}), args)
     return carry_out.unflatten(outs[: len(carry)]), y_tree.unflatten(outs[len(carry) :])
@@ -146,7 +148,8 @@ def while_loop(
     body, carry = _stage_body(body_fun, rebuild, carry, [], carry_tree, "while_loop", _carry_only)
     cond = staged(cond_fun, rebuild, [typeof(c) for c in carry])
     _check_condition(cond)
-    (cond_jaxpr, body_jaxpr), common = with_common_operands([cond, body], len(carry))
+    programs, common = with_common_operands([cond, body], len(carry))
+    cond_jaxpr, body_jaxpr = (interned(program) for program in programs)
     slots = _slots(checkpoint, budget, carry)
     args = [*common, *carry]
     outs = while_primitive.bind(
