@@ -20,6 +20,7 @@ from ..errors import StaticArgumentError
 from ..settings import changes
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, own_results
 from .marked import Marked, check_apart
+from .no_tangents import without_leaves
 from .quick_calls import NO_CALLS, quick_call
 from .traces import clear_traces, traces_of
 
@@ -189,7 +190,7 @@ class Jitted:
     def _stage(self, signature: Signature, rebuild: Callable[..., Any]) -> Staged:
         staged = self._staged.get(signature)
         if staged is None:
-            flat = FlatFunction(self.fun, rebuild, {}, False)
+            flat = FlatFunction(lambda *args, **kwargs: without_leaves(self.fun(*args, **kwargs)), rebuild, {}, False)
 
             def function(*leaves: Any) -> list[Any]:
                 args, flat.kwargs = rebuild(leaves)

@@ -277,3 +277,21 @@ def test_eval_shape_computes_nothing():
     huge = ft.ShapeDtypeStruct((10**6, 10**6), "f8")
     assert ft.eval_shape(ft.grad(lambda x: np.sum(np.sin(x) ** 2)), huge) == huge
     assert ft.eval_shape(ft.vmap(np.sum), huge) == ft.ShapeDtypeStruct((10**6,), "f8")
+
+
+def test_tangents_of_integers_are_returned():
+    def f(x, i):
+        return {"order": np.argsort(x), "value": np.sin(x) * i}
+
+    x, i = np.arange(3.0), np.array([1, 2, 3])
+    pushed = ft.jit(lambda x, i: ft.jvp(lambda x: f(x, i), (x,), (x,)))
+    pulled = ft.jit(lambda x, i: ft.vjp(lambda x, i: f(x, i)["value"], x, i)[1](x))
+    for _ in range(3):
+        values, tangents = pushed(x, i)
+        np.testing.assert_array_equal(values["order"], [0, 1, 2])
+        assert (tangents["order"].dtype, tangents["order"].shape) == (ft.float0, (3,))
+        np.testing.assert_allclose(tangents["value"], np.cos(x) * i * x)
+        by_x, by_i = pulled(x, i)
+        np.testing.assert_allclose(by_x, np.cos(x) * i * x)
+        assert (by_i.dtype, by_i.shape) == (ft.float0, (3,))
+    assert ft.jit(pulled)(x, i)[1].dtype == ft.float0
