@@ -125,7 +125,7 @@ def conv_general_dilated(
     reach = [(k - 1) * d + 1 for k, d in zip(window, w_dilation)]
     y = conv_general(
         x, w,
-        strides=strides, padding=_pads(padding, typeof(x).shape[2:], reach, strides), x_dilation=x_dilation,
+        strides=strides, padding=window_pads(padding, typeof(x).shape[2:], reach, strides), x_dilation=x_dilation,
         w_dilation=w_dilation, groups=groups,
     )  # fmt: skip
     return _arranged(y, tuple(map(numbers.out_spec.index, range(len(numbers.out_spec)))))
@@ -228,7 +228,7 @@ def _batch_groups(x: Any, parts: int, groups: int) -> tuple[Any, int]:
     return reshape(x, shape=(batch // parts, parts * channels, *space)), parts
 
 
-def _pads(
+def window_pads(
     padding: str | Sequence[tuple[int, int]], space: Sequence[int], reach: Sequence[int], strides: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
     """Zeros before and after each axis of space."""

@@ -1,0 +1,146 @@
+"""JAX's names for what NumPy has under others, against NumPy; windows against loops over their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans import lax
+from functrans.errors import ShapeMismatchError
+from functrans.testing import check_grads
+
+_random = np.random.default_rng(5)
+X = _random.normal(size=(5, 6))
+Y = _random.normal(size=(5, 6))
+K = _random.integers(-9, 9, (5, 6))
+POSITIVE = np.abs(X) + 0.1
+
+#: What is written with `lax`, and what NumPy makes of it.
+SAME: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = {
+    "div": (lax.div, np.divide, (X, Y)),
+    "div of integers": (lax.div, lambda x, y: np.trunc(x / y).astype(int), (K, np.where(K == 0, 3, K[::-1] | 1))),
+    "rem": (lax.rem, np.fmod, (K, np.full_like(K, 4))),
+    "rsqrt": (lax.rsqrt, lambda x: 1 / np.sqrt(x), (POSITIVE,)),
+    "integer_pow": (lambda x: lax.integer_pow(x, -2), lambda x: 1 / (x * x), (POSITIVE,)),
+    "clamp": (lambda x: lax.clamp(-0.5, x, 0.5), lambda x: np.clip(x, -0.5, 0.5), (X,)),
+    "select": (lambda x, y: lax.select(lax.gt(x, y), x, y), np.maximum, (X, Y)),
+    "complex": (lambda x, y: lax.real(lax.complex(x, y)) + lax.imag(lax.complex(x, y)), np.add, (X, Y)),
+    "logistic": (lax.logistic, lambda x: 1 / (1 + np.exp(-x)), (X,)),
+    "convert_element_type": (lambda x: lax.convert_element_type(x, "float32"), lambda x: x.astype(np.float32), (X,)),
+    "population_count": (lax.population_count, lambda x: np.vectorize(lambda i: (int(i) % 2**64).bit_count())(x), (K,)),
+    "full": (lambda x: lax.full((2, 2), 3.0) + x[0, 0], lambda x: np.full((2, 2), 3.0) + x[0, 0], (X,)),
+    "full_like": (lambda x: lax.full_like(x, 3), lambda x: np.full_like(x, 3), (X,)),
+    "iota": (lambda x: lax.iota("int32", 6) * x, lambda x: np.arange(6, dtype=np.int32) * x, (X,)),
+    "broadcast": (lambda x: lax.broadcast(x, (2, 3)), lambda x: np.broadcast_to(x, (2, 3, 5, 6)), (X,)),
+    "broadcast_in_dim": (
+        lambda x: lax.broadcast_in_dim(x, (5, 2, 6), (0, 2)), lambda x: np.repeat(x[:, None], 2, axis=1), (X,)
+    ),
+    "reshape": (lambda x: lax.reshape(x, (6, 5)), lambda x: x.reshape(6, 5), (X,)),
+    "collapse": (lambda x: lax.collapse(x[None], 0, 2), lambda x: x, (X,)),
+    "collapse to the end": (lambda x: lax.collapse(x, 0), np.ravel, (X,)),
+    "expand_dims": (lambda x: lax.expand_dims(x, (0, 3)), lambda x: x[None, :, :, None], (X,)),
+    "squeeze": (lambda x: lax.squeeze(x[:1], (0,)), lambda x: x[0], (X,)),
+    "transpose": (lambda x: lax.transpose(x, (1, 0)), np.transpose, (X,)),
+    "rev": (lambda x: lax.rev(x, (1,)), lambda x: x[:, ::-1], (X,)),
+    "concatenate": (lambda x, y: lax.concatenate([x, y], 1), lambda x, y: np.concatenate([x, y], 1), (X, Y)),
+    "pad": (lambda x: lax.pad(x, 2, ((1, 0, 0), (0, 2, 0))), lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=2), (X,)),
+    "sort": (lambda x: lax.sort(x, 0), lambda x: np.sort(x, 0), (X,)),
+    "argmax": (lambda x: lax.argmax(x, 1, np.int32), lambda x: np.argmax(x, 1).astype(np.int32), (X,)),
+    "argmin": (lambda x: lax.argmin(x, 0, np.int64), lambda x: np.argmin(x, 0), (X,)),
+    "reduce_sum": (lambda x: lax.reduce_sum(x, (0,)), lambda x: np.sum(x, 0), (X,)),
+    "reduce_sum of small integers": (
+        lambda x: lax.reduce_sum(x, (0,)), lambda x: np.sum(x, 0, dtype=np.int8), (K.astype(np.int8),)
+    ),
+    "reduce_prod": (lambda x: lax.reduce_prod(x, (0, 1)), np.prod, (X,)),
+    "reduce_max": (lambda x: lax.reduce_max(x, (1,)), lambda x: np.max(x, 1), (X,)),
+    "reduce_min": (lambda x: lax.reduce_min(x, (0, 1)), np.min, (X,)),
+    "reduce_and": (lambda x: lax.reduce_and(x > 0, (0,)), lambda x: np.all(x > 0, 0), (X,)),
+    "reduce_or": (lambda x: lax.reduce_or(x > 0, (0,)), lambda x: np.any(x > 0, 0), (X,)),
+    "dot": (lambda x, y: lax.dot(x, y.T), lambda x, y: x @ y.T, (X, Y)),
+    "batch_matmul": (lambda x, y: lax.batch_matmul(x[None], y.T[None]), lambda x, y: (x @ y.T)[None], (X, Y)),
+    "dot_general": (lambda x, y: lax.dot_general(x, y, (((1,), (1,)), ((), ()))), lambda x, y: x @ y.T, (X, Y)),
+    "dot_general by lanes": (
+        lambda x, y: lax.dot_general(x, y, (((1,), (1,)), ((0,), (0,)))), lambda x, y: np.sum(x * y, 1), (X, Y)
+    ),
+    "slice": (lambda x: lax.slice(x, (1, 0), (4, 6), (1, 2)), lambda x: x[1:4, ::2], (X,)),
+    "slice_in_dim": (lambda x: lax.slice_in_dim(x, 1, -1, 2, axis=-1), lambda x: x[:, 1:-1:2], (X,)),
+    "index_in_dim": (lambda x: lax.index_in_dim(x, -2, axis=1, keepdims=False), lambda x: x[:, -2], (X,)),
+    "dynamic_slice_in_dim": (lambda x, i: lax.dynamic_slice_in_dim(x, i, 2, 1), lambda x, i: x[:, 3:5], (X, 3)),
+    "dynamic_index_in_dim": (lambda x, i: lax.dynamic_index_in_dim(x, i), lambda x, i: x[3:4], (X, 3)),
+    "dynamic_index_in_dim, clamped": (
+        lambda x, i: lax.dynamic_index_in_dim(x, i, 0, keepdims=False), lambda x, i: x[-1], (X, 30)
+    ),
+    "dynamic_update_index_in_dim": (
+        lambda x, i: lax.dynamic_update_index_in_dim(x, x[:, 0], i, 1),
+        lambda x, i: np.where(np.arange(6) == i, x[:, :1], x), (X, 3),
+    ),
+    "dynamic_update_slice_in_dim": (
+        lambda x, i: lax.dynamic_update_slice_in_dim(x, x[:2], i, 0), lambda x, i: np.concatenate([x[:3], x[:2]]), (X, 3)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_names_mean_what_numpy_computes(name: str) -> None:
+    function, wanted, args = SAME[name]
+    want = wanted(*args)
+    for found in (function(*args), ft.jit(function)(*args)):
+        np.testing.assert_allclose(found, want, rtol=1e-12)
+        assert found.dtype == want.dtype
+
+
+@pytest.mark.parametrize("name", [n for n, (_, _, args) in SAME.items() if args[0].dtype.kind == "f"])
+def test_names_are_batched(name: str) -> None:
+    function, wanted, args = SAME[name]
+    lanes = [np.stack([a, a]) for a in args]
+    np.testing.assert_allclose(ft.vmap(function)(*lanes), np.stack([wanted(*args)] * 2), rtol=1e-12)
+
+
+def windowed(x: Any, initial: float, combine: Any, window: Any, strides: Any, pads: Any, base: Any, apart: Any) -> Any:
+    """The elements of each window, one by one."""
+    spread = np.full([n + (n - 1) * (b - 1) for n, b in zip(x.shape, base)], initial)
+    spread[tuple(slice(None, None, b) for b in base)] = x
+    spread = np.pad(spread, pads, constant_values=initial)
+    counts = [(n - (k - 1) * a - 1) // s + 1 for n, k, s, a in zip(spread.shape, window, strides, apart)]
+    out = np.full([max(n, 0) for n in counts], initial)
+    for place in np.ndindex(*out.shape):
+        for i in product(*map(range, window)):
+            at = tuple(p * s + j * a for p, s, j, a in zip(place, strides, i, apart))
+            out[place] = combine(out[place], spread[at])
+    return out
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_windows_are_reduced(data: Any) -> None:
+    pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    window, strides, base, apart = (data.draw(pairs) for _ in range(4))
+    shape = data.draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+    pads = data.draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
+    initial, combine = data.draw(st.sampled_from([(-np.inf, np.maximum), (0.0, np.add), (1.0, np.multiply)]))
+    x = _random.normal(size=shape)
+
+    def pooled(x: Any) -> Any:
+        return lax.reduce_window(x, initial, combine, window, strides, pads, base, apart)
+
+    want = windowed(x, initial, combine, window, strides, pads, base, apart)
+    np.testing.assert_allclose(pooled(x), want, rtol=1e-12)
+    np.testing.assert_allclose(ft.jit(pooled)(x), want, rtol=1e-12)
+
+
+def test_pooling_has_derivatives_and_the_paddings_with_names() -> None:
+    def pooled(x: Any) -> Any:
+        return lax.reduce_window(x, -np.inf, lax.max, (2, 2), (2, 2), "SAME")
+
+    assert pooled(X).shape == (3, 3)
+    np.testing.assert_array_equal(pooled(X)[:2], X[:4].reshape(2, 2, 3, 2).max((1, 3)))
+    check_grads(ft.jit(pooled), (X,), order=2)
+    with pytest.raises(ShapeMismatchError):
+        lax.reduce_window(X, 0.0, lax.add, (2,), (1,), "VALID")
