@@ -9,11 +9,14 @@ import numpy as np
 from .core.avals import ShapedArray
 from .core.devices import beside
 from .core.trace import typeof
-from .numpy.common import as_operand, normalize_axes, with_shape
-from .primitives.elementwise import add, exp, expm1, greater, multiply, negative, select, subtract, tanh
+from .errors import ShapeMismatchError
+from .numpy.common import as_operand, normalize_axes, normalize_axis, with_shape
+from .primitives.elementwise import absolute, add, divide, exp, expm1, greater, multiply, negative, subtract, tanh
 from .primitives.foundation import broadcast_to
 from .primitives.reductions import logsumexp as _logsumexp
+from .primitives.selection import select, stop_gradient
 from .primitives.special import erfc, expit, log_expit
+from .primitives.structural import slice_axis
 
 
 def _zero(x: Any) -> Any:
@@ -38,11 +41,48 @@ def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     return select(greater(x, 0), x, multiply(negative_slope, x))
 
 
+def relu6(x: Any) -> Any:
+    """x between 0 and 6, with derivative 0 at both."""
+    x = as_operand(x)
+    return select(greater(x, 0), select(greater(6, x), x, typeof(x).dtype.type(6)), _zero(x))
+
+
+def hard_tanh(x: Any) -> Any:
+    """x between -1 and 1, with derivative 0 at both."""
+    x = as_operand(x)
+    one = typeof(x).dtype.type(1)
+    return select(greater(x, -1), select(greater(1, x), x, one), -one)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """relu6(x + 3) / 6."""
+    return multiply(1 / 6, relu6(add(as_operand(x), 3.0)))
+
+
+def hard_silu(x: Any) -> Any:
+    """x * hard_sigmoid(x)."""
+    x = as_operand(x)
+    return multiply(x, hard_sigmoid(x))
+
+
+hard_swish = hard_silu
+
+
 def elu(x: Any, alpha: Any = 1.0) -> Any:
     """x where it is positive, and alpha * (exp(x) - 1) elsewhere."""
     x = as_operand(x)
     is_positive = greater(x, 0)
     return select(is_positive, x, multiply(alpha, expm1(select(is_positive, _zero(x), x))))
+
+
+def celu(x: Any, alpha: Any = 1.0) -> Any:
+    """x where it is positive, and alpha * (exp(x / alpha) - 1) elsewhere."""
+    return multiply(alpha, elu(divide(as_operand(x), alpha)))
+
+
+def selu(x: Any) -> Any:
+    """elu, scaled so that means and variances stay as they are from layer to layer (Klambauer et al. 2017)."""
+    return multiply(1.0507009873554805, elu(x, 1.6732632423543772))
 
 
 def sigmoid(x: Any) -> Any:
@@ -58,6 +98,35 @@ def log_sigmoid(x: Any) -> Any:
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow."""
     return negative(log_expit(negative(as_operand(x))))
+
+
+def soft_sign(x: Any) -> Any:
+    """x / (1 + abs(x))."""
+    x = as_operand(x)
+    return divide(x, add(1.0, absolute(x)))
+
+
+def mish(x: Any) -> Any:
+    """x * tanh(softplus(x))."""
+    x = as_operand(x)
+    return multiply(x, tanh(softplus(x)))
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half along an axis times the sigmoid of the second.
+
+    Raises:
+        ShapeMismatchError: the extent of the axis is odd.
+    """
+    x = as_operand(x)
+    axis = normalize_axis(axis, typeof(x).ndim)
+    extent = typeof(x).shape[axis]
+    if extent % 2:
+        raise ShapeMismatchError(
+            f"glu was given {extent} elements along axis {axis}.", "It multiplies two halves.", "Give an even number."
+        )
+    first, second = (slice_axis(x, i * extent // 2, (i + 1) * extent // 2, axis=axis) for i in range(2))
+    return multiply(first, expit(second))
 
 
 def silu(x: Any) -> Any:
@@ -78,24 +147,59 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     return multiply(multiply(0.5, x), erfc(multiply(float(-np.sqrt(0.5)), x)))
 
 
-def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) along axes, without overflow."""
-    x = as_operand(x)
+def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False, *, where: Any = None) -> Any:
+    """log(sum(b * exp(x))) along axes, without overflow, of the elements where a mask holds.
+
+    The sum of weighted elements must not be negative: its logarithm is NaN then.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> float(ft.nn.logsumexp([1000.0, 1000.0, 2000.0], b=np.array([1.0, 2.0, 0.0])) - 1000).__round__(6)
+        1.098612
+    """
+    x = _masked(x, where)
+    if b is not None:
+        return _weighted_logsumexp(x, b, axis, keepdims)
     aval: ShapedArray = typeof(x)
     axes = normalize_axes(axis, aval.ndim)
     y = _logsumexp(x, axes=axes)
     return with_shape(y, tuple(1 if i in axes else n for i, n in enumerate(aval.shape))) if keepdims else y
 
 
-def log_softmax(x: Any, axis: Any = -1) -> Any:
-    """x - logsumexp(x)."""
+def _weighted_logsumexp(x: Any, b: Any, axis: Any, keepdims: bool) -> Any:
+    """The sum is taken relative to its largest term, which counts as a constant: it cancels in derivatives."""
+    x, b = np.broadcast_arrays(as_operand(x), as_operand(b))
+    x = np.where(b == 0, -np.inf, x)
+    top = np.max(x, axis=axis, keepdims=True)
+    top = stop_gradient(np.where(np.isfinite(top), top, 0))
+    total = np.sum(b * np.exp(x - top), axis=axis, keepdims=True)
+    with np.errstate(divide="ignore"):
+        y = np.log(total) + top
+    return y if keepdims else np.squeeze(y, axis)
+
+
+def _masked(x: Any, where: Any) -> Any:
+    """x, and minus infinity where a mask does not hold."""
     x = as_operand(x)
-    return subtract(x, logsumexp(x, axis, keepdims=True))
+    return x if where is None else np.where(where, x, typeof(x).dtype.type(-np.inf))
 
 
-def softmax(x: Any, axis: Any = -1) -> Any:
-    """exp(x) / sum(exp(x)), without overflow."""
-    return exp(log_softmax(x, axis))
+def log_softmax(x: Any, axis: Any = -1, *, where: Any = None) -> Any:
+    """x - logsumexp(x), of the elements where a mask holds; minus infinity elsewhere."""
+    x = as_operand(x)
+    return _masked(subtract(x, logsumexp(x, axis, keepdims=True, where=where)), where)
+
+
+def softmax(x: Any, axis: Any = -1, *, where: Any = None) -> Any:
+    """exp(x) / sum(exp(x)), without overflow, of the elements where a mask holds; zero elsewhere."""
+    return exp(log_softmax(x, axis, where=where))
+
+
+def standardize(x: Any, axis: Any = -1, epsilon: Any = 1e-5) -> Any:
+    """x with a mean of 0 and a variance of 1, but for epsilon, along axes."""
+    x = as_operand(x)
+    centred = x - np.mean(x, axis=axis, keepdims=True)
+    return centred / np.sqrt(np.var(x, axis=axis, keepdims=True) + epsilon)
 
 
 def one_hot(x: Any, num_classes: int, dtype: Any = np.float64) -> Any:
@@ -114,6 +218,7 @@ def one_hot(x: Any, num_classes: int, dtype: Any = np.float64) -> Any:
 
 
 __all__ = [
-    "elu", "gelu", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "one_hot", "relu", "sigmoid", "silu",
-    "softmax", "softplus", "swish",
+    "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "log_softmax", "logsumexp", "mish", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "soft_sign", "softmax",
+    "softplus", "standardize", "swish",
 ]  # fmt: skip
