@@ -19,6 +19,8 @@ from .nvrtc import cubin
 
 #: The address of a stream that is another one in each thread.
 PER_THREAD = 2
+#: The code of CUDA where there is no memory.
+NO_MEMORY = 2
 #: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows.
 LIBRARIES = {
     "cublas": (("libcublas.so.13", "libcublas.so.12", "libcublas.so"), ("cublas64_13.dll", "cublas64_12.dll")),
@@ -96,10 +98,15 @@ class Gpu:
         return isinstance(x, self._type) and x.data.device_id == self.number
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-        if self.is_current():
-            return self._type(shape, dtype)
-        with self.device:
-            return self._type(shape, dtype)
+        try:
+            if self.is_current():
+                return self._type(shape, dtype)
+            with self.device:
+                return self._type(shape, dtype)
+        except RuntimeError as error:  # of allocators without a pool
+            if getattr(error, "status", None) == NO_MEMORY:
+                raise MemoryError(str(error)) from None
+            raise
 
     def view(self, pointer: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], owner: Any) -> Any:
         low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0)
