@@ -26,7 +26,7 @@ from tests.helpers.programs import examples
 from tests.helpers.stencil_programs import arrays, stencils
 from tests.helpers.structured_programs import structured_programs, vectors
 from tests.helpers.tensor_programs import tensor_programs
-from tests.helpers.tiers import in_order, interpreted, natively, staged, tier
+from tests.helpers.tiers import in_order, interpreted, later, natively, staged
 from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
 
 #: Kinds of programs and their shares.
@@ -76,17 +76,21 @@ class Case:
         """The same of a jitted function that is called again and again, until it has been compiled thoroughly."""
         function = ft.jit(self.function, donate_argnums=self.donated)
         everything = self.args, *self.others
-        jaxprs = [staged(self.function, args) for args in everything]
-        with limited(self.limits), tier("later"):
+        wanted = [interpreted(staged(self.function, args), args) for args in everything]
+        with limited(self.limits), later():
             for k in [*range(len(everything)), *sorted([*range(len(everything))] * 4)]:
                 args = [np.array(x) if i in self.donated else x for i, x in enumerate(everything[k])]
                 found = in_order(ft.tree_util.tree_leaves(function(*args)))
-                agree(found, jaxprs[k], everything[k], self.tolerance)
+                compare(found, wanted[k], self.tolerance)
 
 
 def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None) -> None:
     """Raise AssertionError unless results are those of the oracle."""
-    wanted = interpreted(jaxpr, args)
+    compare(found, interpreted(jaxpr, args), tolerance)
+
+
+def compare(found: list[Any], wanted: list[Any], tolerance: float | None) -> None:
+    """Raise AssertionError unless results are the same, but for rounding if there is a tolerance."""
     if tolerance is None:
         assert_same_bits(found, wanted, signs_of_zeros=False)
     else:

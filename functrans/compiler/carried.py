@@ -42,6 +42,8 @@ class Carried:
         if is_swapped or self.assembler.slots[self.after.slot].last:
             self.other = self.second = self.assembler.contiguous("temporary", ShapedArray(*self.final[2:4]))
             self.assembler.slots[self.other.slot].first = self.since + 1
+        slots = self.assembler.slots
+        slots[self.before.slot].behind = (slots[self.final.slot], slots[self.other.slot])
         is_odd = isinstance(length, int) and length % 2 == 1
         if is_swapped and is_odd and not is_there:
             self.first, self.second = self.other, self.final

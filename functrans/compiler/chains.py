@@ -140,8 +140,7 @@ class _Chain:
         own = tuple(place for place in _own_places(links, slots, first, last) if place.slot not in results)
         found = ChainRun(tuple(links), own)
         for place in (place for link in links for place in (*link.sources, *link.targets)):
-            slot = slots[place.slot]
-            slot.first, slot.last = min(slot.first, first), max(slot.last, last)
+            slots[place.slot].use(first, last)
         return [found]
 
 

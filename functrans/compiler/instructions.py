@@ -86,14 +86,22 @@ class Slot:
         first, last: the instructions during which a temporary is in use.
         offset: where in the arena a temporary is.
         value: the array, for a constant.
+        behind: for the state of a loop, the slots of the arrays of which it is one or the other.
     """
 
-    __slots__ = ("first", "kind", "last", "offset", "size", "value")
+    __slots__ = ("behind", "first", "kind", "last", "offset", "size", "value")
 
     def __init__(self, kind: str, size: int, now: int, value: Any = None):
         self.kind, self.size, self.value = kind, size, value
         self.first = self.last = now
         self.offset = 0
+        self.behind: tuple[Slot, ...] = ()
+
+    def use(self, first: int, last: int) -> None:
+        """It is in use during some instructions, and what is behind it."""
+        self.first, self.last = min(self.first, first), max(self.last, last)
+        for slot in self.behind:
+            slot.use(first, last)
 
 
 Block = list[Any]

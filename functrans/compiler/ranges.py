@@ -303,8 +303,10 @@ class Known:
 
     def define(self, register: Register, e: Expression) -> None:
         """Note that a register is a sum of others now."""
+        if register.dtype.kind not in "iu":
+            return
         form = self.form(e)
-        if register.dtype.kind in "iu" and register.number not in form and min(form.keys() - {None}, default=0) >= 0:
+        if register.number not in form and min(form.keys() - {None}, default=0) >= 0:
             self.definitions[register.number] = form
 
     def changed(self, numbers: set[int]) -> None:

@@ -120,6 +120,18 @@ def test_what_a_chain_in_a_branch_computes_is_kept(name: str) -> None:
     Case("branches", function, (np.bool_(False), x), None, ("chains", "few rows at a time")).check(name)
 
 
+def test_the_state_of_a_loop_lasts_as_long_as_a_chain_reads_it() -> None:
+    """It may have ended in the place that the loop made for it, which is free for others afterwards."""
+
+    def function(n: Any, x: Any) -> Any:
+        step = lambda _, state: tuple(np.sort(y[:, ::-1]) - y for y in state)  # noqa: E731
+        x, y, z = ft.lax.fori_loop(0, n, step, (x * 2, x * 3, x * 4))
+        return np.sort(np.concatenate([z, np.zeros_like(z)], 1), 0), np.sort(x, 0)
+
+    x = np.random.default_rng(0).integers(-3, 4, (17, 30)).astype(float)
+    Case("states", function, (np.int64(3), x), None, ("chains", "few rows at a time")).check("quick")
+
+
 def test_any_number_of_threads_gives_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "PAYS", -1)
     x = np.random.default_rng(0).standard_normal((1200, 400)) * 1e3

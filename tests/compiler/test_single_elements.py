@@ -556,6 +556,15 @@ def test_what_is_overwritten_has_been_read(name: str, compiled: Any) -> None:
     Case(name, lambda x: lax.fori_loop(0, 5, INDEXED_BY_ITSELF[name], x), (PERMUTED,), None).check(compiled)
 
 
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
+def test_states_begin_and_go_on_with_numbers_that_are_not_finite(number: float) -> None:
+    def step(i: Any, x: Any) -> Any:
+        inner = loop(0, i, lambda j, y: np.maximum(y, x + j), number)
+        return lax.cond(i > 3, lambda: number, lambda: np.minimum(inner, x + 1))
+
+    Case("numbers", lambda n: loop(0, n, step, 1.0), (np.int64(4),), None).check("quick")
+
+
 def test_durbin_is_one_function_without_checks() -> None:
     found = instructions(ft.jit(durbin).lower(VECTORS)._assembled.block)
     (own,) = (run for run in found if isinstance(run, RecurrenceRun))

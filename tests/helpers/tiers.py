@@ -21,20 +21,35 @@ TIERS: dict[str, list[tuple[Any, str, int]]] = {
     "thorough": [(tiers, "PAYS", -1)],
     "threads": [(tiers, "PAYS", -1), (native, "WORTH_THREADS", -1)],
 }
-#: Compiled quickly at first and thoroughly after some calls, with threads for part of it.
+#: The same for what is compiled quickly at first and thoroughly after some calls, with threads for a part of it.
 LATER: list[tuple[Any, str, int]] = [(tiers, "PAYS", 1000), (native, "WORTH_THREADS", 2000)]
 
 
 @contextmanager
 def tier(name: str) -> Iterator[None]:
     """Programs that are compiled in this block are compiled so."""
-    limits = LATER if name == "later" else TIERS[name]
+    with _limited(TIERS[name]), config.using(threads=2 if name == "threads" else 1):
+        yield
+
+
+@contextmanager
+def later() -> Iterator[None]:
+    """Functions that are called in this block again and again go all the ways that there are for users."""
+    before, config.threads = config.threads, 2  # in a block of `using` none would take the quick way in
+    try:
+        with _limited(LATER):
+            yield
+    finally:
+        config.threads = before
+
+
+@contextmanager
+def _limited(limits: Sequence[tuple[Any, str, int]]) -> Iterator[None]:
     before = [(module, key, getattr(module, key)) for module, key, _ in limits]
     for module, key, value in limits:
         setattr(module, key, value)
     try:
-        with config.using(threads=2 if name in ("threads", "later") else 1):
-            yield
+        yield
     finally:
         for module, key, value in before:
             setattr(module, key, value)

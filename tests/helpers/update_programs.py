@@ -355,7 +355,9 @@ def inputs(draw: st.DrawFn, count: int | None = None) -> tuple[np.ndarray, ...]:
     return tuple(found)
 
 
-LAYOUTS = ("plain", "plain", "fortran", "strided", "backwards", "read-only", "misaligned", "big-endian", "repeated")
+LAYOUTS = (
+    "plain", "plain", "fortran", "strided", "backwards", "field", "read-only", "misaligned", "big-endian", "repeated",
+)  # fmt: skip
 
 
 def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
@@ -367,6 +369,10 @@ def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
         part = wide[(..., *(slice(None, None, 2) for _ in x.shape))]
         part[...] = x
         return part
+    if layout == "field":
+        records = np.zeros(x.shape, [("x", x.dtype), ("rest", x.real.dtype)])
+        records["x"] = x
+        return records["x"]
     if layout == "backwards":
         back = (slice(None, None, -1),) * x.ndim
         return x[back].copy()[(..., *back)]
