@@ -120,6 +120,17 @@ def test_what_a_chain_in_a_branch_computes_is_kept(name: str) -> None:
     Case("branches", function, (np.bool_(False), x), None, ("chains", "few rows at a time")).check(name)
 
 
+@pytest.mark.parametrize("name", ["quick", "threads"])
+def test_rows_beside_a_row_are_not_in_its_chain(name: str) -> None:
+    def function(frame: Any, x: Any) -> Any:
+        framed = fnp.at(frame * 2)[1:-1].set(np.sign(x) * 2)
+        return framed, framed[:-2] * 3 + framed[2:] - framed[1:-1]
+
+    frame, x = (np.random.default_rng(0).integers(-3, 4, (n, 9)).astype(float) for n in (42, 40))
+    limits = ("chains", "few rows at a time", "everything stored", "whole patchworks")
+    Case("neighbours", function, (frame, x), None, limits).check(name)
+
+
 def test_the_state_of_a_loop_lasts_as_long_as_a_chain_reads_it() -> None:
     """It may have ended in the place that the loop made for it, which is free for others afterwards."""
 
