@@ -34,6 +34,8 @@ from .recurrence import Assign, Check, Choose, Repeat, Statement, Store, registe
 Interval = tuple[int, int]
 #: So many expressions are looked at in loops with care; then everything that a loop changes may be anything.
 PATIENCE = 100_000
+#: A bound of so many steps comes from the type of a number, and says nothing about what is to be expected.
+TOO_MANY = 1 << 30
 
 
 def full(dtype: np.dtype[Any]) -> Interval:
@@ -407,7 +409,8 @@ class _Pass:
         self.refine(s, inside)
         body = tuple(self.block(s.body, inside))
         self.leave(s, known, begin, inside, most)
-        found = s._replace(test=test, going=going, body=body, sums=sums_of(s), most=most)
+        expected = None if most is None or most >= TOO_MANY else most
+        found = s._replace(test=test, going=going, body=body, sums=sums_of(s), most=expected)
         return [once(found) if adds_nothing(found) else found]
 
     # ---- loops

@@ -17,15 +17,15 @@ from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive, SharedOperands
 from ..core.staging import trace_closed
 from ..core.trace import Params, running, typeof
-from ..primitives.dynamic_slice import dynamic_slice
-from ..primitives.elementwise import add, less, subtract
-from ..primitives.foundation import broadcast_lanes, instantiate, match, reshape
+from ..primitives.elementwise import add, less
+from ..primitives.foundation import broadcast_lanes, instantiate, match
 from ..primitives.reductions import argmax, reduce_max
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from .loop import Flags, are_arrays, choose_lanes, make_room, partition, spread, stacked_aval, stand_in, swap_lanes
 from .programs import HoldsPrograms
 from .schedule import reversed_segments, slots_for
+from .segments import program_of_any_length, program_of_sweep, rows_for, schedule
 
 
 class Operands(NamedTuple):
@@ -63,16 +63,42 @@ class ReverseSweep(HoldsPrograms):
 
     def impl(self, *args: Any, **params: Any) -> list[Any]:
         operands = _split(params, args)
+        avals = Operands(*(tuple(map(typeof, group)) for group in operands))
         length = params["length"] if params["length"] is not None else int(operands.head[0])
+        slots = slots_for(params["slots"], length, avals.state)
+        if _is_about_arrays(params, avals):
+            return self._run_as_program(operands, avals, params, length, slots)
         ys = [make_room(aval, params["length"], length) for aval in params["pull"].out_avals[params["back"] :]]
-        whole = [*operands.xs, *operands.zs, *ys]
-        steps = (_Segments if are_arrays(map(typeof, whole)) else _Steps)(self, operands, params, length, ys)
-        back: Sequence[Any] = operands.back
-        beside = [y[:1] for y in ys] if isinstance(steps, _Segments) else []  # ys of a segment are made with its states
-        slots = slots_for(params["slots"], length, [*operands.state, *beside])
+        back, steps = operands.back, _Steps(operands, params, length, ys)
         for begin, state, end in reversed_segments(steps.advance, operands.state, length, slots):
             back = steps.pull_back(state, back, begin, end)
         return [*back, *ys]
+
+    def _run_as_program(
+        self, operands: Operands, avals: Operands, params: Params, length: int, slots: int
+    ) -> list[Any]:
+        """Run by a program, which is that of loops of similar lengths if these are known only now."""
+        values = [x for group in operands[1:] for x in group]
+        if params["length"] is not None:
+            return compile_jaxpr(self._program(params, avals, slots))(*values)
+        numbers = schedule(length, slots)
+        count = len(numbers.steps)
+        parts, rows = (1 << max(n - 1, 0).bit_length() for n in (count, rows_for(length, slots)))
+        columns = [np.pad(column, (0, parts - count)) for column in numbers]
+        program = program_of_any_length(params["step"], params["pull"], self.scan, avals[1:], parts, rows)
+        return compile_jaxpr(program)(np.int64(count), *columns, *values)
+
+    def program_to_run(self, params: Params, avals: Sequence[Any]) -> Jaxpr | None:
+        """Loops, where the number of steps is known and all is about arrays."""
+        groups = Operands(*map(tuple, _split(params, avals)))
+        if params["length"] is None or not _is_about_arrays(params, groups):
+            return None
+        return self._program(params, groups, slots_for(params["slots"], params["length"], groups.state))
+
+    def _program(self, params: Params, avals: Operands, slots: int) -> Jaxpr:
+        """The program of a sweep of known length."""
+        programs = params["step"], params["pull"], self.scan
+        return program_of_sweep(*programs, tuple(avals[1:]), params["length"], params["reverse"], slots)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list[Any], list[Any]]:
         values, slopes = _split(params, primals), _split(params, tangents)
@@ -254,7 +280,7 @@ def loop_bodies(step: Jaxpr, pull: Jaxpr, consts: int, state: int, back: int) ->
 class _Steps:
     """Steps that are run one by one, each by two programs: where elements of stacks are read or written."""
 
-    def __init__(self, sweep: ReverseSweep, operands: Operands, params: Params, length: int, ys: Sequence[Any]):
+    def __init__(self, operands: Operands, params: Params, length: int, ys: Sequence[Any]):
         self.step, self.pull = compile_jaxpr(params["step"]), compile_jaxpr(params["pull"])
         self.operands = operands
         self.places = range(length)[::-1] if params["reverse"] else range(length)
@@ -280,98 +306,10 @@ class _Steps:
         return back
 
 
-class _Segments:
-    """Steps of which many are run by one program, which reads elements of arrays by their numbers."""
-
-    def __init__(self, sweep: ReverseSweep, operands: Operands, params: Params, length: int, ys: Sequence[Any]):
-        groups = (*operands.xs, *operands.zs)
-        sizes = len(operands.consts), len(operands.xs), len(operands.state), len(operands.back)
-        avals = tuple(map(typeof, groups))
-        forwards, backwards = programs_of_segments(
-            params["step"], params["pull"], sweep, avals, sizes, length, params["reverse"]
-        )
-        self.forwards, self.backwards = compile_jaxpr(forwards), compile_jaxpr(backwards)
-        self.consts = *operands.consts, *groups
-        self.places = range(length)[::-1] if params["reverse"] else range(length)
-        self.ys = ys
-
-    def advance(self, state: Any, begin: int, end: int) -> Any:
-        """The state that step `end` begins with."""
-        return self.forwards(np.int64(end - begin), *self.consts, np.int64(begin), *state)
-
-    def pull_back(self, state: Any, back: Any, begin: int, end: int) -> Any:
-        """What is carried backwards, before these steps; the ys are written."""
-        outs = self.backwards(np.int64(end - begin), *self.consts, np.int64(begin), *state, *back)
-        for y, values in zip(self.ys, outs[len(back) :]):  # the states, which come last, are let go of
-            for numbers, rows in values.filled():
-                places = self.places[begin:end][numbers]
-                y[min(places) : max(places) + 1][:: places.step] = rows
-        return outs[: len(back)]
-
-
-@memoized
-def programs_of_segments(
-    step: Jaxpr,
-    pull: Jaxpr,
-    sweep: ReverseSweep,
-    avals: tuple[Any, ...],
-    sizes: tuple[int, ...],
-    length: int,
-    reverse: bool,
-) -> tuple[Jaxpr, Jaxpr]:
-    """Programs that run a number of steps from a step of some number on.
-
-    Returns:
-        `count, consts, xs, zs, number, state -> state`, and `count, consts, xs, zs, number, state, back -> back, ys,
-        states`, with xs and zs as a whole, and stacks of ys in the order of the steps. Programs keep memory for their
-        next run, but not that of results: so the states are among those.
-    """
-    consts, xs, state, back = sizes
-    integer = ShapedArray((), np.dtype(np.int64))
-
-    def elements(wholes: Sequence[Any], number: Any) -> list[Any]:
-        at = subtract(length - 1, number) if reverse else number
-        return [element(x, at) for x in wholes]
-
-    def numbered_step(*args: Any) -> list[Any]:
-        given, wholes, (i,), before = partition(args, (consts, len(avals), 1))
-        return [add(i, 1), *eval_jaxpr(step, *given, *before, *elements(wholes[:xs], i))]
-
-    def numbered_pull(*args: Any) -> list[Any]:
-        given, wholes, before, (i,), now = partition(args, (consts, len(avals), back, 1))
-        return eval_jaxpr(pull, *given, *before, *now, *elements(wholes, i))
-
-    first, _, moving, _ = partition(step.in_avals, (consts, 0, state))
-    backs = pull.in_avals[consts : consts + back]
-    carried = [integer, *moving]
-    params = {
-        "step": trace_closed(numbered_step, [*first, *avals, *carried]),
-        "pull": trace_closed(numbered_pull, [*first, *avals, *backs, *carried]),
-        "consts": consts + len(avals), "state": 1 + state, "xs": 0, "back": back,
-        "length": None, "reverse": False, "slots": None,
-    }  # fmt: skip
-
-    def forwards(*args: Any) -> list[Any]:
-        outs = sweep.scan.bind(
-            *args, body=params["step"], consts=params["consts"], carry=1 + state, length=None, reverse=False,
-            slots=None, progress=None,
-        )  # fmt: skip
-        return outs[1:]
-
-    def backwards(*args: Any) -> list[Any]:
-        outs, states = sweep.as_two_loops(args, params)
-        return [*outs, *states]
-
-    return (
-        trace_closed(forwards, [integer, *first, *avals, *carried]),
-        trace_closed(backwards, [integer, *first, *avals, *carried, *backs]),
-    )
-
-
-def element(x: Any, number: Any) -> Any:
-    """An element of an array along its first axis."""
-    shape = typeof(x).shape[1:]
-    return reshape(dynamic_slice(x, number, *[0] * len(shape), sizes=(1, *shape)), shape=shape)
+def _is_about_arrays(params: Params, avals: Operands) -> bool:
+    """Whether no step reads or leaves an entry of a stack."""
+    ys = [stacked_aval(aval, params["length"]) for aval in params["pull"].out_avals[params["back"] :]]
+    return are_arrays([*avals.xs, *avals.zs, *ys])
 
 
 def _split(params: Params, operands: Sequence[Any]) -> Operands:

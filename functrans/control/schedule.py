@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import comb
 from typing import Any, NamedTuple
 
-import numpy as np
+from ..core.avals import ShapedArray
 
 #: In place of a number of slots: as many as the logarithm of the number of steps.
 LOGARITHMIC = "log"
@@ -63,8 +63,10 @@ def split_point(length: int, slots: int) -> int:
     return min(max(most, 1), length - 1)
 
 
-def slots_for(slots: Any, length: int, state: Sequence[Any]) -> int:
-    """How many states to keep in a loop of this length."""
+def slots_for(slots: Any, length: int, state: Sequence[ShapedArray]) -> int:
+    """How many states of some type to keep in a loop of this length."""
     if slots == LOGARITHMIC:
         return length.bit_length() + 1
-    return max(1, slots.bytes // sum(np.asarray(x).nbytes for x in state)) if type(slots) is Budget else slots
+    if type(slots) is Budget:
+        return max(1, slots.bytes // sum(aval.size * aval.dtype.itemsize for aval in state))
+    return slots

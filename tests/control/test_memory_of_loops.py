@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.control.schedule import reversed_segments, split_point
+from functrans.control.segments import rows_for, schedule
 from functrans.core.avals import ShapedArray, StackAval
 from functrans.core.jaxpr import Jaxpr, sub_jaxprs
 from functrans.core.stack import BLOCK_BYTES, Stack
@@ -128,6 +129,50 @@ def test_few_states_are_kept(slots: int) -> None:
         alive.discard(state)
         if slots == 1:
             alive.add(0)
+
+
+@given(st.integers(0, 300), st.integers(1, 60))
+def test_a_schedule_finds_each_state_in_its_row(length: int, slots: int) -> None:
+    rows: list[Any] = [None] * rows_for(length, slots)
+    rows[0] = 0
+    reversed_steps: list[int] = []
+    for begin, row, steps in zip(*schedule(length, slots)):
+        assert rows[row] == begin
+        if steps < 0:
+            rows[row + 1] = begin - steps
+            continue
+        for k in range(1, steps):
+            rows[row + k] = begin + k
+        reversed_steps += range(begin, begin + steps)[::-1]
+    assert reversed_steps == list(range(length))[::-1]
+
+
+def test_a_sweep_of_a_known_length_is_all_native() -> None:
+    def loss(c: Any, x: Any) -> Any:
+        c, ys = lax.scan(lambda c, x: (np.tanh(c * x), np.sum(np.sin(c))), c, x, checkpoint=2)
+        return np.sum(c) + np.sum(ys)
+
+    assert "in Python" not in str(ft.explain(ft.grad(loss, argnums=(0, 1)), np.ones(4), XS))
+
+
+@pytest.mark.parametrize("is_reverse", [False, True])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 17])
+@pytest.mark.parametrize("slots", [1, 2, 3, 8, 100])
+def test_few_states_are_enough(slots: int, length: int, is_reverse: bool) -> None:
+    xs = np.random.default_rng(length).normal(size=(length, 3))
+
+    def loss(c: Any, w: Any, x: Any, **options: Any) -> Any:
+        def step(c: Any, x: Any) -> Any:
+            return np.tanh(w @ c + x), np.sin(c[0] * x)
+
+        c, ys = lax.scan(step, c, x, reverse=is_reverse, **options)
+        return np.sum(c) + np.sum(ys * np.cos(ys))
+
+    args = np.ones(3), W[:3, :3], xs
+    for how in (lambda f: f, ft.jit):
+        found = how(ft.grad(lambda *args: loss(*args, checkpoint=slots), argnums=(0, 1, 2)))(*args)
+        for x, y in zip(found, ft.grad(loss, argnums=(0, 1, 2))(*args)):
+            np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-14)
 
 
 def test_a_loop_with_few_states_collects_nothing() -> None:
