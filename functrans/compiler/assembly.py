@@ -384,7 +384,8 @@ class Assembler:
     ) -> None:
         """Add the instruction that runs `consts, carry, x -> carry, y` once for each element of the xs and ys.
 
-        The latter may be stacks, and constants too.
+        The latter may be stacks, and constants too. A step that kernels compute writes a row in row-major order: where
+        ys do not have those, they are copied from there in the end.
         """
         tape, x_along, y_along = tapes.along(self, body, xs, ys)
         along = tapes.wholes(x_along), tapes.wholes(y_along)
@@ -392,6 +393,9 @@ class Assembler:
         why = add_recurrence(self, block, body, None, operands, length, is_reverse, (finals, along[1], None), tape)
         if why is None:
             return
+        turned = [way for way in y_along if isinstance(way, Place) and not way.is_contiguous]
+        rows = {way: self.contiguous("temporary", ShapedArray(way.shape, way.dtype)) for way in turned}
+        y_along = [rows.get(way, way) if isinstance(way, Place) else way for way in y_along]
         state = [Carried(self, final) for final in finals]
         before, after = [c.before for c in state], [c.after for c in state]
         since = self.now
@@ -403,8 +407,10 @@ class Assembler:
         begins = begun(self, block, state, carry, swaps, length, expected)
         run = LoopRun(inner, length, is_reverse, steps, swaps, why, tape, begins)
         counter = [length] if isinstance(length, Place) else []
-        self.step(block, run, [*counter, *consts, *(p for c in state for p in c.places), *xs, *ys])
+        self.step(block, run, [*counter, *consts, *(p for c in state for p in c.places), *xs, *ys, *rows.values()])
         ended(self, block, state)
+        for way, row in rows.items():
+            self.copy(block, row, way)
 
     def repeat(
         self,

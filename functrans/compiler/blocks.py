@@ -146,7 +146,10 @@ class BlockAssembler:
         if eqn.primitive.updates_first:
             sources, targets = self.update(number, eqn, sources)
         else:
-            targets = [self.homes.continued(number, k) or self.target(number, v) for k, v in enumerate(eqn.outputs)]
+            targets = [
+                self.homes.continued(number, k) or self.homes.turned(number, k) or self.target(number, v)
+                for k, v in enumerate(eqn.outputs)
+            ]
             self.places.update(zip(eqn.outputs, targets))
         if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
             run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)

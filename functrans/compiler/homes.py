@@ -151,6 +151,29 @@ class Homes:
             self.settle(y, place)
         return place
 
+    def turned(self, number: int, k: int) -> Place | None:
+        """Where what a loop computes in each step may be, if it is needed for nothing but a transposed result: there.
+
+        A GPU would rather have threads beside each other write elements beside each other, and transpose them later.
+        """
+        eqn = self.steps[number]
+        assert isinstance(eqn, Eqn)
+        var = eqn.outputs[k]
+        readers = self.readers.get(var, ())
+        is_free = not self.assembler.is_plain and eqn.primitive.is_step_by_step(k, eqn.params)
+        if not is_free or var in self.wanted or len(readers) != 1:
+            return None
+        view = self.steps[readers[0]]
+        if isinstance(view, KernelStep) or view.primitive.name != "transpose":
+            return None
+        result = self.wanted.get(view.outputs[0])
+        place = None if result is None or result < len(self.carry) else self.outputs[result]
+        if not isinstance(place, Place) or place.slot in self.holders:
+            return None
+        self.occupy(var, place)
+        permutation = view.params["permutation"]
+        return VIEWS["transpose"](place, permutation=[permutation.index(axis) for axis in range(len(permutation))])
+
     def result_of(self, var: Var) -> int | None:
         """The number of the result that a value is, or whose place it has until others are computed there."""
         while var not in self.wanted:

@@ -89,6 +89,9 @@ class Loop(HoldsPrograms):
         head = 1 if params.get("length", 0) is None else 0
         return head + params["consts"] + state if 0 <= state < params["carry"] else None
 
+    def is_step_by_step(self, number: int, params: Params) -> bool:
+        return number >= self.leading_results + params["carry"]
+
     # ---- rules
 
     def run(self, *args: Any, **params: Any) -> list[Any]:

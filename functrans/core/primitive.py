@@ -165,6 +165,10 @@ class Primitive:
         """The number of the operand that a result is the last state of, as in a loop: it may take its memory."""
         return None
 
+    def is_step_by_step(self, number: int, params: Params) -> bool:
+        """Whether a result has an element for each step of a loop, which may lie at any strides."""
+        return False
+
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:

@@ -211,6 +211,45 @@ def test_layouts_of_what_each_step_reads() -> None:
             check(function, array, tolerance=0)
 
 
+@settings(max_examples=12)
+@given(lanes=st.integers(16, 41), steps=st.sampled_from([1, 2, 37, 512]), arrays=st.integers(1, 5), data=st.data())
+def test_streams(lanes: int, steps: int, arrays: int, data: Any) -> None:
+    """Lanes whose elements are far apart run in small blocks, with remainders, and write where results belong."""
+    dtype = data.draw(st.sampled_from([np.float64, np.float32, np.complex128]))
+    is_backwards = data.draw(st.booleans())
+    xs = [values(lanes, steps, seed=k).astype(dtype) for k in range(arrays)]
+
+    def step(c: Any, x: Any) -> Any:
+        c = (c[1], sum(x) * fnp.asarray(0.5, dtype) - c[0])
+        return c, (c[1], c[0] * x[0])[: 1 + arrays % 2]
+
+    zero = dtype(0)
+    function = ft.vmap(lambda *xs: lax.scan(step, (zero, zero), xs, reverse=is_backwards))
+    check(function, *xs, tolerance=1e-4 if dtype is np.float32 else TOLERANCE)
+
+
+def test_a_transposed_result_is_written_at_once() -> None:
+    """If nobody else needs what each step computes; and by kernels, where it is copied from rows."""
+    x, w = values(LANES, 40), values(50, 50)
+    f = ft.vmap(lambda x: lax.scan(lambda c, x: (0.9 * c + x, c * x), 0.0, x)[1])
+    kernels = str(ft.jit(f).lower(x).kernels)
+    assert "r0 as f64[40,37]" in kernels
+    assert "copy" not in kernels
+    again = lambda x: (f(x), f(x).T, fnp.sum(f(x), axis=0))  # noqa: E731
+    check(again, x)
+    check(lambda x: (f(x), f(x) + 1.0, f(x)[::-1]), x)
+    by_kernels = lambda x: lax.scan(lambda c, _: (fnp.sin(w @ c) * 0.1, c), x, None, length=4)[1].T  # noqa: E731
+    check(by_kernels, values(50))
+    numbers = lambda x: lax.scan(lambda c, _: (fnp.roll(c, 1) * 0.9, c), x, None, length=40)[1].T  # noqa: E731
+    check(numbers, values(3), tolerance=0)
+    stacked = lambda x: lax.scan(lambda c, _: (c * 0.5, fnp.stack([c, c + 1])), x, None, length=4)[1]  # noqa: E731
+    check(lambda x: stacked(x).transpose(1, 2, 0), values(20), tolerance=0)
+    inner = lambda x: lax.fori_loop(0, 3, lambda i, x: f(x), x)  # noqa: E731
+    check(inner, x)
+    donated = ft.jit(lambda x: f(x) + 0 * x, donate_argnums=0)
+    assert_all_close([donated(x.copy())], [f(x)], TOLERANCE)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.complex128, np.int32, np.uint8, np.bool_])
 def test_types(dtype: Any) -> None:
     x = (values(LANES, 70) * 5).astype(dtype)
@@ -325,27 +364,47 @@ def test_the_number_of_threads_changes_nothing() -> None:
     assert all(np.array_equal(results[0], y) for y in results[1:])
 
 
-@pytest.mark.parametrize("name", ["thorough", "threads"])
-def test_a_loop_of_lanes_can_be_interrupted(name: str) -> None:
-    """Also one that never ends by itself."""
-    function = ft.vmap(lambda x: lax.while_loop(lambda c: c[0] < 2.0, lambda c: (c[0] * 1.0, c[1] + 1), (x, 0)))
-    x = values(LANES)
+def interrupted(function: Any, *args: Any) -> None:
+    """See that a call that does not end by itself can be interrupted."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with tier(name):
-            compiled = ft.jit(function)
-            assert_all_close(compiled(x + 2.0), [x + 2.0, np.zeros(LANES, int)])
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            with pytest.raises(KeyboardInterrupt):
-                compiled(x)
-            assert_all_close(compiled(x + 2.0), [x + 2.0, np.zeros(LANES, int)])
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            function(*args)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ["thorough", "threads"])
+def test_a_loop_of_lanes_can_be_interrupted(name: str) -> None:
+    """Also one that never ends by itself."""
+    function = ft.vmap(lambda x: lax.while_loop(lambda c: c[0] < 2.0, lambda c: (c[0] * 1.0, c[1] + 1), (x, 0)))
+    x = values(LANES)
+    with tier(name):
+        compiled = ft.jit(function)
+        assert_all_close(compiled(x + 2.0), [x + 2.0, np.zeros(LANES, int)])
+        interrupted(compiled, x)
+        assert_all_close(compiled(x + 2.0), [x + 2.0, np.zeros(LANES, int)])
+
+
+@pytest.mark.parametrize("name", ["thorough", "threads"])
+def test_streams_can_be_interrupted(name: str) -> None:
+    def function(x: Any, rows: Any, n: Any) -> Any:
+        step = lambda row: lambda i, x: lax.scan(lambda x, r: (x * r, None), x, row)[0]  # noqa: E731
+        return ft.vmap(lambda x, row: lax.fori_loop(0, n, step(row), x))(x, rows)
+
+    x, rows = values(LANES), values(LANES, 50)
+    assert is_by_lane(function, x, rows, 3)
+    with tier(name):
+        compiled = ft.jit(function)
+        assert_all_close([compiled(x, rows, 3)], [x * np.prod(rows, axis=1) ** 3], TOLERANCE)
+        interrupted(compiled, x, rows, 10**12)
+        assert_all_close([compiled(x, rows, 3)], [x * np.prod(rows, axis=1) ** 3], TOLERANCE)
 
 
 def test_what_a_reader_is_told() -> None:

@@ -58,7 +58,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "few lanes": [(lanes, "FEWEST_LANES", 2)],
     "blocks of lanes": [
         (blocks_of_lanes, "FEWEST", 2), (blocks_of_lanes, "MOST", 4), (blocks_of_lanes, "MOST_APART", 2),
-        (blocks_of_lanes, "NEAR_BYTES", 0),
+        (blocks_of_lanes, "FEWEST_STREAMED", 2), (blocks_of_lanes, "MOST_STREAMED", 4),
     ],
     "staged": [(staging, "MANY", 1), (staging, "BLOCK", 3)],
     "arrays in memory": [

@@ -9,13 +9,12 @@ each of a few lanes, so that threads get whole vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...accesses import steps_of
 from ...instructions import RecurrenceRun
 from ...lanes.statements import differs, varying_registers
-from ...loopnest import INT, Affine, Load, Register, constant, expressions_in
+from ...loopnest import INT, Index, Load, Register, constant, expressions_in
 from ...recurrence import (
     Assign,
     Choose,
@@ -37,17 +36,18 @@ from .work import likely_work, work_of
 
 #: What the lanes of a block keep takes about so many bytes.
 BLOCK_BYTES = 1 << 13
-#: So many lanes are in a part, and at least and at most in a block; fewer where their elements are far apart, each on a
-#: cache line.
+#: So many lanes are in a part, and at least and at most in a block; at most so many where the elements of lanes are far
+#: apart, each on a cache line, in some array.
 FEWEST, MOST, MOST_APART = 16, 512, 64
+#: Where steps go through such arrays, a block has at least and at most so many lanes.
+FEWEST_STREAMED, MOST_STREAMED = 4, 8
+#: The processor follows about so many streams of memory at a time; so many where their strides are multiples of so many
+#: bytes, since their lines contend for the same few places of the fastest cache.
+STREAMS, CONTENDING_STREAMS, CONTENTION = 16, 8, 1 << 12
 #: After so many operations on all lanes of a block somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 23
 #: The operations that take as long as one on a single number.
 AT_ONCE = 4
-
-
-#: What is so many bytes ahead of what a lane reads is brought near, in arrays of more than so many bytes.
-AHEAD, NEAR_BYTES = 128, 1 << 19
 
 
 class Together(NamedTuple):
@@ -67,14 +67,18 @@ class LanesWriter(RecurrenceWriter):
         self.lanes: Lanes = run.recurrence.lanes
         self.groups = Groups(self.statements, self.lanes)
         self.kept = self.groups.kept()
-        size = sum(type_.dtype.itemsize for type_ in every_register(self.statements) if type_.number in self.kept)
-        self.block_size = block_size(size, MOST_APART if any(map(self.is_apart, self.arrays)) else MOST)
-        self.distant = set(filter(self.is_distant, self.arrays))
+        self.streams = [k for k in self.arrays if self.is_apart(k) and k in walked(self.statements)]
+        self.block_size = self.streamed_size() if self.streams else self.usual_size()
 
-    def is_distant(self, array: int) -> bool:
-        """Whether the elements of lanes are far apart in an array that is too large to be near anyway."""
-        place = self.run.arrays[array]
-        return self.is_apart(array) and prod(place.shape) * place.dtype.itemsize > NEAR_BYTES
+    def usual_size(self) -> int:
+        size = sum(type_.dtype.itemsize for type_ in every_register(self.statements) if type_.number in self.kept)
+        return block_size(size, MOST_APART if any(map(self.is_apart, self.arrays)) else MOST)
+
+    def streamed_size(self) -> int:
+        """How many lanes a block has, each of which is a stream in some arrays."""
+        strides = [self.run.arrays[k].strides[self.lanes.axes[k]] for k in self.streams]  # type: ignore[index]
+        most = CONTENDING_STREAMS if all(stride % CONTENTION == 0 for stride in strides) else STREAMS
+        return FEWEST_STREAMED if 2 * FEWEST_STREAMED * len(strides) > most else MOST_STREAMED
 
     def is_apart(self, array: int) -> bool:
         """Whether the elements of lanes in an array are far apart."""
@@ -88,9 +92,46 @@ class LanesWriter(RecurrenceWriter):
             if register.number in self.kept:
                 type_ = f"[{self.block_size} x {type_in_memory(register.dtype)}], align 64"
             entry.append(f"  %q{register.number} = alloca {type_}")
-        entry += ["  %block = alloca i64", "  %within = alloca i64", "  %any = alloca i8"]
+        entry += ["  %within = alloca i64", "  %any = alloca i8"]
 
-    def all_statements(self) -> None:
+    def body(self, name: str, parameters: Sequence[str]) -> None:
+        """Small blocks are a function of their own, one for a number of lanes that is known and one for any."""
+        w = self.writer
+        if self.streams:
+            head = f"{', '.join(parameters)}, ptr %work, i64 %first, i64 %size"
+            w.lines.append(f"define internal i64 @{name}_block({head}) alwaysinline #0 {{")
+            w.label("entry")
+            self.declare()
+            self.block(self.statements, {})
+            w.write("ret i64 0")
+            w.lines.append("}")
+            w.inlined += len(w.lines)
+        w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}{self.range_parameters}) #0 {{")
+        w.label("entry")
+        w.lines += ["  %work = alloca i64", "  %block = alloca i64"]
+        if not self.streams:
+            self.declare()
+        w.write("store i64 0, ptr %work")
+        arguments = ", ".join(parameter.replace(" noalias", "") for parameter in parameters)
+        self.blocks(lambda: self.call_block(name, arguments) if self.streams else self.block(self.statements, {}))
+        w.write("ret i64 0")
+        w.lines.append("}")
+
+    def call_block(self, name: str, arguments: str) -> None:
+        """Run a block."""
+        w = self.writer
+        w.write(f"%is_full = icmp eq i64 %size, {self.block_size}")
+        w.write("br i1 %is_full, label %full, label %rest")
+        for label, size in (("full", self.block_size), ("rest", "%size")):
+            w.label(label)
+            status = w.emit(f"call i64 @{name}_block({arguments}, ptr %work, i64 %first, i64 {size})")
+            w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %fine, label %failed")
+        w.label("failed")
+        w.write("ret i64 1")
+        w.label("fine")
+
+    def blocks(self, run: Callable[[], None]) -> None:
+        """A loop over blocks of lanes."""
         w, count = self.writer, self.numbers[constant(self.lanes.count, INT)]
         w.write(f"store i64 {w.emit(f'mul nsw i64 %begin, {FEWEST}')}, ptr %block")
         last = w.emit(f"call i64 @llvm.smin.i64(i64 {w.emit(f'mul nsw i64 %end, {FEWEST}')}, i64 {count})")
@@ -102,7 +143,7 @@ class LanesWriter(RecurrenceWriter):
         w.write("%is_left = icmp sgt i64 %left, 0")
         w.write("br i1 %is_left, label %run, label %over")
         w.label("run")
-        self.block(self.statements, {})
+        run()
         w.write("%following = add nsw i64 %first, %size")
         w.write("store i64 %following, ptr %block")
         w.write("br label %blocks")
@@ -138,38 +179,8 @@ class LanesWriter(RecurrenceWriter):
             return
         length = self.length(s, s.length, known)
         body, end = self.steps(s, "0", length, dict(known))
-        self.look_ahead(s, dict(known))
         self.step_done(s)
         self.next_step(s, length, body, end)
-
-    def look_ahead(self, s: Repeat, known: dict[int, str]) -> None:
-        """Have what lanes read in steps to come brought near, where each lane reads on a cache line of its own."""
-        w, far = self.writer, self.read_ahead(s)
-        if not far:
-            return
-
-        def fetch(inner: dict[int, str]) -> None:
-            for load in far:
-                address = self.address(load.operand, load.index, inner)
-                w.write(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
-
-        self.together(fetch, known)
-
-    def read_ahead(self, s: Repeat) -> list[Load]:
-        """For each array with an element for each step, and lanes far apart, what is read there some steps later."""
-        found: dict[Any, Load] = {}
-        for e in expressions_in(e for inner in statements_in(s.body) for e in roots(inner)):
-            if isinstance(e, Load) and e.operand not in found and e.operand in self.distant:
-                index = [self.ahead(i, stride, s) for i, stride in zip(e.index, self.run.arrays[e.operand].strides)]
-                if any(i is not own for i, own in zip(index, e.index)):
-                    found[e.operand] = e._replace(index=tuple(index))
-        return list(found.values())
-
-    @staticmethod
-    def ahead(index: Affine, stride: int, s: Repeat) -> Affine:
-        """An index some steps later, if it moves with the steps of a loop."""
-        factor = sum(factor for factor, term in index.terms if term == s.counter)
-        return index.plus(factor * max(AHEAD // abs(factor * stride), 1)) if factor and stride else index
 
     def unending(self, s: Repeat, known: dict[int, str]) -> None:
         """A loop that ends when a condition says so, in all lanes of the block."""
@@ -252,6 +263,24 @@ class LanesWriter(RecurrenceWriter):
         """Where the lane has a number that it keeps."""
         within, type_ = self.writer.emit("load i64, ptr %within"), type_in_memory(register.dtype)
         return self.writer.emit(f"getelementptr {type_}, ptr %q{register.number}, i64 {within}")
+
+
+def walked(statements: Sequence[Statement]) -> set[int]:
+    """The arrays of which loops read or write another element in each step."""
+    found: set[int] = set()
+    for s in statements_in(statements):
+        if isinstance(s, Repeat):
+            inner = list(statements_in(s.body))
+            loads = [e for e in expressions_in(e for i in inner for e in roots(i)) if isinstance(e, Load)]
+            stores = [i for i in inner if isinstance(i, Store)]
+            found |= {e.operand for e in loads if moves_with(e.index, s.counter)}
+            found |= {i.array for i in stores if moves_with(i.index, s.counter)}
+    return found
+
+
+def moves_with(index: Index, counter: Register) -> bool:
+    """Whether an index changes in each step of a loop."""
+    return any(factor and counter in expressions_in([e]) for i in index for factor, e in i.terms)
 
 
 class Groups:

@@ -83,6 +83,17 @@ class RecurrenceWriter(ExpressionWriter):
             parameters += [f"i64 %s{k}_{axis}" for axis in wide_axes(self.run, k)]
         parameters += [f"i64 {register}" for register in self.numbers.values()]
         parameters += ["ptr %failing", "ptr %slots"]
+        self.body(name, parameters)
+        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots{self.range_parameters}) #0 {{", "entry:"]
+        arguments = self.arguments()
+        w.write(f"%status = call i64 @{name}_body({', '.join(arguments)}{self.range_parameters})")
+        w.write("ret i64 %status")
+        w.lines += ["}", *self.formulas.lines]
+        return w
+
+    def body(self, name: str, parameters: Sequence[str]) -> None:
+        """The function that has the arguments as parameters."""
+        w = self.writer
         w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}{self.range_parameters}) #0 {{")
         w.label("entry")
         w.lines.append("  %work = alloca i64")
@@ -91,12 +102,6 @@ class RecurrenceWriter(ExpressionWriter):
         self.all_statements()
         w.write("ret i64 0")
         w.lines.append("}")
-        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots{self.range_parameters}) #0 {{", "entry:"]
-        arguments = self.arguments()
-        w.write(f"%status = call i64 @{name}_body({', '.join(arguments)}{self.range_parameters})")
-        w.write("ret i64 %status")
-        w.lines += ["}", *self.formulas.lines]
-        return w
 
     def declare(self) -> None:
         """Have places for the registers."""
