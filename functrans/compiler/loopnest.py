@@ -108,6 +108,10 @@ class Apply(NamedTuple):
     operands: tuple[Any, ...]
     dtype: np.dtype[Any]
 
+    def __hash__(self) -> int:
+        """Of the operation alone: what operands share is one object, but would be counted once for each way to it."""
+        return hash((self.operation, len(self.operands), self.dtype.num))
+
 
 class Register(NamedTuple):
     """A number that a loop keeps from step to step (compiler/recurrence.py)."""

@@ -323,3 +323,12 @@ def test_a_second_shape_writes_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     gradient(np.linspace(0, 1, 14))
     assert before
     assert list(kept) == before
+
+
+def test_an_index_made_of_shared_parts_is_looked_at_once() -> None:
+    """Each step of a binary search uses the one before several times: to follow every way there would take for ever."""
+    e: Any = constant(1, INT)
+    for _ in range(200):
+        e = Apply("add", (e, e), INT)
+    load = Load(0, (Affine(0, (), ((1, e),)),), INT)
+    assert {load: 1}[load] == 1
