@@ -24,8 +24,9 @@ PARTS_PER_THREAD = 8
 #: How often a worker looks for more to do before it sleeps: for 60 to 120 microseconds, with a pause in between. It is
 #: then awake when what is not worth dividing, between two kernels that are, has been done: to wake it takes as long.
 #: The caller looks as often whether the last worker is done. If that one has lost its processor to another program, who
-#: kept looking would use up the time that the two of them are given.
-LOOKS = 2500
+#: kept looking would use up the time that the two of them are given; and if the two are on one processor, who looks has
+#: what the other one needs. So it is offered to others after some looks.
+LOOKS, LOOKS_BETWEEN_OFFERS = 2500, 64
 
 #: How a processor is told that a loop waits, which leaves more of it to others.
 PAUSES = {
@@ -39,6 +40,7 @@ WORK = f"""
 declare i32 @sem_init(ptr, i32, i32)
 declare i32 @sem_wait(ptr)
 declare i32 @sem_post(ptr)
+declare i32 @sched_yield()
 {DECLARE_PAUSE}
 define internal void @take_parts(ptr %pool) {{
 entry:
@@ -86,6 +88,20 @@ define i64 @start_pool(ptr %pool) {{
   %other_status = call i32 @sem_init(ptr %done, i32 0, i32 0)
   ret i64 0
 }}
+define internal void @pause(i64 %count) {{
+entry:
+  %rest = urem i64 %count, {LOOKS_BETWEEN_OFFERS}
+  %is_due = icmp eq i64 %rest, {LOOKS_BETWEEN_OFFERS - 1}
+  br i1 %is_due, label %offer, label %wait
+offer:
+  %offered = call i32 @sched_yield()
+  br label %done
+wait:
+  {PAUSE}
+  br label %done
+done:
+  ret void
+}}
 define internal i1 @count_down(ptr %number_at) {{
 entry:
   br label %look
@@ -118,7 +134,7 @@ look:
   %is_open = icmp ne i64 %maybe, 0
   br i1 %is_open, label %enter, label %again
 again:
-  {PAUSE}
+  call void @pause(i64 %count)
   %count_next = add i64 %count, 1
   %tired = icmp sgt i64 %count, {LOOKS}
   br i1 %tired, label %rest, label %look
@@ -203,7 +219,7 @@ busy:
   %tired = icmp sgt i64 %count, {LOOKS}
   br i1 %tired, label %rest, label %again
 again:
-  {PAUSE}
+  call void @pause(i64 %count)
   br label %look
 rest:
   store atomic i64 1, ptr %waiting_at seq_cst, align 8
