@@ -69,8 +69,9 @@ class BlockAssembler:
             elif not self.homes.lent.hands_out(number, source):
                 self.assembler.copy(self.instructions, source, place)
         results = {place.slot for place in self.outputs if isinstance(place, Place)}
-        slots, times = self.assembler.slots, self.assembler.times
-        return chained(self.instructions, slots, times, not self.assembler.is_plain, results)
+        known = self.assembler
+        notes = known.times, known.origins, known.remarks
+        return chained(self.instructions, known.slots, notes, not known.is_plain, results)
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:
         """Where a step computes a variable."""

@@ -5,23 +5,32 @@ computed from rows and their reductions. Row i of each needs row i of those befo
 they read and write what is in the cache; and threads need to meet once, at the end. So it is with the images of a
 convolution: zeros are put around one, its windows side by side, and products are summed up. And so it is with a matrix
 and the sums of its columns: these are summed up in parts (compiler/partials.py), each of which reads a group of rows
-that has just been computed.
+that has just been computed. Products of a batch of matrices belong to a chain over the batch, with the kernels that
+make the factors and those that read the products, if some matrices of each are in the cache together; kernels for which
+the batch is several axes take these as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate, groupby, pairwise
 from math import prod
+from operator import mul
 from typing import Any, NamedTuple
 
-from .instructions import ChainRun, KernelRun, Place, Slot
+from .instructions import ChainRun, KernelRun, Place, ProductRun, Slot
+from .loopnest import Load, kernel_over, point, replaced
 from .overlap import accessed
 
 #: Chains over fewer elements are left as they are: everything is in the cache anyway.
 FEWEST_ELEMENTS = 1 << 13
 #: A chain has so many kernels at most, so that the time to find it stays bounded.
 MOST_LINKS = 64
+#: A product belongs to a chain if there are at least so many rows, or else threads had better share each product, and
+#: if one matrix of each kind has so many bytes together at most.
+FEWEST_ROWS, LARGEST_PRODUCT = 8, 1 << 20
+
+Run = KernelRun | ProductRun
 
 #: Accesses to memory, by slot.
 _Touched = dict[int, list[Place | None]]
@@ -30,51 +39,136 @@ _Touched = dict[int, list[Place | None]]
 def chained(
     block: Sequence[Any],
     slots: Sequence[Slot],
-    times: dict[int, int],
-    may_have_groups: bool,
+    notes: Sequence[dict[int, Any]],
+    may_be_mixed: bool,
     results: Collection[int],
 ) -> list[Any]:
-    """The instructions of a block, with kernels that can be run together in chains.
+    """The instructions of a block, with those that can be run together in chains.
 
     Temporaries of a chain last as long as all of it.
 
     Args:
-        times: when an instruction runs, by its id.
-        may_have_groups: whether the rows of some kernels may be groups of the rows of others.
+        notes: what is known of instructions, by their ids; first of all when they run.
+        may_be_mixed: whether the rows of some links may be groups of the rows of others, and links may be products.
         results: the slots of what the block computes for others, who may be still to come.
     """
+    times = notes[0]
     found: list[Any] = []
-    for with_rows, instructions in groupby(block, _has_rows):
+    given = with_rows_of_products(block, notes) if may_be_mixed else block
+    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, KernelRun | ProductRun)):
         runs = list(instructions)
-        if not with_rows or len(runs) < 2 or not any(map(_is_long, runs)):
+        if may_be_links and len(runs) > 1 and any(map(_is_long, runs)):
+            found += _in_chains(runs, slots, times, may_be_mixed, results)
+        else:
             found += runs
-            continue
-        chain = _Chain(may_have_groups)
-        for run in runs:
-            if not chain.takes(run):
-                found += chain.instructions(slots, times, results)
-                chain = _Chain(may_have_groups)
-            chain.add(run)
-        found += chain.instructions(slots, times, results)
     return found
 
 
-def _has_rows(instruction: Any) -> bool:
-    """Whether an instruction is a kernel that can be run for some rows only."""
-    if not isinstance(instruction, KernelRun):
+def _in_chains(
+    runs: Sequence[Run],
+    slots: Sequence[Slot],
+    times: dict[int, int],
+    may_be_mixed: bool,
+    results: Collection[int],
+) -> list[Any]:
+    """Kernels and products, with those that can be run together in chains."""
+    found: list[Any] = []
+    chain = _Chain(may_be_mixed)
+    for instruction in runs:
+        if _has_rows(instruction, may_be_mixed) and chain.takes(instruction):
+            chain.add(instruction)
+        elif may_be_mixed and chain.may_come_after(instruction):
+            for target in instruction.targets:
+                slots[target.slot].first = min(slots[target.slot].first, times[id(chain.links[0])])
+            found.append(instruction)
+        elif _has_rows(instruction, may_be_mixed):
+            found += chain.instructions(slots, times, results)
+            chain = _Chain(may_be_mixed)
+            chain.add(instruction)
+        else:
+            found += chain.instructions(slots, times, results)
+            chain = _Chain(may_be_mixed)
+            found.append(instruction)
+    return found + chain.instructions(slots, times, results)
+
+
+def _has_rows(run: Any, may_multiply: bool) -> bool:
+    """Whether an instruction can be run for some rows only."""
+    if isinstance(run, ProductRun):
+        matrices = sum(prod(p.shape[1:]) for p in (run.x, run.y, run.z)) * run.z.dtype.itemsize
+        return may_multiply and run.rows >= FEWEST_ROWS and run.z.strides[0] != 0 and matrices <= LARGEST_PRODUCT
+    if not isinstance(run, KernelRun):
         return False
-    kernel = instruction.kernel
+    kernel = run.kernel
     has_rows = len(kernel.shape) > kernel.reduced and kernel.shape[0] > 1 and 0 not in kernel.shape
     return has_rows and all(output.place is None for output in kernel.outputs)
 
 
-def _is_long(run: KernelRun) -> bool:
-    """Whether a kernel is over so many elements that they had better stay in the cache."""
-    return prod(run.kernel.shape) >= FEWEST_ELEMENTS
+def _is_long(run: Run) -> bool:
+    """Whether so many elements are computed that they had better stay in the cache."""
+    return prod(run.z.shape if isinstance(run, ProductRun) else run.kernel.shape) >= FEWEST_ELEMENTS
+
+
+def with_rows_of_products(block: Sequence[Any], notes: Iterable[dict[int, Any]]) -> list[Any]:
+    """The instructions of a block; kernels next to a product of a batch take several axes as one, if that is the batch.
+
+    Args:
+        notes: what is known of instructions, by their ids; the same is known of those that take the place of others.
+    """
+    found = list(block)
+    for k, product in enumerate(block):
+        if not (isinstance(product, ProductRun) and _has_rows(product, True)):
+            continue
+        for way in (-1, 1):
+            j = k + way
+            while 0 <= j < len(found) and isinstance(found[j], KernelRun) and _has_rows(found[j], True):
+                is_given = found[j] is block[j]
+                run = _with_one_axis(found[j], product.rows) if is_given or found[j].rows == product.rows else None
+                if run is None:
+                    break
+                for known in notes:
+                    if id(found[j]) in known:
+                        known[id(run)] = known[id(found[j])]
+                found[j] = run
+                j += way
+    return found
+
+
+def _with_one_axis(run: KernelRun, extent: int) -> KernelRun | None:
+    """A kernel with so many rows: the same, or with its first axes as one, if all that it touches is walked so."""
+    kernel, (shape, reduced, outputs, _) = run.kernel, run.kernel
+    if run.rows == extent:
+        return run
+    sizes = list(accumulate(shape[: len(shape) - reduced], mul))
+    if extent not in sizes or kernel.positions():
+        return None
+    count, places, loads = sizes.index(extent) + 1, dict(zip(kernel.operands, run.sources)), kernel.loads()
+    if any(i.terms for load in loads for i in load.index):
+        return None
+    touched = [accessed(load, places[load.operand], shape) for load in loads]
+    merged = [_merged(place, count) for place in (*touched, *run.targets)]
+    if None in merged:
+        return None
+    new_shape = (extent, *shape[count:])
+    new_loads = {load: Load(k, point(len(new_shape)), load.dtype) for k, load in enumerate(loads)}
+    new_outputs = tuple(o._replace(expression=replaced(o.expression, new_loads.__getitem__)) for o in outputs)
+    new_kernel = kernel_over(new_shape, reduced, new_outputs)
+    sources = tuple(merged[k] for k in new_kernel.operands)
+    return KernelRun(new_kernel, sources, tuple(merged[len(loads) :]))  # type: ignore[arg-type]
+
+
+def _merged(place: Place, count: int) -> Place | None:
+    """An array with its first axes as one; None if they do not lie in memory as one."""
+    axes = list(zip(place.shape[:count], place.strides))
+    walked = [(n, stride) for n, stride in axes if n != 1]
+    if any(outer != n * inner for (_, outer), (n, inner) in pairwise(walked)):
+        return None
+    strides = (walked[-1][1] if walked else 0, *place.strides[count:])
+    return place._replace(shape=(prod(place.shape[:count]), *place.shape[count:]), strides=strides)
 
 
 class _Chain:
-    """Kernels that can be run together, in order.
+    """Kernels and products that can be run together, in order.
 
     Attributes:
         extents: those of their first axes: one, or another one for parts of sums, which is a divisor of it.
@@ -84,23 +178,23 @@ class _Chain:
         asked: the same for the kernel that was asked for last.
     """
 
-    def __init__(self, may_have_groups: bool) -> None:
-        self.may_have_groups = may_have_groups
-        self.links: list[KernelRun] = []
+    def __init__(self, may_be_mixed: bool) -> None:
+        self.may_be_mixed = may_be_mixed
+        self.links: list[Run] = []
         self.extents: set[int] = set()
         self.written: set[int] = set()
         self.touched: _Touched = {}
         self.looked_at = 0
-        self.asked: tuple[KernelRun | None, _Touched] = None, {}
+        self.asked: tuple[Run | None, _Touched] = None, {}
 
-    def takes(self, run: KernelRun) -> bool:
-        """Whether row i of a kernel has to do with row i only of what the links read and write."""
+    def takes(self, run: Run) -> bool:
+        """Whether row i of an instruction has to do with row i only of what the links read and write."""
         if not self.links:
             return True
         if len(self.links) == MOST_LINKS or not self.has_same_rows(run):
             return False
         self.look()
-        rows = min(*self.extents, run.kernel.shape[0])
+        rows = min(*self.extents, run.rows)
         writes = {target.slot for target in run.targets}
         self.asked = run, _touched(run)
         return all(
@@ -109,18 +203,33 @@ class _Chain:
             if slot in self.written or (slot in writes and slot in self.touched)
         )
 
-    def has_same_rows(self, run: KernelRun) -> bool:
-        """Whether a kernel has the rows of the links, or reduces groups of rows that they have computed."""
-        extent = run.kernel.shape[0]
-        if extent in self.extents:
-            return True
-        if not (self.may_have_groups and run.kernel.reduced and len(self.extents) == 1):
+    def may_come_after(self, run: Any) -> bool:
+        """Whether a kernel between the links and others may as well run before them: one that has nothing to do with
+        them, and that is too short for a chain, or copies what a product in the chain will read."""
+        if not isinstance(run, KernelRun) or not self.links:
             return False
-        return min(self.extents) % extent == 0 and any(source.slot in self.written for source in run.sources)
+        has_products = any(isinstance(link, ProductRun) for link in self.links)
+        if not has_products and _is_long(run):
+            return False
+        self.look()
+        reads, writes = ({place.slot for place in places} for places in (run.sources, run.targets))
+        return not (self.written & reads or self.touched.keys() & writes)
 
-    def add(self, run: KernelRun) -> None:
+    def has_same_rows(self, run: Run) -> bool:
+        """Whether an instruction has the rows of the links, or reduces groups of rows that they have computed."""
+        rows = min(*self.extents, run.rows)
+        if rows < FEWEST_ROWS and any(isinstance(link, ProductRun) for link in (*self.links, run)):
+            return False
+        if run.rows in self.extents:
+            return True
+        is_reduced = isinstance(run, KernelRun) and run.kernel.reduced > 0
+        if not (self.may_be_mixed and is_reduced and len(self.extents) == 1):
+            return False
+        return min(self.extents) % run.rows == 0 and any(source.slot in self.written for source in run.sources)
+
+    def add(self, run: Run) -> None:
         self.links.append(run)
-        self.extents.add(run.kernel.shape[0])
+        self.extents.add(run.rows)
         self.written |= {target.slot for target in run.targets}
 
     def look(self) -> None:
@@ -132,7 +241,7 @@ class _Chain:
         self.looked_at = len(self.links)
 
     def instructions(self, slots: Sequence[Slot], times: dict[int, int], results: Collection[int]) -> list[Any]:
-        """The kernels as one instruction, if they are several and long enough."""
+        """The links as one instruction, if they are several and long enough."""
         links = self.links
         if len(links) < 2 or not any(map(_is_long, links)):
             return [*links]
@@ -144,10 +253,14 @@ class _Chain:
         return [found]
 
 
-def _touched(run: KernelRun) -> _Touched:
-    """What a kernel reads and writes over its space, by slot; None for what it reads at computed indices."""
-    kernel, places = run.kernel, dict(zip(run.kernel.operands, run.sources))
+def _touched(run: Run) -> _Touched:
+    """What is read and written over all rows, by slot; None for what is read at computed indices."""
     found: _Touched = {place.slot: [] for place in run.sources}
+    if isinstance(run, ProductRun):
+        for place in (*run.sources, *run.targets):
+            found.setdefault(place.slot, []).append(place)
+        return found
+    kernel, places = run.kernel, dict(zip(run.kernel.operands, run.sources))
     for load in kernel.loads():
         place, is_computed = places[load.operand], any(i.terms for i in load.index)
         found[place.slot].append(None if is_computed else accessed(load, place, kernel.shape))
@@ -182,7 +295,7 @@ def _are_apart(places: Sequence[Place | None], rows: int) -> bool:
     return all(row is not None and row.way == first.way and row.low >= 0 and row.high <= row.way for row in found)
 
 
-def _own_places(links: Sequence[KernelRun], slots: Sequence[Slot], first: int, last: int) -> tuple[Place, ...]:
+def _own_places(links: Sequence[Run], slots: Sequence[Slot], first: int, last: int) -> tuple[Place, ...]:
     """The targets that nobody needs but the chain: rows of these may take the place of earlier ones."""
     targets = [target for link in links for target in link.targets]
     return tuple(

@@ -119,9 +119,41 @@ class KernelRun(NamedTuple):
     sources: tuple[Place, ...]
     targets: tuple[Place, ...]
 
+    @property
+    def rows(self) -> int:
+        """The extent of the first axis."""
+        return self.kernel.shape[0]
+
+
+class ProductRun(NamedTuple):
+    """Multiply matrices: places of shapes (batch, m, k), (batch, k, n) and (batch, m, n).
+
+    Attributes:
+        z: its rows are contiguous. Matrices of a batch that is summed up are at one place.
+        adds: whether to add to what is there.
+    """
+
+    x: Place
+    y: Place
+    z: Place
+    adds: bool = False
+
+    @property
+    def sources(self) -> tuple[Place, ...]:
+        return (self.x, self.y, self.z) if self.adds else (self.x, self.y)
+
+    @property
+    def targets(self) -> tuple[Place, ...]:
+        return (self.z,)
+
+    @property
+    def rows(self) -> int:
+        """How many matrices there are."""
+        return self.z.shape[0]
+
 
 class ChainRun(NamedTuple):
-    """Run kernels over the same rows, block of rows by block of rows.
+    """Run kernels and products of a batch of matrices over the same rows, block of rows by block of rows.
 
     The first axis of some may be several times as long as that of the others, whose rows are then groups of its own.
 
@@ -129,13 +161,13 @@ class ChainRun(NamedTuple):
         own: the targets that only the chain needs, row by row: a block may take the place of the one before.
     """
 
-    links: tuple[KernelRun, ...]
+    links: tuple[KernelRun | ProductRun, ...]
     own: tuple[Place, ...]
 
     @property
     def rows(self) -> int:
         """The number of rows, or of groups."""
-        return min(link.kernel.shape[0] for link in self.links)
+        return min(link.rows for link in self.links)
 
 
 class PythonRun(NamedTuple):
@@ -153,20 +185,6 @@ class PythonRun(NamedTuple):
     name: str
     source: Source | None = None
     is_rare: bool = False
-
-
-class ProductRun(NamedTuple):
-    """Multiply matrices: places of shapes (batch, m, k), (batch, k, n) and (batch, m, n).
-
-    Attributes:
-        z: its rows are contiguous. Matrices of a batch that is summed up are at one place.
-        adds: whether to add to what is there.
-    """
-
-    x: Place
-    y: Place
-    z: Place
-    adds: bool = False
 
 
 class ScanRun(NamedTuple):

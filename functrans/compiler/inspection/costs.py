@@ -113,8 +113,10 @@ def _chain(run: ChainRun) -> Cost:
     return Cost(sum(read.values()), kept, sum(cost(link).operations for link in run.links))
 
 
-def _reads(run: KernelRun) -> dict[Place, int]:
-    """The bytes of different elements that a kernel reads."""
+def _reads(run: KernelRun | ProductRun) -> dict[Place, int]:
+    """The bytes of different elements that a kernel or a product reads."""
+    if isinstance(run, ProductRun):
+        return {place: size(place) for place in run.sources}
     kernel, points = run.kernel, prod(run.kernel.shape)
     touched: dict[Place, int] = {}
     places = dict(zip(kernel.operands, run.sources))
@@ -131,8 +133,10 @@ def _reads(run: KernelRun) -> dict[Place, int]:
     return found
 
 
-def _writes(run: KernelRun) -> dict[Place, int]:
-    """The bytes of different elements that a kernel writes."""
+def _writes(run: KernelRun | ProductRun) -> dict[Place, int]:
+    """The bytes of different elements that a kernel or a product writes."""
+    if isinstance(run, ProductRun):
+        return {run.z: size(run.z)}
     points = prod(run.kernel.shape)
     return {
         target: size(target) if output.place is None else min(elements(target), points) * target.dtype.itemsize

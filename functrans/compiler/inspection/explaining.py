@@ -11,7 +11,7 @@ from ...core.avals import ShapedArray
 from ...core.jaxpr import Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
-from ..instructions import VIEWS, ChainRun, PythonRun
+from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun
 from ..loopnest import Apply, Load, Position, axis_index
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
@@ -93,7 +93,7 @@ def overview(jaxpr: Jaxpr, simplified: Jaxpr, rows: list[Row], names: Names, ass
     what = joined([counted(number, name) for name, number in kinds.items()]) or "nothing"
     chains = [len(row.instruction.links) for row in rows if isinstance(row.instruction, ChainRun)]
     if chains:
-        what += f", {sum(chains)} of the kernels in {counted(len(chains), 'chain')}"
+        what += f", {sum(chains)} of them in {counted(len(chains), 'chain')}"
     before, after = len(jaxpr.eqns), len(simplified.eqns)
     count = plural(before, "equation") if before == after else f"{plural(before, 'equation')}, simplified to {after},"
     yield f"{count} {'runs' if count.startswith('1 ') and before == after else 'run'} as {what}."
@@ -272,9 +272,10 @@ class _Instructions:
 
     def ChainRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
-        is_grouped = any(link.kernel.shape[0] != run.rows for link in run.links)
+        is_grouped = any(link.rows != run.rows for link in run.links)
         rows = f"{run.rows} {'groups of ' if is_grouped else ''}rows"
-        yield f"{len(run.links)} kernels over the same {rows} run together: {cost(run)}."
+        what = "kernels and products" if any(isinstance(link, ProductRun) for link in run.links) else "kernels"
+        yield f"{len(run.links)} {what} over the same {rows} run together: {cost(run)}."
         yield "They do some rows and then the next ones: what they read of each other, or again, is in the cache."
         yield from self.threads(row)
 

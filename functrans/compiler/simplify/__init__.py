@@ -1,4 +1,5 @@
-"""Passes from jaxpr to jaxpr, after which there is less to do: inline, drop, rewrite (fold, apply rules, share), drop.
+"""Passes from jaxpr to jaxpr, after which there is less to do: inline, drop, rewrite (fold, apply rules, share), put
+axes in order, drop.
 
 A simplified program is only ever run: what rules of derivatives need to see (calls, functions with rules of their own,
 names) is gone. The README of this folder says what may change, and what may not.
@@ -12,6 +13,7 @@ from functools import partial
 from ...core.jaxpr import Jaxpr
 from .dead_code import drop_unused
 from .inlining import inline, inline_secluded
+from .order import batch_first
 from .rewriting import rewrite
 from .tables import ALL_RULES, EXACT_RULES
 
@@ -45,13 +47,16 @@ def passes(exact: bool = False) -> dict[str, Pass]:
     """The passes, in order."""
     rules = EXACT_RULES if exact else ALL_RULES
     nested, mark = partial(simplify, exact=exact), partial(_marked, exact=exact)
-    return {
+    found: dict[str, Pass] = {
         "inline": inline,
         "drop what is not used": drop_unused,
         "inline a checkpoint without others": inline_secluded,
         "rewrite": partial(rewrite, rules=rules, nested=nested, mark=mark),
-        "drop what is no longer used": partial(drop_unused, mark=mark),
     }
+    if not exact:
+        found["put batches first"] = partial(batch_first, rules=rules, nested=nested, mark=mark)
+    found["drop what is no longer used"] = partial(drop_unused, mark=mark)
+    return found
 
 
 def _marked(jaxpr: Jaxpr, exact: bool) -> Jaxpr:

@@ -1,4 +1,4 @@
-"""Chains of kernels as what `run_rows` is told of them: some rows, kernel by kernel, and then the next ones."""
+"""Chains as what `run_rows` is told of them: some rows, kernel by kernel (or product by product), and then the next."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
-from ...instructions import KernelRun, Place
+from ...instructions import KernelRun, Place, ProductRun
 from ...overlap import accessed
 from .layouts import LANES
+from .library import gemm_arguments, product_work
 from .runtime import HEADER
 from .tiers import Written
 from .writer import Writer
@@ -54,13 +55,15 @@ class EncodedChain(NamedTuple):
         return [Written(arguments, start + place, link.writer, link.work) for place, link in self.links.items()]
 
 
-def encoded_chain(encoder: Any, runs: Sequence[KernelRun], rows: int, own: Sequence[Place]) -> EncodedChain:
-    """Kernels over the same rows; neighbours of which each has several rows in every row are a chain in the chain."""
+def encoded_chain(
+    encoder: Any, runs: Sequence[KernelRun | ProductRun], rows: int, own: Sequence[Place]
+) -> EncodedChain:
+    """Links over the same rows; neighbours of which each has several rows in every row are a chain in the chain."""
     ways = [number for p in own for number in (HEADER + p.slot, p.strides[0] * (p.shape[0] // rows))]
     found: list[int] = []
     links: dict[int, Link] = {}
     work = 0
-    for extent, group in groupby(runs, key=lambda run: run.kernel.shape[0]):
+    for extent, group in groupby(runs, key=lambda run: run.rows):
         inside = list(group)
         if extent > rows and len(inside) > 1:
             inner = encoded_chain(encoder, inside, extent, ())
@@ -69,29 +72,40 @@ def encoded_chain(encoder: Any, runs: Sequence[KernelRun], rows: int, own: Seque
             work += inner.work
             found += [encoder.runtime["run_rows"], arguments.buffer_info()[0], extent // rows]
             continue
-        for link in (link for run in inside for link in encoder.links(run, True)):
-            links[4 + len(ways) + len(found)] = link
-            work += link.work
-            found += [0, encoder.address(link.arguments), link.extent // rows]
+        for run in inside:
+            if isinstance(run, ProductRun):
+                work += product_work(run)
+                found += [encoder.runtime["run_gemm"], encoder.address(gemm_arguments(run, 0)), extent // rows]
+                continue
+            for link in encoder.links(run, True):
+                links[4 + len(ways) + len(found)] = link
+                work += link.work
+                found += [0, encoder.address(link.arguments), link.extent // rows]
     head = [rows_at_a_time(runs, rows, work), encoder.slot_count, len(own), len(found) // 3]
     return EncodedChain([*head, *ways, *found], links, work)
 
 
-def rows_at_a_time(links: Sequence[KernelRun], rows: int, work: int) -> int:
+def rows_at_a_time(links: Sequence[KernelRun | ProductRun], rows: int, work: int) -> int:
     """How many rows of a chain are run together: their number depends on the shapes only.
 
     Everything that the links read and write of them is in the cache together, and there are blocks for many threads.
     """
     sizes: dict[int, int] = {}
     for link in links:
-        places = dict(zip(link.kernel.operands, link.sources))
-        read = [accessed(load, places[load.operand], link.kernel.shape) for load in link.kernel.loads()]
-        for place in (*read, *link.targets):
-            if place.shape[0] == link.kernel.shape[0]:
+        for place in (*_read(link), *link.targets):
+            if place.shape[0] == link.rows and place.strides[0]:
                 sizes[place.slot] = max(sizes.get(place.slot, 0), _size_of_row(place, rows))
     blocks = max(1, min(MANY_BLOCKS, work // WORTH_BLOCK))
     most = min(CACHE // max(1, sum(sizes.values())), -(-rows // blocks))
     return max(1, most if most < LANES else most // LANES * LANES)
+
+
+def _read(link: KernelRun | ProductRun) -> Sequence[Place]:
+    """What a link reads, over all rows."""
+    if isinstance(link, ProductRun):
+        return link.sources
+    places = dict(zip(link.kernel.operands, link.sources))
+    return [accessed(load, places[load.operand], link.kernel.shape) for load in link.kernel.loads()]
 
 
 def _size_of_row(place: Place, rows: int) -> int:

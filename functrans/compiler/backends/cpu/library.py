@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -34,11 +35,21 @@ class Division(NamedTuple):
     are_large: bool
 
 
+def product_work(run: ProductRun) -> int:
+    """What products take, about in nanoseconds."""
+    return prod(run.x.shape) * run.y.shape[2] // 8
+
+
+def is_large(run: ProductRun) -> bool:
+    """Whether BLAS would use threads of its own for one product."""
+    return prod(run.x.shape[1:]) * run.y.shape[2] > WORTH_THREADS
+
+
 def division(run: ProductRun, processors: int) -> Division:
     """Share products if there are several for each thread, or parts of each if they are large."""
     batch, rows, columns = run.z.shape
     each = rows * columns * run.x.shape[2]
-    are_large = each > WORTH_THREADS
+    are_large = is_large(run)
     if batch * each <= WORTH_THREADS or (are_large and not threads_of_blas().can_be_set):
         return Division(1, 1, are_large)
     if batch >= PRODUCTS_PER_THREAD * processors or not are_large:

@@ -52,7 +52,7 @@ from .entry import Entry
 from .functions import is_possible
 from .lanes import LanesWriter, lanes_work, parts_of
 from .layouts import arrange
-from .library import division, gemm_arguments, threads_of_blas
+from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
 from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, has_library, sort_arguments, sort_work
@@ -432,6 +432,7 @@ class Encoder:
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
         chain = encoded_chain(self, run.links, run.rows, run.own)
         self.work += chain.work
+        self.binding.has_products |= any(isinstance(link, ProductRun) and is_large(link) for link in run.links)
         range_ = Range(run.rows, chain.numbers[0], chain.work)
         code = self.spread(range_, chain.work > WORTH_THREADS, chain.numbers, self.runtime["run_rows"])
         arguments = self.binding.kept[-1]
@@ -439,11 +440,11 @@ class Encoder:
         return [code]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
-        work = prod(run.x.shape) * run.y.shape[2] // 8
-        self.work += work
         extent, parts, are_large = division(run, threads.available())
         is_divided = extent > 1
         self.binding.has_products |= is_divided and are_large
+        work = product_work(run)
+        self.work += work
         range_ = Range(extent, 1, work)
         return [self.spread(range_, is_divided, gemm_arguments(run, parts), self.runtime["run_gemm"])]
 

@@ -1,0 +1,200 @@
+"""Products of batches of matrices: arrays with the axes of the batch first, and chains over the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.compiler import chains
+from functrans.compiler.instructions import ChainRun, KernelRun, ProductRun
+from functrans.compiler.simplify import simplify
+from functrans.primitives import contractions
+from tests.compiler.test_partials import assembled
+from tests.fuzz import Case
+from tests.helpers.tiers import TIERS, staged
+
+fnp = ft.numpy
+EXTENTS = {"b": 3, "h": 2, "t": 4, "s": 5, "d": 2}
+
+
+@contextmanager
+def small_batches() -> Iterator[None]:
+    """Small matrices go to BLAS, and chains are as short as they can be."""
+    limits = [
+        (chains, "FEWEST_ROWS", 2), (chains, "FEWEST_ELEMENTS", 1), (contractions, "_SHORT", 0),
+        (contractions, "_WORTH_A_CALL", 0), (contractions, "_FEW_TERMS", 0),
+    ]  # fmt: skip
+    before = [(module, key, getattr(module, key)) for module, key, _ in limits]
+    for module, key, value in limits:
+        setattr(module, key, value)
+    try:
+        yield
+    finally:
+        for module, key, value in before:
+            setattr(module, key, value)
+
+
+def broadcast(x: Any, have: str, want: str) -> Any:
+    """An array with one axis for each letter as one with others."""
+    shared = [axis for axis in want if axis in have]
+    x = fnp.einsum(f"{have}->{''.join(shared)}", x)
+    return x[tuple(slice(None) if axis in have else None for axis in want)]
+
+
+@st.composite
+def programs(draw: Any) -> Any:
+    """Arrays with named axes in any order: added to each other, multiplied as batches of matrices, reduced, returned.
+
+    All numbers are small integers: nothing rounds, whatever the order of sums.
+    """
+
+    def axes(least: int) -> st.SearchStrategy[str]:
+        return st.permutations("bhtsd").flatmap(lambda order: st.integers(least, 4).map(lambda n: "".join(order[:n])))
+
+    names = draw(st.lists(axes(2), min_size=3, max_size=3))
+    one = st.tuples(st.sampled_from("aaeeeerk"), st.integers(0, 9), axes(3), st.integers(0, 3))
+    steps = [("a", 0, draw(axes(3)), 0), *draw(st.lists(one, min_size=2, max_size=5))]
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    args = tuple(random.integers(-2, 3, [EXTENTS[a] for a in name]).astype(float) for name in names)
+
+    def function(*args: Any) -> Any:
+        arrays, results = list(zip(args, names)), []
+        for kind, i, wanted, k in steps:
+            (x, of_x), (y, of_y) = arrays[-1], arrays[i % len(arrays)]
+            if kind == "a":
+                total = broadcast(x, of_x, wanted) - 2 * broadcast(y, of_y, wanted)
+                arrays.append((fnp.sign(total), wanted))
+            elif kind == "e" and set(of_x) != set(of_y):
+                both = [axis for axis in wanted if axis in of_x or axis in of_y][: 2 + k]
+                arrays.append((fnp.sign(fnp.einsum(f"{of_x},{of_y}->{''.join(both)}", x, y)), "".join(both)))
+            elif kind == "r" and len(of_x) > 2:
+                axis = k % len(of_x)
+                arrays.append((fnp.max(x, axis), of_x.replace(of_x[axis], "")))
+            else:
+                results.append(x)
+        return arrays[-1][0], results
+
+    return function, args
+
+
+@settings(max_examples=120, deadline=None)
+@given(drawn=programs(), tier=st.sampled_from(sorted(TIERS)))
+def test_any_order_of_axes(drawn: Any, tier: str) -> None:
+    function, args = drawn
+    with small_batches():
+        Case("batches", function, args, None).check(tier)
+
+
+def mixture(means: Any, factors: Any, x: Any) -> Any:
+    """The likelihood of points, whose axis comes first, for components, which are the batch of the products."""
+    centred = x[:, None, :] - means
+    scaled = fnp.einsum("kij,nkj->nki", factors, centred)
+    return fnp.sum(fnp.log(fnp.sum(fnp.exp(-0.5 * fnp.sum(scaled**2, 2)), 1)))
+
+
+def attention(q: Any, k: Any, v: Any) -> Any:
+    """Heads between positions and features, as most programs have them."""
+    scores = fnp.einsum("bthd,bshd->bhts", q * 0.3, fnp.tanh(k))
+    return fnp.einsum("bhts,bshd->bthd", ft.nn.softmax(scores), v)
+
+
+def cases() -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    random = np.random.default_rng(0)
+    means, factors, x = random.normal(size=(12, 18)), random.normal(size=(12, 18, 18)), random.normal(size=(90, 18))
+    q, k, v = random.normal(size=(3, 9, 30, 4, 20))
+    gradient = ft.grad(lambda *args: fnp.sum(attention(*args) ** 2), (0, 1, 2))
+    return {
+        "mixture": (ft.value_and_grad(mixture, (0, 1)), (means, 0.1 * factors, x)),
+        "attention": (attention, (q, k, v)), "its gradient": (gradient, (q, k, v)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["mixture", "attention", "its gradient"])
+@pytest.mark.parametrize("tier", sorted(TIERS))
+def test_programs_with_batches(name: str, tier: str) -> None:
+    function, args = cases()[name]
+    Case(name, function, args, 1e-11).check(tier)
+
+
+def test_the_batch_comes_first() -> None:
+    """Neither is anything copied for a product, nor are its matrices far apart; and all runs component by component."""
+    function, args = cases()["mixture"]
+    block = assembled(function, *args).block
+    run = [link for i in block for link in getattr(i, "links", [i])]
+    products = [link for link in run if isinstance(link, ProductRun)]
+    assert len(products) == 3
+    for product in products:
+        for place in product[:3]:
+            assert place.strides[0] == max(place.strides)
+    assert all(isinstance(link, KernelRun) for link in run if link not in products)
+    mixed = [i for i in block if isinstance(i, ChainRun) and any(isinstance(link, ProductRun) for link in i.links)]
+    assert [chain.rows for chain in mixed] == [12, 12]
+
+
+def rows(block: Any) -> list[list[int]]:
+    """The rows of the links of each chain with products, and of the products in no chain."""
+    links = [getattr(i, "links", [i]) for i in block]
+    return [[run.rows for run in group] for group in links if any(isinstance(run, ProductRun) for run in group)]
+
+
+def test_several_axes_are_one_batch_of_a_chain() -> None:
+    """Matrices are copied for products before the chain, not between its links."""
+    for name in ("attention", "its gradient"):
+        function, args = cases()[name]
+        (chain,) = rows(assembled(function, *args).block)
+        assert set(chain) == {9 * 4}
+
+
+def test_short_kernels_run_before_chains() -> None:
+    def function(x: Any, y: Any) -> Any:
+        z = fnp.exp(x)
+        total = fnp.sum(z, 1, keepdims=True)
+        return fnp.max(z * total * fnp.sum(fnp.cos(y)), 1)
+
+    x, y = np.random.default_rng(0).normal(size=(300, 200)), np.arange(20.0)
+    short, chain = assembled(function, x, y).block
+    assert isinstance(short, KernelRun)
+    assert short.kernel.shape == (20,)
+    assert [link.rows for link in chain.links] == [300] * 3
+    for name in sorted(TIERS):
+        Case("short kernels", function, (x, y), 1e-12).check(name)
+
+
+def test_what_others_read_stays_as_it_is() -> None:
+    """One product in another order does not pay for two transposed results."""
+
+    def function(x: Any, y: Any) -> Any:
+        z = fnp.exp(x)
+        return z, z + 1, fnp.einsum("nki,kij->nkj", z, y)
+
+    jaxpr = simplify(staged(function, (np.ones((30, 9, 20)), np.ones((9, 20, 20)))))
+    assert [v.aval.shape for eqn in jaxpr.eqns if eqn.primitive.name == "exp" for v in eqn.outputs] == [(30, 9, 20)]
+
+
+def test_exact_programs_are_not_turned() -> None:
+    function, args = cases()["mixture"]
+    jaxpr = simplify(staged(function, args), exact=True)
+    assert (90, 12, 18) in [v.aval.shape for eqn in jaxpr.eqns for v in eqn.outputs if eqn.primitive.name == "subtract"]
+
+
+def test_large_matrices_are_shared_one_by_one() -> None:
+    """A chain over few or large matrices would leave threads without work, or fill no cache."""
+
+    def function(x: Any, y: Any) -> Any:
+        return fnp.tanh(fnp.tanh(x) @ y)
+
+    for count, size in ((4, 40), (8, 300)):
+        x = np.ones((count, size, size))
+        assert any(isinstance(i, ProductRun) for i in assembled(function, x, x).block)
+    x = np.ones((16, 40, 40))
+    (chain,) = assembled(function, x, x).block
+    assert isinstance(chain, ChainRun)
+    assert len(chain.links) == 3
+    assert "in 1 chain" in repr(ft.jit(function).lower(x, x).explain())
