@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,33 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
-from functrans.compiler import chains
 from functrans.compiler.instructions import ChainRun, KernelRun, ProductRun
 from functrans.compiler.simplify import simplify
-from functrans.primitives import contractions
 from tests.compiler.test_partials import assembled
 from tests.fuzz import Case
+from tests.helpers.limits import limited
 from tests.helpers.tiers import TIERS, staged
 
 fnp = ft.numpy
 EXTENTS = {"b": 3, "h": 2, "t": 4, "s": 5, "d": 2}
-
-
-@contextmanager
-def small_batches() -> Iterator[None]:
-    """Small matrices go to BLAS, and chains are as short as they can be."""
-    limits = [
-        (chains, "FEWEST_ROWS", 2), (chains, "FEWEST_ELEMENTS", 1), (contractions, "_SHORT", 0),
-        (contractions, "_WORTH_A_CALL", 0), (contractions, "_FEW_TERMS", 0),
-    ]  # fmt: skip
-    before = [(module, key, getattr(module, key)) for module, key, _ in limits]
-    for module, key, value in limits:
-        setattr(module, key, value)
-    try:
-        yield
-    finally:
-        for module, key, value in before:
-            setattr(module, key, value)
 
 
 def broadcast(x: Any, have: str, want: str) -> Any:
@@ -88,7 +68,7 @@ def programs(draw: Any) -> Any:
 @given(drawn=programs(), tier=st.sampled_from(sorted(TIERS)))
 def test_any_order_of_axes(drawn: Any, tier: str) -> None:
     function, args = drawn
-    with small_batches():
+    with limited(["chains of products", "products by a library"]):
         Case("batches", function, args, None).check(tier)
 
 

@@ -33,6 +33,7 @@ from functrans.compiler.convolution import loops, products
 from functrans.compiler.lanes import apart as lanes
 from functrans.compiler.simplify import folding, pieces, sharing
 from functrans.core import stack
+from functrans.primitives import contractions
 
 #: What is set together, by what comes of it.
 LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
@@ -41,6 +42,10 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
         (partials, "LEAST_EXTENT", 2),
     ],
     "chains": [(chains, "FEWEST_ELEMENTS", 1)],
+    "chains of products": [(chains, "FEWEST_ELEMENTS", 1), (chains, "FEWEST_ROWS", 2)],
+    "products by a library": [
+        (contractions, "_SHORT", 0), (contractions, "_WORTH_A_CALL", 0), (contractions, "_FEW_TERMS", 0),
+    ],
     "short chains": [(chains, "MOST_LINKS", 2)],
     "few rows at a time": [(rows, "CACHE", 1 << 9), (rows, "WORTH_BLOCK", 1)],
     "tiles": [(layouts, "FIRST_CACHE", 1), (layouts, "NARROW", (5, 3)), (layouts, "WIDE", (3, 4))],
