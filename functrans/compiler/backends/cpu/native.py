@@ -432,9 +432,11 @@ class Encoder:
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
         chain = encoded_chain(self, run.links, run.rows, run.own)
         self.work += chain.work
-        self.binding.has_products |= any(isinstance(link, ProductRun) and is_large(link) for link in run.links)
+        are_large = any(isinstance(link, ProductRun) and is_large(link) for link in run.links)
+        is_divided = chain.work > WORTH_THREADS and (not are_large or threads_of_blas().can_be_set)
+        self.binding.has_products |= are_large and is_divided
         range_ = Range(run.rows, chain.numbers[0], chain.work)
-        code = self.spread(range_, chain.work > WORTH_THREADS, chain.numbers, self.runtime["run_rows"])
+        code = self.spread(range_, is_divided, chain.numbers, self.runtime["run_rows"])
         arguments = self.binding.kept[-1]
         self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
         return [code]
