@@ -78,8 +78,9 @@ def _in_chains(
         if _has_rows(instruction, may_be_mixed) and chain.takes(instruction):
             chain.add(instruction)
         elif may_be_mixed and chain.may_come_after(instruction):
+            start = times[id(chain.links[0])]
             for target in instruction.targets:
-                slots[target.slot].first = min(slots[target.slot].first, times[id(chain.links[0])])
+                slots[target.slot].use(start, start)
             found.append(instruction)
         elif _has_rows(instruction, may_be_mixed):
             found += chain.instructions(slots, times, results)
