@@ -19,6 +19,7 @@ from . import elimination
 from .elimination import Row, Rows, in_dtype, transposed
 from .instructions import Block, Place, PythonRun
 from .loopnest import INT, Affine, Expression, Index, Kernel, Load, Output, cast, constant, point
+from .reflections import orthogonalized
 
 #: What is written out has about so many operations at most, so that the time to compile it stays bounded.
 MOST_OPERATIONS = 650
@@ -87,6 +88,10 @@ def _cofactors(a: Rows) -> WrittenOut:
     return WrittenOut([elimination.cofactors(_wide(a))])
 
 
+def _qr(a: Rows, full_matrices: bool) -> WrittenOut:
+    return WrittenOut(orthogonalized(_wide(a), len(a) if full_matrices else min(len(a), len(a[0]))))
+
+
 def _wide(rows: Rows) -> Rows:
     """A matrix in double precision, in which NumPy computes."""
     return in_dtype(rows, np.dtype(np.complex128 if rows[0][0].dtype.kind == "c" else np.float64))
@@ -103,12 +108,15 @@ RULES: dict[str, Callable[..., WrittenOut]] = {
     "det": _det,
     "slogdet": _slogdet,
     "cofactors": _cofactors,
+    "qr": _qr,
 }
 
 
 def is_written_out(name: str, operands: Sequence[Any]) -> bool:
     """Whether to write out a primitive of operands with such shapes and dtypes."""
     if name not in RULES or any(0 in x.shape for x in operands):
+        return False
+    if name == "qr" and operands[0].dtype.kind == "c":
         return False
     if name == "cofactors":
         return operands[0].shape[-1] <= MOST_MINORS
@@ -122,6 +130,9 @@ def operations(name: str, operands: Sequence[Any]) -> int:
     height, width = operands[0].shape[-2:]
     last = operands[-1].shape[-2:]
     columns = last[0] * last[1] // height
+    if name == "qr":
+        steps = [(height - j, width - j) for j in range(min(height - 1, width))]
+        return sum(rows * (4 * (rest - 1) + 4 * rows + 6) for rows, rest in steps)
     pairs, products = height * (height - 1) // 2, min(height, width) * height * width // 3
     substitution = 2 * pairs * columns
     if name == "triangular_solve":

@@ -158,6 +158,35 @@ def test_solutions_by_factors(run: Any, data: Any, dtype: str, lanes: Any, n: in
     assert (norm(op.astype("c16") @ x - b) <= bound).all()
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    run=RUNS, data=st.data(), dtype=st.sampled_from(["f4", "f8"]), lanes=LANES, n=SIZES, width=SIZES, kind=KINDS,
+    is_full=st.booleans(),
+)  # fmt: skip
+def test_orthogonal_factors(
+    run: Any, data: Any, dtype: str, lanes: Any, n: int, width: int, kind: str, is_full: bool
+) -> None:
+    a = data.draw(matrices(dtype, lanes, (n, width), kind))
+    q, r = call(run, lambda a: linalg.qr.bind(a, full_matrices=is_full), a)
+    assert [x.dtype for x in (q, r)] == [a.dtype, a.dtype]
+    assert not np.tril(r, -1).any()
+    turned = np.swapaxes(q, -1, -2) @ q
+    assert (np.abs(turned - np.eye(turned.shape[-1])) <= 20 * n * eps(dtype)).all()
+    columns = np.abs(a).max(-2, keepdims=True)
+    assert (np.abs(q.astype("f8") @ r - a) <= 20 * n * eps(dtype) * n * columns).all()
+    if kind == "any":
+        assert_all_close([q, r], call(interpreted, lambda a: linalg.qr.bind(a, full_matrices=is_full), a), eps(dtype) ** 0.5)
+
+
+@BACKENDS
+def test_orthogonal_factors_of_what_is_done_already(run: Any) -> None:
+    """Where nothing is to be turned nothing is: signs are LAPACK's."""
+    a = np.stack([np.zeros((3, 3)), np.eye(3), -np.eye(3), np.triu(np.arange(9.0).reshape(3, 3)), np.full((3, 3), np.nan)])
+    wanted = np.linalg.qr(a)
+    for found, expected in zip(call(run, lambda a: np.linalg.qr(a), a), wanted):
+        np.testing.assert_allclose(found, expected, atol=1e-15)
+
+
 @settings(max_examples=10, deadline=None)
 @given(run=RUNS, data=st.data(), dtype=DTYPES, lanes=LANES, n=SIZES)
 def test_cholesky_factors(run: Any, data: Any, dtype: str, lanes: Any, n: int) -> None:
