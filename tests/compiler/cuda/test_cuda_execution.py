@@ -23,12 +23,20 @@ from functrans.compiler.backends.cuda.program import CudaProgram
 from functrans.compiler.program import fused_for_gpu
 from functrans.errors import DeviceError, OutOfMemoryError, UnsupportedArgumentError
 from tests.helpers.cuda.device import Emulator, LateEmulator, calls, refusing, runtime
+from tests.helpers.cuda.running import divided
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
 
 
 def values(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.fixture
+def launched():
+    """Loops run as launches, however little work they are."""
+    with divided("launches"):
+        yield
 
 
 def program(function, args, device):
@@ -84,7 +92,7 @@ def test_addresses_that_take_turns_have_graphs_of_their_own():
     assert differences(before, *NAMES)[2] >= 9
 
 
-def test_loops_replay_the_launches_of_their_steps():
+def test_loops_replay_the_launches_of_their_steps(launched):
     device, x = Emulator(), values(30, 30)
     function = lambda x: lax.fori_loop(0, 30, lambda i, c: np.cos(deep(c) * 1e-3), x)  # noqa: E731
     run, there = program(function, (x,), device), device.upload(x)
@@ -227,7 +235,7 @@ def test_calls_wait_for_nothing():
 
 
 @pytest.mark.parametrize("has_checks", [False, True])
-def test_while_loops_wait_once_a_step(has_checks):
+def test_while_loops_wait_once_a_step(has_checks, launched):
     x = values(70, 70)
     with LateEmulator() as device:
         index = (lambda c: c[(c[:2, 0] % 3).astype(int)][:1]) if has_checks else (lambda c: c[:1])

@@ -48,7 +48,7 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     """A chain as one launch; as several, if rows are too few and too long, or if a link shares tiles among rows."""
     if len(run.links) == 1:
         return launches_of(run.links[0], target)
-    if any(map(_has_tiles, run.links)):
+    if target.processors and any(map(_has_tiles, run.links)):
         groups = groupby(run.links, lambda link: id(link) if _has_tiles(link) else 0)
         pieces = [ChainRun(tuple(links), ()) for _, links in groups]  # each leaves all that it writes to the others
         return [launch for piece in pieces for launch in chain_launches(piece, target)]
@@ -60,7 +60,7 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     homes = _homes(run, BLOCK // team)
     links = _links(run, target, team, homes)
     source = _ChainWriter(links, team).function()
-    blocks = min(-(-rows * team // BLOCK), WAVES * target.processors)
+    blocks = max(1, min(-(-rows * team // BLOCK), WAVES * target.processors))
     arguments: list[Argument] = [rows, homes.size]
     for link in links:
         arguments += _arguments(link)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ....core.jaxpr import Eqn
 from ....source import Source
 from ...fuse import KernelStep
-from ...instructions import ChainRun, CheckRun, KernelRun, ProductRun, RecurrenceRun, ScanRun
+from ...instructions import ChainRun, CheckRun, KernelRun, LoopRun, ProductRun, RecurrenceRun, ScanRun, WhileRun
 from ..cpu.runtime import HEADER
 from .graphs import Segment
 from .numbers import words_of
@@ -40,6 +40,7 @@ class Encoded:
         mails: how many numbers are read back; the first two are what the checks report.
         segments: launches in a row, which may become graphs.
         is_synchronous: whether each launch is waited for.
+        launched: the ids of instructions that are launches.
         kept: what the instructions point to.
     """
 
@@ -57,6 +58,7 @@ class Encoded:
         self.has_products = encoder.has_products
         self.calls_python = encoder.calls_python
         self.instructions = encoder.instructions
+        self.launched = set(encoder.launches)
         self.kept: list[Any] = []
 
     def new_slots(self) -> array[int]:
@@ -87,7 +89,8 @@ class Encoded:
 
     def is_launch(self, number: int) -> bool:
         """Whether an instruction launches kernels, and is none for several others."""
-        return isinstance(self.instructions[number], tuple(_NOUNS))
+        instruction = self.instructions[number]
+        return id(instruction) in self.launched or isinstance(instruction, tuple(_NOUNS))
 
     def is_of_cublas(self, code: int, number: int) -> bool:
         """Whether a code comes from cuBLAS, which has few, and not from the driver."""
@@ -105,7 +108,9 @@ class Encoded:
         equations = [eqn for eqn in equations if isinstance(eqn, Eqn)]
         source = next((eqn.source for eqn in equations if eqn.source is not None), None)
         names = ", ".join(dict.fromkeys(eqn.primitive.name for eqn in equations))
-        return f"{_NOUNS.get(type(instruction), 'An instruction')}{f' ({names})' if names else ''}", source
+        is_loop = isinstance(instruction, (LoopRun, WhileRun)) and id(instruction) in self.launched
+        noun = "A loop in one kernel" if is_loop else _NOUNS.get(type(instruction), "An instruction")
+        return f"{noun}{f' ({names})' if names else ''}", source
 
 
 _NOUNS: Final = {

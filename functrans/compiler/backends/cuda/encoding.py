@@ -41,6 +41,7 @@ from .encoded import Encoded, Extra
 from .graphs import LEAST, Segment, maker
 from .launches import NAME, PRELUDE, Launch, Pointer, module_text
 from .layouts import VECTOR
+from .loops import block_loop
 from .lowering import Target, launches_of
 from .numbers import WORD, placing, words_of
 from .recurrences import recurrence_launch
@@ -163,19 +164,24 @@ class Encoder:
 
     def _lower(self, block: Block) -> None:
         for instruction in block:
-            found = self._launches(instruction)
+            found = self._launches(instruction, self.target)
             if found is not None:
                 self.launches[id(instruction)] = found
+                continue
             for inner in blocks_of(instruction):
                 self._lower(inner)
 
-    def _launches(self, instruction: Any) -> list[Launch] | None:
+    def _launches(self, instruction: Any, target: Target) -> list[Launch] | None:
         if isinstance(instruction, KernelRun):
-            return launches_of(instruction, self.target)
+            return launches_of(instruction, target)
         if isinstance(instruction, ChainRun):
-            return chain_launches(instruction, self.target)
+            return chain_launches(instruction, target)
         if isinstance(instruction, ScanRun):
-            return scan_launches(instruction, self.target)
+            return scan_launches(instruction, target)
+        if isinstance(instruction, (LoopRun, WhileRun)):
+            one_block = target._replace(processors=0)
+            found = block_loop(instruction, lambda inner: self._launches(inner, one_block), target.failed)
+            return None if found is None else [found]
         if isinstance(instruction, RecurrenceRun):
             first = 1 + self.failures.get(id(instruction), 0)
             return [recurrence_launch(instruction, first, self.target.failed)]
@@ -304,6 +310,8 @@ class _Writer:
         launches = self.encoder.launches.get(id(instruction))
         if launches is not None:
             code = [pair for launch in launches for pair in self.waited_for(self.launch(launch, number), number)]
+            if isinstance(instruction, (LoopRun, WhileRun)):
+                return [*self.begun(instruction.begins), *code, *self.exchanged(instruction, number)]
             may_fail = isinstance(instruction, RecurrenceRun) and instruction.otherwise
             return [*code, *self.stop(number)] if may_fail else code
         return getattr(self, type(instruction).__name__)(instruction, number)
@@ -390,6 +398,21 @@ class _Writer:
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
         return [*before, *self.begun(run.begins), *self.taped(reel, "loop", numbers)]
+
+    def exchanged(self, run: LoopRun | WhileRun, number: int) -> Code:
+        """After a loop that was one kernel: the exchanges of slots that the kernel has done for itself."""
+        if not run.swaps:
+            return []
+        before, length, where = [], 0, (0, 0)
+        if isinstance(run, LoopRun):
+            assert isinstance(run.length, int)
+            length = run.length % 2
+        else:
+            download, mail = self.download(run.count, number)
+            before, length, where = [download], -1, (mail, 0)
+        pairs = [HEADER + slot for pair in run.swaps for slot in pair]
+        numbers = [self.address([0]), 0, length, *where, 1, 0, len(run.swaps), NO_TAPE, *pairs]
+        return [*before, (self.functions["run_loop"], self.address(numbers))]
 
     def begun(self, begins: Sequence[Step]) -> Code:
         """What sets the slots of a carry."""

@@ -39,6 +39,8 @@ SECTOR = 32
 TURNED_BYTES = 24
 #: A sum of products shares tiles of its operands from so many rows, columns and terms on, and so many results.
 LEAST_EDGE, LEAST_TILE = 8, 1024
+#: What one block is left to do in each step of a loop, in operations for each kernel: about a microsecond.
+LITTLE_WORK = 1 << 16
 #: Parts that a reduction is divided into at most.
 MOST_PARTS = 512
 

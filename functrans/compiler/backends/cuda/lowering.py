@@ -41,7 +41,7 @@ class Target(NamedTuple):
     """What launches depend on beside the program.
 
     Attributes:
-        processors: how many multiprocessors there are.
+        processors: how many multiprocessors there are; 0 stands for a single block.
         is_aligned: for each slot, whether its address is a multiple of layouts.VECTOR.
         scratch: the slot of memory that the stages of one reduction share.
         is_deterministic: whether sums of floats at computed indices are done in order.
@@ -57,7 +57,7 @@ class Target(NamedTuple):
     @property
     def threads(self) -> int:
         """How many run at the same time."""
-        return RESIDENT * self.processors
+        return RESIDENT * self.processors or BLOCK
 
 
 def launches_of(run: KernelRun, target: Target) -> list[Launch]:
@@ -84,7 +84,7 @@ def _points(run: KernelRun, target: Target) -> list[Launch]:
         return [_launch(nest, _form(nest, target, 1, 1, updates), target, nest.results, 1)]
     nest = along_results(nest)
     tiles, across = turned(nest)
-    if tiles:
+    if tiles and target.processors:
         form = _form(nest, target, 1, 1, updates)._replace(turned=tiles, across=across)
         return [_launch(nest, form, target, _tiles(nest, across) * BLOCK, 1)]
     count = lanes(nest, -1, target.is_aligned)
@@ -122,12 +122,12 @@ def _widened(expression: Expression) -> Expression:
 def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[Launch]:
     run = in_single(run)
     contraction = contraction_of(run)
-    if contraction is not None:
+    if contraction is not None and target.processors:
         return _contraction(run, contraction, target)
     nest = nest_of(run.kernel, run.sources, run.targets)
     team = _team(nest, target)
     count = lanes(nest, -1, target.is_aligned) if team and len(nest.extents) > nest.parallel else 1
-    parts = _parts(nest, target, team, count) if may_divide else 1
+    parts = _parts(nest, target, team, count) if may_divide and target.processors else 1
     if parts == 1:
         return [_launch(nest, _form(nest, target, team, count), target, nest.results * max(team, 1), 1)]
     partial, last, size = _stages(run, parts, target.scratch)

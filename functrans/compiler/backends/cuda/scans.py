@@ -93,7 +93,7 @@ def scan_launches(run: ScanRun, target: Target, may_divide: bool = True) -> list
     rows = _rows(run)
     team = _team(rows)
     is_vector, items = _items(rows, team, target)
-    size = _part(rows, team, items, target) if may_divide else rows.length
+    size = _part(rows, team, items, target) if may_divide and target.processors else rows.length
     parts = -(-rows.length // size)
     form = Form(
         run.operation,
