@@ -142,7 +142,9 @@ def identity_value(combine: str | None, dtype: np.dtype[Any]) -> Any:
         return limits.min if combine == "maximum" else limits.max
     if combine == "add":
         return -0.0 if dtype.kind == "f" else 0
-    return {"multiply": 1, "logical_and": True, "logical_or": False}[str(combine)]
+    if combine == "bitwise_and":
+        return True if dtype.kind == "b" else ~dtype.type(0)
+    return {"multiply": 1, "logical_and": True, "logical_or": False, "bitwise_or": 0, "bitwise_xor": 0}[str(combine)]
 
 
 def steps_of(run: RecurrenceRun, array: int) -> list[int | None]:

@@ -357,6 +357,7 @@ class Assembler:
     pad = regions.pad
     update_region = regions.update_region
     gather = regions.gather
+    integer_power = regions.integer_power
     scatter = regions.scatter
     convolve = convolution.convolve
     linear_algebra = linear_algebra

@@ -42,6 +42,10 @@ class Builder:
         given = tuple([x if x.dtype is dtype else cast(x, dtype) for x in operands])
         return tuple.__new__(Apply, (operation, given, gives or self.aval.dtype))
 
+    def apply_to(self, operation: str, *operands: Expression) -> Expression:
+        """A scalar operation on operands as they are; it gives what the result has for a dtype."""
+        return Apply(operation, operands, self.aval.dtype)
+
     def call(self, function: str, *operands: tuple[Expression, np.dtype[Any]], gives: np.dtype[Any]) -> Expression:
         """A function that a user wrote, of operands each in a dtype of its own; cast to the dtype of the result."""
         return self.cast(Apply(function, tuple(cast(x, dtype) for x, dtype in operands), gives))

@@ -176,6 +176,28 @@ def pad_at_once(
     assembler.kernel(block, kernel, sources, (target,))
 
 
+def integer_power(assembler: Any, block: Block, x: Place, n: Place, target: Place, run: PythonRun) -> bool:
+    """Powers of integers; negative exponents are refused.
+
+    Returns:
+        False if the numbers are no integers.
+    """
+    if not {p.dtype.kind for p in (x, n, target)} <= set("iu") or 0 in target.shape:
+        return False
+    if n.dtype.kind == "i":
+        exponent = cast(Load(0, _space(n), n.dtype), INT)
+        below = Apply("less", (exponent, constant(0, INT)), BOOL)
+        refused = Apply("select", (below, Apply("subtract", (exponent, constant(1, INT)), INT), constant(0, INT)), INT)
+        numbers = assembler.contiguous("temporary", ShapedArray(n.shape, INT))
+        assembler.kernel(block, Kernel(n.shape, 0, (Output(refused, None),), (0,)), (n,), (numbers,))
+        assembler.check(block, numbers, 1, run)
+    places = tuple(place.broadcast(target.shape) for place in (x, n))
+    operands = (cast(Load(k, _space(target), place.dtype), target.dtype) for k, place in enumerate(places))
+    powers = Apply("integer_power", tuple(operands), target.dtype)
+    assembler.kernel(block, Kernel(target.shape, 0, (Output(powers, None),), (0, 1)), places, (target,))
+    return True
+
+
 def update_region(
     assembler: Any,
     block: Block,
@@ -247,12 +269,18 @@ def scatter(
     which: tuple[Any, ...],
     combine: str | None,
     run: PythonRun,
-) -> None:
+) -> bool:
     """Copy x, and write updates to the elements that indices name, or combine them with what is there.
 
     Args:
         which: the fields of a Selection.
+
+    Returns:
+        False if the backend cannot combine elements of the dtype so.
     """
+    combined = Apply(f"reduce_{combine}", (Load(0, (), x.dtype),), x.dtype)
+    if combine is not None and (x.dtype.kind == "b" or not assembler.supports(combined)):
+        return False
     selection = Selection(*which)
     place, is_inside = _selected(assembler, block, x, indices, updates.shape, selection, run, 1)
     to = own = target
@@ -269,6 +297,7 @@ def scatter(
     kernel = Kernel(updates.shape, 0, (Output(element, combine, place),), tuple(range(1 + len(indices))))
     assembler.kernel(block, kernel, (updates, *indices), (to,))
     assembler.copy(block, own, target)
+    return True
 
 
 def _selected(

@@ -24,6 +24,7 @@ from ..primitives.elementwise import (
     copysign,
     divide,
     equal,
+    exponent,
     fmod,
     greater,
     isfinite,
@@ -33,6 +34,7 @@ from ..primitives.elementwise import (
     logical_and,
     logical_not,
     logical_or,
+    mantissa,
     maximum,
     minimum,
     multiply,
@@ -44,7 +46,6 @@ from ..primitives.elementwise import (
     subtract,
     trunc,
 )
-from ..primitives.elementwise import frexp as _frexp
 from ..primitives.elementwise import isnan as _isnan
 from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
@@ -76,8 +77,7 @@ def angle(z: Any, deg: bool = False) -> Any:
 
 def frexp(x: Any) -> tuple[Any, Any]:
     """numpy.frexp."""
-    mantissa, exponent = _frexp.bind(x)
-    return mantissa, exponent
+    return mantissa(x), exponent(x)
 
 
 def modf(x: Any) -> tuple[Any, Any]:

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray, real_dtype
-from ..core.trace import typeof
+from ..core.avals import INT, ZERO, ShapedArray, real_dtype
+from ..core.devices import is_on_device
+from ..core.trace import Params, typeof
 from ..core.tracer import operators
 from .complex import conjugate, imag
 from .foundation import Elementwise, Plain, Product, add_any, match, scale, zeros
 from .powers import Power, PowerLike, constant
 from .selection import select
+
+DOUBLE = np.dtype(np.float64)
 
 # ---- arithmetic
 
@@ -51,7 +54,25 @@ reciprocal = PowerLike("reciprocal", np.reciprocal, (lambda y, x: negative(squar
 square = PowerLike("square", np.square, (lambda y, x: multiply(2, x),), lambda x: x.raised(2), is_polynomial=True)
 sqrt = PowerLike("sqrt", np.sqrt, (lambda y, x: divide(0.5, y),), lambda x: x.raised(0.5))
 cbrt = PowerLike("cbrt", np.cbrt, (lambda y, x: divide(1 / 3, square(y)),), Power.cube_root)
-power = PowerLike(
+
+
+class PowerOf(PowerLike):
+    """Powers; of integers those with negative exponents are refused."""
+
+    def impl(self, *xs: Any) -> list[Any]:
+        if any(map(is_on_device, xs)) and all(typeof(x).dtype.kind in "iu" for x in xs) and np.any(xs[1] < 0):
+            raise ValueError("Integers to negative integer powers are not allowed.")  # as NumPy does
+        return super().impl(*xs)
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        """Of integers, with exponents that are known only when the program runs."""
+        run = assembler.python(self, sources, targets, params)
+        return assembler.integer_power(block, *sources, *targets, run)
+
+
+power = PowerOf(
     "power",
     np.power,
     (lambda z, x, y: _power_by_base(x, y), lambda z, x, y: _power_by_exponent(z, x, y)),
@@ -71,6 +92,18 @@ hypot = PowerLike(
 
 # ---- signs, roundings and neighbours
 
+
+class Ldexp(Elementwise):
+    """`x * 2**n`: what n is cast to is not what x is."""
+
+    def lower(self, result: Any, x: Any, n: Any) -> Any:
+        def element(index: Any) -> Any:
+            powers = result.of(INT).cast(n.broadcast(index))
+            return result.apply_to(self.name, result.cast(x.broadcast(index)), powers)
+
+        return element
+
+
 copysign = Elementwise("copysign", np.copysign, (lambda z, x, y: multiply(sign(x), copysign(1, y)), None))
 signbit = Elementwise("signbit", np.signbit)
 heaviside = Elementwise("heaviside", np.heaviside, (None, lambda z, x, y: equal(x, 0)))
@@ -80,7 +113,7 @@ trunc = Elementwise("trunc", np.trunc)
 rint = Elementwise("rint", np.rint)
 nextafter = Elementwise("nextafter", np.nextafter, (1, None))
 spacing = Elementwise("spacing", np.spacing)
-ldexp = Elementwise("ldexp", np.ldexp, (lambda z, x, y: ldexp(_like(z, 1), y), None))
+ldexp = Ldexp("ldexp", np.ldexp, (lambda z, x, y: ldexp(_like(z, 1), y), None))
 
 # ---- exponentials and logarithms
 
@@ -182,27 +215,42 @@ class Sign(Elementwise):
             return [y], [match(scale(turn, multiply(1j, _ratio(y, absolute(z)))), y)]
 
 
-class Frexp(Plain):
-    """`x = mantissa * 2**exponent`, with 0.5 <= |mantissa| < 1."""
+class PartOfFrexp(Plain):
+    """One of the results of np.frexp: `x = mantissa * 2**exponent`, with 0.5 <= |mantissa| < 1.
+
+    Args:
+        number: which it is.
+        operation: what kernels have for it, in double precision.
+    """
+
+    def __init__(self, name: str, number: int, operation: str):
+        super().__init__(name)
+        self.number = number
+        self.operation = operation
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
-        mantissa, exponent = np.frexp.resolve_dtypes((x.dtype, None, None))[1:]
-        return [ShapedArray(x.shape, mantissa), ShapedArray(x.shape, exponent)]
+        return [ShapedArray(x.shape, np.frexp.resolve_dtypes((x.dtype, None, None))[1 + self.number])]
 
     def impl(self, x: Any) -> list[Any]:
-        return list(np.frexp(x))
+        return [np.frexp(x)[self.number]]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-        mantissa, exponent = self.bind(*primals)
-        slope = ldexp(_like(mantissa, 1), negative(exponent))
-        return [mantissa, exponent], [match(scale(tangents[0], slope), mantissa), ZERO]
+        y = self(*primals)
+        if self.number:
+            return [y], [ZERO]
+        return [y], [match(scale(tangents[0], ldexp(_like(y, 1), negative(exponent(*primals)))), y)]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return self.bind(*values), [True, True]
+        return [self(*values)], [True]
+
+    def lower(self, result: Any, x: Any) -> Any:
+        gives = INT if self.number else DOUBLE
+        return lambda index: result.cast(result.apply(self.operation, x.at(index), computes_in=DOUBLE, gives=gives))
 
 
 sign = Sign("sign", np.sign)
-frexp = Frexp("frexp")
+mantissa = PartOfFrexp("mantissa", 0, "significand")
+exponent = PartOfFrexp("exponent", 1, "binary_exponent")
 
 # ---- derivatives that take more than a line
 

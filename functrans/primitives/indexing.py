@@ -213,13 +213,11 @@ class Scatter(Primitive):
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         (x, updates, *indices), (target,), spec = sources, targets, params["spec"]
-        is_plain = self.combine is None or (x.dtype.kind in "fiu" and x.dtype != np.float16)
-        if 0 in x.shape or not is_plain or not are_integers(indices):
+        if 0 in x.shape or not are_integers(indices):
             return False
         run = assembler.python(self, sources, targets, params)
         which = (spec.axes, spec.position, spec.mode)
-        assembler.scatter(block, x, updates, indices, target, which, self.combine, run)
-        return True
+        return assembler.scatter(block, x, updates, indices, target, which, self.combine, run)
 
 
 class LinearScatter(Scatter):

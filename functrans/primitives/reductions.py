@@ -59,6 +59,7 @@ class ReduceBits(Reduction):
     def __init__(self, name: str, ufunc: Any):
         super().__init__(name)
         self.ufunc = ufunc
+        self.combine = name.replace("reduce", "bitwise")
 
     def impl(self, x: Any, *, axes: Shape) -> list[Any]:
         return [reduce(self.ufunc, x, axes) if is_on_device(x) else self.ufunc.reduce(x, axis=axes)]

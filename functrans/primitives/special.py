@@ -34,6 +34,9 @@ from .zeta import complex_polygamma
 
 _SQRT_PI: Final = sqrt(pi)
 _SQRT_2PI: Final = sqrt(2 * pi)
+_BOOL, _DOUBLE = np.dtype(np.bool_), np.dtype(np.float64)
+#: Orders of derivatives that kernels have: those of digamma have a factorial that is a float, those of sinc are short.
+_MOST_FACTORIAL, _MOST_SINC = 170, 8
 
 
 class Indexed(Primitive):
@@ -73,6 +76,22 @@ class Indexed(Primitive):
         raise NotImplementedError
 
 
+class Bessel(Indexed):
+    """A modified Bessel function of integer order.
+
+    Attributes:
+        operation: what kernels have for it, in double precision.
+    """
+
+    operation: str
+
+    def lower(self, result: Any, x: Any, *, order: int) -> Any:
+        if order < 0:
+            return None
+        wide = result.of(_DOUBLE)
+        return lambda index: result.cast(wide.apply(self.operation, wide.constant(order), x.at(index)))
+
+
 class Polygamma(Indexed):
     """The derivative of digamma of some order, at least 1; of complex numbers too."""
 
@@ -89,9 +108,23 @@ class Polygamma(Indexed):
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return polygamma(x, order=order + 1)
 
+    def lower(self, result: Any, x: Any, *, order: int) -> Any:
+        """By the zeta function, as SciPy does."""
+        if order > _MOST_FACTORIAL or result.aval.dtype.kind == "c":
+            return None
+        wide, factor = result.of(_DOUBLE), float((-1) ** (order + 1) * factorial(order))
 
-class BesselI(Indexed):
+        def element(index: Any) -> Any:
+            zeta = wide.apply("hurwitz_zeta", wide.constant(order + 1), x.at(index))
+            return result.cast(wide.apply("multiply", wide.constant(factor), zeta))
+
+        return element
+
+
+class BesselI(Bessel):
     """The modified Bessel function of the first kind, of integer order (DLMF 10.29.1)."""
+
+    operation = "modified_bessel"
 
     def evaluate(self, x: Any, order: int) -> Any:
         return special_function("iv", order, x) if is_on_device(x) else special().iv(order, x)
@@ -100,8 +133,10 @@ class BesselI(Indexed):
         return multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
 
 
-class ScaledBesselI(Indexed):
+class ScaledBesselI(Bessel):
     """exp(-|x|) times the modified Bessel function."""
+
+    operation = "scaled_modified_bessel"
 
     def evaluate(self, x: Any, order: int) -> Any:
         return special_function("ive", order, x) if is_on_device(x) else special().ive(order, x)
@@ -139,23 +174,55 @@ class Sinc(Indexed):
         return self(x, order=order + 1)
 
     def lower(self, result: Any, x: Any, *, order: int) -> Any:
-        """Only of order zero, and not in half precision, where NumPy rounds pi x."""
-        if order or result.aval.dtype not in (np.float32, np.float64):
+        """Not in half precision, where NumPy rounds pi x, and of a low order."""
+        if order > _MOST_SINC or result.aval.dtype not in (np.float32, np.float64):
             return None
-        return lambda index: result.apply(self.name, x.at(index))
+        if not order:
+            return lambda index: result.apply(self.name, x.at(index))
+        return lambda index: _lowered_sinc(result, result.cast(x.at(index)), order)
+
+
+def _lowered_sinc(result: Any, x: Any, order: int) -> Any:
+    """As `_sinc`, of pi x and times pi**order, as an expression of kernels."""
+
+    def of(operation: str, *operands: Any) -> Any:
+        return result.apply(operation, *(result.constant(y) if isinstance(y, float) else y for y in operands))
+
+    limit = 1 + order / 2
+    w = of("multiply", x, pi)
+    near = result.apply("less", of("absolute", w), result.constant(limit), gives=_BOOL)
+    safe, small = result.choose(near, result.constant(limit), w), result.choose(near, w, result.constant(0))
+    turned = [of("sin", safe), of("cos", safe)]
+    far = of("divide", turned[0], safe)
+    for k in range(1, order + 1):
+        numerator = turned[k % 2] if k % 4 < 2 else of("negative", turned[k % 2])
+        far = of("divide", of("subtract", numerator, of("multiply", far, float(k))), safe)
+    coefficients = [_sinc_coefficient(m, order) for m in range((order + 1) // 2, 20 + order)]
+    squared, series = of("square", small), result.constant(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        series = of("add", of("multiply", series, squared), coefficient)
+    if order % 2:
+        series = of("multiply", series, small)
+    return of("multiply", result.choose(near, series, far), pi**order)
+
+
+def _sinc_coefficient(m: int, order: int) -> float:
+    """What the power 2m - order of w has in the series."""
+    return (-1) ** m / (factorial(2 * m - order) * (2 * m + 1))
 
 
 def _sinc(w: Any, order: int) -> Any:
     """The derivative of f(w) = sin(w) / w: from w f = sin(w) by Leibniz' rule, and by the power series near zero."""
     near = np.abs(w) < 1 + order / 2
     safe = np.where(near, 1 + order / 2, w)
-    far = np.sin(safe) / safe
+    turned = np.sin(safe), np.cos(safe)
+    far = turned[0] / safe
     for k in range(1, order + 1):
-        far = (np.sin(safe + k * (pi / 2)) - k * far) / safe
+        far = ((turned[k % 2] if k % 4 < 2 else -turned[k % 2]) - k * far) / safe
     small = np.where(near, w, 0)
     series = np.zeros_like(small)
     for m in range((order + 1) // 2, 20 + order):
-        series += (-1) ** m / (factorial(2 * m - order) * (2 * m + 1)) * small ** (2 * m - order)
+        series += _sinc_coefficient(m, order) * small ** (2 * m - order)
     return np.where(near, series, far)
 
 

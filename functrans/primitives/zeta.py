@@ -74,6 +74,9 @@ class Zeta(Plain):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
         return [self(*align_ranks(size, values, mapped))], [True]
 
+    def lower(self, result: Any, x: Any, q: Any) -> Any:
+        return lambda index: result.apply("hurwitz_zeta", x.broadcast(index), q.broadcast(index))
+
 
 zeta = Zeta("zeta")
 

@@ -69,7 +69,7 @@ EXAMPLES = [
     *binary("heaviside", (X, ROW), (X, 0.5)),
     *binary("nextafter", (X, Y), smooth=False),
     *binary("ldexp", (X, np.array([1, -2, 3])), (X.astype(F32), 2)),
-    *unary("frexp", X),
+    *unary("mantissa", X), *unary("exponent", X, smooth=False),
     # exponentials and logarithms
     *unary("exp exp2 expm1", X, COMPLEX),
     *unary("exp", HALF, INTS, smooth=False),

@@ -133,7 +133,7 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
         return Parts(*own, split(target, 1, z.shape[1] // groups), strides, dilation)
 
     has_tiles = assembler.is_plain and own[1].shape[1] >= FEWEST_FEATURES and has_kernels(assembler, x.dtype)
-    if has_tiles and (x.dtype.kind != "f" or are_worth_it(parts_for(z))):
+    if has_tiles and (x.dtype.kind not in "fc" or are_worth_it(parts_for(z))):
         add_tiles(assembler, block, parts_for(z))
         assembler.remark(block, start, "The convolution is one kernel that reads windows where they lie, tile by tile.")
         return
@@ -144,7 +144,7 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     if not has_kernels(assembler, x.dtype):
         add_products(assembler, block, parts)
         assembler.remark(block, start, "The convolution is done by BLAS: kernels do not sum up numbers of this kind.")
-    elif x.dtype.kind != "f":
+    elif x.dtype.kind not in "fc":
         add_loops(assembler, block, parts)
         assembler.remark(block, start, "The convolution is done by kernels: BLAS does not know numbers of this kind.")
     elif has_tiles:

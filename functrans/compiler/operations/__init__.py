@@ -14,7 +14,7 @@ from .conversions import convert
 from .integers import BOOLEANS, INTEGERS
 from .random import RANDOM
 from .reals import HALVES, REALS
-from .values import BOOL, COMPLEX_FUNCTIONS, HALF, LIBRARY, SINGLE, SPECIAL, Code, Value, where
+from .values import BOOL, COMPLEX_FUNCTIONS, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Code, Value, where
 
 TABLES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
     "f": REALS, "i": INTEGERS, "u": {**INTEGERS, **RANDOM}, "b": BOOLEANS, "c": COMPLEXES
@@ -85,5 +85,5 @@ def _select(code: Code, applied: Apply, operands: Sequence[str]) -> str:
 
 
 __all__ = [
-    "COMPLEX_FUNCTIONS", "LIBRARY", "SPECIAL", "Code", "Value", "has_formula", "write_operation",
+    "COMPLEX_FUNCTIONS", "LIBRARY", "SPECIAL", "SPECIAL_OF_TWO", "Code", "Value", "has_formula", "write_operation",
 ]  # fmt: skip

@@ -110,6 +110,7 @@ INTEGERS: Final[dict[str, Operation]] = {
     "positive": lambda x: x,
     "square": lambda x: x * x,
     "power": power,
+    "integer_power": integer_power,
     "absolute": _absolute,
     "sign": lambda x: where(x > 0, 1, where(x < 0, -1, x.like(0))) if x.dtype.kind == "i" else where(x > 0, 1, x),
     "reciprocal": _reciprocal,

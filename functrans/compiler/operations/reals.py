@@ -18,6 +18,7 @@ from .values import (
     DOUBLE,
     LIBRARY,
     SPECIAL,
+    SPECIAL_OF_TWO,
     Number,
     Value,
     bits,
@@ -370,7 +371,7 @@ REALS: Final[dict[str, Operation]] = {
     "entr": _entr,
     "xlogy": _xlog(log),
     "xlog1py": _xlog(log1p),
-    **{name: function(name) for name in (*SPECIAL, *LIBRARY)},
+    **{name: function(name) for name in (*SPECIAL, *SPECIAL_OF_TWO, *LIBRARY)},
 }
 
 #: What NumPy does with the bits of half precision.

@@ -28,7 +28,8 @@ class Code(Protocol):
     * absolute, square_root, floor, ceil, trunc, rint (to even), copysign, and fma, a product and sum rounded once;
     * multiply_add, a product and sum rounded once or twice, whichever is quicker;
     * convert to another dtype, where the number is in range; reinterpret the bits in a dtype of the same size;
-    * functions of C by their names for double precision, those of `DEFINED`, `SPECIAL` and, if it has them, `LIBRARY`.
+    * functions of C by their names for double precision, those of `DEFINED`, `SPECIAL`, `SPECIAL_OF_TWO` and, if it has
+      them, `LIBRARY`.
     """
 
     def literal(self, number: Any, dtype: np.dtype[Any]) -> str:
@@ -63,6 +64,9 @@ DEFINED: Final = ("fmod", "gcd", "integer_power")
 SPECIAL: Final = (
     "erfcinv", "ndtri", "log_ndtr", "lgamma", "digamma", "i0", "i1", "i0e", "i1e",
 )  # fmt: skip
+#: Such functions of two numbers: Hurwitz's zeta function, and modified Bessel functions of the first kind, of an order
+#: (a whole number, not negative) and a number, these with or without a factor of exp(-|x|).
+SPECIAL_OF_TWO: Final = ("hurwitz_zeta", "modified_bessel", "scaled_modified_bessel")
 #: Functions that some backends have in a library, by the names of primitives: of one real number, or of several.
 LIBRARY: Final = (
     "erfcx", "gamma", "loggamma", "gammasgn", "beta", "betaln", "poch", "gammainc", "gammaincc", "betainc", "exp1",

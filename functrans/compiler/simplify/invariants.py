@@ -22,7 +22,7 @@ CHEAP = {
 #: What never raises an error, beside whole families.
 SAFE = {
     "concatenate", "pad", "iota", "complex", "update_slice", "dynamic_slice", "dynamic_update_slice", "stop_gradient",
-    "name", "sort", "argsort", "frexp", "random_bits", "fold_in", "searchsorted",
+    "name", "sort", "argsort", "mantissa", "exponent", "random_bits", "fold_in", "searchsorted",
 }  # fmt: skip
 SAFE_FAMILIES = (Elementwise, Linear, Reduction, Bilinear, Full, AddAny, Scale, Select)
 

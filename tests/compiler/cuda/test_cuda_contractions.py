@@ -105,7 +105,9 @@ def test_a_second_shape_needs_no_second_kernel():
 
 
 @pytest.mark.skipif(not nvrtc.is_available(), reason="NVRTC is not installed: pip install nvidia-cuda-nvrtc")
-@pytest.mark.parametrize("architecture", ["sm_90", *(pytest.param(a, marks=pytest.mark.slow) for a in ("sm_80", "sm_120"))])
+@pytest.mark.parametrize(
+    "architecture", ["sm_90", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sm_80", "sm_120"))]
+)
 def test_tiles_need_no_memory_of_their_own(architecture, monkeypatch):
     """Of each size and dtype; what threads share is read by 16 bytes."""
     texts = []

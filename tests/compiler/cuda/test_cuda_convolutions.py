@@ -56,7 +56,10 @@ def check(function, *args, tolerance=1e-5):
     return encoder.assembled.block
 
 
-WEIGHTS = {same: (32, 8, 3, 3), strided: (32, 8, 3, 3), grouped: (32, 4, 3, 3), dilated: (16, 8, 3, 3), depthwise: (8, 1, 3, 3)}
+WEIGHTS = {
+    same: (32, 8, 3, 3), strided: (32, 8, 3, 3), grouped: (32, 4, 3, 3), dilated: (16, 8, 3, 3),
+    depthwise: (8, 1, 3, 3),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.compiler import extremes
+from functrans.compiler.instructions import PythonRun
 from tests.helpers.bits import assert_same_bits, special_array
 from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, kernels_of, lowered
 from tests.helpers.oracles import assert_all_close
@@ -71,10 +72,23 @@ def test_reductions_of_any_dtype(data):
 
     def reductions(x):
         found = [np.max(x, axes), np.min(x, axes), np.any(x, axes), np.all(x, axes)]
+        if x.dtype.kind != "f":
+            found += [f.reduce(x, axes) for f in (np.bitwise_and, np.bitwise_or, np.bitwise_xor)]
         return found + ([np.sum(x, axes), np.prod(x, axes)] if x.dtype.kind in "iu" else [])
 
     jaxpr = staged(reductions, (x,))
     assert_same_bits(emulated(jaxpr, (x,), order, division), interpreted(jaxpr, (x,)), signs_of_zeros=False)
+
+
+@pytest.mark.parametrize("dtype", ["F", "D"])
+@pytest.mark.parametrize("division", ["usual", "warps", "blocks"])
+def test_reductions_of_complex_numbers(division, dtype):
+    x = (values((30, 70)) + 1j * values((30, 70), seed=1)).astype(dtype)
+    tolerance = 1e-5 if dtype == "F" else 1e-13
+    for axis in (0, 1, None):
+        jaxpr = staged(lambda x: (np.sum(x, axis), np.mean(x * x, axis), np.prod(x[:5, :3], axis)), (x,))
+        assert not lowered(jaxpr, (x,), division).calls_python
+        assert_all_close(emulated(jaxpr, (x,), 0, division), interpreted(jaxpr, (x,)), tolerance)
 
 
 def test_sums_keep_their_rounding_errors():
@@ -198,6 +212,41 @@ def test_sums_at_indices_in_order_and_in_any(order):
         jaxpr = staged(add, (np.zeros(5, "f4"), i, u))
         found, wanted = (f(jaxpr, (np.zeros(5, "f4"), i, u)) for f in (emulated, interpreted))
         assert_same_bits(found, wanted)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", ["e", "F", "D"])
+def test_updates_of_numbers_with_parts_and_in_half_precision(dtype, order):
+    random = np.random.default_rng(0)
+    i, u, x = random.integers(0, 5, 90), random.integers(-3, 4, 90).astype(dtype), random.integers(-3, 4, 5).astype(dtype)
+    if dtype != "e":
+        u, x = u + 1j * random.integers(-3, 4, 90).astype(dtype), x * np.dtype(dtype).type(1j)
+
+    def updated(x, i, u):
+        at = ft.numpy.at(x)
+        others = [at[i].max(u), at[i].min(u)] if dtype == "e" else []
+        return [at[i].add(u), at[i[:6]].multiply(u[:6]), *others]
+
+    for is_deterministic in (False, True):
+        with ft.config.using(deterministic=is_deterministic):
+            jaxpr = staged(updated, (x, i, u))
+            encoder = lowered(jaxpr, (x, i, u))
+            assert not encoder.calls_python
+            assert ("atomic_update<Add>" in encoder.source.split("// ----")[-1]) is not is_deterministic
+            assert_same_bits(emulated(jaxpr, (x, i, u), order), interpreted(jaxpr, (x, i, u)), signs_of_zeros=False)
+
+
+def test_powers_of_integers_with_exponents_that_are_known_late():
+    x = np.random.default_rng(0).integers(-9, 9, (4, 5))
+    for dtype, other in (("i8", "i8"), ("i1", "i1"), ("u2", "u2"), ("i4", "i8"), ("u1", "i2")):
+        args = np.abs(x).astype(dtype), np.arange(5).astype(other)
+        jaxpr = staged(lambda x, n: x**n + 1, args)
+        assert not [i for i in lowered(jaxpr, args).assembled.block if isinstance(i, PythonRun)]
+        assert_same_bits(emulated(jaxpr, args), interpreted(jaxpr, args))
+    args = x, np.array([0, 1, 2, -1, 3])
+    for run in (emulated, interpreted):
+        with pytest.raises(ValueError, match="negative integer powers"):
+            run(staged(lambda x, n: x**n, args), args)
 
 
 def test_functions_of_users_are_part_of_kernels():

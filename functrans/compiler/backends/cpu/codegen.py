@@ -474,7 +474,9 @@ def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Ca
     if combine in ("maximum", "minimum") and kind != "b":
         intrinsic = f"llvm.{'u' if kind == 'u' else 's'}{combine[:3]}.{t}"
         return emit(f"call {t} @{intrinsic}({t} {x}, {t} {y})")
-    if kind == "b":  # sums and products of booleans are booleans
+    if str(combine).startswith("bitwise_"):
+        operation = str(combine).removeprefix("bitwise_")
+    elif kind == "b":  # sums and products of booleans are booleans
         operation = "or" if combine in ("add", "maximum", "logical_or") else "and"
     else:
         operation = {"add": "add", "multiply": "mul"}[str(combine)]

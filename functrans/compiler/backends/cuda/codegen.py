@@ -25,7 +25,7 @@ COLUMNS, ROWS = 32, 8
 #: How two values of a reduction are put together, by the name that the loop IR has for it.
 COMBINES = {
     "add": "Add", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum", "logical_or": "Or",
-    "logical_and": "And",
+    "logical_and": "And", "bitwise_or": "Or", "bitwise_and": "And", "bitwise_xor": "Xor",
 }  # fmt: skip
 
 
@@ -36,8 +36,8 @@ def kernel_function(nest: Nest, form: Form) -> str:
 
 def combine_of(output: Output) -> str:
     """The operation of the prelude that a reduction is done with: sums and products of booleans are booleans."""
-    if output.expression.dtype.kind == "b":
-        return "Or" if output.combine in ("add", "maximum", "logical_or") else "And"
+    if output.expression.dtype.kind == "b" and output.combine != "bitwise_xor":
+        return "Or" if output.combine in ("add", "maximum", "logical_or", "bitwise_or") else "And"
     return COMBINES[str(output.combine)]
 
 

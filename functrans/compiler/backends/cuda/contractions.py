@@ -56,7 +56,7 @@ class Tile(NamedTuple):
 #: Larger tiles read less often, smaller ones leave less empty.
 TILES: Final = (
     Tile(128, 128, 8, 16), Tile(64, 128, 16, 16), Tile(128, 64, 16, 16), Tile(64, 64, 16, 16), Tile(32, 128, 16, 8),
-    Tile(128, 32, 16, 32), Tile(16, 256, 16, 4), Tile(256, 16, 16, 64),
+    Tile(128, 32, 16, 32), Tile(16, 256, 16, 4), Tile(256, 16, 16, 64), Tile(32, 32, 16, 16),
 )  # fmt: skip
 #: Results of one thread, in bytes at most, so that they stay in registers; and the bytes of tiles of a block.
 MOST_RESULTS: Final = 256
@@ -137,7 +137,7 @@ def contraction_of(run: KernelRun) -> Contraction | None:
     kernel = run.kernel
     (output, *others), dtype = kernel.outputs, kernel.outputs[0].expression.dtype
     factors = _factors(output.expression)
-    if others or output.combine != "add" or output.place is not None or factors is None or dtype.kind not in "fiu":
+    if others or output.combine != "add" or output.place is not None or factors is None or dtype.kind not in "fiuc":
         return None
     nest = nest_of(kernel, run.sources, run.targets)
     by_source = {a.operand.source: k for k, a in enumerate(nest.accesses[:-1])}

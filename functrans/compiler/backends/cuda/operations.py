@@ -10,7 +10,7 @@ import numpy as np
 from ....primitives.scalar_functions import PREFIX as WRITTEN
 from ....primitives.scalar_functions import known
 from ...loopnest import Apply, Expression
-from ...operations import LIBRARY, SPECIAL, Value, has_formula
+from ...operations import LIBRARY, SPECIAL, SPECIAL_OF_TWO, Value, has_formula
 from ...operations.complexes import Complex
 from ...operations.conversions import convert
 from ...operations.values import DOUBLE, HALF, SINGLE
@@ -32,7 +32,7 @@ _FUNCTIONS: Final = {
     "i1": "cyl_bessel_i1",
 }  # fmt: skip
 #: Functions of the prelude, which has them in double precision.
-_DOUBLE: Final = frozenset(("digamma", "log_ndtr", "i0e", "i1e"))
+_DOUBLE: Final = frozenset(("digamma", "log_ndtr", "i0e", "i1e", *SPECIAL_OF_TWO))
 #: Functions of the prelude for integers.
 _INTEGER: Final = frozenset(("gcd", "integer_power"))
 
@@ -46,8 +46,6 @@ def supports(expression: Expression) -> bool:
     """Whether kernels know a dtype, and an operation or a reduction (`reduce_add` and so on) on it."""
     if not isinstance(expression, Apply):
         return type_name(expression.dtype) is not None
-    if expression.operation.startswith(WRITTEN):
-        return known[expression.operation].cuda_lambda(expression.operation) is not None
     if any(type_name(dtype) is None for dtype in (*(e.dtype for e in expression.operands), expression.dtype)):
         return False
     if expression.operation.startswith(WRITTEN):
@@ -55,7 +53,8 @@ def supports(expression: Expression) -> bool:
     if expression.operation in LIBRARY:
         return False
     if expression.operation.startswith("reduce_"):
-        return expression.dtype.kind in "fiub"
+        is_order_needed = expression.operation in ("reduce_maximum", "reduce_minimum")
+        return expression.dtype.kind in "fiub" or (expression.dtype.kind == "c" and not is_order_needed)
     return has_formula(expression)
 
 
@@ -147,7 +146,7 @@ class CudaCode:
         if name in _INTEGER:
             return f"{name}({', '.join(registers)})"
         if name in _DOUBLE:
-            return f"({dtype.name}){name}((float64){registers[0]})"
+            return f"({dtype.name}){name}({', '.join(f'(float64){register}' for register in registers)})"
         return f"{_FUNCTIONS.get(name, name)}{'f' if dtype == SINGLE else ''}({', '.join(registers)})"
 
 

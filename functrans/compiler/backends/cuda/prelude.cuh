@@ -135,6 +135,66 @@ FUNCTION float64 i1e(float64 x) {
   return copysign(size < 40 ? exp(-size) * cyl_bessel_i1(size) : size == infinity64() ? 0 : bessel_ratio(size, 1), x);
 }
 
+// Hurwitz's zeta function, the sum of (q + k)^-x: its first terms, then Euler and Maclaurin's formula (DLMF 25.11.5).
+FUNCTION float64 hurwitz_zeta(float64 x, float64 q) {
+  if (x == 1) return infinity64();
+  if (x < 1) return nan64();
+  if (q <= 0) {
+    if (q == floor(q)) return infinity64();
+    if (x != floor(x)) return nan64();
+  }
+  if (q > 1e8) return (1 / (x - 1) + 0.5 / q) * pow(q, 1 - x);
+  float64 sum = 0, a = q;
+  for (int32 k = 0; k < 16 || a < 10; ++k, a += 1) sum += pow(a, -x);
+  const float64 b[] = {8.3333333333333333e-02, -1.3888888888888889e-03, 3.3068783068783069e-05, -8.2671957671957672e-07,
+                       2.0876756987868099e-08, -5.2841901386874932e-10, 1.3382536530684679e-11, -3.3896802963225828e-13,
+                       8.5860620562778446e-15, -2.1748686985580619e-16};  // Bernoulli's numbers over factorials
+  float64 term = pow(a, -x), rising = x;
+  sum += term * (a / (x - 1) + 0.5);
+#pragma unroll
+  for (int32 j = 0; j < 10; ++j) {
+    term /= j ? a * a : a;
+    const float64 part = b[j] * rising * term;
+    if (!(fabs(part) > 0)) break;  // the product of large and small numbers would be no number in the end
+    sum += part;
+    rising *= (x + (2 * j + 1)) * (x + (2 * j + 2));
+  }
+  return sum;
+}
+
+// exp(-|x|) I(x) for a Bessel function of any order: by recurrence downwards from an order at which it is nothing
+// (Miller), of functions that come to exp(|x|) together; a large x by Hankel's series.
+FUNCTION float64 scaled_modified_bessel(float64 order, float64 x) {
+  const float64 size = fabs(x), sign = x < 0 && fmod(order, 2.0) != 0 ? -1 : 1;
+  if (size != size) return x;
+  if (size == infinity64()) return 0;
+  if (size > 30 && size > order * order) return sign * bessel_ratio(size, order);
+  if (size < 1e-8) {  // the first term of the power series
+    float64 term = sign * (1 - size);
+    for (float64 k = 1; k <= order && term != 0; k += 1) term *= size / (2 * k);
+    return term;
+  }
+  float64 above = 0, own = 1e-250, sum = 0, found = 0;
+  for (float64 k = order + 20 + floor(sqrt(100 * (size + order))); k >= 0; k -= 1) {
+    if (k == order) found = own;
+    sum += k == 0 ? own : 2 * own;
+    const float64 below = above + 2 * k / size * own;
+    above = own;
+    own = below;
+    if (own > 1e200) {
+      above *= 1e-250;
+      own *= 1e-250;
+      sum *= 1e-250;
+      found *= 1e-250;
+    }
+  }
+  return sign * found / sum;
+}
+FUNCTION float64 modified_bessel(float64 order, float64 x) {
+  const float64 factor = exp(0.5 * fabs(x)), found = scaled_modified_bessel(order, x) * factor;
+  return fabs(x) == infinity64() ? (x < 0 && fmod(order, 2.0) != 0 ? -fabs(x) : fabs(x)) : found * factor;
+}
+
 // ---- memory
 
 // What an address in bytes after another one has.
@@ -178,6 +238,7 @@ struct Maximum {  // NaN if one is; of zeros the positive one
     if (x == y) return reinterpret<float64>(reinterpret<uint64>(x) & reinterpret<uint64>(y));
     return x > y || x != x ? x : y;
   }
+  static __device__ __forceinline__ float16 of(float16 x, float16 y) { return half(of(single(x), single(y))); }
 };
 struct Minimum {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return x < y ? x : y; }
@@ -189,12 +250,16 @@ struct Minimum {
     if (x == y) return reinterpret<float64>(reinterpret<uint64>(x) | reinterpret<uint64>(y));
     return x < y || x != x ? x : y;
   }
+  static __device__ __forceinline__ float16 of(float16 x, float16 y) { return half(of(single(x), single(y))); }
 };
 struct Or {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x | y); }
 };
 struct And {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x & y); }
+};
+struct Xor {
+  template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x ^ y); }
 };
 
 // A product and a sum, of floats rounded once.
@@ -222,6 +287,21 @@ template <class T> struct Sum {
 };
 template <> struct Accumulator<float32, Add> : Sum<float32> { using Sum<float32>::Sum; };
 template <> struct Accumulator<float64, Add> : Sum<float64> { using Sum<float64>::Sum; };
+template <class T, class Part> struct SumOfParts {
+  Sum<Part> re, im;
+  __device__ __forceinline__ explicit SumOfParts(T start) : re(start.re), im(start.im) {}
+  __device__ __forceinline__ void take(T x) {
+    re.take(x.re);
+    im.take(x.im);
+  }
+  __device__ __forceinline__ T value() const { return {re.value(), im.value()}; }
+};
+template <> struct Accumulator<complex64, Add> : SumOfParts<complex64, float32> {
+  using SumOfParts<complex64, float32>::SumOfParts;
+};
+template <> struct Accumulator<complex128, Add> : SumOfParts<complex128, float64> {
+  using SumOfParts<complex128, float64>::SumOfParts;
+};
 
 // The value of the thread whose number in the warp differs in some bits.
 template <class T> FUNCTION T exchanged(T x, int32 bits) { return __shfl_xor_sync(0xffffffffu, x, bits); }
@@ -230,6 +310,9 @@ FUNCTION int8 exchanged(int8 x, int32 bits) { return (int8)__shfl_xor_sync(0xfff
 FUNCTION uint8 exchanged(uint8 x, int32 bits) { return (uint8)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
 FUNCTION int16 exchanged(int16 x, int32 bits) { return (int16)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
 FUNCTION uint16 exchanged(uint16 x, int32 bits) { return (uint16)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
+
+FUNCTION complex64 exchanged(complex64 x, int32 bits) { return {exchanged(x.re, bits), exchanged(x.im, bits)}; }
+FUNCTION complex128 exchanged(complex128 x, int32 bits) { return {exchanged(x.re, bits), exchanged(x.im, bits)}; }
 
 // What all threads of a warp have together; every one of them gets it.
 template <class Operation, class T> FUNCTION T of_warp(T x) {
@@ -367,4 +450,10 @@ FUNCTION void update(Add, int32 *place, int32 x) { atomicAdd(place, x); }
 FUNCTION void update(Add, uint32 *place, uint32 x) { atomicAdd(place, x); }
 FUNCTION void update(Add, uint64 *place, uint64 x) { atomicAdd(place, x); }
 FUNCTION void update(Add, int64 *place, int64 x) { atomicAdd((uint64 *)place, (uint64)x); }
+template <class T> FUNCTION void update_parts(T *place, T x) {
+  atomicAdd(&place->re, x.re);
+  atomicAdd(&place->im, x.im);
+}
+FUNCTION void update(Add, complex64 *place, complex64 x) { update_parts(place, x); }
+FUNCTION void update(Add, complex128 *place, complex128 x) { update_parts(place, x); }
 template <class Operation, class T> FUNCTION void atomic_update(T *place, T x) { update(Operation{}, place, x); }

@@ -48,7 +48,10 @@ def walked_axes(kernel: Kernel, is_deterministic: bool) -> tuple[list[int], tupl
 
 def _may_be_atomic(output: Output, is_deterministic: bool) -> bool:
     """Whether updates may be done in any order: with the same results, or with those of one order or another."""
-    is_exact = output.combine in ("maximum", "minimum") or output.expression.dtype.kind in "iub"
+    dtype = output.expression.dtype
+    if dtype.kind == "c" and output.combine != "add":  # of two parts that change together
+        return False
+    is_exact = output.combine in ("maximum", "minimum") or dtype.kind in "iub"
     return output.combine is not None and (is_exact or not is_deterministic)
 
 

@@ -13,7 +13,7 @@ from .....primitives.scalar_functions import known
 from ....loopnest import Apply
 from ....operations.complexes import Complex
 from ....operations.conversions import convert
-from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, Value, where
+from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Value, where
 from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS
 
 _TYPES: Final = {
@@ -98,7 +98,7 @@ class LlvmCode(NamedTuple):
         instruction = _instruction(name, x.dtype)
         if instruction is not None:
             return self.emit(f"{instruction} {_type(x)} {x.register}, {operands[1].register}")
-        if name in SPECIAL or name in LIBRARY:
+        if name in (*SPECIAL, *SPECIAL_OF_TWO, *LIBRARY):
             return self._scipy(name, operands)
         return self._function(name, *operands)
 

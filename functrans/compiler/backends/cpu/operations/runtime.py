@@ -16,10 +16,13 @@ from ....operations import LIBRARY
 _PURE: Final = "nounwind willreturn memory(none)"
 #: What the names of SciPy's functions begin with in a module.
 SCIPY: Final = "scipy_special_"
-#: What SciPy has and the C library has not, by the name of the primitive.
+#: The functions of two numbers that are no ufuncs of ours.
+_OF_TWO: Final = {"hurwitz_zeta": "zeta", "modified_bessel": "iv", "scaled_modified_bessel": "ive"}
+#: What SciPy has and the C library has not, by the name of the operation.
 SCIPY_FUNCTIONS: Final = {
     "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
     "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e", **{name: name for name in LIBRARY},
+    **_OF_TWO,
 }  # fmt: skip
 
 
@@ -179,8 +182,8 @@ def runtime_text(text: str) -> str:
         elif name.startswith(WRITTEN):
             parts.append(definitions[name].text)
         elif name.startswith(SCIPY):
-            count = late_ufuncs[name.removeprefix(SCIPY)].nin
-            parts.append(f"declare double @{name}({'double, ' * count}i32) {_PURE}")
+            operands = "double, " * _operands_of(name.removeprefix(SCIPY))
+            parts.append(f"declare double @{name}({operands}i32) {_PURE}")
     return "\n".join(parts)
 
 
@@ -210,5 +213,10 @@ def is_its_own_in_single(name: str) -> bool:
 
 
 def _scipy_function(name: str, type_: str) -> int:
-    operands = f"{type_}, " * late_ufuncs[name].nin
+    operands = f"{type_}, " * _operands_of(name)
     return c_function(name, f"{type_} ({operands}int __pyx_skip_dispatch)")
+
+
+def _operands_of(name: str) -> int:
+    """How many numbers a function of scipy.special takes."""
+    return 2 if name in _OF_TWO.values() else late_ufuncs[name].nin
