@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from functrans.compiler.backends.cuda.lowering import Target, launches_of
-from functrans.compiler.backends.cuda.operations import supports
+from functrans.compiler.backends.cuda.operations import OF_CUDA, supports
 from functrans.compiler.instructions import KernelRun, Place, contiguous_strides
 from functrans.compiler.loopnest import Apply, Kernel, Load, Output, axis_index, constant
 from functrans.compiler.operations import LIBRARY, SPECIAL
@@ -60,17 +60,17 @@ def test_operations(kind):
 def compare(case, got, operands):
     """Special functions are not SciPy's here, which has errors of its own near poles and roots."""
     wanted = case.expected(*operands)
-    if case.name not in SPECIAL:
+    if case.name not in (*SPECIAL, *LIBRARY):
         difference(case, got, wanted, operands)
         return
     usual = ~np.isneginf(operands[0]) & (np.abs(wanted) < 1e12)
-    np.testing.assert_allclose(got[usual], wanted[usual], 1e3 * np.finfo(got.dtype).eps, 1e-15, err_msg=repr(case))
+    np.testing.assert_allclose(got[usual], wanted[usual], 1e3 * np.finfo(got.dtype).eps, 4e-15, err_msg=repr(case))
 
 
 def test_kernels_have_all_operations():
     known = {case.name for table in ALL.values() for found in table.values() for case in found}
     missing = known - {case.name for case in CASES}
-    assert missing == set(LIBRARY)
+    assert missing == set(LIBRARY) - OF_CUDA
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, 7, -1, -4, 0.5])

@@ -29,10 +29,12 @@ _SYMBOLS: Final = {
 _MODULAR: Final = frozenset(("add", "subtract", "multiply", "shift_left"))
 _FUNCTIONS: Final = {
     "absolute": "fabs", "square_root": "sqrt", "multiply_add": "fma", "ndtri": "normcdfinv", "i0": "cyl_bessel_i0",
-    "i1": "cyl_bessel_i1",
+    "i1": "cyl_bessel_i1", "gamma": "tgamma",
 }  # fmt: skip
 #: Functions of the prelude, which has them in double precision.
 _DOUBLE: Final = frozenset(("digamma", "log_ndtr", "i0e", "i1e", *SPECIAL_OF_TWO))
+#: Those of `LIBRARY` that CUDA has; in double precision always, for in single they lose digits at their zeros.
+OF_CUDA: Final = frozenset(("erfcx", "gamma", "j0", "j1", "y0", "y1"))
 #: Functions of the prelude for integers.
 _INTEGER: Final = frozenset(("gcd", "integer_power"))
 
@@ -51,7 +53,7 @@ def supports(expression: Expression) -> bool:
     if expression.operation.startswith(WRITTEN):
         return known[expression.operation].cuda_lambda(expression.operation) is not None
     if expression.operation in LIBRARY:
-        return False
+        return expression.operation in OF_CUDA
     if expression.operation.startswith("reduce_"):
         is_order_needed = expression.operation in ("reduce_maximum", "reduce_minimum")
         return expression.dtype.kind in "fiub" or (expression.dtype.kind == "c" and not is_order_needed)
@@ -145,8 +147,9 @@ class CudaCode:
             return f"({dtype.name})__popcll((uint64){registers[0]})"
         if name in _INTEGER:
             return f"{name}({', '.join(registers)})"
-        if name in _DOUBLE:
-            return f"({dtype.name}){name}({', '.join(f'(float64){register}' for register in registers)})"
+        if name in _DOUBLE or name in OF_CUDA:
+            wide = ", ".join(f"(float64){register}" for register in registers)
+            return f"({dtype.name}){_FUNCTIONS.get(name, name)}({wide})"
         return f"{_FUNCTIONS.get(name, name)}{'f' if dtype == SINGLE else ''}({', '.join(registers)})"
 
 
