@@ -77,7 +77,7 @@ class Indexed(Primitive):
 
 
 class Bessel(Indexed):
-    """A modified Bessel function of integer order.
+    """A Bessel function of integer order.
 
     Attributes:
         operation: what kernels have for it, in double precision.
@@ -146,8 +146,10 @@ class ScaledBesselI(Bessel):
         return subtract(slope, multiply(sign(x), y))
 
 
-class BesselJ(Indexed):
+class BesselJ(Bessel):
     """The Bessel function of the first kind, of integer order, not negative (DLMF 10.6.1)."""
+
+    operation = "bessel_of_order"
 
     def evaluate(self, x: Any, order: int) -> Any:
         return special_function("jv", order, x) if is_on_device(x) else special().jv(order, x)

@@ -64,9 +64,9 @@ DEFINED: Final = ("fmod", "gcd", "integer_power")
 SPECIAL: Final = (
     "erfcinv", "ndtri", "log_ndtr", "lgamma", "digamma", "i0", "i1", "i0e", "i1e",
 )  # fmt: skip
-#: Such functions of two numbers: Hurwitz's zeta function, and modified Bessel functions of the first kind, of an order
-#: (a whole number, not negative) and a number, these with or without a factor of exp(-|x|).
-SPECIAL_OF_TWO: Final = ("hurwitz_zeta", "modified_bessel", "scaled_modified_bessel")
+#: Such functions of two numbers: Hurwitz's zeta function, and Bessel functions of the first kind, of an order (a whole
+#: number, not negative) and a number, the modified ones with or without a factor of exp(-|x|).
+SPECIAL_OF_TWO: Final = ("hurwitz_zeta", "bessel_of_order", "modified_bessel", "scaled_modified_bessel")
 #: Functions that some backends have in a library, by the names of primitives: of one real number, or of several.
 LIBRARY: Final = (
     "erfcx", "gamma", "loggamma", "gammasgn", "beta", "betaln", "poch", "gammainc", "gammaincc", "betainc", "exp1",

@@ -51,7 +51,7 @@ def test_every_primitive(share):
 #: What compiled programs leave to libraries, and to functions of users, though arrays are small: docs/gpu.md says so.
 LEFT = {
     "eigh", "eig", "svd", "pinv", "cofactor_derivative", "spectral_quotient", "fft", "sort", "argsort",
-    "log_gamma_variate", "integer", "bessel_j", *(set(LIBRARY) - OF_CUDA),
+    "log_gamma_variate", "integer", *(set(LIBRARY) - OF_CUDA),
 }  # fmt: skip
 
 

@@ -190,6 +190,7 @@ FUNCTION float64 scaled_modified_bessel(float64 order, float64 x) {
   }
   return sign * found / sum;
 }
+FUNCTION float64 bessel_of_order(float64 order, float64 x) { return jn((int32)order, x); }
 FUNCTION float64 modified_bessel(float64 order, float64 x) {
   const float64 factor = exp(0.5 * fabs(x)), found = scaled_modified_bessel(order, x) * factor;
   return fabs(x) == infinity64() ? (x < 0 && fmod(order, 2.0) != 0 ? -fabs(x) : fabs(x)) : found * factor;

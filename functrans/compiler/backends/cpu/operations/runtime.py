@@ -17,7 +17,9 @@ _PURE: Final = "nounwind willreturn memory(none)"
 #: What the names of SciPy's functions begin with in a module.
 SCIPY: Final = "scipy_special_"
 #: The functions of two numbers that are no ufuncs of ours.
-_OF_TWO: Final = {"hurwitz_zeta": "zeta", "modified_bessel": "iv", "scaled_modified_bessel": "ive"}
+_OF_TWO: Final = {
+    "hurwitz_zeta": "zeta", "bessel_of_order": "jv", "modified_bessel": "iv", "scaled_modified_bessel": "ive"
+}  # fmt: skip
 #: What SciPy has and the C library has not, by the name of the operation.
 SCIPY_FUNCTIONS: Final = {
     "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
