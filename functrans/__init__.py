@@ -10,6 +10,7 @@ from . import (
     lax,
     nn,
     numpy,
+    ops,
     optimize,
     random,
     testing,
@@ -42,9 +43,9 @@ __all__ = [
     "clear_caches", "config", "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug",
     "device_get", "device_put", "devices", "elementwise", "errors", "eval_shape", "explain", "flatten_util",
     "float0", "grad", "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit",
-    "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "optimize", "print_saved_residuals",
-    "pure_callback", "random", "remat", "saved_residuals", "testing", "tree", "tree_util", "value_and_grad", "vjp",
-    "vmap",
+    "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "ops", "optimize",
+    "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals", "testing", "tree", "tree_util",
+    "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 
 _keep_what_is_imported()

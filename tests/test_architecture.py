@@ -37,6 +37,7 @@ FLOORS = {
     "lax": 7,
     "random": 7,
     "nn": 7,
+    "ops": 7,
     "debug": 7,
     "scipy": 7,
     "testing": 7,
