@@ -169,15 +169,19 @@ def test_no_memory_for_a_result(cupy, monkeypatch):
     np.testing.assert_array_equal(run(x).get(), X * 2)
 
 
+def frames():
+    """All there are now. (isinstance would ask weak proxies, whose objects may be gone.)"""
+    return [found for found in gc.get_objects() if type(found) is Frame]
+
+
 def test_its_memory_is_let_go_of_where_there_is_none_left(cupy, monkeypatch):
     x = up(X)
+    of_others = frames()
     run, other = quick(lambda x: x * 2, x), ft.jit(np.sin)
     launched = calls("cuCtxGetCurrent")
     run(x)
     assert calls("cuCtxGetCurrent") == launched + 1
-    kept = [frame for frame in gc.get_objects() if type(frame) is Frame]  # isinstance asks weak proxies
-    (frame,) = map(weakref.ref, kept)
-    del kept
+    (frame,) = [weakref.ref(own) for own in frames() if not any(own is other for other in of_others)]
     original = ndarray.__init__
 
     def no_more(self, host, *others, **names):
