@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.api.jit import Jitted
-from functrans.compiler.backends.cpu import native, tiers
+from functrans.compiler.backends.cpu import encoding, native, tiers
 from tests.helpers.interruptions import interrupted
 
 Pair = namedtuple("Pair", "first second")
@@ -230,7 +230,7 @@ def test_results_are_new(slow_calls: list[Any]) -> None:
 def test_changed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers may be emptied, and their arrays let go of, by another thread while the program runs."""
     monkeypatch.setattr(native, "LONG", -1)  # others may run meanwhile
-    monkeypatch.setattr(native, "WORTH_THREADS", 10**12)
+    monkeypatch.setattr(encoding, "WORTH_THREADS", 10**12)
     size = 20_000
     f = ft.jit(lambda tree: [np.sin(np.cos(x)) for x in tree["x"]])
     wanted = np.sin(np.cos(np.full(size, 0.5)))
@@ -354,7 +354,7 @@ def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no memory for a result: MemoryError, nothing is kept, and the next call works."""
     import resource
 
-    monkeypatch.setattr(native, "WORTH_THREADS", 10**12)
+    monkeypatch.setattr(encoding, "WORTH_THREADS", 10**12)
     f = ft.jit(lambda tree: {"small": tree["x"] * 2.0, "large": np.broadcast_to(tree["x"], (10_000_000, 3)) * 1.0})
     tree = {"x": X.copy()}
     f(tree)

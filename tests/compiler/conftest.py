@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functrans.compiler.backends.cpu import codegen, native
+from functrans.compiler.backends.cpu import codegen, encoding
 from functrans.compiler.simplify import observers
 from tests.helpers.spec import check_pass
 
@@ -27,4 +27,4 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (found.lines, found.functions) == (own.lines, own.functions)
         return found
 
-    monkeypatch.setattr(native, "kernel_function", checked)
+    monkeypatch.setattr(encoding, "kernel_function", checked)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import functrans as ft
-from functrans.compiler.backends.cpu import native, tiers
+from functrans.compiler.backends.cpu import encoding, native, tiers
 from functrans.compiler.backends.interpreter import InterpretedProgram
 from functrans.compiler.program import fused
 from functrans.core.jaxpr import Jaxpr
@@ -19,10 +19,10 @@ from functrans.settings import config
 TIERS: dict[str, list[tuple[Any, str, int]]] = {
     "quick": [(tiers, "PAYS", 1 << 60)],
     "thorough": [(tiers, "PAYS", -1)],
-    "threads": [(tiers, "PAYS", -1), (native, "WORTH_THREADS", -1)],
+    "threads": [(tiers, "PAYS", -1), (encoding, "WORTH_THREADS", -1)],
 }
 #: The same for what is compiled quickly at first and thoroughly after some calls, with threads for a part of it.
-LATER: list[tuple[Any, str, int]] = [(tiers, "PAYS", 1000), (native, "WORTH_THREADS", 2000)]
+LATER: list[tuple[Any, str, int]] = [(tiers, "PAYS", 1000), (encoding, "WORTH_THREADS", 2000)]
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from ...assembly import Assembled
 from ...inspection.listing import Row
 from ...instructions import ChainRun, KernelRun, ProductRun
 from . import threads
+from .encoding import Encoder
 from .engine import engine
-from .native import Binding, Encoder, Result
+from .native import Binding, Result
 from .runtime import PATIENCE, WORK_LEFT
 from .writer import Writer
 

@@ -1,0 +1,325 @@
+"""Instructions as arrays of numbers: for each the function of `runtime/` that runs it, and its arguments."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...accesses import identity_value
+from ...costs import cost_of
+from ...instructions import (
+    Block,
+    BranchRun,
+    ChainRun,
+    CheckRun,
+    FourierRun,
+    KernelRun,
+    LibraryRun,
+    LoopRun,
+    Place,
+    ProductRun,
+    PythonRun,
+    RecurrenceRun,
+    SortRun,
+    Step,
+    Tape,
+    WhileRun,
+)
+from ...loopnest import Kernel, Output, constant
+from ...unrolling import unrolled
+from . import lapack, threads
+from .chains import Link, encoded_chain
+from .codegen import kernel_function
+from .engine import NAME, engine
+from .lanes import LanesWriter, lanes_work, parts_of
+from .layouts import arrange
+from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
+from .python_steps import python_step
+from .recurrences import RecurrenceWriter, recurrence_arguments
+from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
+from .runtime import HEADER, setting
+from .tapes import Reel, shared_objects
+from .tiers import Written
+from .work import is_unbounded, likely_work
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from .native import Binding, Frame
+
+#: How many steps a loop is thought to take if that is not known.
+UNKNOWN_LENGTH = 1000
+#: The work that is worth dividing among threads, and that of a thread in addition to two, about in nanoseconds.
+WORTH_THREADS, WORTH_THREAD = 60_000, 30_000
+
+
+class Range(NamedTuple):
+    """What threads may share.
+
+    Attributes:
+        grain: what parts are multiples of.
+        work: that of all, about in nanoseconds.
+    """
+
+    extent: int
+    grain: int
+    work: int
+
+
+class Encoder:
+    """Turns instructions to numbers."""
+
+    def __init__(self, binding: Binding):
+        self.binding = binding
+        self.slot_count = HEADER + len(binding.assembled.slots)
+        self.runtime = engine().runtime
+        self.work = 0
+        self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
+        self.is_unbounded = False  # whether there are loops of which nobody knows how long they take
+        self.kernels: list[Written] = []
+
+    def keep(self, numbers: Sequence[int]) -> array[int]:
+        kept = array("q", numbers)
+        self.binding.kept.append(kept)
+        return kept
+
+    def address(self, numbers: Sequence[int]) -> int:
+        """The address of an array of these numbers, which lives as long as the program."""
+        return self.keep(numbers).buffer_info()[0]
+
+    def block(self, block: Block) -> tuple[int, int]:
+        """The address of the code of a block, and how many instructions there are."""
+        code: list[int] = []
+        for instruction in block:
+            for function, arguments in self.instruction(instruction):
+                code += [function, arguments]
+        return self.address(code or [0]), len(code) // 2
+
+    def instruction(self, instruction: Any) -> list[tuple[int, int]]:
+        """The functions that run one instruction, and the addresses of their arguments."""
+        return getattr(self, type(instruction).__name__)(instruction)
+
+    # ---- instructions, by the names of their types
+
+    def KernelRun(self, run: KernelRun) -> list[tuple[int, int]]:
+        links = self.links(run)
+        for link in links:
+            self.work += link.work
+        code: list[tuple[int, int]] = []
+        for link in links:
+            divisible = link.extent > 1 and all(o.place is None for o in run.kernel.outputs)
+            is_divided = divisible and link.work > WORTH_THREADS
+            range_ = Range(link.extent, link.grain, link.work)
+            code.append(self.spread(range_, is_divided, link.arguments, link.writer))
+        return code
+
+    def links(self, run: KernelRun, keeps_first: bool = False) -> list[Link]:
+        """A kernel, after what fills its results if it adds to them.
+
+        Args:
+            keeps_first: the first axis stays that of the outermost loop.
+        """
+        if 0 in run.kernel.shape:
+            return []
+        run = unrolled(run, keeps_first)
+        arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False), keeps_first)
+        before: list[Link] = []
+        if arranged.begins:
+            for output, target in zip(run.kernel.outputs, run.targets):
+                if output.place is None:
+                    before += self.links(filling(output, target), keeps_first)
+        work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
+        writer = kernel_function(run.kernel, arranged.layout, NAME)
+        return [*before, Link(arranged.extent, arranged.grain, work, arranged.arguments, writer)]
+
+    def spread(
+        self,
+        range_: Range,
+        is_divided: bool,
+        numbers: Sequence[int],
+        writer: Writer | int,
+        is_guess: bool = False,
+    ) -> tuple[int, int]:
+        """An instruction that calls a function for a range: one that is written, or one with an address."""
+        extent, grain, work = range_
+        head = [0 if isinstance(writer, Writer) else writer, 0, extent]
+        if is_divided:
+            self.binding.is_divided = True
+            head = [threads.POOL, head[0], max(2, work // WORTH_THREAD), extent, grain]
+        arguments = self.keep([*head, *numbers])
+        if isinstance(writer, Writer):
+            self.kernels.append(Written(arguments, int(is_divided), writer, work, is_guess))
+        return self.runtime["run_parallel" if is_divided else "run_kernel"], arguments.buffer_info()[0]
+
+    def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
+        chain = encoded_chain(self, run.links, run.rows, run.own)
+        self.work += chain.work
+        are_large = any(isinstance(link, ProductRun) and is_large(link) for link in run.links)
+        is_divided = chain.work > WORTH_THREADS and (not are_large or threads_of_blas().can_be_set)
+        self.binding.has_products |= are_large and is_divided
+        range_ = Range(run.rows, chain.numbers[0], chain.work)
+        code = self.spread(range_, is_divided, chain.numbers, self.runtime["run_rows"])
+        arguments = self.binding.kept[-1]
+        self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
+        return [code]
+
+    def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
+        extent, parts, are_large = division(run, threads.available())
+        is_divided = extent > 1
+        self.binding.has_products |= is_divided and are_large
+        work = product_work(run)
+        self.work += work
+        range_ = Range(extent, 1, work)
+        return [self.spread(range_, is_divided, gemm_arguments(run, parts), self.runtime["run_gemm"])]
+
+    def CheckRun(self, run: CheckRun) -> list[tuple[int, int]]:
+        ((otherwise, arguments),) = self.PythonRun(run.otherwise)
+        count = int(np.prod(run.numbers.shape))
+        numbers = [HEADER + run.numbers.slot, run.numbers.offset, count, run.extent, otherwise, arguments]
+        return [(self.runtime["run_check"], self.address(numbers))]
+
+    def PythonRun(self, run: PythonRun) -> list[tuple[int, int]]:
+        return [self.call_of_python(python_step(run))]
+
+    def LibraryRun(self, run: LibraryRun) -> list[tuple[int, int]]:
+        batch, *extents = run.places[0].shape
+        work = batch * prod(extents) * min(extents) // 4
+        self.work += work
+        constants = self.keep(lapack.constants(run))
+        numbers = lapack.library_arguments(run, constants.buffer_info()[0])
+        if run.name == "permute":
+            return [(self.runtime["run_permute"], self.address(numbers))]
+        is_divided = work > WORTH_THREADS and lapack.is_shared(run)
+        self.binding.has_products |= lapack.would_wait(run, is_divided)
+        clear = self.address([HEADER + run.failed.slot, run.failed.offset])
+        call = self.spread(Range(batch, 1, work), is_divided, numbers, self.runtime["run_library"])
+        return [(self.runtime["run_clear"], clear), call]
+
+    def SortRun(self, run: SortRun) -> list[tuple[int, int]]:
+        work = sort_work(run)
+        self.work += work
+        range_ = Range(run.rows.shape[0], 1, work)
+        return [self.spread(range_, work > WORTH_THREADS, sort_arguments(run), self.runtime["run_sort"])]
+
+    def FourierRun(self, run: FourierRun) -> list[tuple[int, int]]:
+        range_ = Range(*fourier_range(run))
+        self.work += range_.work
+        arguments = fourier_arguments(run, self.keep(factor_bits(run)).buffer_info()[0])
+        return [self.spread(range_, range_.work > WORTH_THREADS, arguments, self.runtime["run_fourier"])]
+
+    def call_of_python(self, function: Callable[[Frame], None]) -> tuple[int, int]:
+        """The instruction that calls a Python function with the frame."""
+        self.binding.kept.append(function)
+        return self.runtime["run_python"], self.address([id(function)])
+
+    def reel(self, tape: Tape, *length_and_ways: Any) -> Reel:
+        """What Python does for a tape."""
+        if self.shared is None:
+            self.shared = shared_objects(self.binding.assembled)
+        return Reel(tape, *length_and_ways, self.shared)
+
+    def with_tape(self, reel: Reel | None, loop: tuple[int, int]) -> list[tuple[int, int]]:
+        """A loop between what begins its stacks and what ends them."""
+        if reel is None:
+            return [loop]
+        after = [self.call_of_python(reel.end)] if reel.ends else []
+        return [self.call_of_python(reel.begin), loop, *after]
+
+    def tape_numbers(self, reel: Reel | None) -> int:
+        """The address of what a loop needs to know of its tape, 0 without one."""
+        if reel is None:
+            return 0
+        _, turns = self.call_of_python(reel.turn)
+        entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
+        return self.address([reel.limit, turns, len(entries) // 4, *entries])
+
+    def repeat(self, first: int, length: int | None, work: int) -> None:
+        """Count the work of a loop, of which one step has been counted.
+
+        Args:
+            first: the number of the first function in it.
+            length: that of the loop; None: nobody knows.
+            work: that of a step.
+        """
+        times = UNKNOWN_LENGTH if length is None else max(length, 1)
+        self.work += work * (times - 1)
+        self.kernels[first:] = [kernel.repeated(times, length is None) for kernel in self.kernels[first:]]
+
+    def LoopRun(self, run: LoopRun) -> list[tuple[int, int]]:
+        work, before = self.work, len(self.kernels)
+        code, count = self.block(run.body)
+        step_work = self.work - work + 1
+        length = run.length if isinstance(run.length, int) else -1
+        self.is_unbounded |= length < 0
+        self.repeat(before, None if length < 0 else length, step_work)
+        where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
+        reel = None if run.tape is None else self.reel(run.tape, run.length, None, run.reverse, False)
+        tape = self.tape_numbers(reel)
+        numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps), tape]
+        for slot, whole in run.steps:
+            stride = whole.strides[0]
+            first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
+            numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
+        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        loop = self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)
+        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+
+    def begun(self, begins: Sequence[Step]) -> list[tuple[int, int]]:
+        """What sets the slots of a carry: a loop of one step in which nothing is done."""
+        return [(self.runtime["run_loop"], self.address(setting(self.address([0]), begins)))] if begins else []
+
+    def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
+        is_guess = is_unbounded(run)
+        self.is_unbounded |= is_guess
+        numbers, reel = recurrence_arguments(run), None
+        for python in run.otherwise:
+            numbers += [number for pair in self.PythonRun(python) for number in pair]
+        if run.recurrence.lanes is not None:
+            return [self.lanes(run, numbers)]
+        if run.tape is not None:
+            steps = None if run.count is not None else run.length
+            reel = self.reel(run.tape, steps, run.count, run.is_reverse, True)
+            numbers += [reel.limit, *self.call_of_python(reel.turn)]
+        work = likely_work(run.recurrence.statements)
+        self.work += work
+        arguments = self.keep([0, *numbers])
+        self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work, is_guess))
+        return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
+
+    def lanes(self, run: RecurrenceRun, numbers: Sequence[int]) -> tuple[int, int]:
+        """A recurrence of many lanes, which threads share."""
+        extent, work = parts_of(run.recurrence.lanes), lanes_work(run)
+        self.work += work
+        writer = LanesWriter(run).function(NAME)
+        return self.spread(Range(extent, 1, work), work > WORTH_THREADS, numbers, writer, is_unbounded(run))
+
+    def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
+        work, before = self.work, len(self.kernels)
+        test, test_count = self.block(run.test)
+        code, count = self.block(run.body)
+        step_work = self.work - work + 1
+        self.repeat(before, None, step_work)
+        self.is_unbounded = True
+        reel = None if run.tape is None else self.reel(run.tape, None, run.count, False, False)
+        tape = self.tape_numbers(reel)
+        numbers = [
+            test, test_count, code, count, HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot,
+            run.count.offset, step_work, len(run.swaps), tape,
+        ]  # fmt: skip
+        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        loop = self.runtime["run_taped_while" if tape else "run_while"], self.address(numbers)
+        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+
+    def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
+        blocks = [number for block in run.blocks for number in self.block(block)]
+        return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
+
+
+def filling(output: Output, target: Place) -> KernelRun:
+    """What puts into the result of a reduction what it begins with."""
+    dtype = output.expression.dtype
+    number = Output(constant(identity_value(output.combine, dtype), dtype), None)
+    return KernelRun(Kernel(target.shape, 0, (number,), ()), (), (target,))
