@@ -17,11 +17,11 @@ test slow: export OPENBLAS_NUM_THREADS = 1
 
 # Linters, types, tests, doctests and notebooks; warnings are errors.
 test: lint
-	$(RUN) -m pytest -n $(WORKERS)
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
 
 # As above, with every test marked slow instead of a tenth of them.
 slow: lint
-	$(RUN) -m pytest -n $(WORKERS) --slow
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal --slow
 
 # Ten thousand random programs, compiled and interpreted; prints the smallest one that differs. PROGRAMS=n, SEED=n.
 PROGRAMS ?= 10000

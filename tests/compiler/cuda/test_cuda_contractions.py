@@ -110,15 +110,16 @@ def test_a_second_shape_needs_no_second_kernel():
 )
 def test_tiles_need_no_memory_of_their_own(architecture, monkeypatch):
     """Of each size and dtype; what threads share is read by 16 bytes."""
-    texts = []
+    texts, wanted = [], 0
     for dtype in ("f4", "f8"):
         x, w = np.ones((2, 16, 10, 10), dtype), np.ones((32, 16, 3, 3), dtype)
         for tile in TILES:
             if tile.fits(max(4, np.dtype(dtype).itemsize)):
+                wanted += 1
                 monkeypatch.setattr(contractions, "TILES", (tile,))
                 texts += [t for t in kernels_of(lambda x, w: lax.conv(x, w, (1, 1), "SAME"), x, w) if "sum[r][c]" in t]
     functions = {f"kernel_{k}": text for k, text in enumerate(dict.fromkeys(texts))}
-    assert len(functions) == 11
+    assert len(functions) == wanted
     _, log = nvrtc.compiled_with_log(module_text(functions), architecture, ("--ptxas-options=-v",))
     assert set(re.findall(r"(\d+) bytes stack frame", log)) == {"0"}
     ptx = nvrtc.ptx(module_text(functions), architecture)
