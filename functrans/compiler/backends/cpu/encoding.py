@@ -5,11 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...accesses import identity_value
+from ...assembly import Assembled
 from ...costs import cost_of
 from ...instructions import (
     Block,
@@ -47,9 +48,6 @@ from .tiers import Written
 from .work import is_unbounded, likely_work
 from .writer import Writer
 
-if TYPE_CHECKING:
-    from .native import Binding, Frame
-
 #: How many steps a loop is thought to take if that is not known.
 UNKNOWN_LENGTH = 1000
 #: The work that is worth dividing among threads, and that of a thread in addition to two, about in nanoseconds.
@@ -70,11 +68,20 @@ class Range(NamedTuple):
 
 
 class Encoder:
-    """Turns instructions to numbers."""
+    """Turns instructions to numbers.
 
-    def __init__(self, binding: Binding):
-        self.binding = binding
-        self.slot_count = HEADER + len(binding.assembled.slots)
+    Attributes:
+        kept: what the numbers point to.
+        is_divided: whether threads share some instruction.
+        is_apart_from_blas: whether the threads of BLAS itself are to be kept out.
+        work: about how many nanoseconds a call takes.
+    """
+
+    def __init__(self, assembled: Assembled):
+        self.assembled = assembled
+        self.kept: list[Any] = []
+        self.is_divided = self.is_apart_from_blas = False
+        self.slot_count = HEADER + len(assembled.slots)
         self.runtime = engine().runtime
         self.work = 0
         self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
@@ -83,7 +90,7 @@ class Encoder:
 
     def keep(self, numbers: Sequence[int]) -> array[int]:
         kept = array("q", numbers)
-        self.binding.kept.append(kept)
+        self.kept.append(kept)
         return kept
 
     def address(self, numbers: Sequence[int]) -> int:
@@ -147,7 +154,7 @@ class Encoder:
         extent, grain, work = range_
         head = [0 if isinstance(writer, Writer) else writer, 0, extent]
         if is_divided:
-            self.binding.is_divided = True
+            self.is_divided = True
             head = [threads.POOL, head[0], max(2, work // WORTH_THREAD), extent, grain]
         arguments = self.keep([*head, *numbers])
         if isinstance(writer, Writer):
@@ -159,17 +166,17 @@ class Encoder:
         self.work += chain.work
         are_large = any(isinstance(link, ProductRun) and is_large(link) for link in run.links)
         is_divided = chain.work > WORTH_THREADS and (not are_large or threads_of_blas().can_be_set)
-        self.binding.has_products |= are_large and is_divided
+        self.is_apart_from_blas |= are_large and is_divided
         range_ = Range(run.rows, chain.numbers[0], chain.work)
         code = self.spread(range_, is_divided, chain.numbers, self.runtime["run_rows"])
-        arguments = self.binding.kept[-1]
+        arguments = self.kept[-1]
         self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
         return [code]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
         extent, parts, are_large = division(run, threads.available())
         is_divided = extent > 1
-        self.binding.has_products |= is_divided and are_large
+        self.is_apart_from_blas |= is_divided and are_large
         work = product_work(run)
         self.work += work
         range_ = Range(extent, 1, work)
@@ -193,7 +200,7 @@ class Encoder:
         if run.name == "permute":
             return [(self.runtime["run_permute"], self.address(numbers))]
         is_divided = work > WORTH_THREADS and lapack.is_shared(run)
-        self.binding.has_products |= lapack.would_wait(run, is_divided)
+        self.is_apart_from_blas |= lapack.would_wait(run, is_divided)
         clear = self.address([HEADER + run.failed.slot, run.failed.offset])
         call = self.spread(Range(batch, 1, work), is_divided, numbers, self.runtime["run_library"])
         return [(self.runtime["run_clear"], clear), call]
@@ -210,15 +217,15 @@ class Encoder:
         arguments = fourier_arguments(run, self.keep(factor_bits(run)).buffer_info()[0])
         return [self.spread(range_, range_.work > WORTH_THREADS, arguments, self.runtime["run_fourier"])]
 
-    def call_of_python(self, function: Callable[[Frame], None]) -> tuple[int, int]:
+    def call_of_python(self, function: Callable[[Any], None]) -> tuple[int, int]:
         """The instruction that calls a Python function with the frame."""
-        self.binding.kept.append(function)
+        self.kept.append(function)
         return self.runtime["run_python"], self.address([id(function)])
 
     def reel(self, tape: Tape, *length_and_ways: Any) -> Reel:
         """What Python does for a tape."""
         if self.shared is None:
-            self.shared = shared_objects(self.binding.assembled)
+            self.shared = shared_objects(self.assembled)
         return Reel(tape, *length_and_ways, self.shared)
 
     def with_tape(self, reel: Reel | None, loop: tuple[int, int]) -> list[tuple[int, int]]:

@@ -36,8 +36,8 @@ class Recorder(Encoder):
         writers: the functions that were written for it alone, by its id.
     """
 
-    def __init__(self, binding: Binding):
-        super().__init__(binding)
+    def __init__(self, assembled: Assembled):
+        super().__init__(assembled)
         self.entries: dict[int, list[tuple[int, int]]] = {}
         self.writers: dict[int, list[Writer]] = {}
         self._taken: set[int] = set()
@@ -57,7 +57,7 @@ class InspectedBinding(Binding):
     recorder: Recorder
 
     def encoder(self) -> Encoder:
-        self.recorder = Recorder(self)
+        self.recorder = Recorder(self.assembled)
         return self.recorder
 
 

@@ -178,11 +178,11 @@ class Binding:
     def __init__(self, assembled: Assembled, outputs: Sequence[Result]):
         self.assembled = assembled
         self.outputs = outputs
-        self.kept: list[Any] = []  # what instructions point to
-        self.is_divided = self.has_products = False
         encoder = self.encoder()
         with no_collection():
             self.code, self.count = encoder.block(assembled.block)
+        self.kept, self.is_divided = encoder.kept, encoder.is_divided
+        self.is_apart_from_blas = encoder.is_apart_from_blas
         self.tiers = Tiers(encoder.kernels)
         self.argument_slots = [
             (i, HEADER + place.slot) for i, place in enumerate(assembled.arguments) if isinstance(place, Place)
@@ -201,7 +201,7 @@ class Binding:
 
     def encoder(self) -> Encoder:
         """What turns the instructions to numbers."""
-        return Encoder(self)
+        return Encoder(self.assembled)
 
     def frame(self) -> Frame:
         """Memory that nobody else uses."""
@@ -241,7 +241,7 @@ class Binding:
             results.append(result)
         if self.is_divided:
             slots[THREADS] = threads.awake(config.threads)
-        with threads_of_blas() if self.has_products else nullcontext():
+        with threads_of_blas() if self.is_apart_from_blas else nullcontext():
             self.run(self.code, self.count, frame.pointer)
         for i, place in enumerate(self.assembled.results):
             if isinstance(place, ObjectPlace):
@@ -259,7 +259,7 @@ class Binding:
     @property
     def may_have_entry(self) -> bool:
         """Whether there is a quicker way. What is called once needs none, and the first in a process takes a while."""
-        is_simple = not (self.has_products or self.assembled.objects or self.lends_arena)
+        is_simple = not (self.is_apart_from_blas or self.assembled.objects or self.lends_arena)
         return is_simple and self.runs >= 2 and is_possible()
 
     def entry(self, leaves: Sequence[Any], inside: Nest, outside: Nest | int) -> Entry | None:
