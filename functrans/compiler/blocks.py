@@ -10,11 +10,12 @@ from ..core.jaxpr import Eqn, Jaxpr, Var
 from . import regions
 from .chains import chained
 from .fuse import KernelStep
-from .homes import Homes, is_number, is_view, region_of, viewed
+from .homes import Homes
 from .instructions import Block, ObjectPlace, Place
 from .loopnest import Kernel
 from .overlap import are_same, do_overlap
 from .patchworks import MOST_BOXES, Patchwork, divided, put_together
+from .uses import is_number, is_view, region_of, viewed
 
 
 class Fused(NamedTuple):
