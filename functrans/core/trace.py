@@ -26,6 +26,12 @@ class Traced:
     aval: ShapedArray
 
 
+class Uncounted:
+    """Elements whose number is not known (`core/selected.py`): no operand, as they have no shape."""
+
+    __slots__ = ()
+
+
 def typeof(x: Any) -> ShapedArray:
     """The abstract value of anything that can be an operand.
 

@@ -18,7 +18,7 @@ from ..errors import (
     StaleViewError,
     ViewAssignmentError,
 )
-from .trace import Trace, Traced, current_trace
+from .trace import Trace, Traced, Uncounted, current_trace
 
 #: What the operators of a tracer mean; the primitives fill it when they are imported.
 operators: Final = SimpleNamespace()
@@ -354,9 +354,13 @@ class Tracer(Traced):
         primitive = ufunc_primitives.get(ufunc)
         if primitive is not None and method == "__call__" and not kwargs:
             return primitive(*inputs)
+        if any(isinstance(x, Uncounted) for x in inputs):
+            return NotImplemented
         return numpy_namespace().apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, Uncounted) for kind in types):
+            return NotImplemented
         return numpy_namespace().apply_function(function, args, kwargs)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:

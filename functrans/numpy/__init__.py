@@ -39,6 +39,9 @@ from .protocols import apply_function as apply_function
 from .protocols import apply_ufunc as apply_ufunc
 from .ranges import mgrid as mgrid
 from .ranges import ogrid as ogrid
+from .selected import apply_function_to_selected as apply_function_to_selected
+from .selected import apply_ufunc_to_selected as apply_ufunc_to_selected
+from .selected import attribute_of_selected as attribute_of_selected
 
 for _primitive in list(_registry.values()):
     if isinstance(_primitive, _Elementwise):

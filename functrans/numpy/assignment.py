@@ -11,13 +11,13 @@ from ..core.avals import BOOL, INT
 from ..core.devices import here
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
-from ..errors import DtypeMismatchError
 from ..primitives.elementwise import add, divide, less, maximum, minimum, multiply, power, subtract
-from ..primitives.foundation import full, promoted, reshape
+from ..primitives.foundation import full
 from ..primitives.indexing import scatter_add, scatter_max, scatter_min, scatter_multiply
+from ..primitives.masks import known_mask, leading_mask
 from ..primitives.selection import select
-from ..primitives.subscripts import Subscript, as_array, converted, parse, read, setitem, single_mask, write
-from .common import as_operand, cast, normalize_axis, stretched, with_shape
+from ..primitives.subscripts import Subscript, as_array, converted, getitem, parse, read, setitem, write
+from .common import as_operand, cast, check_cast, normalize_axis, stretched, with_shape
 from .indexing import take
 from .positions import along_axis, cell, default_fill, index_mode
 from .protocols import METHODS, UFUNC_METHODS
@@ -86,7 +86,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     """numpy.copyto."""
     array = cell(dst, "dst")
     src = as_operand(src)
-    _check_cast(src, array.dtype, casting)
+    check_cast(src, array.dtype, casting)
     src = converted(src, array.dtype)
     array[...] = src if where is True else select(where, src, array)
 
@@ -198,15 +198,12 @@ class _Place:
     def _combine(self, operation: Callable[..., Any], scatter: Callable[..., Any], values: Any, mode: Any) -> Any:
         x, dtype = self.array, typeof(self.array).dtype
         values = as_array(values) if isinstance(values, (list, tuple)) else as_operand(values)
-        _check_cast(values, dtype)
+        check_cast(values, dtype)
         if operation is divide:
-            _check_cast(dtype.type(1) / dtype.type(1), dtype)
-        mask = single_mask(self.index)
-        if isinstance(mask, Traced):
-            rest = typeof(x).ndim - typeof(mask).ndim
-            if typeof(values).ndim <= rest:
-                mask = reshape(mask, shape=typeof(mask).shape + (1,) * rest)
-                return select(mask, converted(operation(x, values), dtype), x)
+            check_cast(dtype.type(1) / dtype.type(1), dtype)
+        by_mask = leading_mask(self.index)
+        if by_mask is not None and known_mask(by_mask[0]) is None:
+            return setitem(x, self.index, operation(getitem(x, self.index)[0], values))
         subscript = self._subscript(mode)
         if subscript.spec is None:
             return write(x, subscript, converted(operation(read(x, subscript), values), dtype))
@@ -236,18 +233,6 @@ def _by_product(operation: Callable[..., Any]) -> Callable[..., Any]:
         return operation(x, scatter_multiply(ones, values, *indices, spec=spec))
 
     return scatter
-
-
-def _check_cast(value: Any, dtype: np.dtype[Any], casting: Any = "same_kind") -> None:
-    """Raise DtypeMismatchError unless NumPy would cast a value to a dtype under a casting rule."""
-    aval = typeof(value)
-    source = promoted(aval, typeof(dtype.type(0))) if aval.weak else aval.dtype
-    if not np.can_cast(source, dtype, casting):
-        raise DtypeMismatchError(
-            f"A value of type {aval} was to be combined into an array of dtype {dtype.name}.",
-            f"NumPy's rule {casting!r} does not allow this cast, which would lose part of the value.",
-            "Convert one of them with `.astype(...)` first.",
-        )
 
 
 def _ufunc_at(method: str) -> Callable[..., None]:

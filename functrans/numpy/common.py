@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..core.devices import here, is_on_device, on_host
+from ..core.selected import Selected
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
-from ..errors import ConcretizationError, TracerConversionError
+from ..errors import ConcretizationError, DtypeMismatchError, TracerConversionError
 from ..primitives.foundation import broadcast_to as _broadcast_to
-from ..primitives.foundation import convert, reshape
+from ..primitives.foundation import convert, promoted, reshape
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -74,3 +75,15 @@ def concrete_value(x: Any, what: str, repair: str) -> Any:
             "It decides the shape of the result, which must be known while tracing.",
             repair,
         ) from None
+
+
+def check_cast(value: Any, dtype: np.dtype[Any], casting: Any = "same_kind") -> None:
+    """Raise DtypeMismatchError unless NumPy would cast a value to a dtype under a casting rule."""
+    aval = typeof(value.array if type(value) is Selected else value)
+    source = promoted(aval, typeof(dtype.type(0))) if aval.weak else aval.dtype
+    if not np.can_cast(source, dtype, casting):
+        raise DtypeMismatchError(
+            f"A value of type {aval} was to be combined into an array of dtype {dtype.name}.",
+            f"NumPy's rule {casting!r} does not allow this cast, which would lose part of the value.",
+            "Convert one of them with `.astype(...)` first.",
+        )

@@ -18,7 +18,7 @@ from ..core.devices import is_device_type
 from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
 from ..core.trace import Traced, current_trace, typeof
 from ..core.tracer import operators, ufunc_primitives
-from ..errors import ShapeMismatchError, TransposeError, UnsupportedDtypeError
+from ..errors import ShapeMismatchError, TracedMaskError, TransposeError, UnsupportedDtypeError
 
 Shape = tuple[int, ...]
 #: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a number where it is
@@ -32,7 +32,10 @@ class Plain(Primitive):
     lowers_by_dtype = True
 
     def __call__(self, *args: Any) -> Any:
-        return current_trace.get().process(self, args, {})[0]
+        try:
+            return current_trace.get().process(self, args, {})[0]
+        except TracedMaskError:
+            return operators.for_each_selected(self, args)
 
 
 class Linear(Primitive):

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import BOOL, INT, PYTHON_SCALARS
+from ..core.avals import INT, PYTHON_SCALARS
 from ..core.devices import here, is_on_device
+from ..core.selected import Selected
 from ..core.trace import Traced, as_supported_array, current_trace, typeof
 from ..core.tracer import Tracer, operators
 from ..errors import (
@@ -17,12 +18,11 @@ from ..errors import (
     DtypeMismatchError,
     InvalidIndexError,
     ShapeMismatchError,
-    TracedMaskError,
-    TracerConversionError,
 )
 from .dynamic_slice import update_slice
 from .foundation import Shape, broadcast_shapes, broadcast_to, convert, reshape
 from .indexing import Indexing, gather, out_of_bounds_error, scatter_set
+from .masks import BASIC, concrete_mask, known_mask, leading_mask, per_element, selected, written
 from .selection import select
 from .structural import concatenate, reverse
 from .structural import slice as static_slice
@@ -95,6 +95,9 @@ def getitem(x: Any, index: Any) -> tuple[Any, bool]:
     integers = _leading_integers(shape, index)
     if integers:
         return gather(x, *integers, spec=_leading(len(integers))), len(integers) < len(shape)
+    chosen = _selected(x, index)
+    if chosen is not None:
+        return chosen, False
     subscript = parse(shape, index)
     result = read(x, subscript)
     return (result.copy() if result is x and isinstance(x, Tracer) else result), subscript.is_view
@@ -104,13 +107,46 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     """`x` after `x[index] = value`."""
     aval = typeof(x)
     value = converted(value, aval.dtype)
-    mask = single_mask(index)
-    if mask is not None:
-        selected = _write_by_mask(x, mask, value)
-        if selected is not None:
-            return selected
+    by_mask = leading_mask(index)
+    if by_mask is not None:
+        result = _written(x, *by_mask, value)
+        if result is not None:
+            return result
     integers = _leading_integers(aval.shape, index)
     return write(x, _parse_integers(aval.shape, *integers) if integers else parse(aval.shape, index), value)
+
+
+def _selected(x: Any, index: Any) -> Selected | None:
+    """`x[index]` for an index that selects by what is not known while tracing; None for any other."""
+    if type(index) is Selected and index.dtype.kind in "iu" and typeof(x).shape[:1] > (0,):
+        return per_element(lambda i: gather(x, select(_rows(index, i), i, 0), spec=_leading(1)), [index])
+    by_mask = leading_mask(index)
+    if by_mask is None or known_mask(by_mask[0]) is not None:
+        return None
+    mask, rest = by_mask
+    return selected(getitem(x, _behind(mask, rest))[0] if rest else x, mask)
+
+
+def _rows(chosen: Selected, like: Any) -> Any:
+    """The mask of selected elements, to go with an array of all of them."""
+    shape = typeof(chosen.mask).shape
+    return reshape(chosen.mask, shape=shape + (1,) * (typeof(like).ndim - len(shape)))
+
+
+def _behind(mask: Any, rest: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An index for the axes behind those of a mask."""
+    return (slice(None),) * typeof(mask).ndim + rest
+
+
+def _written(x: Any, mask: Any, rest: tuple[Any, ...], value: Any) -> Any:
+    """`x` after `x[mask, *rest] = value`; None if this needs the elements of the mask."""
+    if not rest:
+        return written(x, mask, value)
+    if known_mask(mask) is not None:
+        return None
+    part = _behind(mask, rest)
+    result = written(getitem(x, part)[0], mask, value)
+    return None if result is None else setitem(x, part, result)
 
 
 def _leading_integers(shape: Shape, index: Any) -> list[int]:
@@ -169,6 +205,8 @@ def converted(value: Any, dtype: np.dtype[Any]) -> Any:
     Raises:
         DtypeMismatchError: it is complex and the array is not.
     """
+    if type(value) is Selected:
+        return Selected(converted(value.array, dtype), value.mask, value.key)
     if type(value) in PYTHON_SCALARS:
         if type(value) is complex and dtype.kind not in "cb":
             raise _complex_into_real(dtype)
@@ -209,50 +247,6 @@ def _fitting(value: Any, shape: Shape) -> Any:
     return reshape(value, shape=kept) if extra else value
 
 
-# ---- masks
-
-
-def single_mask(index: Any) -> Any:
-    """The mask in `x[mask]` and `x[mask, ...]`, if the index is one."""
-    if type(index) is tuple and len(index) == 2 and index[1] is Ellipsis:
-        index = index[0]
-    is_array = isinstance(index, (np.ndarray, Traced)) or is_on_device(index)
-    return index if is_array and typeof(index).dtype == BOOL and typeof(index).shape else None
-
-
-def _write_by_mask(x: Any, mask: Any, value: Any) -> Any:
-    """`x[mask] = value` where each element gets the same whatever the number of elements; None if it depends on it."""
-    shape, covered = typeof(x).shape, typeof(mask).shape
-    rest = shape[len(covered) :]
-    have = typeof(value).shape
-    if shape[: len(covered)] != covered or have[: len(have) - len(rest)] not in ((), (1,)):
-        return None
-    value = _fitting(value, rest)
-    if rest:
-        mask = reshape(mask, shape=covered + (1,) * len(rest))
-    return select(mask, value, x)
-
-
-def concrete_mask(mask: Any) -> Any:
-    """The elements of a mask.
-
-    Raises:
-        TracedMaskError: they are not known while tracing.
-    """
-    if not isinstance(mask, Traced):
-        return mask
-    try:
-        known = mask.known("index")  # type: ignore[attr-defined]
-        return known if is_on_device(known) else np.asarray(known)
-    except (ConcretizationError, TracerConversionError):
-        raise TracedMaskError(
-            f"A boolean mask of type {mask.aval}, whose elements are not known while tracing, was used as an index.",
-            "The number of elements that it selects would be a shape, and shapes are fixed while tracing.",
-            "Use functrans.numpy.where(mask, x, other), as in np.sum(np.where(mask, x, 0)); assigning by a mask works "
-            "for values that are the same for all elements (`x[mask] = 0.0`).",
-        ) from None
-
-
 # ---- parsing
 
 
@@ -267,9 +261,6 @@ class Along(NamedTuple):
     index: Any
     extent: int | None = None
     is_new: bool = False
-
-
-_BASIC = (int, slice, type(None), type(Ellipsis))
 
 
 def parse(shape: Shape, index: Any, mode: str = "raise") -> Subscript:
@@ -292,7 +283,7 @@ def parse(shape: Shape, index: Any, mode: str = "raise") -> Subscript:
             if has_ellipsis:
                 raise InvalidIndexError("An index can only have a single ellipsis ('...').")
             has_ellipsis = True
-        entries += (entry,) if type(entry) in _BASIC else _index_arrays(entry)
+        entries += (entry,) if type(entry) in BASIC else _index_arrays(entry)
     if mode != "raise":
         entries = [Along(e) if type(e) is int else e for e in entries]
     missing = len(shape) - sum(e is not None and e is not Ellipsis and not getattr(e, "is_new", False) for e in entries)

@@ -9,6 +9,7 @@ from ..core.avals import ShapedArray
 from ..core.conversion import abstract_value_error, lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
+from ..core.selected import Selected
 from ..core.staging import call_staged, trace_closed
 from ..core.trace import Params, Trace, Traced, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
@@ -69,6 +70,8 @@ class BatchTrace(Trace):
                 own = True
                 values.append(arg.value)
                 mapped.append(arg.mapped)
+            elif type(arg) is Selected:
+                arg.uncounted()
             else:
                 values.append(arg)
                 mapped.append(False)

@@ -13,6 +13,7 @@ from ..core.conversion import lossy_conversion_error
 from ..core.devices import here, is_device_type
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
+from ..core.selected import Selected
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
@@ -77,6 +78,8 @@ class JVPTrace(Trace):
             else:
                 if type(arg) is list or type(arg) is tuple:
                     arg = here(np.asarray(arg))
+                elif type(arg) is Selected:
+                    arg.uncounted()
                 elif self.user_arrays is not None and (type(arg) is np.ndarray or is_device_type(type(arg))):
                     self.user_arrays[id(arg)] = arg
                 primals.append(arg)

@@ -16,6 +16,7 @@ from ..core.avals import ZERO, ShapedArray
 from ..core.conversion import lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
+from ..core.selected import Selected
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
@@ -65,6 +66,8 @@ class JetTrace(Trace):
         """The coefficients of any value."""
         if type(value) is JetTracer and value.trace is self:
             return value.coefficients
+        if type(value) is Selected:
+            value.uncounted()
         return [value, *[ZERO] * self.order]
 
     def pure(self, value: Any) -> JetTracer:
