@@ -1,4 +1,4 @@
-"""Large arenas go from program to program; small ones stay with theirs."""
+"""Large arenas go from program to program; small ones stay with theirs after the first run."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,6 +39,26 @@ def test_programs_take_over_arenas():
         assert len(kept()) == 1
     f(X[:1000])
     assert len(kept()) == 1
+
+
+def test_first_runs_share_smaller_arenas():
+    f = ft.jit(sums)
+    room = arenas.WORTH // 8
+    for n in (room, 2 * room, 2 * room + 100, 2 * room - 100):
+        np.testing.assert_allclose(f(X[:n]), sums(X[:n]))
+    assert len(kept()) == 2
+    before = kept()
+    for _ in range(3):  # now they have arenas of their own
+        np.testing.assert_allclose(f(X[:room]), sums(X[:room]))
+        assert kept() == before
+    f(X[:100])
+    assert kept() == before
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 1000, arenas.WORTH, arenas.WORTH + 1, 3 * arenas.LARGE - 1])
+def test_a_roomy_size_is_little_larger(size):
+    assert size <= arenas.roomy(size) <= 1.25 * size
+    assert arenas.roomy(arenas.roomy(size)) == arenas.roomy(size)
 
 
 def test_programs_that_run_at_once_have_one_each():

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from functrans.compiler import assembly
-from functrans.compiler.backends.cpu import native
+from functrans.compiler.backends.cpu import arenas, native
 from functrans.compiler.backends.cpu.runtime import HEADER
 from functrans.compiler.program import fused
 from functrans.core import stack
@@ -97,13 +97,13 @@ def fenced(at_end: bool, separate: bool) -> Iterator[Fence]:
         separate: whether each temporary has its own fences; otherwise they share the arena, as they do for users.
     """
     fence = Fence(at_end)
-    frame_of, constant_of = native.Frame.__init__, assembly.Assembler.constant
+    arena_of, constant_of = native.Frame.take_arena, assembly.Assembler.constant
 
-    def frame(self: Any, assembled: Any) -> None:
-        frame_of(self, assembled)
+    def arena(self: Any, is_lent: bool) -> None:
+        arena_of(self, is_lent)
         self.fenced = []
         if separate:
-            for k, slot in enumerate(assembled.slots, HEADER):
+            for k, slot in enumerate(self.assembled.slots, HEADER):
                 if slot.kind == "temporary":
                     self.fenced.append(fence.array(slot.size, np.uint8))
                     self.slots[k] = self.fenced[-1].ctypes.data
@@ -121,7 +121,8 @@ def fenced(at_end: bool, separate: bool) -> Iterator[Fence]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "np", _Numpy(fence))
         patch.setattr(stack, "np", _Numpy(fence))
-        patch.setattr(native.Frame, "__init__", frame)
+        patch.setattr(native.Frame, "take_arena", arena)
+        patch.setattr(arenas, "WORTH", sys.maxsize)  # or first runs would have one without fences
         patch.setattr(assembly.Assembler, "constant", constant)
         yield fence
 

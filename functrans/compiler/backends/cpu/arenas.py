@@ -1,7 +1,9 @@
-"""Large arenas, which programs share: a program has one while it runs, and the next one that runs takes it over.
+"""Arenas that programs share: a program has one while it runs, and the next one that runs takes it over.
 
 Pages that are fresh from the system take longer to write to than those that were used before, so memory is kept; but
-not by each program for itself, for there may be many of them.
+large arenas not by each program for itself, for there may be many of them. Nor does a program that has run once keep a
+smaller one: it may never run again, and what runs first in that memory, the same function at another shape for one, is
+spared the fresh pages.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ Arena = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: From so many bytes on an arena goes from program to program.
 LARGE: Final = 1 << 25
+#: From so many bytes on the arena of a first run does. Those of smaller ones are memory that Python has used before.
+WORTH: Final = 1 << 16
 #: How many bytes are kept for the next program.
 MOST_KEPT: Final = 1 << 30
 
@@ -27,6 +31,12 @@ def take(size: int) -> Arena | None:
     with _lock:
         fitting = [(arena.nbytes, i) for i, arena in enumerate(_kept) if size <= arena.nbytes <= 2 * size]
         return _kept.pop(min(fitting)[1]) if fitting else None
+
+
+def roomy(size: int) -> int:
+    """A size up to a quarter larger, so that what is next may be a little larger too."""
+    step = 1 << max(size.bit_length() - 3, 0)
+    return -(-size // step) * step
 
 
 def give_back(arena: Arena) -> None:

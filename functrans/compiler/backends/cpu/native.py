@@ -125,6 +125,7 @@ class Frame:
 
     Attributes:
         slots: the addresses, after the header.
+        arena: the memory of temporaries; None while the frame has none.
     """
 
     def __init__(self, assembled: Assembled):
@@ -140,13 +141,19 @@ class Frame:
             if slot.kind == "constant":
                 self.slots[k] = address_of(slot.value)
         self.pointer = self.slots.buffer_info()[0]
-        self.take_arena()
+        self.arena: arenas.Arena | None = None
 
-    def take_arena(self) -> None:
-        """Get memory for temporaries, and say where they are."""
+    def take_arena(self, is_lent: bool) -> None:
+        """Get memory for temporaries, and say where they are.
+
+        Args:
+            is_lent: whether it is given back after the run.
+        """
         size = self.assembled.arena + ALIGNMENT
-        found = arenas.take(size) if size >= arenas.LARGE else None
-        self.arena = room((size,), np.dtype(np.uint8), "the temporary values") if found is None else found
+        found = arenas.take(size) if is_lent else None
+        if found is None:
+            found = room((arenas.roomy(size) if is_lent else size,), np.dtype(np.uint8), "the temporary values")
+        self.arena = found
         base = -(-address_of(self.arena) // ALIGNMENT) * ALIGNMENT
         for k, slot in enumerate(self.assembled.slots, HEADER):
             if slot.kind == "temporary":
@@ -193,7 +200,8 @@ class Binding:
         self.overwritten = assembled.overwritten
         self.handed_out = handed_out(assembled)
         self.frames: list[Frame] = []
-        self.lends_arena = assembled.arena + ALIGNMENT >= arenas.LARGE
+        self.size = assembled.arena + ALIGNMENT
+        self.lends_arena = self.size >= arenas.LARGE
         self.runs = 0
         self.entries: dict[tuple[Any, ...], tuple[Entry, Frame]] = {}  # by the types of scalars among the arguments
         self.is_long = encoder.work > LONG or encoder.is_unbounded
@@ -203,14 +211,18 @@ class Binding:
         """What turns the instructions to numbers."""
         return Encoder(self.assembled)
 
-    def frame(self) -> Frame:
-        """Memory that nobody else uses."""
+    def frame(self, is_lent: bool = False) -> Frame:
+        """Memory that nobody else uses.
+
+        Args:
+            is_lent: whether the arena is given back after the run.
+        """
         try:
             frame = self.frames.pop()
         except IndexError:
-            return Frame(self.assembled)
-        if self.lends_arena:
-            frame.take_arena()
+            frame = Frame(self.assembled)
+        if frame.arena is None:
+            frame.take_arena(is_lent)
         return frame
 
     def __call__(self, values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
@@ -219,7 +231,8 @@ class Binding:
         if self.tiers.calls_left[0] <= 0:
             self.tiers.improve()
         self.tiers.calls_left[0] -= 1
-        frame = self.frame()
+        is_lent = self.lends_arena or (self.runs == 1 and self.size >= arenas.WORTH)
+        frame = self.frame(is_lent)
         slots = frame.slots
         slots[WORK_LEFT] = PATIENCE
         for i, slot in self.argument_slots:
@@ -250,9 +263,9 @@ class Binding:
                 results[i] = results[i].item() if self.outputs[i].is_weak else results[i][()]
         frame.objects[:] = [None] * len(frame.objects)  # stacks may be large
         keep_some(frame.spools)
-        if self.lends_arena:
+        if is_lent and frame.arena is not None:
             arenas.give_back(frame.arena)
-            del frame.arena
+            frame.arena = None
         self.frames.append(frame)
         return results
 
