@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,14 +25,36 @@ class Changes:
     """What tells those who remember something that depends on settings whether these have changed.
 
     Attributes:
-        count: how many times a setting was changed.
-        blocks: how many `using` blocks are under way, in any thread.
+        numbers: both counts, where machine code reads them.
     """
 
-    __slots__ = ("blocks", "count")
+    __slots__ = ("numbers",)
 
     def __init__(self) -> None:
-        self.count = self.blocks = 0
+        self.numbers = array("q", [0, 0])
+
+    @property
+    def count(self) -> int:
+        """How many times a setting was changed."""
+        return self.numbers[0]
+
+    @property
+    def blocks(self) -> int:
+        """How many `using` blocks are under way, in any thread."""
+        return self.numbers[1]
+
+    def note(self) -> None:
+        """A setting was changed."""
+        self.numbers[0] += 1
+
+    def enter(self) -> None:
+        """A `using` block begins."""
+        self.note()
+        self.numbers[1] += 1
+
+    def leave(self) -> None:
+        """A `using` block ends."""
+        self.numbers[1] -= 1
 
 
 changes = Changes()
@@ -87,7 +110,7 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         vars(self)["_values"][name] = _checked(name, value)
-        changes.count += 1
+        changes.note()
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_DEFAULTS]
@@ -105,12 +128,11 @@ class Config:
         """
         checked = {name: _checked(name, value) for name, value in settings.items()}
         token = _overrides.set({**_overrides.get(), **checked})
-        changes.count += 1
-        changes.blocks += 1
+        changes.enter()
         try:
             yield self
         finally:
-            changes.blocks -= 1
+            changes.leave()
             _overrides.reset(token)
 
 

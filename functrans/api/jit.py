@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial, update_wrapper
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 from .. import tree
+from ..compiler.backends.cpu.dispatch import native_call
 from ..compiler.program import compile_jaxpr
 from ..control.call import Call, call
 from ..core.avals import ShapeDtypeStruct
@@ -92,18 +94,6 @@ class Jitted:
         return self if instance is None else partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        quick = self._quick
-        if quick.count == changes.count and current_trace.get() is EVAL and not changes.blocks:
-            if kwargs:
-                for call in quick.named:
-                    results = call(*args, kwargs)
-                    if results is not NotImplemented:
-                        return results
-            else:
-                for call in quick.plain:
-                    results = call(*args)
-                    if results is not NotImplemented:
-                        return results
         return self._call(args, kwargs)
 
     @hides_internals
@@ -140,6 +130,8 @@ class Jitted:
         found = quick_call(program, leaves, args, kwargs, signature.treedef, out_tree, numbers)
         if found is not None:
             self._quick = self._quick.with_one(found, bool(kwargs), count)
+            if isinstance(Jitted.__call__, FunctionType):
+                Jitted.__call__ = native_call(Jitted)  # from now on somebody has to look at `_quick`
 
     @hides_internals
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:

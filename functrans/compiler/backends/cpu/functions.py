@@ -1,7 +1,8 @@
 """Functions for CPython in machine code: a text in LLVM IR of what CPython calls, and for each function a table.
 
 The text is that of `ptr (ptr %self, ptr %args, i64 %count)`, where `self` is a capsule; the table is what stands behind
-its head, 16 bytes from its beginning. What cannot be had this way (other Python implementations, debug builds with
+its head, 16 bytes from its beginning. A method gets the object as `self`, and `ptr %names`, a tuple or null: those of
+the arguments that stand behind the others. What cannot be had this way (other Python implementations, debug builds with
 larger object headers) has no such functions.
 """
 
@@ -32,12 +33,15 @@ class Method(ctypes.Structure):
     ]  # fmt: skip
 
 
-_FASTCALL = 0x80
+_FASTCALL, _KEYWORDS = 0x80, 0x2
 _new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)(
     ("PyCFunction_NewEx", ctypes.pythonapi)
 )
 _new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
     ("PyCapsule_New", ctypes.pythonapi)
+)
+_new_descriptor = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p)(
+    ("PyDescr_NewMethod", ctypes.pythonapi)
 )
 
 
@@ -49,6 +53,16 @@ def method(name: str, text: str, numbers: Mapping[str, int], addresses: Mapping[
         numbers: what words in capital letters in the text stand for.
         addresses: those that stand for an address of this process; the text is the same in every process.
     """
+    return Method(b"program", _compiled(name, text, numbers, addresses), _FASTCALL, None)
+
+
+def call_method(text: str, numbers: Mapping[str, int], addresses: Mapping[str, int | None]) -> Method:
+    """The same for a method `__call__` with any arguments, whose function in the text is `call`."""
+    signature = b"__call__($self, /, *args, **kwargs)\n--\n\n"
+    return Method(b"__call__", _compiled("call", text, numbers, addresses), _FASTCALL | _KEYWORDS, signature)
+
+
+def _compiled(name: str, text: str, numbers: Mapping[str, int], addresses: Mapping[str, int | None]) -> int:
     symbols = {f"functrans_{word}": address for word, address in addresses.items()}
 
     def spelt(match: re.Match[str]) -> str:
@@ -58,7 +72,12 @@ def method(name: str, text: str, numbers: Mapping[str, int], addresses: Mapping[
     text = re.sub(r"\b[A-Z_]{3,}\b", spelt, text)
     text += "".join(f"@{name} = external global i8\n" for name in symbols)
     (address,) = engine().plain.added(expanded(text), [name], symbols)
-    return Method(b"program", address, _FASTCALL, None)
+    return address
+
+
+def descriptor(made: Method, owner: type) -> Any:
+    """A method of a class."""
+    return _new_descriptor(owner, ctypes.addressof(made))
 
 
 def function(made: Method, table: array[int], kept: Any) -> Callable[..., Any]:

@@ -53,7 +53,7 @@ def _start() -> None:
 def _forked() -> None:
     """In a child process: the workers are gone, and nobody is at work; whoever counts on them has to ask again."""
     global _lock
-    changes.count += 1
+    changes.note()
     _lock = threading.Lock()
     _workers.clear()
     _room[:] = array("q", [0] * len(_room))
