@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import partial, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
@@ -21,9 +21,9 @@ from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import StaticArgumentError
 from ..settings import changes
 from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, own_results
-from .marked import Marked, check_apart
+from .marked import Marked, check_apart, parameters_of
 from .no_tangents import without_leaves
-from .quick_calls import NO_CALLS, quick_call
+from .quick_calls import NO_CALLS, Static, quick_call
 from .traces import clear_traces, traces_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Jitted:
         primitive: what the trace is bound as when a transformation is under way, with parameters `params`.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_quick")  # which machine code reads quicker than from a dictionary
+
     def __init__(
         self,
         fun: Callable[..., Any],
@@ -85,6 +87,10 @@ class Jitted:
         self._traces, self._staged = traces_of(fun, (primitive, self.static, self.donated))
         self._quick = NO_CALLS
         _everywhere.add(self)
+
+    @cached_property
+    def _parameters(self) -> tuple[str, ...]:
+        return parameters_of(self.fun)
 
     def __repr__(self) -> str:
         return f"<{self.transformation} of {self.fun!r}>"
@@ -124,10 +130,9 @@ class Jitted:
     ) -> None:
         """Keep a quicker way to the program that was just run, if there is one."""
         count = changes.count
-        numbers = {i: static.value for i, static in signature.static[0]} if signature.static else {}
-        if signature.static and signature.static[1]:
-            return
-        found = quick_call(program, leaves, args, kwargs, signature.treedef, out_tree, numbers)
+        numbered, named = signature.static or ((), ())
+        static = Static({i: v.value for i, v in numbered}, {name: v.value for name, v in named})
+        found = quick_call(program, leaves, args, kwargs, signature.treedef, out_tree, static)
         if found is not None:
             self._quick = self._quick.with_one(found, bool(kwargs), count)
             if isinstance(Jitted.__call__, FunctionType):
@@ -168,12 +173,12 @@ class Jitted:
             leaves, treedef = tree.flatten((args, kwargs))
             static: Any = ()
         else:
-            numbers, names = self.static.places(self.fun, args, kwargs)
+            numbers, names = self.static.places(self._parameters, args, kwargs)
             static = (
                 tuple((i, _static(args[i], f"argument {i}")) for i in numbers),
                 tuple((name, _static(kwargs[name], f"argument {name!r}")) for name in names),
             )
-            dynamic = [a for i, a in enumerate(args) if i not in numbers]
+            dynamic = tuple([a for i, a in enumerate(args) if i not in numbers])
             leaves, treedef = tree.flatten((dynamic, {k: v for k, v in kwargs.items() if k not in names}))
         leaves = [x if isinstance(x, ShapeDtypeStruct) else input_leaf(x) for x in leaves]
         signature = Signature(static, treedef, tuple(map(typeof, leaves)), named_axes())
@@ -202,7 +207,7 @@ class Jitted:
             return ()
         numbered = range(captured, captured + signature.treedef.num_leaves)
         args, kwargs = _merge_static(signature.treedef, signature.static, numbered)
-        numbers, names = self.donated.places(self.fun, args, kwargs)
+        numbers, names = self.donated.places(self._parameters, args, kwargs)
         static_numbers, static_names = (dict(group) for group in signature.static or ((), ()))
         given = [args[i] for i in sorted(numbers) if i not in static_numbers]
         given += [kwargs[name] for name in names if name not in static_names]

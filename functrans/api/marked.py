@@ -10,6 +10,14 @@ from ..errors import ArgumentIndexError
 from .arguments import normalize_argnums
 
 
+def parameters_of(fun: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters of a function; none if nobody knows."""
+    try:
+        return tuple(inspect.signature(fun).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
 class Marked(NamedTuple):
     """Some arguments of a function.
 
@@ -34,16 +42,16 @@ class Marked(NamedTuple):
         return bool(self.numbers or self.names)
 
     def places(
-        self, fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, parameters: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[set[int], list[str]]:
-        """Numbers and names of those in a call: a name counts where it is passed by position, and the other way."""
+        """Numbers and names of those in a call: a name counts where it is passed by position, and the other way.
+
+        Args:
+            parameters: the names of those of the function.
+        """
         numbers = {i for i in self.numbers if i < len(args) and i >= -len(args)}
         numbers = set(normalize_argnums(numbers, len(args), f"{self.option}_argnums"))
         names = list(self.names)
-        try:
-            parameters = list(inspect.signature(fun).parameters)
-        except (TypeError, ValueError):
-            parameters = []
         numbers |= {parameters.index(n) for n in names if n in parameters and parameters.index(n) < len(args)}
         names += [parameters[i] for i in self.numbers if 0 <= i < len(parameters)]
         return numbers, [n for n in dict.fromkeys(names) if n in kwargs]

@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Types of keys that are compared without calling anything in Python.
+#: Types of keys, and of other values, that are compared without calling anything in Python.
 _KEYS = (str, int)
+_PLAIN = (*_KEYS, bool, float, complex, bytes)
 
 
 class Nest(NamedTuple):
     """A container; hashable, and equal to another one of the same structure with keys in the same order.
 
     Attributes:
-        type: list, dict, NoneType (without parts), tuple, or the class of a named tuple.
-        keys: of a dictionary, in its own order.
+        type: list, dict, NoneType (without parts), tuple, or the class of a named tuple; any, for a static value.
+        keys: of a dictionary, in its own order; a static value.
         parts: nests, and for each leaf its number.
+        is_static: whether it is no container, but a value that is part of a signature.
     """
 
     type: type
     keys: tuple[Any, ...]
     parts: tuple[Any, ...]
+    is_static: bool = False
 
     @property
     def kind(self) -> str:
-        """What it is: a tuple, list, dict or none."""
+        """What it is: a tuple, list, dict or none, or to be the same."""
+        if self.is_static:
+            return "same"
         return "tuple" if issubclass(self.type, tuple) else "none" if self.type is type(None) else self.type.__name__
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether another object may stand for a static value, if it is equal: where no code of a class decides."""
+        return self.type in _PLAIN
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no other object is equal to a static value."""
+        return self.type.__eq__ is object.__eq__
+
+
+def static_nest(value: Any) -> Nest:
+    """A static value, in the place of a nest."""
+    return Nest(type(value), (value,), (), is_static=True)
 
 
 def nest_of(numbered: Any, like: Any = None) -> Nest | int | None:
-    """A tree whose leaves are integers; None if something else is in it than the usual containers.
+    """A tree whose leaves are integers, or nests; None if something else is in it than the usual containers.
 
     Args:
         like: a tree of the same structure, whose dictionaries say in which order keys are met.
     """
-    if type(numbered) is int:
+    if type(numbered) in (int, Nest):
         return numbered
     if numbered is None:
         return Nest(type(None), (), ())
@@ -57,6 +78,13 @@ def nest_of(numbered: Any, like: Any = None) -> Nest | int | None:
 
 def _is_named_tuple(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def is_made_by_namedtuple(kind: type) -> bool:
+    """Whether objects of a class of named tuples are made as `namedtuple` wrote it, and by nothing else."""
+    new = kind.__new__
+    is_written = isinstance(new, FunctionType) and new.__globals__.get("_tuple_new") == tuple.__new__
+    return is_written and type(kind) is type and kind.__init__ is object.__init__
 
 
 def outermost_first(nest: Any) -> Iterator[tuple[Any, int, Any, int]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import threading
 import tracemalloc
 import weakref
 from collections import OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +24,16 @@ from functrans.compiler.backends.cpu import encoding, native, tiers
 from tests.helpers.interruptions import interrupted
 
 Pair = namedtuple("Pair", "first second")
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any = 0.0
+
+    def norm(self) -> Any:
+        return self.x + self.y
+
+
 X = np.linspace(0.0, 1.0, 3)
 
 
@@ -121,7 +133,8 @@ def test_any_nest(args: list[Any], kwargs: dict[str, Any]) -> None:
     lambda f: f(x=X, y=X),
     lambda f: f(2.0), lambda f: f(2), lambda f: f(True), lambda f: f(2j),
     lambda f: f(np.float32(2)), lambda f: f(np.complex128(2j)), lambda f: f(np.uint8(7)), lambda f: f(np.bool_(True)),
-    lambda f: f(None, X), lambda f: f(), lambda f: f([], (), {}),
+    lambda f: f(None, X), lambda f: f(), lambda f: f([], (), {}), lambda f: f(Pair(Pair(X, 1.0), {"a": Pair(2, X)})),
+    lambda f: f(Point(X, 2.0)),
 ])  # fmt: skip
 def test_these_are_quick(call: Callable[..., Any], slow_calls: list[Any]) -> None:
     f = ft.jit(lambda *args, **kwargs: (args, kwargs, [np.multiply(x, 2) for x in ft.tree.leaves((args, kwargs))]))
@@ -208,12 +221,160 @@ def test_static_arguments(slow_calls: list[Any]) -> None:
         f(X)
 
 
+STATIC_VALUES = [1, 1.0, True, "a", "ab", None, -0.0, 0.0, (1, 2), (1.0, 2), frozenset([1]), 10**30, b"a", X.sum, len]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(STATIC_VALUES), st.sampled_from(STATIC_VALUES), st.booleans()), max_size=12))
+def test_static_values_by_turns(values: list[tuple[Any, Any, bool]]) -> None:
+    """What is traced anew for which values does not depend on what was called before."""
+    traced = []
+
+    @ft.jit(static_argnums=0, static_argnames="b")
+    def f(a: Any, x: Any, b: Any = None) -> Any:
+        traced.append((a, b))
+        return x + len(traced), [x]
+
+    known: list[tuple[Any, ...]] = []
+    for a, b, is_named in values * 3:
+        a, b = (eval(repr(v)) if isinstance(v, (int, float, str, tuple)) else v for v in (a, b))  # other objects
+        found = f(a, X, b=b) if is_named else f(a, X, b)
+        key = (type(a), a, type(b), b, is_named)
+        if key not in known:
+            known.append(key)
+        assert_same(found, (X + known.index(key) + 1, [X]))
+    assert len(traced) == len(known)
+
+
+def test_static_arguments_by_name(slow_calls: list[Any]) -> None:
+    f = ft.jit(lambda x, mode, shape=(3,): (x if mode == "plain" else -x).reshape(shape), static_argnames=["mode", "shape"])
+    for _ in range(4):
+        assert_same(f(X, mode="plain"), X)
+        assert_same(f(X, mode="".join(["mi", "nus"]), shape=(3, *[1])), -X.reshape(3, 1))
+        assert_same(f(x=X, shape=(1, 3), mode="plain"), X.reshape(1, 3))
+    assert len(slow_calls) == 6
+
+
+def test_static_values_that_say_themselves_what_is_equal(slow_calls: list[Any]) -> None:
+    class Size:
+        def __init__(self, n: int):
+            self.n = n
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Size) and self.n == other.n
+
+        def __hash__(self) -> int:
+            return hash(self.n)
+
+    f = ft.jit(lambda size, tree: {"x": tree["x"] * size.n}, static_argnums=0)
+    for _ in range(3):
+        for n in (2, 3):
+            assert_same(f(Size(n), {"x": X}), {"x": X * n})
+    assert len(slow_calls) == 4
+
+
+def test_methods(slow_calls: list[Any]) -> None:
+    class Model:
+        scale = 2.0
+
+        @partial(ft.jit, static_argnums=0)
+        def scaled(self, x: Any, *, shift: Any = 0.0) -> Any:
+            return x * self.scale + shift
+
+    models = [Model(), Model()]
+    models[1].scale = 3.0
+    for _ in range(3):
+        for model in models:
+            assert_same(model.scaled(X), X * model.scale + 0.0)
+            assert_same(model.scaled(X, shift=1.0), X * model.scale + 1.0)
+    assert len(slow_calls) == 8
+
+
+def test_named_tuples_with_ways_of_their_own_are_made_by_their_classes() -> None:
+    made = []
+
+    class Checked(Pair):
+        __slots__ = ()
+
+        def __new__(cls, first: Any, second: Any) -> Any:
+            made.append(cls)
+            return super().__new__(cls, first, second)
+
+    class Told(Pair):
+        def __init__(self, *args: Any):
+            self.told = len(args)
+
+    f = ft.jit(lambda x: [Checked(x, x + 1.0), Told(x, x)])
+    for count in range(1, 5):
+        checked, told = f(X)
+        assert_same(list(checked), [X, X + 1.0])
+        assert type(checked) is Checked
+        assert type(told) is Told
+        assert told.told == 2
+        assert len(made) >= count
+
+
 def test_too_large_an_integer() -> None:
     f = ft.jit(lambda n: n + 1)
     for _ in range(3):
         assert f(2**63 - 2) == 2**63 - 1
         with pytest.raises(OverflowError):
             f(2**63)
+
+
+def test_calls_under_transformations_and_settings(slow_calls: list[Any]) -> None:
+    """Who has quick ways goes the general way where another trace, or another setting, has something to say."""
+    f = ft.jit(lambda x, y=2.0: np.sin(x) * y)
+    for _ in range(3):
+        f(X), f(X, y=3.0)
+    assert len(slow_calls) == 4
+    assert_same(ft.grad(lambda x: f(x, y=x))(0.5), ft.grad(lambda x: np.sin(x) * x)(0.5))
+    assert_same(ft.vmap(f)(X), f(X))
+    assert [type(x) for x in ft.make_jaxpr(f)(X).eqns] != []
+    for backend in ("interpreter", "cpu", "interpreter"):
+        before = len(slow_calls)
+        with ft.config.using(backend=backend):
+            np.testing.assert_allclose(f(X, y=3.0), np.sin(X) * 3.0, rtol=1e-15)
+        assert len(slow_calls) == before + 1
+    with pytest.raises(TypeError, match="argument"):
+        f()
+    with pytest.raises(TypeError, match="unexpected"):
+        f(X, z=X)
+
+
+def test_calls_of_jitted_functions_keep_nothing() -> None:
+    """Reference counts after calls that are quick, general, or raise, with keyword arguments and without."""
+    f = ft.jit(lambda x, n, *, k=1.0: (x[n] * k, [x, n]))
+    array, number = X.copy(), "".join(["na", "me"])
+    quick, general = ((array, 1), {}), ((array, 1), {"k": array})
+    wrong = [((array, 7), {}), ((array, 1), {"k": number}), ((array,), {}), ((), {"x": array, "z": array})]
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            for args, kwargs in (quick, general):
+                assert_same(f(*args, **kwargs)[1], [X, 1])
+            for args, kwargs in wrong:
+                with pytest.raises((IndexError, TypeError)):
+                    f(*args, **kwargs)
+
+    run(5)
+    gc.collect()
+    watched = [array, number, f, f._quick, NotImplemented, ft.jit, type(f).__call__]
+    before = [sys.getrefcount(x) for x in watched]
+    run(50)
+    gc.collect()
+    after = [sys.getrefcount(x) for x in watched]
+    assert max(abs(a - b) for a, b in zip(after, before)) <= 10
+
+
+def test_the_method_in_machine_code_says_what_it_takes() -> None:
+    f = ft.jit(lambda x, y=1.0: x + y)
+    for _ in range(3):
+        f(X)
+    assert list(inspect.signature(f).parameters) == ["x", "y"]
+    assert list(inspect.signature(type(f).__call__).parameters) == ["self", "args", "kwargs"]
+    with pytest.raises(TypeError):
+        type(f).__call__(object(), X)
 
 
 def test_results_are_new(slow_calls: list[Any]) -> None:

@@ -25,7 +25,9 @@ from ...nests import Nest, outermost_first
 from .engine import engine, once
 from .functions import Method, function, method
 from .runtime import HEADER, PATIENCE
-from .runtime.enter import ENTER, FIELDS, KINDS, MAKES, READS
+from .runtime.arguments import EQUAL, READS
+from .runtime.enter import ENTER, FIELDS, KINDS
+from .runtime.results import MAKES
 
 #: The numbers of PyArray_Scalar, PyArray_NewFromDescr and PyArray_SetBaseObject in the table of NumPy's C API.
 _NEW_SCALAR, _NEW_ARRAY, _SET_BASE = 60, 94, 282
@@ -54,7 +56,7 @@ def _method() -> Method:
         **{name.upper(): number for name, number in {**KINDS, **READS}.items()},
         **{f"TO_{name}".upper(): number for name, number in MAKES.items()},
         "TUPLE_ITEMS": tuple.__basicsize__, "RECORDS": len(FIELDS), "PATIENCE": PATIENCE,
-        "CARRAY": _CONTIGUOUS | _ALIGNED | _WRITEABLE,
+        "EQUAL": EQUAL, "CARRAY": _CONTIGUOUS | _ALIGNED | _WRITEABLE,
     }  # fmt: skip
     return method("enter", ENTER, numbers, addresses)
 
@@ -92,7 +94,7 @@ class Entry:
         nests = [(number, part) for number, (part, *_) in enumerate(objects) if isinstance(part, Nest)]
         numbers = {part: number for number, (part, *_) in enumerate(objects) if not isinstance(part, Nest)}
         returned = list(outermost_first(outside))
-        room, made = (array("q", [0] * (len(group) + 1)) for group in (objects, returned))
+        room, found, made = (array("q", [0] * (len(group) + 1)) for group in (objects, results, returned))
         cells = array("q", [0] * 2 * (len(arguments) + len(results)))
         cell = iter(range(cells.buffer_info()[0], sys.maxsize, 16))
         overwritten, handed_out = donated
@@ -101,11 +103,12 @@ class Entry:
         dtypes = [np.dtype(place.dtype.str) for place, _ in (*arguments, *results)]
         table = [
             0, len(inside.parts), code, steps, slots.buffer_info()[0], int(shares), len(results), len(objects),
-            len(nests), len(arguments), len(returned), room.buffer_info()[0], made.buffer_info()[0],
-            calls_left.buffer_info()[0], span_table.buffer_info()[0], len(spans),
+            len(nests), len(arguments), len(returned),
+            *(space.buffer_info()[0] for space in (room, found, made, calls_left, span_table)), len(spans),
         ]  # fmt: skip
         for number, nest in nests:
             table += [number, id(nest.type), len(nest.parts), KINDS[nest.kind], *map(id, nest.keys)]
+            table += [int(nest.is_compared)] if nest.is_static else []
         for i, ((place, scalar), dtype) in enumerate(zip(arguments, dtypes)):
             table += [numbers[i], HEADER + place.slot]
             if scalar is None:
@@ -123,15 +126,14 @@ class Entry:
             else:
                 slots[HEADER + place.slot] = where = next(cell)
                 table += [where, 0, id(dtype), MAKES[_PYTHONS[dtype.kind] if is_weak else "scalar"]]
-        patterns = [dict.fromkeys(part.keys) if isinstance(part, Nest) else None for part, *_ in returned]
+        patterns = [_pattern(part) for part, *_ in returned]
         for (part, number, parent, place), pattern in zip(returned, patterns):
-            made_of = (KINDS[part.kind], len(part.parts)) if isinstance(part, Nest) else (KINDS["leaf"], part)
-            if made_of[0] == KINDS["dict"]:
-                made_of = KINDS["dict"], id(pattern)
             where = id(parent.keys[place]) if parent is not None and parent.keys else place
-            table += [*made_of, number, KINDS["root" if parent is None else parent.kind], where]
+            above = "root" if parent is None else _built(parent)
+            size = len(part.parts) if isinstance(part, Nest) else part
+            table += [KINDS[_built(part)], size, 0 if pattern is None else id(pattern), number, KINDS[above], where]
         stored = array("q", table)
-        self.kept = room, made, cells, span_table, dtypes, inside, outside, patterns, calls_left, kept
+        self.kept = room, found, made, cells, span_table, dtypes, inside, outside, patterns, calls_left, kept
         self.call: Callable[..., Any] = function(_method(), stored, self.kept)
 
 
@@ -141,6 +143,19 @@ def _spans(
     """For each array with elements its slot, from where to where they go, and whether they are overwritten."""
     arrays = [(i, place) for i, (place, scalar) in enumerate(arguments) if scalar is None and 0 not in place.shape]
     return [(HEADER + place.slot, *span(0, place), int(i in overwritten)) for i, place in arrays]
+
+
+def _built(part: Nest | int) -> str:
+    """What kind of object is made of a part of what is returned."""
+    if not isinstance(part, Nest):
+        return "leaf"
+    return "named" if part.kind == "tuple" and part.type is not tuple else part.kind
+
+
+def _pattern(part: Nest | int) -> Any:
+    """What an object is made like."""
+    kind = _built(part)
+    return dict.fromkeys(part.keys) if kind == "dict" else part.type if kind == "named" else None  # type: ignore[union-attr]
 
 
 def _how_to_read(scalar: type) -> int:
