@@ -46,7 +46,14 @@ def check(function: Any, *args: Any, tolerance: float = TOLERANCE) -> None:
 
 W = values(3, 3, seed=7)
 TABLE = values(5, seed=8)
+PERMUTED = np.array([3, -1, 0, 2, -4])
 BY_LANE = values(LANES, 3, seed=9)
+
+
+def place(s: Any, n: int) -> Any:
+    """An index from the end or from the beginning, which depends on a number."""
+    return fnp.clip((s * 2 * n).astype(int) - n, -n, n - 1)
+
 
 STEPS: dict[str, Any] = {
     "sine": lambda v, s, i: (fnp.sin(v), s),
@@ -65,6 +72,11 @@ STEPS: dict[str, Any] = {
     "add": lambda v, s, i: (fnp.at(v)[0].add(s), s),
     "count": lambda v, s, i: (v, s / (1 + i)),
     "table": lambda v, s, i: (v, s + TABLE[2] * fnp.asarray(TABLE)[i % 5]),
+    "look up": lambda v, s, i: (v, s + fnp.asarray(TABLE)[place(s, 5)]),
+    "look up twice": lambda v, s, i: (v, s + fnp.asarray(TABLE)[fnp.asarray(PERMUTED)[place(s, 5)]]),
+    "read": lambda v, s, i: (v, s * v[place(s, 3)]),
+    "write": lambda v, s, i: (fnp.at(v)[place(s, 3)].set(s), s),
+    "exchange": lambda v, s, i: (fnp.at(v)[fnp.stack([place(s, 3), -1])].set(v[::2]), s + v[place(v[0], 3)]),
     "dtype": lambda v, s, i: ((v * 3).astype(np.int32) / 4 + v, s),
     "inner loop": lambda v, s, i: (lax.fori_loop(0, 3, lambda k, v: v * 0.5 + s * k, v), s),
     "inner scan": lambda v, s, i: (v, lax.scan(lambda c, x: (c * x + 0.1, None), s, v)[0]),
@@ -336,9 +348,80 @@ def test_tables_read_by_lanes() -> None:
         return lax.fori_loop(0, 5, lambda _, c: (c[0] + 1, c[1] + fnp.asarray(TABLE)[c[0]]), (i, 0.0))
 
     i = np.zeros(LANES, int)
+    assert is_by_lane(ft.vmap(function), i)
     check(ft.vmap(function), i)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="Index 5 is out of bounds"):
         ft.jit(ft.vmap(function))(i + np.arange(LANES) // 36)
+
+
+def walk(following: Any, values: Any, first: Any) -> Any:
+    """Go from row to row of a table until one says so; add up what is there at a place that each step says."""
+
+    def step(c: Any) -> Any:
+        row, total = c
+        return following[row], total + values[row, row // 2]
+
+    return lax.while_loop(lambda c: c[1] < 3.0, step, (first, 0.0))
+
+
+def walk_arguments(lanes: int) -> list[Any]:
+    following = np.random.default_rng(3).permutation(20)
+    return [following, values(20, 10), np.arange(lanes) % 20]
+
+
+def test_lanes_that_go_their_own_way() -> None:
+    function = ft.vmap(walk, in_axes=(None, None, 0))
+    assert is_by_lane(function, *walk_arguments(LANES))
+    check(function, *walk_arguments(LANES))
+
+
+def test_rows_of_lanes_read_at_indices_of_their_own() -> None:
+    """As a decision does that asks for a feature of a sample."""
+
+    def decide(features: Any, x: Any) -> Any:
+        step = lambda c: (fnp.where(x[features[c[0]]] < 0.5, 2 * c[0] + 1, 2 * c[0] + 2), c[1] + x[0])  # noqa: E731
+        return lax.while_loop(lambda c: c[0] < 15, step, (0, 0.0))
+
+    args = np.arange(15) % 4, values(LANES, 4)
+    function = ft.vmap(decide, in_axes=(None, 0))
+    assert is_by_lane(function, *args)
+    check(function, *args)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(16, 700), st.data())
+def test_indices_that_one_lane_has_wrong(lanes: int, data: Any) -> None:
+    """Whichever lane it is, whoever runs it: the error names the index; afterwards all is as before."""
+    bad = data.draw(st.integers(0, lanes - 1))
+    at, number = data.draw(st.integers(0, 19)), data.draw(st.sampled_from([20, -21, 10**6, -(2**62)]))
+    following, table, first = walk_arguments(lanes)
+    wrong = first.copy()
+    wrong[bad] = number
+    with tier(data.draw(st.sampled_from(["quick", "thorough", "threads"]))):
+        compiled = ft.jit(ft.vmap(walk, in_axes=(None, None, 0)))
+        wanted = compiled(following, table, first)
+        with pytest.raises(IndexError, match=f"Index {number} is out of bounds"):
+            compiled(following, table, wrong)
+        changed = following.copy()
+        changed[at] = number
+        if at in first:
+            with pytest.raises(IndexError, match=f"Index {number} is out of bounds"):
+                compiled(changed, table, first)
+        assert_all_close(compiled(following, table, first), wanted)
+
+
+def test_an_index_that_all_lanes_have_wrong() -> None:
+    """One that is the same for all of them, so that it is checked once for a block."""
+
+    def function(n: Any, x: Any) -> Any:
+        return lax.fori_loop(0, n, lambda i, s: fnp.sin(s) + fnp.asarray(TABLE)[2 * i], x)
+
+    compiled, x = ft.jit(ft.vmap(function, in_axes=(None, 0))), values(LANES)
+    assert is_by_lane(ft.vmap(function, in_axes=(None, 0)), 3, x)
+    check(ft.vmap(function, in_axes=(None, 0)), 3, x)
+    with pytest.raises(IndexError, match="Index 6 is out of bounds"):
+        compiled(5, x)
+    assert_all_close([compiled(0, x)], [x])
 
 
 def test_inside_other_programs() -> None:

@@ -11,7 +11,7 @@ from ..apart import Apart, TooLarge, take_apart
 from ..instructions import Place
 from ..loopnest import INT, Apply, Register, expressions_in
 from ..overlap import do_overlap
-from ..recurrence import Lanes, Recurrence, Repeat, Statement, Store, failures_in, registers_in, roots, statements_in
+from ..recurrence import Lanes, Recurrence, Repeat, Statement, Store, registers_in, roots, statements_in
 from .programs import Axis, OneLane, one_lane_of_cond, one_lane_of_loop
 from .rules import NotLanewise
 from .statements import check_lanes, of_lanes
@@ -62,9 +62,9 @@ def take_lanes_apart(
             why = why or str(reason)
             continue
         statements = found.apart.recurrence.statements
-        if not failures_in(statements) and operations_of(statements) <= MOST_OPERATIONS:
+        if operations_of(statements) <= MOST_OPERATIONS:
             return found
-        why = "indices in it are checked" if failures_in(statements) else "there is much to do for each"
+        why = "there is much to do for each"
     return why
 
 

@@ -93,8 +93,21 @@ def dynamic_update_slice(program: Any, eqn: Eqn) -> None:
 def gather(program: Any, eqn: Eqn) -> None:
     """Each lane reads its own part of an array at the same indices, or the whole of it at its own, or both."""
     x, *indices = eqn.inputs
-    own, inputs, result = _selection(program, eqn.params["spec"], program.axis(x), indices)
+    spec = eqn.params["spec"]
+    own = _counted_axis(program, spec, x, indices) if program.axis(x) is None else program.axis(x)
+    own, inputs, result = _selection(program, spec, own, indices)
     _add_of(program, eqn, result, [program.version(x, own), *inputs], eqn.params)
+
+
+def _counted_axis(program: Any, spec: Any, x: Atom, indices: Sequence[Atom]) -> int | None:
+    """The axis of an array along which each lane reads at its own number, if there is one."""
+    rank = _rank(indices)
+    along = {axis + rank - len(i.aval.shape) for i in indices if (axis := program.axis(i)) is not None}
+    for i, axis in zip(indices, spec.axes):
+        position = min(along) - rank + len(i.aval.shape)
+        if x.aval.shape[axis] == program.size and _counts_at(program, i, position):
+            return axis
+    return None
 
 
 def scatter(program: Any, eqn: Eqn) -> None:
@@ -131,12 +144,11 @@ def _selection(program: Any, spec: Any, own: int | None, indices: Sequence[Atom]
     is_own = own is None
     for i, axis in zip(indices, spec.axes):
         position = lane - rank + len(i.aval.shape)
-        has_lanes = _has_axis(i, position, program.size)
-        if has_lanes and axis == own and program.axis(i) is None and counts_lanes(program, i, position):
+        if axis == own and _counts_at(program, i, position):
             is_own = True
             inputs.append(_zero(i))
         else:
-            inputs.append(program.version(i, position if has_lanes else None))
+            inputs.append(program.version(i, position if _has_axis(i, position, program.size) else None))
     if not is_own:
         raise NotLanewise("lanes read each other at indices of their own")
     return own, inputs, spec.position + lane
@@ -146,6 +158,12 @@ def _zero(index: Atom) -> Literal:
     """The number of the lane in one lane: the only one that there is."""
     value = np.zeros((1,) * len(index.aval.shape), index.aval.dtype)
     return Literal(value, index.aval.with_shape(value.shape))
+
+
+def _counts_at(program: Any, index: Atom, axis: int) -> bool:
+    """Whether an index that is the same for all lanes, and has an axis for them, is their number."""
+    is_shared = program.axis(index) is None and _has_axis(index, axis, program.size)
+    return is_shared and counts_lanes(program, index, axis)
 
 
 def counts_lanes(program: Any, atom: Atom, axis: int) -> bool:

@@ -169,7 +169,7 @@ def is_frozen(s: Repeat, read: Collection[int], own: Collection[int]) -> bool:
     if s.length is not None or not isinstance(s.going, Register) or s.test:
         return False
     stored = {inner.array for inner in statements_in(s.body) if isinstance(inner, Store)}
-    if stored - set(own) or any(isinstance(inner, Check) for inner in statements_in(s.body)):
+    if stored - set(own):
         return False
     values: dict[int, Expression] = {s.going.number: constant(False, BOOL)}
     for inner in s.body:

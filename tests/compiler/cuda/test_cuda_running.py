@@ -82,6 +82,22 @@ def test_lanes_of_a_loop_are_one_kernel():
         assert "const int64 lanes" in text
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_lanes_that_read_a_table_at_indices_of_their_own(order):
+    def walk(following, first):
+        step = lambda c: (following[c[0]], c[1] + c[0])  # noqa: E731
+        return lax.while_loop(lambda c: c[1] < 30, step, (first, 0))
+
+    function = ft.vmap(walk, in_axes=(None, 0))
+    following, first = np.random.default_rng(0).permutation(20), np.arange(150) % 20
+    texts = kernels_of(function, following, first)
+    assert any("const int64 lanes" in text for text in texts)
+    check(function, following, first, order=order)
+    first[[70, 130]] = 20, -21
+    with pytest.raises(OutOfBoundsError, match="Index (20|-21) is out of bounds"):
+        emulated(staged(function, (following, first)), (following, first), order)
+
+
 def test_states_that_change_places():
     check(lambda a, b: lax.fori_loop(0, 3, lambda i, s: (s[1] * 2, s[0] + 1), (a, b)), values(100), values(100, 1))
 

@@ -282,10 +282,10 @@ class Encoder:
         is_guess = is_unbounded(run)
         self.is_unbounded |= is_guess
         numbers, reel = recurrence_arguments(run), None
-        for python in run.otherwise:
-            numbers += [number for pair in self.PythonRun(python) for number in pair]
+        failing = [number for python in run.otherwise for pair in self.PythonRun(python) for number in pair]
         if run.recurrence.lanes is not None:
-            return [self.lanes(run, numbers)]
+            return [self.lanes(run, numbers, failing)]
+        numbers += failing
         if run.tape is not None:
             steps = None if run.count is not None else run.length
             reel = self.reel(run.tape, steps, run.count, run.is_reverse, True)
@@ -296,12 +296,17 @@ class Encoder:
         self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work, is_guess))
         return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
 
-    def lanes(self, run: RecurrenceRun, numbers: Sequence[int]) -> tuple[int, int]:
-        """A recurrence of many lanes, which threads share."""
+    def lanes(self, run: RecurrenceRun, numbers: Sequence[int], failing: Sequence[int]) -> tuple[int, int]:
+        """A recurrence of many lanes, which threads share.
+
+        Args:
+            failing: for each failure what raises the error, and its arguments.
+        """
         extent, work = parts_of(run.recurrence.lanes), lanes_work(run)
         self.work += work
         writer = LanesWriter(run).function(NAME)
-        return self.spread(Range(extent, 1, work), work > WORTH_THREADS, numbers, writer, is_unbounded(run))
+        code = self.spread(Range(extent, 1, work), work > WORTH_THREADS, numbers, writer, is_unbounded(run))
+        return (self.runtime["run_lanes"], self.address([*code, *failing])) if failing else code
 
     def WhileRun(self, run: WhileRun) -> list[tuple[int, int]]:
         work, before = self.work, len(self.kernels)

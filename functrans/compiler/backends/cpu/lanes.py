@@ -4,6 +4,9 @@ Within a block the loop over lanes is the innermost one, so that LLVM computes w
 from one such loop to the next is in an array with an element for each lane of the block, on the stack: blocks are small
 enough for the fastest cache. What is the same for all lanes is computed once for a block. A call runs a range of parts,
 each of a few lanes, so that threads get whole vectors.
+
+Indices are checked in all lanes of a block before any of them uses one. The first thread that refuses some writes them
+down and has the others end; the call ends with two and the number of the failure (`run_lanes`).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from ...lanes.statements import differs, varying_registers
 from ...loopnest import INT, Index, Load, Register, constant, expressions_in
 from ...recurrence import (
     Assign,
+    Check,
     Choose,
     Lanes,
     Repeat,
@@ -51,9 +55,10 @@ AT_ONCE = 4
 
 
 class Together(NamedTuple):
-    """Statements that run for each lane of a block, one lane after the other."""
+    """Statements that run for each lane of a block, one lane after the other, and checks that come after them."""
 
     statements: tuple[Statement, ...]
+    checks: tuple[Check, ...]
 
 
 class LanesWriter(RecurrenceWriter):
@@ -92,7 +97,7 @@ class LanesWriter(RecurrenceWriter):
             if register.number in self.kept:
                 type_ = f"[{self.block_size} x {type_in_memory(register.dtype)}], align 64"
             entry.append(f"  %q{register.number} = alloca {type_}")
-        entry += ["  %within = alloca i64", "  %any = alloca i8"]
+        entry += ["  %within = alloca i64", "  %any = alloca i8", "  %refuses = alloca i8"]
 
     def body(self, name: str, parameters: Sequence[str]) -> None:
         """Small blocks are a function of their own, one for a number of lanes that is known and one for any."""
@@ -124,10 +129,11 @@ class LanesWriter(RecurrenceWriter):
         w.write("br i1 %is_full, label %full, label %rest")
         for label, size in (("full", self.block_size), ("rest", "%size")):
             w.label(label)
-            status = w.emit(f"call i64 @{name}_block({arguments}, ptr %work, i64 %first, i64 {size})")
-            w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %fine, label %failed")
+            w.write(f"%{label}_status = call i64 @{name}_block({arguments}, ptr %work, i64 %first, i64 {size})")
+            w.write(f"br i1 {w.emit(f'icmp eq i64 %{label}_status, 0')}, label %fine, label %failed")
         w.label("failed")
-        w.write("ret i64 1")
+        w.write("%status = phi i64 [%full_status, %full], [%rest_status, %rest]")
+        w.write("ret i64 %status")
         w.label("fine")
 
     def blocks(self, run: Callable[[], None]) -> None:
@@ -154,9 +160,49 @@ class LanesWriter(RecurrenceWriter):
     def block(self, statements: Sequence[Statement], known: dict[int, str]) -> None:
         for item in self.groups.of(statements):
             if isinstance(item, Together):
-                self.together(lambda inner, own=item: super(LanesWriter, self).block(own.statements, inner), known)
+                self.group(item, known)
             else:
                 getattr(self, type(item).__name__)(item, known)
+
+    def group(self, item: Together, known: dict[int, str]) -> None:
+        w = self.writer
+
+        def run(inner: dict[int, str]) -> None:
+            super(LanesWriter, self).block(item.statements, inner)
+            for check in item.checks:
+                fits = self.fits(check, [self.value(e, inner) for e in check.indices])
+                self.gather("refuses", w.emit(f"xor i1 {fits}, true"))
+
+        if item.checks:
+            w.write("store i8 0, ptr %refuses")
+        self.together(run, known)
+        if item.checks:
+            refused, accepted = self.label("refused"), self.label("accepted")
+            refuses = w.emit("load i8, ptr %refuses")
+            w.write(f"br i1 {w.emit(f'icmp eq i8 {refuses}, 0')}, label %{accepted}, label %{refused}")
+            w.label(refused)
+            self.together(lambda inner: super(LanesWriter, self).block(item.checks, inner), known)
+            w.write(f"br label %{accepted}")
+            w.label(accepted)
+
+    def gather(self, name: str, value: str) -> None:
+        """Note whether something holds in any lane."""
+        before = self.writer.emit(f"load i8, ptr %{name}")
+        own = self.writer.emit(f"zext i1 {value} to i8")
+        self.writer.write(f"store i8 {self.writer.emit(f'or i8 {before}, {own}')}, ptr %{name}")
+
+    def refuse(self, s: Check, values: Sequence[str]) -> None:
+        w = self.writer
+        first, later = self.label("first"), self.label("later")
+        stopped = w.emit(f"getelementptr i64, ptr %slots, i64 {STOPPED}")
+        status = 2 + self.failures[id(s.failure)]
+        before = w.emit(f"cmpxchg ptr {stopped}, i64 0, i64 {status} seq_cst seq_cst")
+        w.write(f"br i1 {w.emit(f'extractvalue {{i64, i1}} {before}, 1')}, label %{first}, label %{later}")
+        w.label(first)
+        self.write_down(values)
+        w.write(f"ret i64 {status}")
+        w.label(later)
+        w.write(f"ret i64 {w.emit(f'extractvalue {{i64, i1}} {before}, 0')}")
 
     def together(self, act: Callable[[dict[int, str]], None], known: dict[int, str]) -> None:
         """Write something in a loop over the lanes of a block."""
@@ -208,13 +254,8 @@ class LanesWriter(RecurrenceWriter):
         if not self.groups.differs([going]):
             return self.value(going, known)
 
-        def gather(inner: dict[int, str]) -> None:
-            own = w.emit(f"zext i1 {self.value(going, inner)} to i8")
-            before = w.emit("load i8, ptr %any")
-            w.write(f"store i8 {w.emit(f'or i8 {before}, {own}')}, ptr %any")
-
         w.write("store i8 0, ptr %any")
-        self.together(gather, known)
+        self.together(lambda inner: self.gather("any", self.value(going, inner)), known)
         return w.emit(f"icmp ne i8 {w.emit('load i8, ptr %any')}, 0")
 
     def step_done(self, s: Repeat) -> None:
@@ -224,14 +265,16 @@ class LanesWriter(RecurrenceWriter):
 
     def look(self) -> None:
         w = self.writer
-        ask, alone, failed, fine = (self.label(part) for part in ("ask", "alone", "failed", "fine"))
+        ask, alone, ended, failed, fine = (self.label(part) for part in ("ask", "alone", "ended", "failed", "fine"))
         due = w.emit(f"icmp sgt i64 {w.emit('load i64, ptr %work')}, {PATIENT_OPERATIONS}")
         w.write(f"br i1 {due}, label %{ask}, label %{fine}")
         w.label(ask)
         w.write("store i64 0, ptr %work")
         stopped = w.emit(f"getelementptr i64, ptr %slots, i64 {STOPPED}")
         others = w.emit(f"load atomic i64, ptr {stopped} seq_cst, align 8")
-        w.write(f"br i1 {w.emit(f'icmp eq i64 {others}, 0')}, label %{alone}, label %{failed}")
+        w.write(f"br i1 {w.emit(f'icmp eq i64 {others}, 0')}, label %{alone}, label %{ended}")
+        w.label(ended)
+        w.write(f"ret i64 {others}")
         w.label(alone)
         looks = w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %slots, i64 {LOOK}')}")
         status = w.emit(f"call i64 {looks}(ptr null, ptr %slots)")
@@ -310,7 +353,8 @@ class Groups:
 
         def finish() -> None:
             if group:
-                found.append(Together(tuple(group)))
+                end = next((k for k in range(len(group), 0, -1) if not isinstance(group[k - 1], Check)), 0)
+                found.append(Together(tuple(group[:end]), tuple(group[end:])))  # type: ignore[arg-type]
                 group.clear()
 
         for s in statements:
@@ -319,6 +363,8 @@ class Groups:
                     finish()
                     found.append(part)
                 elif self.is_by_lane(part):
+                    if group and isinstance(group[-1], Check) and not isinstance(part, Check):
+                        finish()
                     group.append(part)
                 else:
                     if isinstance(part, Assign) and self.reads(group, part.registers):
@@ -361,6 +407,8 @@ class Groups:
                         found.update(n for n in read & self.varying if n not in given)
                         found.update(n for n in own if homes.setdefault(n, item) is not item)
                         given |= own
+                    checked = expressions_in(e for s in item.checks for e in roots(s))
+                    found.update(e.number for e in checked if isinstance(e, Register))
                 elif isinstance(item, (Repeat, Choose)):
                     going = [item.going] if isinstance(item, Repeat) and item.going is not None else []
                     found.update(e.number for e in expressions_in(going) if isinstance(e, Register))

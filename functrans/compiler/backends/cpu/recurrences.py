@@ -164,23 +164,35 @@ class RecurrenceWriter(ExpressionWriter):
         w = self.writer
         refused, accepted = self.label("refused"), self.label("accepted")
         values = [self.value(e, known) for e in s.indices]
-        is_fine = "true"
+        w.write(f"br i1 {self.fits(s, values)}, label %{accepted}, label %{refused}")
+        w.label(refused)
+        self.refuse(s, values)
+        w.label(accepted)
+
+    def fits(self, s: Check, values: Sequence[str]) -> str:
+        """Whether all indices are in range."""
+        w, is_fine = self.writer, "true"
         for k in range(len(values)) if s.unclear is None else s.unclear:
             extent = self.number(constant(s.extents[k], INT))
             shifted, twice = w.emit(f"add i64 {values[k]}, {extent}"), w.emit(f"shl i64 {extent}, 1")
-            fits = w.emit(f"icmp ult i64 {shifted}, {twice}")
-            is_fine = w.emit(f"and i1 {is_fine}, {fits}")
-        w.write(f"br i1 {is_fine}, label %{accepted}, label %{refused}")
-        w.label(refused)
-        room = self.room()
-        for k, value in enumerate(values):
-            w.write(f"store i64 {value}, ptr {w.emit(f'getelementptr i64, ptr {room}, i64 {k}')}")
+            is_fine = w.emit(f"and i1 {is_fine}, {w.emit(f'icmp ult i64 {shifted}, {twice}')}")
+        return is_fine
+
+    def refuse(self, s: Check, values: Sequence[str]) -> None:
+        """End with the error for indices."""
+        w = self.writer
+        self.write_down(values)
         number = 2 + 2 * self.failures[id(s.failure)]
         function, arguments = (
             w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %failing, i64 {number + k}')}") for k in range(2)
         )
         w.write(f"ret i64 {w.emit(f'call i64 {function}(ptr {arguments}, ptr %slots)')}")
-        w.label(accepted)
+
+    def write_down(self, values: Sequence[str]) -> None:
+        """Put refused indices where they go."""
+        room = self.room()
+        for k, value in enumerate(values):
+            self.writer.write(f"store i64 {value}, ptr {self.writer.emit(f'getelementptr i64, ptr {room}, i64 {k}')}")
 
     def room(self) -> str:
         """The address of where refused indices go."""

@@ -121,10 +121,11 @@ class _Writer(ExpressionWriter):
             f"(uint64){values[k]} + (uint64){extents[k]} >= 2 * (uint64){extents[k]}"
             for k in (range(len(values)) if s.unclear is None else s.unclear)
         ]
+        number = f"(uint64)first_failure + {self.failures[id(s.failure)]}"
         with self.text.block(f"if ({' || '.join(tests) or 'false'})"):
-            for k, value in enumerate(values):
-                self.text.line(f"refused[{k}] = {value};")
-            self.text.line(f"*failed = first_failure + {self.failures[id(s.failure)]};")
+            with self.text.block(f"if (atomicCAS((uint64 *)failed, (uint64)0, {number}) == 0)"):
+                for k, value in enumerate(values):
+                    self.text.line(f"refused[{k}] = {value};")
             self.text.line("return;")
 
     def Choose(self, s: Choose, known: dict[int, str]) -> None:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 
 from ....instructions import Step
-from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, WORKED
+from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, RUN_LANES, WORKED
 from .calls import LIBRARY_ARGUMENTS, RUN_CHECK, RUN_CLEAR, RUN_GEMM, RUN_LIBRARY, RUN_PERMUTE
 from .header import FRAME, HEADER, LOOK, PATIENCE, STOPPED, THREADS, WORK_LEFT
 from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS, with_tape, without_tape
@@ -35,7 +35,7 @@ def expanded(text: str) -> str:
 
 
 _PARTS = (
-    RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION,
+    RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION, RUN_LANES,
     *map(without_tape, (RUN_LOOP, RUN_WHILE)), *map(with_tape, (RUN_LOOP, RUN_WHILE)), RUN_BRANCH, RUN_CHECK, RUN_GEMM,
     RUN_CLEAR, RUN_LIBRARY, RUN_PERMUTE, RUN_SORT, RUN_FOURIER,
 )  # fmt: skip

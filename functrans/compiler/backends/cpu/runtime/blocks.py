@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .header import PATIENCE
+from .header import PATIENCE, STOPPED
 
 #: `run_block(code, count, slots)`: instruction after instruction.
 RUN_BLOCK = """
@@ -108,6 +108,31 @@ define i64 @run_kernel(ptr %a, ptr %slots) {
   %status = tail call i64 %function(ptr %rest, ptr %slots, i64 %begin, i64 %end)
   ret i64 %status
 }
+"""
+
+#: `run_lanes`: `run_kernel` or `run_parallel` and its arguments; then, for each failure, what raises its error, and its
+#: arguments. A status above one is that of lanes that have refused indices: two, and the number of the failure.
+RUN_LANES = f"""
+define i64 @run_lanes(ptr %a, ptr %slots) {{
+entry:
+  get ptr %function = %a[0]
+  get ptr %with = %a[1]
+  %status = call i64 %function(ptr %with, ptr %slots)
+  %has_refused = icmp sgt i64 %status, 1
+  br i1 %has_refused, label %refused, label %done
+refused:
+  %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
+  store i64 0, ptr %stopped_at
+  %twice = shl i64 %status, 1
+  %k0 = sub i64 %twice, 2
+  %k1 = sub i64 %twice, 1
+  get ptr %otherwise = %a[%k0]
+  get ptr %arguments = %a[%k1]
+  %result = call i64 %otherwise(ptr %arguments, ptr %slots)
+  ret i64 %result
+done:
+  ret i64 %status
+}}
 """
 
 #: `run_function`: a function, and its arguments.
