@@ -217,7 +217,7 @@ def _places(known: Jaxpr, residuals: Sequence[Any], slots: list[Any]) -> list[in
         if atom in known.inputs:
             places.append(None)
             continue
-        aval = atom.aval.strong()
+        aval = atom.aval
         slot = next((i for i in free if slots[i] == aval), None)
         if slot is None:
             slot = len(slots)

@@ -15,7 +15,7 @@ from ..errors import MappedAxisError
 class HoldsPrograms(Primitive):
     """A primitive whose rules transform the programs it holds."""
 
-    holds_programs = stands_for_program = True
+    holds_programs = stands_for_program = may_be_weak = True
 
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any

@@ -65,8 +65,9 @@ class Scan(Loop):
         order = range(length - 1, -1, -1) if params["reverse"] else range(length)
         if params["progress"] is not None and are_arrays([*params["body"].in_avals, *map(typeof, ys)]):
             return self._run_shown(order, (consts, carry, xs), ys, params)
+        weak = [aval.weak for aval in params["body"].in_avals[len(consts) + count :]]
         for step in steps_shown(order, params["progress"]):
-            outs = program(*consts, *carry, *[x[step] for x in xs])
+            outs = program(*consts, *carry, *[x[step].item() if w else x[step] for x, w in zip(xs, weak)])
             carry = outs[:count]
             for y, value in zip(ys, outs[count:]):
                 y[step] = value

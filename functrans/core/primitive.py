@@ -76,6 +76,8 @@ class Primitive:
     #: Whether `lower` looks at nothing but parameters, dtypes, ranks and which extents are one, and makes loads at
     #: fixed places or those of the result, so that what it has made once is good for arrays of other sizes.
     lowers_by_dtype = False
+    #: Whether results may be Python scalars where not all operands are.
+    may_be_weak = False
     #: Whether functions among the parameters may name axes unseen, so that every vmap with a name calls `batch_named`.
     may_name_axes = False
 

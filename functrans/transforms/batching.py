@@ -14,24 +14,31 @@ from ..core.staging import call_staged, trace_closed
 from ..core.trace import Params, Trace, Traced, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..core.truth import Undecided, truth_value
-from ..primitives.foundation import broadcast_lanes
+from ..primitives.foundation import Elementwise, broadcast_lanes, convert
 
 
 class BatchTracer(Tracer):
-    """The values of all lanes, along a leading axis; or one value for all lanes, if not mapped."""
+    """The values of all lanes, along a leading axis; or one value for all lanes, if not mapped.
 
-    __slots__ = ("mapped", "value")
-    payload = ("value", "mapped")
+    Attributes:
+        weak: whether the values of lanes are Python scalars, though the array of all of them has a dtype.
+    """
 
-    def __init__(self, trace: Trace, value: Any, mapped: bool):
+    __slots__ = ("mapped", "value", "weak")
+    payload = ("value", "mapped", "weak")
+
+    def __init__(self, trace: Trace, value: Any, mapped: bool, weak: bool = False):
         self.trace = trace
         self.value = value
         self.mapped = mapped
+        self.weak = weak
 
     @property
     def aval(self) -> ShapedArray:  # type: ignore[override]
         aval = typeof(self.value)
-        return aval.without_lanes() if self.mapped else aval
+        if not self.mapped:
+            return aval
+        return ShapedArray((), aval.dtype, True) if self.weak else aval.without_lanes()
 
     def concrete(self, wanted: str) -> Any:
         if self.mapped:
@@ -64,10 +71,11 @@ class BatchTrace(Trace):
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         values: list[Any] = []
         mapped: list[bool] = []
-        own = False
+        own = weak = False
         for arg in args:
             if type(arg) is BatchTracer and arg.trace is self:
                 own = True
+                weak = weak or arg.weak
                 values.append(arg.value)
                 mapped.append(arg.mapped)
             elif type(arg) is Selected:
@@ -80,6 +88,8 @@ class BatchTrace(Trace):
         )
         token = current_trace.set(self.parent)
         try:
+            if weak and isinstance(primitive, Elementwise):
+                values = self.cast(primitive, args, values)
             if names_axis:
                 outs, out_mapped = primitive.batch_named(self.axis_name, self.axis_size, values, mapped, **params)
             elif True in mapped:
@@ -88,10 +98,31 @@ class BatchTrace(Trace):
                 outs = self.parent.process(primitive, values, params)
                 if not own:
                     return outs
-                out_mapped = [False] * len(outs)
+                return [BatchTracer(self, out, False) for out in outs]
+            if weak or primitive.may_be_weak:
+                return self.of_lanes(primitive.abstract_eval(*map(typeof, args), **params), outs, out_mapped)
         finally:
             current_trace.reset(token)
         return [BatchTracer(self, out, is_mapped) for out, is_mapped in zip(outs, out_mapped)]
+
+    def cast(self, function: Elementwise, args: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """Operands of a function, lanes of Python scalars in the dtypes that it casts those to, if it casts any."""
+        avals = list(map(typeof, args))
+        if all(aval.weak for aval in avals):
+            return list(values)
+        return [
+            convert(value, dtype=dtype) if type(arg) is BatchTracer and arg.weak else value
+            for arg, value, dtype in zip(args, values, function.resolve_dtypes(avals))
+        ]
+
+    def of_lanes(self, avals: Sequence[Any], outs: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
+        """Results in the dtypes that they have in each lane for itself, where weak operands take those of others."""
+        found: list[Any] = []
+        for aval, out, is_mapped in zip(avals, outs, mapped):
+            if is_mapped and typeof(out).dtype != aval.dtype:
+                out = convert(out, dtype=aval.dtype)
+            found.append(BatchTracer(self, out, is_mapped, is_mapped and aval.weak))
+        return found
 
     def pure(self, value: Any) -> BatchTracer:
         return BatchTracer(self, value, False)
@@ -114,13 +145,20 @@ def batch_flat(
     values: Sequence[Any],
     mapped: Sequence[bool],
     axis_name: Any = None,
+    weak: Sequence[bool] | None = None,
 ) -> tuple[list[Any], list[bool]]:
     """Run a function of flat arguments on all lanes at once: results, and which of them have a leading axis.
 
     If it decides by the truth value of a lane (`if`), it is staged for one lane first, and the jaxpr is run.
+
+    Args:
+        weak: which arguments are Python scalars in each lane.
     """
     trace = BatchTrace(current_trace.get(), size, axis_name)
-    args = [argument(BatchTracer(trace, v, True)) if m else v for v, m in zip(values, mapped, strict=True)]
+    args = [
+        argument(BatchTracer(trace, v, True, w)) if m else v
+        for v, m, w in zip(values, mapped, weak or [False] * len(values), strict=True)
+    ]
     with running(trace):
         results: Sequence[Any] = ()
         try:
@@ -151,7 +189,8 @@ def batch_jaxpr(
     out_mapped: list[bool] = []
 
     def function(*args: Any) -> list[Any]:
-        outs, are_mapped = batch_flat(lambda *xs: eval_jaxpr(jaxpr, *xs), size, args, mapped, axis_name)
+        weak = [aval.weak for aval in jaxpr.in_avals]
+        outs, are_mapped = batch_flat(lambda *xs: eval_jaxpr(jaxpr, *xs), size, args, mapped, axis_name, weak)
         forced = all_mapped or (False,) * len(outs)
         out_mapped[:] = [m or f for m, f in zip(are_mapped, forced)]
         return [
