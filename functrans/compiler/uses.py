@@ -53,13 +53,15 @@ def owners(steps: Sequence[Eqn | KernelStep], puzzles: Container[Var]) -> dict[V
 def last_uses(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep], owner: dict[Var, set[Var]]) -> dict[Var, float]:
     """The number of the last step that needs the memory of a variable; infinite for results, -1 if there is none.
 
-    Views of an array, views of those and the array itself are one memory, and a patchwork that of all its pieces.
+    A step needs the memory of all that it computes, read later or not. Views of an array, views of those and the array
+    itself are one memory, and a patchwork that of all its pieces.
     """
     found: dict[Var, float] = {}
     for number, step in enumerate(steps):
         for atom in operands(step):
             for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
                 found[own] = number
+        found.update((var, number) for var in step.outputs if var not in owner)
     for atom in jaxpr.outputs:
         for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
             found[own] = inf

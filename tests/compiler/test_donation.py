@@ -247,6 +247,13 @@ def test_a_state_that_the_loop_also_reads_is_copied():
     np.testing.assert_allclose(f(vector()), interpreted(staged(f.fun, (vector(),)), (vector(),))[0], rtol=1e-12)
 
 
+def test_a_last_state_that_nobody_wants_has_memory_of_its_own():
+    """It is where the donated array was; what the steps returned must not be put there as well."""
+    function = ft.jit(lambda x: lax.scan(lambda c, k: (set_at(c, 0, k), c[::2]), x, np.arange(2.0))[1], donate_argnums=0)
+    given = np.array([5.0, 1.0, 0.0, -2.0])
+    np.testing.assert_array_equal(function(given), [[5.0, 0.0], [0.0, 0.0]])
+
+
 @pytest.mark.parametrize("donated", [(), 0])
 def test_states_that_change_places(donated: Any):
     f = ft.jit(lambda s: lax.fori_loop(0, 3, lambda i, s: (s[1] * 2, s[0] + 1), s), donate_argnums=donated)
