@@ -198,7 +198,7 @@ class Assembler:
     def use(self, place: Place | ObjectPlace) -> None:
         """A place is in use now."""
         if isinstance(place, Place):
-            self.slots[place.slot].last = self.now
+            self.slots[place.slot].use(self.now)
 
     # ---- blocks
 

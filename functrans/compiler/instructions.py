@@ -97,8 +97,9 @@ class Slot:
         self.offset = 0
         self.behind: tuple[Slot, ...] = ()
 
-    def use(self, first: int, last: int) -> None:
-        """It is in use during some instructions, and what is behind it."""
+    def use(self, first: int, last: int | None = None) -> None:
+        """It is in use during some instructions, or one, and so is what is behind it."""
+        last = first if last is None else last
         self.first, self.last = min(self.first, first), max(self.last, last)
         for slot in self.behind:
             slot.use(first, last)

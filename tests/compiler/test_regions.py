@@ -409,3 +409,13 @@ def test_copies_of_small_arrays_are_single() -> None:
     place = Place(0, 0, (8, 8), F8, (64, 8))
     copy_around(Assembler(), [], place, place, Region((1, 1), (7, 7), (1, 1)))
     assert copies == [(8, 8)]
+
+
+def test_what_a_loop_leaves_lives_until_it_is_brought_home():
+    """How often the two places of the state were exchanged is not known: it may be in either."""
+    jaxpr = staged(lambda x: lax.while_loop(lambda c: c[0, 0] < 9, lambda c: np.flip(c, 0) + c, x), (X,))
+    slots = assemble(jaxpr, fused, supports, [X.strides]).slots
+    states = [slot for slot in slots if slot.behind]
+    assert states
+    for state in states:
+        assert all(slot.last >= state.last for slot in state.behind)
