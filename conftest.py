@@ -6,11 +6,13 @@ import shutil
 import signal
 import tempfile
 import zlib
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from functrans.compiler.backends.cuda import nvrtc
+from tests.helpers.cuda.cubins import check_pending
 
 _cache: list[str] = []
 SLOW_SHARE = 10  # without --slow, one slow test in this many runs
@@ -38,6 +40,13 @@ def pytest_report_header() -> str:
     """How kernels for GPUs are tested here; tests that are skipped for want of something are counted at the end."""
     compiler = f"compiled by NVRTC {'.'.join(map(str, nvrtc.version()))}" if nvrtc.is_available() else "not compiled"
     return f"kernels for GPUs: {compiler}, {'run' if shutil.which('g++') else 'not run'} on the host"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernels_for_gpus() -> Iterator[None]:
+    """Kernels that tests run on the host are compiled for GPUs too, all those of a file together."""
+    yield
+    check_pending()
 
 
 def pytest_collection_finish() -> None:

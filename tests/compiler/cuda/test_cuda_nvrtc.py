@@ -15,7 +15,14 @@ from functrans.compiler.backends.cuda.numbers import placing
 from functrans.errors import CudaCompilationError
 from functrans.settings import config
 from tests.helpers.cases import all_cases
-from tests.helpers.cuda.cubins import ARCHITECTURES, FEW_BYTES, check_kernels, memory_of_threads
+from tests.helpers.cuda.cubins import (
+    ARCHITECTURES,
+    FEW_BYTES,
+    check_kernels,
+    check_later,
+    check_pending,
+    memory_of_threads,
+)
 from tests.helpers.cuda.device import is_possible
 from tests.helpers.cuda.running import kernels_of, lowered
 from tests.helpers.tiers import staged
@@ -39,6 +46,10 @@ def test_kernels_whose_threads_need_memory_are_refused():
     text = f"KERNEL {NAME}(int64 *x) {{ volatile int64 mine[64]; mine[x[0]] = x[1]; x[2] = mine[x[3]]; }}"
     with pytest.raises(AssertionError, match="512 bytes for each thread on sm_80"):
         check_kernels([text])
+    check_later([text])
+    with pytest.raises(AssertionError, match="first made in .*test_kernels_whose_threads_need_memory_are_refused"):
+        check_pending()
+    check_pending()
 
 
 @architectures

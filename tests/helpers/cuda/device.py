@@ -23,11 +23,11 @@ import numpy as np
 from functrans.compiler.backends.cuda.failures import Recent
 from functrans.compiler.backends.cuda.launches import NAME, PRELUDE
 from functrans.primitives.late_scipy import c_function
-from tests.helpers.cuda.cubins import FOLDER, check_kernels
+from tests.helpers.cuda.cubins import FOLDER, check_later
 from tests.helpers.guarded import Fence
 
 HERE = Path(__file__).parent
-FLAGS = ["-std=c++17", "-shared", "-fPIC", "-w", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing"]
+FLAGS = ["-std=c++17", "-fPIC", "-w", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing"]
 #: Functions of SciPy that stand for those of CUDA.
 SPECIAL = {"erfcx": "erfcx", "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "i0": "i0", "i1": "i1"}
 
@@ -52,18 +52,40 @@ def is_possible() -> bool:
     return shutil.which("g++") is not None and os.uname().machine == "x86_64"
 
 
-def compiled(source: str, *flags: str) -> str:
-    """The path of a shared library made of a text, which is kept for the next time."""
-    key = blake2b("\n".join([*FLAGS, *flags, source]).encode(), digest_size=16).hexdigest()
-    path = FOLDER / f"{key}.so"
+def compiled(source: str, *flags: str, preamble: str = "") -> str:
+    """The path of a shared library made of a text, which is kept for the next time, and stands on a preamble."""
+    path = FOLDER / f"{_key(preamble, source, *flags)}.so"
     if not path.exists():
-        FOLDER.mkdir(mode=0o700, exist_ok=True)
-        unfinished = FOLDER / f"{key}-{os.getpid()}"
-        command = ["g++", *FLAGS, *flags, "-x", "c++", "-", "-o", str(unfinished)]
-        done = subprocess.run(command, input=source, capture_output=True, text=True)
-        assert not done.returncode, done.stderr[:5000]
-        os.replace(unfinished, path)
+        include = ["-include", preamble_file(preamble, flags)] if preamble else []
+        _make(path, ["-shared", *flags, *include, "-x", "c++", "-"], source)
     return str(path)
+
+
+def preamble_file(preamble: str, flags: Sequence[str]) -> str:
+    """A file with a preamble, and beside it what g++ makes of it, which is done once for all texts."""
+    path = FOLDER / f"{_key(preamble, *flags)}.h"
+    done = path.with_suffix(".h.gch")
+    if not done.exists():
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+        unfinished = FOLDER / f"{path.stem}-{os.getpid()}.h"
+        unfinished.write_text(preamble)
+        os.replace(unfinished, path)
+        _make(done, [*flags, "-x", "c++-header", str(path)])
+    return str(path)
+
+
+def _key(*texts: str) -> str:
+    return blake2b("\n".join([*FLAGS, *texts]).encode(), digest_size=16).hexdigest()
+
+
+def _make(path: Path, arguments: Sequence[str], text: str = "") -> None:
+    """Have g++ make a file, which is there when it is finished."""
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    unfinished = FOLDER / f"{path.stem}-{os.getpid()}"
+    command = ["g++", *FLAGS, *arguments, "-o", str(unfinished)]
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    assert not done.returncode, done.stderr[:5000]
+    os.replace(unfinished, path)
 
 
 @cache
@@ -93,12 +115,11 @@ def prepare(functions: Sequence[str], *flags: str) -> None:
 def _prepare(missing: Sequence[str], flags: Sequence[str]) -> None:
     for start in range(0, len(missing), 300):
         batch = missing[start : start + 300]
-        check_kernels(batch)
+        check_later(batch)
         names = [f"kernel_{k}" for k in range(len(batch))]
-        header = (HERE / "emulator.h").read_text()
         bodies = [text.replace(NAME, name) + f"\nEMULATED({name})" for text, name in zip(batch, names)]
         runtime()
-        library = ctypes.CDLL(compiled("\n".join([header, PRELUDE, HALVES, *bodies]), *(flags or ("-O0",))))
+        library = ctypes.CDLL(compiled("\n".join(bodies), *(flags or ("-O0",)), preamble=preamble()))
         _kept.append(library)
         for text, name in zip(batch, names):
             _known[text] = ctypes.cast(getattr(library, f"emulated_{name}"), ctypes.c_void_p).value or 0
@@ -109,6 +130,12 @@ HALVES = """
 static inline float single(float16 x) { return (float)reinterpret<_Float16>(x.bits); }
 static inline float16 half(float x) { return float16{reinterpret<uint16>((_Float16)x)}; }
 """
+
+
+@cache
+def preamble() -> str:
+    """What kernels stand on here: the emulator, the prelude, and what is added to that."""
+    return "\n".join([(HERE / "emulator.h").read_text(), PRELUDE, HALVES])
 
 
 class EmulatedModule:

@@ -14,8 +14,8 @@ import pytest
 from functrans.compiler import program
 from functrans.compiler.backends.cuda import gpu
 from functrans.compiler.backends.cuda.launches import NAME
-from tests.helpers.cuda.cubins import check_kernels
-from tests.helpers.cuda.device import HALVES, HERE, compiled, runtime
+from tests.helpers.cuda.cubins import check_later
+from tests.helpers.cuda.device import compiled, preamble, runtime
 from tests.helpers.stand_in_cupy import Stream, installed
 
 
@@ -26,20 +26,14 @@ class Module:
         text = image.decode()
         self.names = re.findall(r"^KERNEL\b.*?\b(kernel_\d+)\(", text, re.M)
         runtime()
-        check_kernels(kernels_in(text))
-        header = (HERE / "emulator.h").read_text()
-        made = compiled("\n".join([header, *with_halves(text), *map("EMULATED({})".format, self.names)]), "-O0")
-        self.library = ctypes.CDLL(made)
+        check_later(kernels_in(text))
+        kernels = text.removeprefix(gpu_prelude())
+        source = "\n".join([kernels, *map("EMULATED({})".format, self.names)])
+        self.library = ctypes.CDLL(compiled(source, "-O0", preamble=preamble()))
 
     def get_function(self, name: str) -> Any:
         assert name in self.names
         return SimpleNamespace(ptr=ctypes.cast(getattr(self.library, f"emulated_{name}"), ctypes.c_void_p).value)
-
-
-def with_halves(text: str) -> tuple[str, str, str]:
-    """The prelude, what the emulator adds to it, and the kernels."""
-    start = text.index(gpu_prelude()) + len(gpu_prelude())
-    return text[:start], HALVES, text[start:]
 
 
 def kernels_in(text: str) -> list[str]:
