@@ -2,7 +2,8 @@
 
 The parts depend on the shape only, so the result does not depend on the number of threads. A reduction to one number
 has nothing else to divide. One along the first axis of a matrix could be divided by columns, but then memory is read in
-short pieces far from each other, which takes two to three times as long as row after row.
+short pieces far from each other, which takes two to three times as long as row after row. Where nothing is read so, as
+between all pairs of two lists of points, threads share the results.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def divided_reduction(kernel: Kernel, sources: Sequence[Place]) -> Divided | Non
     count = number_of_parts(kernel.shape[axis], prod(kernel.shape))
     if count < 2 or not _is_outermost(axis, kernel, sources):
         return None
+    if prod(kernel.shape[:kept]) >= PARTS and not _is_crossed(axis, kernel):
+        return None
     size, rest = divmod(kernel.shape[axis], count)
     pieces = [_piece(kernel, axis, count, size, 0)]
     if rest:
@@ -71,6 +74,16 @@ def _is_outermost(axis: int, kernel: Kernel, sources: Sequence[Place]) -> bool:
         if moves[axis] and any(abs(moves[k]) > abs(moves[axis]) for k in kept if kernel.shape[k] != 1):
             return False
     return True
+
+
+def _is_crossed(axis: int, kernel: Kernel) -> bool:
+    """Whether an array is read along an axis that is reduced and along one that is not, as the columns of a matrix are.
+
+    Otherwise little is read for each result.
+    """
+    kept = [k for k in range(len(kernel.shape) - kernel.reduced) if kernel.shape[k] != 1]
+    moving = [{a for i in load.index for a, _ in i.factors} for load in kernel.loads()]
+    return any(axis in axes and not axes.isdisjoint(kept) for axes in moving)
 
 
 def _piece(kernel: Kernel, axis: int, count: int, size: int, start: int) -> Kernel:

@@ -155,6 +155,19 @@ def test_any_number_of_threads_gives_the_same_sums(monkeypatch: pytest.MonkeyPat
         assert_same_bits(other, found[0])
 
 
+@pytest.mark.parametrize("kept", [1000, 5])
+def test_all_pairs_are_reduced_row_by_row(kept: int) -> None:
+    """Unless there are too few rows for threads to share them."""
+
+    def function(x: Any, y: Any) -> Any:
+        return fnp.sum(abs(x[:, None] - y[None]), 1)
+
+    x, y = np.arange(float(kept)), np.arange(20000.0)
+    first = assembled(function, x, y).block[0]
+    assert first.kernel.shape == (kept, 20000) if kept == 1000 else first.kernel.shape[1:] == (kept, 20000 / first.rows)
+    Case("pairs", function, (x, y), None).check("threads")
+
+
 @pytest.mark.parametrize(("extent", "elements"), [(2000, 2_000_000), (389, 40_000), (32, 1 << 20), (10**7, 10**7)])
 def test_parts_are_of_equal_size_where_that_is_possible(extent: int, elements: int) -> None:
     count = partials.number_of_parts(extent, elements)

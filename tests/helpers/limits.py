@@ -26,7 +26,7 @@ from functrans.compiler import (
     unrolling,
 )
 from functrans.compiler.apart import access, collector, elements, programs, updates
-from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, native, staging
+from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, native, staging, streams
 from functrans.compiler.backends.cpu import chains as rows
 from functrans.compiler.backends.cpu import lanes as blocks_of_lanes
 from functrans.compiler.convolution import loops, products
@@ -50,6 +50,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "few rows at a time": [(rows, "CACHE", 1 << 9), (rows, "WORTH_BLOCK", 1)],
     "tiles": [(layouts, "FIRST_CACHE", 1), (layouts, "NARROW", (5, 3)), (layouts, "WIDE", (3, 4))],
     "small parts for threads": [(layouts, "LANES", 2)],
+    "results one by one": [(streams, "MOST_STREAMS", 0), (streams, "CACHE", 0)],
     "steps as arguments": [(layouts, "STEPS", (0,))],
     "divisors": [(layouts, "WORTH_DIVISORS", 1)],
     "free kernels": [(regions, "KERNEL_CALL", 0)],

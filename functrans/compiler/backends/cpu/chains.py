@@ -13,6 +13,7 @@ from ...overlap import accessed
 from .layouts import LANES
 from .library import gemm_arguments, product_work
 from .runtime import HEADER
+from .streams import apart, in_groups
 from .tiers import Written
 from .writer import Writer
 
@@ -63,7 +64,8 @@ def encoded_chain(
     found: list[int] = []
     links: dict[int, Link] = {}
     work = 0
-    for extent, group in groupby(runs, key=lambda run: run.rows):
+    pieces = [piece for run in runs for piece in ([run] if isinstance(run, ProductRun) else apart(run))]
+    for extent, group in groupby(pieces, key=lambda run: run.rows):
         inside = list(group)
         if extent > rows and len(inside) > 1:
             inner = encoded_chain(encoder, inside, extent, ())
@@ -81,23 +83,36 @@ def encoded_chain(
                 links[4 + len(ways) + len(found)] = link
                 work += link.work
                 found += [0, encoder.address(link.arguments), link.extent // rows]
-    head = [rows_at_a_time(runs, rows, work), encoder.slot_count, len(own), len(found) // 3]
+    head = [rows_at_a_time(pieces, rows, work), encoder.slot_count, len(own), len(found) // 3]
     return EncodedChain([*head, *ways, *found], links, work)
 
 
 def rows_at_a_time(links: Sequence[KernelRun | ProductRun], rows: int, work: int) -> int:
     """How many rows of a chain are run together: their number depends on the shapes only.
 
-    Everything that the links read and write of them is in the cache together, and there are blocks for many threads.
+    Everything that links which have to do with each other read and write of them is in the cache together, and there
+    are blocks for many threads.
     """
-    sizes: dict[int, int] = {}
-    for link in links:
-        for place in (*_read(link), *link.targets):
-            if place.shape[0] == link.rows and place.strides[0]:
-                sizes[place.slot] = max(sizes.get(place.slot, 0), _size_of_row(place, rows))
+    found = [_sizes_of_rows(link, rows) for link in links]
+    size = max(sum(_largest([found[k] for k in group]).values()) for group in in_groups(map(set, found)))
     blocks = max(1, min(MANY_BLOCKS, work // WORTH_BLOCK))
-    most = min(CACHE // max(1, sum(sizes.values())), -(-rows // blocks))
+    most = min(CACHE // max(1, size), -(-rows // blocks))
     return max(1, most if most < LANES else most // LANES * LANES)
+
+
+def _sizes_of_rows(link: KernelRun | ProductRun, rows: int) -> dict[int, int]:
+    """The bytes of a row in each of the arrays that a link touches, by slot."""
+    places = [p for p in (*_read(link), *link.targets) if p.shape[0] == link.rows and p.strides[0]]
+    return _largest([{place.slot: _size_of_row(place, rows)} for place in places])
+
+
+def _largest(sizes: Sequence[dict[int, int]]) -> dict[int, int]:
+    """The largest of some numbers, key by key."""
+    found: dict[int, int] = {}
+    for own in sizes:
+        for key, size in own.items():
+            found[key] = max(found.get(key, 0), size)
+    return found
 
 
 def _read(link: KernelRun | ProductRun) -> Sequence[Place]:

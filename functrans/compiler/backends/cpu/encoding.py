@@ -43,6 +43,7 @@ from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
 from .runtime import HEADER, setting
+from .streams import apart
 from .tapes import Reel, shared_objects
 from .tiers import Written
 from .work import is_unbounded, likely_work
@@ -132,6 +133,9 @@ class Encoder:
         if 0 in run.kernel.shape:
             return []
         run = unrolled(run, keeps_first)
+        pieces = apart(run)
+        if len(pieces) > 1:
+            return [link for piece in pieces for link in self.links(piece, keeps_first)]
         arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False), keeps_first)
         before: list[Link] = []
         if arranged.begins:
