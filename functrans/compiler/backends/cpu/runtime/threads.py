@@ -7,11 +7,13 @@ import platform
 from .header import STOPPED
 
 #: Threads. A pool is an array of numbers, in groups on cache lines of their own: LOCK, held by who runs something;
-#: OPEN, whether workers may take parts of it; ACTIVE, how many are looking or at work; NEXT, the next part to be taken;
-#: then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; a semaphore that
-#: they sleep on; whether the caller is WAITING for the last one of them, and a semaphore that it sleeps on. Parts are
-#: taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy machine it does not wait
-#: for threads that get no processor. A part that ends with another status than 0 stops the others.
+#: OPEN, whether there are parts that workers may take; ACTIVE, how many are looking or at work; NEXT, the next part to
+#: be taken; then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; a
+#: semaphore that they sleep on; whether the caller is WAITING for the last one of them, and a semaphore that it sleeps
+#: on. Parts are taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy machine it
+#: does not wait for threads that get no processor. Who finds no part left says that there are none, so that nobody
+#: looks for more who may be on the processor that the last part needs. A part that ends with another status than 0
+#: stops the others.
 (
     POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE, POOL_WAITING,
     POOL_DONE,
@@ -23,10 +25,10 @@ PARTS_PER_THREAD = 8
 
 #: How often a worker looks for more to do before it sleeps: for 60 to 120 microseconds, with a pause in between. It is
 #: then awake when what is not worth dividing, between two kernels that are, has been done: to wake it takes as long.
-#: The caller looks as often whether the last worker is done. If that one has lost its processor to another program, who
-#: kept looking would use up the time that the two of them are given; and if the two are on one processor, who looks has
-#: what the other one needs. So it is offered to others after some looks.
-LOOKS, LOOKS_BETWEEN_OFFERS = 2500, 64
+#: The caller looks as often whether the last worker is done. If that one has lost its processor to another program, or
+#: to the caller, who kept looking would use up the time that the two of them are given. Nobody offers its processor to
+#: others (sched_yield) meanwhile: since Linux 6.18 who does so comes last, a whole time slice behind all others.
+LOOKS = 2500
 
 #: How a processor is told that a loop waits, which leaves more of it to others.
 PAUSES = {
@@ -40,7 +42,6 @@ WORK = f"""
 declare i32 @sem_init(ptr, i32, i32)
 declare i32 @sem_wait(ptr)
 declare i32 @sem_post(ptr)
-declare i32 @sched_yield()
 {DECLARE_PAUSE}
 define internal void @take_parts(ptr %pool) {{
 entry:
@@ -58,11 +59,11 @@ entry:
 take:
   %stopped = load atomic i64, ptr %stopped_at seq_cst, align 8
   %goes_on = icmp eq i64 %stopped, 0
-  br i1 %goes_on, label %next, label %done
+  br i1 %goes_on, label %next, label %taken
 next:
   %part = atomicrmw add ptr %next_at, i64 1 seq_cst
   %there = icmp slt i64 %part, %parts
-  br i1 %there, label %run, label %done
+  br i1 %there, label %run, label %taken
 run:
   %after = add i64 %part, 1
   %low = mul i64 %part, %grains
@@ -77,8 +78,10 @@ run:
   br i1 %has_ended, label %take, label %stop
 stop:
   store atomic i64 %status, ptr %stopped_at seq_cst, align 8
-  br label %done
-done:
+  br label %taken
+taken:
+  %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
+  store atomic i64 0, ptr %open_at seq_cst, align 8
   ret void
 }}
 define i64 @start_pool(ptr %pool) {{
@@ -87,20 +90,6 @@ define i64 @start_pool(ptr %pool) {{
   %status = call i32 @sem_init(ptr %semaphore, i32 0, i32 0)
   %other_status = call i32 @sem_init(ptr %done, i32 0, i32 0)
   ret i64 0
-}}
-define internal void @pause(i64 %count) {{
-entry:
-  %rest = urem i64 %count, {LOOKS_BETWEEN_OFFERS}
-  %is_due = icmp eq i64 %rest, {LOOKS_BETWEEN_OFFERS - 1}
-  br i1 %is_due, label %offer, label %wait
-offer:
-  %offered = call i32 @sched_yield()
-  br label %done
-wait:
-  {PAUSE}
-  br label %done
-done:
-  ret void
 }}
 define internal i1 @count_down(ptr %number_at) {{
 entry:
@@ -134,7 +123,7 @@ look:
   %is_open = icmp ne i64 %maybe, 0
   br i1 %is_open, label %enter, label %again
 again:
-  call void @pause(i64 %count)
+  {PAUSE}
   %count_next = add i64 %count, 1
   %tired = icmp sgt i64 %count, {LOOKS}
   br i1 %tired, label %rest, label %look
@@ -219,7 +208,7 @@ busy:
   %tired = icmp sgt i64 %count, {LOOKS}
   br i1 %tired, label %rest, label %again
 again:
-  call void @pause(i64 %count)
+  {PAUSE}
   br label %look
 rest:
   store atomic i64 1, ptr %waiting_at seq_cst, align 8

@@ -1,0 +1,59 @@
+"""The pool of threads: what its workers do while the last parts of something are run."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from array import array
+
+import pytest
+
+from functrans.compiler.backends.cpu import threads
+from functrans.compiler.backends.cpu.engine import engine
+from functrans.compiler.backends.cpu.runtime import HEADER
+from functrans.compiler.backends.cpu.runtime import threads as pool
+from functrans.compiler.backends.cpu.runtime.header import THREADS
+
+PART = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+def run_in_two_parts(part: ctypes._CFuncPtr) -> int:
+    """Call a function for each of two parts, or once for both if there is nobody to share them with."""
+    arguments = array("q", [threads.POOL, ctypes.cast(part, ctypes.c_void_p).value or 0, 2, 2, 1])
+    slots = array("q", [0] * HEADER)
+    slots[THREADS] = threads.awake(2)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(engine().runtime["run_parallel"])
+    return run(arguments.buffer_info()[0], slots.buffer_info()[0])
+
+
+def test_nobody_looks_for_parts_that_have_all_been_taken() -> None:
+    """Whoever kept looking would need the processor that the last part may be waiting for."""
+    if threads.awake(2) < 2:
+        pytest.skip("there is one processor only")
+    is_open = ctypes.c_int64.from_address(threads.POOL + 8 * pool.POOL_OPEN)
+    caller, found = threading.get_ident(), []
+
+    @PART
+    def part(arguments: int, slots: int, begin: int, end: int) -> int:
+        if begin == 1 and threading.get_ident() == caller:
+            ends = time.monotonic() + 60
+            while is_open.value and time.monotonic() < ends:
+                time.sleep(0.001)
+            found.append(is_open.value)
+        return 0
+
+    for _ in range(200):
+        assert run_in_two_parts(part) == 0
+        if found:
+            break
+    assert not any(found)
+
+
+def test_a_part_that_fails_ends_the_others() -> None:
+    @PART
+    def part(arguments: int, slots: int, begin: int, end: int) -> int:
+        return 7
+
+    assert [run_in_two_parts(part) for _ in range(20)] == [7] * 20
+    assert not ctypes.c_int64.from_address(threads.POOL + 8 * pool.POOL_OPEN).value
