@@ -1,14 +1,15 @@
 """Arenas that programs share: a program has one while it runs, and the next one that runs takes it over.
 
-Pages that are fresh from the system take longer to write to than those that were used before, so memory is kept; but
-large arenas not by each program for itself, for there may be many of them. Nor does a program that has run once keep a
-smaller one: it may never run again, and what runs first in that memory, the same function at another shape for one, is
-spared the fresh pages.
+Pages that are fresh from the system take longer to write to than those that were used before, so memory is kept, that
+of results by the C library; but large arenas not by each program for itself, for there may be many of them. Nor does a
+program that has run once keep a smaller one: it may never run again, and what runs first in that memory, the same
+function at another shape for one, is spared the fresh pages.
 """
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,9 @@ LARGE: Final = 1 << 25
 WORTH: Final = 1 << 16
 #: How many bytes are kept for the next program.
 MOST_KEPT: Final = 1 << 30
+
+#: The size of a block that is freed to the C library for others: the largest that glibc counts, less what it adds.
+FREED_FOR_OTHERS: Final = (32 << 20) - (64 << 10)
 
 _lock = threading.Lock()
 _kept: list[Arena] = []  # the one that was used last comes last
@@ -51,3 +55,13 @@ def clear_arenas() -> None:
     """Let go of all that are kept."""
     with _lock:
         _kept.clear()
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of results for the next ones.
+
+    From what has been freed glibc learns how large the blocks are that come and go. As long as it knows small ones only
+    it gives what is free at the end of its memory back to the system: the results of every call were in fresh pages.
+    """
+    with suppress(MemoryError):
+        np.empty(FREED_FOR_OTHERS, np.uint8)

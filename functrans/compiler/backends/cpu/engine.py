@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ...disk import disk_cache
 from . import runtime
+from .arenas import keep_freed_memory
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
 from .writer import Writer
@@ -131,6 +132,7 @@ class Engine:
         self.quick, self.thorough = _Compiler(self, "q", 0, False), _Compiler(self, "t", 3, True)
         self.plain = _Compiler(self, "p", 2, False)
         self.runtime = self._load_runtime()
+        keep_freed_memory()
 
     def new_machine(self, level: int) -> Any:
         """What LLVM needs to know to generate code."""
