@@ -45,7 +45,7 @@ from .instructions import (
     copying,
 )
 from .loopnest import Constant, Expression, Kernel, Load, Output, axis_index, cast, constant
-from .matrices import linear_algebra
+from .matrices import element_by_element, linear_algebra
 from .overlap import are_same
 from .partials import divided_reduction
 from .recurring import add_recurrence
@@ -361,6 +361,7 @@ class Assembler:
     scatter = regions.scatter
     convolve = convolution.convolve
     linear_algebra = linear_algebra
+    element_by_element = element_by_element
     sort = rows.sort
     argsort = rows.argsort
     fourier = rows.fourier

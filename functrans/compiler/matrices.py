@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
+from .builder import Builder
 from .instructions import VIEWS, Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers, is_row_major
 from .loopnest import (
     BOOL,
@@ -29,11 +30,16 @@ from .loopnest import (
     cast,
     constant,
 )
-from .small_matrices import add_kernel, is_written_out
+from .patterns import Reader
+from .small_matrices import add_kernel, is_written_out, refusal
 
 INT32 = np.dtype(np.int32)
 #: Bytes of room to work in, at most, if each matrix of a batch has its own.
 MOST_ROOM = 1 << 22
+#: A backend that is plain has kernels for matrices of so many rows and columns at most.
+MOST_ROWS = 32
+#: What may have no result there, and raises an error then. Eigenvalues and singular values are NaN where they must be.
+FALLIBLE = frozenset(("cholesky", "solve"))
 
 
 def cholesky(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
@@ -136,12 +142,12 @@ def qr(assembler: Any, block: Block, a: Place, q: Place, r: Place) -> None:
     columns = VIEWS["slice"](both, (0, 0, 0), (batch, n, m), (1, 1, 1))
     assembler.convert(block, _flipped(x), columns)
     tau = assembler.contiguous("temporary", ShapedArray((batch, min(m, n)), dtype))
-    library(assembler, block, "reflections", [columns, tau, _work(assembler, batch, dtype, 64 * n)])
+    library(assembler, block, "reflections", [columns, tau, *_work(assembler, batch, (dtype, 64 * n))])
     height = triangle.shape[1]
     above = VIEWS["slice"](_flipped(columns), (0, 0, 0), (batch, height, n), (1, 1, 1))
     part(assembler, block, above, triangle, lower=False, k=0)
     base = VIEWS["slice"](both, (0, 0, 0), (batch, k, m), (1, 1, 1))
-    library(assembler, block, "orthogonal", [base, tau, _work(assembler, batch, dtype, 64 * k)])
+    library(assembler, block, "orthogonal", [base, tau, *_work(assembler, batch, (dtype, 64 * k))])
     assembler.convert(block, _flipped(base), orthogonal)
 
 
@@ -324,7 +330,7 @@ def linear_algebra(
     if is_written_out(primitive.name, sources) and add_kernel(assembler, block, primitive, sources, targets, params):
         return True
     is_empty = any(0 in place.shape for place in (*sources, *targets))
-    if not assembler.has_library("lapack") or is_empty or not all(y.is_contiguous for y in targets):
+    if not _has_library(assembler, primitive.name, sources) or is_empty or not all(y.is_contiguous for y in targets):
         return False
     name, run = primitive.name, assembler.python(primitive, sources, targets, params)
     operands = [in_lanes(assembler, block, x) for x in sources]
@@ -351,6 +357,26 @@ def linear_algebra(
     else:
         {"cholesky": cholesky, "solve": solve, "cofactors": cofactors}[name](*common, *targets, run)
     return True
+
+
+def element_by_element(
+    assembler: Any, block: Block, rule: Any, sources: Sequence[Place], target: Place, params: dict[str, Any]
+) -> bool:
+    """Add one kernel for a rule like those of `Primitive.lower`; with this one nothing fuses."""
+    readers = [Reader(k, ShapedArray(x.shape, x.dtype), target.shape) for k, x in enumerate(sources)]
+    element = rule(Builder(ShapedArray(target.shape, target.dtype)), *readers, **params)(_space(target))
+    kernel = Kernel(target.shape, 0, (Output(element, None),), tuple(range(len(sources))))
+    if 0 in target.shape or not all(map(assembler.supports, kernel.expressions())):
+        return False
+    assembler.kernel(block, kernel, sources, (target,))
+    return True
+
+
+def _has_library(assembler: Any, name: str, sources: Sequence[Place]) -> bool:
+    """Whether the backend has LAPACK, or kernels that do the same for matrices of this size."""
+    if not assembler.is_plain:
+        return assembler.has_library("lapack")
+    return name != "cofactors" and max(sources[0].shape[-2:]) <= MOST_ROWS  # singular ones would need a branch
 
 
 def in_lanes(assembler: Any, block: Block, x: Place) -> Place:
@@ -405,8 +431,12 @@ def conjugated(assembler: Any, block: Block, source: Place, target: Place) -> No
 def library(
     assembler: Any, block: Block, name: str, places: Sequence[Place], options: dict[str, Any] | None = None
 ) -> Place:
-    """Add the instruction that calls a library for each of a batch of matrices; where it says whether that failed."""
-    failed = assembler.contiguous("temporary", ShapedArray((), INT))
+    """Add the instruction that calls a library for each of a batch of matrices; where it says whether that failed.
+
+    A backend that is plain says so of each matrix, if it can.
+    """
+    is_noted_for_each = assembler.is_plain and name in FALLIBLE
+    failed = assembler.contiguous("temporary", ShapedArray(places[0].shape[:1] if is_noted_for_each else (), INT))
     assembler.step(block, LibraryRun(name, options or {}, tuple(places), failed), [*places, failed])
     return failed
 
@@ -414,7 +444,17 @@ def library(
 def unless_failed(
     assembler: Any, block: Block, failed: Place, copies: Sequence[tuple[Place, Place]], run: PythonRun
 ) -> None:
-    """Add the instructions that copy what a library has found; where it failed, what raises the error instead."""
+    """Add the instructions that copy what a library has found; where it failed, what raises the error instead.
+
+    A backend that is plain does not wait for the answer: it looks at the end of the program.
+    """
+    if assembler.is_plain:
+        for source, target in copies:
+            assembler.convert(block, source, target)
+        if failed.shape:
+            refuse = run._replace(function=refusal(run.function, run.sources, run.params), params={})
+            assembler.check(block, failed, 1, refuse._replace(sources=(failed,), targets=()))
+        return
     found: Block = []
     otherwise: Block = []
     assembler.blocks += [found, otherwise]
@@ -463,18 +503,21 @@ def _move(assembler: Any, block: Block, source: Place, target: Place, order: Pla
     assembler.kernel(block, kernel, (source, order), (target,))
 
 
-def _work(assembler: Any, batch: int, dtype: np.dtype[Any], size: int) -> Place:
-    """Room to work in: for each matrix of a batch, so that threads can share them, if that is not too much."""
-    if batch * size * dtype.itemsize <= MOST_ROOM:
-        return assembler.contiguous("temporary", ShapedArray((batch, size), dtype))
-    room = assembler.contiguous("temporary", ShapedArray((1, size), dtype))
-    return room._replace(strides=(0, dtype.itemsize))
+def _work(assembler: Any, batch: int, *wanted: tuple[np.dtype[Any], int]) -> list[Place]:
+    """Room to work in, of some dtypes and sizes: for each matrix of a batch, so that threads can share them, if that is
+    not too much. A backend that is plain has its own."""
+    found: list[Place] = []
+    for dtype, size in () if assembler.is_plain else wanted:
+        is_shared = batch * size * dtype.itemsize > MOST_ROOM
+        room = assembler.contiguous("temporary", ShapedArray((1 if is_shared else batch, size), dtype))
+        found.append(room._replace(strides=(0, dtype.itemsize)) if is_shared else room)
+    return found
 
 
 def _works(assembler: Any, batch: int, dtype: np.dtype[Any], sizes: Sequence[int]) -> list[Place]:
     """Room for numbers, for the real numbers that complex matrices need in addition, and for integers."""
     kinds = (dtype, real_dtype(dtype), INT32)
-    return [_work(assembler, batch, kind, max(1, size)) for kind, size in zip(kinds, sizes)]
+    return _work(assembler, batch, *((kind, max(1, size)) for kind, size in zip(kinds, sizes)))
 
 
 def _rows(place: Place) -> Place:

@@ -161,10 +161,10 @@ def in_order(shape: Sequence[int], nested: Any) -> Iterator[tuple[tuple[int, ...
         yield index, found
 
 
-def refusal(primitive: Any, operands: Sequence[Any], params: Params) -> Callable[..., Sequence[Any]]:
-    """What raises the error of a primitive that has no result: its implementation for matrices of zeros."""
+def refusal(function: Any, operands: Sequence[Any], params: Params) -> Callable[..., Sequence[Any]]:
+    """What raises the error of a primitive that has no result: its implementation, for matrices of zeros."""
     shapes = [(x.shape[len(operands[0].shape) - 2 :], x.dtype) for x in operands]
-    return lambda *_: primitive.impl(*(np.zeros(shape, dtype) for shape, dtype in shapes), **params)[:0]
+    return lambda *_: function(*(np.zeros(shape, dtype) for shape, dtype in shapes), **params)[:0]
 
 
 def add_kernel(
@@ -193,6 +193,7 @@ def add_kernel(
         return False
     assembler.kernel(block, kernel, sources, places)
     if found.failed is not None:
-        refuse = PythonRun(refusal(primitive, sources, params), {}, (places[-1],), (), primitive.name, assembler.source)
+        function = refusal(primitive.impl, sources, params)
+        refuse = PythonRun(function, {}, (places[-1],), (), primitive.name, assembler.source)
         assembler.check(block, places[-1], 1, refuse)
     return True

@@ -78,7 +78,7 @@ class Eigh(MatrixPrimitive):
         if not vectors:
             return [w], [dw]
         blocks = diagonalized(w, v_h, a, v, hermitian=True)
-        return [w, v], [dw, matmul(v, spectral_quotient(blocks, turned, by="differences"))]
+        return [w, v], [dw, matmul(v, spectral_quotient(blocks, turned, limit(w), by="differences"))]
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
@@ -118,7 +118,8 @@ class Eig(MatrixPrimitive):
         dw = diagonal(turned)
         if not vectors:
             return [w], [dw]
-        dv = matmul(v, spectral_quotient(diagonalized(w, left, a, v, hermitian=False), turned, by="differences"))
+        blocks = diagonalized(w, left, a, v, hermitian=False)
+        dv = matmul(v, spectral_quotient(blocks, turned, limit(w), by="differences"))
         length = _sum_columns(_real(multiply(conj(v), dv)))
         # The component that LAPACK made real stays real: its share of dv that is imaginary is turned away.
         reference = _real_reference(v)
@@ -186,24 +187,25 @@ class SVD(MatrixPrimitive):
             return [s], [ds]
         blocks = diagonalized(s, u_first_h, a, v_first, hermitian=True)
         core_h = mH(core)
-        e = spectral_quotient(blocks, multiply(0.5, add(core, core_h)), by="differences")
-        o = spectral_quotient(blocks, multiply(0.5, subtract(core, core_h)), by="sums")
+        least = limit(s)
+        e = spectral_quotient(blocks, multiply(0.5, add(core, core_h)), least, by="differences")
+        o = spectral_quotient(blocks, multiply(0.5, subtract(core, core_h)), least, by="sums")
         da_u = matmul(mH(da), mH(u_first_h))
-        du = self._turned(u, add(e, o), da_v, u_da_v, blocks)
-        dv = self._turned(v, subtract(e, o), da_u, matmul(v_h, da_u), blocks)
+        du = self._turned(u, add(e, o), da_v, u_da_v, blocks, least)
+        dv = self._turned(v, subtract(e, o), da_u, matmul(v_h, da_u), blocks, least)
         return [u, s, v_h], [du, ds, mH(dv)]
 
-    def _turned(self, u: Any, rotation: Any, image: Any, turned: Any, blocks: Any) -> Any:
+    def _turned(self, u: Any, rotation: Any, image: Any, turned: Any, blocks: Any, least: Any) -> Any:
         """u times its rotation, with what leaves the span of its first k columns: (1 - u u^H) image / s."""
         rows, columns = typeof(u).shape[-2:]
         k = typeof(rotation).shape[-1]
         if columns > k:
-            below = spectral_quotient(blocks, slice_axis(turned, k, columns, axis=-2), by="columns")
+            below = spectral_quotient(blocks, slice_axis(turned, k, columns, axis=-2), least, by="columns")
             return matmul(u, block_skew(rotation, below))
         du = matmul(u, rotation)
         if rows == k:
             return du
-        return add(du, spectral_quotient(blocks, subtract(image, matmul(u, turned)), by="columns"))
+        return add(du, spectral_quotient(blocks, subtract(image, matmul(u, turned)), least, by="columns"))
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
@@ -250,26 +252,25 @@ class Diagonalized(MatrixPrimitive):
 class SpectralQuotient(MatrixPrimitive):
     """The solution x of x h - h x = m (`by` "differences"), x h + h x = m ("sums") or x h = m ("columns").
 
-    h is diagonal in value, but need not stay so. Elements of m that belong to a divisor of zero are masked: as if
-    they, and those of x, were zero.
+    h is diagonal in value, but need not stay so. Elements of m that belong to a divisor of at most `limit` are masked:
+    as if they, and those of x, were zero. The limit, one number for each matrix, has no derivative.
     """
 
-    def abstract_eval(self, h: ShapedArray, m: ShapedArray, *, by: str) -> list[ShapedArray]:
+    def abstract_eval(self, h: ShapedArray, m: ShapedArray, limit: ShapedArray, *, by: str) -> list[ShapedArray]:
         check_square(h, "A square matrix")
         return [m]
 
-    def impl(self, h: Any, m: Any, *, by: str) -> list[Any]:
+    def impl(self, h: Any, m: Any, limit: Any, *, by: str) -> list[Any]:
         w = np.diagonal(h, axis1=-2, axis2=-1)
         across, down = w[..., None, :], w[..., :, None]
         divisor = across - down if by == "differences" else across + down if by == "sums" else across
-        tolerance = resolution_factor(w.dtype) * np.abs(w).sum(axis=-1)[..., None, None]
-        negligible = np.abs(divisor) <= tolerance
+        negligible = np.abs(divisor) <= limit
         zero, one = m.dtype.type(0), m.dtype.type(1)
         return [np.where(negligible, zero, m / np.where(negligible, one, divisor))]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, by: str) -> tuple[Any, Any]:
-        (h, m), (dh, rhs) = primals, tangents
-        x = self(h, m, by=by)
+        (h, m, limit), (dh, rhs, _) = primals, tangents
+        x = self(h, m, limit, by=by)
         if dh is not ZERO:
             product = matmul(x, dh)
             if by == "differences":
@@ -277,12 +278,34 @@ class SpectralQuotient(MatrixPrimitive):
             elif by == "sums":
                 product = add(product, matmul(dh, x))
             rhs = add_tangents(rhs, negative(product))
-        return [x], [ZERO if rhs is ZERO else self(h, rhs, by=by)]
+        return [x], [ZERO if rhs is ZERO else self(h, rhs, limit, by=by)]
 
-    def transpose(self, cotangents: Sequence[Any], h: Any, m: Any, *, by: str) -> list[Any]:
+    def transpose(self, cotangents: Sequence[Any], h: Any, m: Any, limit: Any, *, by: str) -> list[Any]:
         if is_hole(h):
-            return super().transpose(cotangents, h, m, by=by)  # type: ignore[return-value]
-        return [None, self(h, cotangents[0], by=by)]
+            return super().transpose(cotangents, h, m, limit, by=by)  # type: ignore[return-value]
+        return [None, self(h, cotangents[0], limit, by=by), None]
+
+    def element(self, result: Any, h: Any, m: Any, limit: Any, *, by: str) -> Any:
+        """The rule for an element. It is a quotient, which products of matrices read several times: it is stored."""
+        dtype = h.aval.dtype
+        size = result.of(real_dtype(dtype))
+
+        def element(index: Any) -> Any:
+            *lanes, i, j = index
+            divisor = h.at((*lanes, j, j))
+            if by != "columns":
+                divisor = result.apply("subtract" if by == "differences" else "add", divisor, h.at((*lanes, i, i)))
+            bounds = size.apply("absolute", divisor, computes_in=dtype), limit.at((*lanes, *[result.fixed(0)] * 2))
+            negligible = result.of(np.dtype(bool)).apply("less_equal", *bounds, computes_in=size.aval.dtype)
+            quotient = result.apply("divide", m.at(index), result.choose(negligible, result.constant(1), divisor))
+            return result.choose(negligible, result.constant(0), quotient)
+
+        return element
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.element_by_element(block, self.element, sources, targets[0], params)
 
 
 class Pinv(MatrixPrimitive):
@@ -328,6 +351,11 @@ def resolution(w: Any) -> Any:
     """The difference below which eigenvalues or singular values cannot be told apart; the last axis has extent one."""
     aval = typeof(w)
     return column(multiply(resolution_factor(aval.dtype), reduce_sum(absolute(w), axes=(aval.ndim - 1,))))
+
+
+def limit(w: Any) -> Any:
+    """The same, a matrix of one element for each."""
+    return row(resolution(w))
 
 
 def resolution_factor(dtype: np.dtype[Any]) -> float:

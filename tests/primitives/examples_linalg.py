@@ -173,11 +173,14 @@ SPECTRAL_PARTS = [
         smooth=False,
     ),
     *(
-        Example("spectral_quotient", (np.diag(w), matrices(3, 3, dtype=w.dtype.str)), {"by": by}, smooth=False)
+        Example(
+            "spectral_quotient", (np.diag(w), matrices(3, 3, dtype=w.dtype.str), np.full((1, 1), 1e-5, w.real.dtype)),
+            {"by": by}, smooth=False,
+        )
         for by in ("differences", "sums", "columns")
         for w in (np.array([3.0, 1.0, 1.0]), np.array([3.0, 1.0, 0.0], "f4"), np.array([1j, 1.0, 0.0]))
     ),
-    Example("spectral_quotient", (np.diag([3.0, 1.0]), matrices(4, 2)), {"by": "columns"}, smooth=False),
+    Example("spectral_quotient", (np.diag([3.0, 1.0]), matrices(4, 2), np.zeros((1, 1))), {"by": "columns"}, smooth=False),
     Example("root", (np.array([0.5, 2.0, 3.0]),), {"degree": 2}),
     Example("root", (np.array([[0.5, 2.0]], "f4"),), {"degree": 2.5}),
     Example("root", (np.float64(4.0),), {"degree": 3}),

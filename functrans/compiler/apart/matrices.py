@@ -37,7 +37,7 @@ def linear_algebra(body: Any, eqn: Eqn, operands: Sequence[Boxes]) -> list[Boxes
     for (boxes, index), register in zip(places, kept):
         boxes[index] = Box(register)
     if failures:
-        refuse = refusal(eqn.primitive, [a.aval for a in eqn.inputs], eqn.params)
+        refuse = refusal(eqn.primitive.impl, [a.aval for a in eqn.inputs], eqn.params)
         failure = Failure(refuse, ((len(failures),),), eqn.primitive.name, eqn.source or body.source)
         body.statements.append(Check(tuple(kept[len(numbers) :]), (1,) * len(failures), failure))
     return results

@@ -136,7 +136,7 @@ KINDS: dict[type, str] = {
     KernelRun: "kernel",
     ChainRun: "chain of kernels",
     ProductRun: "matrix product",
-    LibraryRun: "call of LAPACK",
+    LibraryRun: "linear algebra",
     SortRun: "sort",
     FourierRun: "Fourier transform",
     CheckRun: "check of indices",
@@ -276,7 +276,7 @@ class Listing:
     def LibraryRun(self, run: LibraryRun, _: str, depth: int) -> None:
         options = [f"{name}={value}" for name, value in run.options.items()]
         given = ", ".join([*map(self.names.place, run.places), *options])
-        self.add(depth, f"{self.names.place(run.failed)} = {run.name}({given})  # LAPACK, in place")
+        self.add(depth, f"{self.names.place(run.failed)} = {run.name}({given})  # in place")
 
     def SortRun(self, run: SortRun, _: str, depth: int) -> None:
         rows = self.names.place(run.rows)

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from functrans.compiler.backends.cuda import nvrtc
-from functrans.compiler.backends.cuda.launches import PRELUDE, module_text
+from functrans.compiler.backends.cuda.launches import module_text, prelude_for
 from functrans.errors import CudaCompilationError
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_120")
@@ -75,5 +75,5 @@ def check_kernels(texts: Sequence[str], made_by: Mapping[str, str] | None = None
 
 
 def _key(text: str, architecture: str) -> str:
-    made_by = f"{nvrtc.version()} {nvrtc.OPTIONS} {architecture} {FEW_BYTES}\n{PRELUDE}\n"
+    made_by = f"{nvrtc.version()} {nvrtc.OPTIONS} {architecture} {FEW_BYTES}\n{prelude_for([text])}\n"
     return blake2b((made_by + text).encode(), digest_size=16).hexdigest()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from functrans.compiler.backends.cuda.failures import Recent
-from functrans.compiler.backends.cuda.launches import NAME, PRELUDE
+from functrans.compiler.backends.cuda.launches import NAME, PRELUDE, prelude_for
 from functrans.primitives.late_scipy import c_function
 from tests.helpers.cuda.cubins import FOLDER, check_later
 from tests.helpers.guarded import Fence
@@ -119,7 +119,7 @@ def _prepare(missing: Sequence[str], flags: Sequence[str]) -> None:
         names = [f"kernel_{k}" for k in range(len(batch))]
         bodies = [text.replace(NAME, name) + f"\nEMULATED({name})" for text, name in zip(batch, names)]
         runtime()
-        library = ctypes.CDLL(compiled("\n".join(bodies), *(flags or ("-O0",)), preamble=preamble()))
+        library = ctypes.CDLL(compiled("\n".join(bodies), *(flags or ("-O0",)), preamble=preamble(prelude_for(batch))))
         _kept.append(library)
         for text, name in zip(batch, names):
             _known[text] = ctypes.cast(getattr(library, f"emulated_{name}"), ctypes.c_void_p).value or 0
@@ -133,9 +133,9 @@ static inline float16 half(float x) { return float16{reinterpret<uint16>((_Float
 
 
 @cache
-def preamble() -> str:
+def preamble(prelude: str = PRELUDE) -> str:
     """What kernels stand on here: the emulator, the prelude, and what is added to that."""
-    return "\n".join([(HERE / "emulator.h").read_text(), PRELUDE, HALVES])
+    return "\n".join([(HERE / "emulator.h").read_text(), prelude, HALVES])
 
 
 class EmulatedModule:

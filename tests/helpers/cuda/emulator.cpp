@@ -146,7 +146,7 @@ struct Launch {
 };
 
 Launch made(void *kernel, Three grid, Three block, unsigned shared, void **given) {
-  unsigned char sizes[256];
+  unsigned char sizes[4096];  // a parameter has a byte at least
   Launch launch{(Kernel)kernel, grid, block, shared, {}};
   launch.values.resize(launch.kernel(nullptr, sizes));
   for (size_t k = 0; k < launch.values.size(); k++) memcpy(&launch.values[k], given[k], sizes[k]);

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from ....core.jaxpr import Eqn
 from ....source import Source
 from ...fuse import KernelStep
-from ...instructions import ChainRun, CheckRun, KernelRun, LoopRun, ProductRun, RecurrenceRun, ScanRun, WhileRun
+from ...instructions import (
+    ChainRun,
+    CheckRun,
+    KernelRun,
+    LibraryRun,
+    LoopRun,
+    ProductRun,
+    RecurrenceRun,
+    ScanRun,
+    WhileRun,
+)
 from ..cpu.runtime import HEADER
 from .graphs import Segment
 from .numbers import words_of
@@ -116,5 +126,5 @@ class Encoded:
 _NOUNS: Final = {
     KernelRun: "A kernel", ChainRun: "A chain of kernels", ProductRun: "A product of matrices by cuBLAS",
     RecurrenceRun: "A loop in one kernel", CheckRun: "A check of indices",
-    ScanRun: "A cumulative operation",
+    ScanRun: "A cumulative operation", LibraryRun: "A decomposition of matrices",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from ...instructions import (
     ChainRun,
     CheckRun,
     KernelRun,
+    LibraryRun,
     LoopRun,
     Place,
     ProductRun,
@@ -36,10 +37,11 @@ from ..cpu.runtime import HEADER, setting
 from ..cpu.tapes import shared_objects
 from .chains import chain_launches
 from .checks import check_launch
+from .decompositions import decomposition_launch
 from .device import Device, Module
 from .encoded import Encoded, Extra
 from .graphs import LEAST, Segment, maker
-from .launches import NAME, PRELUDE, Launch, Pointer, module_text
+from .launches import NAME, Launch, Pointer, module_text, prelude_for
 from .layouts import VECTOR
 from .loops import block_loop
 from .lowering import Target, launches_of
@@ -112,7 +114,7 @@ class Encoder:
     @property
     def prelude(self) -> str:
         """What the kernels are written with."""
-        return PRELUDE
+        return prelude_for(self.functions.values())
 
     def listing(self) -> str:
         """The kernels, each with what it does and how it is launched."""
@@ -178,6 +180,8 @@ class Encoder:
             return chain_launches(instruction, target)
         if isinstance(instruction, ScanRun):
             return scan_launches(instruction, target)
+        if isinstance(instruction, LibraryRun):
+            return [decomposition_launch(instruction, target)]
         if isinstance(instruction, (LoopRun, WhileRun)):
             one_block = target._replace(processors=0)
             found = block_loop(instruction, lambda inner: self._launches(inner, one_block), target.failed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-#: What kernels are written with, in CUDA C++.
-PRELUDE: Final = (Path(__file__).parent / "prelude.cuh").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+#: What all kernels are written with, in CUDA C++, and what some are: those that name the namespace.
+PRELUDE: Final = (_HERE / "prelude.cuh").read_text(encoding="utf-8")
+DECOMPOSITIONS: Final = (_HERE / "decompositions.cuh").read_text(encoding="utf-8")
 #: What a kernel is called in its own text, until it has a name in a module.
 NAME = "KERNEL_NAME"
 
@@ -51,6 +53,13 @@ class Launch(NamedTuple):
         return f"{blocks} of {'1 thread' if threads == 1 else f'{threads} threads'}{memory}"
 
 
+def prelude_for(functions: Iterable[str]) -> str:
+    """What functions are written with."""
+    needs_more = any("decompositions::" in text for text in functions)
+    return f"{PRELUDE}\n{DECOMPOSITIONS}" if needs_more else PRELUDE
+
+
 def module_text(functions: Mapping[str, str]) -> str:
     """A module of functions, given by their names there."""
-    return "\n".join([PRELUDE, *(text.replace(NAME, name) for name, text in functions.items())])
+    texts = (text.replace(NAME, name) for name, text in functions.items())
+    return "\n".join([prelude_for(functions.values()), *texts])

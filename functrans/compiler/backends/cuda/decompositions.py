@@ -1,0 +1,184 @@
+"""Linear algebra of small matrices as kernels: a warp, or one thread, for each matrix of a batch.
+
+What compiler/matrices.py asks of LAPACK, in the same places and with the same meaning, but for room to work in: that is
+shared memory. `decompositions.cuh` has the algorithms; here is what their functions are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ...instructions import LibraryRun, Place
+from .launches import NAME, Argument, Launch, Pointer
+from .lowering import WAVES, Target
+from .operations import type_name
+from .text import Text, signature
+
+#: The extents that a warp has room for, the last of them at most.
+CAPACITIES: Final = (8, 16, 32)
+#: Up to so many rows and columns, rotations are one thread's work.
+FEW: Final = 4
+#: Threads of a block in which each has a matrix, warps of one in which each has, and bytes of shared memory, at most.
+THREADS, WARPS, SHARED = 64, 8, 48 << 10
+#: Bytes of shared memory for each row, beside matrices: angles, lengths and the like.
+BESIDE: Final = 48
+
+
+class Call(NamedTuple):
+    """A function of `decompositions.cuh`.
+
+    Attributes:
+        options: what it is told when it is compiled.
+        room: the type of what it works in, two matrices and some numbers; nothing if it needs no room.
+        arrays: it is given the address of the matrix, or vector, in each, then the numbers.
+        extent: the most rows and columns of a matrix.
+        is_single: whether one thread does it.
+    """
+
+    name: str
+    options: tuple[bool, ...]
+    room: str
+    arrays: tuple[Place, ...]
+    numbers: tuple[int, ...]
+    extent: int
+    is_single: bool = False
+
+
+def _cholesky(run: LibraryRun) -> Call:
+    (x,) = run.places
+    n = x.shape[1]
+    return Call("cholesky_of", (), "Matrices", (x, run.failed), (n,), n)
+
+
+def _lu(run: LibraryRun) -> Call:
+    x, pivots = run.places
+    _, n, m = x.shape
+    return Call("lu_of", (), "Matrices", (x, pivots), (m, n), max(m, n))
+
+
+def _permute(run: LibraryRun) -> Call:
+    pivots, order = run.places
+    return Call("permute_of", (), "", (pivots, order), (pivots.shape[1],), 0, is_single=True)
+
+
+def _solve(run: LibraryRun) -> Call:
+    x, pivots, b = run.places
+    _, sides, n = b.shape
+    return Call("solve_of", (), "Matrices", (x, pivots, b, run.failed), (n, sides), n)
+
+
+def _triangular_solve(run: LibraryRun) -> Call:
+    """As BLAS has it: op(a) y = b, or y op(a) = b, for matrices that lie column by column, here the transposes."""
+    a, x = run.places
+    right, lower, transpose, conjugate, unit = (
+        run.options[name] for name in ("right", "lower", "transpose", "conjugate", "unit")
+    )
+    _, rows, columns = x.shape
+    leading = max(a.strides[1:]) // a.dtype.itemsize
+    ways, steps = (1, leading), (1, columns)
+    if transpose != right:
+        ways, lower = ways[::-1], not lower
+    n, sides = (rows, columns) if right else (columns, rows)
+    along, beside = steps[::-1] if right else steps
+    numbers = (n, sides, *ways, along, beside)
+    options = (lower, unit, transpose and conjugate)
+    return Call("triangular_solve_of", options, "Matrices", (a, x), numbers, n)
+
+
+def _reflections(run: LibraryRun) -> Call:
+    x, factors = run.places
+    _, n, m = x.shape
+    return Call("reflections_of", (), "Matrices", (x, factors), (m, n), max(m, n))
+
+
+def _orthogonal(run: LibraryRun) -> Call:
+    x, factors = run.places
+    _, columns, m = x.shape
+    return Call("orthogonal_of", (), "Matrices", (x, factors), (m, columns, factors.shape[1]), max(m, columns))
+
+
+def _eigh(run: LibraryRun) -> Call:
+    x, values = run.places
+    n = x.shape[1]
+    options = (run.options["vectors"], run.options["lower"])
+    return Call("eigh_of", options, "Diagonals", (x, values), (n,), n, n <= FEW)
+
+
+def _svd(run: LibraryRun) -> Call:
+    x, values, u, v = run.places
+    _, n, m = x.shape
+    tall, few = max(m, n), min(m, n)
+    wide = tall if run.options["vectors"] and run.options["full"] else few
+    options = (run.options["vectors"], m < n)
+    return Call("svd_of", options, "Factors", (x, values, u, v), (tall, few, wide), tall, tall <= FEW)
+
+
+#: By the names of instructions.
+CALLS: Final[dict[str, Callable[[LibraryRun], Call]]] = {
+    "cholesky": _cholesky,
+    "lu": _lu,
+    "permute": _permute,
+    "solve": _solve,
+    "triangular_solve": _triangular_solve,
+    "reflections": _reflections,
+    "orthogonal": _orthogonal,
+    "eigh": _eigh,
+    "svd": _svd,
+}
+
+
+def decomposition_launch(run: LibraryRun, target: Target) -> Launch:
+    """The launch of a call for each matrix."""
+    call, batch = CALLS[run.name](run), run.places[0].shape[0]
+    teams = _teams(call)
+    blocks = max(1, min(-(-batch // teams), WAVES * target.processors))
+    arguments: list[Argument] = [batch]
+    for place in call.arrays:
+        arguments += [Pointer(place.slot, place.offset), place.strides[0] // place.dtype.itemsize]
+    arguments += call.numbers
+    threads = teams if call.is_single else 32 * teams
+    about = f"{run.name.replace('_', ' ')} by one {'thread' if call.is_single else 'warp'} for each matrix"
+    return Launch(_function(call, teams), (blocks, 1, 1), (threads, 1, 1), 0, tuple(arguments), about)
+
+
+def _capacity(call: Call) -> int:
+    """The rows and columns that there is room for."""
+    return FEW if call.is_single else next(n for n in CAPACITIES if n >= call.extent)
+
+
+def _teams(call: Call) -> int:
+    """How many teams of a block have room for their matrices: a power of two."""
+    teams, capacity = THREADS if call.is_single else WARPS, _capacity(call)
+    size = 2 * capacity * (capacity + 1) * call.arrays[0].dtype.itemsize + BESIDE * (capacity + 1)
+    while call.room and teams * size > SHARED:
+        teams //= 2
+    return teams
+
+
+def _function(call: Call, teams: int) -> str:
+    text, threads = Text(), teams if call.is_single else 32 * teams
+    numbers = [f"n{k}" for k in range(len(call.numbers))]
+    given = [p for k, x in enumerate(call.arrays) for p in (f"{type_name(x.dtype)} *const a{k}", f"const int64 w{k}")]
+    parameters = ["const int64 batch", *given, *(f"const int64 {name}" for name in numbers)]
+    own = "threadIdx.x" if call.is_single else "threadIdx.x / 32"
+    with text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", parameters)):
+        room = []
+        if call.room:
+            type_ = f"decompositions::{call.room}<{_capacity(call) + 1}, {type_name(call.arrays[0].dtype)}>"
+            text.line(f"__shared__ {type_} rooms[{teams}];")
+            room = [f"rooms[{own}]"]
+        head = f"int64 k = (int64)blockIdx.x * {teams} + {own}; k < batch; k += (int64)gridDim.x * {teams}"
+        with text.block(f"for ({head})"):
+            places = [f"a{k} + k * w{k}" for k in range(len(call.arrays))]
+            text.line(f"decompositions::{_name(call)}({', '.join([*room, *places, *numbers])});")
+    return str(text)
+
+
+def _name(call: Call) -> str:
+    """The function, with what it is told when it is compiled."""
+    if not call.room:
+        return call.name
+    teams = ["1" if call.is_single else "32"] if call.room != "Matrices" else []
+    options = [str(option).lower() for option in call.options]
+    return f"{call.name}<{', '.join([*teams, str(_capacity(call) + 1), *options])}>"
