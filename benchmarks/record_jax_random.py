@@ -13,7 +13,7 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
-FLOATS = ["float64", "float32", "float16"]
+FLOATS = ["float64", "float32", "float16", "bfloat16"]
 LOGITS = [[0.0, 1.0, -1.0, 0.5], [2.0, 0.0, 0.0, -3.0]]
 COVARIANCE = [[2.0, 0.5, 0.0], [0.5, 1.0, -0.2], [0.0, -0.2, 0.7]]
 ARRAY = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]

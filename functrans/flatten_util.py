@@ -11,6 +11,7 @@ import numpy as np
 from . import numpy as fnp
 from . import tree
 from .api.arguments import hides_internals, input_leaf
+from .core.dtypes import result_type
 from .core.trace import typeof
 from .errors import DtypeMismatchError, ShapeMismatchError
 
@@ -44,7 +45,7 @@ def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
     leaves = [input_leaf(leaf) for leaf in leaves]
     avals = [typeof(leaf) for leaf in leaves]
     dtypes = [aval.dtype for aval in avals]
-    dtype = np.result_type(*dtypes) if dtypes else np.dtype(float)
+    dtype = result_type(*dtypes) if dtypes else np.dtype(float)
     parts = [fnp.astype(fnp.ravel(fnp.asarray(leaf)), dtype) for leaf in leaves]
     vector = fnp.concatenate(parts) if parts else fnp.zeros(0)
     ends = list(accumulate((aval.size for aval in avals), initial=0))

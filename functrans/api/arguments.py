@@ -13,6 +13,7 @@ import numpy as np
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.devices import CUPY, copied, is_device_type, placed
+from ..core.dtypes import can_cast, kind_of
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
 from ..core.tracer import Tracer, check_not_stale
@@ -203,7 +204,7 @@ def input_leaf(x: Any) -> Any:
 
 def result_tangent(t: Any, aval: ShapedArray) -> Any:
     """A tangent or cotangent for the user: an array where it is ZERO, float0 for integers and booleans."""
-    if aval.dtype.kind not in "fc":
+    if not is_inexact(aval.dtype):
         return np.zeros(aval.shape, float0)
     if t is ZERO:
         return zeros(aval)
@@ -267,9 +268,9 @@ def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
             "Integers and booleans have tangents of dtype functrans.float0 only.",
             f"Convert the primal to a float, or pass `np.zeros({aval.shape}, functrans.float0)`.",
         )
-    if found.dtype == aval.dtype or (found.weak and np.can_cast(found.dtype, aval.dtype, "same_kind")):
+    if found.dtype == aval.dtype or (found.weak and can_cast(found.dtype, aval.dtype, "same_kind")):
         return t if found.weak == aval.weak or not found.weak else convert(t, dtype=aval.dtype)
-    if aval.weak and found.dtype.kind == aval.dtype.kind:
+    if aval.weak and kind_of(found.dtype) == aval.dtype.kind:
         return t
     raise DtypeMismatchError(
         _mismatch(what, name, str(found), str(aval)),

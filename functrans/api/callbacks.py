@@ -10,6 +10,7 @@ import numpy as np
 from .. import tree
 from ..control.callback import callback as callback_primitive
 from ..core.avals import PYTHON_SCALARS, ShapedArray, supported_dtype
+from ..core.dtypes import can_cast
 from ..core.trace import Traced, typeof
 from ..errors import CallbackError
 from ..source import Source, current_source
@@ -144,7 +145,7 @@ def _checked(
     arrays = [np.asarray(x) for x in leaves]
     for position, (x, aval) in enumerate(zip(arrays, out_avals)):
         is_number = type(leaves[position]) in PYTHON_SCALARS
-        kind_fits = is_number and np.can_cast(x.dtype, aval.dtype, "same_kind")
+        kind_fits = is_number and can_cast(x.dtype, aval.dtype, "same_kind")
         if x.shape != aval.shape or (x.dtype != aval.dtype and not kind_fits):
             leaf = describe_leaf(out_tree, position)
             raise CallbackError(

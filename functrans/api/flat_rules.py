@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
+from ..core.dtypes import can_cast
 from ..core.paths import Leaves, leaves_of
 from ..core.trace import typeof
 from ..errors import CustomRuleError
@@ -254,7 +255,7 @@ def _fits(have: ShapedArray, want: ShapedArray) -> bool:
     if have.shape != want.shape:
         return False
     return have.dtype == want.dtype or (
-        (have.weak or want.weak) and np.can_cast(have.dtype, want.dtype, "same_kind")
+        (have.weak or want.weak) and can_cast(have.dtype, want.dtype, "same_kind")
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .. import tree
 from ..core.avals import ZERO, ShapeDtypeStruct
 from ..core.devices import CUPY, UNCHANGED, place_of
+from ..core.dtypes import kind_of
 from ..core.jaxpr import Atom, Jaxpr, Var, eval_jaxpr, literal, prune
 from ..core.snapshot import Snapshots
 from ..core.trace import current_trace, typeof
@@ -45,7 +46,7 @@ class Linearized:
         self.inputs: list[Any] = []
         for p in primals:
             aval = typeof(p)
-            tangent = UnknownTracer(trace, aval) if aval.dtype.kind in "fc" else ZERO
+            tangent = UnknownTracer(trace, aval) if kind_of(aval.dtype) in "fc" else ZERO
             tangents.append(tangent)
             self.inputs.append(None if tangent is ZERO else tangent.atom)
         results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
@@ -168,7 +169,7 @@ def _value_grad_aux(
 
 def _check_gradient_inputs(avals: list[Any], treedef: Any, argnums: Any, holomorphic: bool) -> None:
     for position, aval in enumerate(avals):
-        if aval.dtype.kind not in ("c" if holomorphic else "fc"):
+        if kind_of(aval.dtype) not in ("c" if holomorphic else "fc"):
             raise _gradient_input_error(aval, treedef, position, argnums, holomorphic)
 
 
@@ -203,7 +204,7 @@ def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool)
             f"grad wants {wanted}.",
             "Reduce the output (np.sum, np.mean), or use jacrev, jacfwd or vjp.",
         )
-    if aval.dtype.kind != ("c" if holomorphic else "f"):
+    if kind_of(aval.dtype) != ("c" if holomorphic else "f"):
         raise NonDifferentiableError(
             f"The gradient of an output of type {aval} was asked for.",
             f"grad wants {wanted}.",

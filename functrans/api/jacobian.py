@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import tree
 from ..core.devices import here
+from ..core.dtypes import kind_of
 from ..core.trace import typeof
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
@@ -143,7 +144,7 @@ def _owned(jacobian: Any, inputs: Sequence[Any]) -> Any:
 
 def _check_leaves(leaves: Sequence[Any], treedef: Any, what: str, kinds: str) -> None:
     for i, x in enumerate(leaves):
-        if typeof(x).dtype.kind not in kinds:
+        if kind_of(typeof(x).dtype) not in kinds:
             raise NonDifferentiableError(
                 f"The Jacobian was asked for of an {what} of type {typeof(x)}{describe_leaf(treedef, i)}.",
                 "Derivatives are taken of and by real values, or complex ones with holomorphic=True.",

@@ -11,6 +11,7 @@ import numpy as np
 from .. import tree
 from ..core.avals import float0, is_inexact
 from ..core.devices import beside
+from ..core.dtypes import finfo
 from ..core.trace import typeof
 from ..errors import (
     ConcretizationError,
@@ -124,7 +125,7 @@ def _quotient(a: Any, b: Any, step: float) -> Any:
 
 
 def _precision(dtype: np.dtype[Any]) -> float:
-    return float(np.finfo(dtype).eps)
+    return float(finfo(dtype).eps)
 
 
 def _moved(step: float, x: Any, t: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import StackAval
+from ..core.dtypes import is_half
 from ..source import Source
 from .loopnest import Kernel, Load, Output, point
 
@@ -400,7 +401,7 @@ def as_numbers(place: Place) -> Place:
     if dtype.kind == "c":
         half = np.dtype(f"f{size // 2}")
         return place._replace(shape=(*place.shape, 2), strides=(*place.strides, half.itemsize), dtype=half)
-    return place._replace(dtype=np.dtype(np.uint16)) if dtype == np.float16 else place
+    return place._replace(dtype=np.dtype(np.uint16)) if is_half(dtype) else place
 
 
 def copying(place: Place) -> Kernel:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..core.avals import ShapedArray
+from ..core.dtypes import result_type
 from ..core.jaxpr import Jaxpr, eval_jaxpr
 from ..core.staging import trace_closed
 from ..primitives.elementwise import multiply
@@ -24,11 +23,11 @@ def meet(have: ShapedArray, want: ShapedArray) -> ShapedArray | None:
     if have.dtype == want.dtype:
         return want if have.weak else have
     if have.weak and want.weak:
-        return ShapedArray((), np.promote_types(have.dtype, want.dtype), True)
+        return ShapedArray((), result_type(have.dtype, want.dtype), True)
     if have.weak == want.weak:
         return None
     weak, strong = (have, want) if have.weak else (want, have)
-    promoted = np.result_type(strong.dtype, weak.dtype.type(0).item())
+    promoted = result_type(strong.dtype, weak.dtype.type(0).item())
     return strong if promoted == strong.dtype else None
 
 

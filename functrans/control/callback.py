@@ -32,6 +32,8 @@ class Callback(Primitive):
         name: of the function, for messages.
     """
 
+    only_moves = True
+
     def abstract_eval(self, *avals: ShapedArray, out_avals: Any, **params: Any) -> list[ShapedArray]:
         return list(out_avals)
 

@@ -99,6 +99,7 @@ class CustomLinear(Primitive):
     is linear in the cotangents; or a rule for tangents, if there is one (`push`).
     """
 
+    only_moves = True
     stands_for_program = True
     may_name_axes = True
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.devices import cupy, is_on_device
+from ..core.dtypes import kind_of
 from ..core.jaxpr import Jaxpr, eval_jaxpr
 from ..core.primitive import Primitive
 from ..core.staging import trace_to_jaxpr
@@ -44,7 +45,7 @@ class ElementwiseFunction(Primitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, function: ScalarFunction) -> tuple[Any, Any]:
         y = self(*primals, function=function)
-        if typeof(y).dtype.kind not in "fc":
+        if kind_of(typeof(y).dtype) not in "fc":
             return [y], [ZERO]
         with np.errstate(all="ignore"):
             if function.derivatives is None:

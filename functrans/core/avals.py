@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..errors import UnsupportedDtypeError
+from .dtypes import is_bfloat16
 
 
 class ShapedArray(NamedTuple):
@@ -110,6 +111,7 @@ PYTHON_SCALARS: Final[dict[type, ShapedArray]] = {
     complex: ShapedArray((), np.dtype(np.complex128), True),
 }
 
+#: The dtypes of NumPy that arrays may have; bfloat16 (dtypes.py) is another.
 SUPPORTED_DTYPES: Final = frozenset(
     np.dtype(t)
     for t in (
@@ -125,8 +127,15 @@ _PREFIXES: Final = {"f": "f", "i": "i", "u": "u", "c": "c"}
 
 def short_dtype(dtype: np.dtype[Any]) -> str:
     """`f64` for float64, `bool` for bool: as jaxprs are printed."""
+    if is_bfloat16(dtype):
+        return "bf16"
     prefix = _PREFIXES.get(dtype.kind)
     return dtype.name if prefix is None else f"{prefix}{8 * dtype.itemsize}"
+
+
+def is_supported(dtype: np.dtype[Any]) -> bool:
+    """Whether a traced array may have this dtype."""
+    return dtype in SUPPORTED_DTYPES or is_bfloat16(dtype)
 
 
 def supported_dtype(dtype: Any) -> np.dtype[Any]:
@@ -136,7 +145,7 @@ def supported_dtype(dtype: Any) -> np.dtype[Any]:
         UnsupportedDtypeError: it may not.
     """
     dtype = np.dtype(dtype)
-    if dtype not in SUPPORTED_DTYPES:
+    if not is_supported(dtype):
         raise unsupported(f"array of dtype {dtype}")
     return dtype
 
@@ -145,14 +154,15 @@ def unsupported(shown: str) -> UnsupportedDtypeError:
     """The error for a value that cannot be traced."""
     return UnsupportedDtypeError(
         f"A value of type {shown} cannot be traced.",
-        "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, complex64 and complex128.",
+        "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, bfloat16, complex64 and "
+        "complex128.",
         "Convert it with `.astype(...)`, or keep it out of the traced function (a closure, or static_argnums of jit).",
     )
 
 
 def is_inexact(dtype: np.dtype[Any]) -> bool:
     """Whether values of this dtype have derivatives: floats and complex numbers."""
-    return dtype.kind in "fc"
+    return dtype.kind in "fc" or is_bfloat16(dtype)
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..errors import NonDifferentiableError, TransposeError
-from .avals import ShapedArray, Zero
-from .trace import Params, Trace, bind, bind_one
+from .avals import ShapedArray, Zero, is_inexact
+from .dtypes import SINGLE, is_bfloat16, result_type
+from .trace import Params, Trace, bind, bind_one, typeof
 
 
 @dataclass(eq=False, slots=True)
@@ -78,6 +81,8 @@ class Primitive:
     lowers_by_dtype = False
     #: Whether results may be Python scalars where not all operands are.
     may_be_weak = False
+    #: Whether elements of the operands are in the results as they are, or nowhere: nothing is computed with them.
+    only_moves = False
     #: Whether functions among the parameters may name axes unseen, so that every vmap with a name calls `batch_named`.
     may_name_axes = False
 
@@ -100,6 +105,30 @@ class Primitive:
     def impl(self, *args: Any, **params: Any) -> list[Any]:
         """The results on concrete arrays, written with NumPy functions so that CuPy arrays work too."""
         raise NotImplementedError(f"{self.name} has no impl rule")
+
+    def computes(self, avals: Sequence[Any], params: Params) -> bool:
+        """Whether something is computed with the elements of operands of these types."""
+        return not (self.only_moves or self.holds_programs)
+
+    def operand_dtypes(self, avals: Sequence[Any]) -> Sequence[np.dtype[Any]]:
+        """What operands are cast to before anything is computed; asked where one has bfloat16."""
+        is_number = [aval.weak and is_inexact(aval.dtype) for aval in avals]
+        if not any(is_number):
+            return [aval.dtype for aval in avals]
+        met = result_type(*(aval.dtype.type(0).item() if aval.weak else aval.dtype for aval in avals))
+        return [met if is_ else aval.dtype for is_, aval in zip(is_number, avals)]
+
+    def run_on_bfloat16(self, *args: Any, **params: Any) -> list[Any]:
+        """The same where operands have bfloat16: in single precision, every result rounded once."""
+        avals = list(map(typeof, args))
+        if not self.computes(avals, params):
+            return self.impl(*args, **params)
+        wide = [_widened(x, aval.dtype, dtype) for x, aval, dtype in zip(args, avals, self.operand_dtypes(avals))]
+        wanted = self.abstract_eval(*avals, **params)
+        return [
+            y.astype(aval.dtype) if is_bfloat16(aval.dtype) else y
+            for y, aval in zip(self.impl(*wide, **params), wanted, strict=True)
+        ]
 
     def run(self, *args: Any, **params: Any) -> list[Any]:
         """The same where nothing is compiled that this is part of; only of primitives that hold programs."""
@@ -253,6 +282,14 @@ class Primitive:
     def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
         """What a JaxprTrace does; primitives whose parameters are Python functions stage those first."""
         return trace.record(self, args, params)
+
+
+def _widened(x: Any, have: np.dtype[Any], want: np.dtype[Any]) -> Any:
+    """An operand as one that NumPy casts to a dtype: to float32 in place of bfloat16, whose numbers it has then."""
+    if not is_bfloat16(want):
+        return x.astype(want) if is_bfloat16(have) else x
+    rounded = x.astype(want) if hasattr(x, "astype") else want.type(x)
+    return rounded.astype(SINGLE)
 
 
 def is_hole(arg: Any) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import LeakedTracerError, UnknownFunctionError
-from .avals import SCALARS, SUPPORTED_DTYPES, ShapedArray, unsupported
+from .avals import SCALARS, ShapedArray, is_supported, unsupported
 from .devices import exemplar, explain_failure, in_place, placed
+from .dtypes import ML_DTYPES, has_bfloat16
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -62,9 +64,9 @@ def as_supported_array(x: Any) -> Any:
     if type(x) in SCALARS or hasattr(x, "aval"):
         return x
     array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
-    if array.dtype in SUPPORTED_DTYPES:
+    if is_supported(array.dtype):
         return array
-    if np.dtype(array.dtype).newbyteorder("=") in SUPPORTED_DTYPES:
+    if is_supported(np.dtype(array.dtype).newbyteorder("=")):
         return array.astype(array.dtype.newbyteorder("="))
     raise unsupported(f"array of dtype {array.dtype}" if array is x or array.ndim else type(x).__name__)
 
@@ -137,6 +139,8 @@ class EvalTrace(Trace):
         try:
             if exemplar.get() is not None or primitive.holds_programs:
                 return self.process_in_place(primitive, args, params)
+            if ML_DTYPES in modules and has_bfloat16(args):
+                return primitive.run_on_bfloat16(*args, **params)
             return primitive.impl(*args, **params)
         except Exception as error:
             explain_failure(primitive.name, args, error)
@@ -147,7 +151,8 @@ class EvalTrace(Trace):
         if primitive.holds_programs:
             with placed(args, lambda i: f"operand {i} of `{primitive.name}`"):
                 return primitive.run(*args, **params)
-        return in_place(primitive.impl, args, params)
+        run = primitive.run_on_bfloat16 if has_bfloat16(args) else primitive.impl
+        return in_place(run, args, params)
 
     def pure(self, value: Any) -> Any:
         return value

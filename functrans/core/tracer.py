@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from ..core.dtypes import can_cast
 from ..errors import (
     ArgumentMutationError,
     DtypeMismatchError,
@@ -449,7 +450,7 @@ class Tracer(Traced):
         if not self.aval.shape:
             return result
         self._check_assignable()
-        if not np.can_cast(result.dtype, self.dtype, casting="same_kind"):
+        if not can_cast(result.dtype, self.dtype, casting="same_kind"):
             raise DtypeMismatchError(
                 f"An augmented assignment would turn {result.aval} into {self.aval}.",
                 "As in NumPy, an in-place operation keeps the dtype of its left side.",

@@ -11,6 +11,7 @@ from .. import tree
 from ..api.arguments import hides_internals, input_leaf, is_concrete, known_value
 from ..api.vmap import vmap
 from ..core.avals import is_inexact, real_dtype
+from ..core.dtypes import finfo, kind_of, result_type
 from ..core.jaxpr import eval_jaxpr
 from ..core.trace import typeof
 from ..core.tracer import Tracer
@@ -95,7 +96,7 @@ def odeint(
     if not (rtol >= 0 and atol >= 0 and rtol + atol > 0 and hmax > 0 and mxstep >= 1):
         raise ValueError(f"rtol={rtol}, atol={atol}, hmax={hmax} and mxstep={mxstep} of odeint are positive")
     options = Options(
-        max(float(rtol), 10 * float(np.finfo(dtype).eps)), float(atol), int(mxstep), float(hmax),
+        max(float(rtol), 10 * float(finfo(dtype).eps)), float(atol), int(mxstep), float(hmax),
         _is_adjoint(gradient, checkpoint, budget), checkpoint, budget,
     )  # fmt: skip
     consts = [*program.captured, *map(input_leaf, tree.leaves(args))]
@@ -124,7 +125,7 @@ def _checked_times(t: Any, dtype: np.dtype[Any]) -> Any:
     """The times in a precision that is enough for y."""
     t = input_leaf(t) if isinstance(t, Tracer) else np.asarray(t)
     aval = typeof(t)
-    if len(aval.shape) != 1 or aval.dtype.kind not in "fiu":
+    if len(aval.shape) != 1 or kind_of(aval.dtype) not in "fiu":
         raise TimesError(
             f"odeint was given times of type {aval}.",
             "They are a vector of real numbers, of which the first belongs to y0.",
@@ -138,8 +139,8 @@ def _checked_times(t: Any, dtype: np.dtype[Any]) -> Any:
                 "The solver goes from each time to the next, in one direction.",
                 "Sort them (`np.sort(t)`); solve from y0 to both sides by two calls.",
             )
-    floating = aval.dtype if aval.dtype.kind == "f" else np.dtype(float)
-    return convert(t, dtype=np.promote_types(floating, dtype))
+    floating = aval.dtype if kind_of(aval.dtype) == "f" else np.dtype(float)
+    return convert(t, dtype=result_type(floating, dtype))
 
 
 def _first_disorder(t: np.ndarray[Any, Any]) -> str:

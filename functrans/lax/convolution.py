@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from ..core.dtypes import result_type
 from ..core.trace import typeof
 from ..errors import ConvolutionError
 from ..numpy.common import as_operand, cast
@@ -106,7 +105,7 @@ def conv_general_dilated(
     """
     lhs, rhs = as_operand(lhs), as_operand(rhs)
     numbers = conv_dimension_numbers(typeof(lhs).shape, typeof(rhs).shape, dimension_numbers)
-    dtype = preferred_element_type or np.result_type(typeof(lhs).dtype, typeof(rhs).dtype)
+    dtype = preferred_element_type or result_type(typeof(lhs).dtype, typeof(rhs).dtype)
     x = _arranged(cast(lhs, dtype), numbers.lhs_spec)
     w = _arranged(cast(rhs, dtype), numbers.rhs_spec)
     window = typeof(w).shape[2:]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any as _Any
+
 import numpy as _np
 
 from ..core.array import Array as ndarray  # noqa: F401
+from ..core.dtypes import bfloat16 as _bfloat16
 from ..core.primitive import registry as _registry
 from ..primitives.foundation import Elementwise as _Elementwise
 from . import assignment as _assignment
@@ -58,3 +61,10 @@ for _module in _MODULES:
 globals().update({_n: _f for _n, _f in vars(_np).items() if isinstance(_f, _np.ufunc) and _f in _protocols.UFUNCS})
 globals().update({_n: getattr(_np, _n) for _n in _protocols.CONSTANTS if hasattr(_np, _n)})
 _protocols.complete_tracers()
+
+
+def __getattr__(name: str) -> _Any:
+    """`bfloat16`, whose package is imported when it is asked for."""
+    if name == "bfloat16":
+        return _bfloat16().type
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import is_inexact, real_dtype
+from ..core.dtypes import result_type
 from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from ..primitives.complex import conjugate, imag, real
@@ -84,7 +85,7 @@ def average(
     else:
         weights = _matching_weights(as_operand(weights), typeof(x).shape, axis, axes)
         dtypes = [typeof(x).dtype, typeof(weights).dtype]
-        dtype = np.result_type(*dtypes, *([] if is_inexact(dtypes[0]) else [F64]))
+        dtype = result_type(*dtypes, *([] if is_inexact(dtypes[0]) else [F64]))
         total = sum(weights, axes, dtype, None, keepdims)
         result = divide(sum(multiply(cast(x, dtype), cast(weights, dtype)), axes, dtype, None, keepdims), total)
     return (result, stretched(cast(total, typeof(result).dtype), typeof(result).shape)) if returned else result
@@ -138,7 +139,7 @@ def _variables(m: Any, y: Any, rowvar: bool, dtype: Any) -> Any:
     """One variable in each row."""
     operands = [as_operand(v) for v in (m, y) if v is not None]
     if dtype is None:
-        dtype = np.result_type(*(typeof(v).dtype for v in operands), F64)
+        dtype = result_type(*(typeof(v).dtype for v in operands), F64)
     rows: list[Any] = []
     for name, v in zip("my", operands):
         shape = typeof(v).shape

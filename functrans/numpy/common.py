@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.devices import here, is_on_device, on_host
+from ..core.dtypes import can_cast
 from ..core.selected import Selected
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
@@ -81,7 +82,7 @@ def check_cast(value: Any, dtype: np.dtype[Any], casting: Any = "same_kind") -> 
     """Raise DtypeMismatchError unless NumPy would cast a value to a dtype under a casting rule."""
     aval = typeof(value.array if type(value) is Selected else value)
     source = promoted(aval, typeof(dtype.type(0))) if aval.weak else aval.dtype
-    if not np.can_cast(source, dtype, casting):
+    if not can_cast(source, dtype, casting):
         raise DtypeMismatchError(
             f"A value of type {aval} was to be combined into an array of dtype {dtype.name}.",
             f"NumPy's rule {casting!r} does not allow this cast, which would lose part of the value.",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.dtypes import result_type
 from ..core.trace import typeof
 from ..core.tracer import operators
 from ..errors import ShapeMismatchError
@@ -31,7 +32,7 @@ def _operands(a: Any, b: Any) -> tuple[Any, Any]:
     x, y = typeof(a), typeof(b)
     if x.dtype == y.dtype and not x.weak and not y.weak:
         return a, b
-    dtype = np.result_type(x.dtype, y.dtype)
+    dtype = result_type(x.dtype, y.dtype)
     return cast(a, dtype), cast(b, dtype)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.avals import real_dtype
 from ..core.devices import here
+from ..core.dtypes import finfo
 from ..core.trace import typeof
 from ..errors import UnsupportedArgumentError
 from ..primitives import linalg, spectral
@@ -86,7 +87,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else rtol
     if rcond is None:
-        rcond = max(aval.shape[-2:]) * float(np.finfo(aval.dtype).eps)
+        rcond = max(aval.shape[-2:]) * float(finfo(aval.dtype).eps)
     rcond = convert(here(np.broadcast_to(rcond, aval.shape[:-2])), dtype=real_dtype(aval.dtype))
     return spectral.pinv(a, rcond)
 
@@ -99,7 +100,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         return np.any(A != 0).astype(int)
     s = np.abs(eigvalsh(A)) if hermitian else svdvals(A)
     if tol is None:
-        natural = max(typeof(A).shape[-2:]) * float(np.finfo(s.dtype).eps)
+        natural = max(typeof(A).shape[-2:]) * float(finfo(s.dtype).eps)
         rtol = natural if rtol is None else here(np.expand_dims(rtol, -1))
         tol = np.max(s, axis=-1, keepdims=True, initial=0) * rtol
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, is_inexact
+from ..core.dtypes import can_cast
 from ..core.trace import typeof
 from ..primitives.elementwise import add, divide, multiply, not_equal, subtract
 from ..primitives.structural import concatenate, slice_axis
@@ -54,7 +55,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     dtype = typeof(steps).dtype
     begin, end = (None if part is None else ravel(part) for part in (to_begin, to_end))
     for name, part in (("to_begin", begin), ("to_end", end)):
-        if part is not None and not np.can_cast(typeof(part).dtype, dtype, casting="same_kind"):
+        if part is not None and not can_cast(typeof(part).dtype, dtype, casting="same_kind"):
             raise TypeError(f"dtype of `{name}` must be compatible with input `ary` under the `same_kind` rule.")
     parts = [cast(part, dtype) for part in (begin, steps, end) if part is not None]
     return concatenate(*parts, axis=0) if len(parts) > 1 else steps

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import opt_einsum
 
+from ..core.dtypes import can_cast, result_type
 from ..core.trace import typeof
 from ..core.tracer import view_of
 from ..errors import DtypeMismatchError, EinsumNotationError, ShapeMismatchError
@@ -43,9 +44,9 @@ def einsum(
     notation, arrays = _split(operands)
     arrays = [as_operand(x) for x in arrays]
     avals = [typeof(x) for x in arrays]
-    target = np.result_type(*(a.dtype for a in avals)) if dtype is None else np.dtype(dtype)
+    target = result_type(*(a.dtype for a in avals)) if dtype is None else np.dtype(dtype)
     for aval in avals:
-        if not np.can_cast(aval.dtype, target, casting):  # type: ignore[arg-type]
+        if not can_cast(aval.dtype, target, casting):  # type: ignore[arg-type]
             raise DtypeMismatchError(
                 f"An operand of einsum is to be cast from {aval.dtype} to {target}.",
                 f"The rule casting={casting!r} does not allow it.",

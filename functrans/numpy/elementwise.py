@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import dtypes
 from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dtype
 from ..core.devices import here
 from ..core.trace import typeof
@@ -82,7 +83,7 @@ def frexp(x: Any) -> tuple[Any, Any]:
 
 def modf(x: Any) -> tuple[Any, Any]:
     """numpy.modf."""
-    x = _cast(x, np.modf.resolve_dtypes((typeof(x).dtype, None, None))[1])
+    x = _cast(x, dtypes.resolve_dtypes(np.modf, (typeof(x).dtype, None, None))[1])
     whole = trunc(x)
     return _select(isinf(x), copysign(_constant(whole, 0), x), fmod(x, _constant(whole, 1))), whole
 
@@ -151,7 +152,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     if dtype.kind == "c":
         parts = (nan_to_num(part(x), copy, nan, posinf, neginf) for part in (_complex.real, _complex.imag))
         return _complex.complex_(*parts)
-    limits = np.finfo(dtype)
+    limits = dtypes.finfo(dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
     y = _select(_isnan(x), nan, _select(isposinf(x), high, _select(isneginf(x), low, x)))
@@ -340,12 +341,29 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: None = None) -> 
 
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
     """numpy.result_type."""
-    return np.result_type(*map(_dtype_stand_in, arrays_and_dtypes))
+    return dtypes.result_type(*map(_dtype_stand_in, arrays_and_dtypes))
 
 
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     """numpy.can_cast."""
-    return np.can_cast(typeof(from_).dtype if isinstance(from_, Tracer) else from_, to, casting)
+    return dtypes.can_cast(typeof(from_).dtype if isinstance(from_, Tracer) else from_, to, casting)
+
+
+def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
+    """numpy.promote_types, which knows bfloat16."""
+    return dtypes.result_type(np.dtype(type1), np.dtype(type2))
+
+
+def finfo(dtype: Any) -> Any:
+    """numpy.finfo, which knows bfloat16."""
+    return dtypes.finfo(dtype)
+
+
+def issubdtype(arg1: Any, arg2: Any) -> bool:
+    """numpy.issubdtype, to which bfloat16 is a floating dtype."""
+    scalar = arg1.type if isinstance(arg1, np.dtype) else arg1
+    is_bfloat16 = getattr(scalar, "__name__", scalar) == "bfloat16"
+    return np.issubdtype(arg1, arg2) or (is_bfloat16 and np.issubdtype(np.floating, arg2))
 
 
 def common_type(*arrays: Any) -> Any:
@@ -368,7 +386,7 @@ def _astype(
 ) -> Any:
     """ndarray.astype."""
     have, want = typeof(x), supported_dtype(dtype)
-    if not np.can_cast(have.dtype, want, casting):
+    if not dtypes.can_cast(have.dtype, want, casting):
         raise TypeError(f"Cannot cast array data from {have.dtype!r} to {want!r} according to the rule {casting!r}")
     return x if not copy and have.dtype == want and not have.weak else _convert(x, dtype=want)
 
@@ -413,7 +431,7 @@ def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
 
 def _in_half(y: Any, x: Any) -> Any:
     """A result in half precision, if that was the operand's."""
-    return _convert(y, dtype=np.dtype(np.float16)) if typeof(x).dtype == np.float16 else y
+    return _convert(y, dtype=typeof(x).dtype) if dtypes.is_half(typeof(x).dtype) else y
 
 
 def _conj(x: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import is_inexact
+from ..core.dtypes import finfo, result_type
 from ..core.trace import typeof
 from ..errors import MatrixShapeError
 from ..primitives import determinants, linalg
@@ -73,7 +74,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
             "The matrix has two axes, and the right side one or two, with as many rows as the matrix.",
             "Map over further axes with vmap.",
         )
-    eps = float(np.finfo(typeof(a).dtype).eps)
+    eps = float(finfo(typeof(a).dtype).eps)
     cutoff = eps * max(m, n) if rcond is None else eps if rcond == -1 else rcond
     x = np.matmul(pinv(a, cutoff), b)
     residual = b - np.matmul(a, x)
@@ -133,5 +134,5 @@ def matrix_power(a: Any, n: int) -> Any:
 def _common_dtype(*arrays: Any) -> list[Any]:
     """The operands in the one dtype that NumPy's linalg computes in."""
     avals = [typeof(a) for a in arrays]
-    dtype = np.result_type(*(a.dtype if is_inexact(a.dtype) else np.float64 for a in avals))
+    dtype = result_type(*(a.dtype if is_inexact(a.dtype) else np.float64 for a in avals))
     return [a if aval.dtype == dtype else convert(a, dtype=dtype) for a, aval in zip(arrays, avals)]

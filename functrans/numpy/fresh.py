@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.avals import SUPPORTED_DTYPES
+from ..core.avals import is_supported
 from ..core.devices import here, is_on_device
 from ..core.trace import EVAL, as_supported_array, current_trace
 from ..core.tracer import Tracer
@@ -89,4 +89,4 @@ def as_dtype(dtype: Any, default: Any = float) -> np.dtype[Any]:
         UnsupportedDtypeError: arrays of this dtype cannot be traced.
     """
     wanted = np.dtype(default if dtype is None else dtype)
-    return wanted if wanted in SUPPORTED_DTYPES else as_supported_array(np.zeros(0, wanted)).dtype
+    return wanted if is_supported(wanted) else as_supported_array(np.zeros(0, wanted)).dtype

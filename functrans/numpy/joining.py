@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.devices import here
+from ..core.dtypes import can_cast
 from ..core.trace import Traced, typeof
 from ..core.tracer import view_of
 from ..primitives import structural as _structural
@@ -45,7 +46,7 @@ def concatenate(
 
 
 def _cast_safely(x: Any, dtype: np.dtype[Any], casting: Any) -> Any:
-    if not np.can_cast(typeof(x).dtype, dtype, casting):
+    if not can_cast(typeof(x).dtype, dtype, casting):
         have = typeof(x).dtype
         raise TypeError(f"Cannot cast array data from {have!r} to {dtype!r} according to the rule {casting!r}")
     return cast(x, dtype)

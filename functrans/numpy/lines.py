@@ -9,6 +9,7 @@ import numpy as np
 
 from ..api.vmap import vmap
 from ..core.avals import is_inexact
+from ..core.dtypes import result_type
 from ..core.trace import typeof
 from ..errors import ConcretizationError
 from ..primitives.elementwise import absolute, add, equal, greater, less, logical_and, remainder, subtract
@@ -54,7 +55,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.
     p = as_operand(p)
     axis = normalize_axis(axis, typeof(p).ndim)
     steps = diff(p, axis=axis)
-    dtype = np.result_type(typeof(steps).dtype, period)
+    dtype = result_type(typeof(steps).dtype, period)
     discont = period / 2 if discont is None else discont
     if is_inexact(dtype):
         high, is_ambiguous = period / 2, True

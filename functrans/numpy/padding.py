@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.devices import here, is_on_device
+from ..core.dtypes import kind_of
 from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..primitives import structural as _structural
@@ -127,7 +128,7 @@ def _with_statistics(
 def _with_odd_reflections(x: Any, axis: int, width: tuple[int, int], mode: str) -> Any:
     """Reflected at the edge element as at a point; a linear map, whose matrix is what NumPy makes of the identity."""
     extent = typeof(x).shape[axis]
-    kind = typeof(x).dtype if typeof(x).dtype.kind in "fc" else np.int64
+    kind = typeof(x).dtype if kind_of(typeof(x).dtype) in "fc" else np.int64
     matrix = np.pad(np.eye(extent, dtype=kind), (width, (0, 0)), mode=mode, reflect_type="odd")  # type: ignore[call-overload]
     product = np.tensordot(matrix, x, axes=(1, axis))
     return cast(np.moveaxis(product, 0, axis), typeof(x).dtype)

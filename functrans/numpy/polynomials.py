@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.avals import is_inexact
 from ..core.devices import here
+from ..core.dtypes import finfo, result_type
 from ..core.trace import typeof
 from .common import as_operand, cast, known_value
 from .contractions import convolve
@@ -71,7 +72,7 @@ def polymul(a1: Any, a2: Any) -> Any:
 def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
     """numpy.polydiv: quotient and remainder."""
     u, v = np.add(_coefficients(u, "u"), 0.0), np.add(_coefficients(v, "v"), 0.0)
-    dtype = np.result_type(typeof(u).dtype, typeof(v).dtype)
+    dtype = result_type(typeof(u).dtype, typeof(v).dtype)
     divisors, rest = typeof(v).size, cast(u, dtype)
     steps = typeof(u).size - divisors + 1
     if steps < 1:
@@ -166,7 +167,7 @@ def polyfit(
         raise TypeError("expected 1D or 2D array for y")
     if typeof(y).shape[0] != count:
         raise TypeError("expected x and y to have same length")
-    rcond = count * np.finfo(typeof(x).dtype).eps if rcond is None else rcond
+    rcond = count * finfo(typeof(x).dtype).eps if rcond is None else rcond
     left, right = vander(x, order), y
     if w is not None:
         w = np.add(as_operand(w), 0.0)

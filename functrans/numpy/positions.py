@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
+from ..core.dtypes import kind_of
 from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..errors import InvalidIndexError, TracerConversionError
@@ -28,7 +29,7 @@ def index_mode(mode: str | None) -> str:
 
 def default_fill(dtype: np.dtype[Any]) -> Any:
     """What mode="fill" puts where an index points outside, unless told: NaN, or the integer farthest from use."""
-    if dtype.kind in "fc":
+    if kind_of(dtype) in "fc":
         return np.nan
     if dtype == BOOL:
         return True

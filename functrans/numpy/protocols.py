@@ -31,7 +31,7 @@ PROPERTIES: dict[str, Callable[..., Any]] = {}
 
 #: What functrans.numpy takes over from NumPy as it is; NumPy 2.0 lacks `__array_namespace_info__`.
 CONSTANTS = (
-    "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "finfo", "iinfo", "issubdtype", "promote_types",
+    "pi", "e", "euler_gamma", "inf", "nan", "newaxis", "dtype", "iinfo",
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
     "complex64", "complex128", "diag_indices", "mask_indices", "tril_indices", "triu_indices",
     "bool", "int_", "intp", "uint", "generic", "number", "integer", "signedinteger", "unsignedinteger", "inexact",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import PYTHON_SCALARS
+from ..core.dtypes import result_type
 from ..core.trace import EVAL, current_trace, typeof
 from ..core.tracer import Tracer
 from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign
@@ -41,7 +42,7 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     if stop is None:
         start, stop = None, start
     start, step = 0 if start is None else start, 1 if step is None else step
-    natural = np.result_type(*(np.asarray(x).dtype for x in (start, stop, step)))
+    natural = result_type(*(np.asarray(x).dtype for x in (start, stop, step)))
     if natural.kind not in "iu":
         return constant(np.arange(start, stop, step, dtype=dtype))
     target = as_dtype(dtype, natural)
@@ -124,7 +125,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     start, stop = as_operand(start), as_operand(stop)
     if any(not isinstance(x, Tracer) and np.any(np.equal(x, 0)) for x in (start, stop)):
         raise ValueError("Geometric sequence cannot include zero")
-    inner = np.result_type(typeof(start).dtype, typeof(stop).dtype, as_dtype(dtype), 0.0)
+    inner = result_type(typeof(start).dtype, typeof(stop).dtype, as_dtype(dtype), 0.0)
     start, stop = cast(start, inner), cast(stop, inner)
     direction = sign(start)
     start, stop = divide(start, direction), divide(stop, direction)
@@ -158,7 +159,7 @@ class _Grid:
         if self.sparse:
             return tuple(map(constant, lines))
         shape = np.broadcast_shapes(*(x.shape for x in lines))
-        dtype = np.result_type(*lines)
+        dtype = result_type(*lines)
         return concatenate(*(stretched(constant(x.astype(dtype)[None]), (1, *shape)) for x in lines), axis=0)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import INT, is_inexact, real_dtype
+from ..core.dtypes import SINGLE, is_half
 from ..core.trace import typeof
 from ..primitives.complex import imag, real
 from ..primitives.elementwise import add, square
@@ -75,7 +76,7 @@ def working_dtypes(x: Any, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
     given = typeof(x).dtype
     if not is_inexact(given):
         return F64, F64
-    return F32 if given == F16 else given, given
+    return SINGLE if is_half(given) else given, given
 
 
 def count(x: Any, axes: tuple[int, ...], keepdims: bool, where: Any, dtype: np.dtype[Any]) -> Any:

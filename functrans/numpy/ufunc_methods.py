@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL
+from ..core.dtypes import resolve_dtypes
 from ..core.trace import typeof
 from ..primitives import cumulative, reductions
 from ..primitives.elementwise import bitwise_and, bitwise_or, bitwise_xor, logaddexp
@@ -104,7 +105,7 @@ def _bool(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _of_logaddexp(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.logaddexp.resolve_dtypes((dtype, dtype, None))[2]
+    return resolve_dtypes(np.logaddexp, (dtype, dtype, None))[2]
 
 
 _REDUCE: dict[np.ufunc, Callable[..., Any]] = {

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..api.grad import grad, linearize, value_and_grad
 from ..core.devices import here
+from ..core.dtypes import finfo
 from ..core.trace import typeof
 from ..lax.loops import scan, while_loop
 from .line_search import line_search
@@ -122,7 +123,7 @@ class NewtonCG(Method):
 def _curvature(s: Any, y: Any) -> tuple[Any, Any]:
     """Whether a step shows a positive curvature, and s y (1 if not)."""
     sy = np.sum(s * y)
-    eps = float(np.finfo(typeof(s).dtype).eps)
+    eps = float(finfo(typeof(s).dtype).eps)
     is_useful = sy > eps * np.sqrt(np.sum(s * s) * np.sum(y * y))
     return is_useful, np.where(is_useful, sy, 1)
 

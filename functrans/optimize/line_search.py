@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from ..core.dtypes import finfo
 from ..core.trace import typeof
 from ..lax.loops import while_loop
 
@@ -54,7 +55,7 @@ def line_search(value_and_grad: Callable[[Any], Any], x: Any, p: Any, f: Any, g:
         f, g: value and gradient at x; a: where to look first.
     """
     slope = np.sum(g * p)
-    noise = float(np.finfo(typeof(f).dtype).eps) ** (2 / 3) * np.abs(f)
+    noise = float(finfo(typeof(f).dtype).eps) ** (2 / 3) * np.abs(f)
 
     def falls_enough(here: Point) -> Any:
         exactly = here.f <= f + _DECREASE * here.a * slope

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..api.vmap import vmap
 from ..core.devices import here
+from ..core.dtypes import finfo
 from ..core.trace import typeof
 from ..lax.loops import scan, while_loop
 
@@ -40,7 +41,7 @@ def solve_symmetric(matvec: Matvec, b: Any) -> Any:
 
 
 def _tightest(b: Any) -> float:
-    return 100 * float(np.finfo(typeof(b).dtype).eps)
+    return 100 * float(finfo(typeof(b).dtype).eps)
 
 
 def _norm(x: Any) -> Any:
@@ -53,7 +54,7 @@ def conjugate_gradients(matvec: Matvec, b: Any, tolerance: Any, maxiter: int) ->
     Where the matrix turns out not to be, what was found so far, or b if that is nothing: a direction x with b x > 0 in
     any case (Nocedal and Wright, Numerical Optimization, 2nd edition, algorithm 7.1).
     """
-    eps = float(np.finfo(typeof(b).dtype).eps)
+    eps = float(finfo(typeof(b).dtype).eps)
 
     def goes_on(state: tuple[Any, ...]) -> Any:
         _, r, _, k, is_positive = state

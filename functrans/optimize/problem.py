@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import tree
 from ..api.arguments import describe_leaf, input_leaf
+from ..core.dtypes import kind_of
 from ..core.trace import EVAL, current_trace, typeof
 from ..errors import NonDifferentiableError, SolverOptionError
 from ..flatten_util import ravel_pytree
@@ -54,7 +55,7 @@ def _as_real(x: Any, leaf: str, name: str) -> Any:
             "It looks for real numbers.",
             "Let x be the real and imaginary parts, `(z.real, z.imag)`, and put them together in the function.",
         )
-    return convert(x, dtype=aval.dtype if aval.dtype.kind == "f" else np.dtype(float))
+    return convert(x, dtype=aval.dtype if kind_of(aval.dtype) == "f" else np.dtype(float))
 
 
 def checked_options(options: Any, known: dict[str, Any], name: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class PSum(Collective):
 class AllGather(Collective):
     """The operands of all lanes along a new leading axis of extent `axis_size`."""
 
+    only_moves = True
+
     def abstract_eval(self, x: ShapedArray, *, axis_name: Any, axis_size: int) -> list[ShapedArray]:
         return [ShapedArray((axis_size, *x.shape), x.dtype)]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, PYTHON_SCALARS, ZERO, ShapedArray, real_dtype
+from ..core.dtypes import result_type
 from ..core.primitive import is_hole
 from ..core.trace import typeof
 from .foundation import Elementwise, Linear, Plain, align_ranks, broadcast_shapes, match, promoted, scale, unbroadcast
@@ -74,7 +75,7 @@ class Complex(Plain):
     """`complex_(re, im)`: the complex number of two real ones of one precision, which broadcast."""
 
     def abstract_eval(self, re: ShapedArray, im: ShapedArray) -> list[ShapedArray]:
-        dtype = np.result_type(promoted(re, im), np.complex64)
+        dtype = result_type(promoted(re, im), np.complex64)
         return [ShapedArray(broadcast_shapes(re.shape, im.shape), dtype)]
 
     def impl(self, re: Any, im: Any) -> list[Any]:

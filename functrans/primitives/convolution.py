@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray
+from ..core.dtypes import result_type
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
@@ -44,7 +45,7 @@ class ConvGeneral(Bilinear):
     def impl(self, x: Any, w: Any, **params: Any) -> list[Any]:
         _check(x.shape, w.shape, params["groups"])
         space = _out_space(x.shape, w.shape, params)
-        shape, dtype = (x.shape[0], w.shape[0], *space), np.result_type(x.dtype, w.dtype)
+        shape, dtype = (x.shape[0], w.shape[0], *space), result_type(x.dtype, w.dtype)
         x, w = x.astype(dtype, copy=False), w.astype(dtype, copy=False)
         if 0 in shape or 0 in w.shape or 0 in x.shape:
             return [np.zeros_like(x, order="C", shape=shape)]

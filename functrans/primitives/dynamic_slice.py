@@ -35,6 +35,8 @@ class DynamicSlice(Primitive):
     Negative offsets count from the end; then all are clamped so that the region lies within x.
     """
 
+    only_moves = True
+
     def abstract_eval(self, x: ShapedArray, *starts: ShapedArray, sizes: Shape) -> list[ShapedArray]:
         check_region(x.shape, sizes, starts)
         return [ShapedArray(sizes, x.dtype)]
@@ -71,6 +73,7 @@ class DynamicSlice(Primitive):
 class DynamicUpdateSlice(Primitive):
     """`dynamic_update_slice(x, update, *starts)`: x with a region overwritten; offsets as in dynamic_slice."""
 
+    only_moves = True
     updates_first = True
 
     def abstract_eval(self, x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> list[ShapedArray]:
@@ -121,6 +124,7 @@ class UpdateSlice(Primitive):
     The update broadcasts to the region, and has the dtype of x.
     """
 
+    only_moves = True
     updates_first = True
 
     def abstract_eval(self, x: ShapedArray, update: ShapedArray, **region: Shape) -> list[ShapedArray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray, real_dtype
 from ..core.devices import is_on_device
+from ..core.dtypes import resolve_dtypes
 from ..core.trace import Params, typeof
 from ..core.tracer import operators
 from .complex import conjugate, imag
@@ -229,7 +230,7 @@ class PartOfFrexp(Plain):
         self.operation = operation
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, np.frexp.resolve_dtypes((x.dtype, None, None))[1 + self.number])]
+        return [ShapedArray(x.shape, resolve_dtypes(np.frexp, (x.dtype, None, None))[1 + self.number])]
 
     def impl(self, x: Any) -> list[Any]:
         return [np.frexp(x)[self.number]]

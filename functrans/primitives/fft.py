@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
 from ..core.devices import here
+from ..core.dtypes import result_type
 from ..core.trace import Params, typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
 from .complex import conjugate, real
@@ -43,7 +44,7 @@ class FFT(Linear):
             return [ShapedArray(_with_extent(x.shape, last, length), real_dtype(x.dtype))]
         if kind == "rfft":
             shape = _with_extent(x.shape, last, x.shape[last] // 2 + 1)
-            return [ShapedArray(shape, np.result_type(x.dtype, np.complex64))]
+            return [ShapedArray(shape, result_type(x.dtype, np.complex64))]
         return [x]
 
     def impl(self, x: Any, *, kind: str, axes: Shape, length: int | None = None) -> list[Any]:

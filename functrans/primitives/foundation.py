@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, real_dtype
+from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, StackAval, Zero, is_inexact, real_dtype
 from ..core.devices import is_device_type
+from ..core.dtypes import kind_of, resolve_dtypes, result_type
 from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
 from ..core.trace import Traced, current_trace, typeof
 from ..core.tracer import operators, ufunc_primitives
@@ -49,6 +50,7 @@ class Moving(Primitive):
     """A primitive that moves the elements of its first operand: a power is still a power after that (powers.py)."""
 
     takes_notes = True
+    only_moves = True
 
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], **params: Any
@@ -118,7 +120,7 @@ class Elementwise(Plain):
         else:
             kinds = [type(a.dtype.type(0).item()) if a.weak and a.dtype != BOOL else a.dtype for a in avals]
         try:
-            return self.ufunc.resolve_dtypes((*kinds, *(None,) * self.ufunc.nout))
+            return resolve_dtypes(self.ufunc, (*kinds, *(None,) * self.ufunc.nout))
         except TypeError:
             shown = ", ".join(a.dtype.name for a in avals)
             raise UnsupportedDtypeError(
@@ -126,6 +128,9 @@ class Elementwise(Plain):
                 "NumPy has no loop for them.",
                 "Convert the operands with `.astype(...)`.",
             ) from None
+
+    def operand_dtypes(self, avals: Sequence[ShapedArray]) -> Sequence[np.dtype[Any]]:
+        return self.resolve_dtypes(avals)[: self.ufunc.nin]
 
     def impl(self, *xs: Any) -> list[Any]:
         if not self.operator:
@@ -221,7 +226,7 @@ class AddAny(Plain):
     def abstract_eval(self, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
         if x == y:
             return [x]
-        return [ShapedArray(x.shape, np.promote_types(x.dtype, y.dtype), x.weak and y.weak)]
+        return [ShapedArray(x.shape, result_type(x.dtype, y.dtype), x.weak and y.weak)]
 
     def impl(self, x: Any, y: Any) -> list[Any]:
         return [x + y]
@@ -297,6 +302,7 @@ class Convert(Linear):
     """A cast to another dtype; from complex to real it takes the real part."""
 
     takes_notes = True  # a power in another precision is still that power
+    only_moves = True
     lowers_by_dtype = True
 
     def abstract_eval(self, x: ShapedArray, *, dtype: np.dtype[Any]) -> list[ShapedArray]:
@@ -310,13 +316,13 @@ class Convert(Linear):
         return [x.astype(dtype)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-        tangent = self(tangents[0], dtype=dtype) if dtype.kind in "fc" else ZERO
+        tangent = self(tangents[0], dtype=dtype) if is_inexact(dtype) else ZERO
         return [self(primals[0], dtype=dtype)], [tangent]
 
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Any], *, dtype: np.dtype[Any]
     ) -> tuple[Any, Any, Any]:
-        keeps = typeof(primals[0]).dtype.kind == dtype.kind
+        keeps = kind_of(typeof(primals[0]).dtype) == kind_of(dtype)
         return *self.jvp(primals, tangents, dtype=dtype), [notes[0] if keeps else None]
 
     def transpose(self, cotangents: Sequence[Any], x: Any, *, dtype: np.dtype[Any]) -> list[Any]:
@@ -452,8 +458,8 @@ def promoted(*avals: ShapedArray) -> np.dtype[Any]:
 @lru_cache(maxsize=1024)
 def _promoted(*kinds: tuple[np.dtype[Any], bool]) -> np.dtype[Any]:
     if all(weak for _, weak in kinds):
-        return np.result_type(*(dtype for dtype, _ in kinds))
-    return np.result_type(*(dtype.type(0).item() if weak else dtype for dtype, weak in kinds))
+        return result_type(*(dtype for dtype, _ in kinds))
+    return result_type(*(dtype.type(0).item() if weak else dtype for dtype, weak in kinds))
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -548,7 +554,9 @@ def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
     if have.dtype is aval.dtype:
         return ct
     dtype = real_dtype(have.dtype) if aval.weak and aval.dtype.kind == "f" else aval.dtype
-    return ct if have.dtype == dtype or (aval.weak and have.dtype.kind == aval.dtype.kind) else convert(ct, dtype=dtype)
+    if have.dtype == dtype or (aval.weak and kind_of(have.dtype) == aval.dtype.kind):
+        return ct
+    return convert(ct, dtype=dtype)
 
 
 def pad_rank(x: Any, ndim: int) -> Any:

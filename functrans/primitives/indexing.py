@@ -152,6 +152,9 @@ class Scatter(Primitive):
     ) -> list[ShapedArray]:
         return [x.strong()]
 
+    def computes(self, avals: Sequence[ShapedArray], params: Params) -> bool:
+        return self.ufunc is not None
+
     def impl(self, x: Any, updates: Any, *indices: Any, spec: Indexing) -> list[Any]:
         y = x.copy()
         if spec.mode == "drop":

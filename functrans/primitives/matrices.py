@@ -34,6 +34,8 @@ class MatrixPrimitive(Primitive):
 class Triangle(Structural):
     """The elements on and below the k-th diagonal (`lower`) or on and above it; zeros elsewhere."""
 
+    only_moves = True
+
     def abstract_eval(self, x: ShapedArray, *, lower: bool, k: int) -> list[ShapedArray]:
         return [ShapedArray(x.shape, x.dtype)]
 

@@ -13,6 +13,7 @@ class Name(Primitive):
     """Its operand. Tangents have no name."""
 
     takes_notes = True  # a power with a name is still that power
+    only_moves = True
 
     def abstract_eval(self, x: ShapedArray, *, name: str) -> list[ShapedArray]:
         return [x]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.avals import BOOL, INT, ZERO, ShapedArray
 from ..core.devices import is_on_device
+from ..core.dtypes import result_type
 from ..core.primitive import Primitive
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
@@ -79,7 +80,7 @@ class SearchSorted(Primitive):
         the next one once: LLVM looks at all ways to an index, which were exponentially many.
         """
         *lanes, length = a.aval.shape
-        dtype = np.result_type(a.aval.dtype, v.aval.dtype)
+        dtype = result_type(a.aval.dtype, v.aval.dtype)
         if dtype.kind == "c" or not length:
             return None
         truth = result.of(BOOL)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray
+from ..core.dtypes import kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..core.tracer import operators
@@ -43,7 +44,7 @@ integer = Integer("integer")
 
 
 def _rounded(rounding: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: integer(rounding(x) if typeof(x).dtype.kind == "f" else x)
+    return lambda x: integer(rounding(x) if kind_of(typeof(x).dtype) == "f" else x)
 
 
 operators.round, operators.trunc = _rounded(rint), integer

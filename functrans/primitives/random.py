@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..core.avals import ShapedArray
+from ..core.dtypes import is_bfloat16, kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import DtypeMismatchError, InvalidKeyError
@@ -32,7 +33,7 @@ ROTATION_SHIFTS: Final = tuple(tuple((np.uint32(r), np.uint32(32 - r)) for r in 
 CHUNK: Final = 1 << 16
 #: Up to here hashing block by block in Python (6 us each) is faster than 112 calls of ufuncs.
 FEW: Final = 12
-#: How many random bits go into a float: those of its mantissa.
+#: How many random bits go into a float: those of its mantissa (`mantissa_of` knows bfloat16 too).
 MANTISSA: Final = {np.dtype(np.float16): 10, np.dtype(np.float32): 23, np.dtype(np.float64): 52}
 #: The bits of 1.0: with random bits below its exponent, a float uniform in [1, 2).
 ONE_BITS: Final = {dtype: np.ones((), dtype).view(f"u{dtype.itemsize}")[()] for dtype in MANTISSA}
@@ -69,16 +70,29 @@ def threefry2x32_in_place(k0: Any, k1: Any, x0: Any, x1: Any) -> None:
         x1 += np.uint32(group + 1)
 
 
+def mantissa_of(dtype: np.dtype[Any]) -> int | None:
+    """How many random bits go into a float; None for other dtypes."""
+    return 7 if is_bfloat16(dtype) else MANTISSA.get(dtype)
+
+
+def width_of(dtype: np.dtype[Any]) -> int:
+    """How many bits are drawn for a number: as many as it is long, but for bfloat16 the eight that suffice."""
+    return 8 if is_bfloat16(dtype) else 8 * dtype.itemsize
+
+
 def random_number(x0: int, x1: int, dtype: np.dtype[Any]) -> int | float:
     """Hashed words as one element: random bits of an unsigned dtype, or a float uniform in [0, 1)."""
-    width = 8 * dtype.itemsize
+    width = width_of(dtype)
     bits = x0 << 32 | x1 if width == 64 else (x0 ^ x1) & (1 << width) - 1
-    mantissa = MANTISSA.get(dtype)
+    mantissa = mantissa_of(dtype)
     return bits if mantissa is None else (bits >> width - mantissa) * 2.0**-mantissa
 
 
 def store_random(x0: Any, x1: Any, out: Any) -> None:
     """Write hashed words to `out`, as `random_number` does for one element."""
+    if is_bfloat16(out.dtype):
+        out[...] = np.right_shift(np.bitwise_xor(x0, x1) & np.uint32(0xFF), np.uint32(1)).astype(np.float32) / 128
+        return
     width = 8 * out.itemsize
     bits = out.view(f"u{out.itemsize}")
     if width == 64:
@@ -113,10 +127,10 @@ class RandomBits(Primitive):
 
     def abstract_eval(self, key: ShapedArray, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[ShapedArray]:
         check_key(key)
-        if dtype.kind not in "uf" or dtype.itemsize > 8:
+        if kind_of(dtype) not in "uf" or dtype.itemsize > 8:
             raise DtypeMismatchError(
                 f"Random bits of dtype {dtype} were asked for.",
-                "They are drawn as uint8, uint16, uint32, uint64, float16, float32 or float64.",
+                "They are drawn as uint8, uint16, uint32, uint64, float16, bfloat16, float32 or float64.",
                 "Draw one of these and convert it with `.astype(...)`.",
             )
         return [ShapedArray(key.shape[:-1] + shape, dtype)]
@@ -152,7 +166,7 @@ class RandomBits(Primitive):
         return [self(values[0], **params)], [True]
 
     def lower(self, result: Any, key: Any, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        unsigned = np.dtype(f"u{dtype.itemsize}")
+        unsigned = np.dtype(f"u{width_of(dtype) // 8}")
 
         def element(index: Any) -> Any:
             batch = index[: len(index) - len(shape)]
@@ -160,7 +174,8 @@ class RandomBits(Primitive):
             drawn = _lowered_hash(result, key, batch, counter, prod(shape) > 1 << 32)
             if dtype.itemsize < 8:
                 drawn = result.apply("bitwise_xor", drawn, _high_word(result, drawn), computes_in=UINT32, gives=UINT32)
-            return result.apply("unit_float", drawn, computes_in=unsigned) if dtype.kind == "f" else result.cast(drawn)
+            is_float = kind_of(dtype) == "f"
+            return result.apply("unit_float", drawn, computes_in=unsigned) if is_float else result.cast(drawn)
 
         return element
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.devices import here
+from ..core.dtypes import finfo, kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
@@ -43,7 +44,7 @@ class LogGamma(Primitive):
 
     def abstract_eval(self, key: ShapedArray, a: ShapedArray) -> list[ShapedArray]:
         check_key(key)
-        if a.dtype.kind != "f":
+        if kind_of(a.dtype) != "f":
             raise DtypeMismatchError(
                 f"The shape parameter of a gamma distribution has type {a}.",
                 "It is a real floating-point number.",
@@ -145,11 +146,11 @@ def log_gamma_slope(a: Any, y: Any) -> Any:
     below = less_equal(x, a)
     s = select(below, aval.dtype.type(1), aval.dtype.type(-1))
     # The width of the integrand; `tiny` keeps the derivative of the root finite where x underflows to zero.
-    root = sqrt(add(x, np.finfo(aval.dtype).tiny))
+    root = sqrt(add(x, finfo(aval.dtype).tiny))
     width = divide(1, add(absolute(subtract(a, x)), select(below, minimum(root, a), add(root, 1))))
     sw = multiply(multiply(s, width), nodes)
     # Where the argument of expm1 is cut off the integrand is zero already.
-    cut = minimum(negative(sw), 0.9 * np.log(np.finfo(aval.dtype).max))
+    cut = minimum(negative(sw), 0.9 * np.log(finfo(aval.dtype).max))
     density = exp(subtract(negative(multiply(a, sw)), multiply(x, expm1(cut))))
     integrand = multiply(subtract(subtract(y, digamma(a)), sw), density)
     integral = reduce_sum(multiply(integrand, weights), axes=(len(aval.shape),))

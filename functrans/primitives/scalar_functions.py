@@ -19,7 +19,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..core.avals import PYTHON_SCALARS, ShapedArray
+from ..core.avals import PYTHON_SCALARS, ShapedArray, is_inexact, real_dtype
+from ..core.dtypes import SINGLE, is_half, result_type
 from ..errors import ScalarFunctionError
 from . import special
 
@@ -123,7 +124,7 @@ class ScalarFunction:
         return f"{PREFIX}{self.number}_{self.name}_{'_'.join(d.kind + str(d.itemsize) for d in dtypes)}"
 
     def _new_signature(self, avals: Sequence[ShapedArray]) -> Signature:
-        inexact = [a.dtype for a in avals if a.dtype.kind in "fc" and not a.weak]
+        inexact = [a.dtype for a in avals if is_inexact(a.dtype) and not a.weak]
         strong = [a.dtype for a in avals if not a.weak]
         operands = tuple(_operand_dtype(a, strong) for a in avals)
         if self.python is None:
@@ -135,8 +136,8 @@ class ScalarFunction:
         if self.dtype is not None:
             result = self.dtype
         elif inexact and computed.kind in "fc":
-            precision = max(dtype.type(0).real.dtype.itemsize for dtype in inexact)
-            result = np.dtype(f"{computed.kind}{precision * (1 + (computed.kind == 'c'))}")
+            precision = result_type(*map(real_dtype, inexact))
+            result = precision if computed.kind == "f" else result_type(precision, np.complex64)
         return Signature(operands, computed, result)
 
     # ---- on the host
@@ -256,8 +257,8 @@ def _operand_dtype(aval: ShapedArray, strong: Sequence[np.dtype[Any]]) -> np.dty
     """What an operand is cast to: a Python number to the precision of the others, a half to single precision."""
     dtype = aval.dtype
     if aval.weak and dtype.kind in "fc":
-        dtype = np.result_type(*(d for d in strong if d.kind in "fc"), dtype.type(0).item()) if strong else dtype
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
+        dtype = result_type(*(d for d in strong if is_inexact(d)), dtype.type(0).item()) if strong else dtype
+    return SINGLE if is_half(dtype) else dtype
 
 
 def _short(error: Exception) -> str:

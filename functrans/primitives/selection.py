@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.primitive import is_hole
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from .foundation import Plain, align_ranks, broadcast_shapes, match, promoted, unbroadcast, zeros
 
 
@@ -18,6 +18,10 @@ class Select(Plain):
 
     def abstract_eval(self, condition: ShapedArray, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
         return [ShapedArray(broadcast_shapes(condition.shape, x.shape, y.shape), promoted(x, y))]
+
+    def computes(self, avals: Sequence[ShapedArray], params: Params) -> bool:
+        """Casts, if dtypes meet."""
+        return avals[1].dtype != avals[2].dtype
 
     def impl(self, condition: Any, x: Any, y: Any) -> list[Any]:
         return [np.where(condition, x, y)[()]]
@@ -46,6 +50,8 @@ class Select(Plain):
 
 class StopGradient(Plain):
     """The same value, without a derivative of any order."""
+
+    only_moves = True
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
         return [x]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray, is_inexact
 from ..core.devices import is_on_device
+from ..core.dtypes import kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
@@ -52,7 +53,7 @@ class Indexed(Primitive):
                 "It is known for real numbers only.",
                 "Take the real part if the imaginary part is zero.",
             )
-        is_small = x.dtype.kind == "f" and x.dtype.itemsize <= 4
+        is_small = kind_of(x.dtype) == "f" and x.dtype.itemsize <= 4
         return [ShapedArray(x.shape, np.dtype(np.float32 if is_small else np.float64))]
 
     def impl(self, x: Any, *, order: int) -> list[Any]:

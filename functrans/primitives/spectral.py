@@ -20,6 +20,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.devices import here
+from ..core.dtypes import finfo, result_type
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
 from .complex import imag, real
@@ -101,12 +102,12 @@ class Eig(MatrixPrimitive):
 
     def abstract_eval(self, a: ShapedArray, *, vectors: bool) -> list[ShapedArray]:
         check_square(a, "A square matrix")
-        dtype = np.result_type(a.dtype, np.complex64)
+        dtype = result_type(a.dtype, np.complex64)
         w = ShapedArray(a.shape[:-1], dtype)
         return [w, ShapedArray(a.shape, dtype)] if vectors else [w]
 
     def impl(self, a: Any, *, vectors: bool) -> list[Any]:
-        dtype = np.result_type(a.dtype, np.complex64)
+        dtype = result_type(a.dtype, np.complex64)
         results = np.linalg.eig(a) if vectors else [np.linalg.eigvals(a)]
         return [x.astype(dtype, copy=False) for x in results]
 
@@ -360,7 +361,7 @@ def limit(w: Any) -> Any:
 
 def resolution_factor(dtype: np.dtype[Any]) -> float:
     """What the sum of all absolute eigenvalues is multiplied with for that."""
-    return 8 * float(np.finfo(dtype).eps)
+    return 8 * float(finfo(dtype).eps)
 
 
 eigh = Eigh("eigh")

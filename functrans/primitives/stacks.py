@@ -18,6 +18,8 @@ from .foundation import broadcast_lanes
 class EmptyStack(Primitive):
     """A stack without entries, which stands for zeros: `empty_stack(aval=)`."""
 
+    only_moves = True
+
     def abstract_eval(self, *, aval: StackAval) -> list[Any]:
         return [aval]
 
@@ -27,6 +29,8 @@ class EmptyStack(Primitive):
 
 class StackLength(Primitive):
     """How many entries a stack has; the same for all lanes."""
+
+    only_moves = True
 
     def abstract_eval(self, stack: ShapedArray) -> list[ShapedArray]:
         return [ShapedArray((), np.dtype(np.int64))]
@@ -46,6 +50,8 @@ class ChooseEntries(Primitive):
 
     The axes of `lanes` are the leading ones of each entry.
     """
+
+    only_moves = True
 
     def abstract_eval(self, lanes: ShapedArray, x: Any, y: Any) -> list[Any]:
         return [x]

@@ -95,6 +95,8 @@ class Pad(Primitive):
     Negative low and high remove elements. Linear in the array and the value together.
     """
 
+    only_moves = True
+
     def abstract_eval(self, x: ShapedArray, value: ShapedArray, *, padding: Any) -> list[ShapedArray]:
         return [ShapedArray(tuple(padded_extent(n, p) for n, p in zip(x.shape, padding)), x.dtype)]
 
@@ -173,6 +175,10 @@ class Concatenate(Primitive):
                 )
         extent = sum(a.shape[axis] for a in avals)
         return [ShapedArray((*first[:axis], extent, *first[axis + 1 :]), promoted(*(a.strong() for a in avals)))]
+
+    def computes(self, avals: Sequence[ShapedArray], params: Params) -> bool:
+        """Casts, if dtypes meet."""
+        return len({aval.dtype for aval in avals}) > 1
 
     def impl(self, *xs: Any, axis: int) -> list[Any]:
         return [np.concatenate(xs, axis=axis)]

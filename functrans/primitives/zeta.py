@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.devices import here, is_on_device
+from ..core.dtypes import kind_of
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
 from .elementwise import add, divide, log, multiply, negative, power, subtract
@@ -55,7 +56,7 @@ class Zeta(Plain):
                 "It is known for real numbers only.",
                 "Take the real parts if the imaginary parts are zero.",
             )
-        is_small = dtype.kind == "f" and dtype.itemsize <= 4
+        is_small = kind_of(dtype) == "f" and dtype.itemsize <= 4
         return [ShapedArray(broadcast_shapes(x.shape, q.shape), np.dtype(np.float32 if is_small else np.float64))]
 
     def impl(self, x: Any, q: Any) -> list[Any]:

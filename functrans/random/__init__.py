@@ -19,7 +19,8 @@ agree with those of JAX for its default generator since 0.5 (threefry2x32, parti
 What the functions have in common: `key` is one key of shape (2,), or InvalidKeyError is raised; `shape` is an integer
 or a sequence of them, or InvalidShapeError; parameters broadcast to `shape`, or ShapeMismatchError, and where it is
 None they decide it; a parameter outside its domain raises RandomParameterError unless it is traced; `dtype` is float64,
-float32 or float16 for real numbers, or UnsupportedDtypeError. Results are differentiable in floating parameters.
+float32, float16 or bfloat16 for real numbers, or UnsupportedDtypeError. Results are differentiable in floating
+parameters.
 """
 
 from .continuous import (

@@ -18,7 +18,7 @@ from ..errors import (
     UnsupportedDtypeError,
 )
 from ..primitives.foundation import broadcast_shapes
-from ..primitives.random import MANTISSA, check_key
+from ..primitives.random import MANTISSA, check_key, mantissa_of
 
 Shape = int | Sequence[int]
 
@@ -61,7 +61,7 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
 
 def checked_dtype(dtype: Any, allowed: frozenset[np.dtype[Any]]) -> np.dtype[Any]:
     dtype = np.dtype(dtype)
-    if dtype not in allowed:
+    if dtype not in allowed and not (is_float(dtype) and allowed >= FLOATS):
         names = ", ".join(sorted(allowed_dtype.name for allowed_dtype in allowed))
         raise UnsupportedDtypeError(
             f"Random numbers of dtype {dtype.name} were asked for.",
@@ -69,6 +69,11 @@ def checked_dtype(dtype: Any, allowed: frozenset[np.dtype[Any]]) -> np.dtype[Any
             "Draw one of these and convert it with `.astype(...)`.",
         )
     return dtype
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether real numbers are drawn in this dtype: those of `FLOATS`, and bfloat16."""
+    return mantissa_of(dtype) is not None
 
 
 def checked_count(n: Any) -> int:
@@ -118,7 +123,7 @@ def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
 def as_float(x: Any) -> Any:
     """A parameter that decides the dtype of the result; integers and Python numbers become float64."""
     dtype = typeof(x).dtype
-    return as_dtype(x, dtype if dtype in FLOATS else np.dtype(np.float64))
+    return as_dtype(x, dtype if is_float(dtype) else np.dtype(np.float64))
 
 
 def is_traced(x: Any) -> bool:

@@ -15,7 +15,6 @@ from ..numpy.indexing import take
 from ..primitives.foundation import broadcast_shapes
 from ..primitives.random import UINT32, random_bits
 from .arguments import (
-    FLOATS,
     INTEGERS,
     UNSIGNED,
     Shape,
@@ -25,6 +24,7 @@ from .arguments import (
     checked_dtype,
     checked_key,
     checked_shape,
+    is_float,
     is_traced,
     require,
     sample_shape,
@@ -139,7 +139,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
     shape = sample_shape(shape, p)
     require(p, lambda p: (p >= 0) & (p <= 1), "The probabilities", "lie in [0, 1]")
     dtype = typeof(p).dtype
-    return uniform(key, shape, dtype if dtype in FLOATS else np.float64) < p
+    return uniform(key, shape, dtype if is_float(dtype) else np.float64) < p
 
 
 def rademacher(key: Any, shape: Shape = (), dtype: Any = int) -> Any:

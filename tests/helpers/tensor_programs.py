@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
+from functrans.core.dtypes import is_half, kind_of
 from tests.helpers.update_programs import LAYOUTS, laid_out, small
 
 fnp = ft.numpy
@@ -42,7 +43,7 @@ def cast(x: Any, dtype: Any) -> Any:
     """In a dtype, by way of a number that every dtype has."""
     if x.dtype.kind == "c" and np.dtype(dtype).kind != "c":
         x = np.real(x)
-    if np.dtype(dtype).kind == "u" and x.dtype.kind in "if":
+    if np.dtype(dtype).kind == "u" and kind_of(x.dtype) in "if":
         x = np.abs(x)
     return x.astype(dtype)
 
@@ -250,7 +251,7 @@ ORDERS: dict[str, Callable[[Any, Any, Draw], Any]] = {
     "integers": _ordered(_integers),
     "compared": lambda x, y, d: np.where(x == fitted(y, x.shape, x.dtype), x, -_numeric(x)),
     "rounded": _ordered(lambda x, y, d: np.floor(_numeric(x) * 0.5) + np.trunc(_numeric(x) / 4)),
-    "cast": lambda x, y, d: cast(x, ("f8", "f4", "f2", "i8", "i2", "i1", "u1", "?", "c16", "c8")[d.b % 10]),
+    "cast": lambda x, y, d: cast(x, ("f8", "f4", "f2", "i8", "i2", "i1", "u1", "?", "c16", "c8", "bfloat16")[d.b % 11]),
     "top": _ordered(lambda x, y, d: lax.top_k(_numeric(x), 1 + d.b % x.shape[-1])[d.c % 2]),
     "bits": lambda x, y, d: ft.random.bits(ft.random.key(d.a), x.shape) % np.uint32(7),
 }  # fmt: skip
@@ -322,8 +323,8 @@ class Step(NamedTuple):
         x, y = (values[-1 - k % len(values)] for k in (self.x, self.y))
         if not x.ndim or not x.size or not y.size:
             return fnp.reshape(x, (-1,))
-        if self.name in SUMS or x.dtype == np.float16:
-            x, y = ((z.astype("f4") if z.dtype == np.float16 else _numeric(z)) for z in (x, y))
+        if self.name in SUMS or is_half(x.dtype):
+            x, y = ((z.astype("f4") if is_half(z.dtype) else _numeric(z)) for z in (x, y))
         found = VOCABULARY[self.draw.is_exact][self.name](x, y, self.draw)
         found = np.reshape(found, (-1,))[:MOST] if found.size > MOST else found
         return found if self.name in MOVES else tame(found, self.draw.is_exact)

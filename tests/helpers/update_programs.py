@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import ml_dtypes  # noqa: F401  (NumPy knows bfloat16 by name then)
 import numpy as np
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ fnp = ft.numpy
 #: All arrays of a program have one of these shapes, so that most operations fit.
 EXTENTS = (3, 4)
 SHAPES = ((), (4,), (3, 4), (4, 3), (3, 1), (1, 4), (2, 3, 4), (0, 4), (1,), (40,))
-DTYPES = ("f8", "f4", "i8", "i4", "u1", "?", "c16", "f2", "i2", "u8", "c8")
+DTYPES = ("f8", "f4", "i8", "i4", "u1", "?", "c16", "f2", "i2", "u8", "c8", "bfloat16")
 
 
 def small(x: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.avals import ShapedArray
+from ...core.dtypes import kind_of
 from ...core.jaxpr import Eqn
 from ..loopnest import INT, Apply, Expression, Index, cast, constant, from_the_end, normalized
 from ..recurrence import Check, Failure
@@ -47,7 +48,7 @@ def scatter(body: Any, eqn: Eqn, x: Array, updates: Any, indices: Sequence[Any])
     indices = [body.apart_from(i, x) for i in indices]
     place = _selection(body, eqn, x.aval.shape, shape, indices, 2)
     combine = SCATTERS[eqn.primitive.name]
-    if combine is not None and x.aval.dtype.kind not in "fiu":
+    if combine is not None and kind_of(x.aval.dtype) not in "fiu":
         raise TooLarge(f"`{eqn.primitive.name}` has no native form for {x.aval.dtype}")
     _write(body, eqn, x, updates, shape, place, combine)
     return body.renewed(x)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.devices import exemplar, explain_failure, here, in_place
+from ...core.dtypes import is_bfloat16
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ...core.trace import EVAL, running
 
@@ -27,7 +28,8 @@ class Step(NamedTuple):
 
 def equation_step(eqn: Eqn) -> Step:
     """An equation, by the implementation of its primitive."""
-    return Step(eqn.primitive.impl, eqn.inputs, eqn.params, eqn.outputs)
+    run = eqn.primitive.run_on_bfloat16 if any(is_bfloat16(a.aval.dtype) for a in eqn.inputs) else eqn.primitive.impl
+    return Step(run, eqn.inputs, eqn.params, eqn.outputs)
 
 
 class Instruction(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...core.dtypes import is_half, kind_of
 from ...primitives.scalar_functions import PREFIX as WRITTEN
 from ..loopnest import Apply, Constant, Expression
 from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, has_power, read, written
@@ -31,7 +32,7 @@ def has_formula(applied: Apply) -> bool:
     if name == "power" and dtype.kind in "ic":
         number = _number(applied.operands[1])
         return has_power(number) if dtype.kind == "c" else number is not None and number >= 0
-    return name in TABLES[dtype.kind]
+    return name in TABLES[kind_of(dtype)]
 
 
 def write_operation(code: Code, applied: Apply, operands: Sequence[str]) -> str:
@@ -47,7 +48,7 @@ def write_operation(code: Code, applied: Apply, operands: Sequence[str]) -> str:
     if dtype == HALF and name in HALVES:
         return HALVES[name](*(Value(code, HALF, register) for register in operands)).register
     values = [_value(code, e, register, name) for e, register in zip(applied.operands, operands)]
-    result = values[0] if name == "convert" else TABLES[dtype.kind][name](*values)
+    result = values[0] if name == "convert" else TABLES[kind_of(dtype)][name](*values)
     return _result(result, applied.dtype)
 
 
@@ -61,11 +62,11 @@ def _value(code: Code, expression: Expression, register: str, name: str) -> Any:
     dtype, number = expression.dtype, _number(expression)
     if dtype.kind == "c":
         return read(code, dtype, register, number)
-    if dtype != HALF or name == "convert":
+    if not is_half(dtype) or name == "convert":
         return Value(code, dtype, register, number)
     if number is not None:
         return Value(code, SINGLE, code.literal(number, SINGLE), number)
-    return convert(Value(code, HALF, register), SINGLE)
+    return convert(Value(code, dtype, register), SINGLE)
 
 
 def _result(result: Value | Complex, dtype: np.dtype[Any]) -> str:

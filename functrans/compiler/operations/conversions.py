@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...core.dtypes import is_bfloat16
 from .values import BOOL, DOUBLE, HALF, SINGLE, Value, bits, fabs, from_bits, is_nan, where
 
-LONG = np.dtype(np.int64)
+LONG, WORD, SHORT = (np.dtype(t) for t in (np.int64, np.uint32, np.uint16))
 
 
 def convert(x: Value, dtype: np.dtype[Any]) -> Value:
@@ -16,6 +17,10 @@ def convert(x: Value, dtype: np.dtype[Any]) -> Value:
     have = x.dtype
     if have == dtype:
         return x
+    if is_bfloat16(have):
+        return convert(_from_bfloat16(x), dtype)
+    if is_bfloat16(dtype):
+        return _to_bfloat16(convert(x, SINGLE), dtype)
     if dtype == BOOL:
         return x != 0
     if have.kind == "f":
@@ -67,3 +72,17 @@ def _rounded_to_odd(x: Value) -> Value:
     towards_zero = where(fabs(back) > fabs(x), bits(near) - 1, bits(near))
     is_exact = (back == x) | is_nan(x)
     return where(is_exact, near, from_bits(towards_zero | 1))
+
+
+def _from_bfloat16(x: Value) -> Value:
+    """In single precision, of which bfloat16 is the upper half."""
+    wide = convert(x.operation("reinterpret", dtype=SHORT), WORD) << 16
+    return wide.operation("reinterpret", dtype=SINGLE)
+
+
+def _to_bfloat16(x: Value, dtype: np.dtype[Any]) -> Value:
+    """Of single precision the upper half, rounded to even; a NaN keeps its sign and nothing else."""
+    number = x.operation("reinterpret", dtype=WORD)
+    rounded = (number + 0x7FFF + ((number >> 16) & 1)) >> 16
+    nan = ((number >> 16) & 0x8000) | 0x7FC0
+    return convert(where(is_nan(x), nan, rounded), SHORT).operation("reinterpret", dtype=dtype)

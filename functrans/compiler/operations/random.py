@@ -31,8 +31,10 @@ def threefry2x32(k0: Value, k1: Value, x0: Value, x1: Value) -> Value:
 
 
 def unit_float(random_bits: Value) -> Value:
-    """A float in [0, 1) of random bits, as many as it is long."""
+    """A float in [0, 1) of random bits, as many as it is long; eight are for bfloat16."""
     size = random_bits.dtype.itemsize
+    if size == 1:
+        return convert(random_bits >> 1, SINGLE) * 2.0**-7
     mantissa, one = FLOATS[size]
     number = from_bits((random_bits >> 8 * size - mantissa) | one)
     return (convert(number, SINGLE) if number.dtype == HALF else number) - 1.0

@@ -1,5 +1,5 @@
-"""Passes from jaxpr to jaxpr, after which there is less to do: inline, drop, rewrite (fold, apply rules, share), put
-axes in order, drop.
+"""Passes from jaxpr to jaxpr, after which there is less to do: inline, drop, compute in single precision with bfloat16,
+rewrite (fold, apply rules, share), put axes in order, drop.
 
 A simplified program is only ever run: what rules of derivatives need to see (calls, functions with rules of their own,
 names) is gone. The README of this folder says what may change, and what may not.
@@ -14,6 +14,7 @@ from ...core.jaxpr import Jaxpr
 from .dead_code import drop_unused
 from .inlining import inline, inline_secluded
 from .order import batch_first
+from .precision import compute_in_single
 from .rewriting import rewrite
 from .tables import ALL_RULES, EXACT_RULES
 
@@ -51,6 +52,7 @@ def passes(exact: bool = False) -> dict[str, Pass]:
         "inline": inline,
         "drop what is not used": drop_unused,
         "inline a checkpoint without others": inline_secluded,
+        "compute in single precision": compute_in_single,
         "rewrite": partial(rewrite, rules=rules, nested=nested, mark=mark),
     }
     if not exact:

@@ -1,7 +1,8 @@
-"""Half precision on the emulated GPU: sums and products of matrices add up in single precision."""
+"""Half precision and bfloat16 on the emulated GPU: sums and products of matrices add up in single precision."""
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -14,18 +15,26 @@ from tests.helpers.tiers import interpreted, staged
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 HALF = np.dtype(np.float16)
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+TOLERANCES = {HALF: 4e-3, BFLOAT16: 1.6e-2}
 
 
 def values(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype(HALF)
+    return np.random.default_rng(0).normal(size=shape)
 
 
 def loss(w, x):
     return np.sum(nn.log_softmax(x @ w)[:, 0])
 
 
+def updates(x, i):
+    at = ft.numpy.at(x)
+    return at[i].add(x), at[i].set(x), at[i].max(0.5), at[i].multiply(2), at[3].add(1.5), at[i[0]].min(-1)
+
+
 PROGRAMS = {
-    "reductions of rows": (lambda x: (np.sum(x, 1), np.max(x, 1), np.prod(1 + x * HALF.type(0.1), 1)), (values(5, 90),)),
+    "elementwise": (lambda x: (np.sin(x) * 2.1 + x, x > 0.1, np.where(x > 0, x, 1.5), x.astype("f4")), (values(5, 9),)),
+    "reductions of rows": (lambda x: (np.sum(x, 1), np.max(x, 1), np.prod(1 + x * 0.1, 1)), (values(5, 90),)),
     "reductions of columns": (lambda x: (np.sum(x, 0), np.min(x, 0)), (values(300, 40),)),
     "a reduction in parts": (lambda x: np.sum(x * x), (values(40_000),)),
     "chains of rows": (lambda x: nn.softmax(x), (values(100, 300),)),
@@ -34,17 +43,32 @@ PROGRAMS = {
     "matrices": (lambda x, y: (x @ y, x.T @ y.T), (values(80, 80), values(80, 80))),
     "stacks of matrices": (lambda x: x @ np.swapaxes(x, 1, 2), (values(3, 50, 60),)),
     "derivatives": (lambda w, x: ft.grad(loss)(w, x), (values(40, 30), values(60, 40))),
-}
+    "transposes": (lambda x: x.T + x, (values(70, 70),)),
+    "cumulative sums": (lambda x: np.cumsum(x, 1), (values(7, 80),)),
+    "loops": (lambda x: ft.lax.scan(lambda c, y: (c * 0.5 + y, c), x[0], x), (values(40),)),
+    "updates": (updates, (values(40), np.arange(40) % 7)),
+    "convolutions": (lambda x, w: ft.lax.conv(x, w, (1, 1), "SAME"), (values(2, 3, 6, 7), values(4, 3, 3, 3))),
+}  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs(name):
+def test_programs(name, dtype):
     function, args = PROGRAMS[name]
+    args = tuple(x.astype(dtype) if x.dtype.kind == "f" else x for x in args)
     jaxpr = staged(lambda *args: ft.tree.leaves(function(*args)), args)
     assert not lowered(jaxpr, args).calls_python
     wanted = interpreted(jaxpr, args)
     for order in ORDERS:
-        assert_all_close(emulated(jaxpr, args, order), wanted, 4e-3)
+        assert_all_close(emulated(jaxpr, args, order), wanted, TOLERANCES[dtype])
+
+
+def test_random_numbers_of_bfloat16():
+    key = ft.random.key(0)
+    jaxpr = staged(lambda key: [ft.random.uniform(key, (33,), BFLOAT16), ft.random.normal(key, (33,), BFLOAT16)], (key,))
+    (uniform, normal), wanted = emulated(jaxpr, (key,)), interpreted(jaxpr, (key,))
+    np.testing.assert_array_equal(uniform, wanted[0])
+    assert_all_close([normal], wanted[1:], 1e-2)
 
 
 @pytest.mark.parametrize("division", ["usual", "warps", "blocks"])

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ....core.dtypes import is_bfloat16
 from ...donation import span
 from ...instructions import Place
 from ...nests import Nest, outermost_first
@@ -100,7 +101,7 @@ class Entry:
         overwritten, handed_out = donated
         spans = _spans(arguments, overwritten) if overwritten else []
         span_table = array("q", [*(number for record in spans for number in record), *range(len(spans)), 0])
-        dtypes = [np.dtype(place.dtype.str) for place, _ in (*arguments, *results)]
+        dtypes = [_plain(place.dtype) for place, _ in (*arguments, *results)]
         table = [
             0, len(inside.parts), code, steps, slots.buffer_info()[0], int(shares), len(results), len(objects),
             len(nests), len(arguments), len(returned),
@@ -135,6 +136,11 @@ class Entry:
         stored = array("q", table)
         self.kept = room, found, made, cells, span_table, dtypes, inside, outside, patterns, calls_left, kept
         self.call: Callable[..., Any] = function(_method(), stored, self.kept)
+
+
+def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The object that stands for a dtype in most arrays."""
+    return dtype if is_bfloat16(dtype) else np.dtype(dtype.str)
 
 
 def _spans(

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ....core.dtypes import is_bfloat16, kind_of
 from ....primitives.scalar_functions import PREFIX as WRITTEN
 from ....primitives.scalar_functions import known
 from ...loopnest import Apply, Expression
@@ -17,8 +18,8 @@ from ...operations.values import DOUBLE, HALF, SINGLE
 from .complexes import FUNCTIONS as COMPLEX_FUNCTIONS
 
 _TYPES: Final = frozenset((
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
-    "complex64", "complex128",
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16",
+    "float32", "float64", "complex64", "complex128",
 ))  # fmt: skip
 _SYMBOLS: Final = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "quotient": "/", "and": "&", "or": "|", "xor": "^",
@@ -56,7 +57,7 @@ def supports(expression: Expression) -> bool:
         return expression.operation in OF_CUDA
     if expression.operation.startswith("reduce_"):
         is_order_needed = expression.operation in ("reduce_maximum", "reduce_minimum")
-        return expression.dtype.kind in "fiub" or (expression.dtype.kind == "c" and not is_order_needed)
+        return kind_of(expression.dtype) in "fiub" or (expression.dtype.kind == "c" and not is_order_needed)
     return has_formula(expression)
 
 
@@ -67,6 +68,8 @@ def literal(number: Any, dtype: np.dtype[Any]) -> str:
         return f"{dtype.name}{{{literal(number.real, part)}, {literal(number.imag, part)}}}"
     if dtype == HALF:
         return f"float16{{0x{np.float16(number).view(np.uint16):04x}}}"
+    if is_bfloat16(dtype):
+        return f"bfloat16{{0x{int(np.asarray(number).astype(dtype).view(np.uint16)):04x}}}"
     if dtype.kind == "f":
         return _float(dtype.type(number), "f" if dtype == SINGLE else "")
     if dtype.kind == "b":

@@ -11,6 +11,7 @@ typedef unsigned long long uint64;
 typedef float float32;
 typedef double float64;
 struct float16 { uint16 bits; };
+struct bfloat16 { uint16 bits; };
 struct complex64 { float32 re, im; };
 struct complex128 { float64 re, im; };
 
@@ -47,6 +48,16 @@ FUNCTION float16 half(float32 x) {
 }
 #endif
 
+// bfloat16 is the upper half of float32, rounded to even.
+FUNCTION float32 single(bfloat16 x) { return reinterpret<float32>((uint32)x.bits << 16); }
+FUNCTION bfloat16 upper_half(float32 x) {
+  const uint32 bits = reinterpret<uint32>(x);
+  if (x != x) return {(uint16)((bits >> 16 & 0x8000u) | 0x7fc0u)};
+  return {(uint16)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+}
+
+FUNCTION bfloat16 operator+(bfloat16 x, bfloat16 y) { return upper_half(single(x) + single(y)); }
+FUNCTION bfloat16 operator*(bfloat16 x, bfloat16 y) { return upper_half(single(x) * single(y)); }
 FUNCTION float16 operator+(float16 x, float16 y) { return half(single(x) + single(y)); }
 FUNCTION float16 operator*(float16 x, float16 y) { return half(single(x) * single(y)); }
 FUNCTION complex64 operator+(complex64 x, complex64 y) { return {x.re + y.re, x.im + y.im}; }
@@ -240,6 +251,7 @@ struct Maximum {  // NaN if one is; of zeros the positive one
     return x > y || x != x ? x : y;
   }
   static __device__ __forceinline__ float16 of(float16 x, float16 y) { return half(of(single(x), single(y))); }
+  static __device__ __forceinline__ bfloat16 of(bfloat16 x, bfloat16 y) { return upper_half(of(single(x), single(y))); }
 };
 struct Minimum {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return x < y ? x : y; }
@@ -252,6 +264,7 @@ struct Minimum {
     return x < y || x != x ? x : y;
   }
   static __device__ __forceinline__ float16 of(float16 x, float16 y) { return half(of(single(x), single(y))); }
+  static __device__ __forceinline__ bfloat16 of(bfloat16 x, bfloat16 y) { return upper_half(of(single(x), single(y))); }
 };
 struct Or {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return (T)(x | y); }

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from .....core.dtypes import is_bfloat16
 from .....primitives.scalar_functions import known
 from ....loopnest import Apply
 from ....operations.complexes import Complex
@@ -19,6 +20,7 @@ from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS
 _TYPES: Final = {
     "f8": "double", "f4": "float", "f2": "half", "i8": "i64", "i4": "i32", "i2": "i16", "i1": "i8", "u8": "i64",
     "u4": "i32", "u2": "i16", "u1": "i8", "b1": "i1", "c16": "{double, double}", "c8": "{float, float}",
+    "V2": "i16",  # bfloat16, by its bits
 }  # fmt: skip
 _SUFFIXES: Final = {"double": "f64", "float": "f32", "half": "f16"}
 #: Instructions on two operands of a type, for floats and for integers; what depends on the sign is in `_instruction`.
@@ -64,6 +66,8 @@ def literal(number: Any, dtype: np.dtype[Any]) -> str:
         part = np.dtype(f"f{dtype.itemsize // 2}")
         t = type_name(part)
         return f"{{{t} {literal(number.real, part)}, {t} {literal(number.imag, part)}}}"
+    if is_bfloat16(dtype):
+        return str(int(np.asarray(number).astype(dtype).view(np.uint16)))
     if dtype == HALF:
         return f"0xH{np.float16(number).view(np.uint16):04X}"
     if dtype.kind == "f":

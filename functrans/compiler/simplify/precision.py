@@ -1,0 +1,57 @@
+"""Precision: what computes with bfloat16 does it in float32, and whoever runs the program only moves and casts it."""
+
+from __future__ import annotations
+
+from sys import modules
+from typing import Any
+
+import numpy as np
+
+from ...core.avals import ShapedArray
+from ...core.dtypes import ML_DTYPES, SINGLE, is_bfloat16
+from ...core.jaxpr import Atom, Eqn, Jaxpr, Var
+from ...primitives.foundation import convert
+
+
+def compute_in_single(jaxpr: Jaxpr) -> Jaxpr:
+    """The same program with casts around equations that compute with bfloat16, as `Primitive.run_on_bfloat16` has them.
+
+    Programs that equations hold are left to their own turn.
+    """
+    if ML_DTYPES not in modules or not any(map(_computes_with_bfloat16, jaxpr.eqns)):
+        return jaxpr
+    eqns: list[Eqn] = []
+    for eqn in jaxpr.eqns:
+        if _computes_with_bfloat16(eqn):
+            _append(eqns, eqn)
+        else:
+            eqns.append(eqn)
+    return Jaxpr(jaxpr.inputs, eqns, jaxpr.outputs)
+
+
+def _computes_with_bfloat16(eqn: Eqn) -> bool:
+    avals = [a.aval for a in eqn.inputs]
+    return any(is_bfloat16(aval.dtype) for aval in avals) and eqn.primitive.computes(avals, eqn.params)
+
+
+def _append(eqns: list[Eqn], eqn: Eqn) -> None:
+    """Append casts of operands, the equation, and casts of its results."""
+    def cast(atom: Atom, dtype: np.dtype[Any]) -> Var:
+        target = Var(ShapedArray(atom.aval.shape, dtype))
+        eqns.append(Eqn(convert, [atom], {"dtype": dtype}, [target], eqn.source))
+        return target
+
+    def widened(atom: Atom, want: np.dtype[Any]) -> Atom:
+        have = atom.aval.dtype
+        if not is_bfloat16(want):
+            return cast(atom, want) if is_bfloat16(have) else atom
+        return cast(atom if is_bfloat16(have) else cast(atom, want), SINGLE)
+
+    dtypes = eqn.primitive.operand_dtypes([a.aval for a in eqn.inputs])
+    inputs = list(map(widened, eqn.inputs, dtypes))
+    avals = eqn.primitive.abstract_eval(*[a.aval for a in inputs], **eqn.params)
+    wide = [Var(aval) if is_bfloat16(v.aval.dtype) else v for v, aval in zip(eqn.outputs, avals, strict=True)]
+    eqns.append(eqn._replace(inputs=inputs, outputs=wide))
+    for v, found in zip(eqn.outputs, wide):
+        if found is not v:
+            eqns.append(Eqn(convert, [found], {"dtype": v.aval.dtype}, [v], eqn.source))
