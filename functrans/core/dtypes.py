@@ -93,7 +93,8 @@ def can_cast(have: Any, want: Any, casting: Any = "safe") -> bool:
     kinds = _kind(have), np.dtype(want)
     if all(isinstance(k, np.dtype) and is_half(k) for k in kinds):
         return kinds[0] == kinds[1] or casting in ("same_kind", "unsafe")
-    return np.can_cast(*_known_to_numpy(kinds), casting)
+    have, want = _known_to_numpy(kinds)
+    return np.can_cast(have, want, casting)
 
 
 def _kind(given: Any) -> Any:
