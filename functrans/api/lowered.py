@@ -148,7 +148,9 @@ class Lowered:
         """What the compiler made of the function, and why, in sentences."""
         inspection = self._native
         functions = len(inspection.functions())
-        facts = Native(inspection.threads_of, inspection.is_quick, inspection.work, functions, self._withheld)
+        facts = Native(
+            inspection.threads_of, inspection.wakes, inspection.is_quick, inspection.work, functions, self._withheld
+        )
         return explained(
             self.name, self.jaxpr, self.simplified, self._assembled, self._rows, self._buffers, facts
         )

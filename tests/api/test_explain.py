@@ -157,6 +157,9 @@ def test_threads_and_compilation():
     assert f"It is divided among {count} threads." in found or count == 1
     with ft.config.using(threads=1):
         assert "divided among" not in text(lambda x: np.exp(np.sin(x)), large)
+    with ft.config.using(threads=2):
+        some = text(lambda x: np.sum(x), ft.ShapeDtypeStruct((100_000,), float))
+    assert f"It is divided among {count} threads, if others are awake" in some or count == 1
     assert "compiled thoroughly at once" in found
     small = text(lambda x: np.exp(np.sin(x)), ft.ShapeDtypeStruct((10,), float))
     assert "threads" not in small

@@ -19,10 +19,12 @@ from functrans.settings import config
 TIERS: dict[str, list[tuple[Any, str, int]]] = {
     "quick": [(tiers, "PAYS", 1 << 60)],
     "thorough": [(tiers, "PAYS", -1)],
-    "threads": [(tiers, "PAYS", -1), (encoding, "WORTH_THREADS", -1)],
+    "threads": [(tiers, "PAYS", -1), (encoding, "WORTH_THREADS", -1), (encoding, "WORTH_WAKING", -1)],
 }
 #: The same for what is compiled quickly at first and thoroughly after some calls, with threads for a part of it.
-LATER: list[tuple[Any, str, int]] = [(tiers, "PAYS", 1000), (encoding, "WORTH_THREADS", 2000)]
+LATER: list[tuple[Any, str, int]] = [
+    (tiers, "PAYS", 1000), (encoding, "WORTH_THREADS", 2000), (encoding, "WORTH_WAKING", 3000),
+]  # fmt: skip
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class Native(NamedTuple):
 
     Attributes:
         threads: how many threads an instruction is divided among.
+        wakes: whether those of them that sleep are woken for it.
         is_quick: whether the program is compiled quickly at first.
         work: about how many nanoseconds a call is thought to take.
         functions: how many functions were compiled.
@@ -34,6 +35,7 @@ class Native(NamedTuple):
     """
 
     threads: Callable[[Row], int]
+    wakes: Callable[[Row], bool]
     is_quick: bool
     work: int
     functions: int
@@ -285,7 +287,8 @@ class _Instructions:
             return  # it is said of the chain
         points = cost(row.instruction).operations
         if count > 1:
-            yield f"It is divided among {count} threads."
+            asleep = "." if self.native.wakes(row) else ", if others are awake: to wake them takes as long as the work."
+            yield f"It is divided among {count} threads{asleep}"
         elif points >= 1000:
             yield "It runs on one thread: there is too little to do for more, or threads would write to one place."
 

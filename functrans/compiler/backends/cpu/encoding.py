@@ -51,8 +51,9 @@ from .writer import Writer
 
 #: How many steps a loop is thought to take if that is not known.
 UNKNOWN_LENGTH = 1000
-#: The work that is worth dividing among threads, and that of a thread in addition to two, about in nanoseconds.
-WORTH_THREADS, WORTH_THREAD = 60_000, 30_000
+#: The work that is worth dividing among threads that are awake, that for which they are woken, and that of a thread in
+#: addition to two, about in nanoseconds.
+WORTH_THREADS, WORTH_WAKING, WORTH_THREAD = 30_000, 60_000, 30_000
 
 
 class Range(NamedTuple):
@@ -159,7 +160,7 @@ class Encoder:
         head = [0 if isinstance(writer, Writer) else writer, 0, extent]
         if is_divided:
             self.is_divided = True
-            head = [threads.POOL, head[0], max(2, work // WORTH_THREAD), extent, grain]
+            head = [threads.POOL, head[0], max(2, work // WORTH_THREAD), int(work <= WORTH_WAKING), extent, grain]
         arguments = self.keep([*head, *numbers])
         if isinstance(writer, Writer):
             self.kernels.append(Written(arguments, int(is_divided), writer, work, is_guess))

@@ -18,6 +18,7 @@ from .encoding import Encoder
 from .engine import engine
 from .native import Binding, Result
 from .runtime import PATIENCE, WORK_LEFT
+from .runtime.threads import SMALL
 from .writer import Writer
 
 #: An instruction is run so many times in a row that this many nanoseconds go by, if it may be run again at all.
@@ -113,6 +114,13 @@ class NativeInspection:
         names = {name for name, address in engine().runtime.items() if address in addresses}
         count = min(config.threads or threads.available(), threads.available())
         return count if any("parallel" in name for name in names) else 1
+
+    def wakes(self, row: Row) -> bool:
+        """Whether threads that sleep are woken for an instruction that is divided."""
+        parallel = engine().runtime["run_parallel"]
+        entries = self.recorder.entries.get(id(row.instruction), [])
+        places = [arguments + 8 * SMALL for function, arguments in entries if function == parallel]
+        return not all(ctypes.c_int64.from_address(place).value for place in places)
 
     def times(self, values: Sequence[Any]) -> dict[str, float]:
         """The seconds that each instruction outside of loops takes, by number, for some arguments."""

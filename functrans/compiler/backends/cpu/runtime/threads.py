@@ -10,18 +10,31 @@ from .header import STOPPED
 #: OPEN, whether there are parts that workers may take; ACTIVE, how many are looking or at work; NEXT, the next part to
 #: be taken; then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; a
 #: semaphore that they sleep on; whether the caller is WAITING for the last one of them, and a semaphore that it sleeps
-#: on. Parts are taken one by one, by the caller too, who does all of them if nobody else comes: so on a busy machine it
-#: does not wait for threads that get no processor. Who finds no part left says that there are none, so that nobody
-#: looks for more who may be on the processor that the last part needs. A part that ends with another status than 0
-#: stops the others.
+#: on; HABITS, what small jobs have met with lately. Parts are taken one by one, by the caller too, who does all of them
+#: if nobody else comes: so on a busy machine it does not wait for threads that get no processor. Who finds no part left
+#: says that there are none, so that nobody looks for more who may be on the processor that the last part needs. A part
+#: that ends with another status than 0 stops the others.
 (
     POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE, POOL_WAITING,
-    POOL_DONE,
-) = range(0, 80, 8)  # fmt: skip
-POOL_SIZE = 80
+    POOL_DONE, POOL_HABITS,
+) = range(0, 88, 8)  # fmt: skip
+POOL_SIZE = 88
+
+#: A job that is small takes about as long as it takes to wake a worker, so it is shared with those who are awake: in a
+#: loop of such jobs they stay awake. Where they sleep, as many small jobs as PERIOD says go without, then one wakes
+#: them all the same, and the period doubles, up to MOST_PERIOD, until one meets somebody awake. On a busy machine
+#: workers are awake and get no processor, or lose it in the middle of a part: where PATIENCE_WITH_WORKERS jobs in a row
+#: got no help, or the caller had to sleep until somebody came back, the next jobs go without, as many as REST says, and
+#: the workers go to sleep. That doubles too, up to MOST_REST, and becomes one less with each job that went well.
+MISSED, PERIOD, UNHELPED, RESTING, REST = range(5)
+LEAST_PERIOD, MOST_PERIOD, PATIENCE_WITH_WORKERS, LEAST_REST, MOST_REST = 8, 1 << 10, 16, 64, 1 << 16
 
 #: Parts for each thread: more of them even out threads that are held up, fewer cost less.
 PARTS_PER_THREAD = 8
+
+#: What NEXT is counted up by: the caller takes parts from the front, the others from the back, so that who comes again
+#: for the same array mostly meets what is in its cache.
+FROM_FRONT, FROM_BACK = 1, 1 << 32
 
 #: How often a worker looks for more to do before it sleeps: for 60 to 120 microseconds, with a pause in between. It is
 #: then awake when what is not worth dividing, between two kernels that are, has been done: to wake it takes as long.
@@ -43,7 +56,7 @@ declare i32 @sem_init(ptr, i32, i32)
 declare i32 @sem_wait(ptr)
 declare i32 @sem_post(ptr)
 {DECLARE_PAUSE}
-define internal void @take_parts(ptr %pool) {{
+define internal void @take_parts(ptr %pool, i64 %step) {{
 entry:
   %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
   %job = getelementptr i64, ptr %pool, i64 {POOL_JOB}
@@ -61,8 +74,15 @@ take:
   %goes_on = icmp eq i64 %stopped, 0
   br i1 %goes_on, label %next, label %taken
 next:
-  %part = atomicrmw add ptr %next_at, i64 1 seq_cst
-  %there = icmp slt i64 %part, %parts
+  %ticket = atomicrmw add ptr %next_at, i64 %step seq_cst
+  %front = and i64 %ticket, {FROM_BACK - 1}
+  %back = udiv i64 %ticket, {FROM_BACK}
+  %taken_in_all = add i64 %front, %back
+  %there = icmp slt i64 %taken_in_all, %parts
+  %left = sub i64 %parts, %back
+  %hindmost = sub i64 %left, 1
+  %is_from_front = icmp eq i64 %step, {FROM_FRONT}
+  %part = select i1 %is_from_front, i64 %front, i64 %hindmost
   br i1 %there, label %run, label %taken
 run:
   %after = add i64 %part, 1
@@ -87,6 +107,11 @@ taken:
 define i64 @start_pool(ptr %pool) {{
   %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
   %done = getelementptr i64, ptr %pool, i64 {POOL_DONE}
+  %habits = getelementptr i64, ptr %pool, i64 {POOL_HABITS}
+  %period_at = getelementptr i64, ptr %habits, i64 {PERIOD}
+  store i64 {LEAST_PERIOD}, ptr %period_at
+  %rest_at = getelementptr i64, ptr %habits, i64 {REST}
+  store i64 {LEAST_REST}, ptr %rest_at
   %status = call i32 @sem_init(ptr %semaphore, i32 0, i32 0)
   %other_status = call i32 @sem_init(ptr %done, i32 0, i32 0)
   ret i64 0
@@ -145,7 +170,7 @@ enter:
   %is_still_open = icmp ne i64 %still, 0
   br i1 %is_still_open, label %help, label %leave
 help:
-  call void @take_parts(ptr %pool)
+  call void @take_parts(ptr %pool, i64 {FROM_BACK})
   br label %leave
 leave:
   %had = atomicrmw sub ptr %active_at, i64 1 seq_cst
@@ -192,7 +217,7 @@ wake:
 done:
   ret void
 }}
-define internal void @wait_for_workers(ptr %pool) {{
+define internal i1 @wait_for_workers(ptr %pool) {{
 entry:
   %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
   %waiting_at = getelementptr i64, ptr %pool, i64 {POOL_WAITING}
@@ -200,6 +225,7 @@ entry:
   br label %look
 look:
   %count = phi i64 [0, %entry], [%next, %again], [0, %sleep]
+  %has_slept = phi i1 [false, %entry], [%has_slept, %again], [true, %sleep]
   %active = load atomic i64, ptr %active_at seq_cst, align 8
   %is_alone = icmp eq i64 %active, 0
   br i1 %is_alone, label %done, label %busy
@@ -218,31 +244,119 @@ rest:
 stay:
   %waiting = atomicrmw xchg ptr %waiting_at, i64 0 seq_cst
   %nobody_tells = icmp ne i64 %waiting, 0
-  br i1 %nobody_tells, label %done, label %sleep
+  br i1 %nobody_tells, label %woken, label %sleep
 sleep:
   %status = call i32 @sem_wait(ptr %done_at)
   %is_woken = icmp eq i32 %status, 0
   br i1 %is_woken, label %look, label %sleep
+woken:
+  ret i1 true
+done:
+  ret i1 %has_slept
+}}
+define internal i1 @has_company(ptr %pool) {{
+entry:
+  %habits = getelementptr i64, ptr %pool, i64 {POOL_HABITS}
+  %missed_at = getelementptr i64, ptr %habits, i64 {MISSED}
+  %period_at = getelementptr i64, ptr %habits, i64 {PERIOD}
+  %resting_at = getelementptr i64, ptr %habits, i64 {RESTING}
+  %resting = load atomic i64, ptr %resting_at monotonic, align 8
+  %rests = icmp sgt i64 %resting, 0
+  br i1 %rests, label %rest, label %look
+rest:
+  %rest_left = sub i64 %resting, 1
+  store atomic i64 %rest_left, ptr %resting_at monotonic, align 8
+  ret i1 false
+look:
+  %asleep_at = getelementptr i64, ptr %pool, i64 {POOL_ASLEEP}
+  %workers_at = getelementptr i64, ptr %pool, i64 {POOL_WORKERS}
+  %asleep = load atomic i64, ptr %asleep_at monotonic, align 8
+  %workers = load atomic i64, ptr %workers_at monotonic, align 8
+  %is_awake = icmp sgt i64 %workers, %asleep
+  br i1 %is_awake, label %meet, label %miss
+meet:
+  store atomic i64 0, ptr %missed_at monotonic, align 8
+  store atomic i64 {LEAST_PERIOD}, ptr %period_at monotonic, align 8
+  ret i1 true
+miss:
+  %missed = load atomic i64, ptr %missed_at monotonic, align 8
+  %period = load atomic i64, ptr %period_at monotonic, align 8
+  %missed_too = add i64 %missed, 1
+  store atomic i64 %missed_too, ptr %missed_at monotonic, align 8
+  %is_time = icmp sge i64 %missed_too, %period
+  br i1 %is_time, label %wake, label %alone
+alone:
+  ret i1 false
+wake:
+  %double_period = shl i64 %period, 1
+  %next_period = call i64 @llvm.smin.i64(i64 %double_period, i64 {MOST_PERIOD})
+  store atomic i64 %next_period, ptr %period_at monotonic, align 8
+  store atomic i64 0, ptr %missed_at monotonic, align 8
+  ret i1 true
+}}
+define internal void @learn(ptr %pool, i64 %parts, i1 %was_late) {{
+entry:
+  %habits = getelementptr i64, ptr %pool, i64 {POOL_HABITS}
+  %unhelped_at = getelementptr i64, ptr %habits, i64 {UNHELPED}
+  %resting_at = getelementptr i64, ptr %habits, i64 {RESTING}
+  %rest_at = getelementptr i64, ptr %habits, i64 {REST}
+  %rest = load atomic i64, ptr %rest_at monotonic, align 8
+  br i1 %was_late, label %badly, label %count
+count:
+  %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
+  %taken = load atomic i64, ptr %next_at monotonic, align 8
+  %front = and i64 %taken, {FROM_BACK - 1}
+  %is_helped = icmp sle i64 %front, %parts
+  br i1 %is_helped, label %well, label %alone
+alone:
+  %unhelped = load atomic i64, ptr %unhelped_at monotonic, align 8
+  %unhelped_too = add i64 %unhelped, 1
+  store atomic i64 %unhelped_too, ptr %unhelped_at monotonic, align 8
+  %is_usual = icmp sge i64 %unhelped_too, {PATIENCE_WITH_WORKERS}
+  br i1 %is_usual, label %badly, label %done
+badly:
+  store atomic i64 0, ptr %unhelped_at monotonic, align 8
+  store atomic i64 %rest, ptr %resting_at monotonic, align 8
+  %double_rest = shl i64 %rest, 1
+  %longer = call i64 @llvm.smin.i64(i64 %double_rest, i64 {MOST_REST})
+  store atomic i64 %longer, ptr %rest_at monotonic, align 8
+  br label %done
+well:
+  store atomic i64 0, ptr %unhelped_at monotonic, align 8
+  %less = sub i64 %rest, 1
+  %shorter = call i64 @llvm.smax.i64(i64 %less, i64 {LEAST_REST})
+  store atomic i64 %shorter, ptr %rest_at monotonic, align 8
+  br label %done
 done:
   ret void
 }}
 """
 
-#: `run_parallel`: the pool, a function, how many threads it is worth, end, what parts are multiples of, and the
-#: arguments of the kernel.
+#: Where `run_parallel` is told whether a job is small.
+SMALL = 3
+
+#: `run_parallel`: the pool, a function, how many threads it is worth, whether it is a small job, end, what parts are
+#: multiples of, and the arguments of the kernel.
 RUN_PARALLEL = f"""
 define i64 @run_parallel(ptr %a, ptr %slots) {{
 entry:
   get ptr %pool = %a[0]
   get ptr %function = %a[1]
   get i64 %worth = %a[2]
-  get i64 %extent = %a[3]
-  get i64 %grain = %a[4]
-  %rest = getelementptr i64, ptr %a, i64 5
+  get i64 %small = %a[{SMALL}]
+  get i64 %extent = %a[4]
+  get i64 %grain = %a[5]
+  %rest = getelementptr i64, ptr %a, i64 6
+  %is_small = icmp ne i64 %small, 0
   get i64 %available = %slots[THREADS]
   %threads = call i64 @llvm.smin.i64(i64 %available, i64 %worth)
   %is_wanted = icmp sgt i64 %threads, 1
-  br i1 %is_wanted, label %try, label %alone
+  br i1 %is_wanted, label %measure, label %alone
+measure:
+  br i1 %is_small, label %ask, label %try
+ask:
+  %has_company = call i1 @has_company(ptr %pool)
+  br i1 %has_company, label %try, label %alone
 alone:
   %status = call i64 %function(ptr %rest, ptr %slots, i64 0, i64 %extent)
   ret i64 %status
@@ -252,7 +366,7 @@ try:
   %mine = extractvalue {{i64, i1}} %locked, 1
   br i1 %mine, label %divide, label %alone
 divide:
-  call void @wait_for_workers(ptr %pool)
+  %was_busy = call i1 @wait_for_workers(ptr %pool)
   %most = mul i64 %threads, {PARTS_PER_THREAD}
   %beyond = add i64 %extent, %grain
   %to_last = sub i64 %beyond, 1
@@ -278,9 +392,14 @@ divide:
   store atomic i64 1, ptr %open_at seq_cst, align 8
   %helpers = sub i64 %threads, 1
   call void @wake_workers(ptr %pool, i64 %helpers)
-  call void @take_parts(ptr %pool)
+  call void @take_parts(ptr %pool, i64 {FROM_FRONT})
   store atomic i64 0, ptr %open_at seq_cst, align 8
-  call void @wait_for_workers(ptr %pool)
+  %was_late = call i1 @wait_for_workers(ptr %pool)
+  br i1 %is_small, label %learn, label %unlock
+learn:
+  call void @learn(ptr %pool, i64 %parts, i1 %was_late)
+  br label %unlock
+unlock:
   store atomic i64 0, ptr %lock seq_cst, align 8
   %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
   %stopped = atomicrmw xchg ptr %stopped_at, i64 0 seq_cst
