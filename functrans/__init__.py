@@ -13,6 +13,7 @@ from . import (
     ops,
     optimize,
     random,
+    scipy,
     testing,
     tree,
     tree_util,
@@ -40,12 +41,12 @@ remat = checkpoint  # JAX's other name for it
 
 __all__ = [
     "Array", "ShapeDtypeStruct", "block_until_ready", "checkpoint", "checkpoint_name", "checkpoint_policies",
-    "clear_caches", "config", "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug",
-    "device_get", "device_put", "devices", "elementwise", "errors", "eval_shape", "explain", "flatten_util",
-    "float0", "grad", "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit",
-    "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "ops", "optimize",
-    "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals", "testing", "tree", "tree_util",
-    "value_and_grad", "vjp", "vmap",
+    "clear_caches", "config", "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug", "device_get",
+    "device_put", "devices", "elementwise", "errors", "eval_shape", "explain", "flatten_util", "float0", "grad",
+    "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax",
+    "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "ops", "optimize", "print_saved_residuals",
+    "pure_callback", "random", "remat", "saved_residuals", "scipy", "testing", "tree", "tree_util", "value_and_grad",
+    "vjp", "vmap",
 ]  # fmt: skip
 
 _keep_what_is_imported()

@@ -147,35 +147,45 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     return multiply(multiply(0.5, x), erfc(multiply(float(-np.sqrt(0.5)), x)))
 
 
-def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False, *, where: Any = None) -> Any:
-    """log(sum(b * exp(x))) along axes, without overflow, of the elements where a mask holds.
+def logsumexp(
+    a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, *, where: Any = None
+) -> Any:
+    """log(sum(b * exp(a))) along axes, without overflow, of the elements where a mask holds.
 
-    The sum of weighted elements must not be negative: its logarithm is NaN then.
+    Where weights make the sum negative its logarithm is NaN, unless the sign is asked for.
+
+    Args:
+        return_sign: whether to return the logarithm of the absolute value, and the sign of the sum (of a complex sum,
+            the number of absolute value one in its direction).
 
     Example:
         >>> import numpy as np, functrans as ft
         >>> float(ft.nn.logsumexp([1000.0, 1000.0, 2000.0], b=np.array([1.0, 2.0, 0.0])) - 1000).__round__(6)
         1.098612
+        >>> [float(y) for y in ft.nn.logsumexp([0.0, 0.0], b=np.array([1.0, -3.0]), return_sign=True)]
+        [0.6931471805599453, -1.0]
     """
-    x = _masked(x, where)
-    if b is not None:
-        return _weighted_logsumexp(x, b, axis, keepdims)
-    aval: ShapedArray = typeof(x)
+    a = _masked(a, where)
+    aval: ShapedArray = typeof(a)
+    if b is not None or return_sign or aval.dtype.kind == "c":
+        return _signed_logsumexp(a, 1.0 if b is None else b, axis, keepdims, return_sign)
     axes = normalize_axes(axis, aval.ndim)
-    y = _logsumexp(x, axes=axes)
+    y = _logsumexp(a, axes=axes)
     return with_shape(y, tuple(1 if i in axes else n for i, n in enumerate(aval.shape))) if keepdims else y
 
 
-def _weighted_logsumexp(x: Any, b: Any, axis: Any, keepdims: bool) -> Any:
+def _signed_logsumexp(a: Any, b: Any, axis: Any, keepdims: bool, return_sign: bool) -> Any:
     """The sum is taken relative to its largest term, which counts as a constant: it cancels in derivatives."""
-    x, b = np.broadcast_arrays(as_operand(x), as_operand(b))
-    x = np.where(b == 0, -np.inf, x)
-    top = np.max(x, axis=axis, keepdims=True)
+    a, b = np.broadcast_arrays(a, as_operand(b))
+    a = np.where(b == 0, -np.inf, a)
+    top = np.max(np.real(a), axis=axis, keepdims=True)
     top = stop_gradient(np.where(np.isfinite(top), top, 0))
-    total = np.sum(b * np.exp(x - top), axis=axis, keepdims=True)
+    total = np.sum(b * np.exp(a - top), axis=axis, keepdims=True)
+    total, top = (total, top) if keepdims else (np.squeeze(total, axis), np.squeeze(top, axis))
     with np.errstate(divide="ignore"):
-        y = np.log(total) + top
-    return y if keepdims else np.squeeze(y, axis)
+        if not return_sign:
+            return np.log(total) + top
+        return np.log(np.abs(total)) + top, np.sign(total)
 
 
 def _masked(x: Any, where: Any) -> Any:

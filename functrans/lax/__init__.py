@@ -3,6 +3,7 @@
 
 from ..primitives.selection import stop_gradient
 from ..primitives.sorting import top_k
+from . import linalg
 from .branches import cond, switch
 from .collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from .convolution import (
@@ -133,10 +134,10 @@ __all__ = [
     "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim",
     "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "erf_inv", "erfc", "exp", "exp2",
     "expand_dims", "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "imag", "index_in_dim",
-    "integer_pow", "iota", "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "map", "max", "min", "mul",
-    "ne", "neg", "nextafter", "pad", "pmax", "pmean", "pmin", "population_count", "pow", "psum", "real", "reciprocal",
-    "reduce", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "reduce_window",
-    "rem", "reshape", "rev", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic", "sign", "sin", "sinh",
-    "slice", "slice_in_dim", "sort", "sqrt", "square", "squeeze", "stop_gradient", "sub", "switch", "tan", "tanh",
-    "top_k", "transpose", "while_loop",
+    "integer_pow", "iota", "is_finite", "le", "lgamma", "linalg", "log", "log1p", "logistic", "lt", "map", "max",
+    "min", "mul", "ne", "neg", "nextafter", "pad", "pmax", "pmean", "pmin", "population_count", "pow", "psum", "real",
+    "reciprocal", "reduce", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum",
+    "reduce_window", "rem", "reshape", "rev", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic",
+    "sign", "sin", "sinh", "slice", "slice_in_dim", "sort", "sqrt", "square", "squeeze", "stop_gradient", "sub",
+    "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
 ]  # fmt: skip

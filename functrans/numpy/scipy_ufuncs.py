@@ -1,4 +1,4 @@
-"""Ufuncs of scipy.special whose meaning is not one elementwise primitive."""
+"""Functions of scipy.special whose meaning is not one elementwise primitive."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from ..core.tracer import Tracer
 from ..errors import ConcretizationError
 from ..primitives.elementwise import multiply
+from ..primitives.integrals import cosine_integral, fresnel_c, fresnel_s, sine_integral
 from ..primitives.late_scipy import LateUfunc
 from ..primitives.special import Indexed, bessel_i, bessel_j, scaled_bessel_i
 from ..primitives.zeta import zeta
@@ -16,12 +17,26 @@ from .common import as_operand
 from .protocols import register_ufunc
 
 
-def _riemann_zeta(x: Any) -> Any:
+def riemann_zeta(x: Any) -> Any:
+    """scipy.special.zeta of one operand."""
     return zeta(as_operand(x), 1.0)
 
 
-def _hurwitz_zeta(x: Any, q: Any) -> Any:
+def hurwitz_zeta(x: Any, q: Any) -> Any:
+    """scipy.special.zeta of two operands."""
     return zeta(as_operand(x), as_operand(q))
+
+
+def sici(x: Any) -> tuple[Any, Any]:
+    """scipy.special.sici."""
+    x = as_operand(x)
+    return sine_integral(x), cosine_integral(x)
+
+
+def fresnel(x: Any) -> tuple[Any, Any]:
+    """scipy.special.fresnel."""
+    x = as_operand(x)
+    return fresnel_s(x), fresnel_c(x)
 
 
 def _bessel(name: str, primitive: Indexed, alternates: bool) -> Any:
@@ -41,11 +56,17 @@ def _bessel(name: str, primitive: Indexed, alternates: bool) -> Any:
     return function
 
 
+jv = _bessel("jv", bessel_j, alternates=True)
+iv = _bessel("iv", bessel_i, alternates=False)
+ive = _bessel("ive", scaled_bessel_i, alternates=False)
+
 for _ufunc, _ours in (
-    (LateUfunc("_riemann_zeta"), _riemann_zeta),
-    (LateUfunc("_zeta", 2), _hurwitz_zeta),
-    (LateUfunc("jv", 2), _bessel("jv", bessel_j, alternates=True)),
-    (LateUfunc("iv", 2), _bessel("iv", bessel_i, alternates=False)),
-    (LateUfunc("ive", 2), _bessel("ive", scaled_bessel_i, alternates=False)),
+    (LateUfunc("_riemann_zeta"), riemann_zeta),
+    (LateUfunc("_zeta", 2), hurwitz_zeta),
+    (LateUfunc("sici"), sici),
+    (LateUfunc("fresnel"), fresnel),
+    (LateUfunc("jv", 2), jv),
+    (LateUfunc("iv", 2), iv),
+    (LateUfunc("ive", 2), ive),
 ):
     register_ufunc(_ufunc, _ours)

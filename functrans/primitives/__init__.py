@@ -13,7 +13,9 @@ from . import (
     foundation,
     incomplete,
     indexing,
+    integrals,
     linalg,
+    matrix_equations,
     names,
     permutations,
     powers,
@@ -33,7 +35,7 @@ from . import (
 
 __all__ = [
     "collectives", "complex", "contractions", "convolution", "cumulative", "determinants", "dynamic_slice",
-    "elementwise", "fft", "foundation", "incomplete", "indexing", "linalg", "names", "permutations", "powers",
-    "python_numbers", "random", "random_gamma", "reductions", "roots", "selection", "sorting", "special", "spectral",
-    "structural", "subscripts", "zeta",
+    "elementwise", "fft", "foundation", "incomplete", "indexing", "integrals", "linalg", "matrix_equations", "names",
+    "permutations", "powers", "python_numbers", "random", "random_gamma", "reductions", "roots", "selection",
+    "sorting", "special", "spectral", "structural", "subscripts", "zeta",
 ]  # fmt: skip

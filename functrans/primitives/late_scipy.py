@@ -165,6 +165,20 @@ class LateUfunc:
         return self.ufunc.resolve_dtypes(dtypes)
 
 
+class LateOutput(LateUfunc):
+    """Stands for one of the results of a ufunc of scipy.special that has several, of one dtype."""
+
+    nout = 2
+
+    def __init__(self, name: str, output: int):
+        self.__name__ = name
+        self.nin = 1
+        self.output = output
+
+    def __call__(self, *xs: Any) -> Any:
+        return super().__call__(*xs)[self.output]
+
+
 def known_ufunc(ufunc: Any) -> Any:
     """The stand-in for a ufunc of scipy.special, if that is what it is and there is one; else the ufunc."""
     stand_in = late_ufuncs.get(ufunc.__name__)

@@ -161,8 +161,8 @@ def test_incomplete_gamma_functions_at_the_ends():
 
 
 def test_what_is_not_known_is_said():
-    with pytest.raises(UnknownFunctionError, match="betainc by its first or second operand"):
-        ft.grad(lambda a: special.betainc(a, 0.5, 0.3))(2.0)
+    with pytest.raises(UnknownFunctionError, match="derivative of hyp1f1 by a was asked for"):
+        ft.grad(lambda a: special.hyp1f1(a, 0.5, 0.3))(2.0)
     with pytest.raises(UnknownFunctionError, match="Take np.log1p"):
         ft.jit(special.log1p)(0.5)
 

@@ -210,4 +210,21 @@ DETERMINANTS = [
     *(Example("slogdet", (regular(*shape),)) for shape in [(0, 0), (1, 1), (2, 4, 4)]),
 ]
 
-EXAMPLES = TRIANGLES + EQUATIONS + ORTHOGONAL + SPECTRAL_PARTS + DETERMINANTS
+def shifted(n: int, dtype: str) -> Any:
+    """A matrix with eigenvalues far from zero."""
+    return matrices(n, n, dtype=dtype) + 4 * np.eye(n, dtype=dtype)
+
+
+MATRIX_EQUATIONS = [
+    *(
+        Example("sylvester", (shifted(3, d), regular(2, 2, dtype=d), matrices(3, 2, dtype=d)))
+        for d in DTYPES
+    ),
+    Example("sylvester", (4 * np.eye(2) + np.zeros((2, 1, 1)), regular(2, 2, 2), matrices(2, 2, 2))),
+    Example("sylvester", (np.zeros((0, 0)), regular(2, 2), np.zeros((0, 2)))),
+    *(Example("square_root", (shifted(n, "c16"),)) for n in (1, 2, 3)),
+    Example("square_root", ((4 * np.eye(2) + matrices(2, 2, 2)).astype("c16"),)),
+    Example("square_root", ((4 * np.eye(2) + matrices(2, 2)).astype("c8"),)),
+]
+
+EXAMPLES = TRIANGLES + EQUATIONS + ORTHOGONAL + SPECTRAL_PARTS + DETERMINANTS + MATRIX_EQUATIONS

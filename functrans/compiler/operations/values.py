@@ -71,6 +71,8 @@ SPECIAL_OF_TWO: Final = ("hurwitz_zeta", "bessel_of_order", "modified_bessel", "
 LIBRARY: Final = (
     "erfcx", "gamma", "loggamma", "gammasgn", "beta", "betaln", "poch", "gammainc", "gammaincc", "betainc", "exp1",
     "expi", "rel_entr", "kl_div", "j0", "j1", "y0", "y1", "k0", "k1", "k0e", "k1e",
+    "gammaincinv", "gammainccinv", "betaincinv", "hyp1f1", "hyp2f1", "exprel", "boxcox", "boxcox1p", "spence", "dawsn",
+    "expn", "owens_t", "binom", "stdtr", "stdtrit",
 )  # fmt: skip
 #: Functions of complex numbers that are no formulas here.
 COMPLEX_FUNCTIONS: Final = (
