@@ -96,7 +96,7 @@ class BlockAssembler:
                 targets.append(self.places.get(var) or self.target(number, var))
                 computed.append(output)
         if computed:
-            sources = [self.homes.place(atom) for atom in step.kernel.operands]
+            sources = [self.homes.place(atom) for atom in step.sources]
             is_whole = len(computed) == len(step.outputs)
             kernel = step.kernel if is_whole else step.kernel._replace(outputs=tuple(computed))
             if any(isinstance(source, Patchwork) for source in sources):

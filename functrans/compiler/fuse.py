@@ -3,7 +3,7 @@
 Equations that compute each element of their result from a few elements of their operands (`Primitive.lower`) are not
 run one by one: those over the same shape form a group that becomes one kernel. What a group needs of another one at
 other places (broadcast, transposed, reduced) is computed there again if that is cheap or if nobody else needs it, so
-that it need not be stored.
+that it need not be stored. What was decided of one program serves others at other sizes (plans.py).
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ from .loopnest import (
     Constant,
     Expression,
     Index,
-    Kernel,
     Load,
     Output,
     all_substituted,
     at_index,
-    constant,
     expressions_in,
     has_terms,
     kernel_over,
@@ -41,6 +39,7 @@ from .loopnest import (
     replaced,
 )
 from .patterns import Pattern, Reader, pattern_of
+from .plans import KernelStep, Outline, Plan, PlannedKernel, Weighed, plan_for, scalars
 from .unrolling import FEW, MOST_OPERATIONS, points_of, written_out
 
 #: A kernel has about this many operations at most, so that the time to compile one stays bounded.
@@ -54,20 +53,6 @@ LARGEST_EXPRESSION = 300
 Space = tuple[tuple[int, ...], int]
 
 
-class KernelStep(NamedTuple):
-    """Run a kernel, whose operands are atoms of the jaxpr; where its outputs go.
-
-    Attributes:
-        equations: those that it computes.
-        again: those of other kernels, or that only move elements, which it computes where it needs them.
-    """
-
-    kernel: Kernel
-    outputs: tuple[Var, ...]
-    equations: tuple[Eqn, ...] = ()
-    again: tuple[Eqn, ...] = ()
-
-
 class Value:
     """A variable or constant, as rules and groups see it.
 
@@ -76,9 +61,10 @@ class Value:
         step: the number of the step that computes it; -1 for what is there from the beginning.
         expression: what it is at the index that is the point of its own space, if a kernel can compute it again; for
             a view in terms of other values.
-        view: the equation, for a value that moves the elements of others only; such a value belongs to no step.
+        equation: the number of what computes it in a kernel, or moves it.
+        is_number: whether all of its elements are one number, which kernels call by the number of the variable.
+        is_view: whether it moves the elements of others only, and is not in memory; then it belongs to no step.
         is_stored: whether it is in memory after its step.
-        equation: what computes it in a kernel, or moves it.
         rule: makes what its rule made of its operands; None for what is not computed element by element.
         inlined: which operands readers at other places compute again with it, since they are cheap or nobody else needs
             them; the others they read. In turns: those of a turn are among what those of the turn before read.
@@ -90,8 +76,9 @@ class Value:
     elsewhere: Expression | None = None
     rule: Callable[[], Expression] | None = None
     inlined: Sequence[Sequence[Value]] = ()
-    view: Eqn | None = None
-    equation: Eqn | None = None
+    equation: int | None = None
+    is_number = False
+    is_view = False
     cost = 0
     operations = 0
 
@@ -110,16 +97,6 @@ class Value:
         if is_same:
             for value, count in operand.read.items():
                 self.read[value] = self.read.get(value, 0) + count
-
-    def is_repeatable(self, size: int) -> bool:
-        """Whether to compute it again in a space of this size, where it is needed at other places."""
-        is_free = self.cost <= CHEAP or (self.uses == 1 and size <= self.aval.size)
-        return is_free and self.operations < LARGEST_EXPRESSION
-
-    def is_repeatable_for(self, load: Load, space: Space, is_own: bool = False) -> bool:
-        """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element."""
-        needs_size = not is_own and self.cost > CHEAP and self.uses == 1
-        return self.is_repeatable(points_of(load, *space) if needs_size else 0)
 
 
 class Inside(NamedTuple):
@@ -143,7 +120,7 @@ class Group:
         self.shape = shape
         self.reduced = reduced
         self.values: list[tuple[Value, Output]] = []
-        self.again: dict[Any, Eqn] = {}
+        self.again: dict[Any, int] = {}
         self.operations = 0
 
 
@@ -153,23 +130,30 @@ def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | Ker
     Args:
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
     """
-    return _Fuser(jaxpr, supports).run()
+    outline = Outline(jaxpr, supports)
+    return plan_for(outline, lambda outline: _Fuser(outline, supports).plan()).steps_of(outline)
 
 
 class _Fuser:
     """Goes through the equations once and gives each a place in a group or a step of its own.
 
     Attributes:
+        steps: groups, and the numbers of equations.
+        weighed: what was decided by weighing sizes.
+        is_general: whether all extents of groups are extents of arrays.
         groups: the numbers of those steps that are groups, by their spaces.
         moved: expressions at other indices, by the ids of those that they are of and by index.
         leaves: the values that these would read, likewise.
         insides: what these and others are made of, by id; so they stay, and no id is used again.
     """
 
-    def __init__(self, jaxpr: Jaxpr, supports: Callable[[Expression], bool]):
-        self.jaxpr = jaxpr
+    def __init__(self, outline: Outline, supports: Callable[[Expression], bool]):
+        self.outline = outline
+        self.jaxpr = jaxpr = outline.jaxpr
         self.supports = supports
-        self.steps: list[Eqn | Group] = []
+        self.steps: list[int | Group] = []
+        self.weighed: dict[Any, bool] = {}
+        self.is_general = True
         self.groups: dict[Space, list[int]] = {}
         self.moved: dict[Any, Expression] = {}
         self.leaves: dict[Any, Sequence[Load]] = {}
@@ -178,60 +162,63 @@ class _Fuser:
         self.uses.update([a for a in jaxpr.outputs if type(a) is Var])
         self.values: dict[Any, Value] = {v: Value(v, self.uses[v]) for v in jaxpr.inputs}
 
-    def run(self) -> list[Eqn | KernelStep]:
-        for eqn in self.jaxpr.eqns:
-            if not self.fuse(eqn):
-                self.single(eqn)
+    def plan(self) -> Plan:
+        for number, eqn in enumerate(self.jaxpr.eqns):
+            if not self.fuse(number, eqn):
+                self.single(number, eqn)
         for atom in self.jaxpr.outputs:
             if isinstance(atom, Var):
                 self.store(self.values[atom])
-        return [step for number in range(len(self.steps)) for step in self.finished(number)]
+        constants = scalars(self.outline)
+        finished = [self.finished(step, constants) for step in self.steps]
+        classes = self.outline.classes
+        weighed = [
+            Weighed(tuple([classes[n] for n in points]), tuple([classes[n] for n in shape]), answer)
+            for (points, shape), answer in self.weighed.items()
+        ]
+        return Plan([step for step in finished if step is not None], weighed, self.is_general)
 
-    def finished(self, number: int) -> list[Eqn | KernelStep]:
-        """A step for the program; none for a group whose values were all computed elsewhere."""
-        step = self.steps[number]
-        if isinstance(step, Eqn):
-            return [step]
+    def finished(self, step: int | Group, constants: dict[int, Constant]) -> int | PlannedKernel | None:
+        """A step for the program; None for a group whose values were all computed elsewhere."""
+        if isinstance(step, int):
+            return step
         stored = [(value, output) for value, output in step.values if value.is_stored]
         if not stored:
-            return []
-        outputs = tuple(output for _, output in stored)
+            return None
+        outputs = tuple([output for _, output in stored])
         kernel = kernel_over(step.shape, step.reduced, outputs)
-        written = tuple([value.atom for value, _ in stored])
+        written = [self.outline.numbers[value.atom] for value, _ in stored]
         computed = set(map(id, kernel.expressions()))
-        own = tuple([v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed])
-        return [KernelStep(kernel, written, own, tuple(step.again.values()))]  # type: ignore[arg-type]
+        own = [v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed]
+        classes = [self.outline.classes[n] for n in step.shape]
+        return PlannedKernel(classes, kernel, written, own, [*step.again.values()], constants)  # type: ignore[arg-type]
 
     def value(self, atom: Atom) -> Value:
-        if type(atom) is Var:
-            return self.values[atom]
-        value = Value(atom, 1)
-        if atom.aval.shape == () and isinstance(atom.aval, ShapedArray):
-            value.expression = constant(atom.value, atom.aval.dtype)
-        return value
+        return self.values[atom] if type(atom) is Var else Value(atom, 1)
 
-    def single(self, eqn: Eqn) -> None:
+    def single(self, number: int, eqn: Eqn) -> None:
         """A step of its own: its operands must be in memory."""
         for atom in eqn.inputs:
             if isinstance(atom, Var):
                 self.store(self.values[atom])
-        self.steps.append(eqn)
+        self.steps.append(number)
         for var in eqn.outputs:
             self.values[var] = Value(var, self.uses[var], len(self.steps) - 1)
 
     def store(self, value: Value) -> None:
         """Have a value in memory. NumPy makes views at no cost, so that they are steps of their own where needed."""
-        if value.view is not None:
-            eqn, value.view = value.view, None
+        if value.is_view:
+            assert value.equation is not None
+            value.is_view = False
             value.expression = None
-            for atom in eqn.inputs:
+            for atom in self.jaxpr.eqns[value.equation].inputs:
                 if isinstance(atom, Var):
                     self.store(self.values[atom])
-            self.steps.append(eqn)
+            self.steps.append(value.equation)
             value.step = len(self.steps) - 1
         value.is_stored = True
 
-    def fuse(self, eqn: Eqn) -> bool:
+    def fuse(self, number: int, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if there is a rule for it and it pays."""
         if len(eqn.outputs) != 1:
             return False
@@ -239,14 +226,16 @@ class _Fuser:
             if type(atom.aval) is not ShapedArray:
                 return False
         (var,) = eqn.outputs
+        if eqn.primitive.fills:
+            return self.fill(number, var)
         pattern = pattern_of(eqn, self.supports)
         if pattern is not None:
-            return pattern.is_supported and 0 not in var.aval.shape and self.like(pattern, eqn)
+            return pattern.is_supported and 0 not in var.aval.shape and self.like(pattern, number, eqn)
         operands = [self.value(a) for a in eqn.inputs]
         builder, readers = Builder(var.aval), [Reader(x, x.aval, var.aval.shape) for x in operands]
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
         if reduction is not None and not self.is_written_out(reduction):
-            return self.reduce(eqn, reduction)
+            return self.reduce(number, eqn, reduction)
         rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
         if rule is None or not var.aval.size:
             return False
@@ -255,42 +244,55 @@ class _Fuser:
         if not all(map(self.supports, inside.everything)):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        value.equation = eqn
+        value.equation = number
         if type(found) is Load and len(inside.everything) == 1:
-            self.view(eqn, value, found)
+            self.view(value, found)
             return True
         space = (var.aval.shape, 0)
-        value.step = number = self.place(inside.leaves, space)
-        value.expression = self.resolved(found, number, space)
+        value.step = self.place(inside.leaves, space)
+        value.expression = self.resolved(found, value.step, space)
         value.rule = lambda: found
         value.cost, value.operations = measured(inside.everything)
         self.measure(value, inside.leaves)
-        self.add(number, eqn, value, None)
+        self.add(value, None)
         return True
 
-    def like(self, pattern: Pattern, eqn: Eqn) -> bool:
+    def like(self, pattern: Pattern, number: int, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if it is known what its rule makes."""
         (var,) = eqn.outputs
         operands = [self.value(a) for a in eqn.inputs]
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        value.equation = eqn
+        value.equation = number
         loads = [tuple.__new__(Load, (operands[number], index, dtype)) for number, index, dtype in pattern.loads]
         if type(pattern.expression) is Load:
-            self.view(eqn, value, loads[0])
+            self.view(value, loads[0])
             return True
         space = (var.aval.shape, 0)
-        value.step = number = self.place(loads, space)
-        value.expression = pattern.of([self.read(load, number, space) for load in loads])
+        step = value.step = self.place(loads, space)
+        value.expression = pattern.of([self.read(load, step, space) for load in loads])
         value.rule = partial(pattern.of, loads)
         value.cost, value.operations = pattern.cost, pattern.operations
         self.measure(value, loads)
-        self.add(number, eqn, value, None)
+        self.add(value, None)
         return True
 
-    def view(self, eqn: Eqn, value: Value, found: Load) -> None:
+    def fill(self, number: int, var: Var) -> bool:
+        """Give an array of one number a place in a group: most readers do without."""
+        element = Load(self.outline.numbers[var], (), var.aval.dtype)
+        if not var.aval.size or not self.supports(element):
+            return False
+        value = self.values[var] = Value(var, self.uses[var], is_stored=False)
+        value.equation, value.is_number = number, True
+        value.step = self.place((), (var.aval.shape, 0))
+        value.expression = element
+        value.rule = lambda: element
+        self.add(value, None)
+        return True
+
+    def view(self, value: Value, found: Load) -> None:
         """A value that only moves the elements of another one."""
         operand: Value = found.operand
-        value.expression, value.view = found, eqn
+        value.expression, value.is_view = found, True
         value.cost, value.operations = operand.cost, operand.operations
         operand.uses += value.uses - 1  # whoever reads the view reads it
 
@@ -311,7 +313,7 @@ class _Fuser:
         inlined: list[Value] = []
         for load in leaves:
             operand, is_same = load.operand, _is_own(load, (shape, 0))
-            if operand.is_repeatable_for(load, (shape, 0), is_same):
+            if self.is_repeatable_for(load, (shape, 0), is_same):
                 inlined.append(operand)
                 value.take_over(operand, is_same)
             elif is_same:
@@ -335,11 +337,28 @@ class _Fuser:
         everything, leaves, _ = self.inside(found)
         operations = 1 + measured(everything)[1]
         for leaf in leaves:
-            if leaf.operand.is_repeatable(prod(reduction.shape)):
+            if self.is_repeatable(leaf.operand, reduction.shape):
                 operations += leaf.operand.operations
         return found.dtype != np.float16 and operations * prod(extents) <= MOST_OPERATIONS
 
-    def reduce(self, eqn: Eqn, reduction: Lowered) -> bool:
+    def is_repeatable(self, value: Value, points: tuple[int, ...]) -> bool:
+        """Whether to compute a value again at so many points, where it is needed at other places."""
+        if value.operations >= LARGEST_EXPRESSION:
+            return False
+        return value.cost <= CHEAP or (value.uses == 1 and self.are_as_many(points, value.aval.shape))
+
+    def is_repeatable_for(self, load: Load, space: Space, is_own: bool = False) -> bool:
+        """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element."""
+        value = load.operand
+        needs_size = not is_own and value.cost > CHEAP and value.uses == 1
+        return self.is_repeatable(value, points_of(load, *space) if needs_size else ())
+
+    def are_as_many(self, points: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+        """Whether so many points are no more than the elements of a shape, which is noted."""
+        answer = self.weighed[points, shape] = prod(points) <= prod(shape)
+        return answer
+
+    def reduce(self, number: int, eqn: Eqn, reduction: Lowered) -> bool:
         """Give a reduction a place among others over the same shape and axes."""
         (var,), shape, count = eqn.outputs, reduction.shape, reduction.reduced
         if not count or 0 in shape:
@@ -349,19 +368,21 @@ class _Fuser:
         combines = Apply(f"reduce_{reduction.combine}", (found,), found.dtype)
         if not all(map(self.supports, [*everything, combines])):
             return False
-        number = self.place(leaves, (shape, count))
-        value = self.values[var] = Value(var, self.uses[var], number)
-        value.expression = self.resolved(found, number, (shape, count))
-        self.add(number, eqn, value, reduction.combine)
+        step = self.place(leaves, (shape, count))
+        value = self.values[var] = Value(var, self.uses[var], step)
+        value.equation = number
+        value.expression = self.resolved(found, step, (shape, count))
+        self.add(value, reduction.combine)
         value.expression = None
+        own = {extent for atom in (var, *eqn.inputs) for extent in atom.aval.shape}
+        self.is_general = self.is_general and own.issuperset(shape)
         return True
 
-    def add(self, number: int, eqn: Eqn, value: Value, combine: str | None) -> None:
-        group = self.steps[number]
+    def add(self, value: Value, combine: str | None) -> None:
+        group = self.steps[value.step]
         assert isinstance(group, Group)
         assert value.expression is not None
         group.operations += 1
-        value.equation = eqn
         group.values.append((value, Output(value.expression, combine)))
 
     def place(self, leaves: Sequence[Load], space: Space) -> int:
@@ -384,13 +405,13 @@ class _Fuser:
         value = leaf.operand
         if value.expression is None:
             return value.step + 1
-        if type(value.expression) is Constant:
+        if value.is_number:
             return 0
-        if value.view is not None or value.step < 0:
+        if value.is_view or value.step < 0:
             expression = value.expression
         elif _is_own(leaf, space):
             return value.step
-        elif value.is_repeatable_for(leaf, space):
+        elif self.is_repeatable_for(leaf, space):
             expression = self.elsewhere(value)
         else:
             return value.step + 1
@@ -422,18 +443,18 @@ class _Fuser:
     def read(self, leaf: Load, number: int, space: Space) -> Expression:
         value = leaf.operand
         if value.expression is not None:
-            if type(value.expression) is Constant:
+            if value.is_number:
                 return value.expression
-            if value.view is not None or value.step < 0:
+            if value.is_view or value.step < 0:
                 self.note(value, number)
                 return self.resolved_at(value.expression, leaf.index, number, space)
             if value.step == number and _is_own(leaf, space):
                 return value.expression
-            if value.is_repeatable_for(leaf, space):
+            if self.is_repeatable_for(leaf, space):
                 self.note(value, number)
                 return self.resolved_at(self.elsewhere(value), leaf.index, number, space)
         self.store(value)
-        return tuple.__new__(Load, (value.atom, leaf.index, leaf.dtype))
+        return tuple.__new__(Load, (self.outline.numbers[value.atom], leaf.index, leaf.dtype))
 
     def again(self, load: Load) -> Expression:
         """What it takes to compute the element of a value that a load reads."""

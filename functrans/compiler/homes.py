@@ -19,7 +19,7 @@ from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
 from .lent import Lent
-from .loopnest import Kernel, Load, point
+from .loopnest import Load, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
 from .uses import is_number, is_view, last_uses, owners, readers, region_of, sources_of_results, viewed
@@ -114,7 +114,7 @@ class Homes:
         step = self.steps[number]
         assert isinstance(step, KernelStep)
         same: dict[Any, list[Var]] = {}
-        for x in step.kernel.operands:
+        for x in step.sources:
             same.setdefault((x.aval.shape, x.aval.dtype), []).append(x)
         for rank in range(3):
             for var in step.outputs:
@@ -192,20 +192,21 @@ class Homes:
         found: dict[Var, Var] = {}
         for number, step in enumerate(self.steps):
             if isinstance(step, KernelStep) and not step.kernel.reduced:
-                free = [x for x in self.read_by_point(step.kernel) if x in self.makers and self.last_uses[x] == number]
+                free = [x for x in self.read_by_point(step) if x in self.makers and self.last_uses[x] == number]
                 for y in step.outputs:
                     same = (x for x in free if x not in found and _have_one_type(x, y))
                     found.update((x, y) for x in islice(same, 1))
         return found
 
-    def read_by_point(self, kernel: Kernel) -> list[Var]:
+    def read_by_point(self, step: KernelStep) -> list[Var]:
         """The operands of the shape of a kernel whose memory it reads at the point itself only."""
-        own = point(len(kernel.shape))
+        shape = step.kernel.shape
+        own = point(len(shape))
         others: set[Any] = set()
-        for load in kernel.loads():
-            is_own = load.index == own and load.operand not in self.owners
-            others |= set() if is_own else self.owners.get(load.operand, {load.operand})
-        found = [x for x in kernel.operands if isinstance(x, Var) and x.aval.shape == kernel.shape]
+        for atom, load in step.reads():
+            is_own = load.index == own and atom not in self.owners
+            others |= set() if is_own else self.owners.get(atom, {atom})  # type: ignore[arg-type]
+        found = [x for x in step.sources if isinstance(x, Var) and x.aval.shape == shape]
         return [x for x in found if x not in others and x not in self.owners]
 
     def place(self, atom: Atom) -> Place | ObjectPlace:
@@ -426,9 +427,9 @@ class Homes:
         """What the kernel whose turn it is reads, by slot, and whether that is the very array it names."""
         if self.read[0] != number:
             step, found = self.steps[number], {}
-            for load in step.kernel.loads():  # type: ignore[union-attr]
-                is_known = self.located(load.operand) is not None
-                for place in self.read_by(load, step.kernel.shape):  # type: ignore[union-attr]
+            for atom, load in step.reads():  # type: ignore[union-attr]
+                is_known = self.located(atom) is not None
+                for place in self.read_by(atom, load, step.kernel.shape):  # type: ignore[union-attr]
                     found.setdefault(place.slot, []).append((place, is_known))
             self.read = number, found
         return self.read[1]
@@ -437,7 +438,7 @@ class Homes:
         """What a step that is still to come reads and writes of what has a place by now."""
         step = self.steps[number]
         if isinstance(step, KernelStep):
-            return [place for load in step.kernel.loads() for place in self.read_by(load, step.kernel.shape)]
+            return [place for atom, load in step.reads() for place in self.read_by(atom, load, step.kernel.shape)]
         if self.is_patchwork(step):
             return []
         sources = list(map(self.located, step.inputs))
@@ -451,12 +452,12 @@ class Homes:
             sources.append(target)
         return [place for place in sources if place is not None]
 
-    def read_by(self, load: Load, shape: Sequence[int]) -> list[Place]:
+    def read_by(self, atom: Atom, load: Load, shape: Sequence[int]) -> list[Place]:
         """What a load of a kernel reads of what has a place by now: of a patchwork, all that it is made of."""
-        place = self.located(load.operand)
+        place = self.located(atom)
         if place is not None:
             return [accessed(load, place, shape)]
-        pieces = self.owners.get(load.operand, ()) if load.operand in self.patchworks else ()
+        pieces = self.owners.get(atom, ()) if atom in self.patchworks else ()  # type: ignore[call-overload]
         return [place for place in map(self.located, pieces) if place is not None]
 
     def located(self, atom: Atom) -> Place | None:

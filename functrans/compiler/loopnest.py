@@ -303,8 +303,13 @@ def replaced(
     Args:
         inside: `expressions_in([root])`, if that is known.
     """
+    return all_replaced(expressions_in([root]) if inside is None else inside, by)[id(root)]
+
+
+def all_replaced(inside: Sequence[Expression], by: Callable[[Load], Expression]) -> dict[int, Expression]:
+    """The same for expressions in the order of `expressions_in`; what became of each, by id."""
     results: dict[int, Expression] = {}
-    for expression in expressions_in([root]) if inside is None else inside:
+    for expression in inside:
         kind = type(expression)
         if kind is Apply:
             found = rebuilt(expression, results)  # type: ignore[arg-type]
@@ -313,7 +318,7 @@ def replaced(
             if kind is Load:
                 found = by(found)  # type: ignore[arg-type]
         results[id(expression)] = found
-    return results[id(root)]
+    return results
 
 
 def rebuilt(applied: Apply, results: dict[int, Expression]) -> Expression:

@@ -84,7 +84,7 @@ def patchworks(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> set[Var]:
     """
     readers: dict[Any, list[Eqn | KernelStep]] = {}
     for step in steps:
-        for atom in step.kernel.operands if isinstance(step, KernelStep) else step.inputs:
+        for atom in step.sources if isinstance(step, KernelStep) else step.inputs:
             readers.setdefault(atom, []).append(step)
     results, found = {atom for atom in jaxpr.outputs if isinstance(atom, Var)}, set()
     for step in reversed(steps):
@@ -114,7 +114,7 @@ def _reads_pieces(step: Eqn | KernelStep, var: Var, found: set[Var]) -> bool:
     if isinstance(step, Eqn):
         return step.outputs[0] in found
     parallel = len(step.kernel.shape) - step.kernel.reduced
-    indices = [i for load in step.kernel.loads() if load.operand is var for i in load.index]
+    indices = [i for atom, load in step.reads() if atom is var for i in load.index]
     return all(not i.terms and (not i.factors or _axis(i) in range(parallel)) for i in indices)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from math import prod
 from typing import Any
 
 from ..core.primitive import Lowered
@@ -54,13 +53,13 @@ def written_out(reduction: Lowered) -> Callable[[Index], Expression]:
     return rule
 
 
-def points_of(load: Load, shape: Sequence[int], reduced: int) -> int:
-    """At how many points of a space a load is done anew, if axes that are kept and tiny are written out."""
+def points_of(load: Load, shape: tuple[int, ...], reduced: int) -> tuple[int, ...]:
+    """At the points of which space a load is done anew, if axes that are kept and tiny are written out."""
     if any(i.terms for i in load.index):
-        return prod(shape)
+        return shape
     moving = {axis for i in load.index for axis, _ in i.factors}
     kept = len(shape) - reduced
-    return prod(n for axis, n in enumerate(shape) if n > TINY or axis in moving or axis >= kept)
+    return tuple([n for axis, n in enumerate(shape) if n > TINY or axis in moving or axis >= kept])
 
 
 def unrolled(run: KernelRun, keeps_first: bool) -> KernelRun:

@@ -95,4 +95,4 @@ def readers(steps: Sequence[Eqn | KernelStep]) -> dict[Var, list[int]]:
 
 def operands(step: Eqn | KernelStep) -> Sequence[Any]:
     """What a step reads."""
-    return step.kernel.operands if isinstance(step, KernelStep) else step.inputs
+    return step.sources if isinstance(step, KernelStep) else step.inputs

@@ -83,6 +83,8 @@ class Primitive:
     may_be_weak = False
     #: Whether elements of the operands are in the results as they are, or nowhere: nothing is computed with them.
     only_moves = False
+    #: Whether the result is an array of one number, the parameter `value`.
+    fills = False
     #: Whether functions among the parameters may name axes unseen, so that every vmap with a name calls `batch_named`.
     may_name_axes = False
 
@@ -184,6 +186,14 @@ class Primitive:
     def lower_reduction(self, result: Any, *operands: Any, **params: Any) -> Lowered | None:
         """As `lower`, for a primitive that combines the elements of a space along its last axes."""
         return None
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        """What `lower` and `lower_reduction` look at, beside dtypes, ranks, and which extents are equal or small.
+
+        Where that and the results' types agree, they make the same of operands of other sizes. By default everything
+        may count: parameters, and the types of the operands.
+        """
+        return (*params.items(),) if self.lowers_by_dtype else (*avals, *params.items())
 
     def part_of_result(self, number: int, avals: Sequence[Any], **params: Any) -> Any:
         """The region of the result that an operand becomes as it is, or broadcast (compiler/regions.py).

@@ -73,7 +73,7 @@ class DotGeneral(Bilinear):
         (xc, yc), (xb, yb) = dimension_numbers
         axes = _axes(dimension_numbers, x.aval.ndim, y.aval.ndim)
         extents = [x.aval.shape[axis] for axis in xc]
-        if result.aval.dtype.char in "efdFD" and not _is_small(x.aval, y.aval, axes, prod(extents)):
+        if self.is_for_library(x.aval, y.aval, dimension_numbers):
             return None
         x_places = _places((*xb, *axes.x_free), xc, result.aval.ndim)
         y_free = range(result.aval.ndim - len(axes.y_free), result.aval.ndim)
@@ -87,6 +87,17 @@ class DotGeneral(Bilinear):
             return result.apply("multiply", *factors)
 
         return Lowered((*result.aval.shape, *extents), len(xc), "add", element)
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        numbers = params["dimension_numbers"]
+        return numbers, self.is_for_library(*avals, numbers)
+
+    @staticmethod
+    def is_for_library(x: ShapedArray, y: ShapedArray, dimension_numbers: DimensionNumbers) -> bool:
+        """Whether a call of BLAS is worth it."""
+        axes = _axes(dimension_numbers, x.ndim, y.ndim)
+        contracted = prod([x.shape[axis] for axis in dimension_numbers[0][0]])
+        return promoted(x, y).char in "efdFD" and not _is_small(x, y, axes, contracted)
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.primitive import Lowered, Primitive, is_hole
+from ..core.trace import Params
 from .foundation import Linear, Shape, add_tangents, match, reduced, without
 
 
@@ -36,6 +37,9 @@ class Reduction(Primitive):
 
     def lower_reduction(self, result: Any, x: Any, *, axes: Shape) -> Lowered | None:
         return None if self.combine is None else reduced(self.combine, result, x, axes)
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return (*params.items(),)
 
 
 class Bilinear(Primitive):

@@ -17,7 +17,7 @@ from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, StackAval
 from ..core.devices import is_device_type
 from ..core.dtypes import kind_of, resolve_dtypes, result_type
 from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
-from ..core.trace import Traced, current_trace, typeof
+from ..core.trace import Params, Traced, current_trace, typeof
 from ..core.tracer import operators, ufunc_primitives
 from ..errors import ShapeMismatchError, TracedMaskError, TransposeError, UnsupportedDtypeError
 
@@ -209,6 +209,8 @@ class Product(Elementwise):
 class Full(Primitive):
     """An array of one value: `full(value, shape=, dtype=)`; the value is a constant of the program."""
 
+    fills = True
+
     def abstract_eval(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[ShapedArray]:
         return [ShapedArray(shape, dtype)]
 
@@ -218,6 +220,9 @@ class Full(Primitive):
 
     def lower(self, result: Any, *, value: Any, **params: Any) -> Any:
         return lambda index: result.constant(value)
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return None
 
 
 class AddAny(Plain):
@@ -371,6 +376,9 @@ class Reshape(Moving, Linear):
             return None
         return lambda index: x.at(result.without_units(index, shape, have))
 
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return None
+
 
 class BroadcastTo(Moving, Linear):
     """NumPy's broadcast_to: new leading axes, and axes of extent one stretched."""
@@ -398,6 +406,9 @@ class BroadcastTo(Moving, Linear):
     def lower(self, result: Any, x: Any, *, shape: Shape) -> Any:
         return x.broadcast
 
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return None
+
 
 class ReduceSum(Linear):
     """The sum over some axes, which disappear; NumPy's pairwise summation."""
@@ -416,6 +427,9 @@ class ReduceSum(Linear):
 
     def lower_reduction(self, result: Any, x: Any, *, axes: Shape) -> Lowered | None:
         return reduced("add", result, x, axes)
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return params["axes"]
 
 
 def reduced(combine: str, result: Any, x: Any, axes: Shape) -> Lowered:

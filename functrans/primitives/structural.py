@@ -51,6 +51,9 @@ class Transpose(Moving, Structural):
     def lower(self, result: Any, x: Any, *, permutation: Shape) -> Any:
         return lambda index: x.at(tuple(index[permutation.index(axis)] for axis in range(len(permutation))))
 
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return params["permutation"]
+
 
 class Slice(Moving, Structural):
     """The elements from `starts` up to `limits`, every `strides`-th: one positive stride for each axis."""
@@ -87,6 +90,9 @@ class Slice(Moving, Structural):
 
     def lower(self, result: Any, x: Any, *, starts: Shape, limits: Shape, strides: Shape) -> Any:
         return lambda index: x.at(tuple(i.times(s).plus(start) for i, s, start in zip(index, strides, starts)))
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return params["starts"], params["strides"]
 
 
 class Pad(Primitive):
@@ -253,6 +259,9 @@ class Iota(Primitive):
 
     def lower(self, result: Any, *, shape: Shape, dtype: np.dtype[Any], axis: int) -> Any:
         return lambda index: result.position(index[axis])
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return params["axis"]
 
 
 transpose = Transpose("transpose")

@@ -18,6 +18,7 @@ from functrans.compiler import (
     overlap,
     partials,
     patchworks,
+    plans,
     ranges,
     recurrence,
     recurring,
@@ -100,9 +101,9 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
 
 @contextmanager
 def limited(names: Collection[str]) -> Iterator[None]:
-    """What is compiled in this block is compiled with these limits: from texts that are not kept for others."""
+    """What is compiled in this block is compiled with these limits, from plans and texts that are not kept for others."""
     changes = [change for name in names for change in LIMITS[name]]
-    changes += [(codegen, "_kept", {})] if changes else []
+    changes += [(codegen, "_kept", {}), (plans, "_kept", {})] if changes else []
     before = [(module, key, getattr(module, key)) for module, key, _ in changes]
     for module, key, value in changes:
         setattr(module, key, value)

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...core.avals import ShapedArray
-from ...core.jaxpr import Jaxpr, Var
+from ...core.jaxpr import Atom, Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
 from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun
@@ -316,7 +316,7 @@ class _Instructions:
     def apart(self, row: Row, step: KernelStep) -> Iterator[str]:
         """Why what it reads was not computed in it."""
         told: set[str] = set()
-        for var in step.kernel.operands:
+        for var in step.sources:
             maker = self.makers.get(var)
             if maker is not None and maker.number not in told and maker.depth == row.depth:
                 told.add(maker.number)
@@ -454,9 +454,10 @@ def shared_operations(rows: Sequence[Row]) -> dict[int, dict[str, list[str]]]:
             continue
         own = found[id(step)] = {}
         known: dict[int, int] = {}
+        atoms = dict(zip(step.kernel.operands, step.sources))
         seen: set[int] = set()
         for e in step.kernel.expressions():
-            key = _content(e, known)
+            key = _content(e, known, atoms)
             number = known[id(e)] = numbers.setdefault(key, len(numbers))
             if isinstance(e, Apply) and e.operation != "convert" and number not in seen:
                 seen.add(number)
@@ -466,7 +467,7 @@ def shared_operations(rows: Sequence[Row]) -> dict[int, dict[str, list[str]]]:
     return found
 
 
-def _content(expression: Any, known: dict[int, int]) -> Any:
+def _content(expression: Any, known: dict[int, int], atoms: dict[Any, Atom]) -> Any:
     """What an expression is, its parts by their numbers."""
     if isinstance(expression, Apply):
         return expression.operation, tuple(known[id(e)] for e in expression.operands), expression.dtype
@@ -474,7 +475,7 @@ def _content(expression: Any, known: dict[int, int]) -> Any:
         return expression
     indices = expression.index if isinstance(expression, Load) else (expression.index,)
     where = tuple((i.offset, i.factors, tuple((f, known[id(e)]) for f, e in i.terms)) for i in indices)
-    return expression.operand if isinstance(expression, Load) else None, where, expression.dtype
+    return atoms[expression.operand] if isinstance(expression, Load) else None, where, expression.dtype
 
 
 def why_apart(maker: Row, step: KernelStep, var: Var) -> str:
@@ -491,7 +492,7 @@ def why_apart(maker: Row, step: KernelStep, var: Var) -> str:
     if len(other.equations) >= LARGEST_KERNEL:
         return f"a kernel has about {LARGEST_KERNEL} operations at most"
     space = tuple(map(axis_index, range(len(step.kernel.shape))))
-    if any(load.operand is var and load.index != space for load in step.kernel.loads()):
+    if any(atom is var and load.index != space for atom, load in step.reads()):
         return "it needs the value at other places than the point it is at"
     return "what it needs besides is made between the two"
 
