@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from ..core.primitive import Lowered
 from .builder import Builder
 from .costs import measured
+from .groups import Group, Inside, Space, Value
 from .loopnest import (
     Apply,
     Constant,
@@ -39,8 +40,8 @@ from .loopnest import (
     replaced,
 )
 from .patterns import Pattern, Reader, pattern_of
-from .plans import KernelStep, Outline, Plan, PlannedKernel, Weighed, plan_for, scalars
-from .unrolling import FEW, MOST_OPERATIONS, points_of, written_out
+from .plans import Extent, KernelStep, Outline, Plan, PlannedKernel, Weighed, plan_for, scalars
+from .unrolling import FEW, MOST_OPERATIONS, moving_axes, written_out
 
 #: A kernel has about this many operations at most, so that the time to compile one stays bounded.
 LARGEST_KERNEL = 600
@@ -48,80 +49,6 @@ LARGEST_KERNEL = 600
 CHEAP = 3
 #: An expression of more operations than this is stored, whoever needs it.
 LARGEST_EXPRESSION = 300
-
-#: The shape of an iteration space, and how many of its last axes are reduced.
-Space = tuple[tuple[int, ...], int]
-
-
-class Value:
-    """A variable or constant, as rules and groups see it.
-
-    Attributes:
-        uses: how many equations and results need it.
-        step: the number of the step that computes it; -1 for what is there from the beginning.
-        expression: what it is at the index that is the point of its own space, if a kernel can compute it again; for
-            a view in terms of other values.
-        equation: the number of what computes it in a kernel, or moves it.
-        is_number: whether all of its elements are one number, which kernels call by the number of the variable.
-        is_view: whether it moves the elements of others only, and is not in memory; then it belongs to no step.
-        is_stored: whether it is in memory after its step.
-        rule: makes what its rule made of its operands; None for what is not computed element by element.
-        inlined: which operands readers at other places compute again with it, since they are cheap or nobody else needs
-            them; the others they read. In turns: those of a turn are among what those of the turn before read.
-        elsewhere: the expression for such readers, once one has asked for it (`_Fuser.elsewhere`).
-        read: how often that expression stands for a reader of a value of the same shape at the same place.
-    """
-
-    expression: Expression | None = None
-    elsewhere: Expression | None = None
-    rule: Callable[[], Expression] | None = None
-    inlined: Sequence[Sequence[Value]] = ()
-    equation: int | None = None
-    is_number = False
-    is_view = False
-    cost = 0
-    operations = 0
-
-    def __init__(self, atom: Atom, uses: int, step: int = -1, is_stored: bool = True):
-        self.atom = atom
-        self.aval: Any = atom.aval
-        self.uses = uses
-        self.step = step
-        self.is_stored = is_stored
-        self.read: dict[Value, int] = {}
-
-    def take_over(self, operand: Value, is_same: bool) -> None:
-        """Count what it takes to compute an operand again, at the same place or at another."""
-        self.cost += operand.cost
-        self.operations = min(self.operations + operand.operations, LARGEST_EXPRESSION)
-        if is_same:
-            for value, count in operand.read.items():
-                self.read[value] = self.read.get(value, 0) + count
-
-
-class Inside(NamedTuple):
-    """All expressions that one is made of, operands first; and the values that it reads, load by load.
-
-    Attributes:
-        is_computed: whether what it reads depends on what it reads.
-    """
-
-    everything: Sequence[Expression]
-    leaves: Sequence[Load]
-    is_computed: bool
-
-
-class Group:
-    """What one kernel computes: values over a shape, or reductions over the last axes of one."""
-
-    __slots__ = ("again", "operations", "reduced", "shape", "values")
-
-    def __init__(self, shape: tuple[int, ...], reduced: int):
-        self.shape = shape
-        self.reduced = reduced
-        self.values: list[tuple[Value, Output]] = []
-        self.again: dict[Any, int] = {}
-        self.operations = 0
 
 
 def fuse(jaxpr: Jaxpr, supports: Callable[[Expression], bool]) -> list[Eqn | KernelStep]:
@@ -139,7 +66,9 @@ class _Fuser:
 
     Attributes:
         steps: groups, and the numbers of equations.
+        turn: the number of the equation whose turn it is.
         weighed: what was decided by weighing sizes.
+        reductions: the numbers of those that are kernels, and their spaces.
         is_general: whether all extents of groups are extents of arrays.
         groups: the numbers of those steps that are groups, by their spaces.
         moved: expressions at other indices, by the ids of those that they are of and by index.
@@ -152,7 +81,9 @@ class _Fuser:
         self.jaxpr = jaxpr = outline.jaxpr
         self.supports = supports
         self.steps: list[int | Group] = []
+        self.turn = 0
         self.weighed: dict[Any, bool] = {}
+        self.reductions: list[tuple[int, Space]] = []
         self.is_general = True
         self.groups: dict[Space, list[int]] = {}
         self.moved: dict[Any, Expression] = {}
@@ -164,19 +95,18 @@ class _Fuser:
 
     def plan(self) -> Plan:
         for number, eqn in enumerate(self.jaxpr.eqns):
-            if not self.fuse(number, eqn):
-                self.single(number, eqn)
+            self.turn = number
+            if not self.fuse(eqn):
+                self.single(eqn)
         for atom in self.jaxpr.outputs:
             if isinstance(atom, Var):
                 self.store(self.values[atom])
         constants = scalars(self.outline)
         finished = [self.finished(step, constants) for step in self.steps]
-        classes = self.outline.classes
-        weighed = [
-            Weighed(tuple([classes[n] for n in points]), tuple([classes[n] for n in shape]), answer)
-            for (points, shape), answer in self.weighed.items()
-        ]
-        return Plan([step for step in finished if step is not None], weighed, self.is_general)
+        weighed = [Weighed(*question, answer) for question, answer in self.weighed.items()]
+        spaces = {space: number for number, space in enumerate(dict.fromkeys([space for _, space in self.reductions]))}
+        reductions = [(self.extents(number, space), space[1], spaces[space]) for number, space in self.reductions]
+        return Plan([step for step in finished if step is not None], weighed, reductions, self.is_general)
 
     def finished(self, step: int | Group, constants: dict[int, Constant]) -> int | PlannedKernel | None:
         """A step for the program; None for a group whose values were all computed elsewhere."""
@@ -190,18 +120,30 @@ class _Fuser:
         written = [self.outline.numbers[value.atom] for value, _ in stored]
         computed = set(map(id, kernel.expressions()))
         own = [v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed]
-        classes = [self.outline.classes[n] for n in step.shape]
-        return PlannedKernel(classes, kernel, written, own, [*step.again.values()], constants)  # type: ignore[arg-type]
+        shape = self.extents(step.values[0][0].equation, (step.shape, step.reduced))  # type: ignore[arg-type]
+        return PlannedKernel(shape, kernel, written, own, [*step.again.values()], constants)  # type: ignore[arg-type]
+
+    def extents(self, number: int, space: Space) -> tuple[Extent, ...]:
+        """The space that an equation is computed over as extents of its result, or of its operands if it reduces."""
+        numbers, eqn, (shape, reduced) = self.outline.numbers, self.jaxpr.eqns[number], space
+        if not reduced:
+            return tuple([(numbers[eqn.outputs[0]], axis) for axis in range(len(shape))])
+        found: dict[int, Extent] = {}
+        for atom in (*eqn.outputs, *eqn.inputs):
+            for axis, extent in enumerate(atom.aval.shape):
+                found.setdefault(extent, (numbers[atom], axis))
+        self.is_general = self.is_general and found.keys() >= set(shape)
+        return tuple([found.get(extent, extent) for extent in shape])
 
     def value(self, atom: Atom) -> Value:
         return self.values[atom] if type(atom) is Var else Value(atom, 1)
 
-    def single(self, number: int, eqn: Eqn) -> None:
+    def single(self, eqn: Eqn) -> None:
         """A step of its own: its operands must be in memory."""
         for atom in eqn.inputs:
             if isinstance(atom, Var):
                 self.store(self.values[atom])
-        self.steps.append(number)
+        self.steps.append(self.turn)
         for var in eqn.outputs:
             self.values[var] = Value(var, self.uses[var], len(self.steps) - 1)
 
@@ -218,7 +160,7 @@ class _Fuser:
             value.step = len(self.steps) - 1
         value.is_stored = True
 
-    def fuse(self, number: int, eqn: Eqn) -> bool:
+    def fuse(self, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if there is a rule for it and it pays."""
         if len(eqn.outputs) != 1:
             return False
@@ -227,15 +169,15 @@ class _Fuser:
                 return False
         (var,) = eqn.outputs
         if eqn.primitive.fills:
-            return self.fill(number, var)
+            return self.fill(var)
         pattern = pattern_of(eqn, self.supports)
         if pattern is not None:
-            return pattern.is_supported and 0 not in var.aval.shape and self.like(pattern, number, eqn)
+            return pattern.is_supported and 0 not in var.aval.shape and self.like(pattern, eqn)
         operands = [self.value(a) for a in eqn.inputs]
         builder, readers = Builder(var.aval), [Reader(x, x.aval, var.aval.shape) for x in operands]
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
         if reduction is not None and not self.is_written_out(reduction):
-            return self.reduce(number, eqn, reduction)
+            return self.reduce(eqn, reduction)
         rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
         if rule is None or not var.aval.size:
             return False
@@ -244,7 +186,7 @@ class _Fuser:
         if not all(map(self.supports, inside.everything)):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        value.equation = number
+        value.equation = self.turn
         if type(found) is Load and len(inside.everything) == 1:
             self.view(value, found)
             return True
@@ -257,12 +199,12 @@ class _Fuser:
         self.add(value, None)
         return True
 
-    def like(self, pattern: Pattern, number: int, eqn: Eqn) -> bool:
+    def like(self, pattern: Pattern, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if it is known what its rule makes."""
         (var,) = eqn.outputs
         operands = [self.value(a) for a in eqn.inputs]
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        value.equation = number
+        value.equation = self.turn
         loads = [tuple.__new__(Load, (operands[number], index, dtype)) for number, index, dtype in pattern.loads]
         if type(pattern.expression) is Load:
             self.view(value, loads[0])
@@ -276,13 +218,13 @@ class _Fuser:
         self.add(value, None)
         return True
 
-    def fill(self, number: int, var: Var) -> bool:
+    def fill(self, var: Var) -> bool:
         """Give an array of one number a place in a group: most readers do without."""
         element = Load(self.outline.numbers[var], (), var.aval.dtype)
         if not var.aval.size or not self.supports(element):
             return False
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
-        value.equation, value.is_number = number, True
+        value.equation, value.is_number = self.turn, True
         value.step = self.place((), (var.aval.shape, 0))
         value.expression = element
         value.rule = lambda: element
@@ -315,14 +257,14 @@ class _Fuser:
             operand, is_same = load.operand, _is_own(load, (shape, 0))
             if self.is_repeatable_for(load, (shape, 0), is_same):
                 inlined.append(operand)
-                value.take_over(operand, is_same)
+                value.take_over(operand, is_same, LARGEST_EXPRESSION)
             elif is_same:
                 value.read[operand] = value.read.get(operand, 0) + 1
         turns = [inlined] if inlined else []
         while own := [x for x, count in value.read.items() if count == x.uses and x.operations < LARGEST_EXPRESSION]:
             for operand in own:  # nobody else reads these
                 del value.read[operand]
-                value.take_over(operand, True)
+                value.take_over(operand, True, LARGEST_EXPRESSION)
             turns.append(own)
         value.inlined = turns
 
@@ -337,28 +279,30 @@ class _Fuser:
         everything, leaves, _ = self.inside(found)
         operations = 1 + measured(everything)[1]
         for leaf in leaves:
-            if self.is_repeatable(leaf.operand, reduction.shape):
+            if self.is_repeatable(leaf.operand, (reduction.shape, reduction.reduced), range(len(reduction.shape))):
                 operations += leaf.operand.operations
         return found.dtype != np.float16 and operations * prod(extents) <= MOST_OPERATIONS
 
-    def is_repeatable(self, value: Value, points: tuple[int, ...]) -> bool:
-        """Whether to compute a value again at so many points, where it is needed at other places."""
+    def is_repeatable(self, value: Value, space: Space, axes: Sequence[int]) -> bool:
+        """Whether to compute a value again along some axes of a space, where it is needed at other places."""
         if value.operations >= LARGEST_EXPRESSION:
             return False
-        return value.cost <= CHEAP or (value.uses == 1 and self.are_as_many(points, value.aval.shape))
+        return value.cost <= CHEAP or (value.uses == 1 and self.is_as_large(value, space, axes))
 
     def is_repeatable_for(self, load: Load, space: Space, is_own: bool = False) -> bool:
         """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element."""
         value = load.operand
         needs_size = not is_own and value.cost > CHEAP and value.uses == 1
-        return self.is_repeatable(value, points_of(load, *space) if needs_size else ())
+        return self.is_repeatable(value, space, moving_axes(load, *space) if needs_size else ())
 
-    def are_as_many(self, points: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-        """Whether so many points are no more than the elements of a shape, which is noted."""
-        answer = self.weighed[points, shape] = prod(points) <= prod(shape)
+    def is_as_large(self, value: Value, space: Space, axes: Sequence[int]) -> bool:
+        """Whether a value has as many elements as a space has points along some axes, which is noted."""
+        extents = self.extents(self.turn, space)
+        question = tuple([extents[axis] for axis in axes]), self.outline.numbers[value.atom]
+        answer = self.weighed[question] = prod([space[0][axis] for axis in axes]) <= value.aval.size
         return answer
 
-    def reduce(self, number: int, eqn: Eqn, reduction: Lowered) -> bool:
+    def reduce(self, eqn: Eqn, reduction: Lowered) -> bool:
         """Give a reduction a place among others over the same shape and axes."""
         (var,), shape, count = eqn.outputs, reduction.shape, reduction.reduced
         if not count or 0 in shape:
@@ -370,12 +314,11 @@ class _Fuser:
             return False
         step = self.place(leaves, (shape, count))
         value = self.values[var] = Value(var, self.uses[var], step)
-        value.equation = number
+        value.equation = self.turn
         value.expression = self.resolved(found, step, (shape, count))
         self.add(value, reduction.combine)
         value.expression = None
-        own = {extent for atom in (var, *eqn.inputs) for extent in atom.aval.shape}
-        self.is_general = self.is_general and own.issuperset(shape)
+        self.reductions.append((self.turn, (shape, count)))
         return True
 
     def add(self, value: Value, combine: str | None) -> None:

@@ -1,10 +1,10 @@
 """Plans: what fusion decided of one program, for all programs that are alike but for sizes.
 
 A second shape is traced and simplified anew, but which equations share a kernel was decided before. Programs have the
-same outline if they have the same primitives on the same operands, with the same dtypes, where extents are equal in
-the one as in the other, small ones are the same, and all else is that rules look at (`Primitive.lowering_key`). What
-fusion decides by weighing sizes against each other is noted with the plan, and weighed again before it is used. So the
-kernels are those that fusing anew would make; and what was derived from them (`loopnest.derived`) need not be again.
+same outline if they have the same primitives on the same operands, with the same dtypes, where shapes are equal in the
+one as in the other, small extents are the same, and all else is that rules look at (`Primitive.lowering_key`). What
+fusion decides by comparing other sizes is noted with the plan, and compared again before it is used. So the kernels are
+those that fusing anew would make; and what was derived from them (`loopnest.derived`) need not be again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.primitive import Primitive
 from .loopnest import Constant, Expression, Kernel, Load, Output, all_replaced, constant, expressions_in, kernel_over
 from .unrolling import FEW, TINY
+
+#: An extent of a program: which one of what atom, by its number; or a number.
+Extent = tuple[int, int] | int
 
 #: Extents up to this one are part of an outline: it counts how few elements there are along an axis.
 SMALL = max(FEW, TINY)
@@ -53,7 +56,7 @@ class Outline:
         key: equal for programs of which fusion decides alike, but for what it weighs.
         numbers: those of all variables and literals, by which kernels call them.
         literals: those among them; filled: variables that are arrays of one number, and that.
-        classes: a number for each extent; small ones are their own.
+        shapes: a number for each shape.
     """
 
     def __init__(self, jaxpr: Jaxpr, supports: Callable[[Expression], bool]):
@@ -61,7 +64,7 @@ class Outline:
         self.numbers: dict[Atom, int] = {}
         self.literals: list[Literal] = []
         self.filled: list[tuple[Var, Any]] = []
-        self.classes: dict[int, int] = _Classes({n: n for n in range(SMALL + 1)})
+        self.shapes: dict[tuple[int, ...], int] = {}
         self._types: dict[Any, Any] = {}
         key: list[Any] = [supports]
         for var in jaxpr.inputs:
@@ -79,7 +82,10 @@ class Outline:
             key.append(primitive)
             self.filled.append((outputs[0], params["value"]))
         elif len(outputs) == 1 and may_be_lowered(primitive):
-            key += (primitive, primitive.lowering_key([a.aval for a in inputs], params))
+            avals = [a.aval for a in inputs]
+            key += (primitive, primitive.lowering_key(avals, params))
+            if not primitive.lowers_by_dtype:
+                key.append(pattern((*avals, outputs[0].aval)))
         else:
             key.append(None)
         for atom in inputs:
@@ -104,23 +110,23 @@ class Outline:
         key.append(found)
 
     def type_of(self, aval: Any) -> Any:
-        """A type with the classes of extents in the place of these."""
+        """A type with the number of its shape, and its small extents, in the place of that."""
         if type(aval) is not ShapedArray:
             return type(aval)
-        classes = self.classes
-        return aval.dtype.num, aval.weak, *[classes[n] for n in aval.shape]
-
-    def extents(self) -> dict[int, int]:
-        """The extent of each class."""
-        return {number: extent for extent, number in self.classes.items()}
+        number = self.shapes.setdefault(aval.shape, len(self.shapes))
+        return aval.dtype.num, aval.weak, number, *[n if n <= SMALL else -1 for n in aval.shape]
 
 
-class _Classes(dict[int, int]):
-    """Numbers for extents that are not small, in order of appearance, below zero."""
+def extents(wanted: Sequence[Extent], atoms: Sequence[Any]) -> tuple[int, ...]:
+    """The numbers that extents are, given the atoms of a program."""
+    return tuple([n if type(n) is int else atoms[n[0]].aval.shape[n[1]] for n in wanted])  # type: ignore[index]
 
-    def __missing__(self, extent: int) -> int:
-        number = self[extent] = -len(self)
-        return number
+
+def pattern(avals: Sequence[Any]) -> tuple[int, ...]:
+    """Which extents of some arrays are equal, and what small ones are."""
+    seen: dict[int, int] = {}
+    shapes = [aval.shape for aval in avals if type(aval) is ShapedArray]
+    return tuple([n if n <= SMALL else -1 - seen.setdefault(n, len(seen)) for shape in shapes for n in shape])
 
 
 def may_be_lowered(primitive: Primitive) -> bool:
@@ -130,21 +136,17 @@ def may_be_lowered(primitive: Primitive) -> bool:
 
 
 class Weighed(NamedTuple):
-    """Whether so many points are no more than a value has elements: shapes in classes of extents, and the answer."""
+    """Whether so many points are no more than a value, by its number, has elements; and the answer."""
 
-    points: tuple[int, ...]
-    shape: tuple[int, ...]
-    is_as_large: bool
-
-    def holds(self, extents: Mapping[int, int]) -> bool:
-        return (prod([extents[n] for n in self.points]) <= prod([extents[n] for n in self.shape])) is self.is_as_large
+    points: tuple[Extent, ...]
+    value: int
+    answer: bool
 
 
 class PlannedKernel:
     """A kernel step of all programs with the same outline.
 
     Args:
-        shape: that of the kernel, in classes of extents.
         outputs: they call scalar constants by their numbers, too.
         targets: the numbers of the variables that are computed; equations, again: those of equations.
         constants: the scalar constants of the program at hand, by number.
@@ -152,7 +154,7 @@ class PlannedKernel:
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: Sequence[Extent],
         kernel: Kernel,
         targets: Sequence[int],
         equations: Sequence[int],
@@ -167,11 +169,9 @@ class PlannedKernel:
         self.literals = [number for number in kernel.operands if number in constants]
         self.last: tuple[Any, Kernel] | None = None  # what was made with which constants
 
-    def step(
-        self, eqns: Sequence[Eqn], atoms: Sequence[Any], extents: Mapping[int, int], constants: Mapping[int, Constant]
-    ) -> KernelStep:
+    def step(self, eqns: Sequence[Eqn], atoms: Sequence[Any], constants: Mapping[int, Constant]) -> KernelStep:
         """The step of one of them."""
-        kernel = self.with_constants(constants).over(tuple([extents[n] for n in self.shape]))
+        kernel = self.with_constants(constants).over(extents(self.shape, atoms))
         return KernelStep(
             kernel,
             tuple([atoms[n] for n in kernel.operands]),
@@ -204,18 +204,32 @@ class Plan(NamedTuple):
 
     Attributes:
         weighed: what was decided by weighing sizes.
+        reductions: the spaces of reductions, how many axes are reduced, and a number: equal where spaces are.
         is_general: whether all extents of kernels are extents of arrays, so that it is known what becomes of them.
     """
 
     steps: Sequence[int | PlannedKernel]
     weighed: Sequence[Weighed]
+    reductions: Sequence[tuple[Sequence[Extent], int, int]]
     is_general: bool
+
+    def serves(self, outline: Outline) -> bool:
+        """Whether fusion would decide the same for a program of the same outline."""
+        atoms = list(outline.numbers)
+        for points, value, answer in self.weighed:
+            if (prod(extents(points, atoms)) <= atoms[value].aval.size) is not answer:
+                return False
+        numbers: dict[Any, int] = {}
+        for space, reduced, number in self.reductions:
+            if numbers.setdefault((extents(space, atoms), reduced), number) != number:
+                return False
+        return len(numbers) == len({number for _, _, number in self.reductions})
 
     def steps_of(self, outline: Outline) -> list[Eqn | KernelStep]:
         """The steps of one of them."""
-        eqns, atoms, extents, constants = outline.jaxpr.eqns, list(outline.numbers), outline.extents(), scalars(outline)
+        eqns, atoms, constants = outline.jaxpr.eqns, list(outline.numbers), scalars(outline)
         return [
-            eqns[step] if type(step) is int else step.step(eqns, atoms, extents, constants)  # type: ignore[union-attr]
+            eqns[step] if type(step) is int else step.step(eqns, atoms, constants)  # type: ignore[union-attr]
             for step in self.steps
         ]
 
@@ -236,10 +250,8 @@ def plan_for(outline: Outline, make: Callable[[Outline], Plan]) -> Plan:
         known = _kept.get(outline.key)
     except TypeError:  # a parameter is not hashable
         return make(outline)
-    if known is not None:
-        extents = outline.extents()
-        if all(weighed.holds(extents) for weighed in known.weighed):
-            return known
+    if known is not None and known.serves(outline):
+        return known
     plan, length = make(outline), len(outline.key)
     if plan.is_general and length <= MOST_PARTS:
         if sum(map(len, list(_kept))) + length > MOST_PARTS:

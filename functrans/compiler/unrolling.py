@@ -53,13 +53,13 @@ def written_out(reduction: Lowered) -> Callable[[Index], Expression]:
     return rule
 
 
-def points_of(load: Load, shape: tuple[int, ...], reduced: int) -> tuple[int, ...]:
-    """At the points of which space a load is done anew, if axes that are kept and tiny are written out."""
+def moving_axes(load: Load, shape: Sequence[int], reduced: int) -> Sequence[int]:
+    """Along which axes of a space a load is done anew, if axes that are kept and tiny are written out."""
     if any(i.terms for i in load.index):
-        return shape
+        return range(len(shape))
     moving = {axis for i in load.index for axis, _ in i.factors}
     kept = len(shape) - reduced
-    return tuple([n for axis, n in enumerate(shape) if n > TINY or axis in moving or axis >= kept])
+    return [axis for axis, n in enumerate(shape) if n > TINY or axis in moving or axis >= kept]
 
 
 def unrolled(run: KernelRun, keeps_first: bool) -> KernelRun:

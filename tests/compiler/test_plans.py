@@ -21,8 +21,23 @@ from tests.helpers.cases import all_cases
 from tests.helpers.programs import Example, examples
 from tests.helpers.tiers import staged
 
-#: Factors by which arrays are made larger, beyond what counts as small.
-SIZES = (plans.SMALL + 1, plans.SMALL + 3, 2 * plans.SMALL + 5)
+Size = Callable[[int], int]
+
+
+def multiplied(extent: int) -> int:
+    return 11 * extent
+
+
+def falling(extent: int) -> int:
+    return max(70 - 6 * extent, 9)
+
+
+def alike(extent: int) -> int:
+    return 24
+
+
+#: What extents of two and more become, beyond what counts as small: in the order of before, in another, all the same.
+SIZES: tuple[Size, ...] = (multiplied, falling, alike)
 
 
 @pytest.fixture(autouse=True)
@@ -49,21 +64,21 @@ def made_anew(jaxpr: Jaxpr) -> list[Any]:
         return described(fuse(jaxpr, supports))
 
 
-def programs(function: Callable[..., Any], args: Sequence[Any], sizes: Sequence[int] = SIZES) -> list[Jaxpr]:
+def programs(function: Callable[..., Any], args: Sequence[Any], sizes: Sequence[Size] = SIZES) -> list[Jaxpr]:
     """A function staged for arguments of several sizes; those where shapes are no parameters."""
     found = []
-    for times in sizes:
+    for size in sizes:
         try:
-            found.append(simplified(staged(function, [stretched(x, times) for x in args])))
+            found.append(simplified(staged(function, [resized(x, size) for x in args])))
         except ft.errors.FunctransError:
             continue
     return found
 
 
-def stretched(x: Any, times: int) -> Any:
-    """An array that is larger along all axes but those of extent one."""
+def resized(x: Any, size: Size) -> Any:
+    """An array of other extents along all axes of more than one element."""
     for axis, extent in enumerate(np.shape(x)):
-        x = x if extent == 1 else np.repeat(x, times, axis)
+        x = x if extent < 2 else np.take(x, np.arange(size(extent)) % extent, axis)
     return x
 
 
@@ -87,9 +102,9 @@ def test_examples_of_all_primitives() -> None:
 
 @settings(max_examples=25)
 @given(example=examples(dtypes=("f8", "f4", "c16")), sizes=st.permutations(SIZES))
-def test_programs(example: Example, sizes: list[int]) -> None:
+def test_programs(example: Example, sizes: list[Size]) -> None:
     plans._kept.clear()
-    assert_same_steps(programs(example.program, example.inputs, (1, *sizes)))
+    assert_same_steps(programs(example.program, example.inputs, (lambda n: n, *sizes)))
 
 
 @settings(max_examples=25)
@@ -99,7 +114,7 @@ def test_gradients(example: Example) -> None:
         _, pull_back = ft.vjp(example.program, *args[:-1])
         return pull_back(args[-1])
 
-    assert_same_steps(programs(pulled_back, (*example.inputs, example.cotangent), SIZES[:2]))
+    assert_same_steps(programs(pulled_back, (*example.inputs, example.cotangent)))
 
 
 # ---- what is shared, and what is not
@@ -139,6 +154,29 @@ def test_sizes_that_are_equal_or_small_have_plans_of_their_own() -> None:
     assert plans_for(function, *[(ones(n, m), ones(n, m)) for n, m in sizes]) == 5
 
 
+def test_sizes_that_happen_to_be_equal_matter_only_where_rules_see_both() -> None:
+    def function(x: Any, y: Any) -> Any:
+        return np.sum(np.exp(x), axis=0), np.tanh(y) * 2.0
+
+    assert plans_for(function, *[(ones(n), ones(m, 9)) for n, m in ((20, 30), (30, 30), (40, 50))]) == 1
+    reduced = [(np.sum, x, y) for x, y in (((20, 30), (40, 30)), ((20, 30), (20, 30)), ((50, 60), (50, 60)))]
+    for total, x, y in reduced:  # one kernel for both, where their shapes are the same
+        steps = fuse(simplified(staged(lambda x, y: (total(x, axis=1), total(y, axis=1)), (ones(*x), ones(*y)))), supports)
+        assert len(steps) == (1 if x == y else 2)
+
+
+def test_reductions_over_spaces_that_happen_to_be_equal() -> None:
+    """Those of the rows of one matrix, and of the columns of another one, are one kernel if these are as long."""
+
+    def function(x: Any, y: Any) -> Any:
+        return np.sum(x, axis=1), np.sum(y, axis=0)
+
+    for m, k in ((30, 40), (30, 30), (40, 50), (50, 50)):
+        steps = fuse(simplified(staged(function, (ones(20, m), ones(k, 20)))), supports)
+        assert len(steps) == (1 if m == k else 2)
+    assert len({key[1:] for key in plans._kept}) == 1
+
+
 def test_constants_are_those_of_each_program() -> None:
     def function(x: Any) -> Any:
         return x * len(x) + np.float64(1 / len(x))
@@ -161,13 +199,22 @@ def test_a_zero_keeps_its_sign() -> None:
 
 
 def test_sizes_are_weighed_again() -> None:
-    """What is broadcast is computed again where that is not more often than it has elements."""
+    """What is read at other places is computed there if that is not more often than it has elements."""
 
     def function(x: Any, y: Any) -> Any:
-        return np.sum(np.tanh(x)[:, None] * y, axis=1)
+        return np.exp(x)[:1] * y
 
-    jaxprs = [simplified(staged(function, (ones(n), ones(n, m)))) for n, m in ((20, 30), (30, 20), (2000, 17))]
-    assert_same_steps(jaxprs)
+    for n, m in ((20, 30), (30, 20), (50, 40), (40, 50)):
+        steps = fuse(simplified(staged(function, (ones(n, 15), ones(m, 15)))), supports)
+        assert len(steps) == (1 if m <= n else 2)
+    assert len({key[1:] for key in plans._kept}) == 1
+
+
+def test_what_rules_look_at_counts() -> None:
+    x = ones(50)
+    for part in (slice(0, 20), slice(3, 23), slice(1, 41, 2), slice(22, 2, -1)):
+        for function in (lambda x, part=part: np.exp(x[part]) * 2.0, lambda x, part=part: np.exp(x)[part] * 2.0):
+            np.testing.assert_allclose(ft.jit(function)(x), function(x), rtol=1e-14)
 
 
 def test_no_more_is_kept_than_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
