@@ -23,13 +23,13 @@ from functrans.errors import (
     ScalarFunctionError,
     TracerConversionError,
 )
-from functrans.primitives import linalg
+from functrans.primitives import determinants, linalg, special
 from tests.helpers.cases import Case, all_cases
 from tests.helpers.oracles import direction, is_differentiable
 from tests.helpers.stand_in_cupy import Traffic, installed, ndarray
 
 #: What CuPy has no function for; a compiled program may have one of its own.
-LACKING = ("spacing", "bessel_i", "scaled_bessel_i", "sylvester", "square_root")
+LACKING = ("spacing", "sylvester", "square_root")
 TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-9}
 
 
@@ -131,6 +131,31 @@ def test_factors_by_cusolver_unless_matrices_are_many_and_small(
     monkeypatch.setattr(library, "lu_factor", lambda *args, **kwargs: found.append(args) or factor(*args, **kwargs))
     same(linalg.lu.bind(up(a)), linalg.lu.bind(a))
     assert len(found) == calls
+
+
+def test_matrices_without_a_result_are_refused() -> None:
+    """CuPy would return anything."""
+    a = up(np.zeros((2, 3, 3)))
+    for function in (linalg.cholesky, lambda a: linalg.solve(a, a)):
+        with pytest.raises(np.linalg.LinAlgError):
+            function(a)
+
+
+def test_gradients_of_determinants_of_singular_matrices() -> None:
+    a = np.ones((2, 5, 5)) + np.diag([0, 1.0, 2, 3, 4])
+    for x in (a, np.ones((2, 5, 5))):
+        same(determinants.cofactors(up(x)), determinants.cofactors(x))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 10, 40])
+def test_bessel_functions_of_any_order(order: int) -> None:
+    x = np.array([0.0, 1e-12, 1e-3, 0.5, order - 0.1, order, order + 0.5, 29.9, 31, 200, 1e3, 1e6, np.inf, np.nan])
+    for sign in (1, -1):
+        for function in (special.bessel_j, special.bessel_i, special.scaled_bessel_i):
+            wanted, found = function(sign * x, order=order), function(up(sign * x), order=order)
+            wanted[np.isinf(x) & (function is not special.bessel_i)] = 0  # SciPy does not know
+            least = 1e-12 if function is special.bessel_j else 0
+            np.testing.assert_allclose(ft.device_get(found), wanted, 1e-11, least)
 
 
 @pytest.mark.parametrize("name", LACKING)

@@ -53,6 +53,14 @@ def cupy_linalg() -> Any:
 
 
 @cache
+def cupyx() -> Any:
+    """cupyx."""
+    import cupyx  # type: ignore[import-not-found]
+
+    return cupyx
+
+
+@cache
 def is_device_type(kind: type) -> bool:
     """Whether this is the type of arrays in the memory of a GPU."""
     return kind.__name__ == "ndarray" and kind.__module__.partition(".")[0] == "cupy"
@@ -138,6 +146,14 @@ def placed(values: Sequence[Any], name: Callable[[int], str]) -> AbstractContext
     if exemplar.get() is not None and any(isinstance(x, np.ndarray) for x in values):
         return On(None)
     return UNCHANGED
+
+
+def checked(x: Any) -> AbstractContextManager[None]:
+    """A `with` block in which linear algebra on an array raises LinAlgError where there is no result, as NumPy does.
+
+    On a GPU that means to wait for it, which CuPy does only if it is told to.
+    """
+    return cupyx().errstate(linalg="raise") if is_on_device(x) else UNCHANGED
 
 
 def place_of(values: Sequence[Any]) -> AbstractContextManager[None]:

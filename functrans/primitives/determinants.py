@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
+from ..core.devices import checked
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
@@ -54,7 +55,8 @@ class Cofactors(MatrixPrimitive):
 
     def impl(self, a: Any) -> list[Any]:
         try:
-            return [np.linalg.det(a)[..., None, None] * np.swapaxes(np.linalg.inv(a), -1, -2)]
+            with checked(a):
+                return [np.linalg.det(a)[..., None, None] * np.swapaxes(np.linalg.inv(a), -1, -2)]
         except np.linalg.LinAlgError:
             u, s, v_h = np.linalg.svd(a)
             others = products_without_each(s)[..., None, :]

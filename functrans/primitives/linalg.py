@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
-from ..core.devices import here
+from ..core.devices import checked, here
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
 from ..errors import DtypeMismatchError, MatrixShapeError
@@ -47,7 +47,8 @@ class Cholesky(MatrixPrimitive):
         return [a]
 
     def impl(self, a: Any) -> list[Any]:
-        return [np.linalg.cholesky(a)]
+        with checked(a):
+            return [np.linalg.cholesky(a)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         root = self(*primals)
@@ -233,7 +234,8 @@ class Solve(MatrixPrimitive):
         return [b]
 
     def impl(self, a: Any, b: Any) -> list[Any]:
-        return [np.linalg.solve(a, b)]
+        with checked(a):
+            return [np.linalg.solve(a, b)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         """dx = a^-1 (db - da x), with the factors of a kept for every later use (the cotangents', for instance)."""

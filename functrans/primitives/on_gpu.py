@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import factorial, isqrt, prod
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,70 @@ def special_function(name: str, *xs: Any) -> Any:
     if function is None:
         raise NotImplementedError(f"there is no cupyx.scipy.special.{name}")
     return function(*xs)
+
+
+def bessel_j(order: int, x: Any) -> Any:
+    """The Bessel function of the first kind of a whole order, not negative, in double precision.
+
+    From those of orders 0 and 1 upwards where that is stable, for |x| above the order; elsewhere from an order at which
+    the function is nothing downwards (Miller; DLMF 3.6), of numbers that come to one together (DLMF 10.12.4).
+    """
+    size = np.abs(x.astype(np.float64))
+    if order < 2:
+        found = special_function(f"j{order}", size)
+    else:
+        is_far, far = size > order, np.maximum(size, order)
+        below, found = special_function("j0", far), special_function("j1", far)
+        for k in range(1, order):
+            below, found = found, 2 * k / far * found - below
+        near = np.where(is_far, 1.0, np.maximum(size, 1e-8))
+        own, total = _downwards(order, near, order + 20 + isqrt(40 * order), -1)
+        term = own / total
+        tiny = (size / 2) ** order / float(factorial(min(order, 170)))
+        found = np.where(is_far, found, np.where(size < 1e-8, tiny, term))
+    return np.where(np.isinf(x), 0.0, np.where((x < 0) & (order % 2 == 1), -found, found))
+
+
+def scaled_bessel_i(order: int, x: Any) -> Any:
+    """exp(-|x|) times the modified Bessel function of a whole order, not negative, in double precision.
+
+    By Miller's recurrence, and by Hankel's series (DLMF 10.40.1) for a large |x|.
+    """
+    size = np.abs(x.astype(np.float64))
+    if order < 2:
+        found = special_function(f"i{order}e", size)
+    else:
+        limit = max(30, order * order)
+        is_far, far = size > limit, np.maximum(size, limit)
+        term = series = np.ones_like(far)
+        for k in range(1, 24):
+            term = term * ((2 * k - 1) ** 2 - 4 * order * order) / (8 * k * far)
+            series = series + term
+        near = np.where(is_far, 1.0, np.maximum(size, 1e-8))
+        own, total = _downwards(order, near, order + 20 + isqrt(100 * (limit + order)), 1)
+        tiny = (size / 2) ** order / float(factorial(min(order, 170)))
+        found = np.where(is_far, series / np.sqrt(2 * np.pi * far), np.where(size < 1e-8, tiny, own / total))
+        found = np.where(np.isinf(size), 0.0, found)
+    return np.where((x < 0) & (order % 2 == 1), -found, found)
+
+
+def _downwards(order: int, x: Any, start: int, sign: int) -> tuple[Any, Any]:
+    """Multiples of the Bessel function of an order, and of what the functions of all orders come to, for x > 0.
+
+    Args:
+        sign: 1 for modified functions, all of which count, -1 for others, of which those of even orders do.
+    """
+    above, own = np.zeros_like(x), np.full_like(x, 1e-250)
+    found, total = np.zeros_like(x), np.zeros_like(x)
+    for k in range(start, -1, -1):
+        if k == order:
+            found = own
+        if sign > 0 or k % 2 == 0:
+            total = total + (own if k == 0 else 2 * own)
+        above, own = own, 2 * k / x * own + sign * above
+        scale = np.where(np.abs(own) > 1e200, 1e-250, 1.0)
+        above, own, found, total = above * scale, own * scale, found * scale, total * scale
+    return found, total
 
 
 def reduce(ufunc: np.ufunc, x: Any, axes: Sequence[int]) -> Any:

@@ -14,6 +14,7 @@ from ..core.dtypes import kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
+from . import on_gpu
 from .elementwise import (
     add,
     divide,
@@ -128,7 +129,10 @@ class BesselI(Bessel):
     operation = "modified_bessel"
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return special_function("iv", order, x) if is_on_device(x) else special().iv(order, x)
+        if is_on_device(x):
+            half = np.exp(0.5 * np.abs(x.astype(np.float64)))
+            return on_gpu.scaled_bessel_i(abs(order), x) * half * half
+        return special().iv(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         return multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
@@ -140,7 +144,7 @@ class ScaledBesselI(Bessel):
     operation = "scaled_modified_bessel"
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return special_function("ive", order, x) if is_on_device(x) else special().ive(order, x)
+        return on_gpu.scaled_bessel_i(abs(order), x) if is_on_device(x) else special().ive(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         slope = multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
@@ -153,7 +157,7 @@ class BesselJ(Bessel):
     operation = "bessel_of_order"
 
     def evaluate(self, x: Any, order: int) -> Any:
-        return special_function("jv", order, x) if is_on_device(x) else special().jv(order, x)
+        return on_gpu.bessel_j(order, x) if is_on_device(x) else special().jv(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         if order == 0:

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 
-from functrans.core.devices import cupy, cupy_linalg, cupy_special
+from functrans.core.devices import cupy, cupy_linalg, cupy_special, cupyx
 
 API = json.loads(Path(__file__).with_name("cupy_api.json").read_text())
 #: Functions that copy from the host because they are asked to.
@@ -579,7 +579,39 @@ def _lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> 
     return lu, pivots
 
 
-BEHIND: dict[str, Any] = {"lexsort": _lexsort, "solve_triangular": _solve_triangular, "lu_factor": _lu_factor}
+class errstate:
+    """`cupyx.errstate`: whether linear algebra without a result raises an error, which it does not by itself."""
+
+    checks = False
+
+    def __init__(self, *, linalg: str):
+        self.own = linalg == "raise"
+
+    def __enter__(self) -> None:
+        self.before, errstate.checks = errstate.checks, self.own
+
+    def __exit__(self, *exc: object) -> None:
+        errstate.checks = self.before
+
+
+def _unchecked(function: Any) -> Any:
+    """A function whose result is anything where there is none."""
+
+    def unchecked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except np.linalg.LinAlgError:
+            if errstate.checks:
+                raise
+            return np.full_like(args[-1], np.nan)
+
+    return unchecked
+
+
+BEHIND: dict[str, Any] = {
+    "lexsort": _lexsort, "solve_triangular": _solve_triangular, "lu_factor": _lu_factor,
+    **{name: _unchecked(getattr(np.linalg, name)) for name in ("cholesky", "solve", "inv")},
+}  # fmt: skip
 #: What stands for CuPy's modules; for cupyx.scipy.special its namesake.
 MODULES: dict[str, Any] = {
     "cupy": np, "cupy.linalg": np.linalg, "cupy.fft": np.fft, "cupy.lib.stride_tricks": np.lib.stride_tricks,
@@ -610,6 +642,8 @@ def modules() -> dict[str, ModuleType]:
     top: Any = found["cupy"]
     top.ndarray, top.asnumpy, top.__version__ = ndarray, _asnumpy, API["version"]
     top.matmul = ufunc("matmul", {"nin": 2, "nout": 1, "loops": np.matmul.types}, np.matmul)
+    extension: Any = found["cupyx"]
+    extension.errstate = errstate
     cuda: Any = found["cupy.cuda"]
     cuda.Device = Device
     cuda.Stream, cuda.Graph, cuda.UnownedMemory, cuda.MemoryPointer = Stream, Graph, UnownedMemory, MemoryPointer
@@ -636,21 +670,23 @@ def modules() -> dict[str, ModuleType]:
     return found
 
 
+def _forget() -> None:
+    """What has been imported."""
+    for module in (cupy, cupy_special, cupy_linalg, cupyx):
+        module.cache_clear()
+
+
 @contextmanager
 def installed() -> Iterator[Any]:
     """The stand-in as `cupy` for a `with` block."""
     names = [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx")]
     before = {name: sys.modules.pop(name) for name in names}
     sys.modules.update(modules())
-    cupy.cache_clear()
-    cupy_special.cache_clear()
-    cupy_linalg.cache_clear()
+    _forget()
     try:
         yield sys.modules["cupy"]
     finally:
-        cupy.cache_clear()
-        cupy_special.cache_clear()
-        cupy_linalg.cache_clear()
+        _forget()
         for name in [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx")]:
             del sys.modules[name]
         sys.modules.update(before)
