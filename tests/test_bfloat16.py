@@ -150,6 +150,16 @@ def test_functions_of_every_number(function: Any):
     np.testing.assert_array_equal(*(bits(v) if is_bfloat16(v.dtype) else v for v in (got, wanted)))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_neighbours_are_numbers_of_the_dtype(backend: str):
+    with ft.config.using(backend=backend):
+        np.testing.assert_array_equal(bits(ft.jit(np.spacing)(EVERY)), bits(np.spacing(EVERY)))
+        for towards in (EVERY[::-1], EVERY, BF16.type(np.inf), BF16.type(-0.0)):
+            found = ft.jit(np.nextafter)(EVERY, towards)
+            np.testing.assert_array_equal(bits(found), bits(np.nextafter(EVERY, towards)))
+        assert ft.jit(lambda x: np.nextafter(x, 2.0))(BF16.type(1)) == 1 + 2.0**-7
+
+
 @pytest.mark.parametrize("function", [np.exp, np.log, np.sin, np.tanh, np.cbrt, np.log1p])
 def test_functions_are_off_by_one_number_at_most(function: Any):
     x = EVERY[np.isfinite(EVERY)]

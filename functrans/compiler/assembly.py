@@ -100,9 +100,9 @@ def assemble(
         has_library: whether the backend has one: "lapack" for compiler/matrices.py, "sort" and "fft" for
             compiler/rows.py.
         is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
-            numbers of half precision, sums up products of rows and columns by tiles that threads share, is slower where
-            Python has to be called or one more kernel launched, and goes through stacks in loops of instructions only,
-            without chains over groups of rows.
+            numbers of half precision and bfloat16, sums up products of rows and columns by tiles that threads share, is
+            slower where Python has to be called or one more kernel launched, and goes through stacks in loops of
+            instructions only, without chains over groups of rows.
         donated: the numbers of arguments that may be overwritten: those that lie in row-major order are.
     """
     assembler = Assembler(fused, supports, has_library, is_plain)
@@ -157,7 +157,7 @@ class Assembler:
     @property
     def product_types(self) -> str:
         """The dtypes of matrices that a library multiplies, by their characters."""
-        return "efdFD" if self.is_plain else "fdFD"
+        return "eEfdFD" if self.is_plain else "fdFD"
 
     # ---- places
 

@@ -24,7 +24,7 @@ def bfloat16() -> np.dtype[Any]:
         ImportError: ml_dtypes is not installed.
     """
     try:
-        import ml_dtypes
+        import ml_dtypes  # type: ignore[import-not-found]
     except ImportError:
         raise ImportError(
             "bfloat16 is a dtype of the package ml_dtypes, which is not installed: pip install 'functrans[bfloat16]'"

@@ -85,6 +85,8 @@ class Primitive:
     only_moves = False
     #: Whether the result is an array of one number, the parameter `value`.
     fills = False
+    #: Whether results say something of the dtype, so that more precision would be another function.
+    is_of_dtype = False
     #: Whether functions among the parameters may name axes unseen, so that every vmap with a name calls `batch_named`.
     may_name_axes = False
 
@@ -125,10 +127,11 @@ class Primitive:
         avals = list(map(typeof, args))
         if not self.computes(avals, params):
             return self.impl(*args, **params)
-        wide = [_widened(x, aval.dtype, dtype) for x, aval, dtype in zip(args, avals, self.operand_dtypes(avals))]
+        dtypes = self.operand_dtypes(avals)
+        wide = [_widened(x, aval.dtype, dtype, self.is_of_dtype) for x, aval, dtype in zip(args, avals, dtypes)]
         wanted = self.abstract_eval(*avals, **params)
         return [
-            y.astype(aval.dtype) if is_bfloat16(aval.dtype) else y
+            y.astype(aval.dtype, copy=False) if is_bfloat16(aval.dtype) else y
             for y, aval in zip(self.impl(*wide, **params), wanted, strict=True)
         ]
 
@@ -294,12 +297,12 @@ class Primitive:
         return trace.record(self, args, params)
 
 
-def _widened(x: Any, have: np.dtype[Any], want: np.dtype[Any]) -> Any:
-    """An operand as one that NumPy casts to a dtype: to float32 in place of bfloat16, whose numbers it has then."""
+def _widened(x: Any, have: np.dtype[Any], want: np.dtype[Any], keeps: bool) -> Any:
+    """An operand as one that NumPy casts to a dtype: unless that is to be kept, in float32 in place of bfloat16."""
     if not is_bfloat16(want):
         return x.astype(want) if is_bfloat16(have) else x
     rounded = x.astype(want) if hasattr(x, "astype") else want.type(x)
-    return rounded.astype(SINGLE)
+    return rounded if keeps else rounded.astype(SINGLE)
 
 
 def is_hole(arg: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.devices import here, is_on_device
+from ..core.dtypes import result_type
 from ..core.trace import EVAL, as_supported_array, current_trace, typeof
 from ..core.tracer import Tracer
 from ..errors import ShapeMismatchError
@@ -157,7 +158,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     aval = typeof(x)
     if aval.ndim != 1:
         raise ShapeMismatchError("x must be a one-dimensional array or sequence.")
-    x = with_shape(cast(x, np.promote_types(aval.dtype, int)), (aval.size, 1))
+    x = with_shape(cast(x, result_type(aval.dtype, np.dtype(int))), (aval.size, 1))
     count = aval.size if N is None else N
     columns = [full((aval.size, 1), 1, typeof(x).dtype)]
     for _ in range(count - 1):

@@ -105,6 +105,12 @@ class Ldexp(Elementwise):
         return element
 
 
+class Neighbour(Elementwise):
+    """Something of the numbers that a dtype has next to a number."""
+
+    is_of_dtype = True
+
+
 copysign = Elementwise("copysign", np.copysign, (lambda z, x, y: multiply(sign(x), copysign(1, y)), None))
 signbit = Elementwise("signbit", np.signbit)
 heaviside = Elementwise("heaviside", np.heaviside, (None, lambda z, x, y: equal(x, 0)))
@@ -112,8 +118,8 @@ floor = Elementwise("floor", np.floor)
 ceil = Elementwise("ceil", np.ceil)
 trunc = Elementwise("trunc", np.trunc)
 rint = Elementwise("rint", np.rint)
-nextafter = Elementwise("nextafter", np.nextafter, (1, None))
-spacing = Elementwise("spacing", np.spacing)
+nextafter = Neighbour("nextafter", np.nextafter, (1, None))
+spacing = Neighbour("spacing", np.spacing)
 ldexp = Ldexp("ldexp", np.ldexp, (lambda z, x, y: ldexp(_like(z, 1), y), None))
 
 # ---- exponentials and logarithms

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...core.dtypes import is_half, kind_of
+from ...core.dtypes import is_bfloat16, is_half, kind_of
 from ...primitives.scalar_functions import PREFIX as WRITTEN
 from ..loopnest import Apply, Constant, Expression
 from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, has_power, read, written
 from .conversions import convert
 from .integers import BOOLEANS, INTEGERS
 from .random import RANDOM
-from .reals import HALVES, REALS
+from .reals import BFLOATS, HALVES, REALS
 from .values import BOOL, COMPLEX_FUNCTIONS, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Code, Value, where
 
 TABLES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
@@ -45,8 +45,9 @@ def write_operation(code: Code, applied: Apply, operands: Sequence[str]) -> str:
     if name == "complex":
         parts = [Value(code, e.dtype, register) for e, register in zip(applied.operands, operands)]
         return written(Complex(*parts))
-    if dtype == HALF and name in HALVES:
-        return HALVES[name](*(Value(code, HALF, register) for register in operands)).register
+    by_bits = BFLOATS if is_bfloat16(dtype) else HALVES if dtype == HALF else {}
+    if name in by_bits:
+        return by_bits[name](*(Value(code, dtype, register) for register in operands)).register
     values = [_value(code, e, register, name) for e, register in zip(applied.operands, operands)]
     result = values[0] if name == "convert" else TABLES[kind_of(dtype)][name](*values)
     return _result(result, applied.dtype)

@@ -17,6 +17,7 @@ from .inverse_error import erfinv
 from .values import (
     DOUBLE,
     LIBRARY,
+    SINGLE,
     SPECIAL,
     SPECIAL_OF_TWO,
     Number,
@@ -69,6 +70,21 @@ def _half_spacing(x: Value) -> Value:
     """How far the next larger number is."""
     above = nextafter(x, x.like(float("inf")))
     return where(is_infinite(x), float("nan"), above - x)
+
+
+def _bfloat16_nextafter(x: Value, y: Value) -> Value:
+    """The next number from x towards y."""
+    u, v, i = convert(x, SINGLE), convert(y, SINGLE), bits(x)
+    grows = (u < v) == (u > 0)
+    stepped = where(u == 0, (bits(y) & np.iinfo(i.dtype).min) | 1, where(grows, i + 1, i - 1))
+    next_one = where(u == v, y, stepped.operation("reinterpret", dtype=x.dtype))
+    return where(is_nan(u) | is_nan(v), convert(u + v, x.dtype), next_one)
+
+
+def _bfloat16_spacing(x: Value) -> Value:
+    """How far the next number of larger magnitude is, with the sign of x."""
+    above, u = (bits(x) + 1).operation("reinterpret", dtype=x.dtype), convert(x, SINGLE)
+    return convert(convert(above, SINGLE) - where(is_infinite(u), float("nan"), u), x.dtype)
 
 
 def ldexp(x: Value, n: Value) -> Value:
@@ -374,6 +390,8 @@ REALS: Final[dict[str, Operation]] = {
     **{name: function(name) for name in (*SPECIAL, *SPECIAL_OF_TWO, *LIBRARY)},
 }
 
+#: What ml_dtypes does with the bits of bfloat16.
+BFLOATS: Final[dict[str, Operation]] = {"nextafter": _bfloat16_nextafter, "spacing": _bfloat16_spacing}
 #: What NumPy does with the bits of half precision.
 HALVES: Final[dict[str, Operation]] = {
     "nextafter": _half_nextafter,

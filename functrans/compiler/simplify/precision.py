@@ -45,12 +45,13 @@ def _append(eqns: list[Eqn], eqn: Eqn) -> None:
         have = atom.aval.dtype
         if not is_bfloat16(want):
             return cast(atom, want) if is_bfloat16(have) else atom
-        return cast(atom if is_bfloat16(have) else cast(atom, want), SINGLE)
+        rounded = atom if is_bfloat16(have) else cast(atom, want)
+        return rounded if eqn.primitive.is_of_dtype else cast(rounded, SINGLE)
 
     dtypes = eqn.primitive.operand_dtypes([a.aval for a in eqn.inputs])
     inputs = list(map(widened, eqn.inputs, dtypes))
     avals = eqn.primitive.abstract_eval(*[a.aval for a in inputs], **eqn.params)
-    wide = [Var(aval) if is_bfloat16(v.aval.dtype) else v for v, aval in zip(eqn.outputs, avals, strict=True)]
+    wide = [v if v.aval.dtype == aval.dtype else Var(aval) for v, aval in zip(eqn.outputs, avals, strict=True)]
     eqns.append(eqn._replace(inputs=inputs, outputs=wide))
     for v, found in zip(eqn.outputs, wide):
         if found is not v:

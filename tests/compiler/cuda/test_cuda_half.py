@@ -8,6 +8,8 @@ import pytest
 
 import functrans as ft
 from functrans import nn
+from functrans.errors import DeviceError
+from tests.helpers.cuda.device import refusing
 from tests.helpers.cuda.running import ORDERS, emulated, lowered
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
@@ -33,7 +35,7 @@ def updates(x, i):
 
 
 PROGRAMS = {
-    "elementwise": (lambda x: (np.sin(x) * 2.1 + x, x > 0.1, np.where(x > 0, x, 1.5), x.astype("f4")), (values(5, 9),)),
+    "elementwise": (lambda x: (np.sin(x) * 2.1 + x, np.nextafter(x, x + 1), x > 0.1, np.where(x > 0, x, 1.5), x.astype("f4")), (values(5, 9),)),
     "reductions of rows": (lambda x: (np.sum(x, 1), np.max(x, 1), np.prod(1 + x * 0.1, 1)), (values(5, 90),)),
     "reductions of columns": (lambda x: (np.sum(x, 0), np.min(x, 0)), (values(300, 40),)),
     "a reduction in parts": (lambda x: np.sum(x * x), (values(40_000),)),
@@ -61,6 +63,31 @@ def test_programs(name, dtype):
     wanted = interpreted(jaxpr, args)
     for order in ORDERS:
         assert_all_close(emulated(jaxpr, args, order), wanted, TOLERANCES[dtype])
+
+
+PRODUCTS = {
+    "a product": lambda x, y: x @ y,
+    "of transposes": lambda x, y: (x.T @ y.T).T,
+    "derivatives": lambda x, y: ft.grad(lambda x, y: np.sum(np.tanh(x @ y)), (0, 1))(x, y),
+    "in a loop": lambda x, y: ft.lax.scan(lambda c, _: (np.tanh(c @ x), None), y, None, 3)[0],
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_large_products_of_bfloat16_are_those_of_the_library(name):
+    args = tuple(values(80, 80).astype(BFLOAT16) / 8 for _ in range(2))
+    jaxpr = staged(lambda *args: ft.tree.leaves(PRODUCTS[name](*args)), args)
+    for found, wanted in zip(emulated(jaxpr, args), interpreted(jaxpr, args), strict=True):
+        assert_all_close([found], [wanted], 1.6e-2)
+    with refusing("cublasGemmStridedBatchedEx_64", 7), pytest.raises(DeviceError, match="A product of matrices"):
+        emulated(jaxpr, args)
+
+
+def test_products_that_are_not_rounded_stay_in_single_precision():
+    args = (np.full((70, 70), 3, BFLOAT16),)
+    jaxpr = staged(lambda x: [x.astype("f4") @ x.astype("f4"), (x.astype("f4") @ x).astype(BFLOAT16)], args)
+    with refusing("cublasGemmStridedBatchedEx_64", 7):
+        assert emulated(jaxpr, args)[0][0, 0] == 630
 
 
 def test_random_numbers_of_bfloat16():

@@ -249,6 +249,22 @@ int run(const Executable &executable) {  // what nothing has to come before goes
   return 0;
 }
 
+// The upper half of a float, rounded to even.
+struct Bfloat16 {
+  uint16_t bits;
+  Bfloat16(float x) {
+    uint32_t whole;
+    memcpy(&whole, &x, sizeof whole);
+    bits = x != x ? 0x7fc0 : (whole + 0x7fff + (whole >> 16 & 1)) >> 16;
+  }
+  operator float() const {
+    const uint32_t whole = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &whole, sizeof x);
+    return x;
+  }
+};
+
 template <class S, class T>  // sums, and elements
 int multiply(int x_is_turned, int y_is_turned, int64_t m, int64_t n, int64_t k, const S *alpha, const T *x, int64_t x_lead,
              int64_t x_way, const T *y, int64_t y_lead, int64_t y_way, const S *beta, T *z, int64_t z_lead, int64_t z_way,
@@ -445,10 +461,15 @@ int emulated_cublasGemmStridedBatchedEx_64(
     void *stream, int a, int b, int64_t m, int64_t n, int64_t k, const void *alpha, const void *x, int x_type, int64_t x_lead,
     int64_t x_way, const void *y, int y_type, int64_t y_lead, int64_t y_way, const void *beta, void *z, int z_type,
     int64_t z_lead, int64_t z_way, int64_t batch, int sums, int algorithm) {
-  if (x_type != 2 || y_type != 2 || z_type != 2 || sums != 68 || algorithm != -1) return 15;  // all but half precision
+  const bool is_half = x_type == 2 && y_type == 2 && z_type == 2, is_bfloat = x_type == 14 && y_type == 14 && z_type == 14;
+  if (!(is_half || is_bfloat) || sums != 68 || algorithm != -1) return 15;  // all but these
   CALLED("cublasGemmStridedBatchedEx_64")
   if (refused_product(a ? k : m, b ? n : k, m, n, k, x_lead, y_lead, z_lead, batch)) return 7;
   return submitted(stream, [=] {
+    if (is_bfloat)
+      return multiply<float, Bfloat16>(a, b, m, n, k, (const float *)alpha, (const Bfloat16 *)x, x_lead, x_way,
+                                       (const Bfloat16 *)y, y_lead, y_way, (const float *)beta, (Bfloat16 *)z, z_lead,
+                                       z_way, batch);
     return multiply<float, _Float16>(a, b, m, n, k, (const float *)alpha, (const _Float16 *)x, x_lead, x_way,
                                      (const _Float16 *)y, y_lead, y_way, (const float *)beta, (_Float16 *)z, z_lead,
                                      z_way, batch);

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ....core.dtypes import is_bfloat16, is_half
 from ....settings import config
 from ... import tapes
 from ...assembly import Assembled
@@ -353,7 +354,8 @@ class _Writer:
     # ---- instructions that are no launches, by the names of their types
 
     def ProductRun(self, run: ProductRun, number: int) -> Code:
-        name = "product_of_halves" if run.z.dtype == HALF else "product"
+        dtype = run.z.dtype
+        name = "product_of_bfloats" if is_bfloat16(dtype) else "product_of_halves" if dtype == HALF else "product"
         calls = [self.call(name, number, _gemm(part), _gemm_arguments(part)) for part in one_by_one(run)]
         return [pair for call in calls for pair in self.waited_for(call, number)]
 
@@ -458,8 +460,8 @@ def one_by_one(run: ProductRun) -> list[ProductRun]:
 
 def _gemm(run: ProductRun) -> str:
     """The function of cuBLAS."""
-    is_half = run.z.dtype == HALF
-    return "cublasGemmStridedBatchedEx_64" if is_half else f"cublas{LETTERS[run.z.dtype.char]}gemmStridedBatched_64"
+    dtype = run.z.dtype
+    return "cublasGemmStridedBatchedEx_64" if is_half(dtype) else f"cublas{LETTERS[dtype.char]}gemmStridedBatched_64"
 
 
 def _gemm_arguments(run: ProductRun) -> list[int]:
@@ -467,7 +469,7 @@ def _gemm_arguments(run: ProductRun) -> list[int]:
     a, b, c = run.y, run.x, run.z
     batch, rows, columns = c.shape
     size = c.dtype.itemsize
-    factors = SINGLE if c.dtype == HALF else c.dtype
+    factors = SINGLE if is_half(c.dtype) else c.dtype
     alpha, beta = (map(int, _bits(number, factors)) for number in (1, int(run.adds)))
     turned = [int(not is_row_major(p)) for p in (a, b)]
 

@@ -198,15 +198,23 @@ define i64 @product(ptr %a, ptr %slots) {
 }
 """
 
-#: `product_of_halves`: the same for the function of cuBLAS that is told of dtypes: half precision (2) for matrices, and
-#: single (68) for sums; the algorithm is its choice (-1).
-PRODUCT_OF_HALVES = (
-    PRODUCT.replace("@product", "@product_of_halves")
-    .replace("ptr %x,", "ptr %x, i32 2,")
-    .replace("ptr %y,", "ptr %y, i32 2,")
-    .replace("ptr %z,", "ptr %z, i32 2,")
-    .replace("i64 %batch)\n", "i64 %batch, i32 68, i32 -1)\n")
-)
+
+def _product_of(name: str, dtype: int) -> str:
+    """The same for the function of cuBLAS that is told of dtypes: one for matrices, and single precision (68) for sums.
+
+    The algorithm is its choice (-1).
+    """
+    return (
+        PRODUCT.replace("@product", f"@{name}")
+        .replace("ptr %x,", f"ptr %x, i32 {dtype},")
+        .replace("ptr %y,", f"ptr %y, i32 {dtype},")
+        .replace("ptr %z,", f"ptr %z, i32 {dtype},")
+        .replace("i64 %batch)\n", "i64 %batch, i32 68, i32 -1)\n")
+    )
+
+
+#: `product_of_halves` and `product_of_bfloats`: CUDA's numbers of half precision and of bfloat16.
+PRODUCTS_OF_HALVES = _product_of("product_of_halves", 2) + _product_of("product_of_bfloats", 14)
 
 #: `wait`: slot of errors, number, slot of the stream; cuStreamSynchronize.
 WAIT = """
@@ -223,13 +231,14 @@ define i64 @wait(ptr %a, ptr %slots) {
 """
 
 NAMES = (
-    "launch", "fetch", "download", "upload", "clear", "stop_if", "product", "product_of_halves", "wait", "replay"
+    "launch", "fetch", "download", "upload", "clear", "stop_if", "product", "product_of_halves", "product_of_bfloats",
+    "wait", "replay",
 )  # fmt: skip
 
 
 @once
 def functions() -> dict[str, int]:
     """The addresses of these functions, and of those of the machine."""
-    parts = (CHECKED, LAUNCH, COPIES, FLAGS, PRODUCT, PRODUCT_OF_HALVES, WAIT, REPLAY)
+    parts = (CHECKED, LAUNCH, COPIES, FLAGS, PRODUCT, PRODUCTS_OF_HALVES, WAIT, REPLAY)
     text = engine().module_text(expanded("".join(parts)), {})
     return {**engine().runtime, **dict(zip(NAMES, engine().plain.added(text, NAMES)))}
