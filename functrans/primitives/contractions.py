@@ -68,16 +68,10 @@ class DotGeneral(Bilinear):
         ndims = (len(typeof(v).shape) - m for v, m in zip(values, mapped))
         return [_apply(_batched(dimension_numbers, *mapped, *ndims), *values)], [True]
 
-    @staticmethod
-    def is_for_library(x: ShapedArray, y: ShapedArray, dimension_numbers: DimensionNumbers) -> bool:
-        """Whether matrices are large enough for a call of a library."""
-        axes = _axes(dimension_numbers, x.ndim, y.ndim)
-        return not _is_small(x, y, axes, prod(x.shape[axis] for axis in dimension_numbers[0][0]))
-
     def lower_reduction(self, result: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers) -> Lowered | None:
         """Small matrices, and numbers that BLAS does not know; it is the better place for all others."""
         (xc, yc), (xb, yb) = dimension_numbers
-        if self.is_for_library(x.aval, y.aval, dimension_numbers) and result.aval.dtype.char in "eEfdFD":
+        if self.is_for_library(x.aval, y.aval, dimension_numbers):
             return None
         axes = _axes(dimension_numbers, x.aval.ndim, y.aval.ndim)
         extents = [x.aval.shape[axis] for axis in xc]
@@ -100,10 +94,10 @@ class DotGeneral(Bilinear):
 
     @staticmethod
     def is_for_library(x: ShapedArray, y: ShapedArray, dimension_numbers: DimensionNumbers) -> bool:
-        """Whether a call of BLAS is worth it."""
+        """Whether a call of a library is worth it, and there is one."""
         axes = _axes(dimension_numbers, x.ndim, y.ndim)
         contracted = prod([x.shape[axis] for axis in dimension_numbers[0][0]])
-        return promoted(x, y).char in "efdFD" and not _is_small(x, y, axes, contracted)
+        return promoted(x, y).char in "eEfdFD" and not _is_small(x, y, axes, contracted)
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
