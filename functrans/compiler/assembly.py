@@ -17,9 +17,9 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
-from . import accumulations, convolution, extremes, regions, rows, tapes
+from . import accumulations, checks, convolution, extremes, regions, rows, tapes
 from .arena import assign_offsets
-from .blocks import BlockAssembler, Fused
+from .blocks import BlockAssembler, Fused, OpenBlock
 from .carried import Carried, begun, ended
 from .fuse import KernelStep
 from .instructions import (
@@ -27,7 +27,6 @@ from .instructions import (
     Axes,
     Block,
     BranchRun,
-    CheckRun,
     KernelRun,
     LoopRun,
     ObjectPlace,
@@ -149,6 +148,8 @@ class Assembler:
         self.source: Source | None = None  # of the equation that is being assembled
         self.times: dict[int, int] = {}  # when an instruction runs, by its id
         self.checked: set[tuple[int, Place, int]] = set()  # indices, by block and extent
+        self.open: list[OpenBlock] = []  # those that are being assembled, each in the one before
+        self.ahead: Block = []  # instructions that have been put in front of the loop that they are for
         self.overwritten: set[int] = set()  # slots with arrays that are changed in place
         self.origins: dict[int, Eqn | KernelStep] = {}
         self.remarks: dict[int, str] = {}
@@ -216,14 +217,19 @@ class Assembler:
         xs: Sequence[Place | ObjectPlace],
         after: Sequence[Place],
         ys: Sequence[Place | ObjectPlace],
+        is_sure: bool = False,
     ) -> tuple[Block, tuple[tuple[int, int], ...], list[tuple[Place, Place, regions.Region]]]:
         """The instructions of a loop's body, which slots of the carry are exchanged after it, and what it expects.
 
         Those that the body leaves alone, or overwrites in place, are not exchanged. The body expects that what
         surrounds some regions is copied from one place of the carry to the other one before the loop.
+
+        Args:
+            is_sure: whether the loop has a first step for sure.
         """
         assembler = BlockAssembler(self, self.fused(jaxpr), [*consts, *before, *xs], [*after, *ys], before)
-        block = assembler.run()
+        slots = frozenset(place.slot for place in consts if isinstance(place, Place))
+        block = assembler.run(slots if is_sure else frozenset())
         pairs = enumerate(zip(before, after))
         swaps = tuple((b.slot, a.slot) for i, (b, a) in pairs if i not in assembler.stayed)
         return block, swaps, [(before[i], after[i], region) for i, region in assembler.homes.lasting]
@@ -313,17 +319,6 @@ class Assembler:
         element = cast(Load(0, space, source.dtype), target.dtype)
         self.kernel(block, Kernel(target.shape, 0, (Output(element, None),), (0,)), (source,), (target,))
 
-    def check(self, block: Block, numbers: Place, extent: int, otherwise: PythonRun) -> None:
-        """Add the instruction that looks whether all indices are within bounds, unless it has been done."""
-        key = (id(block), numbers, extent)
-        if key in self.checked and numbers.slot not in self.overwritten:
-            return
-        self.checked.add(key)
-        numbers = self.converted(block, numbers, np.dtype(np.int64))
-        if not numbers.is_contiguous:
-            numbers = self.contiguous_copy(block, numbers)
-        self.step(block, CheckRun(numbers, extent, otherwise), (numbers, *otherwise.sources, *otherwise.targets))
-
     def contract(
         self, block: Block, x: Place, y: Place, z: Place, x_axes: Sequence[Axes], y_axes: Sequence[Axes]
     ) -> None:
@@ -353,6 +348,7 @@ class Assembler:
 
     # ---- parts of arrays, convolutions, and what libraries and loops do
 
+    check = checks.check
     concatenate = regions.concatenate
     pad = regions.pad
     update_region = regions.update_region
@@ -403,7 +399,8 @@ class Assembler:
         since = self.now
         x_steps, y_steps = ([self.element(way) for way in group] for group in (x_along, y_along))
         parts = [*map(at, x_steps)], after, [*map(at, y_steps)]
-        inner, swaps, expected = self.loop_body(body, consts, before, *parts)
+        is_sure = isinstance(length, int) and length > 0
+        inner, swaps, expected = self.loop_body(body, consts, before, *parts, is_sure)
         self.repeated(since)
         steps = tuple(step for step in (*x_steps, *y_steps) if isinstance(step, Step))
         begins = begun(self, block, state, carry, swaps, length, expected)

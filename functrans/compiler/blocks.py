@@ -25,6 +25,18 @@ class Fused(NamedTuple):
     steps: list[Eqn | KernelStep]
 
 
+class OpenBlock(NamedTuple):
+    """A block that is being assembled.
+
+    Attributes:
+        constants: the slots of what is the same in all steps of a loop that has a first step for sure, if it is the
+            body of one.
+    """
+
+    block: Block
+    constants: Collection[int]
+
+
 class BlockAssembler:
     """Assembles one program.
 
@@ -55,14 +67,22 @@ class BlockAssembler:
         self.homes = Homes(assembler, self.instructions, self.jaxpr, self.steps, (inputs, outputs, carry), lent)
         self.places = self.homes.places
 
-    def run(self) -> Block:
+    def run(self, constants: Collection[int] = ()) -> Block:
+        """The instructions.
+
+        Args:
+            constants: those of an OpenBlock.
+        """
+        self.assembler.open.append(OpenBlock(self.instructions, constants))
         for number, step in enumerate(self.steps):
             before = len(self.instructions)
             if isinstance(step, KernelStep):
                 self.kernel(number, step)
             elif not self.view(step):
                 self.equation(number, step)
-            self.assembler.note_origin(self.instructions[before:], step)
+            self.assembler.note_origin([*self.instructions[before:], *self.assembler.ahead], step)
+            self.assembler.ahead.clear()
+        self.assembler.open.pop()
         for number, (atom, place) in enumerate(zip(self.jaxpr.outputs, self.outputs)):
             source = self.homes.place(atom)
             if number < len(self.carry) and source == self.carry[number]:

@@ -11,8 +11,9 @@ from ..core.avals import ShapedArray
 from .instructions import VIEWS, Block, Place
 from .loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, Position, cast, constant, point
 
-#: NumPy looks through rows once, with vectors; beyond so many elements that is worth the return to Python.
-MANY = 1 << 15
+#: NumPy looks through rows once, with vectors; beyond so many elements, in rows of so many at least, that is worth the
+#: return to Python.
+MANY, LONG = 1 << 15, 32
 #: More than any place is.
 NOWHERE = np.iinfo(INT).max
 
@@ -24,7 +25,8 @@ def arg_extreme(assembler: Any, block: Block, x: Place, target: Place, axis: int
         combine: "maximum" or "minimum".
     """
     rank = len(x.shape)
-    is_left_to_numpy = prod(x.shape) > MANY and x.strides[axis] == x.dtype.itemsize and not assembler.is_plain
+    are_many = prod(x.shape) > MANY and x.shape[axis] >= LONG
+    is_left_to_numpy = are_many and x.strides[axis] == x.dtype.itemsize and not assembler.is_plain
     if 0 in x.shape or is_left_to_numpy:
         return False
     rows = VIEWS["transpose"](x, (*(a for a in range(rank) if a != axis), axis))

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
+from .checks import refusal
 from .instructions import VIEWS, Block, Place, PythonRun
 from .loopnest import (
     BOOL,
@@ -328,7 +329,7 @@ def _selected(
     for number, (axis, place) in enumerate(zip(which.axes, indices), first):
         extent = x.shape[axis]
         if which.mode == "raise":
-            assembler.check(block, place, extent, run)
+            assembler.check(block, place, extent, refusal(run, len(run.sources) - len(indices) + number - first))
         at = own[ndim - len(place.shape) :]
         load = Load(number, tuple(ORIGIN if n == 1 else i for i, n in zip(at, place.shape)), place.dtype)
         i = cast(load, INT) if which.mode in ("clip", "wrap") else from_the_end(load, extent)

@@ -17,6 +17,9 @@ from .foundation import Shape, convert, reduce_sum, reshape, restore_axes, scale
 from .on_gpu import reduce
 from .structural import concatenate, slice_axis, transpose
 
+#: Of so many elements the place of the extreme is an expression of all of them.
+FEW_PLACES = 16
+
 
 class ReduceProd(Reduction):
     """The product. Its derivative is that of a tree of products of pairs, which no zero can spoil."""
@@ -98,6 +101,34 @@ class ArgExtreme(Truth):
         if not x.size:  # NumPy refuses other axes of extent zero as well
             return [np.zeros_like(x, dtype=INT, shape=self.abstract_eval(typeof(x), axes=axes)[0].shape)]
         return [self.function(x, axis=axes[0])]
+
+    def lower(self, result: Any, x: Any, *, axes: Shape) -> Any:
+        """Among few elements: the better ones of pairs, of pairs of these, and so on."""
+        (axis,) = axes
+        if x.aval.shape[axis] > FEW_PLACES or x.aval.dtype.kind not in "biuf":
+            return None
+
+        def rule(index: Any) -> Any:
+            places = [result.fixed(k) for k in range(x.aval.shape[axis])]
+            found = [(x.at((*index[:axis], k, *index[axis:])), result.position(k)) for k in places]
+            while len(found) > 1:
+                pairs = [self._better(result, *pair) for pair in zip(found[::2], found[1::2])]
+                found = [*pairs, *found[2 * len(pairs) :]]
+            return found[0][1]
+
+        return rule
+
+    def _better(self, result: Any, first: Any, second: Any) -> Any:
+        """The extreme of two elements, with its place: the first one, if they are equal."""
+        (x, x_place), (y, y_place) = first, second
+        truth, dtype = result.of(BOOL), x.dtype
+        order = "greater" if self.function is np.argmax else "less"
+        takes_second = truth.apply(order, y, x, computes_in=np.dtype(np.uint8) if dtype.kind == "b" else dtype)
+        if dtype.kind == "f":
+            is_new = truth.apply("isnan", y, computes_in=dtype)
+            is_old = truth.apply("logical_not", truth.apply("isnan", x, computes_in=dtype))
+            takes_second = truth.apply("logical_or", takes_second, truth.apply("logical_and", is_new, is_old))
+        return result.of(dtype).choose(takes_second, y, x), result.choose(takes_second, y_place, x_place)
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

@@ -308,7 +308,7 @@ def test_kernels_are_alike_if_and_only_if_their_texts_are(
 
     kernels = [kernel(numbers) for numbers in (first, second)]
     count = 2 + fills
-    layout = codegen.Layout(1, None, False, 0, (1,) * count, tuple(range(count)))
+    layout = codegen.Layout(1, None, False, 0, (1,) * count, ((),) * count, tuple(range(count)))
     one, other = (codegen.written(k, layout, "kernel").text for k in kernels)
     assert (structure_of(kernels[0]) == structure_of(kernels[1])) == (one == other)
 

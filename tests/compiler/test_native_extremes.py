@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from functrans import jit, lax, vmap
+from functrans import explain, jit, lax, vmap
+from functrans.numpy import at
 
 DTYPES = [np.bool_, np.int8, np.uint8, np.int32, np.uint64, np.int64, np.float16, np.float32, np.float64]
 
@@ -14,7 +15,7 @@ DTYPES = [np.bool_, np.int8, np.uint8, np.int32, np.uint64, np.int64, np.float16
 @st.composite
 def arrays(draw):
     dtype = np.dtype(draw(st.sampled_from(DTYPES)))
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9))
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=20))
     special = {"f": [0.0, -0.0, 1.0, np.nan, np.inf, -np.inf], "b": [False, True]}
     limits = [0, 1, 3] if dtype.kind not in "iu" else [0, 1, np.iinfo(dtype).min, np.iinfo(dtype).max]
     x = draw(hnp.arrays(dtype, shape, elements=st.sampled_from(special.get(dtype.kind, limits))))
@@ -53,3 +54,25 @@ def test_a_loop_does_not_return_to_python():
     assert "Python" not in str(jit(viterbi).lower(steps).kernels)
     for got, want in zip(jit(viterbi)(steps), viterbi(steps)):
         np.testing.assert_array_equal(got, want)
+
+
+def test_a_loop_over_single_elements_may_look_for_the_least_of_few():
+    """Which of some servers is free first."""
+
+    def wait(free, x):
+        arrival, service = x
+        k = np.argmin(free)
+        start = np.maximum(arrival, free[k])
+        return at(free)[k].set(start + service), start - arrival
+
+    arrivals, services = np.cumsum(np.arange(40.0) % 3), np.arange(40.0) % 7
+    program = jit(lambda x, y: lax.scan(wait, np.zeros(8), (x, y)))
+    assert "as one function" in str(explain(program, arrivals, services))
+    free, waits = np.zeros(8), []
+    for arrival, service in zip(arrivals, services):
+        k = np.argmin(free)
+        start = max(arrival, free[k])
+        free[k] = start + service
+        waits.append(start - arrival)
+    np.testing.assert_array_equal(program(arrivals, services)[0], free)
+    np.testing.assert_array_equal(program(arrivals, services)[1], waits)

@@ -10,16 +10,17 @@ blocks of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...accesses import identity_value, is_argument, is_compensated, numbers_of, operands_of, prepared, structure_of
+from ...accesses import is_argument, is_compensated, numbers_of, operands_of, prepared, structure_of
 from ...costs import is_transcendental
 from ...loopnest import Apply, Constant, Expression, Kernel, Output, Position
 from ...operations.division import Divisor
 from ...operations.values import Value
+from .combining import combined, identity, improve, is_scattered_extreme
 from .formulas import Formulas
 from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
@@ -59,6 +60,7 @@ class Layout(NamedTuple):
         accumulates: whether what is reduced is combined with what is in the results.
         split: the position of the loop of which a call runs a part.
         steps: for each operand, by how many elements it moves along the innermost loop; None: known when it runs.
+        ways: the same for each operand with each of its terms.
         divides: whether to prepare for divisions, in the innermost loop, by what stays the same in it.
         same: for each operand the number of the one whose pointer and strides it has: its own, or that of an output.
         tile: the extents of tiles that the two innermost loops are run by; the split loop is then the outer of these.
@@ -69,6 +71,7 @@ class Layout(NamedTuple):
     accumulates: bool
     split: int
     steps: tuple[int | None, ...]
+    ways: tuple[tuple[int | None, ...], ...]
     same: tuple[int, ...]
     divides: bool = False
     tile: tuple[int, int] | None = None
@@ -267,20 +270,25 @@ class _KernelWriter:
         any_ = w.emit(f"icmp sgt i64 {self.innermost}, 0")
         w.write(f"br i1 {any_}, label %{body}, label %{end}")
         w.label(body)
-        w.lines.append(f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{body}]")
-        self.every_output(bases, fixed, depth)
+        start = len(w.lines)
+        latch = self.every_output(bases, fixed, depth, body)
+        w.lines.insert(start, f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{latch}]")
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
         more = w.emit(f"icmp slt i64 %i{depth}_next, {self.innermost}")
         w.write(f"br i1 {more}, label %{body}, label %{end}{self.hint(fixed)}")
         w.label(end)
         return end
 
-    def every_output(self, bases: list[str], fixed: dict[int, str], depth: int) -> None:
-        """What happens at one point, where nothing is reduced in registers."""
+    def every_output(self, bases: list[str], fixed: dict[int, str], depth: int, block: str) -> str:
+        """What happens at one point, where nothing is reduced in registers. Returns the block that it ends in."""
         values = self.values(bases, fixed, depth)
         for k, output in enumerate(self.kernel.outputs, self.outputs_start):
             place = self.element(k, bases[k], depth, output.expression.dtype, values)
-            self.finish(values[id(output.expression)], place, output)
+            if is_scattered_extreme(self, k):
+                block = improve(self, values[id(output.expression)], place, output, f"{block}_{k}")
+            else:
+                self.finish(values[id(output.expression)], place, output)
+        return block
 
     def hint(self, fixed: dict[int, str]) -> str:
         """What LLVM is told of the innermost loop."""
@@ -374,10 +382,13 @@ class _KernelWriter:
             return self.writer.emit(f"getelementptr {type_in_memory(dtype)}, ptr {self.rows[k]}, i64 {self.in_row}")
         is_position = isinstance(self.operands[k].source, Position)
         for j, term in enumerate(self.operands[k].terms):
-            offset = self.writer.emit(f"mul i64 {values[id(term)]}, %t{k}_{j}")
-            base = self.writer.emit(
-                f"add i64 {base}, {offset}" if is_position else f"getelementptr i8, ptr {base}, i64 {offset}"
-            )
+            way = self.layout.ways[k][j]
+            unit = "i8" if way is None else type_in_memory(dtype)
+            count = values[id(term)]
+            if way != 1:
+                count = self.writer.emit(f"mul i64 {count}, {f'%t{k}_{j}' if way is None else way}")
+            text = f"add i64 {base}, {count}" if is_position else f"getelementptr {unit}, ptr {base}, i64 {count}"
+            base = self.writer.emit(text)
         step = self.layout.steps[k]
         if step == 0:
             return base
@@ -462,27 +473,3 @@ class _KernelWriter:
 def alignment(dtype: np.dtype[Any]) -> int:
     """What the address of an element of an aligned array is a multiple of."""
     return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
-
-
-def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Callable[[str], str], flags: str) -> str:
-    """Two values of a reduction put together."""
-    t, kind = type_name(dtype), dtype.kind
-    if kind == "f":
-        if combine in ("maximum", "minimum"):
-            return emit(f"call {t} @llvm.{combine}.{'f64' if t == 'double' else 'f32'}({t} {x}, {t} {y})")
-        return emit(f"{'fadd' if combine == 'add' else 'fmul'} {flags}{t} {x}, {y}")
-    if combine in ("maximum", "minimum") and kind != "b":
-        intrinsic = f"llvm.{'u' if kind == 'u' else 's'}{combine[:3]}.{t}"
-        return emit(f"call {t} @{intrinsic}({t} {x}, {t} {y})")
-    if str(combine).startswith("bitwise_"):
-        operation = str(combine).removeprefix("bitwise_")
-    elif kind == "b":  # sums and products of booleans are booleans
-        operation = "or" if combine in ("add", "maximum", "logical_or") else "and"
-    else:
-        operation = {"add": "add", "multiply": "mul"}[str(combine)]
-    return emit(f"{operation} {t} {x}, {y}")
-
-
-def identity(combine: str | None, dtype: np.dtype[Any]) -> str:
-    """What a reduction begins with, as LLVM writes it."""
-    return literal(identity_value(combine, dtype), dtype)

@@ -19,8 +19,8 @@ FIRST_CACHE = 16 * 1024
 SAME_PLACE = 1024
 #: Tiles for what does, and for what does not.
 NARROW, WIDE = (64, 16), (8, 64)
-#: Steps along the innermost loop that are part of a kernel's text; beside none and one those of tiny last axes, and of
-#: arrays that are read backwards.
+#: Steps along the innermost loop, or by an index that is computed, that are part of a kernel's text; beside none and
+#: one those of tiny last axes, and of arrays that are read backwards.
 STEPS = (0, 1, 2, 3, 4, -1)
 #: What parts of the innermost loop are multiples of, so that it is vectorised alike whatever the parts.
 LANES = 64
@@ -81,6 +81,7 @@ def arrange(
     loops, reduced, split = loop_order(*groups, moves, len(kernel.outputs))
     by_loop = [[move[axis] if axis >= 0 else 0 for axis, _ in loops] for move in moves]
     steps = tuple([step_of(move[-1], size) for move, size in zip(by_loop, sizes)])
+    ways = tuple([tuple([step_of(way, size) for way in tail]) for tail, size in zip(tails, sizes)])
     same = _same_elements(kernel, heads, moves)
     arguments = [extent for _, extent in loops]
     for head, move, tail in zip(heads, by_loop, tails):
@@ -91,7 +92,7 @@ def arrange(
     may_be_tiled = not (kernel.reduced or keeps_first or any(output.place for output in kernel.outputs))
     tile = tile_for(loops, by_loop) if may_be_tiled else None
     split = len(loops) - 2 if tile else split
-    layout = Layout(len(loops), reduced, begins, split, steps, same, divides, tile)
+    layout = Layout(len(loops), reduced, begins, split, steps, ways, same, divides, tile)
     grain = tile[0] if tile else LANES if split == len(loops) - 1 else 1
     return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], grain, begins)
 

@@ -59,14 +59,15 @@ def staged_loop(writer: Any, depth: int, bases: list[str], block: str) -> str:
     w.write("%high = add nsw i64 %low, %count")
     read, written = ([k for k in rows if (k < first_output) == is_load] for is_load in (True, False))
     _loop(writer, "read", "block", lambda: _copy(writer, read, bases, depth), ", !llvm.loop !one_by_one")
-    _loop(writer, "compute", "read_done", lambda: writer.every_output(bases, fixed, depth), writer.hint(fixed))
+    compute = lambda: writer.every_output(bases, fixed, depth, "compute")  # noqa: E731
+    _loop(writer, "compute", "read_done", compute, writer.hint(fixed))
     _loop(writer, "write", "compute_done", lambda: _copy(writer, written, bases, depth), ", !llvm.loop !one_by_one")
     w.write("br label %blocks")
     w.label(f"end{depth}")
     return f"end{depth}"
 
 
-def _loop(writer: Any, name: str, before: str, act: Callable[[], None], hint: str) -> None:
+def _loop(writer: Any, name: str, before: str, act: Callable[[], object], hint: str) -> None:
     """A loop over the points of a block."""
     w = writer.writer
     w.write(f"br label %{name}")

@@ -15,11 +15,34 @@ entry:
   get ptr %base = %slots[%slot]
   %numbers = getelementptr i8, ptr %base, i64 %offset
   %twice = shl i64 %extent, 1
-  %any = icmp sgt i64 %count, 0
-  br i1 %any, label %look, label %fine
+  %extents_0 = insertelement <8 x i64> poison, i64 %extent, i64 0
+  %extents = shufflevector <8 x i64> %extents_0, <8 x i64> poison, <8 x i32> zeroinitializer
+  %doubles = add <8 x i64> %extents, %extents
+  %rest = and i64 %count, 7
+  %whole = sub i64 %count, %rest
+  %are_many = icmp sgt i64 %whole, 0
+  br i1 %are_many, label %look_8, label %few
+look_8:
+  %k = phi i64 [0, %entry], [%k_next, %look_8]
+  %bad_8 = phi <8 x i64> [zeroinitializer, %entry], [%worse_8, %look_8]
+  %place_8 = getelementptr i64, ptr %numbers, i64 %k
+  %numbers_8 = load <8 x i64>, ptr %place_8, align 8
+  %shifted_8 = add <8 x i64> %numbers_8, %extents
+  %outside_8 = icmp uge <8 x i64> %shifted_8, %doubles
+  %wide_8 = sext <8 x i1> %outside_8 to <8 x i64>
+  %worse_8 = or <8 x i64> %bad_8, %wide_8
+  %k_next = add nuw nsw i64 %k, 8
+  %more_8 = icmp slt i64 %k_next, %whole
+  br i1 %more_8, label %look_8, label %few
+few:
+  %found_8 = phi <8 x i64> [zeroinitializer, %entry], [%worse_8, %look_8]
+  %found = call i64 @llvm.vector.reduce.or.v8i64(<8 x i64> %found_8)
+  %is_bad = icmp ne i64 %found, 0
+  %any = icmp sgt i64 %rest, 0
+  br i1 %any, label %look, label %done
 look:
-  %i = phi i64 [0, %entry], [%next, %look]
-  %bad = phi i1 [false, %entry], [%worse, %look]
+  %i = phi i64 [%whole, %few], [%next, %look]
+  %bad = phi i1 [%is_bad, %few], [%worse, %look]
   get i64 %number = %numbers[%i]
   %shifted = add i64 %number, %extent
   %outside = icmp uge i64 %shifted, %twice
@@ -28,7 +51,8 @@ look:
   %more = icmp slt i64 %next, %count
   br i1 %more, label %look, label %done
 done:
-  br i1 %worse, label %wrong, label %fine
+  %result = phi i1 [%is_bad, %few], [%worse, %look]
+  br i1 %result, label %wrong, label %fine
 wrong:
   %status = call i64 %otherwise(ptr %with, ptr %slots)
   ret i64 %status

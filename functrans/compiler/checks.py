@@ -1,0 +1,59 @@
+"""Checks of indices: each is made once, and before a loop in which it would say the same in every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .instructions import Block, CheckRun, Place, PythonRun
+
+INT64 = np.dtype(np.int64)
+
+
+def check(assembler: Any, block: Block, numbers: Place, extent: int, otherwise: PythonRun) -> None:
+    """Add the instruction that looks whether all indices are within bounds, unless that has been done.
+
+    Args:
+        otherwise: what raises the error; it reads nothing that a loop has not got before it begins but the numbers.
+    """
+    around = [id(other.block) for other in assembler.open]
+    is_known = any((number, numbers, extent) in assembler.checked for number in (id(block), *around))
+    if is_known and numbers.slot not in assembler.overwritten:
+        return
+    if block is assembler.open[-1].block:
+        block = _outermost(assembler, numbers)
+    assembler.checked.add((id(block), numbers, extent))
+    start = len(block)
+    numbers = assembler.converted(block, numbers, INT64)
+    if not numbers.is_contiguous:
+        numbers = assembler.contiguous_copy(block, numbers)
+    places = numbers, *otherwise.sources, *otherwise.targets
+    assembler.step(block, CheckRun(numbers, extent, otherwise), places)
+    assembler.ahead += block[start:]
+
+
+def _outermost(assembler: Any, numbers: Place) -> Block:
+    """Where numbers can be looked at: before loops that have a first step for sure, in which they stay the same."""
+    found = assembler.open[-1]
+    for block in reversed(assembler.open[:-1]):
+        if numbers.slot not in found.constants:
+            break
+        found = block
+    return found.block
+
+
+def refusal(run: PythonRun, number: int) -> PythonRun:
+    """What raises the error for one of the operands of a primitive, whatever the others are.
+
+    Args:
+        run: the call of the implementation.
+    """
+    types = [(place.shape, place.dtype) for place in run.sources if isinstance(place, Place)]
+
+    def refuse(indices: Any) -> list[Any]:
+        operands = [np.broadcast_to(np.zeros((), dtype), shape) for shape, dtype in types]
+        run.function(*operands[:number], indices, *operands[number + 1 :], **run.params)
+        return []
+
+    return run._replace(function=refuse, params={}, sources=(run.sources[number],), targets=())
