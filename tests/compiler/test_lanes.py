@@ -72,6 +72,8 @@ STEPS: dict[str, Any] = {
     "add": lambda v, s, i: (fnp.at(v)[0].add(s), s),
     "count": lambda v, s, i: (v, s / (1 + i)),
     "table": lambda v, s, i: (v, s + TABLE[2] * fnp.asarray(TABLE)[i % 5]),
+    "cumulative": lambda v, s, i: (fnp.cumsum(v[::-1]) / 3, s * fnp.cumprod(v)[1]),
+    "place of the largest": lambda v, s, i: (v, s + 0.1 * fnp.argmax(v)),
     "look up": lambda v, s, i: (v, s + fnp.asarray(TABLE)[place(s, 5)]),
     "look up twice": lambda v, s, i: (v, s + fnp.asarray(TABLE)[fnp.asarray(PERMUTED)[place(s, 5)]]),
     "read": lambda v, s, i: (v, s * v[place(s, 3)]),

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+import functrans.numpy as fnp
+from functrans import lax
 from functrans.primitives import cumulative
 from tests.fuzz import Case
 from tests.helpers.bits import special_array
@@ -62,3 +64,33 @@ def test_they_run_without_python(shape: Any) -> None:
     explained = str(ft.explain(lambda x: np.cumsum(x, -1) * 2, x))
     assert "runs in Python" not in explained
     assert natively(staged(lambda x: np.cumsum(x, -1), (x,)), (x,))[0].ravel()[0] == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(["cumsum", "cumprod", "cummax", "cummin"]),
+    dtype=st.sampled_from(["f4", "f8", "i8", "u4", "?", "c16"]),
+    shape=st.sampled_from([(1,), (5,), (3, 4), (2, 3, 4), (100,), (20, 9), (3, 5, 11)]),
+    axis=st.integers(0, 2),
+    reverse=st.booleans(),
+    tier=st.sampled_from(["quick", "thorough"]),
+    seed=st.integers(0, 100),
+)
+def test_in_loops_over_single_elements(
+    name: str, dtype: str, shape: Any, axis: int, reverse: bool, tier: str, seed: int
+) -> None:
+    """Small arrays in registers, larger ones in loops, of which an element is looked up in each step."""
+    kind = np.dtype(dtype).kind
+    if kind == "c" and name != "cumsum":
+        return
+    x = special_array(np.random.default_rng(seed), shape, np.dtype(dtype))
+    picked = np.random.default_rng(seed).integers(0, shape[0], 6)
+
+    def step(c: Any, i: Any) -> Any:
+        found = OPERATIONS[name](c, axis=axis % len(shape), reverse=reverse)
+        return fnp.at(c)[i].set(found[i - 1]), found[i]
+
+    function = lambda x, i: lax.scan(step, x, i)  # noqa: E731
+    if kind in "fiu":
+        assert "as one function" in str(ft.explain(function, x, picked))
+    Case(name, function, (x, picked), None).check(tier)

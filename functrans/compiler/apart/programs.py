@@ -25,6 +25,7 @@ from ..recurrence import Choose, Recurrence, Repeat, Statement, Store
 from ..small_matrices import is_written_out
 from .access import SCATTERS, UPDATES, gather, scatter, update_region, update_slice
 from .collector import Collector, no_rule
+from .cumulative import OPERATIONS, accumulated
 from .elements import (
     LARGEST_ARRAY,
     LARGEST_CHOICE,
@@ -166,6 +167,8 @@ class _Body(Collector):
         if operands and is_small and (name in MOVING or given is not operands) and aval.size <= LARGEST_ARRAY:
             given = [self.boxes(x) if isinstance(x, (Array, np.ndarray)) else x for x in given]
             return [in_dtype(elements_moved(eqn, given), aval.dtype)]
+        if name in OPERATIONS:
+            return [accumulated(self, eqn, operands[0])]
         if name == "gather":
             return [gather(self, eqn, self.addressable(operands[0], operands[1:]), operands[1:])]
         if name in VIEWS and not (is_small and aval.size <= LARGEST_ARRAY and name != "dynamic_slice"):

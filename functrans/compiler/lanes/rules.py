@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.jaxpr import Atom, Eqn, Literal
 from ..apart.access import SCATTERS
+from ..apart.cumulative import OPERATIONS
 from .reading import Axes
 
 
@@ -60,6 +61,13 @@ def reshape(program: Any, eqn: Eqn) -> None:
             _add(program, eqn, after, [axis], {"shape": _with(shape, after, 1)})
             return
     raise NotLanewise("lanes are mixed with other axes by a reshape")
+
+
+def accumulate(program: Any, eqn: Eqn) -> None:
+    axis = program.axis(eqn.inputs[0])
+    if axis == eqn.params["axis"]:
+        raise NotLanewise("lanes are added up")
+    _add(program, eqn, axis, [axis], eqn.params)
 
 
 def update_slice(program: Any, eqn: Eqn) -> None:
@@ -218,10 +226,12 @@ def _add_of(program: Any, eqn: Eqn, axis: int, inputs: Sequence[Atom], params: A
 
 
 #: What has the axes of its first operand.
-KEEPING = frozenset(("concatenate", "pad", "update_slice", "dynamic_slice", "dynamic_update_slice", *SCATTERS))
+KEEPING = frozenset(
+    ("concatenate", "pad", "update_slice", "dynamic_slice", "dynamic_update_slice", *SCATTERS, *OPERATIONS)
+)
 #: How to add an equation for one lane, by the name of its primitive.
 RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "concatenate": concatenate, "pad": pad, "reshape": reshape, "update_slice": update_slice,
     "dynamic_slice": dynamic_slice, "dynamic_update_slice": dynamic_update_slice, "gather": gather,
-    **dict.fromkeys(SCATTERS, scatter),
+    **dict.fromkeys(SCATTERS, scatter), **dict.fromkeys(OPERATIONS, accumulate),
 }  # fmt: skip
