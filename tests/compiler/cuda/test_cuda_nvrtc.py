@@ -144,6 +144,13 @@ def test_cubins_are_kept_on_disk(tmp_path, monkeypatch):
         assert len(calls) == 3
 
 
+def test_a_library_that_the_driver_understands_is_preferred():
+    """Wheels of several versions may be installed, and a driver loads nothing that a later version has compiled."""
+    found = [(13, "thirteen"), (12, "twelve")]
+    assert [nvrtc.chosen(found, newest) for newest in (None, 13, 12, 11)] == ["thirteen", "thirteen", "twelve", "thirteen"]
+    assert nvrtc.chosen([], 13) is None
+
+
 def test_texts_that_do_not_compile():
     with pytest.raises(CudaCompilationError, match="expected an expression"):
         nvrtc.cubin(module_text({"kernel": f"KERNEL {NAME}() {{ const int x = ; }}"}), "sm_90")

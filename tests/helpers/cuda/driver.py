@@ -13,7 +13,7 @@ import pytest
 
 from functrans.compiler import program
 from functrans.compiler.backends.cuda import gpu
-from functrans.compiler.backends.cuda.launches import NAME
+from functrans.compiler.backends.cuda.launches import NAME, prelude_for
 from tests.helpers.cuda.cubins import check_later
 from tests.helpers.cuda.device import compiled, preamble, runtime
 from tests.helpers.stand_in_cupy import Stream, installed
@@ -38,7 +38,7 @@ class Module:
 
 def kernels_in(text: str) -> list[str]:
     """The kernels of a module, each with the name NAME."""
-    parts = re.split(r"^(?=KERNEL\b)", text[len(gpu_prelude()) :], flags=re.M)
+    parts = re.split(r"^(?=KERNEL\b)", text[len(prelude_for([text])) :], flags=re.M)
     return [re.sub(r"\bkernel_\d+\(", f"{NAME}(", part) for part in parts if part.strip()]
 
 

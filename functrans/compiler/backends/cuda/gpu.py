@@ -21,9 +21,10 @@ from .nvrtc import cubin
 PER_THREAD = 2
 #: The code of CUDA where there is no memory.
 NO_MEMORY = 2
-#: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows.
+#: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows,
+#: of the version of CUDA that CuPy was made for.
 LIBRARIES = {
-    "cublas": (("libcublas.so.13", "libcublas.so.12", "libcublas.so"), ("cublas64_13.dll", "cublas64_12.dll")),
+    "cublas": (("libcublas.so.{}", "libcublas.so"), ("cublas64_{}.dll",)),
     "cu": (("libcuda.so.1", "libcuda.so"), ("nvcuda.dll",)),
 }
 
@@ -36,8 +37,11 @@ def gpu(number: int = 0) -> Gpu:
 
 @cache
 def library(kind: str) -> ctypes.CDLL:
-    """A library of CUDA; CuPy has loaded it, or knows where it is."""
+    """A library of CUDA. cuBLAS is the one that CuPy has its handle from; others may be in this process, too."""
     names = LIBRARIES[kind][sys.platform == "win32"]
+    if kind == "cublas":
+        _ = cupy().cuda.cublas  # which loads it from where it is: in a wheel, for one, where nobody else would look
+        names = [name.format(cupy().cuda.runtime.runtimeGetVersion() // 1000) for name in names]
     for name in names:
         try:
             return ctypes.CDLL(name)

@@ -6,11 +6,12 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from glob import glob
 from hashlib import blake2b
 from importlib.util import find_spec
+from typing import Any
 
 from ....errors import CudaCompilationError, MissingPackageError
 from ...disk import disk_cache
@@ -113,12 +114,42 @@ def _nvrtc() -> ctypes.CDLL:
 @cache
 def _library() -> ctypes.CDLL | None:
     """NVRTC from one of NVIDIA's wheels, or from where the system looks for libraries."""
+    return chosen(_loaded(), driver_version())
+
+
+def chosen(found: Iterable[tuple[int, Any]], newest: int | None) -> Any:
+    """Of libraries with the numbers of their versions, the first that is no newer than the driver, if there is one.
+
+    A driver does not load what a later version of CUDA has compiled. Without a driver any will do.
+    """
+    first = None
+    for version, library in found:
+        if newest is None or version <= newest:
+            return library
+        first = first or library
+    return first
+
+
+def _loaded() -> Iterator[tuple[int, ctypes.CDLL]]:
+    """Each NVRTC that there is, with its version: 13 for one."""
     for path in _candidates():
         try:
-            return ctypes.CDLL(path)
+            library = ctypes.CDLL(path)
         except OSError:
             continue
-    return None
+        major = ctypes.c_int()
+        if library.nvrtcVersion(ctypes.byref(major), ctypes.byref(ctypes.c_int())) == 0:
+            yield major.value, library
+
+
+def driver_version() -> int | None:
+    """The version of CUDA that the driver of this machine is for: 13 for one. None without a driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+    found = ctypes.c_int()
+    return found.value // 1000 if driver.cuDriverGetVersion(ctypes.byref(found)) == 0 and found.value else None
 
 
 def _candidates() -> Iterator[str]:
