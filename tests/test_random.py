@@ -26,7 +26,7 @@ RECORDED = json.loads((Path(__file__).parent / "data" / "jax_random.json").read_
 #: Functions whose results are JAX's to the last bit; the others apply functions that round differently.
 EXACT = {
     "key", "split", "fold_in", "bits", "uniform", "randint", "permutation", "choice", "bernoulli", "rademacher",
-    "categorical",
+    "categorical", "poisson", "binomial", "geometric", "multinomial",
 }  # fmt: skip
 #: Relative errors allowed of the others: JAX's erf_inv and exp(log x) are right to this.
 TOLERANCE = {"float64": 1e-12, "complex128": 1e-12, "float32": 6e-6, "complex64": 6e-6, "float16": 1e-3, "bfloat16": 1e-2}
@@ -46,6 +46,37 @@ CONTINUOUS = {
     "gamma(1)": (lambda key, shape: random.gamma(key, 1.0, shape), scipy.stats.gamma(1)),
     "gamma(7)": (lambda key, shape: random.gamma(key, 7.0, shape), scipy.stats.gamma(7)),
     "beta": (lambda key, shape: random.beta(key, 0.5, 2.0, shape), scipy.stats.beta(0.5, 2)),
+    "lognormal": (lambda key, shape: random.lognormal(key, 0.7, shape), scipy.stats.lognorm(0.7)),
+    "rayleigh": (lambda key, shape: random.rayleigh(key, 2.0, shape), scipy.stats.rayleigh(scale=2)),
+    "pareto": (lambda key, shape: random.pareto(key, 1.5, shape), scipy.stats.pareto(1.5)),
+    "weibull_min": (
+        lambda key, shape: random.weibull_min(key, 2.0, 1.5, shape), scipy.stats.weibull_min(1.5, scale=2)
+    ),
+    "maxwell": (random.maxwell, scipy.stats.maxwell()),
+    "double_sided_maxwell": (
+        lambda key, shape: np.abs(random.double_sided_maxwell(key, 0.0, 1.0, shape)), scipy.stats.maxwell()
+    ),
+    "chisquare": (lambda key, shape: random.chisquare(key, 3.5, shape), scipy.stats.chi2(3.5)),
+    "f": (lambda key, shape: random.f(key, 3.5, 6.0, shape), scipy.stats.f(3.5, 6)),
+    "t": (lambda key, shape: random.t(key, 3.5, shape), scipy.stats.t(3.5)),
+    "generalized_normal": (
+        lambda key, shape: random.generalized_normal(key, 1.5, shape), scipy.stats.gennorm(1.5)
+    ),
+    "ball": (
+        lambda key, shape: np.sum(random.ball(key, 3, 2, shape) ** 2, axis=-1) ** 1.5, scipy.stats.uniform()
+    ),
+    "triangular": (
+        lambda key, shape: random.triangular(key, -1.0, 0.5, 2.0, shape), scipy.stats.triang(0.5, -1, 3)
+    ),
+    "wald": (lambda key, shape: random.wald(key, 2.0, shape), scipy.stats.invgauss(2)),
+}
+COUNTS = {
+    "poisson(3)": lambda key, shape: random.poisson(key, 3.0, shape),
+    "poisson(40)": lambda key, shape: random.poisson(key, 40.0, shape),
+    "binomial(9, 0.3)": lambda key, shape: random.binomial(key, 9, 0.3, shape),
+    "binomial(90, 0.7)": lambda key, shape: random.binomial(key, 90, 0.7, shape),
+    "geometric(0.2)": lambda key, shape: random.geometric(key, 0.2, shape),
+    "multinomial": lambda key, shape: random.multinomial(key, 20, np.full((*shape, 3), 1 / 3)),
 }
 DRAWS = {name: draw for name, (draw, _) in CONTINUOUS.items()} | {
     "bits": random.bits,
@@ -59,6 +90,8 @@ DRAWS = {name: draw for name, (draw, _) in CONTINUOUS.items()} | {
     "dirichlet": lambda key, shape: random.dirichlet(key, np.array([1.0, 2.0]), shape),
     "multivariate": lambda key, shape: random.multivariate_normal(key, np.zeros(2), np.eye(2) + 0.3, shape),
     "complex normal": lambda key, shape: random.normal(key, shape, complex),
+    "orthogonal": lambda key, shape: random.orthogonal(key, 3, shape).round(10),
+    **COUNTS,
     "float32 normal": lambda key, shape: random.normal(key, shape, np.float32),
     "split": lambda key, shape: random.split(key, shape),
     "fold_in": lambda key, shape: random.fold_in(key, 7),
@@ -178,6 +211,75 @@ def test_continuous_distribution(name) -> None:
     draw, distribution = CONTINUOUS[name]
     drawn = draw(random.key(11), (20_000,))
     assert scipy.stats.kstest(drawn, distribution.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [
+        ("poisson(3)", scipy.stats.poisson(3)),
+        ("poisson(40)", scipy.stats.poisson(40)),
+        ("binomial(9, 0.3)", scipy.stats.binom(9, 0.3)),
+        ("binomial(90, 0.7)", scipy.stats.binom(90, 0.7)),
+        ("geometric(0.2)", scipy.stats.geom(0.2)),
+    ],
+)
+def test_counts_are_as_likely_as_they_should_be(name, distribution) -> None:
+    drawn = COUNTS[name](random.key(11), (20_000,))
+    low, high = distribution.ppf(0.005), distribution.ppf(0.995)
+    cells = np.arange(low, high + 1)
+    seen = [np.sum(drawn <= low), *(np.sum(drawn == k) for k in cells[1:-1]), np.sum(drawn >= high)]
+    likely = [distribution.cdf(low), *distribution.pmf(cells[1:-1]), distribution.sf(high - 1)]
+    assert scipy.stats.chisquare(seen, np.multiply(likely, 20_000) / np.sum(likely)).pvalue > 1e-3
+
+
+def test_counts_at_the_ends_of_their_parameters() -> None:
+    assert_same(random.poisson(KEY, 0.0, (3,)), np.zeros(3, int))
+    assert_same(random.binomial(KEY, np.array([0.0, 7.0, 7.0]), np.array([0.5, 0.0, 1.0])), np.array([0.0, 0.0, 7.0]))
+    assert_same(random.geometric(KEY, 1.0, (3,)), np.ones(3, int))
+    assert_same(random.multinomial(KEY, 100.0, [0.2, 0.5, 0.3]).sum(), np.float64(100))
+    assert np.isnan(ft.jit(lambda p: random.binomial(KEY, 5, p))(-0.5))
+    for call in (
+        lambda: random.poisson(KEY, -1.0),
+        lambda: random.binomial(KEY, -1, 0.5),
+        lambda: random.binomial(KEY, 3, 1.5),
+        lambda: random.geometric(KEY, 0.0),
+        lambda: random.pareto(KEY, -1.0),
+        lambda: random.wald(KEY, 0.0),
+        lambda: random.triangular(KEY, 1.0, 1.0, 1.0),
+        lambda: random.wrap_key_data(KEY, impl="rbg"),
+    ):
+        with pytest.raises(RandomParameterError):
+            call()
+    with pytest.raises(ShapeMismatchError):
+        random.multinomial(KEY, 3, 0.5)
+
+
+def test_derived_numbers_differentiate_in_their_parameters() -> None:
+    for draw, x in (
+        (lambda a: random.lognormal(KEY, a, (5,)), 0.7),
+        (lambda a: random.wald(KEY, a, (5,)), 1.3),
+        (lambda a: random.triangular(KEY, -a, 0.3 * a, 2.0, (5,)), 1.3),
+        (lambda a: random.weibull_min(KEY, a, 2 * a, (5,)), 1.3),
+    ):
+        wanted = (draw(x + 1e-6) - draw(x - 1e-6)) / 2e-6
+        np.testing.assert_allclose(ft.jvp(draw, (x,), (1.0,))[1], wanted, rtol=1e-6)
+    by_df = ft.jvp(lambda df: random.chisquare(KEY, df, (5,)), (3.0,), (1.0,))
+    by_shape = ft.jvp(lambda a: random.gamma(KEY, a, (5,)), (1.5,), (1.0,))
+    np.testing.assert_allclose(by_df, np.array(by_shape) * [[2], [1]])
+
+
+def test_orthogonal_matrices() -> None:
+    for n, m in ((3, 3), (2, 4), (4, 2), (0, 3)):
+        q = random.orthogonal(KEY, n, (5,), m=m)
+        assert q.shape == (5, n, m)
+        square = q @ q.mT if n <= m else q.mT @ q
+        np.testing.assert_allclose(square, np.broadcast_to(np.eye(min(n, m)), square.shape), atol=1e-14)
+
+
+def test_keys_are_their_own_data() -> None:
+    assert_same(random.wrap_key_data(random.key_data(random.clone(KEY))), KEY)
+    with pytest.raises(InvalidKeyError):
+        random.wrap_key_data(np.zeros(3))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 10), (-4, 3), (0, 1 << 4)])

@@ -15,6 +15,7 @@ agree with those of JAX for its default generator since 0.5 (threefry2x32, parti
   and add that bring `uniform` to a range whose width is no power of two, which changes the last bit;
 * to the rounding of the functions they apply for `normal` and all others. JAX's erf_inv is off by up to 2e-12
   (float64) and 6e-6 (float32) in the tails, where SciPy's, used here, is right to a few units in the last place.
+  Counts (`poisson`, `binomial`, `geometric`, `multinomial`) are JAX's but where such a rounding decides.
 
 What the functions have in common: `key` is one key of shape (2,), or InvalidKeyError is raised; `shape` is an integer
 or a sequence of them, or InvalidShapeError; parameters broadcast to `shape`, or ShapeMismatchError, and where it is
@@ -38,11 +39,30 @@ from .continuous import (
     truncated_normal,
     uniform,
 )
+from .counts import binomial, geometric, multinomial, poisson
+from .derived import (
+    ball,
+    chisquare,
+    double_sided_maxwell,
+    f,
+    generalized_normal,
+    lognormal,
+    maxwell,
+    orthogonal,
+    pareto,
+    rayleigh,
+    t,
+    triangular,
+    wald,
+    weibull_min,
+)
 from .discrete import bernoulli, bits, categorical, choice, permutation, rademacher, randint
-from .keys import PRNGKey, fold_in, key, split
+from .keys import PRNGKey, clone, fold_in, key, key_data, split, wrap_key_data
 
 __all__ = [
-    "PRNGKey", "bernoulli", "beta", "bits", "categorical", "cauchy", "choice", "dirichlet", "exponential", "fold_in",
-    "gamma", "gumbel", "key", "laplace", "loggamma", "logistic", "multivariate_normal", "normal", "permutation",
-    "rademacher", "randint", "split", "truncated_normal", "uniform",
+    "PRNGKey", "ball", "bernoulli", "beta", "binomial", "bits", "categorical", "cauchy", "chisquare", "choice",
+    "clone", "dirichlet", "double_sided_maxwell", "exponential", "f", "fold_in", "gamma", "generalized_normal",
+    "geometric", "gumbel", "key", "key_data", "laplace", "loggamma", "logistic", "lognormal", "maxwell", "multinomial",
+    "multivariate_normal", "normal", "orthogonal", "pareto", "permutation", "poisson", "rademacher", "randint",
+    "rayleigh", "split", "t", "triangular", "truncated_normal", "uniform", "wald", "weibull_min", "wrap_key_data",
 ]  # fmt: skip

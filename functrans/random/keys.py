@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.trace import typeof
 from ..errors import InvalidKeyError, RandomParameterError
-from ..primitives.random import UINT32
+from ..primitives.random import UINT32, check_key
 from ..primitives.random import fold_in as derive_key
 from .arguments import INTEGERS, Shape, checked_key, checked_shape
 
@@ -51,6 +51,30 @@ def key(seed: Any) -> Any:
 def PRNGKey(seed: Any) -> Any:  # JAX's name
     """The same as `key`."""
     return key(seed)
+
+
+def key_data(keys: Any) -> Any:
+    """The numbers that keys are made of: the keys themselves, which are arrays of numbers here."""
+    return keys
+
+
+def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:
+    """Keys made of numbers: an array of type uint32 and of shape (..., 2).
+
+    Raises:
+        InvalidKeyError: it is none. RandomParameterError: another generator than threefry2x32 is asked for.
+    """
+    if impl not in (None, "threefry2x32"):
+        raise RandomParameterError(
+            f"Keys of the generator {impl!r} were asked for.", "functrans has one.", 'Pass "threefry2x32".'
+        )
+    check_key(typeof(key_bits_array))
+    return key_bits_array
+
+
+def clone(key: Any) -> Any:
+    """The same key."""
+    return key
 
 
 def split(key: Any, num: Shape = 2) -> Any:
