@@ -1,6 +1,7 @@
 """The primitives under JAX's names."""
 
 
+from ..primitives.foundation import broadcast_shapes
 from ..primitives.selection import stop_gradient
 from ..primitives.sorting import top_k
 from . import linalg
@@ -15,6 +16,7 @@ from .convolution import (
     conv_with_general_padding,
 )
 from .elements import (
+    RoundingMethod,
     abs,
     acos,
     acosh,
@@ -24,6 +26,9 @@ from .elements import (
     atan,
     atan2,
     atanh,
+    bessel_i0e,
+    bessel_i1e,
+    betainc,
     bitwise_and,
     bitwise_not,
     bitwise_or,
@@ -31,6 +36,7 @@ from .elements import (
     cbrt,
     ceil,
     clamp,
+    clz,
     complex,
     conj,
     convert_element_type,
@@ -48,6 +54,8 @@ from .elements import (
     floor,
     ge,
     gt,
+    igamma,
+    igammac,
     imag,
     integer_pow,
     is_finite,
@@ -63,15 +71,19 @@ from .elements import (
     ne,
     neg,
     nextafter,
+    polygamma,
     population_count,
     pow,
     real,
     reciprocal,
     rem,
+    round,
     rsqrt,
     select,
+    select_n,
     shift_left,
     shift_right_arithmetic,
+    shift_right_logical,
     sign,
     sin,
     sinh,
@@ -80,24 +92,33 @@ from .elements import (
     sub,
     tan,
     tanh,
+    zeta,
 )
+from .fourier import FftType, fft
 from .implicit import custom_linear_solve, custom_root
 from .loops import fori_loop, map, scan, while_loop
 from .reductions import associative_scan, cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce
 from .shapes import (
+    Precision,
+    approx_max_k,
+    approx_min_k,
     argmax,
     argmin,
     batch_matmul,
     broadcast,
     broadcast_in_dim,
+    broadcast_to_rank,
+    broadcasted_iota,
     collapse,
     concatenate,
     dot,
     dot_general,
+    empty,
     expand_dims,
     full,
     full_like,
     iota,
+    optimization_barrier,
     pad,
     reduce_and,
     reduce_max,
@@ -105,10 +126,14 @@ from .shapes import (
     reduce_or,
     reduce_prod,
     reduce_sum,
+    reduce_xor,
     reshape,
     rev,
     sort,
+    sort_key_val,
+    split,
     squeeze,
+    tile,
     transpose,
 )
 from .slicing import (
@@ -125,19 +150,22 @@ from .slicing import (
 from .windows import reduce_window
 
 __all__ = [
-    "ConvDimensionNumbers", "abs", "acos", "acosh", "add", "all_gather", "argmax", "argmin", "asin", "asinh",
-    "associative_scan", "atan", "atan2", "atanh", "axis_index", "axis_size", "batch_matmul", "bitwise_and",
-    "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "cbrt", "ceil", "clamp", "collapse",
-    "complex", "concatenate", "cond", "conj", "conv", "conv_dimension_numbers", "conv_general_dilated",
-    "conv_transpose", "conv_with_general_padding", "convert_element_type", "cos", "cosh", "cumlogsumexp", "cummax",
-    "cummin", "cumprod", "cumsum", "custom_linear_solve", "custom_root", "digamma", "div", "dot", "dot_general",
-    "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim",
-    "dynamic_update_slice", "dynamic_update_slice_in_dim", "eq", "erf", "erf_inv", "erfc", "exp", "exp2",
-    "expand_dims", "expm1", "floor", "fori_loop", "full", "full_like", "ge", "gt", "imag", "index_in_dim",
+    "ConvDimensionNumbers", "FftType", "Precision", "RoundingMethod", "abs", "acos", "acosh", "add", "all_gather",
+    "approx_max_k", "approx_min_k", "argmax", "argmin", "asin", "asinh", "associative_scan", "atan", "atan2", "atanh",
+    "axis_index", "axis_size", "batch_matmul", "bessel_i0e", "bessel_i1e", "betainc", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "broadcast", "broadcast_in_dim", "broadcast_shapes", "broadcast_to_rank",
+    "broadcasted_iota", "cbrt", "ceil", "clamp", "clz", "collapse", "complex", "concatenate", "cond", "conj", "conv",
+    "conv_dimension_numbers", "conv_general_dilated", "conv_transpose", "conv_with_general_padding",
+    "convert_element_type", "cos", "cosh", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum",
+    "custom_linear_solve", "custom_root", "digamma", "div", "dot", "dot_general", "dynamic_index_in_dim",
+    "dynamic_slice", "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice",
+    "dynamic_update_slice_in_dim", "empty", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expand_dims", "expm1",
+    "fft", "floor", "fori_loop", "full", "full_like", "ge", "gt", "igamma", "igammac", "imag", "index_in_dim",
     "integer_pow", "iota", "is_finite", "le", "lgamma", "linalg", "log", "log1p", "logistic", "lt", "map", "max",
-    "min", "mul", "ne", "neg", "nextafter", "pad", "pmax", "pmean", "pmin", "population_count", "pow", "psum", "real",
-    "reciprocal", "reduce", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum",
-    "reduce_window", "rem", "reshape", "rev", "rsqrt", "scan", "select", "shift_left", "shift_right_arithmetic",
-    "sign", "sin", "sinh", "slice", "slice_in_dim", "sort", "sqrt", "square", "squeeze", "stop_gradient", "sub",
-    "switch", "tan", "tanh", "top_k", "transpose", "while_loop",
+    "min", "mul", "ne", "neg", "nextafter", "optimization_barrier", "pad", "pmax", "pmean", "pmin", "polygamma",
+    "population_count", "pow", "psum", "real", "reciprocal", "reduce", "reduce_and", "reduce_max", "reduce_min",
+    "reduce_or", "reduce_prod", "reduce_sum", "reduce_window", "reduce_xor", "rem", "reshape", "rev", "round", "rsqrt",
+    "scan", "select", "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh",
+    "slice", "slice_in_dim", "sort", "sort_key_val", "split", "sqrt", "square", "squeeze", "stop_gradient", "sub",
+    "switch", "tan", "tanh", "tile", "top_k", "transpose", "while_loop", "zeta",
 ]  # fmt: skip

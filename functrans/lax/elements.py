@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from ..core.trace import typeof
 from ..numpy.common import as_operand, cast
+from ..numpy.scipy_ufuncs import hurwitz_zeta, polygamma
+from ..primitives.incomplete import betainc
+from ..primitives.incomplete import gammainc as igamma
+from ..primitives.incomplete import gammaincc as igammac
 from ..primitives.special import digamma, erf, erfc, expit, lgamma
 from ..primitives.special import erfinv as erf_inv
+from ..primitives.special import i0e as bessel_i0e
+from ..primitives.special import i1e as bessel_i1e
 
 abs, sign, square, sqrt, cbrt, reciprocal = np.abs, np.sign, np.square, np.sqrt, np.cbrt, np.reciprocal
 exp, exp2, expm1, log, log1p, logistic = np.exp, np.exp2, np.expm1, np.log, np.log1p, expit
@@ -23,6 +30,14 @@ eq, ne, lt, le, gt, ge = np.equal, np.not_equal, np.less, np.less_equal, np.grea
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.bitwise_not
 shift_left, shift_right_arithmetic = np.left_shift, np.right_shift
 real, imag, conj = np.real, np.imag, np.conj
+zeta = hurwitz_zeta
+
+
+class RoundingMethod(Enum):
+    """What `round` does with numbers halfway between two."""
+
+    AWAY_FROM_ZERO = 0
+    TO_NEAREST_EVEN = 1
 
 
 def div(x: Any, y: Any) -> Any:
@@ -76,16 +91,81 @@ def population_count(x: Any) -> Any:
     return cast(np.bitwise_count(cast(x, np.dtype(f"u{dtype.itemsize}"))), dtype)
 
 
+def clz(x: Any) -> Any:
+    """How many bits are zero before the first one, of integers.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.clz(np.array([1, 64, -1], np.int8))
+        array([7, 1, 0], dtype=int8)
+    """
+    x = as_operand(x)
+    dtype = typeof(x).dtype
+    bits = cast(x, np.dtype(f"u{dtype.itemsize}"))
+    for shift in (1, 2, 4, 8, 16, 32):  # fill with ones below the first one
+        if shift < 8 * dtype.itemsize:
+            bits = bits | (bits >> shift)
+    return cast(8 * dtype.itemsize - np.bitwise_count(bits), dtype)
+
+
+def shift_right_logical(x: Any, y: Any) -> Any:
+    """Bits moved to the right, with zeros behind them, of negative numbers too.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.shift_right_logical(np.array([-1], np.int8), np.int8(1))
+        array([127], dtype=int8)
+    """
+    x = as_operand(x)
+    dtype = typeof(x).dtype
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    return cast(np.right_shift(cast(x, unsigned), cast(as_operand(y), unsigned)), dtype)
+
+
+def round(x: Any, rounding_method: Any = RoundingMethod.AWAY_FROM_ZERO) -> Any:
+    """The nearest whole number; of two as near, the one farther from zero, or the even one.
+
+    Example:
+        >>> import functrans as ft
+        >>> float(ft.lax.round(2.5)), float(ft.lax.round(2.5, ft.lax.RoundingMethod.TO_NEAREST_EVEN))
+        (3.0, 2.0)
+    """
+    x = as_operand(x)
+    if RoundingMethod(rounding_method) is RoundingMethod.TO_NEAREST_EVEN:
+        return np.rint(x)
+    whole = np.trunc(x)
+    return whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0.0)
+
+
+def select_n(which: Any, *cases: Any) -> Any:
+    """The case whose number `which` says for each element, or as a boolean.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.select_n(np.array([2, 0, 1]), *np.array([[1, 2, 3], [10, 20, 30], [100, 200, 300]]))
+        array([100,   2,  30])
+    """
+    which = as_operand(which)
+    if typeof(which).dtype.kind == "b":
+        off, on = cases
+        return np.where(which, on, off)
+    found = cases[-1]
+    for number, case in reversed(list(enumerate(cases[:-1]))):
+        found = np.where(np.equal(which, number), case, found)
+    return found
+
+
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     """The operand in another dtype, as `astype` does it."""
     return cast(as_operand(operand), np.dtype(new_dtype))
 
 
 __all__ = [
-    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp", "complex", "conj", "convert_element_type", "cos", "cosh",
-    "digamma", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "imag",
-    "integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg",
-    "nextafter", "population_count", "pow", "real", "reciprocal", "rem", "rsqrt", "select", "shift_left",
-    "shift_right_arithmetic", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh",
+    "RoundingMethod", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e",
+    "bessel_i1e", "betainc", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp", "clz",
+    "complex", "conj", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "erfc", "exp",
+    "exp2", "expm1", "floor", "ge", "gt", "igamma", "igammac", "imag", "integer_pow", "is_finite", "le", "lgamma",
+    "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "polygamma", "population_count",
+    "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "select_n", "shift_left", "shift_right_arithmetic",
+    "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "zeta",
 ]  # fmt: skip

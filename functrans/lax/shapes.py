@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from math import prod
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..core.trace import typeof
 from ..numpy import creation, ranges
 from ..numpy.common import as_operand, cast, stretched, with_shape
 from ..primitives import structural
+from ..primitives.sorting import top_k
 
 
 def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
@@ -33,6 +35,52 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
     """The operand repeated along new axes in front."""
     x = as_operand(operand)
     return stretched(x, (*sizes, *typeof(x).shape))
+
+
+def broadcast_to_rank(x: Any, rank: int) -> Any:
+    """New axes of extent one in front, up to a number of axes."""
+    x = as_operand(x)
+    shape = typeof(x).shape
+    return with_shape(x, ((1,) * (rank - len(shape)) + shape))
+
+
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
+    """0, 1, 2, ... along an axis, the same along the others.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.lax.broadcasted_iota(int, (2, 3), 1)
+        array([[0, 1, 2],
+               [0, 1, 2]])
+    """
+    row = iota(dtype, shape[dimension])
+    return broadcast_in_dim(row, shape, (dimension % len(shape),))
+
+
+def empty(shape: Sequence[int], dtype: Any = float) -> Any:
+    """An array that is to be filled; of zeros here."""
+    return creation.zeros(shape, dtype)
+
+
+def tile(operand: Any, reps: Sequence[int]) -> Any:
+    """The array repeated along each axis."""
+    return np.tile(operand, tuple(reps))
+
+
+def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
+    """Parts of given sizes along an axis.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.split(np.arange(3), [1, 2])
+        [array([0]), array([1, 2])]
+    """
+    return list(np.split(operand, np.cumsum(sizes)[:-1].tolist(), axis))
+
+
+def optimization_barrier(operand: Any) -> Any:
+    """The operand, a pytree; nothing is moved across values that are needed anyway."""
+    return operand
 
 
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
@@ -100,9 +148,46 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     return structural.pad(x, value, padding=tuple((low, high, interior) for low, high, interior in padding_config))
 
 
-def sort(operand: Any, dimension: int = -1) -> Any:
-    """In order along an axis."""
-    return np.sort(operand, dimension)
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """In order along an axis; of several arrays, the others in the order that the first ones have then.
+
+    Args:
+        operand: an array, or a sequence of arrays of one shape.
+        is_stable: JAX's; equal elements keep their order always.
+        num_keys: how many of several arrays decide the order, the first one before the second.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.sort((np.array([2, 1, 2]), np.array([5, 6, 4])), num_keys=2)
+        (array([1, 2, 2]), array([6, 4, 5]))
+    """
+    if not isinstance(operand, tuple | list):
+        return np.sort(operand, dimension)
+    arrays = [as_operand(x) for x in operand]
+    order = np.lexsort(tuple(arrays[:num_keys][::-1]), axis=dimension)
+    return tuple(np.take_along_axis(x, order, dimension) for x in arrays)
+
+
+def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
+    """Keys in order along an axis, and values in the order of the keys."""
+    found = sort((keys, values), dimension, is_stable)
+    return found[0], found[1]
+
+
+def approx_max_k(
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, **options: Any
+) -> tuple[Any, Any]:
+    """The k largest along an axis and where they are: exactly, whatever recall is asked for."""
+    values, places = top_k(np.moveaxis(operand, reduction_dimension, -1), k)
+    return np.moveaxis(values, -1, reduction_dimension), np.moveaxis(places, -1, reduction_dimension)
+
+
+def approx_min_k(
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, **options: Any
+) -> tuple[Any, Any]:
+    """The k smallest along an axis and where they are: exactly, whatever recall is asked for."""
+    values, places = approx_max_k(np.negative(operand), k, reduction_dimension)
+    return np.negative(values), places
 
 
 def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
@@ -142,31 +227,54 @@ def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
     return np.all(operand, axis=tuple(axes))
 
 
+def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
+    """Whether an odd number along axes is true; of integers, bit by bit."""
+    return np.bitwise_xor.reduce(as_operand(operand), axis=tuple(axes))
+
+
 def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
     """Whether any along axes is true."""
     return np.any(operand, axis=tuple(axes))
 
 
-def dot(lhs: Any, rhs: Any) -> Any:
-    """Products of vectors and matrices."""
-    return np.dot(lhs, rhs)
+class Precision(Enum):
+    """JAX's wishes for the precision of products; here they have that of their operands."""
+
+    DEFAULT = 0
+    HIGH = 1
+    HIGHEST = 2
 
 
-def batch_matmul(lhs: Any, rhs: Any) -> Any:
+def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Products of vectors and matrices; operands are cast to a dtype that is preferred for the result."""
+    return np.dot(*_preferred(lhs, rhs, preferred_element_type))
+
+
+def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
     """Products of many matrices."""
     return np.matmul(lhs, rhs)
+
+
+def _preferred(lhs: Any, rhs: Any, dtype: Any) -> list[Any]:
+    """Operands in the dtype that the result is to have."""
+    operands = [as_operand(lhs), as_operand(rhs)]
+    return operands if dtype is None else [cast(x, dtype) for x in operands]
 
 
 def dot_general(
     lhs: Any,
     rhs: Any,
     dimension_numbers: tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]],
+    precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Any:
     """Sums of products over pairs of axes, for each place along other pairs.
 
     Args:
         dimension_numbers: `((lhs, rhs), (lhs, rhs))`: the axes to sum over, and those to walk along together, which
             come first in the result; the other axes of lhs and rhs follow.
+        precision: JAX's; products have that of their operands.
+        preferred_element_type: a dtype to which the operands are cast.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -174,7 +282,7 @@ def dot_general(
         (5, 2, 4)
     """
     (summed_left, summed_right), (walked_left, walked_right) = dimension_numbers
-    x, y = as_operand(lhs), as_operand(rhs)
+    x, y = _preferred(lhs, rhs, preferred_element_type)
     left = list(range(typeof(x).ndim))
     right = [len(left) + axis for axis in range(typeof(y).ndim)]
     for i, j in zip((*summed_left, *walked_left), (*summed_right, *walked_right), strict=True):
@@ -185,7 +293,9 @@ def dot_general(
 
 
 __all__ = [
-    "argmax", "argmin", "batch_matmul", "broadcast", "broadcast_in_dim", "collapse", "concatenate", "dot",
-    "dot_general", "expand_dims", "full", "full_like", "iota", "pad", "reduce_and", "reduce_max", "reduce_min",
-    "reduce_or", "reduce_prod", "reduce_sum", "reshape", "rev", "sort", "squeeze", "transpose",
+    "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "broadcast", "broadcast_in_dim",
+    "broadcast_to_rank", "broadcasted_iota", "collapse", "concatenate", "dot", "dot_general", "empty", "expand_dims",
+    "full", "full_like", "iota", "optimization_barrier", "pad", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
+    "reduce_prod", "reduce_sum", "reduce_xor", "reshape", "rev", "sort", "sort_key_val", "split", "squeeze", "tile",
+    "transpose",
 ]  # fmt: skip

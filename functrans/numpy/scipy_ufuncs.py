@@ -11,7 +11,8 @@ from ..errors import ConcretizationError
 from ..primitives.elementwise import multiply
 from ..primitives.integrals import cosine_integral, fresnel_c, fresnel_s, sine_integral
 from ..primitives.late_scipy import LateUfunc
-from ..primitives.special import Indexed, bessel_i, bessel_j, scaled_bessel_i
+from ..primitives.special import Indexed, bessel_i, bessel_j, digamma, gamma, scaled_bessel_i
+from ..primitives.special import polygamma as derivative_of_digamma
 from ..primitives.zeta import zeta
 from .common import as_operand
 from .protocols import register_ufunc
@@ -25,6 +26,17 @@ def riemann_zeta(x: Any) -> Any:
 def hurwitz_zeta(x: Any, q: Any) -> Any:
     """scipy.special.zeta of two operands."""
     return zeta(as_operand(x), as_operand(q))
+
+
+def polygamma(n: Any, x: Any) -> Any:
+    """scipy.special.polygamma: a Python integer n is known for complex x too, and n may be an array or traced."""
+    x = as_operand(x)
+    if type(n) is int:
+        return digamma(x) if n == 0 else derivative_of_digamma(x, order=n)
+    n = np.add(as_operand(n), 0.0)
+    s = np.where(n == 0, 2.0, n + 1.0)
+    sign = np.where(s % 2 == 0, 1.0, -1.0)
+    return np.where(n == 0, digamma(x), sign * gamma(s) * zeta(s, x))
 
 
 def sici(x: Any) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 import functrans as ft
 from functrans import lax
@@ -35,6 +36,49 @@ SAME: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] 
     "logistic": (lax.logistic, lambda x: 1 / (1 + np.exp(-x)), (X,)),
     "convert_element_type": (lambda x: lax.convert_element_type(x, "float32"), lambda x: x.astype(np.float32), (X,)),
     "population_count": (lax.population_count, lambda x: np.vectorize(lambda i: (int(i) % 2**64).bit_count())(x), (K,)),
+    "clz": (lax.clz, lambda x: np.vectorize(lambda i: 64 - (int(i) % 2**64).bit_length())(x), (K,)),
+    "shift_right_logical": (
+        lambda x: lax.shift_right_logical(x, 60), lambda x: (x.astype(np.uint64) >> np.uint64(60)).astype(int), (K,)
+    ),
+    "round": (lambda x: lax.round(2 * x), lambda x: np.copysign(np.floor(np.abs(2 * x) + 0.5), x), (X,)),
+    "round to even": (lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN), np.rint, (K + 0.5,)),
+    "select_n": (lambda x, y: lax.select_n(x > y, x, y), np.minimum, (X, Y)),
+    "select_n of three": (
+        lambda x, y: lax.select_n(K % 3, x, y, x * y), lambda x, y: np.choose(K % 3, [x, y, x * y]), (X, Y)
+    ),
+    "igamma": (lambda x: lax.igamma(x, 1.0) + lax.igammac(x, 1.0), np.ones_like, (POSITIVE,)),
+    "polygamma": (lambda x: lax.polygamma(1.0, x), lambda x: special.polygamma(1, x), (POSITIVE,)),
+    "zeta": (lambda x: lax.zeta(2.0, x), lambda x: special.zeta(2.0, x), (POSITIVE,)),
+    "bessel": (lambda x: lax.bessel_i0e(x) * lax.bessel_i1e(x), lambda x: special.i0e(x) * special.i1e(x), (X,)),
+    "betainc": (lambda x: lax.betainc(x, 2.0, 0.3), lambda x: special.betainc(x, 2.0, 0.3), (POSITIVE,)),
+    "broadcast_to_rank": (lambda x: lax.broadcast_to_rank(x, 4), lambda x: x[None, None], (X,)),
+    "broadcasted_iota": (
+        lambda x: lax.broadcasted_iota(int, (5, 6), 0) * x, lambda x: np.arange(5)[:, None] * x, (X,)
+    ),
+    "tile": (lambda x: lax.tile(x, (2, 1)), lambda x: np.tile(x, (2, 1)), (X,)),
+    "split": (lambda x: lax.split(x, (1, 2, 3), 1)[1], lambda x: x[:, 1:3], (X,)),
+    "reduce_xor": (lambda x: lax.reduce_xor(x, (0,)), lambda x: np.bitwise_xor.reduce(x, axis=0), (K,)),
+    "sort_key_val": (
+        lambda x, y: lax.sort_key_val(x, y, 0)[1], lambda x, y: np.take_along_axis(y, np.argsort(x, 0), 0), (X, Y)
+    ),
+    "sort by two": (
+        lambda x, y: lax.sort((x, y, x * y), num_keys=2)[2],
+        lambda x, y: np.take_along_axis(x * y, np.lexsort((y, x)), -1),
+        (K.astype(float), Y),
+    ),
+    "approx_max_k": (lambda x: lax.approx_max_k(x, 2, 0)[0], lambda x: -np.sort(-x, 0)[:2], (X,)),
+    "approx_min_k": (lambda x: lax.approx_min_k(x, 2)[0], lambda x: np.sort(x)[:, :2], (X,)),
+    "fft": (lambda x: lax.fft(x + 0j, "fft", (6,)), lambda x: np.fft.fft(x), (X,)),
+    "irfft": (
+        lambda x: lax.fft(lax.fft(x, lax.FftType.RFFT, (5, 6)), lax.FftType.IRFFT, (5, 6)), lambda x: x, (X,)
+    ),
+    "optimization_barrier": (lax.optimization_barrier, lambda x: x, (X,)),
+    "empty": (lambda x: lax.empty((5, 6)) + x, lambda x: x, (X,)),
+    "dot in double": (
+        lambda x: lax.dot(x, x.T, lax.Precision.HIGHEST, np.float64),
+        lambda x: x.astype(float) @ x.T.astype(float),
+        (X.astype(np.float32),),
+    ),
     "full": (lambda x: lax.full((2, 2), 3.0) + x[0, 0], lambda x: np.full((2, 2), 3.0) + x[0, 0], (X,)),
     "full_like": (lambda x: lax.full_like(x, 3), lambda x: np.full_like(x, 3), (X,)),
     "iota": (lambda x: lax.iota("int32", 6) * x, lambda x: np.arange(6, dtype=np.int32) * x, (X,)),

@@ -11,6 +11,7 @@ from ...core.devices import beside, here
 from ...errors import UnsupportedArgumentError
 from ...numpy.common import as_operand
 from ...numpy.scipy_ufuncs import hurwitz_zeta, riemann_zeta
+from ...numpy.scipy_ufuncs import polygamma as _polygamma
 from ...primitives.incomplete import betainc as _betainc
 from ...primitives.incomplete import betaincinv as _betaincinv
 from ...primitives.incomplete import gammainc as _gammainc
@@ -29,8 +30,6 @@ from ...primitives.special import gammasgn as _gammasgn
 from ...primitives.special import lgamma as _lgamma
 from ...primitives.special import loggamma as _loggamma
 from ...primitives.special import poch as _poch
-from ...primitives.special import polygamma as _polygamma
-from ...primitives.zeta import zeta as _zeta
 
 
 def gamma(z: Any) -> Any:
@@ -164,13 +163,7 @@ def polygamma(n: Any, x: Any) -> Any:
         >>> float(special.polygamma(1, 1.0).round(6))    # pi**2 / 6
         1.644934
     """
-    x = as_operand(x)
-    if type(n) is int:
-        return _digamma(x) if n == 0 else _polygamma(x, order=n)
-    n = np.add(as_operand(n), 0.0)
-    s = np.where(n == 0, 2.0, n + 1.0)
-    sign = np.where(s % 2 == 0, 1.0, -1.0)
-    return np.where(n == 0, _digamma(x), sign * _gamma(s) * _zeta(s, x))
+    return _polygamma(n, x)
 
 
 def zeta(x: Any, q: Any = None) -> Any:

@@ -6,17 +6,32 @@ from typing import Any
 
 import numpy as np
 
-from .core.avals import ShapedArray
-from .core.devices import beside
-from .core.trace import typeof
-from .errors import ShapeMismatchError
-from .numpy.common import as_operand, normalize_axes, normalize_axis, with_shape
-from .primitives.elementwise import absolute, add, divide, exp, expm1, greater, multiply, negative, subtract, tanh
-from .primitives.foundation import broadcast_to
-from .primitives.reductions import logsumexp as _logsumexp
-from .primitives.selection import select, stop_gradient
-from .primitives.special import erfc, expit, log_expit
-from .primitives.structural import slice_axis
+from ..core.avals import ShapedArray
+from ..core.devices import beside
+from ..core.trace import typeof
+from ..errors import ShapeMismatchError
+from ..numpy.common import as_operand, normalize_axes, normalize_axis, with_shape
+from ..primitives.elementwise import (
+    absolute,
+    add,
+    divide,
+    exp,
+    expm1,
+    greater,
+    log,
+    log1p,
+    multiply,
+    negative,
+    sqrt,
+    square,
+    subtract,
+    tanh,
+)
+from ..primitives.foundation import broadcast_to
+from ..primitives.reductions import logsumexp as _logsumexp
+from ..primitives.selection import select, stop_gradient
+from ..primitives.special import erfc, expit, log_expit
+from ..primitives.structural import slice_axis
 
 
 def _zero(x: Any) -> Any:
@@ -104,6 +119,29 @@ def soft_sign(x: Any) -> Any:
     """x / (1 + abs(x))."""
     x = as_operand(x)
     return divide(x, add(1.0, absolute(x)))
+
+
+def squareplus(x: Any, b: Any = 4.0) -> Any:
+    """(x + sqrt(x**2 + b)) / 2: smooth, and near to relu far from zero."""
+    x = as_operand(x)
+    return multiply(0.5, add(x, sqrt(add(multiply(x, x), b))))
+
+
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, x from 1 on, and (x + 1)**2 / 4 in between."""
+    x = as_operand(x)
+    middle = multiply(0.25, square(add(x, 1.0)))
+    return select(greater(x, -1), select(greater(1, x), middle, x), _zero(x))
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """(x + 1) / 2 between 0 and 1: the derivative of sparse_plus."""
+    return multiply(0.5, add(hard_tanh(x), 1.0))
+
+
+def identity(x: Any) -> Any:
+    """x."""
+    return as_operand(x)
 
 
 def mish(x: Any) -> Any:
@@ -194,6 +232,34 @@ def _masked(x: Any, where: Any) -> Any:
     return x if where is None else np.where(where, x, typeof(x).dtype.type(-np.inf))
 
 
+def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Any:
+    """log(mean(exp(x))) along axes, without overflow, of the elements where a mask holds.
+
+    Example:
+        >>> import functrans as ft
+        >>> float(ft.nn.logmeanexp([1000.0, 1000.0]))
+        1000.0
+    """
+    x = as_operand(x)
+    counted = np.ones_like(x, dtype=typeof(x).dtype) if where is None else np.broadcast_to(where, typeof(x).shape)
+    count = np.sum(counted, axis=axis, keepdims=keepdims, dtype=np.float64).astype(typeof(x).dtype)
+    return subtract(logsumexp(x, axis, keepdims=keepdims, where=where), np.log(count))
+
+
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(-x)) for x > 0, without loss for small x and for large (M. Maechler, 2012).
+
+    Example:
+        >>> import functrans as ft
+        >>> float(ft.nn.log1mexp(1e-20).round(6))
+        -46.051702
+    """
+    x = as_operand(x)
+    with np.errstate(divide="ignore"):
+        far, near = log1p(negative(exp(negative(x)))), log(negative(expm1(negative(x))))
+    return select(greater(x, float(np.log(2))), far, near)
+
+
 def log_softmax(x: Any, axis: Any = -1, *, where: Any = None) -> Any:
     """x - logsumexp(x), of the elements where a mask holds; minus infinity elsewhere."""
     x = as_operand(x)
@@ -225,10 +291,3 @@ def one_hot(x: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     shape = typeof(x).shape
     wide = broadcast_to(with_shape(x, (*shape, 1)), shape=(*shape, num_classes))
     return (wide == beside(x, np.arange(num_classes))).astype(dtype)
-
-
-__all__ = [
-    "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
-    "log_softmax", "logsumexp", "mish", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "soft_sign", "softmax",
-    "softplus", "standardize", "swish",
-]  # fmt: skip
