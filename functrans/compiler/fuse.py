@@ -287,7 +287,7 @@ class _Fuser:
         """Whether to compute a value again along some axes of a space, where it is needed at other places."""
         if value.operations >= LARGEST_EXPRESSION:
             return False
-        return value.cost <= CHEAP or (value.uses == 1 and self.is_as_large(value, space, axes))
+        return value.cost <= CHEAP or (value.uses == 1 and (not axes or self.is_as_large(value, space, axes)))
 
     def is_repeatable_for(self, load: Load, space: Space, is_own: bool = False) -> bool:
         """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element."""

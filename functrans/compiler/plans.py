@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.primitive import Primitive
-from .loopnest import Constant, Expression, Kernel, Load, Output, all_replaced, constant, expressions_in, kernel_over
+from .loopnest import Constant, Expression, Kernel, Load, Output, all_replaced, constant, kernel_over
 from .unrolling import FEW, TINY
 
 #: An extent of a program: which one of what atom, by its number; or a number.
@@ -193,8 +193,7 @@ class PlannedKernel:
 
 def _with_constants(kernel: Kernel, constants: Mapping[int, Constant]) -> Kernel:
     """A kernel with constants in the place of loads of them."""
-    everything = expressions_in([output.expression for output in kernel.outputs])
-    found = all_replaced(everything, lambda load: constants.get(load.operand, load))
+    found = all_replaced(kernel.expressions(), lambda load: constants.get(load.operand, load))
     outputs = [Output(found[id(output.expression)], output.combine) for output in kernel.outputs]
     return kernel_over(kernel.shape, kernel.reduced, tuple(outputs))
 
