@@ -410,3 +410,33 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("f", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_functions_that_work_with_arrays_of_their_own(f: Callable[[Any], Any]) -> None:
     same(ft.jvp(f, (up(VECTOR),), (up(VECTOR),)), ft.jvp(f, (VECTOR,), (VECTOR,)))
+
+
+@pytest.mark.parametrize("method", ["set", "add", "max", "divide"])
+def test_updates_by_numbers(method: str):
+    """Outside of transformations too: what becomes of a number belongs where the array is."""
+    x, i = np.ones((3, 4)), np.array([0, 0])
+    for update in (lambda x, i: fnp.at(x)[i], lambda x, i: fnp.at(x)[1:], lambda x, i: fnp.at(x)[i, i]):
+        same(getattr(update(up(x), up(i)), method)(2.0), getattr(update(x, i), method)(2.0))
+
+
+BFLOAT16 = {
+    "gradients": ft.grad(lambda x: np.sum(np.sin(x @ x.T) * 2.0)),
+    "lanes": ft.vmap(lambda row: np.tanh(row) * row),
+    "loops": lambda x: lax.scan(lambda c, row: (c * 0.5 + row, c), x[0], x),
+    "updates": lambda x: fnp.at(x)[0].add(1.5),
+    "choices": lambda x: ft.jvp(lambda x: np.where(x > 1, x, 0.0), (x,), (x,)),
+    "series": lambda x: ft.jet(np.sin, (x,), ([x, x],)),
+    "compiled": ft.jit(lambda x: (nn.softmax(x) @ x.T, x.sum(), x.astype(np.float32), x[0, 0])),
+}
+
+
+@pytest.mark.parametrize("name", BFLOAT16)
+def test_bfloat16(name: str):
+    function, x = BFLOAT16[name], np.linspace(0.1, 2, 12).reshape(3, 4).astype(fnp.bfloat16)
+    for _ in range(3):  # the quick way in, too
+        found, wanted = ft.device_get(function(up(x))), function(x)
+        for f, w in zip(ft.tree.leaves(found), ft.tree.leaves(wanted), strict=True):
+            f, w = np.asarray(f), np.asarray(w)
+            assert (f.shape, f.dtype) == (w.shape, w.dtype)
+            np.testing.assert_allclose(f.astype(float), w.astype(float), rtol=2e-2, atol=2e-2)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import functrans as ft
+from functrans.core.avals import is_inexact
+from functrans.core.dtypes import finfo, is_bfloat16
 
 #: Errors allowed, relative to the largest element, by the bytes of a real number.
 TOLERANCE = {2: 1e-2, 4: 2e-4, 8: 1e-9}
@@ -60,10 +62,11 @@ def same(found: Any, wanted: Any, tolerance: float = 0.0) -> None:
         if w.dtype == ft.float0:
             continue
         assert (f.shape, f.dtype) == (w.shape, w.dtype), f"{f.dtype}{f.shape} in place of {w.dtype}{w.shape}"
-        if w.dtype.kind not in "fc":
+        if not is_inexact(w.dtype):
             np.testing.assert_array_equal(f, w)
             continue
-        allowed = max(tolerance, TOLERANCE[w.real.dtype.itemsize])
+        allowed = max(tolerance, TOLERANCE[w.real.dtype.itemsize], 2 * float(finfo(w.dtype).eps))
+        f, w = (v.astype(np.float32) if is_bfloat16(v.dtype) else v for v in (f, w))
         finite = w[np.isfinite(w)]
         largest = float(np.max(np.abs(finite), initial=1e-3))
         np.testing.assert_allclose(f, w, rtol=allowed, atol=allowed * largest, equal_nan=True)

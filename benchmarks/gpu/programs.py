@@ -87,6 +87,10 @@ def networks(random: np.random.Generator) -> Functions:
             lambda x, w: (np.sum(x, 1), np.max(x), nn.softmax(x), x @ w),
             (x.astype(np.float16), random.normal(size=(33, 64)).astype(np.float16)),
         ),
+        "bfloat16": (
+            lambda x, w: (np.sum(x, 1), np.max(x), nn.softmax(x), ft.grad(lambda x: np.sum(np.tanh(x @ w) * 0.5))(x)),
+            (x.astype(ft.numpy.bfloat16), random.normal(size=(33, 64)).astype(ft.numpy.bfloat16)),
+        ),
     }  # fmt: skip
 
 

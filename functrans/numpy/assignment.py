@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
-from ..core.devices import here
+from ..core.devices import here, place_of
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer
 from ..primitives.elementwise import add, divide, less, maximum, minimum, multiply, power, subtract
@@ -157,9 +157,10 @@ class _Place:
 
     def set(self, values: Any, *, mode: str | None = None) -> Any:
         """The array with the elements replaced; of several values for one element the last stays."""
-        if index_mode(mode) == "raise":
-            return setitem(self.array, self.index, values)
-        return write(self.array, self._subscript(mode), converted(values, typeof(self.array).dtype))
+        with place_of([self.array]):
+            if index_mode(mode) == "raise":
+                return setitem(self.array, self.index, values)
+            return write(self.array, self._subscript(mode), converted(values, typeof(self.array).dtype))
 
     def add(self, values: Any, *, mode: str | None = None) -> Any:
         """The array with values added to the elements."""
@@ -202,12 +203,13 @@ class _Place:
         if operation is divide:
             check_cast(dtype.type(1) / dtype.type(1), dtype)
         by_mask = leading_mask(self.index)
-        if by_mask is not None and known_mask(by_mask[0]) is None:
-            return setitem(x, self.index, operation(getitem(x, self.index)[0], values))
-        subscript = self._subscript(mode)
-        if subscript.spec is None:
-            return write(x, subscript, converted(operation(read(x, subscript), values), dtype))
-        return write(x, subscript, converted(values, dtype), scatter)
+        with place_of([x]):
+            if by_mask is not None and known_mask(by_mask[0]) is None:
+                return setitem(x, self.index, operation(getitem(x, self.index)[0], values))
+            subscript = self._subscript(mode)
+            if subscript.spec is None:
+                return write(x, subscript, converted(operation(read(x, subscript), values), dtype))
+            return write(x, subscript, converted(values, dtype), scatter)
 
     def _subscript(self, mode: str | None) -> Subscript:
         mode = index_mode(mode)
