@@ -78,7 +78,7 @@ def test_small_kernels_stay_whole() -> None:
 def programs(draw: Any) -> Any:
     """Some results of a few arrays each, over the same shape; several share what they compute, or are reduced."""
     count = draw(st.integers(2, 5))
-    shape = draw(st.sampled_from([(3,), (9, 5), (16, 3, 2)]))
+    shape = draw(st.sampled_from([(1,), (3,), (9, 5), (16, 3, 2)]))
     picks = draw(st.lists(st.lists(st.integers(0, count - 1), min_size=1, max_size=3), min_size=2, max_size=6))
     kinds = draw(st.lists(st.sampled_from(["product", "shared", "sum", "overwritten"]), min_size=6, max_size=6))
 
@@ -103,6 +103,16 @@ def test_results_are_the_same(drawn: Any, tier: str, chains: bool) -> None:
     function, args = drawn
     limits = (*ONE_BY_ONE, *(("chains", "few rows at a time") if chains else ()))
     Case("streams", function, args, None, limits).check(tier)
+
+
+def test_a_single_number_may_be_overwritten_by_another_result() -> None:
+    def tangents(x: Any) -> Any:
+        last = lambda x: ft.lax.fori_loop(0, 1, lambda i, row: x[i % 2].reshape(1), x[:1])  # noqa: E731
+        return ft.jvp(last, (x,), (x,))
+
+    limits = (*ONE_BY_ONE, "arrays in memory")
+    for x in ([3.0, 1.0], [-2.0, 4.0]):
+        Case("numbers", tangents, (np.array(x),), None, limits).check("quick")
 
 
 @pytest.mark.parametrize("name", ["quick", "thorough", "threads"])

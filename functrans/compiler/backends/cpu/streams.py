@@ -20,12 +20,12 @@ MOST_STREAMS, CACHE = 8, 256 * 1024
 
 def apart(run: KernelRun) -> list[KernelRun]:
     """A kernel in parts, each with the results that have something in common; itself, if that is no gain."""
-    kernel = run.kernel
+    kernel, points = run.kernel, prod(run.kernel.shape)
     streams = len(run.sources) + len(run.targets)
     if len(run.targets) == 1 or streams <= MOST_STREAMS or any(output.place for output in kernel.outputs):
         return [run]
     itemsize = min(place.dtype.itemsize for place in run.targets)
-    if streams * prod(kernel.shape) * itemsize <= CACHE:
+    if points == 1 or streams * points * itemsize <= CACHE:  # of one point any number that is read may be overwritten
         return [run]
     groups = in_groups([{*own, *_slots(run, own, k)} for k, own in enumerate(_in_common(kernel))])
     return [_part(run, group) for group in groups] if len(groups) > 1 else [run]
