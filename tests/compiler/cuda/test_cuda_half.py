@@ -65,6 +65,22 @@ def test_programs(name, dtype):
         assert_all_close(emulated(jaxpr, args, order), wanted, TOLERANCES[dtype])
 
 
+@pytest.mark.parametrize("other", ["f2", "f4", "f8", "i4", "?"])
+def test_casts_of_every_bfloat16(other):
+    """There, in range, and back from numbers that lie between and halfway between those of bfloat16."""
+    every = np.arange(1 << 16, dtype=np.uint16).view(BFLOAT16)
+    x = every[np.abs(every.astype(float)) < 2.0**31] if other == "i4" else every
+    between = np.concatenate([every.astype("f4") * np.float32(f) for f in (1, 1 + 2.0**-9, 1 + 2.0**-8, 1.001)])
+    between = between[np.abs(between) < 2.0**31] if other == "i4" else between
+    y = between.astype(other)
+    for args, dtype in (((x,), np.dtype(other)), ((y,), BFLOAT16)):
+        (found,) = emulated(staged(lambda x: [x.astype(dtype)], args), args)
+        wanted = args[0].astype(dtype)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(*(v.astype(float) for v in (found, wanted)))
+        np.testing.assert_array_equal(*(np.signbit(v.astype(float)) & (v == 0) for v in (found, wanted)))
+
+
 PRODUCTS = {
     "a product": lambda x, y: x @ y,
     "of transposes": lambda x, y: (x.T @ y.T).T,
