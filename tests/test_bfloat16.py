@@ -331,3 +331,45 @@ def test_updates_of_elements():
         for y, z in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(y, z, strict=True)
     assert wanted[0].tolist() == [0, 3, 0, 1.5, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit], ids=["eager", "jit"])
+def test_rules_and_functions_of_users(transform: Callable[..., Any]):
+    """Python functions are called with the dtype, and rules of derivatives see it."""
+    seen: list[Any] = []
+
+    def double(x: Any) -> Any:
+        seen.append(x.dtype)
+        return x + x
+
+    x = np.array([1.5, -2.0], BF16)
+    called = transform(lambda x: ft.pure_callback(double, ft.ShapeDtypeStruct(x.shape, BF16), x))
+    np.testing.assert_array_equal(called(x), x + x, strict=True)
+    assert called(x[0]) == 3
+    assert set(seen) == {BF16}
+
+    @ft.custom_vjp
+    def square(x: Any) -> Any:
+        return x * x
+
+    def backward(x: Any, ct: Any) -> Any:
+        seen.append(ct.dtype)
+        return (3 * x * ct,)
+
+    square.defvjp(lambda x: (square(x), x), backward)
+    np.testing.assert_array_equal(transform(ft.grad(lambda x: np.sum(square(x))))(x), 3 * x, strict=True)
+    kinked = ft.elementwise(lambda x: x * 2 if x > 0 else -x)
+    np.testing.assert_array_equal(transform(kinked)(x), np.array([3, 2], BF16), strict=True)
+    np.testing.assert_array_equal(transform(ft.grad(lambda x: np.sum(kinked(x))))(x), np.array([2, -1], BF16), strict=True)
+    assert set(seen) == {BF16}
+
+
+def test_donated_arguments_are_handed_out():
+    step = ft.jit(lambda x: np.tanh(x) * 2, donate_argnums=0)
+    x = np.linspace(-1, 1, 8).astype(BF16)
+    wanted = np.tanh(x) * 2
+    for _ in range(4):
+        given = x.copy()
+        found = step(given)
+        np.testing.assert_array_equal(found, wanted, strict=True)
+        assert found is given

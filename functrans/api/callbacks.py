@@ -10,7 +10,7 @@ import numpy as np
 from .. import tree
 from ..control.callback import callback as callback_primitive
 from ..core.avals import PYTHON_SCALARS, ShapedArray, supported_dtype
-from ..core.dtypes import can_cast
+from ..core.dtypes import can_cast, kind_of
 from ..core.trace import Traced, typeof
 from ..errors import CallbackError
 from ..source import Source, current_source
@@ -126,8 +126,8 @@ def _declared(x: Any, name: str, leaf: str) -> ShapedArray:
 
 
 def _is_operand(x: Any) -> bool:
-    is_array = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
-    return is_array or isinstance(x, (Traced, np.number, np.bool_, bool, int, float, complex))
+    is_array = isinstance(x, np.ndarray | np.generic) and kind_of(x.dtype) in "biufc"
+    return is_array or isinstance(x, (Traced, bool, int, float, complex))
 
 
 def _checked(
