@@ -145,6 +145,21 @@ def test_chains_of_rows_too_long_for_shared_memory():
     assert launch.shared == 0
 
 
+@pytest.mark.parametrize(("shape", "dtype", "teams"), [((90, 501), "f4", 8), ((30, 2000), "f8", 1)])
+def test_rows_that_several_links_read_come_from_memory_once(shape, dtype, teams):
+    """Each team copies its own to shared memory first."""
+    x = values(shape, dtype)
+    row = teams * -(-x[0].nbytes // 16) * 16
+    for function, rows in (
+        (lambda x: np.exp(x - np.sum(x, 1, keepdims=True)), 1),
+        (softmax, 2),  # and those of what is divided in the end
+        (lambda x: (x - np.max(x, 1, keepdims=True))[::-1] * np.sum(x, 1, keepdims=True), 0),  # another row
+        (lambda x: softmax(np.broadcast_to(x[0], x.shape)), 1),  # the same row for all
+    ):
+        launches = check(function, x, tolerance=1e-5 if dtype == "f4" else 1e-13)
+        assert max(launch.shared for launch in launches) == rows * row
+
+
 def test_few_long_rows_are_not_left_to_few_blocks():
     launches = check(softmax, values((2, 40_000)))
     assert len(launches) > 1

@@ -1,10 +1,12 @@
 """Chains of kernels over the same rows as one kernel: a warp or a block goes through all links for one row at a time.
 
-What a link reduces a row to stays in registers. Rows that only the chain needs are in shared memory, if there is room.
+What a link reduces a row to stays in registers. Rows that only the chain needs are in shared memory, if there is room,
+and so are rows that several links read: they come from memory once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from math import prod
@@ -12,8 +14,8 @@ from typing import NamedTuple
 
 from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
-from ...instructions import ChainRun, KernelRun, Place
-from ...loopnest import Output
+from ...instructions import ChainRun, KernelRun, Place, contiguous_strides, copying
+from ...loopnest import Output, axis_index
 from .codegen import KernelWriter
 from .contractions import contraction_of
 from .launches import NAME, Argument, Launch, Pointer
@@ -57,6 +59,7 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     team = 32 if longest <= WARP_ROW else BLOCK
     if longest > LONGEST_ROW and rows * BLOCK < target.threads:
         return [launch for link in run.links for launch in launches_of(link, target)]
+    run, target = _staged(run, BLOCK // team, target)
     homes = _homes(run, BLOCK // team)
     links = _links(run, target, team, homes)
     source = _ChainWriter(links, team).function()
@@ -109,6 +112,52 @@ def _homes(run: ChainRun, teams: int) -> Homes:
             shared[slot] = size
             size += need
     return Homes(shared, size, registers, own)
+
+
+def _staged(run: ChainRun, teams: int, target: Target) -> tuple[ChainRun, Target]:
+    """A chain that first copies rows which several links read, as far as there is room, and then reads the copies."""
+    size, aligned = _homes(run, teams).size, list(target.is_aligned)
+    copies: list[KernelRun] = []
+    staged: dict[Place, Place] = {}
+    for place in _read_again(run):
+        row = prod(place.shape[1:]) * place.dtype.itemsize
+        size += -(-row // 16) * 16
+        if size * teams > SHARED:
+            break
+        strides = contiguous_strides(place.shape, place.dtype.itemsize)
+        staged[place] = Place(len(aligned), 0, place.shape, place.dtype, strides)
+        aligned.append(True)
+        copies.append(KernelRun(copying(place), (place,), (staged[place],)))
+    links = [link._replace(sources=tuple(staged.get(p, p) for p in link.sources)) for link in run.links]
+    return ChainRun((*copies, *links), (*run.own, *staged.values())), target._replace(is_aligned=aligned)
+
+
+def _read_again(run: ChainRun) -> list[Place]:
+    """The places of which several links read the row that they are at, and none another row, nor writes there."""
+    written, rows = _written(run), run.links[0].kernel.shape[0]
+    counts: Counter[Place] = Counter()
+    others: set[Place] = set()
+    for link in run.links:
+        elsewhere = {load.operand for load in link.kernel.loads() if load.index[0] != axis_index(0)}
+        sources = dict(zip(link.kernel.operands, link.sources))
+        others.update(place for operand, place in sources.items() if operand in elsewhere)
+        counts.update(set(link.sources))
+    return [
+        place
+        for place, count in counts.items()
+        if count > 1 and place not in others and place.slot not in written and _has_rows(place, rows)
+    ]
+
+
+def _has_rows(place: Place, rows: int) -> bool:
+    """Whether there is a row for each point of the first axis, and its elements lie one after another."""
+    row = place.shape[1:]
+    return (
+        place.shape[:1] == (rows,)
+        and prod(row) > 1
+        and place.strides[0] != 0
+        and place.strides[1:] == contiguous_strides(row, place.dtype.itemsize)
+    )
 
 
 def _written(run: ChainRun) -> set[int]:
