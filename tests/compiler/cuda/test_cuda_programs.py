@@ -52,7 +52,8 @@ def test_every_primitive(share):
 
 #: What compiled programs leave to libraries, and to functions of users, though arrays are small: docs/gpu.md says so.
 LEFT = {
-    "eig", "cofactor_derivative", "fft", "sort", "argsort",
+    "eig", "cofactor_derivative", "sylvester", "fft", "sort", "argsort", "fresnel_c", "fresnel_s", "cosine_integral",
+    "sine_integral",
     "log_gamma_variate", "integer", *(set(LIBRARY) - OF_CUDA),
 }  # fmt: skip
 
