@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans import lax
 from functrans.compiler.accesses import structure_of
 from functrans.compiler.assembly import Assembled
 from functrans.compiler.backends.cpu import codegen, native
@@ -31,8 +32,8 @@ from functrans.compiler.operations.values import DOUBLE
 from functrans.compiler.program import fused
 from functrans.compiler.unrolling import unrolled
 from tests.fuzz import Case
-from tests.helpers.bits import special_array
-from tests.helpers.tiers import interpreted, natively, staged, tier
+from tests.helpers.bits import assert_same_bits, special_array
+from tests.helpers.tiers import TIERS, interpreted, natively, staged, tier
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -332,3 +333,18 @@ def test_an_index_made_of_shared_parts_is_looked_at_once() -> None:
         e = Apply("add", (e, e), INT)
     load = Load(0, (Affine(0, (), ((1, e),)),), INT)
     assert {load: 1}[load] == 1
+
+
+def test_what_is_overwritten_is_not_stored_by_masks():
+    """Where only some elements change: kernels in place, and loops over single elements."""
+    x, y = np.random.default_rng(0).normal(size=(2, 5000))
+    in_place = lambda x, y: lax.fori_loop(0, 3, lambda i, x: np.where(x < y * i, y - x, x), x)  # noqa: E731
+    one_by_one = lambda x, y: lax.fori_loop(  # noqa: E731
+        0, 50, lambda i, x: lax.fori_loop(0, 40, lambda j, x: fnp.at(x)[j].set(np.where(x[j] < y[i], y[i], x[j])), x), x
+    )
+    for function in (in_place, one_by_one):
+        lowered = ft.jit(function).lower(x, y)
+        assert "freeze" in str(lowered.llvm)
+        jaxpr = staged(function, (x, y))
+        for name in TIERS:
+            assert_same_bits(natively(jaxpr, (x, y), name), interpreted(jaxpr, (x, y)))

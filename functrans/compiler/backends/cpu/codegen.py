@@ -414,8 +414,12 @@ class _KernelWriter:
                     self.divisors[id(divisor)] = Divisor(d)
         return registers
 
-    def load(self, place: str, dtype: np.dtype[Any]) -> str:
-        value = self.writer.emit(f"load {type_in_memory(dtype)}, ptr {place}, align {alignment(dtype)}")
+    def load(self, place: str, dtype: np.dtype[Any], is_overwritten: bool = False) -> str:
+        """What is at a place. What is overwritten is frozen: else LLVM makes masked stores of `select(mask, new, old)`,
+        which take AMD's processors several times as long as a select."""
+        type_ = type_in_memory(dtype)
+        value = self.writer.emit(f"load {type_}, ptr {place}, align {alignment(dtype)}")
+        value = self.writer.emit(f"freeze {type_} {value}") if is_overwritten else value
         return self.writer.emit(f"icmp ne i8 {value}, 0") if dtype.kind == "b" else value
 
     def finish(self, value: str, place: str, output: Output) -> None:
@@ -451,7 +455,9 @@ class _KernelWriter:
                 k = numbers[expression]
                 if k not in known:
                     place = self.element(k, bases[k], depth, expression.dtype, registers)
-                    known[k] = place if isinstance(expression, Position) else self.load(place, expression.dtype)
+                    is_overwritten = self.layout.same[k] != k
+                    is_position = isinstance(expression, Position)
+                    known[k] = place if is_position else self.load(place, expression.dtype, is_overwritten)
                 registers[id(expression)] = known[k]
 
     def applied(self, expression: Apply, registers: dict[int, str]) -> str:

@@ -64,6 +64,7 @@ class RecurrenceWriter(ExpressionWriter):
         self.run = run
         self.statements = run.recurrence.statements
         self.arrays = arrays_in(self.statements)
+        self.written = {s.array for s in statements_in(self.statements) if isinstance(s, Store)}
         self.failures = {id(failure): k for k, failure in enumerate(failures_in(self.statements))}
         self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_given(run.recurrence))}
         self.taped = {k for k in self.arrays if run.arrays[k].slot in slots(run.tape)}
@@ -379,7 +380,10 @@ class RecurrenceWriter(ExpressionWriter):
 
     def load(self, load: Load, known: dict[int, str]) -> str:
         address = self.address(load.operand, load.index, known)
-        value = self.writer.emit(f"load {type_in_memory(load.dtype)}, ptr {address}, align {alignment(load.dtype)}")
+        type_ = type_in_memory(load.dtype)
+        value = self.writer.emit(f"load {type_}, ptr {address}, align {alignment(load.dtype)}")
+        if load.operand in self.written:  # as kernels do: masked stores take long
+            value = self.writer.emit(f"freeze {type_} {value}")
         return self.writer.emit(f"icmp ne i8 {value}, 0") if load.dtype.kind == "b" else value
 
     def address(self, array: int, index: Index, known: dict[int, str]) -> str:
