@@ -1,4 +1,5 @@
-"""Checks of indices: each is made once, and before a loop in which it would say the same in every step."""
+"""Checks of indices: each is made once, before a loop in which it would say the same in every step, and at once for
+what is a constant."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ def check(assembler: Any, block: Block, numbers: Place, extent: int, otherwise: 
     Args:
         otherwise: what raises the error; it reads nothing that a loop has not got before it begins but the numbers.
     """
+    if _is_settled(assembler, numbers, extent):
+        return
     around = [id(other.block) for other in assembler.open]
     is_known = any((number, numbers, extent) in assembler.checked for number in (id(block), *around))
     if is_known and numbers.slot not in assembler.overwritten:
@@ -31,6 +34,14 @@ def check(assembler: Any, block: Block, numbers: Place, extent: int, otherwise: 
     places = numbers, *otherwise.sources, *otherwise.targets
     assembler.step(block, CheckRun(numbers, extent, otherwise), places)
     assembler.ahead += block[start:]
+
+
+def _is_settled(assembler: Any, numbers: Place, extent: int) -> bool:
+    """Whether numbers are a constant whose elements are all within bounds."""
+    slot = assembler.slots[numbers.slot]
+    if slot.kind != "constant" or slot.value.shape != numbers.shape or not numbers.is_contiguous:
+        return False
+    return not slot.value.size or bool(slot.value.min() >= -extent and slot.value.max() < extent)
 
 
 def _outermost(assembler: Any, numbers: Place) -> Block:

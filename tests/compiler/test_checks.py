@@ -61,6 +61,15 @@ def test_each_is_made_once_before_loops() -> None:
         assert_same_bits(natively(jaxpr, (X, READ, WRITTEN, W), name), interpreted(jaxpr, (X, READ, WRITTEN, W)))
 
 
+def test_constants_are_looked_at_beforehand() -> None:
+    fine = np.arange(MANY) - 7
+    assert checks(lambda x: fnp.abs(x)[fine], X) == []
+    np.testing.assert_array_equal(ft.jit(lambda x: fnp.abs(x)[fine])(X), np.abs(X)[fine])
+    for wrong in (MANY, -MANY - 1):
+        with pytest.raises(IndexError, match=f"Index {wrong} is out of bounds"):
+            ft.jit(lambda x, wrong=wrong: fnp.abs(x)[np.where(fine == 5, wrong, fine)])(X)
+
+
 def test_what_changes_is_looked_at_in_each_step() -> None:
     def function(x: Any, i: Any) -> Any:
         return lax.fori_loop(0, 4, lambda k, c: (c[0][c[1]] + c[0][i], c[1] + 1), (x, i))
