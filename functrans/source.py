@@ -5,8 +5,9 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterator
 from contextvars import ContextVar
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import NamedTuple
 
 _HIDDEN_PACKAGES = ("numpy", "scipy", "optree", "opt_einsum")
@@ -74,6 +75,21 @@ def current_source() -> Source | None:
             return Source(code, frame.f_lasti)
         frame = frame.f_back
     return None
+
+
+def library_calls() -> Iterator[tuple[str, str]]:
+    """The functions of libraries, as module and name, between here and the user's code, innermost first.
+
+    A library may wrap its functions (SciPy's do), so that there is no frame of the one that was called but one of a
+    wrapper, whose variables hold it.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        yield frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        for value in frame.f_locals.values():
+            if isinstance(value, FunctionType):
+                yield value.__module__ or "", value.__name__
+        frame = frame.f_back
 
 
 def where(source: Source | None = None) -> str:

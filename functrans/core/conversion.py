@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final, NoReturn
 
 from ..errors import ConcretizationError, TracerConversionError
+from ..source import library_calls
 from .trace import Traced
 
 _WANTED: Final = {
@@ -28,6 +30,17 @@ _REPAIRS: Final = {
 }
 
 
+def _namesake() -> str:
+    """The repair where a function of SciPy was called that functrans.scipy has too; else nothing."""
+    found = ""
+    for module, name in library_calls():
+        library, _, rest = module.partition(".")
+        ours = sys.modules.get(f"functrans.scipy.{rest.partition('.')[0]}")
+        if library == "scipy" and ours is not None and name in getattr(ours, "__all__", ()):
+            found = f"{ours.__name__}.{name}"
+    return f"Call {found}, which takes traced values. " if found else ""
+
+
 def _article(wanted: str) -> str:
     return f"An {wanted}" if wanted[0] in "aeiou" else f"A {wanted}"
 
@@ -38,7 +51,7 @@ def abstract_value_error(tracer: Traced, wanted: str) -> NoReturn:
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
         _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
         + " The function is traced once, for all values of its arguments.",
-        _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
+        _namesake() + _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
         "functrans.lax.cond, or mark the argument with static_argnums."),
     )  # fmt: skip
 
@@ -49,8 +62,10 @@ def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
         "This happens when it is stored in a plain NumPy array or converted to a Python number "
         "(`out[i] = x` calls `x.__float__`).",
-        "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold traced "
-        "values; instead of a copy of an array a (`a.copy()`) take functrans.numpy.array(a) or np.array(a, like=x). "
+        _namesake()
+        + "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold "
+        "traced values; instead of a copy of an array a (`a.copy()`) take functrans.numpy.array(a) or "
+        "np.array(a, like=x). "
         "Put values together with np.stack or functrans.numpy.array; index with functrans.numpy.asarray(table)[i] or "
         "functrans.numpy.take(table, i); instead of np.vectorize take functrans.numpy.vectorize. Use "
         "functrans.lax.stop_gradient if no derivative is wanted.",

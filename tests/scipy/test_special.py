@@ -7,6 +7,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special as theirs
@@ -170,3 +171,17 @@ def test_scipy_itself_takes_traced_values():
 def test_what_has_no_derivative_says_so():
     with pytest.raises(UnknownFunctionError, match="derivative of hyp2f1 by b was asked for"):
         ft.grad(ours.hyp2f1, 1)(1.0, 2.0, 3.0, 0.5)
+
+
+@pytest.mark.parametrize("transform", [ft.jit, ft.grad], ids=["jit", "grad"])
+def test_scipy_functions_that_are_no_ufuncs_name_ours(transform: Any):
+    for function, name in (
+        (theirs.logsumexp, "special.logsumexp"),
+        (lambda x: theirs.polygamma(1, x), "special.polygamma"),
+        (theirs.softmax, "special.softmax"),
+        (scipy.linalg.expm, "linalg.expm"),
+        (lambda x: scipy.linalg.cho_factor(x)[0], "linalg.cho_factor"),
+        (lambda x: scipy.linalg.toeplitz(x[0]), "linalg.toeplitz"),
+    ):
+        with pytest.raises(TypeError, match=rf"Call functrans\.scipy\.{name}, which takes traced values"):
+            transform(function)(np.eye(2))

@@ -1,0 +1,129 @@
+"""functrans.scipy.signal, ndimage, interpolate, fft, integrate and optimize against SciPy's, and traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.fft
+import scipy.interpolate
+import scipy.ndimage
+import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.errors import ShapeMismatchError, UnsupportedArgumentError
+from functrans.scipy import fft, integrate, interpolate, ndimage, optimize, signal
+from tests.helpers.agreement import check_agreement
+
+RANDOM = np.random.default_rng(4)
+X, W = RANDOM.normal(size=(5, 6)), RANDOM.normal(size=(3, 2))
+SERIES = RANDOM.normal(size=9)
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("name", ["convolve", "correlate", "fftconvolve", "convolve2d", "correlate2d"])
+def test_convolutions(name: str, mode: str):
+    mine, other = getattr(signal, name), getattr(scipy.signal, name)
+    for x, w in ((X, W), (W, X), (X + 1j, W - 2j), (X, W - 2j)):
+        if mode != "same" or x.size > w.size:
+            np.testing.assert_allclose(mine(x, w, mode), other(x, w, mode), rtol=1e-9, atol=1e-12)
+    if "2d" not in name:
+        np.testing.assert_allclose(mine(SERIES, SERIES[:4], mode), other(SERIES, SERIES[:4], mode), atol=1e-12)
+    if name != "fftconvolve":
+        integers = np.arange(12).reshape(3, 4), np.array([[1, -2]])
+        np.testing.assert_array_equal(mine(*integers, mode), other(*integers, mode))
+    check_agreement(lambda x, w: mine(x, w, mode), X, W)
+
+
+def test_convolutions_along_some_axes():
+    got = signal.fftconvolve(X, X[:, :3], "same", axes=1)
+    np.testing.assert_allclose(got, scipy.signal.fftconvolve(X, X[:, :3], "same", axes=1), atol=1e-12)
+    np.testing.assert_allclose(signal.convolve(X, W, method="fft"), scipy.signal.convolve(X, W), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["linear", "constant"])
+def test_detrend(kind: str):
+    for axis in (0, 1):
+        wanted = scipy.signal.detrend(X, axis, kind)
+        np.testing.assert_allclose(signal.detrend(X, axis, kind), wanted, atol=1e-12)
+    check_agreement(lambda x: signal.detrend(x, 0, kind), X)
+
+
+@pytest.mark.parametrize("mode", ["constant", "nearest", "wrap", "mirror", "reflect"])
+@pytest.mark.parametrize("order", [0, 1])
+def test_map_coordinates(order: int, mode: str):
+    inside = np.array([[0.3, 2.9, 1.4], [4.2, 0.1, 2.6]])
+    theirs = {"wrap": "grid-wrap", "constant": "grid-constant"}.get(mode, mode)
+    for points in (inside, inside + 2.33, inside - 3.17, 3 * inside - 7.21):
+        wanted = scipy.ndimage.map_coordinates(X, points, order=order, mode=theirs, cval=1.5)
+        np.testing.assert_allclose(ndimage.map_coordinates(X, points, order, mode, 1.5), wanted, atol=1e-12)
+    check_agreement(lambda x, c: ndimage.map_coordinates(x, list(c), order, mode, 1.5), X, inside)
+
+
+@pytest.mark.parametrize("method", ["linear", "nearest"])
+@pytest.mark.parametrize("fill", [None, -1.0])
+def test_interpolation(method: str, fill: Any):
+    grid = [np.array([0.0, 1.0, 1.5, 3.0]), np.array([-1.0, 0.0, 2.0])]
+    points = np.array([[[0.2, 0.7], [2.9, -0.4]], [[1.2, 5.0], [-0.1, 0.3]]])
+    for values in (X[:4, :3], RANDOM.normal(size=(4, 3, 2))):
+        mine = interpolate.RegularGridInterpolator(grid, values, method, False, fill)
+        other = scipy.interpolate.RegularGridInterpolator(grid, values, method, False, fill)
+        np.testing.assert_allclose(mine(points), other(points), atol=1e-13)
+    np.testing.assert_allclose(mine((points[..., 0], 0.5)), other((points[..., 0], 0.5)), atol=1e-13)
+
+    def f(g: Any, v: Any, p: Any) -> Any:
+        return interpolate.RegularGridInterpolator([g, grid[1]], v, method, False, fill)(p)
+
+    check_agreement(f, grid[0], X[:4, :3], points)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 9), st.sampled_from([None, "ortho"]), st.sampled_from([None, 1, 5, 12]))
+def test_cosine_transforms(size: int, norm: str | None, n: int | None):
+    x = np.random.default_rng(size).normal(size=(2, size))
+    np.testing.assert_allclose(fft.dct(x, n=n, norm=norm), scipy.fft.dct(x, n=n, norm=norm), atol=1e-12)
+    np.testing.assert_allclose(fft.idct(x, n=n, norm=norm), scipy.fft.idct(x, n=n, norm=norm), atol=1e-12)
+    np.testing.assert_allclose(fft.idct(fft.dct(x, norm=norm), norm=norm), x, atol=1e-12)
+
+
+def test_cosine_transforms_along_several_axes():
+    for options in ({}, {"axes": (0,)}, {"s": (4, 7)}, {"norm": "ortho"}):
+        np.testing.assert_allclose(fft.dctn(X, **options), scipy.fft.dctn(X, **options), atol=1e-12)
+        np.testing.assert_allclose(fft.idctn(X, **options), scipy.fft.idctn(X, **options), atol=1e-12)
+    assert fft.dct(X.astype(np.float32)).dtype == np.float32
+    check_agreement(fft.dctn, X)
+    check_agreement(fft.idct, X)
+
+
+def test_what_there_is_under_other_names():
+    np.testing.assert_allclose(integrate.trapezoid(SERIES, dx=0.5), scipy.integrate.trapezoid(SERIES, dx=0.5))
+    found = optimize.minimize(lambda x: np.sum((x - 2) ** 2), np.zeros(2), method="BFGS")
+    np.testing.assert_allclose(found.x, [2, 2], atol=1e-5)
+    assert ft.scipy.optimize.OptimizeResults is optimize.OptimizeResult
+
+
+def test_what_is_refused():
+    for call in (
+        lambda: signal.convolve(X, W, mode="most"),
+        lambda: signal.convolve(X, W, method="slow"),
+        lambda: signal.convolve2d(X, W, boundary="wrap"),
+        lambda: signal.detrend(X, type="square"),
+        lambda: ndimage.map_coordinates(X, [0, 0], order=3),
+        lambda: fft.dct(X, type=3),
+        lambda: interpolate.RegularGridInterpolator([np.arange(5.0)], np.arange(5.0), "cubic"),
+    ):
+        with pytest.raises(UnsupportedArgumentError):
+            call()
+    for call in (
+        lambda: signal.convolve(X, SERIES),
+        lambda: signal.convolve(X, W.T[:, :1].repeat(9, 1), mode="valid"),
+        lambda: signal.convolve2d(SERIES, SERIES),
+        lambda: ndimage.map_coordinates(X, [0.0], order=1),
+        lambda: interpolate.RegularGridInterpolator([np.arange(5.0)], np.arange(4.0)),
+        lambda: interpolate.RegularGridInterpolator([np.arange(5.0)], np.arange(5.0))(np.zeros((2, 2))),
+    ):
+        with pytest.raises(ShapeMismatchError):
+            call()
