@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -337,6 +338,11 @@ class Encoder:
 
 def filling(output: Output, target: Place) -> KernelRun:
     """What puts into the result of a reduction what it begins with."""
-    dtype = output.expression.dtype
-    number = Output(constant(identity_value(output.combine, dtype), dtype), None)
-    return KernelRun(Kernel(target.shape, 0, (number,), ()), (), (target,))
+    kernel = _filling(output.combine, output.expression.dtype, len(target.shape))
+    return KernelRun(kernel.over(target.shape), (), (target,))
+
+
+@lru_cache(256)
+def _filling(combine: str | None, dtype: np.dtype[Any], rank: int) -> Kernel:
+    number = Output(constant(identity_value(combine, dtype), dtype), None)
+    return Kernel((1,) * rank, 0, (number,), ())
