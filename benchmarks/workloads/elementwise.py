@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from .row import NUMBA, NUMPY, TORCH, Row
+from .row import JAX, NUMBA, NUMPY, TORCH, Row
 
 
 class Chain(Row):
@@ -87,6 +87,35 @@ class Update(Row):
         return update
 
 
+class Adam(Row):
+    """A step of Adam (Kingma, Ba 2015) on the weights and biases of a network: 36 arrays of three shapes."""
+
+    peers = (JAX, TORCH)
+    factor = 1.0
+    rtol = 1e-12
+    label = "step of Adam, 36 parameters"
+    issue = "no slower than the best"
+    shapes = (*[(256, 256)] * 16, *[(256,)] * 16, *[(1024, 256)] * 4)
+
+    def data(self):
+        rng = np.random.default_rng(0)
+        return tuple([rng.uniform(0.1, 1, shape) for shape in self.shapes] for _ in range(4))
+
+    @staticmethod
+    def step(sqrt, parameters, means, squares, gradients):
+        found = []
+        for p, m, v, g in zip(parameters, means, squares, gradients):
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            found.append((p - 1e-3 * (m / 0.1) / (sqrt(v / 0.001) + 1e-8), m, v))
+        return found
+
+    def function(self, lib):
+        return partial(self.step, lib.np.sqrt)
+
+    def torch(self, torch):
+        return torch.compile(partial(self.step, torch.sqrt))
+
+
 WIDE = "JAX 2.6, 167, 306 ms; torch.compile 1.1, 113, 132 ms; 1.3 times faster than torch.compile"
 NARROW = "JAX 0.97, 76, 111 ms; torch.compile 0.62, 61, 69 ms; 1.3 times faster than torch.compile"
 ROWS: list[Row] = [
@@ -94,4 +123,4 @@ ROWS: list[Row] = [
     for dtype, issue in (("float64", WIDE), ("float32", NARROW))
     for size, is_gradient in ((10**5, False), (10**7, False), (10**7, True))
 ]
-ROWS += [Update(False), Update(True)]
+ROWS += [Update(False), Update(True), Adam()]
