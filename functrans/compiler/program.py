@@ -18,7 +18,7 @@ from .backends.cuda.failures import FAULTS, fault
 from .backends.cuda.frames import clear_frames
 from .backends.cuda.gpu import gpu, has_driver
 from .backends.cuda.operations import supports as supports_on_gpu
-from .backends.cuda.products import products_of_bfloat16
+from .backends.cuda.products import products_of_halves
 from .backends.cuda.program import CudaProgram
 from .backends.interpreter import InterpretedProgram
 from .disk import clear_disk
@@ -83,7 +83,7 @@ def fused(jaxpr: Jaxpr) -> Fused:
 def fused_for_gpu(jaxpr: Jaxpr) -> Fused:
     """The same for kernels in CUDA C++."""
     with no_collection():
-        final = products_of_bfloat16(simplified(jaxpr))
+        final = products_of_halves(simplified(jaxpr))
         return Fused(final, fuse(final, supports_on_gpu))
 
 

@@ -23,7 +23,7 @@ from functrans.primitives.random import fold_in, random_bits
 from tests.fuzz import Case
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.oracles import assert_all_close
-from tests.helpers.tiers import interpreted, natively, staged
+from tests.helpers.tiers import TIERS, interpreted, natively, staged
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -280,3 +280,15 @@ def test_blas_has_its_threads_back() -> None:
     finally:
         for own, number in zip(late_scipy.library_threads, usual, strict=True):
             own.set(number)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_products_of_float16_are_those_of_blas(tier):
+    """In single precision and rounded once; without Python, whose own loop takes a hundred times as long."""
+    x, y = (np.random.default_rng(k).normal(size=(40, 40)).astype(np.float16) for k in range(2))
+    function = lambda x, y: [x @ y, ft.grad(lambda x: np.sum(np.tanh(x @ y.T)))(x), (x.T @ y).T]  # noqa: E731
+    jaxpr = staged(function, (x, y))
+    assert_all_close(natively(jaxpr, (x, y), tier), interpreted(jaxpr, (x, y)), 4e-3)
+    exact = np.full((20, 20), 2.0, np.float16)
+    assert natively(staged(lambda x: [x @ x], (exact,)), (exact,), tier)[0].tolist() == (exact @ exact).tolist()
+    assert "Python" not in str(ft.explain(lambda x, y: x @ y, x, y))

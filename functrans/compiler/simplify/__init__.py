@@ -52,7 +52,7 @@ def passes(exact: bool = False) -> dict[str, Pass]:
         "inline": inline,
         "drop what is not used": drop_unused,
         "inline a checkpoint without others": inline_secluded,
-        "compute in single precision": compute_in_single,
+        "compute in single precision": partial(compute_in_single, exact=exact),
         "rewrite": partial(rewrite, rules=rules, nested=nested, mark=mark),
     }
     if not exact:

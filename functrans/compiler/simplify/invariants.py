@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.avals import ShapedArray
-from ...core.dtypes import is_bfloat16
+from ...core.dtypes import is_half
 from ...core.jaxpr import Eqn, Jaxpr, Var, prune
 from ...core.primitive import SharedOperands
 from ...primitives.families import Bilinear, Reduction
@@ -74,7 +74,7 @@ def _is_cheap(eqn: Eqn) -> bool:
     """Whether to compute it in each step is no more work than to read it from memory."""
     if eqn.primitive.name in VIEWS:
         return True
-    if eqn.primitive is convert and is_bfloat16(eqn.inputs[0].aval.dtype):
+    if eqn.primitive is convert and is_half(eqn.inputs[0].aval.dtype):
         return True  # which takes half as much memory
     largest = max((a.aval.size for a in eqn.inputs if type(a.aval) is ShapedArray), default=0)
     return eqn.primitive.name in CHEAP and eqn.outputs[0].aval.size > largest

@@ -1,4 +1,7 @@
-"""Precision: what computes with bfloat16 does it in float32, and whoever runs the program only moves and casts it."""
+"""Precision: what computes with bfloat16 does it in float32, and whoever runs the program only moves and casts it.
+
+So do large products of matrices of float16, which few libraries have; who has them puts them back (cuda/products.py).
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,41 @@ from typing import Any
 import numpy as np
 
 from ...core.avals import ShapedArray
-from ...core.dtypes import ML_DTYPES, SINGLE, is_bfloat16
+from ...core.dtypes import HALF, ML_DTYPES, SINGLE, is_bfloat16, is_half
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Var
+from ...primitives.contractions import dot_general
 from ...primitives.foundation import convert
 
 
-def compute_in_single(jaxpr: Jaxpr) -> Jaxpr:
+def compute_in_single(jaxpr: Jaxpr, exact: bool = False) -> Jaxpr:
     """The same program with casts around equations that compute with bfloat16, as `Primitive.run_on_bfloat16` has them.
 
     Programs that equations hold are left to their own turn.
+
+    Args:
+        exact: leave products of float16 as they are, whose terms a library adds up in another order.
     """
-    if ML_DTYPES not in modules or not any(map(_computes_with_bfloat16, jaxpr.eqns)):
+    if ML_DTYPES not in modules and not any(eqn.primitive is dot_general for eqn in jaxpr.eqns):
         return jaxpr
     eqns: list[Eqn] = []
     for eqn in jaxpr.eqns:
-        if _computes_with_bfloat16(eqn):
+        if _computes_with_bfloat16(eqn) or (not exact and _multiplies_halves(eqn)):
             _append(eqns, eqn)
         else:
             eqns.append(eqn)
-    return Jaxpr(jaxpr.inputs, eqns, jaxpr.outputs)
+    return Jaxpr(jaxpr.inputs, eqns, jaxpr.outputs) if len(eqns) > len(jaxpr.eqns) else jaxpr
 
 
 def _computes_with_bfloat16(eqn: Eqn) -> bool:
     avals = [a.aval for a in eqn.inputs]
     return any(is_bfloat16(aval.dtype) for aval in avals) and eqn.primitive.computes(avals, eqn.params)
+
+
+def _multiplies_halves(eqn: Eqn) -> bool:
+    """Whether an equation is a product of matrices of float16 that are large enough for a library."""
+    if eqn.primitive is not dot_general or eqn.outputs[0].aval.dtype != HALF:
+        return False
+    return dot_general.is_for_library(*(a.aval for a in eqn.inputs), eqn.params["dimension_numbers"])
 
 
 def _append(eqns: list[Eqn], eqn: Eqn) -> None:
@@ -43,9 +57,9 @@ def _append(eqns: list[Eqn], eqn: Eqn) -> None:
 
     def widened(atom: Atom, want: np.dtype[Any]) -> Atom:
         have = atom.aval.dtype
-        if not is_bfloat16(want):
+        if not is_half(want) or (want == HALF and eqn.primitive is not dot_general):
             return cast(atom, want) if is_bfloat16(have) else atom
-        rounded = atom if is_bfloat16(have) else cast(atom, want)
+        rounded = atom if have == want and not atom.aval.weak else cast(atom, want)
         return rounded if eqn.primitive.is_of_dtype else cast(rounded, SINGLE)
 
     dtypes = eqn.primitive.operand_dtypes([a.aval for a in eqn.inputs])
