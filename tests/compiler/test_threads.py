@@ -20,7 +20,7 @@ PART = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes
 
 def run_in_two_parts(part: ctypes._CFuncPtr) -> int:
     """Call a function for each of two parts, or once for both if there is nobody to share them with."""
-    arguments = array("q", [threads.POOL, ctypes.cast(part, ctypes.c_void_p).value or 0, 2, 2, 1])
+    arguments = array("q", [threads.POOL, ctypes.cast(part, ctypes.c_void_p).value or 0, 2, 0, 2, 1])
     slots = array("q", [0] * HEADER)
     slots[THREADS] = threads.awake(2)
     run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(engine().runtime["run_parallel"])
@@ -36,7 +36,7 @@ def test_nobody_looks_for_parts_that_have_all_been_taken() -> None:
 
     @PART
     def part(arguments: int, slots: int, begin: int, end: int) -> int:
-        if begin == 1 and threading.get_ident() == caller:
+        if end - begin == 1 and threading.get_ident() == caller:
             ends = time.monotonic() + 60
             while is_open.value and time.monotonic() < ends:
                 time.sleep(0.001)
