@@ -116,6 +116,8 @@ def flatten_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None
         ValueError: prefix is not a prefix of tree.
     """
     treedef = structure(tree, is_leaf)
+    if prefix is None or type(prefix) is int:
+        return [prefix] * treedef.num_leaves
     marked = treedef.unflatten(range(treedef.num_leaves))
     result: list[Any] = []
 

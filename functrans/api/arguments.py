@@ -187,9 +187,17 @@ def normalize_argnums(argnums: Iterable[int], count: int, name: str) -> tuple[in
 
 
 def describe_leaf(treedef: Any, position: int) -> str:
-    """Where in a pytree a leaf stands, as one would write it: `['w'][0]`; nothing for a bare leaf."""
+    """Where in a pytree a leaf stands, as one would write it: `['w'][0]`; nothing for a bare leaf.
+
+    That takes as long as there are leaves: for messages, once one is needed.
+    """
     path = treedef.paths()[position]
     return "".join(f"[{entry!r}]" for entry in path)
+
+
+def no_name() -> str:
+    """What to call something that has no name of its own."""
+    return ""
 
 
 def input_leaf(x: Any) -> Any:
@@ -237,11 +245,11 @@ def _owner(array: Any) -> Any:
     return array if array.base is None else array.base
 
 
-def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
+def check_tangent(t: Any, aval: ShapedArray, what: str, name: Callable[[], str]) -> Any:
     """A tangent or cotangent given by the user, ready for use; ZERO for integers and booleans.
 
     Args:
-        what: "tangent" or "cotangent"; name: which one, for the message.
+        what: "tangent" or "cotangent"; name: says which one, for the message.
 
     Raises:
         ShapeMismatchError, DtypeMismatchError: it has not the type of its primal.
@@ -249,7 +257,7 @@ def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
     if getattr(t, "dtype", None) == float0 or t is ZERO:
         if is_inexact(aval.dtype) and t is not ZERO:
             raise DtypeMismatchError(
-                _mismatch(what, name, "float0", str(aval)),
+                _mismatch(what, name(), "float0", str(aval)),
                 f"float0 is the dtype of {what}s of integers and booleans, which have none.",
                 f"Pass a {what} of dtype {aval.dtype.name}.",
             )
@@ -258,13 +266,13 @@ def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
     found = typeof(t)
     if found.shape != aval.shape:
         raise ShapeMismatchError(
-            f"The {what}{name} has shape {found.shape}, but its primal has shape {aval.shape}.",
+            f"The {what}{name()} has shape {found.shape}, but its primal has shape {aval.shape}.",
             f"A {what} has the shape and dtype of its primal.",
             f"Reshape or broadcast the {what}.",
         )
     if not is_inexact(aval.dtype):
         raise DtypeMismatchError(
-            f"The {what}{name} is {found}, but its primal is {aval}, which has no derivative.",
+            f"The {what}{name()} is {found}, but its primal is {aval}, which has no derivative.",
             "Integers and booleans have tangents of dtype functrans.float0 only.",
             f"Convert the primal to a float, or pass `np.zeros({aval.shape}, functrans.float0)`.",
         )
@@ -273,7 +281,7 @@ def check_tangent(t: Any, aval: ShapedArray, what: str, name: str) -> Any:
     if aval.weak and kind_of(found.dtype) == aval.dtype.kind:
         return t
     raise DtypeMismatchError(
-        _mismatch(what, name, str(found), str(aval)),
+        _mismatch(what, name(), str(found), str(aval)),
         f"A {what} has the shape and dtype of its primal.",
         f"Convert it with `.astype('{aval.dtype.name}')`.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def _call(
     places = [i for i, x in enumerate(leaves) if kind != "debug" or _is_operand(x)]
     expected, out_tree = tree.flatten(results)
     name = getattr(function, "__name__", type(function).__name__)
-    out_avals = tuple(_declared(x, name, describe_leaf(out_tree, i)) for i, x in enumerate(expected))
+    out_avals = tuple(_declared(x, name, partial(describe_leaf, out_tree, i)) for i, x in enumerate(expected))
     source = current_source()
 
     def flat(out_avals: Sequence[ShapedArray], *values: Any) -> list[Any]:
@@ -112,11 +113,12 @@ def _call(
     return out_tree.unflatten(outs)
 
 
-def _declared(x: Any, name: str, leaf: str) -> ShapedArray:
+def _declared(x: Any, name: str, leaf_name: Callable[[], str]) -> ShapedArray:
     """The type of a result, by something of that type."""
     if type(x) in PYTHON_SCALARS:
         return typeof(x).strong()
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        leaf = leaf_name()
         raise CallbackError(
             f"The results of the callback `{name}` were declared by {x!r}{f' at {leaf}' if leaf else ''}.",
             "The types of its results must be known before it is called.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from .arguments import (
     describe_leaf,
     hides_internals,
     input_leaf,
+    no_name,
     own_results,
     result_tangent,
     select_arguments,
@@ -213,6 +215,10 @@ def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool)
     return value
 
 
+def _of_argument(treedef: Any, position: int) -> str:
+    return f" of argument {describe_leaf(treedef, position)}"
+
+
 @hides_internals
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
@@ -239,7 +245,7 @@ def jvp(
     check_same_structure(tangent_tree, treedef, "tangents", "primals")
     leaves = [input_leaf(x) for x in leaves]
     directions = [
-        check_tangent(t, typeof(p), "tangent", f" of argument {describe_leaf(treedef, i)}")
+        check_tangent(t, typeof(p), "tangent", partial(_of_argument, treedef, i))
         for i, (t, p) in enumerate(zip(tangent_leaves, leaves))
     ]
     flat = FlatFunction(fun, treedef.unflatten, {}, has_aux)
@@ -273,7 +279,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         leaves, tangent_tree = tree.flatten(tangents)
         check_same_structure(tangent_tree, treedef, "tangents", "primals")
         directions = [
-            check_tangent(t, typeof(p), "tangent", f" of argument {describe_leaf(treedef, i)}")
+            check_tangent(t, typeof(p), "tangent", partial(_of_argument, treedef, i))
             for i, (t, p) in enumerate(zip(leaves, linearized.primals))
         ]
         with linearized.place():
@@ -310,7 +316,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         leaves, ct_tree = tree.flatten(cotangents)
         check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
         checked = [
-            check_tangent(c, typeof(y), "cotangent", describe_leaf(flat.out_tree, i))
+            check_tangent(c, typeof(y), "cotangent", partial(describe_leaf, flat.out_tree, i))
             for i, (c, y) in enumerate(zip(leaves, results))
         ]
         with linearized.place():
@@ -366,7 +372,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
     def transposed(cotangents: Any) -> Any:
         ct_leaves, ct_tree = tree.flatten(cotangents)
         check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
-        checked = [check_tangent(c, a.aval, "cotangent", "") for c, a in zip(ct_leaves, atoms)]
+        checked = [check_tangent(c, a.aval, "cotangent", no_name) for c, a in zip(ct_leaves, atoms)]
         found = backward_pass(trace.eqns, [x.atom for x in inputs], atoms, checked)
         found = [result_tangent(c, aval) for c, aval in zip(found, avals)]
         return treedef.unflatten(own_results(found, ct_leaves))

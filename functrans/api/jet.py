@@ -18,6 +18,7 @@ from .arguments import (
     check_tangent,
     hides_internals,
     input_leaf,
+    no_name,
     own_results,
     result_tangent,
 )
@@ -58,7 +59,7 @@ def jet(fun: Callable[..., Any], primals: Sequence[Any], series: Sequence[Any]) 
     for k in range(order):
         terms, structure = tree.flatten(tuple(s[k] for s in series))
         check_same_structure(structure, treedef, f"series terms of order {k + 1}", "primals")
-        flat_terms.append([check_tangent(t, typeof(p), "series term", "") for t, p in zip(terms, leaves)])
+        flat_terms.append([check_tangent(t, typeof(p), "series term", no_name) for t, p in zip(terms, leaves)])
     curves = [
         [p, *(_scaled(terms[i], 1.0 / factorial(k + 1)) for k, terms in enumerate(flat_terms))]
         for i, p in enumerate(leaves)

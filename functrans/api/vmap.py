@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def vmap(
         out_tree = function.out_tree
         targets = _prefix(out_axes, out_tree.unflatten(outs), "out_axes", "results")
         placed = [
-            _place(out, is_mapped, target, size, describe_leaf(out_tree, i))
+            _place(out, is_mapped, target, size, partial(describe_leaf, out_tree, i))
             for i, (out, is_mapped, target) in enumerate(zip(outs, mapped, targets))
         ]
         return out_tree.unflatten(own_results(placed, leaves))
@@ -145,9 +146,10 @@ def _lane_count(values: Sequence[Any], axes: Sequence[int | None], treedef: Any,
     return count
 
 
-def _place(out: Any, is_mapped: bool, target: Any, size: int, name: str) -> Any:
+def _place(out: Any, is_mapped: bool, target: Any, size: int, leaf: Callable[[], str]) -> Any:
     if target is None:
         if is_mapped:
+            name = leaf()
             raise MappedAxisError(
                 f"out_axes is None for a result that differs between lanes{f' (result {name})' if name else ''}.",
                 "None promises that the result is the same for all lanes.",

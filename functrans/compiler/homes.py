@@ -33,6 +33,7 @@ class Homes:
         updates: for a value the number of the update that needs it last.
         successors: for a value the one that a kernel may compute in its place.
         ahead: where arrays will be of which parts are computed already.
+        given: the slots of the arguments.
         written: the numbers of the updates whose region has been computed in place.
         parts: values that are parts of others, whose memory is not theirs.
         lasting: numbers of carries and regions, around which both places of the carry always hold what it began with.
@@ -55,6 +56,7 @@ class Homes:
         self.steps = steps
         self.inputs, self.outputs, self.carry = places
         self.places: dict[Var, Place | ObjectPlace | Patchwork] = dict(zip(jaxpr.inputs, self.inputs, strict=True))
+        self.given = {place.slot for place in self.inputs if isinstance(place, Place)}
         own = [place for place in self.inputs if isinstance(place, Place) and place.slot in lent]
         held = {*lent, *(place.slot for place in self.carry)}
         self.holders: dict[int, Var] = {
@@ -115,6 +117,8 @@ class Homes:
         assert isinstance(step, KernelStep)
         same: dict[Any, list[Var]] = {}
         for x in step.sources:
+            if self.is_kept(x):
+                continue
             same.setdefault((x.aval.shape, x.aval.dtype), []).append(x)
         for rank in range(3):
             for var in step.outputs:
@@ -254,8 +258,15 @@ class Homes:
             return True
         if place.slot in self.lent:
             return result is None or self.lent.may_hold(result, place)
-        is_given = any(isinstance(p, Place) and p.slot == place.slot for p in self.inputs)
-        return place in self.carry or (self.assembler.slots[place.slot].kind == "temporary" and not is_given)
+        is_temporary = self.assembler.slots[place.slot].kind == "temporary" and place.slot not in self.given
+        return is_temporary or place in self.carry
+
+    def is_kept(self, x: Atom) -> bool:
+        """Whether a value is an argument that nobody may overwrite, of which there may be hundreds."""
+        place = self.places.get(x) if isinstance(x, Var) else None
+        if not isinstance(place, Place) or place.slot not in self.given:
+            return False
+        return place.slot not in self.lent and place not in self.carry
 
     def known(self, atom: Atom, number: int) -> Place | ObjectPlace | None:
         """Where an operand of an update is, or will be if it is the result of an update of a known region itself."""

@@ -61,7 +61,10 @@ def as_supported_array(x: Any) -> Any:
     Raises:
         UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
     """
-    if type(x) in SCALARS or hasattr(x, "aval"):
+    if type(x) is np.ndarray:
+        if is_supported(x.dtype):
+            return x
+    elif type(x) in SCALARS or hasattr(x, "aval"):
         return x
     array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
     if is_supported(array.dtype):

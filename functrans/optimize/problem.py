@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,14 +43,15 @@ def problem(fun: Callable[..., Any], x0: Any, args: Any, name: str) -> Problem:
         raise TypeError(f"{name} expects a function, not a {type(fun).__name__}")
     args = args if isinstance(args, tuple) else (args,)
     leaves, treedef = tree.flatten(x0)
-    leaves = [_as_real(input_leaf(x), describe_leaf(treedef, i), name) for i, x in enumerate(leaves)]
+    leaves = [_as_real(input_leaf(x), partial(describe_leaf, treedef, i), name) for i, x in enumerate(leaves)]
     start, unravel = ravel_pytree(treedef.unflatten(leaves))
     return Problem(lambda z: fun(unravel(z), *args), start, unravel, current_trace.get() is EVAL)
 
 
-def _as_real(x: Any, leaf: str, name: str) -> Any:
+def _as_real(x: Any, leaf_name: Callable[[], str], name: str) -> Any:
     aval = typeof(x)
     if aval.dtype.kind == "c":
+        leaf = leaf_name()
         raise NonDifferentiableError(
             f"{name} was to start from {aval}{f' in leaf {leaf}' if leaf else ''}.",
             "It looks for real numbers.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from typing import Any
 
@@ -198,3 +199,32 @@ def test_names_of_jax():
 def test_registration_is_private_to_functrans():
     """Other users of optree do not see our nodes."""
     assert optree.tree_leaves(Interval(1, 2)) != [1, 2]
+
+
+@pytest.mark.parametrize("transformed", [
+    lambda f, p: ft.jvp(f, (p,), (p,)), lambda f, p: ft.vjp(f, p)[1](f(p)), lambda f, p: ft.linearize(f, p)[1](p),
+    lambda f, p: ft.vmap(f)(p), lambda f, p: ft.grad(lambda q: sum(np.sum(x) for x in f(q)))(p),
+])  # fmt: skip
+def test_leaves_are_named_for_messages_only(monkeypatch: pytest.MonkeyPatch, transformed: Any) -> None:
+    """To find out where a leaf stands takes as long as there are leaves."""
+
+    def asked(*_: Any) -> str:
+        raise AssertionError("nobody needs a name")
+
+    for module in ("functrans.api.grad", "functrans.api.vmap"):
+        monkeypatch.setattr(importlib.import_module(module), "describe_leaf", asked)
+    transformed(lambda p: [np.sin(x) for x in p], [np.ones(2)] * 3)
+
+
+@pytest.mark.parametrize(("prefix", "wanted"), [
+    (0, [0, 0, 0]), (-1, [-1, -1, -1]), (None, [None] * 3), ((0, None), [0, None, None]), ((None, [1, 2]), [None, 1, 2]),
+    (True, [True] * 3),
+])  # fmt: skip
+def test_one_leaf_of_a_prefix_for_each_leaf(prefix: Any, wanted: list[Any]) -> None:
+    assert tree.flatten_prefix(prefix, ("x", ["y", ("z",)])) == wanted
+
+
+@pytest.mark.parametrize("prefix", [([0, 1], 1), (1, [2]), {"a": 1}])
+def test_what_is_no_prefix(prefix: Any) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        tree.flatten_prefix(prefix, ("x", ["y", ("z",)]))

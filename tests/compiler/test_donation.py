@@ -19,6 +19,7 @@ from hypothesis import given, settings
 
 import functrans as ft
 from functrans import errors, lax
+from functrans.compiler.homes import Homes
 from functrans.compiler.inspection.listing import is_copy
 from functrans.compiler.program import native_program
 from functrans.core.jaxpr import Literal
@@ -597,3 +598,20 @@ def test_profiles_leave_arguments_alone():
     x = vector()
     assert step.lower(x).profile(x).rows
     np.testing.assert_array_equal(x, vector())
+
+
+def test_places_of_arguments_that_are_not_given_away_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel for hundreds of parameters has as many arguments and results: pairs of them are too many to look at."""
+    tried = []
+    overwritable = Homes.overwritable
+
+    def counted(self: Homes, *args: Any) -> Any:
+        tried.append(args)
+        return overwritable(self, *args)
+
+    monkeypatch.setattr(Homes, "overwritable", counted)
+    parameters = [np.full(3, float(i)) for i in range(60)]
+    step = ft.jit(lambda p, g: [x - 0.1 * y for x, y in zip(p, g)])
+    for x, found in zip(parameters, step(parameters, parameters)):
+        np.testing.assert_array_equal(found, x - 0.1 * x)
+    assert len(tried) <= 60
