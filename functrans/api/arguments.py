@@ -212,11 +212,11 @@ def input_leaf(x: Any) -> Any:
 
 def result_tangent(t: Any, aval: ShapedArray) -> Any:
     """A tangent or cotangent for the user: an array where it is ZERO, float0 for integers and booleans."""
+    if t is not ZERO and aval.dtype.kind in "fc":
+        return t  # at once, as most are
     if not is_inexact(aval.dtype):
         return np.zeros(aval.shape, float0)
-    if t is ZERO:
-        return zeros(aval)
-    return t
+    return zeros(aval) if t is ZERO else t
 
 
 def own_results(results: list[Any], inputs: Sequence[Any], donated: Collection[int] = ()) -> list[Any]:

@@ -48,7 +48,7 @@ class Linearized:
         self.inputs: list[Any] = []
         for p in primals:
             aval = typeof(p)
-            tangent = UnknownTracer(trace, aval) if kind_of(aval.dtype) in "fc" else ZERO
+            tangent = UnknownTracer(trace, aval) if _is_of(aval.dtype, "fc") else ZERO
             tangents.append(tangent)
             self.inputs.append(None if tangent is ZERO else tangent.atom)
         results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
@@ -169,9 +169,14 @@ def _value_grad_aux(
     return value, gradient, flat.aux_tree.unflatten(aux) if has_aux else None
 
 
+def _is_of(dtype: np.dtype[Any], kinds: str) -> bool:
+    """Whether a dtype is of one of some kinds; the usual ones are found at once, on the way of every gradient."""
+    return dtype.kind in kinds or kind_of(dtype) in kinds
+
+
 def _check_gradient_inputs(avals: list[Any], treedef: Any, argnums: Any, holomorphic: bool) -> None:
     for position, aval in enumerate(avals):
-        if kind_of(aval.dtype) not in ("c" if holomorphic else "fc"):
+        if not _is_of(aval.dtype, "c" if holomorphic else "fc"):
             raise _gradient_input_error(aval, treedef, position, argnums, holomorphic)
 
 
@@ -206,7 +211,7 @@ def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool)
             f"grad wants {wanted}.",
             "Reduce the output (np.sum, np.mean), or use jacrev, jacfwd or vjp.",
         )
-    if kind_of(aval.dtype) != ("c" if holomorphic else "f"):
+    if not _is_of(aval.dtype, "c" if holomorphic else "f"):
         raise NonDifferentiableError(
             f"The gradient of an output of type {aval} was asked for.",
             f"grad wants {wanted}.",

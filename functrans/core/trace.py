@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import LeakedTracerError, UnknownFunctionError
-from .avals import SCALARS, ShapedArray, is_supported, unsupported
+from .avals import SCALARS, SUPPORTED_DTYPES, ShapedArray, is_supported, unsupported
 from .devices import exemplar, explain_failure, in_place, placed
 from .dtypes import ML_DTYPES, has_bfloat16
 
@@ -62,7 +62,7 @@ def as_supported_array(x: Any) -> Any:
         UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
     """
     if type(x) is np.ndarray:
-        if is_supported(x.dtype):
+        if x.dtype in SUPPORTED_DTYPES:
             return x
     elif type(x) in SCALARS or hasattr(x, "aval"):
         return x
