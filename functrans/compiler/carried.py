@@ -8,7 +8,6 @@ from typing import Any
 from ..core.avals import ShapedArray
 from . import regions
 from .instructions import Block, Place, Step
-from .overlap import are_same
 
 
 class Carried:
@@ -31,23 +30,21 @@ class Carried:
         self.may_end_elsewhere = False
         assembler.slots[self.after.slot].last = 0
 
-    def decide(self, is_swapped: bool, length: int | Place | None, is_there: bool) -> None:
+    def decide(self, is_swapped: bool, length: int | Place | None) -> None:
         """Choose where the carry begins, once it is known what the body does.
 
         Args:
             is_swapped: whether the places are exchanged after each step.
             length: the number of steps, if it is known.
-            is_there: whether what the loop begins with is in the final place already.
         """
         if is_swapped or self.assembler.slots[self.after.slot].last:
             self.other = self.second = self.assembler.contiguous("temporary", ShapedArray(*self.final[2:4]))
             self.assembler.slots[self.other.slot].first = self.since + 1
         slots = self.assembler.slots
         slots[self.before.slot].behind = (slots[self.final.slot], slots[self.other.slot])
-        is_odd = isinstance(length, int) and length % 2 == 1
-        if is_swapped and is_odd and not is_there:
+        if is_swapped and isinstance(length, int) and length % 2:
             self.first, self.second = self.other, self.final
-        self.may_end_elsewhere = is_swapped and (not isinstance(length, int) or (is_odd and is_there))
+        self.may_end_elsewhere = is_swapped and not isinstance(length, int)
 
     @property
     def begins(self) -> list[Step]:
@@ -83,7 +80,7 @@ def begun(
         expected: places of the state before and after a step, and regions: what is around these is to be in both.
     """
     for c, first in zip(state, carry):
-        c.decide((c.before.slot, c.after.slot) in swaps, length, are_same(first, c.final))
+        c.decide((c.before.slot, c.after.slot) in swaps, length)
         assembler.copy(block, first, c.first)
     places = {place: own for c in state for place, own in ((c.before, c.first), (c.after, c.second))}
     for source, target, region in expected:

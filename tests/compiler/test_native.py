@@ -137,6 +137,15 @@ def test_layouts(layout: str, shape: Any, tier: str) -> None:
 
 
 @pytest.mark.parametrize("tier", ["quick", "thorough"])
+@pytest.mark.parametrize(("dtype", "stride"), [("c16", 24), ("c16", 8), ("c8", 12), ("c8", 4)])
+def test_strides_of_parts_of_elements(dtype: str, stride: int, tier: str) -> None:
+    """One and a half elements, as of a complex field of a record, or half a one: no whole number of steps."""
+    numbers = np.arange(40.0).astype(np.dtype(dtype).char.lower())
+    x = np.ndarray((9,), dtype, numbers, 0, (stride,))
+    check(lambda x: (x * 3 - 1, x[::-1], np.sum(x)), [x], None, tier)
+
+
+@pytest.mark.parametrize("tier", ["quick", "thorough"])
 def test_layouts_one_after_the_other(tier: str) -> None:
     """One function, whose arguments are laid out otherwise in each call."""
     f = ft.jit(both_ways)
