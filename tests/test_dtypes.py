@@ -36,11 +36,23 @@ def outcome(f: Callable[..., Any], *args: Any) -> Any:
 @pytest.mark.parametrize("dtype", ALL)
 @pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
 def test_jit_promotes_as_numpy(function: Any, dtype: str):
+    """Of arrays and NumPy scalars, as arguments and as constants; what NumPy refuses is refused."""
     x = np.ones(2, dtype)
-    for other in [np.ones(2, d) for d in ALL] + [np.dtype(d).type(1) for d in ALL]:
-        assert outcome(ft.jit(function), x, other) == outcome(function, x, other)
-        assert outcome(ft.jit(function), other, x) == outcome(function, other, x)
-        assert outcome(ft.jit(lambda y, other=other: function(y, other)), x) == outcome(function, x, other)
+    others = [np.ones(2, d) for d in ALL] + [np.dtype(d).type(1) for d in ALL]
+    pairs = [pair for other in others for pair in ((x, other), (other, x))]
+    wanted = [outcome(function, *pair) for pair in pairs]
+    for pair, kind in zip(pairs, wanted):
+        if not isinstance(kind, np.dtype):
+            of_constant = ft.jit(lambda y: function(pair[0], y))
+            assert outcome(ft.jit(function), *pair) == outcome(of_constant, pair[1]) == kind
+    allowed = [(pair, kind) for pair, kind in zip(pairs, wanted) if isinstance(kind, np.dtype)]
+    dtypes = [kind for _, kind in allowed]
+    as_arguments = ft.jit(lambda pairs: [function(*pair) for pair in pairs])([pair for pair, _ in allowed])
+    assert [y.dtype for y in as_arguments] == dtypes
+    as_constants = ft.jit(lambda y: [function(*(y if z is x else z for z in pair)) for pair, _ in allowed])(x)
+    assert [y.dtype for y in as_constants] == dtypes
+    for y, (pair, _) in zip(as_arguments, allowed):
+        np.testing.assert_allclose(y, function(*pair), rtol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ALL)
