@@ -51,17 +51,16 @@ def test_first_runs_share_smaller_arenas():
     for n in (room, 2 * room, 2 * room + 100, 2 * room - 100):
         np.testing.assert_allclose(f(X[:n]), sums(X[:n]))
     assert len(kept()) == 2
-    before = kept()
-    for _ in range(3):  # now they have arenas of their own
+    for _ in range(3):  # now one of these is its own
         np.testing.assert_allclose(f(X[:room]), sums(X[:room]))
-        assert kept() == before
+        assert len(kept()) == 1
     f(X[:100])
-    assert kept() == before
+    assert len(kept()) == 1
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 1000, arenas.WORTH, arenas.WORTH + 1, 3 * arenas.LARGE - 1])
 def test_a_roomy_size_is_little_larger(size):
-    assert size <= arenas.roomy(size) <= 1.25 * size
+    assert size <= arenas.roomy(size) <= size * 17 / 16
     assert arenas.roomy(arenas.roomy(size)) == arenas.roomy(size)
 
 

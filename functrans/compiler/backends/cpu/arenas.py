@@ -3,7 +3,7 @@
 Pages that are fresh from the system take longer to write to than those that were used before, so memory is kept, that
 of results by the C library; but large arenas not by each program for itself, for there may be many of them. Nor does a
 program that has run once keep a smaller one: it may never run again, and what runs first in that memory, the same
-function at another shape for one, is spared the fresh pages.
+function at another shape for one, is spared the fresh pages. What runs a second time takes such an arena for good.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def take(size: int) -> Arena | None:
 
 
 def roomy(size: int) -> int:
-    """A size up to a quarter larger, so that what is next may be a little larger too."""
-    step = 1 << max(size.bit_length() - 3, 0)
+    """A size up to a sixteenth larger, so that what is next may be a little larger too."""
+    step = 1 << max(size.bit_length() - 5, 0)
     return -(-size // step) * step
 
 

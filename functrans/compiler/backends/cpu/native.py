@@ -150,7 +150,7 @@ class Frame:
             is_lent: whether it is given back after the run.
         """
         size = self.assembled.arena + ALIGNMENT
-        found = arenas.take(size) if is_lent else None
+        found = arenas.take(size) if is_lent or size >= arenas.WORTH else None
         if found is None:
             found = room((arenas.roomy(size) if is_lent else size,), np.dtype(np.uint8), "the temporary values")
         self.arena = found
