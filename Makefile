@@ -14,7 +14,7 @@ demo: $(VENV)/ready-notebooks
 
 # One thread for each worker: BLAS threads of several workers on the same cores wait for each other.
 test slow: export OPENBLAS_NUM_THREADS = 1
-# Whatever the environment says, bytecode is kept: dozens of tests start Python anew, which takes it four times as long else.
+# Bytecode is kept whatever the environment says: dozens of tests start Python, which takes four times as long without.
 test slow: export PYTHONDONTWRITEBYTECODE =
 
 # Linters, types, tests, doctests and notebooks; warnings are errors.
