@@ -17,6 +17,7 @@ from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.fuse import KernelStep, fuse
 from functrans.compiler.program import simplified
 from functrans.core.jaxpr import Jaxpr
+from functrans.core.primitive import Primitive, registry
 from tests.helpers.cases import all_cases
 from tests.helpers.programs import Example, examples
 from tests.helpers.tiers import staged
@@ -36,8 +37,13 @@ def alike(extent: int) -> int:
     return 24
 
 
-#: What extents of two and more become, beyond what counts as small: in the order of before, in another, all the same.
-SIZES: tuple[Size, ...] = (multiplied, falling, alike)
+def few(extent: int) -> int:
+    return 9 + extent % 8
+
+
+#: What extents of two and more become, beyond what counts as small: in the order of before, in another, all the same,
+#: or few enough for rules that write out what they do with each element.
+SIZES: tuple[Size, ...] = (multiplied, falling, alike, few)
 
 
 @pytest.fixture(autouse=True)
@@ -222,3 +228,22 @@ def test_no_more_is_kept_than_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(1, 15):
         ft.jit(lambda x, n=n: [np.sin(x) for _ in range(n)] and np.cos(x) ** n)(ones(n))
         assert sum(map(len, plans._kept)) <= plans.MOST_PARTS
+
+
+def test_what_a_rule_looks_at_is_said_where_the_rule_is():
+    """A class that has a rule of its own must not inherit what the rule of another one looks at."""
+    for primitive in registry.values():
+        says, *rules = (owner(type(primitive), name) for name in ("lowering_key", "lower", "lower_reduction"))
+        assert says is Primitive or all(issubclass(says, rule) for rule in rules), primitive
+
+
+def owner(kind: type, name: str) -> type:
+    """The class that defines a method."""
+    return next(base for base in kind.__mro__ if name in vars(base))
+
+
+@pytest.mark.parametrize("function", [np.argmax, np.argmin])
+def test_places_of_extremes_among_few_elements(function: Callable[..., Any]):
+    for extent in (12, 15, 9, 16, 20, 10):
+        x = np.arange(3.0 * extent).reshape(3, extent) * 7 % 5
+        np.testing.assert_array_equal(ft.jit(lambda x: function(x, axis=1))(x), function(x, axis=1))

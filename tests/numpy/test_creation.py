@@ -353,6 +353,6 @@ def test_the_array_namespace():
     np.testing.assert_allclose(ft.jit(f)(A([1.0, 2, 3])), 72 + 14 + np.sqrt(14))
 
 
-@pytest.mark.parametrize("name", ["pi", "inf", "newaxis", "float32", "bool", "finfo", "dtype", "integer", "s_"])
+@pytest.mark.parametrize("name", ["pi", "inf", "newaxis", "float32", "bool", "iinfo", "dtype", "integer", "s_"])
 def test_constants_and_types_are_numpys(name: str):
     assert getattr(fnp, name) is getattr(np, name)

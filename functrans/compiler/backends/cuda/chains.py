@@ -138,7 +138,7 @@ def _read_again(run: ChainRun) -> list[Place]:
     counts: Counter[Place] = Counter()
     others: set[Place] = set()
     for link in run.links:
-        elsewhere = {load.operand for load in link.kernel.loads() if load.index[0] != axis_index(0)}
+        elsewhere = {load.operand for load in link.kernel.loads() if load.index[:1] != (axis_index(0),)}
         sources = dict(zip(link.kernel.operands, link.sources))
         others.update(place for operand, place in sources.items() if operand in elsewhere)
         counts.update(set(link.sources))

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ....core.avals import ShapedArray
-from ....core.devices import place_of
+from ....core.devices import explain_failure, place_of
 from ....core.jaxpr import Jaxpr
 from ....core.trace import EVAL, running
 from ....errors import FunctransError, UnsupportedArgumentError
@@ -428,9 +428,16 @@ def python_step(run: PythonRun) -> Callable[[Frame], None]:
     def value(frame: Frame, place: Place | ObjectPlace) -> Any:
         return frame.objects[place.number] if isinstance(place, ObjectPlace) else frame.array(place)
 
+    def computed(operands: list[Any]) -> Any:
+        try:
+            return run.function(*operands, **run.params)
+        except Exception as error:
+            explain_failure(run.name, operands, error)
+            raise
+
     def step(frame: Frame) -> None:
         try:
-            outs = run.function(*[value(frame, place) for place in run.sources], **run.params)
+            outs = computed([value(frame, place) for place in run.sources])
         except FunctransError as error:
             if run.source is not None and is_from_library(error):
                 error.blame(run.source)
