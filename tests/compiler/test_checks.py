@@ -128,8 +128,8 @@ def test_the_error_is_that_of_the_index() -> None:
 @given(st.integers(1, 70), st.data())
 def test_all_indices_are_looked_at(count: int, data: Any) -> None:
     i = np.asarray(data.draw(st.lists(st.integers(-9, 8), min_size=count, max_size=count)))
-    compiled = ft.jit(lambda x, i: fnp.sin(x)[i])
-    np.testing.assert_array_equal(compiled(X[:9], i), np.sin(X[:9])[i])
+    compiled = ft.jit(lambda x, i: (2 * x)[i])
+    np.testing.assert_array_equal(compiled(X[:9], i), (2 * X[:9])[i])
     i[data.draw(st.integers(0, count - 1))] = number = data.draw(st.sampled_from([9, -10, 2**62, -(2**63)]))
     with pytest.raises(IndexError, match=f"Index {number} is out of bounds"):
         compiled(X[:9], i)
