@@ -69,7 +69,7 @@ class Selected(Uncounted, NDArrayOperatorsMixin):
 
     # ---- what needs their number
 
-    def uncounted(self, *_: Any) -> NoReturn:
+    def uncounted(self, *_: Any, **__: Any) -> NoReturn:
         """Raise TracedMaskError: the number of elements would be needed."""
         raise TracedMaskError(
             f"The elements that a mask of type {self.key.aval} selects were used where their number must be known.",
@@ -86,4 +86,5 @@ class Selected(Uncounted, NDArrayOperatorsMixin):
     def shape(self) -> tuple[int, ...]:
         self.uncounted()
 
-    __len__ = __iter__ = __bool__ = __int__ = __float__ = __complex__ = __index__ = __array__ = uncounted
+    __len__ = __iter__ = __bool__ = __int__ = __float__ = __complex__ = __index__ = uncounted
+    __array__ = __format__ = uncounted

@@ -94,9 +94,9 @@ def attribute_of_selected(chosen: Selected, name: str) -> Any:
 
 
 def _first(args: Any) -> Any:
-    """The first selected elements among arguments; in lists of them, if need be."""
-    everything = [x for arg in args for x in (arg if isinstance(arg, (list, tuple)) else [arg])]
-    return next((x for x in everything if type(x) is Selected), None)
+    """The first selected elements among arguments; in nested lists of them, if need be."""
+    found = (_first(arg) if isinstance(arg, (list, tuple)) else arg for arg in args)
+    return next((x for x in found if type(x) is Selected), None)
 
 
 def _mask(chosen: Selected) -> Any:

@@ -202,7 +202,7 @@ def _getitem(chosen: Selected, index: Any) -> Any:
     entries = index if type(index) is tuple else (index,)
     axes = sum(entry is not None and entry is not Ellipsis for entry in entries)
     is_basic = all(type(entry) in BASIC for entry in entries)
-    keeps_rows = entries[0] == slice(None) or (entries[0] is Ellipsis and axes < chosen.ndim)
+    keeps_rows = not entries or entries[0] == slice(None) or (entries[0] is Ellipsis and axes < chosen.ndim)
     if not is_basic or not keeps_rows:
         chosen.uncounted()
     return per_element(lambda array: array[index], [chosen])
