@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -69,6 +70,21 @@ def test_arithmetic_needs_no_memory_of_its_own(architecture):
 def test_numbers_of_the_host_need_no_memory_of_their_own(architecture):
     texts = [launch.source for launch in placing([(0, 0), (1, 0), (1, 8)], 2)]
     assert set(memory_of_threads(texts, architecture).values()) == {0}
+
+
+@pytest.mark.skipif(not is_possible(), reason="g++ is needed")
+def test_what_nvrtc_opens_by_name_is_found_beside_it(tmp_path, monkeypatch):
+    builtins, library = tmp_path / "libnvrtc-builtins.so.99.0", tmp_path / "libnvrtc.so.99"
+    text = f"""#include <dlfcn.h>
+    extern "C" int nvrtcVersion(int *major, int *) {{
+      *major = dlopen("{builtins.name}", RTLD_LAZY) ? 99 : 0;
+      return 0;
+    }}"""
+    for path, source in ((builtins, "int nothing;"), (library, text)):
+        command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", path, f"-Wl,-soname,{path.name}", "-ldl"]
+        subprocess.run(command, input=source, text=True, check=True)
+    monkeypatch.setattr(nvrtc, "_candidates", lambda: [str(library)])
+    assert [version for version, _ in nvrtc._loaded()] == [99]
 
 
 def softmax(x):

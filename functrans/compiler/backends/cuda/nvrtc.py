@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
-from glob import glob
+from glob import escape, glob
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any
@@ -134,12 +134,22 @@ def _loaded() -> Iterator[tuple[int, ctypes.CDLL]]:
     """Each NVRTC that there is, with its version: 13 for one."""
     for path in _candidates():
         try:
-            library = ctypes.CDLL(path)
+            library = _with_builtins(path)
         except OSError:
             continue
         major = ctypes.c_int()
         if library.nvrtcVersion(ctypes.byref(major), ctypes.byref(ctypes.c_int())) == 0:
             yield major.value, library
+
+
+def _with_builtins(path: str) -> ctypes.CDLL:
+    """NVRTC at a path, after the library beside it that it opens by name: not every version looks beside itself."""
+    folder = os.path.dirname(path)
+    pattern = "nvrtc-builtins64_*.dll" if sys.platform == "win32" else "libnvrtc-builtins.so.*"
+    for builtins in glob(os.path.join(escape(folder), pattern)) if folder else ():
+        if ".alt." not in builtins:
+            ctypes.CDLL(builtins)
+    return ctypes.CDLL(path)
 
 
 def driver_version() -> int | None:
