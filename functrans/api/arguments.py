@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .. import tree
+from ..compiler.program import fault_of_kernel
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.devices import CUPY, copied, is_device_type, placed
 from ..core.dtypes import can_cast, kind_of
@@ -50,7 +51,7 @@ def hides_internals(function: F) -> F:
             with place_of_arguments(*args[1:]) if is_packed else place_of_arguments(args[is_method:], kwargs):
                 return function(*args, **kwargs)
         except Exception as error:
-            shown = _behind_numpys_words(error)
+            shown = fault_of_kernel(_behind_numpys_words(error))
             raise shown.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
 
     return wrapper  # type: ignore[return-value]

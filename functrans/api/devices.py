@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from ..compiler.program import waiting_for_gpu
+from ..compiler.program import all_is_done, fault_of_kernel
 from ..core.devices import cupy, is_on_device
 from ..core.trace import Traced, as_supported_array
 from ..errors import DeviceUnavailableError, TracerConversionError
@@ -123,8 +123,11 @@ def block_until_ready(x: Any) -> Any:
         (1.0, 2.0)
     """
     for gpu in {leaf.device.id: leaf.device for leaf in tree.leaves(x) if is_on_device(leaf)}.values():
-        with waiting_for_gpu(gpu.id, for_all=True):
+        try:
             gpu.synchronize()
+        except RuntimeError as error:
+            raise fault_of_kernel(error, gpu.id)  # noqa: B904
+        all_is_done(gpu.id)
     return x
 
 
@@ -140,8 +143,10 @@ def _fetched(leaf: Any) -> Any:
     _check_known(leaf, "device_get")
     if not is_on_device(leaf):
         return leaf
-    with waiting_for_gpu(leaf.device.id):
+    try:
         return leaf.get()[()]
+    except RuntimeError as error:
+        raise fault_of_kernel(error, leaf.device.id)  # noqa: B904
 
 
 def _check_known(leaf: Any, name: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from ..core.devices import exemplar
+from ..core.devices import cupy, exemplar
 from ..core.jaxpr import Jaxpr, memoized
 from ..settings import config
 from .assembly import Fused
@@ -14,7 +12,7 @@ from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
 from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
-from .backends.cuda.failures import FAULTS, fault
+from .backends.cuda.failures import FAULTS, Recent, explained
 from .backends.cuda.frames import clear_frames
 from .backends.cuda.gpu import gpu, has_driver
 from .backends.cuda.operations import supports as supports_on_gpu
@@ -87,20 +85,27 @@ def fused_for_gpu(jaxpr: Jaxpr) -> Fused:
         return Fused(final, fuse(final, supports_on_gpu))
 
 
-@contextmanager
-def waiting_for_gpu(number: int, for_all: bool = False) -> Iterator[None]:
-    """A block that waits for the GPU of a number: the error for a kernel that has failed says which ones it may be.
+def fault_of_kernel(error: Exception, number: int | None = None) -> Exception:
+    """The error that says which kernel may have failed, if that is what one of CuPy's is about; any other as it is.
+
+    After a kernel has failed, whatever CUDA is asked for fails.
 
     Args:
-        for_all: whether all that the GPU was given is done after the block.
+        number: of the GPU; None: the current one.
     """
+    if getattr(error, "status", None) not in FAULTS or not has_driver():
+        return error
+    number = cupy().cuda.runtime.getDevice() if number is None else number
     try:
-        yield
-    except Exception as error:
-        if has_driver() and getattr(error, "status", None) in FAULTS:
-            raise fault(str(error), gpu(number).name, gpu(number).recent) from None
-        raise
-    if for_all and has_driver():
+        own = gpu(number)
+    except RuntimeError:  # nothing compiled has been there, and now it does not tell its name
+        return explained(error, f"GPU {number}", Recent())
+    return explained(error, own.name, own.recent)
+
+
+def all_is_done(number: int) -> None:
+    """A GPU has done all that it was given: none of its kernels has failed."""
+    if has_driver():
         gpu(number).recent.clear()
 
 

@@ -123,8 +123,13 @@ class On:
 
     def __exit__(self, *exc: Any) -> None:
         exemplar.reset(self.token)
-        if self.device is not None:
+        if self.device is None:
+            return
+        try:
             self.device.__exit__(*exc)
+        except RuntimeError:  # after a fault of a kernel CUDA refuses this, too; what is under way says more
+            if exc[0] is None:
+                raise
 
 
 #: A `with` block that changes nothing.

@@ -152,3 +152,30 @@ def test_a_fault_is_explained_by_whoever_waits(cupy, monkeypatch):
     monkeypatch.setattr(cupy.cuda.Device, "synchronize", fail)
     with pytest.raises(DeviceError, match=r"(?s)A kernel \(sin, multiply\) failed on Stand-in, cudaErrorIllegalAddress.*<lambda>"):
         ft.block_until_ready(y)
+
+
+def test_whatever_is_called_after_a_fault_explains_it(cupy, monkeypatch):
+    """CUDA refuses everything then, even to make another device the current one, which CuPy does at the end of blocks."""
+    x, f = up(values(5)), ft.jit(lambda x: np.sin(x) * 2)
+    y = [f(x) for _ in range(3)][-1]
+    error = cupy.cuda.runtime.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+    error.status = 700
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cupy.cuda.Device, "__exit__", fail)
+    monkeypatch.setattr(cupy.cuda.Device, "synchronize", fail)
+    monkeypatch.setattr(ndarray, "get", fail)
+    monkeypatch.setattr(ndarray, "__init__", fail)
+    calls = {
+        "f": lambda: f(x), "another": lambda: ft.jit(np.tan)(x), "grad": lambda: ft.grad(lambda x: np.sum(x * x))(x),
+        "device_get": lambda: ft.device_get(y), "block_until_ready": lambda: ft.block_until_ready(y),
+    }  # fmt: skip
+    for name, call in calls.items():
+        with pytest.raises(DeviceError, match=r"(?s)A kernel \(sin, multiply\) failed on Stand-in, cudaError") as found:
+            call()
+        assert found.value.__suppress_context__, name
+        assert "contextlib" not in str(found.value)
+    with pytest.raises(ZeroDivisionError):
+        ft.jit(lambda x: x * (1 // 0))(x)

@@ -42,6 +42,19 @@ class Recent:
         ]
 
 
+def explained(error: Exception, name: str, recent: Recent) -> Exception:
+    """The error that says which kernel may have failed, if that is what one of CuPy's is about; any other as it is.
+
+    Args:
+        name: that of the device.
+    """
+    if getattr(error, "status", None) not in FAULTS:
+        return error
+    found = fault(str(error), name, recent)
+    found.__suppress_context__ = True
+    return found
+
+
 def failure(code: int, text: str, name: str, encoded: Encoded, number: int, recent: Recent) -> DeviceError:
     """The error for a code that a function has returned, called for an instruction of a program.
 

@@ -28,7 +28,7 @@ from .device import Device
 from .encoded import Encoded, Extra
 from .encoding import Encoder
 from .entry import Leaf, Made, entry
-from .failures import failure, raise_out_of_bounds, raise_refused
+from .failures import explained, failure, raise_out_of_bounds, raise_refused
 from .frames import Frame, Frames, is_lent, room
 from .layouts import VECTOR
 from .numbers import bits_of
@@ -142,7 +142,8 @@ class CudaProgram:
             try:
                 results = binding(values, pointers)
             except Exception as error:
-                raise error.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
+                shown = explained(error, device.name, device.recent)
+                raise shown.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
             return results[0] if is_single else tuple(results)
 
         if all(is_there):
