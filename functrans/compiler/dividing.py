@@ -7,12 +7,25 @@ computed for the other one is not, and indices that make sense only on one side 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 
 from .loopnest import BOOL, INT, Affine, Apply, Constant, Expression, Load, Register, constant, expressions_in, parts
-from .recurrence import Assign, Check, Choose, Repeat, Statement, Store, inside, registers_in, roots, statements_in
+from .recurrence import (
+    Assign,
+    Check,
+    Choose,
+    Repeat,
+    Statement,
+    Store,
+    every_register,
+    inside,
+    registers_in,
+    roots,
+    statements_in,
+)
 
 #: A loop is divided at so many points at most.
 MOST_POINTS = 2
@@ -44,25 +57,24 @@ class Point(NamedTuple):
 
 def divided(statements: Sequence[Statement]) -> list[Statement]:
     """Statements with loops divided, those inside others too."""
-    everything = list(statements_in(statements))
-    numbers = [r.number for r in registers_in(statements)]
-    numbers += [s.counter.number for s in everything if isinstance(s, Repeat)]
-    return _Divider(max(numbers, default=-1) + 1).block(statements)
+    return _Divider(new_registers(statements)).block(statements)
+
+
+def new_registers(statements: Sequence[Statement]) -> Iterator[Register]:
+    """Registers for integers that statements do not have, one after the other."""
+    first = max((register.number for register in every_register(statements)), default=-1) + 1
+    return (Register(number, INT) for number in count(first))
 
 
 class _Divider:
     """Goes through statements.
 
     Args:
-        first: the number of the first register that is free.
+        free: registers that nobody has.
     """
 
-    def __init__(self, first: int):
-        self.next = first
-
-    def register(self) -> Register:
-        self.next += 1
-        return Register(self.next - 1, INT)
+    def __init__(self, free: Iterator[Register]):
+        self.free = free
 
     def block(self, statements: Sequence[Statement]) -> list[Statement]:
         return [s for statement in statements for s in self.statement(statement)]
@@ -80,7 +92,7 @@ class _Divider:
         if point is None or s.length is None:
             return [s]
         low = Apply("maximum", (point.bound, constant(0, INT)), INT)
-        middle, step = self.register(), self.register()
+        middle, step = next(self.free), next(self.free)
         shifted = Apply("add", (step, middle), INT)
         rest = Apply("subtract", (s.length, middle), INT)
         below, above = constant(point.holds_below, BOOL), constant(not point.holds_below, BOOL)
@@ -156,10 +168,11 @@ def _is_fixed(e: Expression, changing: set[int]) -> bool:
 
 def _with(statements: Sequence[Statement], given: dict[Expression, Expression]) -> tuple[Statement, ...]:
     """Statements with other expressions in place of some."""
-    return tuple(_replaced_in(s, given) for s in statements)
+    return tuple(replaced_in(s, given) for s in statements)
 
 
-def _replaced_in(s: Statement, given: dict[Expression, Expression]) -> Statement:
+def replaced_in(s: Statement, given: dict[Expression, Expression]) -> Statement:
+    """A statement with other expressions in place of some: of registers, and of comparisons."""
     results: dict[int, Expression] = {}
 
     def new(root: Expression) -> Expression:

@@ -394,6 +394,13 @@ def sums_of(s: Repeat) -> frozenset[int]:
     return frozenset(r.number for r, e in pairs if used[r.number] == 1 and _adds_to(r, e))
 
 
+def addition(r: Register, e: Expression) -> Expression | None:
+    """What an expression adds to a register."""
+    if not isinstance(e, Apply) or e.operation != "add" or r not in e.operands:
+        return None
+    return e.operands[1 if e.operands[0] == r else 0]
+
+
 def _adds_to(r: Register, e: Expression) -> bool:
     """Whether an expression is a register and something added to or subtracted from it."""
     if not isinstance(e, Apply) or r.dtype.str[1:] not in ("f4", "f8"):

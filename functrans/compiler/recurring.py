@@ -12,7 +12,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Jaxpr, Literal
 from . import tapes
-from .apart import TooLarge, take_apart
+from .apart import LARGEST_MATRIX, TooLarge, take_apart
 from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
 from .lanes import take_lanes_apart
 from .loopnest import Constant, Kernel, Load, Output, axis_index
@@ -50,6 +50,7 @@ def add_recurrence(
         found = take_apart(
             body, cond, prepare, assembler.supports, operands, length, is_reverse, results, tapes.slots(tape),
             partial(known_value, assembler), assembler.source,
+            None if assembler.is_plain else partial(is_zero, assembler),
         )  # fmt: skip
     except TooLarge as reason:
         return f"{reason}; nor can lanes run on their own, for {why}" if why else str(reason)
@@ -106,6 +107,12 @@ def known_value(assembler: Any, place: Place) -> Any:
     slot = assembler.slots[place.slot]
     is_whole = slot.kind == "constant" and slot.value.shape == place.shape and place.is_contiguous
     return slot.value if is_whole else None
+
+
+def is_zero(assembler: Any, place: Place) -> bool:
+    """Whether what is at a place is made of nothing but 0.0, all bytes of which are zero."""
+    slot = assembler.slots[place.slot]
+    return slot.kind == "constant" and slot.value.size <= LARGEST_MATRIX and not slot.value.tobytes().strip(b"\0")
 
 
 def working_place(assembler: Any, array: Any) -> Place:

@@ -2,5 +2,6 @@
 
 from .elements import TooLarge
 from .programs import Apart, take_apart
+from .triangles import LARGEST_MATRIX
 
-__all__ = ["Apart", "TooLarge", "take_apart"]
+__all__ = ["LARGEST_MATRIX", "Apart", "TooLarge", "take_apart"]

@@ -18,6 +18,7 @@ from ..recurrence import Assign, Repeat, Statement, Store
 from .elements import (
     LARGEST_ARRAY,
     LARGEST_CHOICE,
+    LARGEST_VECTOR,
     Array,
     Box,
     Boxes,
@@ -197,6 +198,8 @@ class Collector:
         def store(index: Index) -> None:
             where = (*leading, *place(index))
             new = cast(reader.broadcast(index), dtype)
+            if isinstance(new, Apply) and isinstance(value, Array) and prod(shape) > LARGEST_VECTOR:
+                raise TooLarge(f"a matrix of {prod(shape)} elements is computed, and {LARGEST_VECTOR} is the limit")
             if combine is not None:
                 old = self.kept_expression(Load(buffer.number, where, dtype))
                 new = self.checked(Apply(combine, (old, new), dtype))

@@ -19,12 +19,12 @@ from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..accesses import identity_value
 from ..costs import cost_of_expressions
 from ..instructions import Place
-from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant, expressions_in
-from ..ranges import narrowed
+from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant
 from ..recurrence import Choose, Recurrence, Repeat, Statement, Store
 from ..small_matrices import is_written_out
 from .access import SCATTERS, UPDATES, gather, scatter, update_region, update_slice
 from .collector import Collector, no_rule
+from .counting import steps_of
 from .cumulative import OPERATIONS, accumulated
 from .elements import (
     LARGEST_ARRAY,
@@ -44,6 +44,7 @@ from .elements import (
     too_many,
 )
 from .matrices import linear_algebra
+from .triangles import LARGEST_MATRIX, has_masks, simplified
 from .updates import LOOPS, addressed, reads_first, written
 
 #: So are those of which an element costs more than this, in additions.
@@ -89,6 +90,7 @@ def take_apart(
     taped: frozenset[int],
     known: Callable[[Place], Any],
     source: Any,
+    is_zero: Callable[[Place], bool] | None = None,
 ) -> Apart:
     """A loop as a recurrence.
 
@@ -99,12 +101,17 @@ def take_apart(
         taped: slots of arrays that are entries of stacks: those go forwards, even if the loop does not.
         known: what is at a place, if that is a constant.
         source: the line of the user's code that the loop stands in.
+        is_zero: whether what is at a place is known to be 0.0 everywhere; None leaves matrices to kernels, whatever may
+            be left out of them.
 
     Raises:
         TooLarge: there are parts that are not computed number by number.
     """
-    apart = _Body(prepare, supports, source, has_vectors=bool(addressed(body, prepare)))
     consts, carry, xs = operands
+    indexed = addressed(body, prepare)
+    starts_at_zero = [is_zero is not None and len(consts) + i in indexed and is_zero(p) for i, p in enumerate(carry)]
+    has_triangles = is_zero is not None and (any(starts_at_zero) or has_masks(prepare(body)))
+    apart = _Body(prepare, supports, source, bool(indexed), bool(indexed) and has_triangles)
     finals, ys, count = results
     steps: Expression | None = None
     if isinstance(length, Place):
@@ -131,24 +138,38 @@ def take_apart(
             apart.fill(Array.of(apart.buffer(final, False), may_write=True), value)
     if count is not None:
         apart.statements.append(Store(apart.buffer(count, False).number, (), done))
-    recurrence = Recurrence(narrowed(apart.statements), None if isinstance(length, Place) else length)
+    zeros = frozenset(apart.buffer(final, False).number for final, zero in zip(finals, starts_at_zero) if zero)
+    statements = simplified(apart.statements, apart.arrays, zeros, apart.sums)
+    recurrence = Recurrence(statements, None if isinstance(length, Place) else length)
     copied = [(first, final) for first, final, stays in zip(carry, finals, is_addressed) if stays]
     registers = sum(prod(p.shape) for p, stays in zip(carry, is_addressed) if not stays)
     return Apart(recurrence, apart.arrays, copied, registers)
+
 
 class _Body(Collector):
     """Takes programs apart.
 
     Args:
         has_vectors: whether larger arrays may be computed with, in loops.
+        has_triangles: whether matrices may be, of which only a part may be needed.
+
+    Attributes:
+        sums: the totals of rows of matrices, with what to say if these are needed as a whole.
     """
 
     def __init__(
-        self, prepare: Callable[[Jaxpr], Jaxpr], supports: Callable[[Expression], bool], source: Any, has_vectors: bool
+        self,
+        prepare: Callable[[Jaxpr], Jaxpr],
+        supports: Callable[[Expression], bool],
+        source: Any,
+        has_vectors: bool,
+        has_triangles: bool,
     ):
         super().__init__(supports, source)
         self.prepare = prepare
         self.has_vectors = has_vectors
+        self.has_triangles = has_triangles
+        self.sums: dict[Register, str] = {}
 
     def run(self, jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[Any]:
         """The results of a program."""
@@ -195,7 +216,7 @@ class _Body(Collector):
     def vector(self, eqn: Eqn, aval: ShapedArray, operands: list[Any]) -> Any:
         """What a rule makes of larger arrays: computed where it is needed, element by element."""
         largest = max([aval.size, *(a.aval.size for a in eqn.inputs)])
-        if largest > LARGEST_VECTOR:
+        if largest > (LARGEST_MATRIX if self.has_triangles else LARGEST_VECTOR):
             raise TooLarge(f"`{eqn.primitive.name}` works on {largest} elements, and {LARGEST_VECTOR} is the limit")
         values = [self.in_memory(x) if not isinstance(x, Array) and x.size > 1 else self.kept(x) for x in operands]
         builder, readers = ElementBuilder(aval), [self.reader(x) for x in values]
@@ -206,7 +227,8 @@ class _Body(Collector):
         if rule is None:
             raise TooLarge(no_rule(eqn))
         found = self.made(aval, lambda index: self.checked(rule(index)), values)
-        if isinstance(found, Array) and self.cost(found) > LARGEST_COST:
+        limit = LARGEST_COST if largest <= LARGEST_VECTOR else WORTH_STORING
+        if isinstance(found, Array) and self.cost(found) > limit:
             raise TooLarge(f"`{eqn.primitive.name}` takes long on {aval.size} elements, which kernels do better")
         return found
 
@@ -223,13 +245,17 @@ class _Body(Collector):
         shape, count = reduction.shape, len(reduction.shape) - reduction.reduced
         if 0 in shape[count:]:
             raise TooLarge("something of no elements is reduced")
-        if prod(shape) > LARGEST_VECTOR:
-            raise TooLarge(f"{prod(shape)} elements are reduced, and {LARGEST_VECTOR} is the limit")
+        is_large = prod(shape) > LARGEST_VECTOR
+        why = f"{prod(shape)} elements are reduced, and {LARGEST_VECTOR} is the limit"
+        if is_large and not (self.has_triangles and count == len(shape) - 1 and aval.size > LARGEST_ARRAY):
+            raise TooLarge(why)
         first = constant(identity_value(reduction.combine, aval.dtype), aval.dtype)
 
         def total(index: Index) -> Expression:
             register = self.register(aval.dtype)
             self.assign([register], [first])
+            if is_large:
+                self.sums[register] = why
 
             def add(rest: Index) -> None:
                 term = cast(reduction.element((*index, *rest)), aval.dtype)
@@ -492,24 +518,3 @@ def elements_moved(eqn: Eqn, operands: Sequence[Any]) -> Any:
         return eqn.primitive.impl(*operands, **eqn.params)[0]
     except IndexError:
         raise TooLarge("a fixed index in it is out of bounds") from None
-
-
-def steps_of(
-    test: Sequence[Statement], going: Expression | None, changed: dict[int, Expression]
-) -> Expression | None:
-    """The number of steps of a loop, if a counter among its registers ends it; those have their first values then."""
-    if test or not isinstance(going, Apply) or going.operation != "less":
-        return None
-    i, bound = going.operands
-    bounds = list(expressions_in([bound]))
-    if not isinstance(i, Register) or i.dtype.kind != "i" or any(isinstance(e, Load) for e in bounds):
-        return None
-    if i.number not in changed or any(isinstance(e, Register) and e.number in changed for e in bounds):
-        return None
-    after = changed[i.number]
-    if not isinstance(after, Apply) or after.operation != "add" or after.operands[0] is not i:
-        return None
-    if not isinstance(after.operands[1], Constant) or after.operands[1].number != 1:
-        return None
-    steps = Apply("subtract", (cast(bound, INT), cast(i, INT)), INT)
-    return Apply("select", (going, steps, constant(0, INT)), INT)
