@@ -15,8 +15,9 @@ from ..core.avals import ShapedArray
 from ..core.devices import here
 from ..core.dtypes import finfo, kind_of
 from ..core.primitive import Primitive
-from ..core.trace import typeof
+from ..core.trace import Params, typeof
 from ..errors import DtypeMismatchError, ShapeMismatchError
+from . import gamma_lanes
 from .elementwise import (
     absolute,
     add,
@@ -64,6 +65,12 @@ class LogGamma(Primitive):
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Sequence[Any], Sequence[bool]]:
         return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped, strict=True)))], [True]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        gamma_lanes.assemble(assembler, block, *sources, *targets)
+        return True
 
 
 log_gamma_variate = LogGamma("log_gamma_variate")

@@ -22,7 +22,7 @@ _OF_TWO: Final = {
 }  # fmt: skip
 #: What SciPy has and the C library has not, by the name of the operation.
 SCIPY_FUNCTIONS: Final = {
-    "erfinv": "erfinv", "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
+    "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
     "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e", **{name: name for name in LIBRARY},
     **_OF_TWO,
 }  # fmt: skip
