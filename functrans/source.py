@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import cache
+from importlib.util import find_spec
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import NamedTuple
 
@@ -52,11 +54,16 @@ def is_internal(filename: str) -> bool:
     """Whether a file belongs to functrans, or to a library that only passes calls on."""
     known = _internal_files.get(filename)
     if known is None:
-        parts = filename.split(os.sep)
-        library = "site-packages" in parts and any(name in parts for name in _HIDDEN_PACKAGES)
-        known = filename.startswith((_PACKAGE, "<__array_function__")) or library
+        known = filename.startswith((_PACKAGE, "<__array_function__", *_hidden_folders()))
         _internal_files[filename] = known
     return known
+
+
+@cache
+def _hidden_folders() -> tuple[str, ...]:
+    """Where the libraries are, wherever they were installed to; they are not imported for that."""
+    specs = map(find_spec, _HIDDEN_PACKAGES)
+    return tuple(folder + os.sep for spec in specs if spec for folder in spec.submodule_search_locations or ())
 
 
 def current_source() -> Source | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import linecache
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import functrans as ft
+from functrans import source as sources
 from functrans.core.jaxpr import Jaxpr, sub_jaxprs
-from functrans.source import Source, current_source, where
+from functrans.source import Source, current_source, is_internal, where
 
 
 def lines_of(jaxpr: Jaxpr) -> dict[str, str]:
@@ -89,3 +93,18 @@ def test_the_innermost_line_of_the_user_counts():
 
 def helper(x: Any) -> Any:
     return np.cos(x)  # in the helper
+
+
+def test_libraries_are_not_the_user_s_wherever_they_were_installed_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By a distribution, or by pip's --target; a folder of the user may have the name of a library."""
+    assert is_internal(np.__file__)
+    (tmp_path / "optree").mkdir()
+    (tmp_path / "optree" / "__init__.py").touch()
+    monkeypatch.setattr(sources, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
+    monkeypatch.setattr(sources, "_internal_files", {})
+    sources._hidden_folders.cache_clear()
+    try:
+        assert is_internal(str(tmp_path / "optree" / "ops.py"))
+        assert not is_internal(str(tmp_path / "site-packages" / "mine" / "numpy" / "model.py"))
+    finally:
+        sources._hidden_folders.cache_clear()

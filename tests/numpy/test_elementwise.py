@@ -28,7 +28,7 @@ DTYPES = ["?", "i1", "u1", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]
 PAIRS = [*zip(DTYPES, DTYPES), ("i1", "u1"), ("i8", "u8"), ("?", "i1"), ("i4", "f2"), ("i8", "f4"), ("f4", "f8")]
 PAIRS += [("f8", "c8"), ("f4", "i1"), ("c8", "f4")]
 SCALARS = [True, 2, 0.5, 0.5 + 1j]
-GENERALIZED = {np.matmul, np.vecdot, np.vecmat, np.matvec}
+GENERALIZED = {f for f in vars(np).values() if isinstance(f, np.ufunc) and f.signature}
 ALL_UFUNCS = sorted({f for f in vars(np).values() if isinstance(f, np.ufunc)}, key=lambda f: f.__name__)
 UNARY = [f for f in ALL_UFUNCS if f.nin == 1 and f is not np.isnat]
 BINARY = [f for f in ALL_UFUNCS if f.nin == 2 and f not in GENERALIZED]
