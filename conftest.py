@@ -43,16 +43,18 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(autouse=True, scope="module")
+def survivors() -> None:
+    """What has been imported, and is left of the files before, stays: the collector of garbage need not look at it each
+    time that a test calls it, which takes seconds."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
 def kernels_for_gpus() -> Iterator[None]:
     """Kernels that tests run on the host are compiled for GPUs too, all those of a file together."""
     yield
     check_pending()
-
-
-def pytest_collection_finish() -> None:
-    """What has been imported and collected stays: the collector of garbage need not look at it again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

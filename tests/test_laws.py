@@ -280,7 +280,7 @@ def test_loops_and_branches_do_what_python_does(program: Any, x: Any, p: Any, v:
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())
-@share(25)
+@share(15)
 def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, v: Any):
     ours, plain = total(program.ours), total(program.plain)
     wanted = ft.jvp(ft.grad(plain, (0, 1)), (x, p), (v, x))[1]
@@ -291,7 +291,7 @@ def test_second_derivatives_of_loops_and_branches(program: Any, x: Any, p: Any, 
 
 
 @given(structured_programs(), vectors(), vectors())
-@share(15)
+@share(8)
 def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
     ours, plain = total(program.ours), total(program.plain)
     xs = np.stack([x, -x, p * 2])

@@ -64,7 +64,7 @@ def programs(draw: Any) -> Any:
     return function, args
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(drawn=programs(), tier=st.sampled_from(sorted(TIERS)))
 def test_any_order_of_axes(drawn: Any, tier: str) -> None:
     function, args = drawn

@@ -80,7 +80,7 @@ def test_what_is_left_to_libraries_is_known():
     assert found == LEFT
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(case=fuzz.cases(tuple(fuzz.KINDS), False), order=st.sampled_from(ORDERS), division=st.sampled_from(list(DIVISIONS)))
 def test_random_programs(case, order, division):
     jaxpr = staged(case.function, case.args)
