@@ -67,6 +67,8 @@ def test_why_kernels_are_apart():
     found = text(lambda x, w: np.tanh(x @ w) * 2, np.ones((20, 30)), np.ones((30, 40)))
     assert "A matrix product, 20 x 30 by 30 x 40, by BLAS" in found
     assert "is no kernel but a matrix product" in found
+    found = text(lambda x, i: np.sin(ft.numpy.at(x)[i].add(1.0)), X, np.array([0, 1]))
+    assert "is a kernel that fuses with no other" in found
 
 
 def test_several_loops_that_are_one_function_each():

@@ -478,11 +478,16 @@ def _content(expression: Any, known: dict[int, int], atoms: dict[Any, Atom]) -> 
     return atoms[expression.operand] if isinstance(expression, Load) else None, where, expression.dtype
 
 
+#: What a kernel is that an instruction other than a step of fused equations runs, such as those of scatter.
+OWN_KERNEL = "a kernel that fuses with no other"
+
+
 def why_apart(maker: Row, step: KernelStep, var: Var) -> str:
     """Why a kernel does not compute itself what another instruction makes for it."""
     other = maker.origin
     if not isinstance(other, KernelStep):
-        return f"[{maker.number}] is no kernel but a {noun(maker)}"
+        what = noun(maker)
+        return f"[{maker.number}] is {OWN_KERNEL if what == 'kernel' else f'no kernel but a {what}'}"
     if other.kernel.reduced:
         return "a reduction must be finished before its result is used"
     if other.kernel.shape != step.kernel.shape:
