@@ -11,6 +11,7 @@ import functrans as ft
 from functrans.compiler.backends.cpu import inspection
 from functrans.compiler.inspection.costs import size
 from functrans.compiler.inspection.listing import rows
+from functrans.compiler.inspection.profile import Profile, Timing
 from functrans.compiler.instructions import BranchRun, ChainRun, KernelRun, LoopRun, PythonRun, RecurrenceRun, WhileRun
 
 llvm = pytest.importorskip("llvmlite.binding")
@@ -299,6 +300,14 @@ def test_rows_of_a_profile_have_the_times_of_their_instructions(monkeypatch):
         assert 1 <= round(row.seconds * 1e6) <= 4
         assert row.bandwidth == pytest.approx(row.cost.bytes / row.seconds)
     assert profile.rest == pytest.approx(profile.seconds - sum(row.seconds for row in profile.rows))
+
+
+def test_no_instruction_takes_more_than_all_of_a_call():
+    cost = ft.jit(chain).lower(X).cost.rows[0][2]
+    rows = [Timing("1", "kernel", "", 3e-6, cost, 1), Timing("2", "kernel", "", 1e-6, cost, 1)]
+    for seconds, shares in [(2e-6, ["75%", "25%", "0%"]), (8e-6, ["38%", "12%", "50%"])]:
+        table = Profile("f", rows, seconds, 1).table()[1]
+        assert [row[4] for row in table] == shares
 
 
 def test_profiling_changes_no_results():

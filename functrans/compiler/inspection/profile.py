@@ -70,6 +70,11 @@ class Profile:
         """The seconds of a call that no instruction takes: looking at the arguments, making the results."""
         return self.seconds - sum(row.seconds for row in self.rows)
 
+    @property
+    def whole(self) -> float:
+        """What shares are shares of: the seconds of a call, or of all instructions if these took longer one by one."""
+        return max(self.seconds, self.seconds - self.rest)
+
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings and rows as text."""
         head = ["", "instruction", "lines", "time", "share", "bytes", "GB/s", "operations", "GFLOP/s", "threads"]
@@ -77,11 +82,11 @@ class Profile:
         for row in self.rows:
             more = "" if row.cost.is_complete else "+"
             found.append([
-                row.number, row.what, row.lines, seconds_text(row.seconds), f"{row.seconds / self.seconds:.0%}",
+                row.number, row.what, row.lines, seconds_text(row.seconds), f"{row.seconds / self.whole:.0%}",
                 bytes_text(row.cost.bytes) + more, f"{row.bandwidth / 1e9:.3g}", amount(row.cost.operations) + more,
                 f"{row.speed / 1e9:.3g}", str(row.threads),
             ])  # fmt: skip
-        rest = ["", "the call itself", "", seconds_text(max(self.rest, 0)), f"{max(self.rest, 0) / self.seconds:.0%}"]
+        rest = ["", "the call itself", "", seconds_text(max(self.rest, 0)), f"{max(self.rest, 0) / self.whole:.0%}"]
         return head, [*found, [*rest, *[""] * (len(head) - len(rest))]]
 
     @property
@@ -124,7 +129,7 @@ class Profile:
         axes.annotate(f"copy: {self.bandwidth / 1e9:.3g} GB/s", (low, low * self.bandwidth / 1e9))
         axes.annotate(f"matrix product: {top / 1e9:.3g} GFLOP/s", (ridge, top / 1e9))
         for row, intensity in zip(shown, intensities):
-            axes.scatter([intensity], [row.speed / 1e9], s=20 + 180 * row.seconds / self.seconds)
+            axes.scatter([intensity], [row.speed / 1e9], s=20 + 180 * row.seconds / self.whole)
             axes.annotate(f"[{row.number}] {row.what}", (intensity, row.speed / 1e9))
         axes.set(
             xscale="log", yscale="log", xlabel="operations a byte", ylabel="operations a nanosecond (GFLOP/s)",
