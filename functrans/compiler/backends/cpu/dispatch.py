@@ -13,7 +13,7 @@ from ....core.trace import EVAL, current_trace
 from ....settings import changes
 from .engine import once
 from .functions import Method, call_method, descriptor
-from .runtime.dispatch import BLOCKS, CALL, COUNT, NAMED, PLAIN, STATE
+from .runtime import CALL
 
 #: The attribute with the quick ways, and the method for what none of them takes.
 _QUICK, _GENERAL = sys.intern("_quick"), sys.intern("_call")
@@ -21,15 +21,11 @@ _QUICK, _GENERAL = sys.intern("_quick"), sys.intern("_call")
 
 @once
 def _method() -> Method:
-    numbers = {
-        "STATE": STATE, "PLAIN": PLAIN, "NAMED": NAMED, "COUNT": COUNT, "BLOCKS": BLOCKS,
-        "TUPLE_ITEMS": tuple.__basicsize__,
-    }  # fmt: skip
     addresses = {
         "QUICK": id(_QUICK), "GENERAL": id(_GENERAL), "CURRENT_TRACE": id(current_trace), "EVAL": id(EVAL),
         "CHANGES": changes.numbers.buffer_info()[0], "NOT_IMPLEMENTED": id(NotImplemented),
     }  # fmt: skip
-    return call_method(CALL, numbers, addresses)
+    return call_method(CALL, addresses)
 
 
 def native_call(owner: type) -> Any:

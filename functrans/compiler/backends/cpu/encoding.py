@@ -277,7 +277,7 @@ class Encoder:
             first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
             numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        loop = self.runtime["run_taped_loop" if tape else "run_loop"], self.address(numbers)
+        loop = self.runtime["run_loop"], self.address(numbers)
         return [*self.begun(run.begins), *self.with_tape(reel, loop)]
 
     def begun(self, begins: Sequence[Step]) -> list[tuple[int, int]]:
@@ -328,7 +328,7 @@ class Encoder:
             run.count.offset, step_work, len(run.swaps), tape,
         ]  # fmt: skip
         numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        loop = self.runtime["run_taped_while" if tape else "run_while"], self.address(numbers)
+        loop = self.runtime["run_while"], self.address(numbers)
         return [*self.begun(run.begins), *self.with_tape(reel, loop)]
 
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:

@@ -11,10 +11,11 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from ...disk import disk_cache
-from . import runtime
 from .arenas import keep_freed_memory
+from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
+from .runtime import RUNTIME
 from .writer import Writer
 
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
@@ -67,35 +68,37 @@ class _Compiler:
 
     def compiled(self, text: str, names: Sequence[str]) -> list[Code]:
         """The functions of a module, compiled now."""
-        return self.engine.library.load(self._new_object(text), names)
+        return self.engine.library.load(self._new_object(text, self.key(text)), names)
 
-    def added(self, text: str, names: Sequence[str], symbols: Mapping[str, int] | None = None) -> list[int]:
-        """The addresses of functions that are never freed, in a new module.
+    def added(self, module: Module, symbols: Mapping[str, int] | None = None) -> dict[str, int]:
+        """The addresses of low-level functions, by their names; they are never freed.
 
         Args:
-            symbols: addresses that belong to this process, by the names that the text has for them.
+            symbols: addresses that belong to this process, by the names that the module has for them.
         """
         with _lock:
             for name, address in (symbols or {}).items():
                 self.engine.llvm.add_symbol(name, address)
-            disk = disk_cache()
-            data = None if disk is None else disk.get(self.key(text))
+            key, disk = self.key(module.digest), disk_cache()
+            data = None if disk is None else disk.get(key)
+            if data is None:
+                data = self._new_object(self.engine.module_text(module.text, {}), key)
             pages = self.engine.new_pages()
-            pages.load(self._new_object(text) if data is None else data, names)
+            pages.load(data, module.exported)
             self.engine.kept.append(pages)
-            return [pages.addresses[name] for name in names]
+            return {name: pages.addresses[name] for name in module.exported}
 
     def key(self, text: str) -> str:
         """All that an object depends on, in short."""
         made_by = f"{VERSION} {self.level} {self.optimizes} {self.engine.identity}\n"
         return blake2b((made_by + text).encode(), digest_size=20).hexdigest()
 
-    def _new_object(self, text: str) -> bytes:
+    def _new_object(self, text: str, key: str) -> bytes:
         """The object of a module, which the disk gets too."""
         data = self.machine.emit_object(self.optimized(text))
         disk = disk_cache()
         if disk is not None:
-            disk.put(self.key(text), data)
+            disk.put(key, data)
         return data
 
     def optimized(self, text: str) -> Any:
@@ -145,11 +148,9 @@ class Engine:
     def _load_runtime(self) -> dict[str, int]:
         """The addresses of what runs instructions: LLVM's passes would take long for its text, and gain little."""
         if not self.features.get("f16c", False):
-            halves = ["__extendhfsf2", "__truncsfhf2"]
-            for name, address in zip(halves, self.plain.added(self.module_text(HALF_RUNTIME, {}), halves)):
+            for name, address in self.plain.added(Module(inserted=HALF_RUNTIME)).items():
                 self.llvm.add_symbol(name, address)
-        names = runtime.FUNCTIONS
-        return dict(zip(names, self.plain.added(self.module_text(runtime.TEXT, {}), names)))
+        return self.plain.added(RUNTIME)
 
     def _load_vector_functions(self) -> bool:
         """glibc's vector versions of mathematical functions, where there are any."""

@@ -25,17 +25,14 @@ from ...instructions import Place
 from ...nests import Nest, outermost_first
 from .engine import engine, once
 from .functions import Method, function, method
-from .runtime import HEADER, PATIENCE
-from .runtime.arguments import EQUAL, READS
-from .runtime.enter import ENTER, FIELDS, KINDS
-from .runtime.results import MAKES
+from .runtime import ENTER, HEADER, tables
 
 #: The numbers of PyArray_Scalar, PyArray_NewFromDescr and PyArray_SetBaseObject in the table of NumPy's C API.
 _NEW_SCALAR, _NEW_ARRAY, _SET_BASE = 60, 94, 282
 #: Flags of arrays in that API.
-_CONTIGUOUS, _OWNS_DATA, _ALIGNED, _WRITEABLE = 0x1, 0x4, 0x100, 0x400
+_OWNS_DATA, _ALIGNED, _WRITEABLE = 0x4, 0x100, 0x400
 #: What a number is made with, by the type of Python's number.
-_PYTHONS = {"f": "float", "i": "int", "b": "bool", "c": "complex"}
+_PYTHONS = {"f": tables.TO_FLOAT, "i": tables.TO_INT, "b": tables.TO_BOOL, "c": tables.TO_COMPLEX}
 
 
 @once
@@ -48,18 +45,10 @@ def _method() -> Method:
     table = ctypes.cast(pointer_of(api, None), ctypes.POINTER(ctypes.c_void_p))
     addresses = {
         "ARRAY_TYPE": id(np.ndarray), "TEXT_TYPE": id(str), "NOT_IMPLEMENTED": id(NotImplemented), "NO_VALUE": id(None),
-        "NEW_ARRAY": table[_NEW_ARRAY], "NEW_SCALAR": table[_NEW_SCALAR],
-        "SET_BASE": table[_SET_BASE],
+        "NEW_ARRAY": table[_NEW_ARRAY], "NEW_SCALAR": table[_NEW_SCALAR], "SET_BASE": table[_SET_BASE],
         "RUN_PROGRAM": engine().runtime["run_program"],
     }  # fmt: skip
-    numbers = {
-        **{name: number for number, name in enumerate(FIELDS)},
-        **{name.upper(): number for name, number in {**KINDS, **READS}.items()},
-        **{f"TO_{name}".upper(): number for name, number in MAKES.items()},
-        "TUPLE_ITEMS": tuple.__basicsize__, "RECORDS": len(FIELDS), "PATIENCE": PATIENCE,
-        "EQUAL": EQUAL, "CARRAY": _CONTIGUOUS | _ALIGNED | _WRITEABLE,
-    }  # fmt: skip
-    return method("enter", ENTER, numbers, addresses)
+    return method(ENTER, addresses)
 
 
 class Entry:
@@ -108,7 +97,7 @@ class Entry:
             *(space.buffer_info()[0] for space in (room, found, made, calls_left, span_table)), len(spans),
         ]  # fmt: skip
         for number, nest in nests:
-            table += [number, id(nest.type), len(nest.parts), KINDS[nest.kind], *map(id, nest.keys)]
+            table += [number, id(nest.type), len(nest.parts), tables.KINDS[nest.kind], *map(id, nest.keys)]
             table += [int(nest.is_compared)] if nest.is_static else []
         for i, ((place, scalar), dtype) in enumerate(zip(arguments, dtypes)):
             table += [numbers[i], HEADER + place.slot]
@@ -120,19 +109,20 @@ class Entry:
         for k, ((place, is_weak), dtype) in enumerate(zip(results, dtypes[len(arguments) :])):
             if k in handed_out:
                 argument, _ = arguments[handed_out[k]]
-                what = MAKES["argument" if argument[2:4] == place[2:4] else "view"]
+                what = tables.TO_ARGUMENT if argument[2:4] == place[2:4] else tables.TO_VIEW
                 table += [numbers[handed_out[k]], len(place.shape), id(dtype), what, *place.shape]
             elif place.shape or is_weak is None:
-                table += [HEADER + place.slot, len(place.shape), id(dtype), MAKES["array"], *place.shape]
+                table += [HEADER + place.slot, len(place.shape), id(dtype), tables.TO_ARRAY, *place.shape]
             else:
                 slots[HEADER + place.slot] = where = next(cell)
-                table += [where, 0, id(dtype), MAKES[_PYTHONS[dtype.kind] if is_weak else "scalar"]]
+                table += [where, 0, id(dtype), _PYTHONS[dtype.kind] if is_weak else tables.TO_SCALAR]
         patterns = [_pattern(part) for part, *_ in returned]
         for (part, number, parent, place), pattern in zip(returned, patterns):
             where = id(parent.keys[place]) if parent is not None and parent.keys else place
             above = "root" if parent is None else _built(parent)
             size = len(part.parts) if isinstance(part, Nest) else part
-            table += [KINDS[_built(part)], size, 0 if pattern is None else id(pattern), number, KINDS[above], where]
+            kind, parent_kind = tables.KINDS[_built(part)], tables.KINDS[above]
+            table += [kind, size, 0 if pattern is None else id(pattern), number, parent_kind, where]
         stored = array("q", table)
         self.kept = room, found, made, cells, span_table, dtypes, inside, outside, patterns, calls_left, kept
         self.call: Callable[..., Any] = function(_method(), stored, self.kept)
@@ -166,5 +156,5 @@ def _pattern(part: Nest | int) -> Any:
 
 def _how_to_read(scalar: type) -> int:
     if scalar in (int, bool):
-        return READS["long"]
-    return READS["complex" if issubclass(scalar, (complex, np.complex128)) else "bytes"]
+        return tables.READ_LONG
+    return tables.READ_COMPLEX if issubclass(scalar, (complex, np.complex128)) else tables.READ_BYTES

@@ -1,22 +1,22 @@
-"""Functions for CPython in machine code: a text in LLVM IR of what CPython calls, and for each function a table.
+"""Functions for CPython in machine code: a low-level function that CPython calls, and for each of them a table.
 
-The text is that of `ptr (ptr %self, ptr %args, i64 %count)`, where `self` is a capsule; the table is what stands behind
-its head, 16 bytes from its beginning. A method gets the object as `self`, and `ptr %names`, a tuple or null: those of
-the arguments that stand behind the others. What cannot be had this way (other Python implementations, debug builds with
-larger object headers) has no such functions.
+Its arguments are `self, args, count`, where `self` is a capsule; the table is what stands behind its head, 16 bytes
+from its beginning. A method gets the object as `self`, and `names`, a tuple or null: those of the arguments that stand
+behind the others. What cannot be had this way (other Python implementations, debug builds with larger object headers)
+has no such functions.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 import sys
 from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .engine import engine
-from .runtime import expanded
+from .lowlevel.modules import Module
+from .lowlevel.translation import PREFIX
 
 
 def is_possible() -> bool:
@@ -45,34 +45,25 @@ _new_descriptor = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c
 )
 
 
-def method(name: str, text: str, numbers: Mapping[str, int], addresses: Mapping[str, int | None]) -> Method:
+def method(module: Module, addresses: Mapping[str, int | None]) -> Method:
     """What CPython calls, compiled.
 
     Args:
-        name: of the function in the text.
-        numbers: what words in capital letters in the text stand for.
-        addresses: those that stand for an address of this process; the text is the same in every process.
+        module: with one exported function.
+        addresses: of this process, by the symbols of the module.
     """
-    return Method(b"program", _compiled(name, text, numbers, addresses), _FASTCALL, None)
+    return Method(b"program", _compiled(module, addresses), _FASTCALL, None)
 
 
-def call_method(text: str, numbers: Mapping[str, int], addresses: Mapping[str, int | None]) -> Method:
-    """The same for a method `__call__` with any arguments, whose function in the text is `call`."""
+def call_method(module: Module, addresses: Mapping[str, int | None]) -> Method:
+    """The same for a method `__call__` with any arguments."""
     signature = b"__call__($self, /, *args, **kwargs)\n--\n\n"
-    return Method(b"__call__", _compiled("call", text, numbers, addresses), _FASTCALL | _KEYWORDS, signature)
+    return Method(b"__call__", _compiled(module, addresses), _FASTCALL | _KEYWORDS, signature)
 
 
-def _compiled(name: str, text: str, numbers: Mapping[str, int], addresses: Mapping[str, int | None]) -> int:
-    symbols = {f"functrans_{word}": address for word, address in addresses.items()}
-
-    def spelt(match: re.Match[str]) -> str:
-        word = match[0]
-        return f"@functrans_{word}" if word in addresses else str(numbers.get(word, word))
-
-    text = re.sub(r"\b[A-Z_]{3,}\b", spelt, text)
-    text += "".join(f"@{name} = external global i8\n" for name in symbols)
-    (address,) = engine().plain.added(expanded(text), [name], symbols)
-    return address
+def _compiled(module: Module, addresses: Mapping[str, int | None]) -> int:
+    (found,) = engine().plain.added(module, {PREFIX + name: at or 0 for name, at in addresses.items()}).values()
+    return found
 
 
 def descriptor(made: Method, owner: type) -> Any:

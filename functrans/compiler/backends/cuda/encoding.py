@@ -373,7 +373,7 @@ class _Writer:
         if reel is None:
             return [(self.functions[f"run_{name}"], self.address(numbers))]
         after = [self.call_of_python(reel.end)] if reel.ends else []
-        loop = self.functions[f"run_taped_{name}"], self.address(numbers)
+        loop = self.functions[f"run_{name}"], self.address(numbers)
         return [self.call_of_python(reel.begin), loop, *after]
 
     def reel(self, tape: Tape | None, mail: int, *length_and_way: Any) -> DeviceReel | None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import finalize
 
 from .device import Device
+from .runtime.launches import FIRST_ARGUMENT
+from .runtime.replays import FIRST_GRAPH, GRAPHS, MOST_GRAPHS
 
 if TYPE_CHECKING:
     from .frames import Frame
@@ -25,215 +27,12 @@ if TYPE_CHECKING:
 #: Launches in a row that are worth a graph.
 LEAST: Final = 4
 
-#: How many graphs are kept of the same launches.
-MOST_GRAPHS: Final = 4
-#: How often launches are gone through one by one before there is a graph of them.
-FIRST_TIMES: Final = 1
-#: The numbers of what a replay keeps in a frame: how many graphs there are, or -1 if there are to be none; how often
-#: none did; then the graphs.
-GRAPHS, MISSES, FIRST_GRAPH = 0, 1, 2
-
-#: The k-th argument of a launch as `value`: a slot and an offset, or -1 and a number.
-ARGUMENT: Final = """\
-  %twice = shl i64 %k, 1
-  %first = add i64 %twice, 13
-  %second = add i64 %twice, 14
-  get i64 %slot = %a[%first]
-  get i64 %plain = %a[%second]
-  %is_plain = icmp slt i64 %slot, 0
-  %some_slot = select i1 %is_plain, i64 0, i64 %slot
-  get i64 %base = %slots[%some_slot]
-  %address = add i64 %base, %plain
-  %value = select i1 %is_plain, i64 %plain, i64 %address"""
-
-#: `replay`: slot of errors, number of the instruction, slot of the stream; cuGraphLaunch,
-#: cuGraphExecKernelNodeSetParams, cuStreamIsCapturing; the slot of what is kept; `run_python`, and its arguments for
-#: who makes graphs; `run_program`, code and count of the launches. A graph is the executable graph, the number of
-#: nodes, and four numbers for each node: the arguments of its launch, the values of its parameters, its handle, and
-#: what it is told anew with.
-REPLAY = f"""
-define internal i64 @has_changed(ptr %node, ptr %slots) {{
-entry:
-  get ptr %a = %node[0]
-  get ptr %values = %node[1]
-  get i64 %count = %a[12]
-  br label %look
-look:
-  %k = phi i64 [0, %entry], [%next, %compare]
-  %more = icmp slt i64 %k, %count
-  br i1 %more, label %compare, label %fine
-compare:
-  %next = add nuw nsw i64 %k, 1
-{ARGUMENT}
-  get i64 %before = %values[%k]
-  %is_same = icmp eq i64 %value, %before
-  br i1 %is_same, label %look, label %changed
-changed:
-  ret i64 1
-fine:
-  ret i64 0
-}}
-define internal i64 @count_changed(ptr %graph, ptr %slots) {{
-entry:
-  get i64 %count = %graph[1]
-  %nodes = getelementptr i64, ptr %graph, i64 2
-  br label %node
-node:
-  %k = phi i64 [0, %entry], [%next, %node]
-  %had = phi i64 [0, %entry], [%has, %node]
-  %at = shl i64 %k, 2
-  %own = getelementptr i64, ptr %nodes, i64 %at
-  %changed = call i64 @has_changed(ptr %own, ptr %slots)
-  %has = add i64 %had, %changed
-  %next = add nuw nsw i64 %k, 1
-  %more = icmp slt i64 %next, %count
-  br i1 %more, label %node, label %done
-done:
-  ret i64 %has
-}}
-define internal i32 @tell_anew(ptr %graph, ptr %slots, ptr %function) {{
-entry:
-  get ptr %executable = %graph[0]
-  get i64 %count = %graph[1]
-  %nodes = getelementptr i64, ptr %graph, i64 2
-  br label %node
-node:
-  %k = phi i64 [0, %entry], [%next, %go_on]
-  %at = shl i64 %k, 2
-  %own = getelementptr i64, ptr %nodes, i64 %at
-  %changed = call i64 @has_changed(ptr %own, ptr %slots)
-  %is_same = icmp eq i64 %changed, 0
-  br i1 %is_same, label %go_on, label %tell
-tell:
-  get ptr %a = %own[0]
-  get ptr %values = %own[1]
-  get ptr %handle = %own[2]
-  get ptr %parameters = %own[3]
-  get i64 %n = %a[12]
-  br label %argument
-argument:
-  %i = phi i64 [0, %tell], [%i_next, %set]
-  %more_arguments = icmp slt i64 %i, %n
-  br i1 %more_arguments, label %set, label %told
-set:
-  %i_next = add nuw nsw i64 %i, 1
-{ARGUMENT.replace('%k', '%i')}
-  %value_at = getelementptr i64, ptr %values, i64 %i
-  store i64 %value, ptr %value_at
-  br label %argument
-told:
-  %code = call i32 %function(ptr %executable, ptr %handle, ptr %parameters)
-  %is_wrong = icmp ne i32 %code, 0
-  br i1 %is_wrong, label %wrong, label %go_on
-go_on:
-  %next = add nuw nsw i64 %k, 1
-  %more = icmp slt i64 %next, %count
-  br i1 %more, label %node, label %done
-wrong:
-  ret i32 %code
-done:
-  ret i32 0
-}}
-define i64 @replay(ptr %a, ptr %slots) {{
-entry:
-  %status_at = alloca i32
-  get i64 %error = %a[0]
-  get i64 %number = %a[1]
-  get i64 %stream_slot = %a[2]
-  get ptr %launches = %a[3]
-  get ptr %tells = %a[4]
-  get ptr %asks = %a[5]
-  get i64 %kept_slot = %a[6]
-  get ptr %calls = %a[7]
-  get ptr %maker = %a[8]
-  get ptr %runs = %a[9]
-  get ptr %code = %a[10]
-  get i64 %count = %a[11]
-  get ptr %stream = %slots[%stream_slot]
-  get ptr %kept = %slots[%kept_slot]
-  get i64 %graphs = %kept[{GRAPHS}]
-  %are_possible = icmp sge i64 %graphs, 0
-  br i1 %are_possible, label %ask, label %one_by_one
-ask:
-  store i32 0, ptr %status_at
-  %asked = call i32 %asks(ptr %stream, ptr %status_at)
-  %status = load i32, ptr %status_at
-  %either = or i32 %asked, %status
-  %is_recorded = icmp ne i32 %either, 0
-  br i1 %is_recorded, label %one_by_one, label %choose
-choose:
-  %g = phi i64 [0, %ask], [%g_next, %compare]
-  %best = phi i64 [0, %ask], [%better, %compare]
-  %least = phi i64 [9223372036854775807, %ask], [%less, %compare]
-  %more = icmp slt i64 %g, %graphs
-  br i1 %more, label %compare, label %chosen
-compare:
-  %g_next = add nuw nsw i64 %g, 1
-  %g_at = add i64 %g, {FIRST_GRAPH}
-  get ptr %graph = %kept[%g_at]
-  %changed = call i64 @count_changed(ptr %graph, ptr %slots)
-  %is_better = icmp slt i64 %changed, %least
-  %better = select i1 %is_better, i64 %g, i64 %best
-  %less = select i1 %is_better, i64 %changed, i64 %least
-  br label %choose
-chosen:
-  %fits = icmp eq i64 %least, 0
-  br i1 %fits, label %launch, label %consider
-consider:
-  %any = icmp sgt i64 %graphs, 0
-  br i1 %any, label %weigh, label %miss
-weigh:
-  %w_at = add i64 %best, {FIRST_GRAPH}
-  get ptr %candidate = %kept[%w_at]
-  get i64 %nodes = %candidate[1]
-  %twice = shl i64 %least, 1
-  %are_few = icmp sle i64 %twice, %nodes
-  br i1 %are_few, label %tell, label %miss
-tell:
-  %told = call i32 @tell_anew(ptr %candidate, ptr %slots, ptr %tells)
-  %is_told = icmp eq i32 %told, 0
-  br i1 %is_told, label %launch, label %give_up
-give_up:
-  store i64 -1, ptr %graphs_at
-  br label %one_by_one
-miss:
-  get i64 %had = %kept[{MISSES}]
-  %misses = add i64 %had, 1
-  store i64 %misses, ptr %had_at
-  %is_again = icmp sgt i64 %misses, {FIRST_TIMES}
-  %is_room = icmp slt i64 %graphs, {MOST_GRAPHS}
-  %is_worth = and i1 %is_again, %is_room
-  br i1 %is_worth, label %make, label %one_by_one
-make:
-  %raised = call i64 %calls(ptr %maker, ptr %slots)
-  %has_raised = icmp ne i64 %raised, 0
-  br i1 %has_raised, label %failed, label %made
-made:
-  %graphs_now = load i64, ptr %graphs_at
-  %is_made = icmp sgt i64 %graphs_now, %graphs
-  br i1 %is_made, label %launch, label %one_by_one
-launch:
-  %l = phi i64 [%best, %chosen], [%best, %tell], [%graphs, %made]
-  %l_at = add i64 %l, {FIRST_GRAPH}
-  get ptr %ready = %kept[%l_at]
-  get ptr %executable = %ready[0]
-  %launched = call i32 %launches(ptr %executable, ptr %stream)
-  %checked = call i64 @checked(i32 %launched, ptr %slots, i64 %error, i64 %number)
-  ret i64 %checked
-one_by_one:
-  %ran = call i64 %runs(ptr %code, i64 %count, ptr %slots)
-  ret i64 %ran
-failed:
-  ret i64 1
-}}
-"""
-
 
 class Segment(NamedTuple):
     """Launches in a row.
 
     Attributes:
-        launches: the arguments of `launch` (runtime.py) for each.
+        launches: the arguments of `launch` (runtime/launches.py) for each.
         slot: that of what a frame keeps of them.
     """
 
@@ -241,8 +40,8 @@ class Segment(NamedTuple):
     slot: int
 
 
-#: The numbers among the arguments of `launch`: the kernel, blocks, threads, bytes, and the first parameter.
-KERNEL, GRID, BLOCK, SHARED, FIRST_ARGUMENT = 4, 5, 8, 11, 13
+#: The numbers among the arguments of `launch`: the kernel, blocks, threads, bytes.
+KERNEL, GRID, BLOCK, SHARED = 4, 5, 8, 11
 
 
 class NodeParams(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""What runs instructions: a few functions in LLVM IR that are the same for every program.
+"""What runs instructions: a few functions that are the same for every program (../lowlevel: Python that is compiled).
 
 An instruction is an address of a function and one of its arguments, an array of 64-bit numbers. The function gets
 these and the slots, and returns 0, or another number to end the program. A block is an array of instructions, and a
@@ -11,37 +11,19 @@ the address of the function that does, how many threads to use, and whether one 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from ....instructions import Step
-from .blocks import PYTHON, RUN_BLOCK, RUN_FUNCTION, RUN_KERNEL, RUN_LANES, WORKED
-from .calls import LIBRARY_ARGUMENTS, RUN_CHECK, RUN_CLEAR, RUN_GEMM, RUN_LIBRARY, RUN_PERMUTE
+from ..lowlevel.modules import Module
+from . import arguments, blocks, calls, dispatch, enter, loops, objects, results, rows, threads
+from .calls import LIBRARY_ARGUMENTS
 from .header import FRAME, HEADER, LOOK, PATIENCE, STOPPED, THREADS, WORK_LEFT
-from .loops import EXCHANGE, RUN_BRANCH, RUN_LOOP, RUN_WHILE, STEPS, with_tape, without_tape
-from .rows import RUN_FOURIER, RUN_SORT
-from .threads import POOL_SIZE, RUN_PARALLEL, RUN_ROWS, WORK
+from .threads import POOL_SIZE
 
-
-def expanded(text: str) -> str:
-    """LLVM IR, from text in which `get TYPE %name = %array[index]` stands for a load from an array of numbers."""
-
-    def load(match: re.Match[str]) -> str:
-        type_, name, source, index = match.groups()
-        number = {"FRAME": FRAME, "WORK_LEFT": WORK_LEFT, "LOOK": LOOK, "THREADS": THREADS}.get(index, index)
-        return f"%{name}_at = getelementptr i64, ptr %{source}, i64 {number}\n  %{name} = load {type_}, ptr %{name}_at"
-
-    return re.sub(r"get (\w+) %(\w+) = %(\w+)\[(%?\w+)\]", load, text)
-
-
-_PARTS = (
-    RUN_BLOCK, PYTHON, WORKED, EXCHANGE, STEPS, RUN_KERNEL, WORK, RUN_PARALLEL, RUN_ROWS, RUN_FUNCTION, RUN_LANES,
-    *map(without_tape, (RUN_LOOP, RUN_WHILE)), *map(with_tape, (RUN_LOOP, RUN_WHILE)), RUN_BRANCH, RUN_CHECK, RUN_GEMM,
-    RUN_CLEAR, RUN_LIBRARY, RUN_PERMUTE, RUN_SORT, RUN_FOURIER,
-)  # fmt: skip
-#: The text of all, and the functions that instructions name.
-TEXT = expanded("".join(_PARTS))
-FUNCTIONS = re.findall(r"define i64 @(\w+)", TEXT)
+#: All functions that instructions name.
+RUNTIME = Module([objects, blocks, threads, loops, calls, rows], inserted=calls.ANY_OUTSIDE)
+#: The quick way into a program, and the method that asks such ways.
+ENTER, CALL = Module([objects, arguments, results, enter]), Module([objects, dispatch])
 
 
 def setting(nothing: int, begins: Sequence[Step]) -> list[int]:
@@ -55,6 +37,6 @@ def setting(nothing: int, begins: Sequence[Step]) -> list[int]:
 
 
 __all__ = [
-    "FRAME", "FUNCTIONS", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "STOPPED", "TEXT",
-    "THREADS", "WORK_LEFT", "expanded", "setting",
+    "CALL", "ENTER", "FRAME", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "RUNTIME", "STOPPED",
+    "THREADS", "WORK_LEFT", "setting",
 ]  # fmt: skip

@@ -2,145 +2,109 @@
 
 from __future__ import annotations
 
-from .header import PATIENCE, STOPPED
+from ..lowlevel.language import Words, exported, null
+from .header import FRAME, LOOK, PATIENCE, STOPPED, WORK_LEFT
+from .objects import (
+    Py_DecRef,
+    PyErr_CheckSignals,
+    PyEval_RestoreThread,
+    PyEval_SaveThread,
+    PyGILState_Ensure,
+    PyGILState_Release,
+    PyObject_CallOneArg,
+)
 
-#: `run_block(code, count, slots)`: instruction after instruction.
-RUN_BLOCK = """
-define internal i64 @run_block(ptr %code, i64 %count, ptr %slots) {
-entry:
-  %any = icmp sgt i64 %count, 0
-  br i1 %any, label %step, label %done
-step:
-  %k = phi i64 [0, %entry], [%next, %go_on]
-  %function_at = getelementptr {ptr, ptr}, ptr %code, i64 %k
-  %function = load ptr, ptr %function_at
-  %arguments_at = getelementptr {ptr, ptr}, ptr %code, i64 %k, i32 1
-  %arguments = load ptr, ptr %arguments_at
-  %status = call i64 %function(ptr %arguments, ptr %slots)
-  %ended = icmp ne i64 %status, 0
-  br i1 %ended, label %failed, label %go_on
-go_on:
-  %next = add nuw nsw i64 %k, 1
-  %more = icmp slt i64 %next, %count
-  br i1 %more, label %step, label %done
-failed:
-  ret i64 %status
-done:
-  ret i64 0
-}
-define i64 @run_program(ptr %code, i64 %count, ptr %slots) {
-  %status = call i64 @run_block(ptr %code, i64 %count, ptr %slots)
-  ret i64 %status
-}
-"""
 
-#: The ways to Python. `run_python` calls a Python function with the frame; `look_for_signals` lets Python run the
-#: handlers of signals, and other threads go on; `run_sharing` is `run_program` without the lock of the interpreter. An
-#: exception stays with the thread, where Python finds it when the program has ended.
-PYTHON = f"""
-declare i32 @PyGILState_Ensure()
-declare void @PyGILState_Release(i32)
-declare ptr @PyEval_SaveThread()
-declare void @PyEval_RestoreThread(ptr)
-declare ptr @PyObject_CallFunctionObjArgs(ptr, ...)
-declare i32 @PyErr_CheckSignals()
-declare void @Py_DecRef(ptr)
-define i64 @run_python(ptr %a, ptr %slots) {{
-entry:
-  get ptr %function = %a[0]
-  get ptr %frame = %slots[FRAME]
-  %state = call i32 @PyGILState_Ensure()
-  %result = call ptr (ptr, ...) @PyObject_CallFunctionObjArgs(ptr %function, ptr %frame, ptr null)
-  %has_raised = icmp eq ptr %result, null
-  br i1 %has_raised, label %done, label %forget
-forget:
-  call void @Py_DecRef(ptr %result)
-  br label %done
-done:
-  %status = zext i1 %has_raised to i64
-  call void @PyGILState_Release(i32 %state)
-  ret i64 %status
-}}
-define i64 @look_for_signals(ptr %a, ptr %slots) {{
-  get i64 %spent = %slots[WORK_LEFT]
-  store i64 {PATIENCE}, ptr %spent_at
-  %state = call i32 @PyGILState_Ensure()
-  %thread = call ptr @PyEval_SaveThread()
-  call void @PyEval_RestoreThread(ptr %thread)
-  %found = call i32 @PyErr_CheckSignals()
-  call void @PyGILState_Release(i32 %state)
-  %status = sext i32 %found to i64
-  ret i64 %status
-}}
-define i64 @run_sharing(ptr %code, i64 %count, ptr %slots) {{
-  %thread = call ptr @PyEval_SaveThread()
-  %status = call i64 @run_block(ptr %code, i64 %count, ptr %slots)
-  call void @PyEval_RestoreThread(ptr %thread)
-  ret i64 %status
-}}
-"""
+def run_block(code: Words, count: int, slots: Words) -> int:
+    """Instruction after instruction: a function, and its arguments."""
+    for k in range(count):
+        function, arguments = code[2 * k :]
+        status = function(arguments, slots)
+        if status != 0:
+            return status
+    return 0
 
-#: `worked(slots, amount)`: count work, and now and then look whether somebody wants the program to end.
-WORKED = """
-define internal i64 @worked(ptr %slots, i64 %amount) {
-entry:
-  get i64 %had = %slots[WORK_LEFT]
-  %left = sub i64 %had, %amount
-  store i64 %left, ptr %had_at
-  %enough = icmp sge i64 %left, 0
-  br i1 %enough, label %fine, label %look
-fine:
-  ret i64 0
-look:
-  get ptr %looks = %slots[LOOK]
-  %status = call i64 %looks(ptr null, ptr %slots)
-  ret i64 %status
-}
-"""
 
-#: `run_kernel`: function, begin, end, and the arguments of the kernel.
-RUN_KERNEL = """
-define i64 @run_kernel(ptr %a, ptr %slots) {
-  get ptr %function = %a[0]
-  get i64 %begin = %a[1]
-  get i64 %end = %a[2]
-  %rest = getelementptr i64, ptr %a, i64 3
-  %status = tail call i64 %function(ptr %rest, ptr %slots, i64 %begin, i64 %end)
-  ret i64 %status
-}
-"""
+@exported
+def run_program(code: Words, count: int, slots: Words) -> int:
+    """All instructions of a program."""
+    return run_block(code, count, slots)
 
-#: `run_lanes`: `run_kernel` or `run_parallel` and its arguments; then, for each failure, what raises its error, and its
-#: arguments. A status above one is that of lanes that have refused indices: two, and the number of the failure.
-RUN_LANES = f"""
-define i64 @run_lanes(ptr %a, ptr %slots) {{
-entry:
-  get ptr %function = %a[0]
-  get ptr %with = %a[1]
-  %status = call i64 %function(ptr %with, ptr %slots)
-  %has_refused = icmp sgt i64 %status, 1
-  br i1 %has_refused, label %refused, label %done
-refused:
-  %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
-  store i64 0, ptr %stopped_at
-  %twice = shl i64 %status, 1
-  %k0 = sub i64 %twice, 2
-  %k1 = sub i64 %twice, 1
-  get ptr %otherwise = %a[%k0]
-  get ptr %arguments = %a[%k1]
-  %result = call i64 %otherwise(ptr %arguments, ptr %slots)
-  ret i64 %result
-done:
-  ret i64 %status
-}}
-"""
 
-#: `run_function`: a function, and its arguments.
-RUN_FUNCTION = """
-define i64 @run_function(ptr %a, ptr %slots) {
-  get ptr %function = %a[0]
-  %rest = getelementptr i64, ptr %a, i64 1
-  %status = tail call i64 %function(ptr %rest, ptr %slots)
-  ret i64 %status
-}
-"""
+# ---- the ways to Python
+
+
+@exported
+def run_python(a: Words, slots: Words) -> int:
+    """Call a Python function, the argument, with the frame.
+
+    An exception stays with the thread, where Python finds it when the program has ended.
+    """
+    state = PyGILState_Ensure()
+    result = PyObject_CallOneArg(a[0], slots[FRAME])
+    Py_DecRef(result)  # which may be null
+    PyGILState_Release(state)
+    return result == null
+
+
+@exported
+def look_for_signals(a: Words, slots: Words) -> int:
+    """Let Python run the handlers of signals, and other threads go on."""
+    slots[WORK_LEFT] = PATIENCE
+    state = PyGILState_Ensure()
+    PyEval_RestoreThread(PyEval_SaveThread())
+    found = PyErr_CheckSignals()
+    PyGILState_Release(state)
+    return found
+
+
+@exported
+def run_sharing(code: Words, count: int, slots: Words) -> int:
+    """`run_program` without the lock of the interpreter."""
+    thread = PyEval_SaveThread()
+    status = run_block(code, count, slots)
+    PyEval_RestoreThread(thread)
+    return status
+
+
+def worked(slots: Words, amount: int) -> int:
+    """Count work, and now and then look whether somebody wants the program to end."""
+    left = slots[WORK_LEFT] - amount
+    slots[WORK_LEFT] = left
+    if left >= 0:
+        return 0
+    look = slots[LOOK]
+    return look(null, slots)
+
+
+# ---- instructions that run one function
+
+
+@exported
+def run_kernel(a: Words, slots: Words) -> int:
+    """All of a kernel: function, begin, end, and the arguments of the kernel."""
+    function, begin, end = a[0:]
+    return function(a[3:], slots, begin, end)
+
+
+@exported
+def run_function(a: Words, slots: Words) -> int:
+    """A function, and its arguments."""
+    function = a[0]
+    return function(a[1:], slots)
+
+
+@exported
+def run_lanes(a: Words, slots: Words) -> int:
+    """A loop over lanes, some of which may refuse their indices: `run_kernel` or `run_parallel` and its arguments.
+
+    Then, for each failure, what raises its error, and its arguments. A status above one is that of lanes that have
+    refused: two, and the number of the failure.
+    """
+    function, arguments = a[0:]
+    status = function(arguments, slots)
+    if status <= 1:
+        return status
+    slots[STOPPED] = 0
+    otherwise, arguments = a[2 * status - 2 :]
+    return otherwise(arguments, slots)

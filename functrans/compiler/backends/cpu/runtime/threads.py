@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-import platform
-
-from .header import STOPPED
+from ..lowlevel.language import (
+    CInt,
+    Words,
+    atomic_add,
+    atomic_exchange,
+    atomic_load,
+    atomic_replace,
+    atomic_store,
+    copy,
+    exported,
+    external,
+    pause,
+    relaxed_load,
+    relaxed_store,
+    room,
+)
+from .header import STOPPED, THREADS
 
 #: Threads. A pool is an array of numbers, in groups on cache lines of their own: LOCK, held by who runs something;
 #: OPEN, whether there are parts that workers may take; ACTIVE, how many are looking or at work; NEXT, the next part to
@@ -34,7 +48,8 @@ PARTS_PER_THREAD = 8
 
 #: What NEXT is counted up by: the caller takes parts from the front, the others from the back, so that who comes again
 #: for the same array mostly meets what is in its cache.
-FROM_FRONT, FROM_BACK = 1, 1 << 32
+BACK_BITS = 32
+FROM_FRONT, FROM_BACK = 1, 1 << BACK_BITS
 
 #: How often a worker looks for more to do before it sleeps: for 60 to 120 microseconds, with a pause in between. It is
 #: then awake when what is not worth dividing, between two kernels that are, has been done: to wake it takes as long.
@@ -43,431 +58,213 @@ FROM_FRONT, FROM_BACK = 1, 1 << 32
 #: others (sched_yield) meanwhile: since Linux 6.18 who does so comes last, a whole time slice behind all others.
 LOOKS = 2500
 
-#: How a processor is told that a loop waits, which leaves more of it to others.
-PAUSES = {
-    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
-    "aarch64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
-}
-MACHINES = {"AMD64": "x86_64", "arm64": "aarch64"}
-DECLARE_PAUSE, PAUSE = PAUSES.get(MACHINES.get(platform.machine(), platform.machine()), ("", ""))
-
-WORK = f"""
-declare i32 @sem_init(ptr, i32, i32)
-declare i32 @sem_wait(ptr)
-declare i32 @sem_post(ptr)
-{DECLARE_PAUSE}
-define internal void @take_parts(ptr %pool, i64 %step) {{
-entry:
-  %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
-  %job = getelementptr i64, ptr %pool, i64 {POOL_JOB}
-  get ptr %function = %job[0]
-  get ptr %arguments = %job[1]
-  get ptr %slots = %job[2]
-  get i64 %extent = %job[3]
-  get i64 %parts = %job[4]
-  get i64 %grain = %job[5]
-  get i64 %grains = %job[6]
-  %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
-  br label %take
-take:
-  %stopped = load atomic i64, ptr %stopped_at seq_cst, align 8
-  %goes_on = icmp eq i64 %stopped, 0
-  br i1 %goes_on, label %next, label %taken
-next:
-  %ticket = atomicrmw add ptr %next_at, i64 %step seq_cst
-  %front = and i64 %ticket, {FROM_BACK - 1}
-  %back = udiv i64 %ticket, {FROM_BACK}
-  %taken_in_all = add i64 %front, %back
-  %there = icmp slt i64 %taken_in_all, %parts
-  %left = sub i64 %parts, %back
-  %hindmost = sub i64 %left, 1
-  %is_from_front = icmp eq i64 %step, {FROM_FRONT}
-  %part = select i1 %is_from_front, i64 %front, i64 %hindmost
-  br i1 %there, label %run, label %taken
-run:
-  %after = add i64 %part, 1
-  %low = mul i64 %part, %grains
-  %first = sdiv i64 %low, %parts
-  %begin = mul i64 %first, %grain
-  %high = mul i64 %after, %grains
-  %last = sdiv i64 %high, %parts
-  %far = mul i64 %last, %grain
-  %end = call i64 @llvm.smin.i64(i64 %far, i64 %extent)
-  %status = call i64 %function(ptr %arguments, ptr %slots, i64 %begin, i64 %end)
-  %has_ended = icmp eq i64 %status, 0
-  br i1 %has_ended, label %take, label %stop
-stop:
-  store atomic i64 %status, ptr %stopped_at seq_cst, align 8
-  br label %taken
-taken:
-  %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
-  store atomic i64 0, ptr %open_at seq_cst, align 8
-  ret void
-}}
-define i64 @start_pool(ptr %pool) {{
-  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
-  %done = getelementptr i64, ptr %pool, i64 {POOL_DONE}
-  %habits = getelementptr i64, ptr %pool, i64 {POOL_HABITS}
-  %period_at = getelementptr i64, ptr %habits, i64 {PERIOD}
-  store i64 {LEAST_PERIOD}, ptr %period_at
-  %rest_at = getelementptr i64, ptr %habits, i64 {REST}
-  store i64 {LEAST_REST}, ptr %rest_at
-  %status = call i32 @sem_init(ptr %semaphore, i32 0, i32 0)
-  %other_status = call i32 @sem_init(ptr %done, i32 0, i32 0)
-  ret i64 0
-}}
-define internal i1 @count_down(ptr %number_at) {{
-entry:
-  br label %look
-look:
-  %number = load atomic i64, ptr %number_at seq_cst, align 8
-  %any = icmp sgt i64 %number, 0
-  br i1 %any, label %try, label %none
-try:
-  %less = sub i64 %number, 1
-  %tried = cmpxchg ptr %number_at, i64 %number, i64 %less seq_cst seq_cst
-  %done = extractvalue {{i64, i1}} %tried, 1
-  br i1 %done, label %one, label %look
-one:
-  ret i1 true
-none:
-  ret i1 false
-}}
-define i64 @work(ptr %pool) {{
-entry:
-  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
-  %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
-  %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
-  %asleep_at = getelementptr i64, ptr %pool, i64 {POOL_ASLEEP}
-  %workers_at = getelementptr i64, ptr %pool, i64 {POOL_WORKERS}
-  %others = atomicrmw add ptr %workers_at, i64 1 seq_cst
-  br label %look
-look:
-  %count = phi i64 [0, %entry], [%count_next, %again], [0, %leave], [0, %tell], [0, %stay], [0, %sleep]
-  %maybe = load atomic i64, ptr %open_at seq_cst, align 8
-  %is_open = icmp ne i64 %maybe, 0
-  br i1 %is_open, label %enter, label %again
-again:
-  {PAUSE}
-  %count_next = add i64 %count, 1
-  %tired = icmp sgt i64 %count, {LOOKS}
-  br i1 %tired, label %rest, label %look
-rest:
-  %sleepers = atomicrmw add ptr %asleep_at, i64 1 seq_cst
-  %last_look = load atomic i64, ptr %open_at seq_cst, align 8
-  %is_open_now = icmp ne i64 %last_look, 0
-  br i1 %is_open_now, label %stay, label %sleep
-stay:
-  %is_awake = call i1 @count_down(ptr %asleep_at)
-  br i1 %is_awake, label %look, label %sleep
-sleep:
-  %status = call i32 @sem_wait(ptr %semaphore)
-  %is_woken = icmp eq i32 %status, 0
-  br i1 %is_woken, label %look, label %sleep
-enter:
-  %before = atomicrmw add ptr %active_at, i64 1 seq_cst
-  %still = load atomic i64, ptr %open_at seq_cst, align 8
-  %is_still_open = icmp ne i64 %still, 0
-  br i1 %is_still_open, label %help, label %leave
-help:
-  call void @take_parts(ptr %pool, i64 {FROM_BACK})
-  br label %leave
-leave:
-  %had = atomicrmw sub ptr %active_at, i64 1 seq_cst
-  %is_last = icmp eq i64 %had, 1
-  br i1 %is_last, label %tell, label %look
-tell:
-  call void @wake_caller(ptr %pool)
-  br label %look
-}}
-define internal void @wake_caller(ptr %pool) {{
-entry:
-  %waiting_at = getelementptr i64, ptr %pool, i64 {POOL_WAITING}
-  %waiting = atomicrmw xchg ptr %waiting_at, i64 0 seq_cst
-  %is_waiting = icmp ne i64 %waiting, 0
-  br i1 %is_waiting, label %wake, label %done
-wake:
-  %done_at = getelementptr i64, ptr %pool, i64 {POOL_DONE}
-  %posted = call i32 @sem_post(ptr %done_at)
-  br label %done
-done:
-  ret void
-}}
-define internal void @wake_workers(ptr %pool, i64 %wanted) {{
-entry:
-  %semaphore = getelementptr i64, ptr %pool, i64 {POOL_SEMAPHORE}
-  %asleep_at = getelementptr i64, ptr %pool, i64 {POOL_ASLEEP}
-  %workers_at = getelementptr i64, ptr %pool, i64 {POOL_WORKERS}
-  %asleep = load atomic i64, ptr %asleep_at seq_cst, align 8
-  %workers = load atomic i64, ptr %workers_at seq_cst, align 8
-  %awake = sub i64 %workers, %asleep
-  %missing = sub i64 %wanted, %awake
-  br label %look
-look:
-  %k = phi i64 [0, %entry], [%k_next, %wake]
-  %more = icmp slt i64 %k, %missing
-  br i1 %more, label %find, label %done
-find:
-  %found = call i1 @count_down(ptr %asleep_at)
-  br i1 %found, label %wake, label %done
-wake:
-  %posted = call i32 @sem_post(ptr %semaphore)
-  %k_next = add i64 %k, 1
-  br label %look
-done:
-  ret void
-}}
-define internal i1 @wait_for_workers(ptr %pool) {{
-entry:
-  %active_at = getelementptr i64, ptr %pool, i64 {POOL_ACTIVE}
-  %waiting_at = getelementptr i64, ptr %pool, i64 {POOL_WAITING}
-  %done_at = getelementptr i64, ptr %pool, i64 {POOL_DONE}
-  br label %look
-look:
-  %count = phi i64 [0, %entry], [%next, %again], [0, %sleep]
-  %has_slept = phi i1 [false, %entry], [%has_slept, %again], [true, %sleep]
-  %active = load atomic i64, ptr %active_at seq_cst, align 8
-  %is_alone = icmp eq i64 %active, 0
-  br i1 %is_alone, label %done, label %busy
-busy:
-  %next = add i64 %count, 1
-  %tired = icmp sgt i64 %count, {LOOKS}
-  br i1 %tired, label %rest, label %again
-again:
-  {PAUSE}
-  br label %look
-rest:
-  store atomic i64 1, ptr %waiting_at seq_cst, align 8
-  %still_active = load atomic i64, ptr %active_at seq_cst, align 8
-  %is_still_busy = icmp ne i64 %still_active, 0
-  br i1 %is_still_busy, label %sleep, label %stay
-stay:
-  %waiting = atomicrmw xchg ptr %waiting_at, i64 0 seq_cst
-  %nobody_tells = icmp ne i64 %waiting, 0
-  br i1 %nobody_tells, label %woken, label %sleep
-sleep:
-  %status = call i32 @sem_wait(ptr %done_at)
-  %is_woken = icmp eq i32 %status, 0
-  br i1 %is_woken, label %look, label %sleep
-woken:
-  ret i1 true
-done:
-  ret i1 %has_slept
-}}
-define internal i1 @has_company(ptr %pool) {{
-entry:
-  %habits = getelementptr i64, ptr %pool, i64 {POOL_HABITS}
-  %missed_at = getelementptr i64, ptr %habits, i64 {MISSED}
-  %period_at = getelementptr i64, ptr %habits, i64 {PERIOD}
-  %resting_at = getelementptr i64, ptr %habits, i64 {RESTING}
-  %resting = load atomic i64, ptr %resting_at monotonic, align 8
-  %rests = icmp sgt i64 %resting, 0
-  br i1 %rests, label %rest, label %look
-rest:
-  %rest_left = sub i64 %resting, 1
-  store atomic i64 %rest_left, ptr %resting_at monotonic, align 8
-  ret i1 false
-look:
-  %asleep_at = getelementptr i64, ptr %pool, i64 {POOL_ASLEEP}
-  %workers_at = getelementptr i64, ptr %pool, i64 {POOL_WORKERS}
-  %asleep = load atomic i64, ptr %asleep_at monotonic, align 8
-  %workers = load atomic i64, ptr %workers_at monotonic, align 8
-  %is_awake = icmp sgt i64 %workers, %asleep
-  br i1 %is_awake, label %meet, label %miss
-meet:
-  store atomic i64 0, ptr %missed_at monotonic, align 8
-  store atomic i64 {LEAST_PERIOD}, ptr %period_at monotonic, align 8
-  ret i1 true
-miss:
-  %missed = load atomic i64, ptr %missed_at monotonic, align 8
-  %period = load atomic i64, ptr %period_at monotonic, align 8
-  %missed_too = add i64 %missed, 1
-  store atomic i64 %missed_too, ptr %missed_at monotonic, align 8
-  %is_time = icmp sge i64 %missed_too, %period
-  br i1 %is_time, label %wake, label %alone
-alone:
-  ret i1 false
-wake:
-  %double_period = shl i64 %period, 1
-  %next_period = call i64 @llvm.smin.i64(i64 %double_period, i64 {MOST_PERIOD})
-  store atomic i64 %next_period, ptr %period_at monotonic, align 8
-  store atomic i64 0, ptr %missed_at monotonic, align 8
-  ret i1 true
-}}
-define internal void @learn(ptr %pool, i64 %parts, i1 %was_late) {{
-entry:
-  %habits = getelementptr i64, ptr %pool, i64 {POOL_HABITS}
-  %unhelped_at = getelementptr i64, ptr %habits, i64 {UNHELPED}
-  %resting_at = getelementptr i64, ptr %habits, i64 {RESTING}
-  %rest_at = getelementptr i64, ptr %habits, i64 {REST}
-  %rest = load atomic i64, ptr %rest_at monotonic, align 8
-  br i1 %was_late, label %badly, label %count
-count:
-  %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
-  %taken = load atomic i64, ptr %next_at monotonic, align 8
-  %front = and i64 %taken, {FROM_BACK - 1}
-  %is_helped = icmp sle i64 %front, %parts
-  br i1 %is_helped, label %well, label %alone
-alone:
-  %unhelped = load atomic i64, ptr %unhelped_at monotonic, align 8
-  %unhelped_too = add i64 %unhelped, 1
-  store atomic i64 %unhelped_too, ptr %unhelped_at monotonic, align 8
-  %is_usual = icmp sge i64 %unhelped_too, {PATIENCE_WITH_WORKERS}
-  br i1 %is_usual, label %badly, label %done
-badly:
-  store atomic i64 0, ptr %unhelped_at monotonic, align 8
-  store atomic i64 %rest, ptr %resting_at monotonic, align 8
-  %double_rest = shl i64 %rest, 1
-  %longer = call i64 @llvm.smin.i64(i64 %double_rest, i64 {MOST_REST})
-  store atomic i64 %longer, ptr %rest_at monotonic, align 8
-  br label %done
-well:
-  store atomic i64 0, ptr %unhelped_at monotonic, align 8
-  %less = sub i64 %rest, 1
-  %shorter = call i64 @llvm.smax.i64(i64 %less, i64 {LEAST_REST})
-  store atomic i64 %shorter, ptr %rest_at monotonic, align 8
-  br label %done
-done:
-  ret void
-}}
-"""
-
 #: Where `run_parallel` is told whether a job is small.
 SMALL = 3
 
-#: `run_parallel`: the pool, a function, how many threads it is worth, whether it is a small job, end, what parts are
-#: multiples of, and the arguments of the kernel.
-RUN_PARALLEL = f"""
-define i64 @run_parallel(ptr %a, ptr %slots) {{
-entry:
-  get ptr %pool = %a[0]
-  get ptr %function = %a[1]
-  get i64 %worth = %a[2]
-  get i64 %small = %a[{SMALL}]
-  get i64 %extent = %a[4]
-  get i64 %grain = %a[5]
-  %rest = getelementptr i64, ptr %a, i64 6
-  %is_small = icmp ne i64 %small, 0
-  get i64 %available = %slots[THREADS]
-  %threads = call i64 @llvm.smin.i64(i64 %available, i64 %worth)
-  %is_wanted = icmp sgt i64 %threads, 1
-  br i1 %is_wanted, label %measure, label %alone
-measure:
-  br i1 %is_small, label %ask, label %try
-ask:
-  %has_company = call i1 @has_company(ptr %pool)
-  br i1 %has_company, label %try, label %alone
-alone:
-  %status = call i64 %function(ptr %rest, ptr %slots, i64 0, i64 %extent)
-  ret i64 %status
-try:
-  %lock = getelementptr i64, ptr %pool, i64 {POOL_LOCK}
-  %locked = cmpxchg ptr %lock, i64 0, i64 1 seq_cst seq_cst
-  %mine = extractvalue {{i64, i1}} %locked, 1
-  br i1 %mine, label %divide, label %alone
-divide:
-  %was_busy = call i1 @wait_for_workers(ptr %pool)
-  %most = mul i64 %threads, {PARTS_PER_THREAD}
-  %beyond = add i64 %extent, %grain
-  %to_last = sub i64 %beyond, 1
-  %grains = sdiv i64 %to_last, %grain
-  %parts = call i64 @llvm.smin.i64(i64 %most, i64 %grains)
-  %job = getelementptr i64, ptr %pool, i64 {POOL_JOB}
-  store ptr %function, ptr %job
-  %job1 = getelementptr i64, ptr %job, i64 1
-  store ptr %rest, ptr %job1
-  %job2 = getelementptr i64, ptr %job, i64 2
-  store ptr %slots, ptr %job2
-  %job3 = getelementptr i64, ptr %job, i64 3
-  store i64 %extent, ptr %job3
-  %job4 = getelementptr i64, ptr %job, i64 4
-  store i64 %parts, ptr %job4
-  %job5 = getelementptr i64, ptr %job, i64 5
-  store i64 %grain, ptr %job5
-  %job6 = getelementptr i64, ptr %job, i64 6
-  store i64 %grains, ptr %job6
-  %next_at = getelementptr i64, ptr %pool, i64 {POOL_NEXT}
-  store atomic i64 0, ptr %next_at seq_cst, align 8
-  %open_at = getelementptr i64, ptr %pool, i64 {POOL_OPEN}
-  store atomic i64 1, ptr %open_at seq_cst, align 8
-  %helpers = sub i64 %threads, 1
-  call void @wake_workers(ptr %pool, i64 %helpers)
-  call void @take_parts(ptr %pool, i64 {FROM_FRONT})
-  store atomic i64 0, ptr %open_at seq_cst, align 8
-  %was_late = call i1 @wait_for_workers(ptr %pool)
-  br i1 %is_small, label %learn, label %unlock
-learn:
-  call void @learn(ptr %pool, i64 %parts, i1 %was_late)
-  br label %unlock
-unlock:
-  store atomic i64 0, ptr %lock seq_cst, align 8
-  %stopped_at = getelementptr i64, ptr %slots, i64 {STOPPED}
-  %stopped = atomicrmw xchg ptr %stopped_at, i64 0 seq_cst
-  ret i64 %stopped
-}}
-"""
 
-#: `run_rows`, for `run_kernel` and `run_parallel`: kernels in a row over some rows. The arguments: how many rows to run
-#: at a time; the numbers of all slots, of own arrays and of kernels; slot and way to the next row of own arrays, each
-#: block of which takes the place of the one before; function, arguments and points in a row of kernels.
-RUN_ROWS = """
-define i64 @run_rows(ptr %a, ptr %slots, i64 %begin, i64 %end) {
-entry:
-  get i64 %block = %a[0]
-  get i64 %n_slots = %a[1]
-  get i64 %n_own = %a[2]
-  get i64 %n_kernels = %a[3]
-  %own = getelementptr i64, ptr %a, i64 4
-  %own_size = shl i64 %n_own, 1
-  %kernels = getelementptr i64, ptr %own, i64 %own_size
-  %mine = alloca i64, i64 %n_slots
-  %bytes = shl i64 %n_slots, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr %mine, ptr %slots, i64 %bytes, i1 false)
-  br label %rows
-rows:
-  %b = phi i64 [%begin, %entry], [%e, %ran]
-  %left = icmp slt i64 %b, %end
-  br i1 %left, label %place, label %done
-place:
-  %far = add i64 %b, %block
-  %e = call i64 @llvm.smin.i64(i64 %far, i64 %end)
-  %back = sub i64 %begin, %b
-  br label %move
-move:
-  %m = phi i64 [0, %place], [%m_next, %moved]
-  %more_own = icmp slt i64 %m, %n_own
-  br i1 %more_own, label %moved, label %run
-moved:
-  %m0 = shl i64 %m, 1
-  %m1 = or i64 %m0, 1
-  get i64 %slot = %own[%m0]
-  get i64 %way = %own[%m1]
-  get i64 %base = %slots[%slot]
-  %shift = mul i64 %back, %way
-  %there = add i64 %base, %shift
-  %mine_at = getelementptr i64, ptr %mine, i64 %slot
-  store i64 %there, ptr %mine_at
-  %m_next = add i64 %m, 1
-  br label %move
-run:
-  %k = phi i64 [0, %move], [%k_next, %kernel]
-  %more_kernels = icmp slt i64 %k, %n_kernels
-  br i1 %more_kernels, label %kernel, label %ran
-kernel:
-  %k0 = mul i64 %k, 3
-  %k1 = add i64 %k0, 1
-  %k2 = add i64 %k0, 2
-  get ptr %function = %kernels[%k0]
-  get ptr %arguments = %kernels[%k1]
-  get i64 %points = %kernels[%k2]
-  %low = mul i64 %b, %points
-  %high = mul i64 %e, %points
-  %status = call i64 %function(ptr %arguments, ptr %mine, i64 %low, i64 %high)
-  %k_next = add i64 %k, 1
-  br label %run
-ran:
-  br label %rows
-done:
-  ret i64 0
-}
-"""
+@external
+def sem_init(semaphore: Words, is_shared: CInt, value: CInt) -> CInt: ...
+@external
+def sem_wait(semaphore: Words) -> CInt: ...
+@external
+def sem_post(semaphore: Words) -> CInt: ...
+
+
+@exported
+def start_pool(pool: Words) -> int:
+    """Make a pool, of zeros, ready."""
+    habits = pool[POOL_HABITS:]
+    habits[PERIOD], habits[REST] = LEAST_PERIOD, LEAST_REST
+    sem_init(pool[POOL_SEMAPHORE:], 0, 0)
+    sem_init(pool[POOL_DONE:], 0, 0)
+    return 0
+
+
+def take_parts(pool: Words, step: int) -> None:
+    """Take parts of the job, and run them, until none is left.
+
+    Args:
+        step: FROM_FRONT or FROM_BACK.
+    """
+    function, arguments, slots, extent, parts, grain, grains = pool[POOL_JOB:]
+    while atomic_load(slots[STOPPED:]) == 0:
+        ticket = atomic_add(pool[POOL_NEXT:], step)
+        front, back = ticket & (FROM_BACK - 1), ticket >> BACK_BITS
+        if front + back >= parts:
+            break
+        part = front if step == FROM_FRONT else parts - back - 1
+        begin, end = part * grains // parts * grain, (part + 1) * grains // parts * grain
+        status = function(arguments, slots, begin, min(end, extent))
+        if status != 0:
+            atomic_store(slots[STOPPED:], status)
+            break
+    atomic_store(pool[POOL_OPEN:], 0)
+
+
+def count_down(number: Words) -> bool:
+    """Make a number less by one, unless it is zero; whether it was not."""
+    while True:
+        was = atomic_load(number)
+        if was <= 0:
+            return False
+        if atomic_replace(number, was, was - 1):
+            return True
+
+
+@exported
+def work(pool: Words) -> int:
+    """What a worker does, for good."""
+    atomic_add(pool[POOL_WORKERS:], 1)
+    looks = 0
+    while True:
+        if atomic_load(pool[POOL_OPEN:]) != 0:
+            help_out(pool)
+            looks = 0
+        elif looks > LOOKS:
+            fall_asleep(pool)
+            looks = 0
+        else:
+            pause()
+            looks += 1
+
+
+def help_out(pool: Words) -> None:
+    """Take parts, if there still are any. The last one to leave tells the caller, if that waits."""
+    atomic_add(pool[POOL_ACTIVE:], 1)
+    if atomic_load(pool[POOL_OPEN:]) != 0:
+        take_parts(pool, FROM_BACK)
+    if atomic_add(pool[POOL_ACTIVE:], -1) == 1 and atomic_exchange(pool[POOL_WAITING:], 0) != 0:
+        sem_post(pool[POOL_DONE:])
+
+
+def fall_asleep(pool: Words) -> None:
+    """Sleep until somebody wakes this worker, who counts it as awake; unless there are parts just now."""
+    atomic_add(pool[POOL_ASLEEP:], 1)
+    if atomic_load(pool[POOL_OPEN:]) != 0 and count_down(pool[POOL_ASLEEP:]):
+        return
+    while sem_wait(pool[POOL_SEMAPHORE:]) != 0:
+        pass
+
+
+def wake_workers(pool: Words, wanted: int) -> None:
+    """Wake as many as are missing."""
+    awake = atomic_load(pool[POOL_WORKERS:]) - atomic_load(pool[POOL_ASLEEP:])
+    for _ in range(wanted - awake):
+        if not count_down(pool[POOL_ASLEEP:]):
+            return
+        sem_post(pool[POOL_SEMAPHORE:])
+
+
+def wait_for_workers(pool: Words) -> bool:
+    """Wait until nobody is at work; whether the caller had to sleep meanwhile."""
+    looks, has_slept = 0, False
+    while atomic_load(pool[POOL_ACTIVE:]) != 0:
+        if looks <= LOOKS:
+            pause()
+            looks += 1
+            continue
+        atomic_store(pool[POOL_WAITING:], 1)
+        if atomic_load(pool[POOL_ACTIVE:]) == 0 and atomic_exchange(pool[POOL_WAITING:], 0) != 0:
+            return True
+        while sem_wait(pool[POOL_DONE:]) != 0:
+            pass
+        looks, has_slept = 0, True
+    return has_slept
+
+
+def has_company(pool: Words) -> bool:
+    """Whether to share a small job."""
+    habits = pool[POOL_HABITS:]
+    resting = relaxed_load(habits[RESTING:])
+    if resting > 0:
+        relaxed_store(habits[RESTING:], resting - 1)
+        return False
+    if relaxed_load(pool[POOL_WORKERS:]) > relaxed_load(pool[POOL_ASLEEP:]):
+        relaxed_store(habits[MISSED:], 0)
+        relaxed_store(habits[PERIOD:], LEAST_PERIOD)
+        return True
+    missed, period = relaxed_load(habits[MISSED:]) + 1, relaxed_load(habits[PERIOD:])
+    if missed < period:
+        relaxed_store(habits[MISSED:], missed)
+        return False
+    relaxed_store(habits[PERIOD:], min(2 * period, MOST_PERIOD))
+    relaxed_store(habits[MISSED:], 0)
+    return True
+
+
+def learn(pool: Words, parts: int, was_late: bool) -> None:
+    """Keep in mind how a small job went that was shared.
+
+    Args:
+        was_late: whether the caller had to sleep until somebody came back.
+    """
+    habits = pool[POOL_HABITS:]
+    rest = relaxed_load(habits[REST:])
+    unhelped = 0
+    if not was_late:
+        taken_by_caller = relaxed_load(pool[POOL_NEXT:]) & (FROM_BACK - 1)
+        if taken_by_caller <= parts:
+            relaxed_store(habits[UNHELPED:], 0)
+            relaxed_store(habits[REST:], max(rest - 1, LEAST_REST))
+            return
+        unhelped = relaxed_load(habits[UNHELPED:]) + 1
+        if unhelped < PATIENCE_WITH_WORKERS:
+            relaxed_store(habits[UNHELPED:], unhelped)
+            return
+    relaxed_store(habits[UNHELPED:], 0)
+    relaxed_store(habits[RESTING:], rest)
+    relaxed_store(habits[REST:], min(2 * rest, MOST_REST))
+
+
+@exported
+def run_parallel(a: Words, slots: Words) -> int:
+    """A kernel that is divided among threads.
+
+    The arguments: the pool, a function, how many threads it is worth, whether it is a small job, end, what parts are
+    multiples of, and the arguments of the kernel.
+    """
+    pool, function, worth, is_small, extent, grain = a[0:]
+    threads = min(slots[THREADS], worth)
+    is_alone = threads <= 1 or (is_small != 0 and not has_company(pool))
+    if is_alone or not atomic_replace(pool[POOL_LOCK:], 0, 1):
+        return function(a[6:], slots, 0, extent)
+    wait_for_workers(pool)
+    grains = (extent + grain - 1) // grain
+    parts = min(threads * PARTS_PER_THREAD, grains)
+    job = pool[POOL_JOB:]
+    job[0], job[1], job[2], job[3], job[4], job[5], job[6] = function, a[6:], slots, extent, parts, grain, grains
+    atomic_store(pool[POOL_NEXT:], 0)
+    atomic_store(pool[POOL_OPEN:], 1)
+    wake_workers(pool, threads - 1)
+    take_parts(pool, FROM_FRONT)
+    atomic_store(pool[POOL_OPEN:], 0)
+    was_late = wait_for_workers(pool)
+    if is_small != 0:
+        learn(pool, parts, was_late)
+    atomic_store(pool[POOL_LOCK:], 0)
+    return atomic_exchange(slots[STOPPED:], 0)
+
+
+@exported
+def run_rows(a: Words, slots: Words, begin: int, end: int) -> int:
+    """Kernels in a row over some rows, for `run_kernel` and `run_parallel`.
+
+    The arguments: how many rows to run at a time; the numbers of all slots, of own arrays and of kernels; slot and way
+    to the next row of own arrays, each block of which takes the place of the one before; function, arguments and points
+    in a row of kernels.
+    """
+    block, n_slots, n_own, n_kernels = a[0:]
+    own, kernels = a[4:], a[2 * n_own + 4 :]
+    mine = room(n_slots)
+    copy(mine, slots, n_slots)
+    low = begin
+    while low < end:
+        high = min(low + block, end)
+        for m in range(n_own):
+            slot, way = own[2 * m :]
+            mine[slot] = slots[slot] + (begin - low) * way
+        for k in range(n_kernels):
+            function, arguments, points = kernels[3 * k :]
+            function(arguments, mine, low * points, high * points)
+        low = high
+    return 0

@@ -1,0 +1,80 @@
+"""The low-level functions of some files together, as one module of LLVM IR."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+from . import operations, translation
+from .language import Symbol
+from .operations import DECLARATIONS
+from .translation import PREFIX, signature, translated
+
+
+class Module:
+    """The low-level functions of some files.
+
+    Args:
+        files: modules of Python, all of whose functions are such.
+        inserted: LLVM IR of more functions; the files declare those that they call to be external.
+    """
+
+    def __init__(self, files: Sequence[ModuleType] = (), inserted: str = ""):
+        self.files = files
+        self.inserted = inserted
+
+    @cached_property
+    def functions(self) -> dict[str, FunctionType]:
+        """By their names, in order."""
+        every = [(name, x, file) for file in self.files for name, x in vars(file).items()]
+        return {name: x for name, x, file in every if isinstance(x, FunctionType) and x.__module__ == file.__name__}
+
+    @property
+    def exported(self) -> list[str]:
+        """The names of those whose addresses are wanted."""
+        written = re.findall(r"^define (?!internal)\w+ @(\w+)", self.inserted, re.MULTILINE)
+        return [*(name for name, function in self.functions.items() if hasattr(function, "is_exported")), *written]
+
+    @cached_property
+    def known(self) -> dict[str, dict[str, int | Symbol]]:
+        """For each function the numbers and symbols that it may name."""
+        every = {name: (x.__code__.co_names, x.__globals__) for name, x in self.functions.items()}
+        return {
+            name: {n: values[n] for n in names if type(values.get(n)) in (int, Symbol)}
+            for name, (names, values) in every.items()
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """All that the text depends on, in short: to read files takes less time than to translate them."""
+        found = blake2b(f"{self.known} {DECLARATIONS} {self.inserted}".encode(), digest_size=20)
+        for file in (sys.modules[__name__], operations, translation, *self.files):
+            found.update(_source(file))
+        return found.hexdigest()
+
+    @cached_property
+    def text(self) -> str:
+        """In LLVM IR."""
+        symbols = {x: None for known in self.known.values() for x in known.values() if isinstance(x, Symbol)}
+        parts = [DECLARATIONS, *(f"@{PREFIX}{name} = external global i8\n" for name in symbols), self.inserted]
+        trees = [ast.parse(_source(file)) for file in self.files]
+        nodes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+        signatures = {name: signature(nodes[name]) for name in self.functions}
+        for name, function in self.functions.items():
+            if not hasattr(function, "is_external"):
+                linkage = "" if hasattr(function, "is_exported") else "internal "
+                parts.append(translated(nodes[name], signatures, self.known[name], linkage))
+            elif f"@{name}(" not in self.inserted:
+                result, parameters = signatures[name]
+                parts.append(f"declare {result} @{name}({', '.join(parameters)})\n")
+        return "".join(parts)
+
+
+def _source(file: ModuleType) -> bytes:
+    return Path(vars(file)["__file__"]).read_bytes()
