@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (NumPy knows bfloat16 by name then)
 import numpy as np
 import pytest
+import scipy.sparse
 
 import functrans as ft
 
@@ -196,6 +198,48 @@ def test_subclasses_are_taken_for_arrays():
     x = np.array([[1.0, 2.0]]).view(Subclass)
     assert type(ft.jit(lambda x: x * x)(x)) is np.ndarray
     np.testing.assert_array_equal(ft.grad(lambda x: np.sum(x * x))(x), [[2.0, 4.0]])
+
+
+class Foreign:
+    """An array of another library, which has an `aval` of its own."""
+
+    aval = "f8[3]"
+    shape = (3,)
+    dtype = "float64 of that library"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("x", [Foreign(), array.array("d", [1, 2, 3]), memoryview(np.array([1.0, 2.0, 3.0]))])
+def test_arrays_of_others_become_ours(x: Any):
+    want = np.array([1.0, 4.0, 9.0])
+    for transform in (ft.jit, ft.vmap):
+        np.testing.assert_array_equal(transform(lambda x: x * x)(x), want)
+    np.testing.assert_array_equal(ft.grad(lambda x: np.sum(x * x))(x), [2.0, 4.0, 6.0])
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("kind", [np.matrix, np.ma.masked_array])
+def test_arrays_with_other_operators_are_refused(kind: Any):
+    """What their `*` and their sums mean would be lost without a word."""
+    x = kind(np.array([[1.0, 2.0]]))
+    f = lambda x: np.sum(x * x)  # noqa: E731
+    plain = np.array([[1.0, 2.0]])
+    compiled = ft.jit(f)
+    compiled(plain)
+    for call in (lambda: compiled(x), lambda: ft.grad(f)(x), lambda: ft.vmap(f)(x)):
+        with pytest.raises(ft.errors.UnsupportedDtypeError, match="cannot be traced"):
+            call()
+    with pytest.raises(ft.errors.UnsupportedDtypeError, match="cannot be traced"):
+        ft.jit(lambda y: y * x)(plain)
+
+
+@pytest.mark.parametrize("x", [lambda: 1, scipy.sparse.csr_array(np.eye(2)), np.float64, {1, 2}], ids=type)
+def test_what_is_no_array_is_said_to_be_none(x: Any):
+    for transform in (ft.jit, ft.grad, ft.vmap):
+        with pytest.raises(ft.errors.UnsupportedDtypeError, match="pytrees of them"):
+            transform(lambda x: x)(x)
 
 
 @pytest.mark.parametrize("transform", [lambda f: f, ft.jit], ids=["eager", "jit"])

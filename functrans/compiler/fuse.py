@@ -41,7 +41,7 @@ from .loopnest import (
 )
 from .patterns import Pattern, Reader, pattern_of
 from .plans import Extent, KernelStep, Outline, Plan, PlannedKernel, Weighed, plan_for, scalars
-from .unrolling import FEW, MOST_OPERATIONS, moving_axes, written_out
+from .unrolling import FEW, MOST_OPERATIONS, MOST_WRITTEN, moving_axes, still_points, written_out
 
 #: A kernel has about this many operations at most, so that the time to compile one stays bounded.
 LARGEST_KERNEL = 600
@@ -235,7 +235,7 @@ class _Fuser:
         """A value that only moves the elements of another one."""
         operand: Value = found.operand
         value.expression, value.is_view = found, True
-        value.cost, value.operations = operand.cost, operand.operations
+        value.cost, value.operations, value.written = operand.cost, operand.operations, operand.written
         operand.uses += value.uses - 1  # whoever reads the view reads it
 
     def measure(self, value: Value, leaves: Sequence[Load]) -> None:
@@ -247,9 +247,12 @@ class _Fuser:
             leaves: what its rule reads.
         """
         shape = value.aval.shape
-        leaves = [e for e in leaves if e.operand.rule is not None]
+        leaves = [e for e in leaves if e.operand.rule is not None or e.operand.is_view]
         if not leaves:
             return
+        if any(e.operand.is_view for e in leaves):
+            self.measure_views(value, leaves)
+            leaves = [e for e in leaves if e.operand.rule is not None]
         if len(leaves) > 1:
             leaves = list({(id(e.operand), e.index): e for e in leaves}.values())
         inlined: list[Value] = []
@@ -258,6 +261,7 @@ class _Fuser:
             if self.is_repeatable_for(load, (shape, 0), is_same):
                 inlined.append(operand)
                 value.take_over(operand, is_same, LARGEST_EXPRESSION)
+                self.measure_writing(value, load, is_same)
             elif is_same:
                 value.read[operand] = value.read.get(operand, 0) + 1
         turns = [inlined] if inlined else []
@@ -267,6 +271,27 @@ class _Fuser:
                 value.take_over(operand, True, LARGEST_EXPRESSION)
             turns.append(own)
         value.inlined = turns
+
+    def measure_views(self, value: Value, leaves: Sequence[Load]) -> None:
+        """Add what it takes to compute again what a value reads through views, each element once."""
+        space = value.aval.shape, 0
+        behind = [self.behind(e) for e in leaves if e.operand.is_view]
+        for load in {(id(e.operand), e.index): e for e in behind}.values():
+            if load.operand.rule is not None and self.is_repeatable_for(load, space):
+                value.take_over(load.operand, False, LARGEST_EXPRESSION)
+                self.measure_writing(value, load, False)
+
+    def measure_writing(self, value: Value, load: Load, is_same: bool) -> None:
+        """Note how many elements of a value are written out, so that what it loads is computed once."""
+        space = value.aval.shape, 0
+        still = 1 if is_same else still_points(moving_axes(load, *space), *space)
+        value.written = max(value.written, load.operand.written * still)
+
+    def behind(self, load: Load) -> Load:
+        """The load of what a view shows."""
+        while load.operand.is_view:
+            load = self.at(load.operand.expression, load.index)  # type: ignore[assignment]
+        return load
 
     def is_written_out(self, reduction: Lowered) -> bool:
         """Whether a reduction is over so few elements that it is an expression of them."""
@@ -290,10 +315,17 @@ class _Fuser:
         return value.cost <= CHEAP or (value.uses == 1 and (not axes or self.is_as_large(value, space, axes)))
 
     def is_repeatable_for(self, load: Load, space: Space, is_own: bool = False) -> bool:
-        """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element."""
+        """The same for a load in a space, where a load at the point itself (`is_own`) is done once for each element.
+
+        A load that does not move along a tiny axis is done once if that axis is written out, and so is what the value
+        reads of others; but only so many axes can be.
+        """
         value = load.operand
         needs_size = not is_own and value.cost > CHEAP and value.uses == 1
-        return self.is_repeatable(value, space, moving_axes(load, *space) if needs_size else ())
+        if not needs_size:
+            return self.is_repeatable(value, space, ())
+        axes = moving_axes(load, *space)
+        return value.written * still_points(axes, *space) <= MOST_WRITTEN and self.is_repeatable(value, space, axes)
 
     def is_as_large(self, value: Value, space: Space, axes: Sequence[int]) -> bool:
         """Whether a value has as many elements as a space has points along some axes, which is noted."""

@@ -28,6 +28,8 @@ class Value:
         inlined: which operands readers at other places compute again with it, since they are cheap or nobody else needs
             them; the others they read. In turns: those of a turn are among what those of the turn before read.
         elsewhere: the expression for such readers, once one has asked for it (`_Fuser.elsewhere`).
+        written: how many elements have to be written out together so that what they read, if it is computed again with
+            them, is computed once.
         read: how often that expression stands for a reader of a value of the same shape at the same place.
     """
 
@@ -40,6 +42,7 @@ class Value:
     is_view = False
     cost = 0
     operations = 0
+    written = 1
 
     def __init__(self, atom: Atom, uses: int, step: int = -1, is_stored: bool = True):
         self.atom = atom

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 from ..core.primitive import Lowered
@@ -36,6 +37,8 @@ MOST_OPERATIONS = 128
 MOST_OUTPUTS = 16
 #: A reduction loads at most so many elements at each point, so that there are registers for all.
 MOST_LOADS = 16
+#: Fusion relies on so many elements at most to be written out: those of two axes of three.
+MOST_WRITTEN = 9
 
 
 def written_out(reduction: Lowered) -> Callable[[Index], Expression]:
@@ -60,6 +63,11 @@ def moving_axes(load: Load, shape: Sequence[int], reduced: int) -> Sequence[int]
     moving = {axis for i in load.index for axis, _ in i.factors}
     kept = len(shape) - reduced
     return [axis for axis, n in enumerate(shape) if n > TINY or axis in moving or axis >= kept]
+
+
+def still_points(moving: Sequence[int], shape: Sequence[int], reduced: int) -> int:
+    """At how many points of the axes that are kept a load is the same, given the axes along which it moves."""
+    return prod(n for axis, n in enumerate(shape[: len(shape) - reduced]) if axis not in moving)
 
 
 def unrolled(run: KernelRun, keeps_first: bool) -> KernelRun:

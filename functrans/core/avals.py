@@ -120,6 +120,8 @@ SUPPORTED_DTYPES: Final = frozenset(
     )
 )  # fmt: skip
 
+#: What the type of an operand may be. Arrays of other libraries have an `aval` too, which is another thing.
+AVALS: Final = (ShapedArray, StackAval)
 #: The types of scalars, Python's and NumPy's.
 SCALARS: Final = {**PYTHON_SCALARS, **{dtype.type: ShapedArray((), dtype) for dtype in SUPPORTED_DTYPES}}
 _PREFIXES: Final = {"f": "f", "i": "i", "u": "u", "c": "c"}
@@ -146,18 +148,46 @@ def supported_dtype(dtype: Any) -> np.dtype[Any]:
     """
     dtype = np.dtype(dtype)
     if not is_supported(dtype):
-        raise unsupported(f"array of dtype {dtype}")
+        raise unsupported(dtype)
     return dtype
 
 
-def unsupported(shown: str) -> UnsupportedDtypeError:
-    """The error for a value that cannot be traced."""
+def unsupported(dtype: Any) -> UnsupportedDtypeError:
+    """The error for an array whose dtype cannot be traced."""
     return UnsupportedDtypeError(
-        f"A value of type {shown} cannot be traced.",
+        f"A value of type array of dtype {dtype} cannot be traced.",
         "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, bfloat16, complex64 and "
         "complex128.",
         "Convert it with `.astype(...)`, or keep it out of the traced function (a closure, or static_argnums of jit).",
     )
+
+
+def no_array(x: Any) -> UnsupportedDtypeError:
+    """The error for an object that is no array at all."""
+    return UnsupportedDtypeError(
+        f"A value of type {type(x).__name__} cannot be traced.",
+        "Transformations work on arrays of bool, int8-64, uint8-64, float16-64, bfloat16, complex64 and complex128, "
+        "and on pytrees of them: tuples, lists, dicts, and classes that are registered.",
+        "Register its class (functrans.tree_util.register_dataclass, register_pytree_node_class) if it holds arrays; "
+        "otherwise keep it out of the traced function (a closure, or static_argnums of jit, as for the `self` of a "
+        "method).",
+    )
+
+
+def refuse_other_operators(x: Any) -> None:
+    """Raise UnsupportedDtypeError for arrays whose operators mean something else than those of other arrays."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise UnsupportedDtypeError(
+            f"A masked array of dtype {x.dtype} cannot be traced.",
+            "Traced arrays have no masks: what is masked would count as if it were not.",
+            "Pass `x.filled(value)`, or `x.data` and `x.mask` one by one, and use np.where or `where=`.",
+        )
+    if isinstance(x, np.matrix):
+        raise UnsupportedDtypeError(
+            f"A np.matrix of dtype {x.dtype} cannot be traced.",
+            "Its `*` is the product of matrices, and that of traced arrays multiplies element by element.",
+            "Pass `np.asarray(x)`, and write products of matrices as `x @ y`.",
+        )
 
 
 def is_inexact(dtype: np.dtype[Any]) -> bool:

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import LeakedTracerError, UnknownFunctionError
-from .avals import SCALARS, SUPPORTED_DTYPES, ShapedArray, is_supported, unsupported
-from .devices import exemplar, explain_failure, in_place, placed
+from .avals import (
+    AVALS,
+    SCALARS,
+    SUPPORTED_DTYPES,
+    ShapedArray,
+    is_supported,
+    no_array,
+    refuse_other_operators,
+    unsupported,
+)
+from .devices import exemplar, explain_failure, in_place, is_on_device, placed
 from .dtypes import ML_DTYPES, has_bfloat16
 
 if TYPE_CHECKING:
@@ -47,9 +56,10 @@ def typeof(x: Any) -> ShapedArray:
     if scalar is not None:
         return scalar
     aval = getattr(x, "aval", None)
-    if aval is not None:
+    if isinstance(aval, AVALS):
         return aval
-    if hasattr(x, "shape") and hasattr(x, "dtype"):
+    if hasattr(x, "shape") and isinstance(getattr(x, "dtype", None), np.dtype):
+        refuse_other_operators(x)
         return tuple.__new__(ShapedArray, (tuple(x.shape), np.dtype(x.dtype), False))
     array = as_supported_array(x)
     return tuple.__new__(ShapedArray, (array.shape, array.dtype, False))
@@ -58,20 +68,24 @@ def typeof(x: Any) -> ShapedArray:
 def as_supported_array(x: Any) -> Any:
     """An operand as an array or scalar of a supported dtype; tracers, arrays and Python scalars as they are.
 
+    Arrays of other libraries become NumPy's, if they can.
+
     Raises:
         UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
     """
     if type(x) is np.ndarray:
         if x.dtype in SUPPORTED_DTYPES:
             return x
-    elif type(x) in SCALARS or hasattr(x, "aval"):
+    elif type(x) in SCALARS or isinstance(getattr(x, "aval", None), AVALS):
         return x
-    array = x if hasattr(x, "shape") and hasattr(x, "dtype") else np.asarray(x)
+    is_array = isinstance(x, (np.ndarray, np.generic)) or is_on_device(x)
+    array = x if is_array else np.asarray(x)
+    refuse_other_operators(array)
     if is_supported(array.dtype):
         return array
     if is_supported(np.dtype(array.dtype).newbyteorder("=")):
         return array.astype(array.dtype.newbyteorder("="))
-    raise unsupported(f"array of dtype {array.dtype}" if array is x or array.ndim else type(x).__name__)
+    raise unsupported(array.dtype) if is_array or array.ndim else no_array(x)
 
 
 class Trace:

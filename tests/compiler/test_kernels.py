@@ -277,6 +277,23 @@ def test_long_chains_are_computed_where_they_are_read(length: int) -> None:
     np.testing.assert_array_equal(natively(program, (x,), "quick")[0], interpreted(program, (x,))[0])
 
 
+def gates(psi: Any, gate: Any) -> Any:
+    """A gate for each axis of an array with two elements along each."""
+    for axis in range(psi.ndim):
+        psi = np.moveaxis(np.tensordot(gate, psi, axes=[[1], [axis]]), 0, axis)
+    return psi
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_chains_of_tiny_contractions_are_not_computed_again_and_again(dtype: Any) -> None:
+    """Each one reads the one before at two places, through a view: nested, they would take 2**n times as long."""
+    rng, axes = np.random.default_rng(0), 9
+    psi, gate = rng.normal(size=(2,) * axes).astype(dtype), rng.normal(size=(2, 2)).astype(dtype)
+    compiled = ft.jit(gates)
+    np.testing.assert_allclose(compiled(psi, gate), gates(psi, gate), rtol=1e-12, atol=1e-12)
+    assert compiled.lower(psi, gate).cost.total.operations <= 4 * 3 * axes * psi.size
+
+
 @given(st.data())
 @settings(max_examples=40)
 def test_kernels_over_other_extents_have_what_was_derived(data: Any) -> None:
