@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from types import FunctionType
+from functools import lru_cache
+from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakSet, ref
 
@@ -66,8 +67,15 @@ def _is(x: Any, y: Any) -> bool:
 def _surroundings(fun: FunctionType) -> list[Any]:
     """What a function looks up when it runs, but for the attributes of these things."""
     code = fun.__code__
-    variables = [fun.__globals__.get(name) for name in code.co_names]
+    variables = map(fun.__globals__.get, _names(code))
     return [code, fun.__defaults__, fun.__kwdefaults__, *map(_content, fun.__closure__ or ()), *variables]
+
+
+@lru_cache(maxsize=4096)
+def _names(code: CodeType) -> tuple[str, ...]:
+    """The names of variables of modules, and of attributes, in code and the code of functions inside."""
+    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _names(part)]
+    return tuple(dict.fromkeys([*code.co_names, *inner]))
 
 
 def _content(cell: Any) -> Any:

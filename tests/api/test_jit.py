@@ -189,6 +189,24 @@ def test_globals_are_read_when_traced():
     assert f(np.float32(1)) == 3.0
 
 
+FACTOR = 2.0
+
+
+def test_globals_that_were_replaced_are_read_again_by_another_jit(monkeypatch: pytest.MonkeyPatch):
+    """Also those that only functions inside name; comprehensions are such before Python 3.12."""
+
+    def with_comprehension(x: Any) -> Any:
+        return sum([x * FACTOR for _ in range(2)])
+
+    def with_functions(x: Any) -> Any:
+        return (lambda y: (lambda z: z * FACTOR)(y))(x)
+
+    for function, times in ((with_comprehension, 2.0), (with_functions, 1.0)):
+        for factor in (2.0, 3.0):
+            monkeypatch.setitem(globals(), "FACTOR", factor)
+            assert ft.jit(function)(1.0) == times * factor
+
+
 # ---- methods, results, nesting
 
 
