@@ -30,7 +30,12 @@ class Code(Protocol):
     * convert to another dtype, where the number is in range; reinterpret the bits in a dtype of the same size;
     * functions of C by their names for double precision, those of `DEFINED`, `SPECIAL`, `SPECIAL_OF_TWO` and, if it has
       them, `LIBRARY`.
+
+    Attributes:
+        built_in: functions with a formula here that the backend has a quicker one for.
     """
+
+    built_in: frozenset[str]
 
     def literal(self, number: Any, dtype: np.dtype[Any]) -> str:
         """A number as part of the text."""

@@ -229,7 +229,8 @@ def lanes(nest: Nest, loop: int, is_aligned: Sequence[bool]) -> int:
         for a, move in zip(nest.accesses, moves(nest, loop))
         if move == "one" and a.slot is not None and not a.terms
     ]
-    count = min(MOST_LANES, *(VECTOR // a.itemsize for a in own)) if own else 1
+    apart = moves(nest, loop).count("any")
+    count = min(MOST_LANES, *(VECTOR // a.itemsize for a in own)) if len(own) > apart else 1
     held = sum(-(-a.itemsize // 4) for a in nest.accesses)
     while count > 1 and not (
         nest.extents[loop] % count == 0

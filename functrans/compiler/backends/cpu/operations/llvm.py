@@ -88,6 +88,7 @@ class LlvmCode(NamedTuple):
 
     emit: Callable[[str], str]
     call: Callable[..., str]
+    built_in = frozenset()
 
     def literal(self, number: Any, dtype: np.dtype[Any]) -> str:
         return literal(number, dtype)
