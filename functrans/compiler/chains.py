@@ -49,7 +49,8 @@ def chained(
 
     Args:
         notes: what is known of instructions, by their ids; first of all when they run.
-        may_be_mixed: whether the rows of some links may be groups of the rows of others, and links may be products.
+        may_be_mixed: whether the rows of some links may be groups of the rows of others, and links may be products, as
+            on a CPU.
         results: the slots of what the block computes for others, who may be still to come.
     """
     times = notes[0]
@@ -57,7 +58,7 @@ def chained(
     given = with_rows_of_products(block, notes) if may_be_mixed else block
     for may_be_links, instructions in groupby(given, lambda run: isinstance(run, KernelRun | ProductRun)):
         runs = list(instructions)
-        if may_be_links and len(runs) > 1 and any(map(_is_long, runs)):
+        if may_be_links and len(runs) > 1 and (not may_be_mixed or any(map(_is_long, runs))):
             found += _in_chains(runs, slots, times, may_be_mixed, results)
         else:
             found += runs
@@ -242,9 +243,9 @@ class _Chain:
         self.looked_at = len(self.links)
 
     def instructions(self, slots: Sequence[Slot], times: dict[int, int], results: Collection[int]) -> list[Any]:
-        """The links as one instruction, if they are several and long enough."""
+        """The links as one instruction, if they are several and long enough; on a GPU each link would be a launch."""
         links = self.links
-        if len(links) < 2 or not any(map(_is_long, links)):
+        if len(links) < 2 or (self.may_be_mixed and not any(map(_is_long, links))):
             return [*links]
         first, last = times[id(links[0])], times[id(links[-1])]
         own = tuple(place for place in _own_places(links, slots, first, last) if place.slot not in results)

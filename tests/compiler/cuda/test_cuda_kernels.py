@@ -137,7 +137,62 @@ def test_chains_of_rows_are_one_kernel(name, length, order):
     args = [values((40, length)), values((length,), seed=1), values((length,), seed=2)][:count]
     launches = check(function, *args, order=order, tolerance=1e-11)
     assert len(launches) == 1
-    assert ("__syncwarp" in launches[0].source) == (length <= 1024)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "team", "threads"),
+    [
+        ((40, 3), "f8", 4, 256),  # a thread for each element of few rows
+        ((12_000, 3), "f8", 1, 256),
+        ((9000, 10), "f4", 4, 256),
+        ((900, 40), "f8", 16, 256),
+        ((40, 40), "f8", 32, 256),
+        ((40, 257), "f8", 32, 256),
+        ((40, 1000), "f4", 128, 128),  # two rows for each of eight warps are more than shared memory has room for
+        ((40, 1500), "f8", 256, 256),
+    ],
+)
+def test_teams_are_as_large_as_rows_ask_for(shape, dtype, team, threads):
+    (launch,) = check(softmax, values(shape, dtype), tolerance=1e-11 if dtype == "f8" else 1e-5)
+    assert f"meet<{team}>" in launch.source
+    assert launch.block == (threads, 1, 1)
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_chains_of_short_rows(data):
+    """Teams that are parts of warps do not wait for those that have no row left."""
+    name, order = data.draw(st.sampled_from(list(CHAINS))), data.draw(st.sampled_from(ORDERS))
+    rows, length = data.draw(st.integers(2, 700)), data.draw(st.integers(2, 40))
+    function, count = CHAINS[name]
+    args = [values((rows, length)), values((length,), seed=1), values((length,), seed=2)][:count]
+    check(function, *args, order=order, tolerance=1e-11)
+
+
+def test_rows_that_are_needed_one_after_the_other_share_their_place():
+    def smoothed(x):
+        for _ in range(4):
+            x = np.exp(x - np.sum(x, 1, keepdims=True))
+        return x
+
+    x = values((90, 300)) * 1e-3
+    (launch,) = check(smoothed, x, tolerance=1e-11)
+    assert launch.shared == 2 * 8 * x[0].nbytes
+
+
+def test_programs_of_little_arrays_are_few_launches():
+    """On a CPU everything would be in the cache anyway; on a GPU it is a launch less."""
+    assert len(check(softmax, values((4, 5)))) == 1
+
+
+def test_few_rows_in_the_kernel_of_a_loop_keep_all_threads():
+    """The links are functions of their own, which all threads of the block go through."""
+
+    def repeated(x):
+        return ft.lax.fori_loop(0, 3, lambda _, x: softmax(x), x)
+
+    *_, launch = check(repeated, values((2, 300)), tolerance=1e-11)
+    assert "meet<" not in launch.source
 
 
 def test_chains_of_rows_too_long_for_shared_memory():

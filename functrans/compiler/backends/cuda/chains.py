@@ -1,4 +1,6 @@
-"""Chains of kernels over the same rows as one kernel: a warp or a block goes through all links for one row at a time.
+"""Chains of kernels over the same rows as one kernel: a team of threads goes through all links for one row at a time.
+
+A team is as large as the row asks for: one thread, some of a warp, a warp, or a block.
 
 What a link reduces a row to stays in registers. Rows that only the chain needs are in shared memory, if there is room,
 and so are rows that several links read: they come from memory once.
@@ -28,8 +30,13 @@ from .text import Text, signature
 WARP_ROW = 1024
 #: The shared memory that a block may have without being asked for more, in bytes.
 SHARED = 48 * 1024
-#: Rows of more elements are too long for one block, unless there are rows enough for all.
-LONGEST_ROW = 1 << 14
+#: Rows of more elements are too long for one block, unless there are rows enough for all; and if there are fewer rows
+#: than multiprocessors.
+LONGEST_ROW, LONGEST_OF_FEW = 1 << 14, 1 << 12
+#: The elements of a row that a thread should have, if that leaves threads for all of the GPU.
+PER_THREAD = 4
+#: The threads of a block that has one row of at most WARP_ROW elements.
+SMALL_BLOCK = 128
 
 
 class Link(NamedTuple):
@@ -56,14 +63,14 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
         return [launch for piece in pieces for launch in chain_launches(piece, target)]
     rows = run.links[0].kernel.shape[0]
     longest = max(prod(link.kernel.shape[1:]) for link in run.links)
-    team = 32 if longest <= WARP_ROW else BLOCK
-    if longest > LONGEST_ROW and rows * BLOCK < target.threads:
+    if _has_idle_processors(rows, longest, target):
         return [launch for link in run.links for launch in launches_of(link, target)]
-    run, target = _staged(run, BLOCK // team, target)
-    homes = _homes(run, BLOCK // team)
+    team, teams = _team(run, rows, longest, target)
+    run, target = _staged(run, teams, target)
+    homes = _homes(run, teams)
     links = _links(run, target, team, homes)
-    source = _ChainWriter(links, team).function()
-    blocks = max(1, min(-(-rows * team // BLOCK), WAVES * target.processors))
+    source = _ChainWriter(links, team, teams).function()
+    blocks = max(1, min(-(-rows // teams), WAVES * target.processors))
     arguments: list[Argument] = [rows, homes.size]
     for link in links:
         arguments += _arguments(link)
@@ -71,7 +78,39 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
         assert target.failed is not None
         arguments.append(Pointer(target.failed, 0))
     about = "\n".join(kernel_text(link.nest.kernel) for link in links)
-    return [Launch(source, (blocks, 1, 1), (BLOCK, 1, 1), homes.size * (BLOCK // team), tuple(arguments), about)]
+    return [Launch(source, (blocks, 1, 1), (team * teams, 1, 1), homes.size * teams, tuple(arguments), about)]
+
+
+def _has_idle_processors(rows: int, longest: int, target: Target) -> bool:
+    """Whether rows are so few and so long that kernels one by one, of more blocks each, are done before a chain is."""
+    if not target.processors:
+        return rows * min(longest, 32) < BLOCK
+    if rows * BLOCK >= target.threads:
+        return False
+    return longest > (LONGEST_ROW if rows >= target.processors else LONGEST_OF_FEW)
+
+
+def _team(run: ChainRun, rows: int, longest: int, target: Target) -> tuple[int, int]:
+    """How many threads go through a row together, and how many such teams a block has.
+
+    Several teams of a block are parts of warps, or warps. Where the rows of eight warps are more than shared memory has
+    room for, a block of fewer threads has one row.
+    """
+    if longest > WARP_ROW:
+        return BLOCK, 1
+    is_enough = rows * longest >= PER_THREAD * target.threads
+    threads = min(32, 1 << (-(-longest // (PER_THREAD if is_enough else 1)) - 1).bit_length())
+    teams = BLOCK // threads
+    is_long = threads == 32 and longest >= PER_THREAD * SMALL_BLOCK // 2
+    if is_long and target.processors and _size(run, 1, target) > _size(run, teams, target):
+        return SMALL_BLOCK, 1
+    return threads, teams
+
+
+def _size(run: ChainRun, teams: int, target: Target) -> int:
+    """The bytes of rows in shared memory that a team has, if a block has so many teams."""
+    staged, _ = _staged(run, teams, target)
+    return _homes(staged, teams).size
 
 
 def _has_tiles(link: KernelRun) -> bool:
@@ -101,35 +140,52 @@ class Homes(NamedTuple):
 
 
 def _homes(run: ChainRun, teams: int) -> Homes:
+    """What fits into shared memory is there: rows that are not needed at the same time may be in the same place."""
     own = {place.slot for place in run.own}
     registers = {slot for slot in _written(run) if _is_register(run, slot)}
+    sizes = {place.slot: -(-place.strides[0] // 16) * 16 for place in run.own if place.slot not in registers}
+    lives = _lives(run)
     shared: dict[int, int] = {}
-    size = 0
-    for slot in sorted(own - registers):
-        row = next(place.strides[0] for place in run.own if place.slot == slot)
-        need = -(-row // 16) * 16
-        if (size + need) * teams <= SHARED:
-            shared[slot] = size
-            size += need
-    return Homes(shared, size, registers, own)
+    for slot in sorted(sizes, key=lambda slot: (lives[slot], slot)):
+        beside = [other for other in shared if _meet(lives[slot], lives[other])]
+        ends = sorted({0, *(shared[other] + sizes[other] for other in beside)})
+        free = (
+            start
+            for start in ends
+            if all(start + sizes[slot] <= shared[o] or shared[o] + sizes[o] <= start for o in beside)
+        )
+        start = next(free)
+        if (start + sizes[slot]) * teams <= SHARED:
+            shared[slot] = start
+    return Homes(shared, max((shared[slot] + sizes[slot] for slot in shared), default=0), registers, own)
+
+
+def _lives(run: ChainRun) -> dict[int, tuple[int, int]]:
+    """The first and the last link that have to do with each slot."""
+    found: dict[int, tuple[int, int]] = {}
+    for k, link in enumerate(run.links):
+        for place in (*link.sources, *link.targets):
+            found[place.slot] = found.get(place.slot, (k, k))[0], k
+    return found
+
+
+def _meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
 
 
 def _staged(run: ChainRun, teams: int, target: Target) -> tuple[ChainRun, Target]:
     """A chain that first copies rows which several links read, as far as there is room, and then reads the copies."""
-    size, aligned = _homes(run, teams).size, list(target.is_aligned)
-    copies: list[KernelRun] = []
-    staged: dict[Place, Place] = {}
+    kept = set(_homes(run, teams).shared)
     for place in _read_again(run):
-        row = prod(place.shape[1:]) * place.dtype.itemsize
-        size += -(-row // 16) * 16
-        if size * teams > SHARED:
+        slot = len(target.is_aligned)
+        copy = Place(slot, 0, place.shape, place.dtype, contiguous_strides(place.shape, place.dtype.itemsize))
+        links = [link._replace(sources=tuple(copy if p == place else p for p in link.sources)) for link in run.links]
+        longer = ChainRun((KernelRun(copying(place), (place,), (copy,)), *links), (*run.own, copy))
+        if not {*kept, slot} <= set(_homes(longer, teams).shared):
             break
-        strides = contiguous_strides(place.shape, place.dtype.itemsize)
-        staged[place] = Place(len(aligned), 0, place.shape, place.dtype, strides)
-        aligned.append(True)
-        copies.append(KernelRun(copying(place), (place,), (staged[place],)))
-    links = [link._replace(sources=tuple(staged.get(p, p) for p in link.sources)) for link in run.links]
-    return ChainRun((*copies, *links), (*run.own, *staged.values())), target._replace(is_aligned=aligned)
+        kept.add(slot)
+        run, target = longer, target._replace(is_aligned=[*target.is_aligned, True])
+    return run, target
 
 
 def _read_again(run: ChainRun) -> list[Place]:
@@ -340,8 +396,8 @@ class _LinkWriter(KernelWriter):
 
 
 class _ChainWriter:
-    def __init__(self, links: Sequence[Link], team: int):
-        self.team = team
+    def __init__(self, links: Sequence[Link], team: int, teams: int):
+        self.team, self.teams = team, teams
         written = {a.slot for link in links for a in link.nest.accesses if isinstance(a.operand.source, Output)}
         self.links = [_LinkWriter(link, number, written) for number, link in enumerate(links)]  # type: ignore[arg-type]
         self.index = self.links[0].index
@@ -356,19 +412,17 @@ class _ChainWriter:
             parameters += [f"{type_} l{link.number}_{name}" for type_, name in link.own_parameters()]
         if self.is_guarded:
             parameters.append("const int32 *const failed")
-        sync = "__syncthreads();" if self.team == BLOCK else "__syncwarp();"
-        with main.block(signature(f"KERNEL __launch_bounds__({BLOCK}) {NAME}", parameters)):
+        with main.block(signature(f"KERNEL __launch_bounds__({self.team * self.teams}) {NAME}", parameters)):
             if self.is_guarded:
                 main.line("if (*failed) return;")
             main.line(f"const int32 member = threadIdx.x % {self.team}, team = threadIdx.x / {self.team};")
             main.line("unsigned char *const shared = shared_memory + team * shared_size;")
-            teams = BLOCK // self.team
-            head = f"{self.index} row = ({self.index})blockIdx.x * {teams} + team; row < rows"
-            with main.block(f"for ({head}; row += ({self.index})gridDim.x * {teams})"):
+            head = f"{self.index} row = ({self.index})blockIdx.x * {self.teams} + team; row < rows"
+            with main.block(f"for ({head}; row += ({self.index})gridDim.x * {self.teams})"):
                 singles: dict[int | None, str] = {}
                 for link in self.links:
                     self.call(main, link, singles)
-                    main.line(sync)
+                    main.line(f"meet<{self.team}>();")
         return "\n".join([*functions, str(main)])
 
     def call(self, main: Text, link: _LinkWriter, singles: dict[int | None, str]) -> None:

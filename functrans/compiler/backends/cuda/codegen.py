@@ -322,8 +322,8 @@ class KernelWriter:
         type_ = str(type_name(output.expression.dtype))
         if team == 1:
             return own
-        function = "of_warp" if team == 32 else "of_block"
-        return self.text.let(type_, f"{function}<{combine_of(output)}>({own})")
+        function = f"of_warp<{combine_of(output)}, {team}>" if team <= 32 else f"of_block<{combine_of(output)}>"
+        return self.text.let(type_, f"{function}({own})")
 
     def write_results(self, totals: Sequence[str], condition: str) -> None:
         text = self.text

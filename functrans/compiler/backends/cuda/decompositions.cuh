@@ -66,9 +66,6 @@ template <class E> FUNCTION E divided(E x, E y) {
 // ---- teams
 
 template <int TEAM> FUNCTION int32 member() { return TEAM == 1 ? 0 : threadIdx.x % 32; }
-template <int TEAM> FUNCTION void meet() {
-  if constexpr (TEAM > 1) __syncwarp();
-}
 template <int TEAM, class Operation, class T> FUNCTION T together(T x) {
   if constexpr (TEAM == 1) return x;
   else return of_warp<Operation>(x);

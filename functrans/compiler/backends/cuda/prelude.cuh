@@ -317,21 +317,38 @@ template <> struct Accumulator<complex128, Add> : SumOfParts<complex128, float64
   using SumOfParts<complex128, float64>::SumOfParts;
 };
 
+// The threads of a warp that work together with this one: TEAM of them, or all, if it is one of larger teams.
+template <int TEAM> FUNCTION uint32 team_mask() {
+  if constexpr (TEAM >= 32) return 0xffffffffu;
+  else return ((1u << TEAM) - 1) << (threadIdx.x % 32 / TEAM * TEAM);
+}
+// All threads of a team wait for each other.
+template <int TEAM> FUNCTION void meet() {
+  if constexpr (TEAM > 32) __syncthreads();
+  else if constexpr (TEAM > 1) __syncwarp(team_mask<TEAM>());
+}
+
 // The value of the thread whose number in the warp differs in some bits.
-template <class T> FUNCTION T exchanged(T x, int32 bits) { return __shfl_xor_sync(0xffffffffu, x, bits); }
-FUNCTION bool exchanged(bool x, int32 bits) { return __shfl_xor_sync(0xffffffffu, (int32)x, bits) != 0; }
-FUNCTION int8 exchanged(int8 x, int32 bits) { return (int8)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
-FUNCTION uint8 exchanged(uint8 x, int32 bits) { return (uint8)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
-FUNCTION int16 exchanged(int16 x, int32 bits) { return (int16)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
-FUNCTION uint16 exchanged(uint16 x, int32 bits) { return (uint16)__shfl_xor_sync(0xffffffffu, (int32)x, bits); }
+#define MASK uint32 mask = 0xffffffffu
+template <class T> FUNCTION T exchanged(T x, int32 bits, MASK) { return __shfl_xor_sync(mask, x, bits); }
+FUNCTION bool exchanged(bool x, int32 bits, MASK) { return __shfl_xor_sync(mask, (int32)x, bits) != 0; }
+FUNCTION int8 exchanged(int8 x, int32 bits, MASK) { return (int8)__shfl_xor_sync(mask, (int32)x, bits); }
+FUNCTION uint8 exchanged(uint8 x, int32 bits, MASK) { return (uint8)__shfl_xor_sync(mask, (int32)x, bits); }
+FUNCTION int16 exchanged(int16 x, int32 bits, MASK) { return (int16)__shfl_xor_sync(mask, (int32)x, bits); }
+FUNCTION uint16 exchanged(uint16 x, int32 bits, MASK) { return (uint16)__shfl_xor_sync(mask, (int32)x, bits); }
 
-FUNCTION complex64 exchanged(complex64 x, int32 bits) { return {exchanged(x.re, bits), exchanged(x.im, bits)}; }
-FUNCTION complex128 exchanged(complex128 x, int32 bits) { return {exchanged(x.re, bits), exchanged(x.im, bits)}; }
+FUNCTION complex64 exchanged(complex64 x, int32 bits, MASK) {
+  return {exchanged(x.re, bits, mask), exchanged(x.im, bits, mask)};
+}
+FUNCTION complex128 exchanged(complex128 x, int32 bits, MASK) {
+  return {exchanged(x.re, bits, mask), exchanged(x.im, bits, mask)};
+}
+#undef MASK
 
-// What all threads of a warp have together; every one of them gets it.
-template <class Operation, class T> FUNCTION T of_warp(T x) {
+// What the threads of a warp, or of a team that is a part of one, have together; every one of them gets it.
+template <class Operation, int TEAM = 32, class T> FUNCTION T of_warp(T x) {
 #pragma unroll
-  for (int32 bits = 16; bits; bits >>= 1) x = Operation::of(x, exchanged(x, bits));
+  for (int32 bits = TEAM / 2; bits; bits >>= 1) x = Operation::of(x, exchanged(x, bits, team_mask<TEAM>()));
   return x;
 }
 
