@@ -48,8 +48,8 @@ def values(shape, dtype="f8", seed=0):
         ((40, 70), 0, "of_column", 1),
         ((7, 900), 0, "", 1),
         ((60, 11, 7), (0, 2), "of_warp", 1),
-        ((1, 40), 0, "", 2),
-        ((40, 1), 1, "", 2),
+        ((1, 40), 0, "", 1),
+        ((40, 1), 1, "", 1),
     ],
 )
 def test_reductions_by_shape(shape, axis, text, count, order):
@@ -58,6 +58,46 @@ def test_reductions_by_shape(shape, axis, text, count, order):
     assert len(launches) == count
     assert text in launches[0].source
     assert all(("of_warp", "of_block", "of_column")[k] not in launches[0].source or text for k in range(3))
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_reductions_of_columns(data):
+    """Of few columns and of many, aligned or not, some of which share what they are computed from."""
+    rows, columns = data.draw(st.integers(1, 300)), data.draw(st.integers(1, 70))
+    dtype, order = data.draw(st.sampled_from(["f8", "f4", "i2"])), data.draw(st.sampled_from(ORDERS))
+    division, begin = data.draw(st.sampled_from(list(DIVISIONS))), data.draw(st.integers(0, 3))
+    x = (10 * values((rows, begin + columns))).astype(dtype)
+
+    def function(x):
+        part = x[:, begin:]
+        return np.sum(part, 0), np.max(part * part[:, :1], 0), np.sum(part * np.max(part, 1, keepdims=True), 0)
+
+    check(function, x, order=order, division=division, tolerance=1e-12 if dtype == "f8" else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns", "vector"),
+    [((4000, 128), 32, "Vector<float32, 4>"), ((4000, 3), 1, ""), ((9000, 8), 2, "Vector<float32, 4>"), ((40, 70), 32, "")],
+)
+def test_threads_side_by_side_have_as_many_columns_as_there_are(shape, columns, vector):
+    launch, *_ = check(lambda x: np.sum(x, 0), values(shape, "f4"), tolerance=1e-5)
+    assert f"of_column<Add, {columns}, {256 // columns}>" in launch.source
+    assert vector in launch.source
+    assert vector or "Vector<" not in launch.source
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_columns_have_in_common_is_computed_once(order):
+    """Distances between bodies, which all coordinates of a force are computed from."""
+
+    def forces(x):
+        distance = x[None] - x[:, None]
+        near = np.sum(distance * distance, -1) + 1e-3
+        return np.sum(distance / (near * np.sqrt(near))[:, :, None], 1)
+
+    launch, *_ = check(forces, values((70, 3)), order=order, tolerance=1e-10)
+    assert all(f"a0_{k}.take" in launch.source for k in range(3))
 
 
 @settings(max_examples=25)
@@ -100,6 +140,19 @@ def test_sums_keep_their_rounding_errors():
 def test_sums_of_nothing_finite():
     for x in (np.array([1.0, np.inf, 2]), np.array([np.inf, -np.inf]), np.array([1e308, 1e308, -1e308]), np.array([np.nan])):
         check(np.sum, np.tile(x, 50))
+
+
+# ---- points
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_angles_are_reduced_once_for_sine_and_cosine(dtype):
+    x = np.concatenate([special_array(np.random.default_rng(0), (60,), dtype), values((60,), dtype, seed=1)])
+    for function in (lambda x: np.sin(3 * x) * np.cos(3 * x), lambda x: (np.cos(x), np.sin(x), np.sin(x + 1))):
+        (launch,) = check(function, x, tolerance=4 * np.finfo(dtype).eps)
+        assert launch.source.count("sine_and_cosine(") == 1
+    (launch,) = check(lambda x: np.sin(x) + np.cos(x + 1), x, tolerance=4 * np.finfo(dtype).eps)
+    assert "sine_and_cosine(" not in launch.source
 
 
 # ---- chains

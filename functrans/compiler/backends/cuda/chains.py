@@ -21,7 +21,7 @@ from ...loopnest import Output, axis_index
 from .codegen import KernelWriter
 from .contractions import contraction_of
 from .launches import NAME, Argument, Launch, Pointer
-from .layouts import BLOCK, Form, Nest, is_short, lanes, moves, nest_of
+from .layouts import BLOCK, Form, Nest, along_results, is_short, lanes, moves, nest_of, told, turned
 from .lowering import WAVES, Target, in_single, launches_of
 from .operations import type_name
 from .text import Text, signature
@@ -114,8 +114,10 @@ def _size(run: ChainRun, teams: int, target: Target) -> int:
 
 
 def _has_tiles(link: KernelRun) -> bool:
-    """Whether a kernel sums up products of rows and columns."""
-    return bool(link.kernel.reduced) and contraction_of(in_single(link)) is not None
+    """Whether a kernel sums up products of rows and columns, or reads an operand along another direction than rows."""
+    if link.kernel.reduced:
+        return contraction_of(in_single(link)) is not None
+    return bool(turned(along_results(nest_of(link.kernel, link.sources, link.targets)))[0])
 
 
 def _is_single(place: Place) -> bool:
@@ -271,7 +273,7 @@ def _arguments(link: Link) -> list[Argument]:
         if kind == "register" and not is_output:
             continue
         found.append(a.offset if a.slot is None or kind == "shared" else Pointer(a.slot, a.offset))
-        found += [s for d, s in enumerate(a.strides) if d != last or move == "any"]
+        found += [a.strides[d] for d in told(a, move, last)]
         found += a.terms
     return found + [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(nest.kernel)]
 
@@ -303,8 +305,7 @@ class _LinkWriter(KernelWriter):
             else:
                 alone = "" if a.slot in self.written else "__restrict__ "
                 found.append((f"{self.types[k]} *{alone}const", f"p{k}"))
-            kept = [d for d in range(self.count) if d != self.inner or move == "any"]
-            found += [(f"const {self.index}", f"s{k}_{d}") for d in kept]
+            found += [(f"const {self.index}", f"s{k}_{d}") for d in told(a, move, self.inner)]
             found += [("const int64", f"t{k}_{j}") for j in range(len(a.terms))]
         return found + [(f"const {type_name(n.dtype)}", f"k{j}") for j, n in enumerate(numbers_of(self.kernel))]
 
@@ -391,7 +392,8 @@ class _LinkWriter(KernelWriter):
             self.text.line(f"y{j} = {value};")
             value = f"y{j}"
         if self.link.is_stored[j]:
-            place = self.values.place(k, f"p{k}", "i0", {}) if self.inner == 0 else f"*after(p{k}, i0 * s{k}_0)"
+            moved = f"*after(p{k}, i0 * s{k}_0)" if self.nest.accesses[k].strides[0] else f"*p{k}"
+            place = self.values.place(k, f"p{k}", "i0", {}) if self.inner == 0 else moved
             self.text.line(f"if (member == 0) {place} = {value};")
 
 

@@ -16,12 +16,10 @@ from ...accesses import identity_value, numbers_of
 from ...loopnest import Output, Position
 from ...operations.values import HALF, SINGLE
 from .launches import NAME
-from .layouts import BLOCK, TILE, Access, Form, Nest
+from .layouts import BLOCK, TILE, Access, Form, Nest, told
 from .operations import literal, type_name
 from .text import Text, Values, signature
 
-#: The rows and columns of threads that work on neighbouring results.
-COLUMNS, ROWS = 32, 8
 #: How two values of a reduction are put together, by the name that the loop IR has for it.
 COMBINES = {
     "add": "Add", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum", "logical_or": "Or",
@@ -92,8 +90,7 @@ class KernelWriter:
             is_pointer = access.slot is not None
             alone = "" if access.slot in read & written else "__restrict__ "
             found.append(f"{self.types[k]} *{alone}const p{k}" if is_pointer else f"const int64 p{k}")
-            kept = (d for d in range(self.count) if d != self.inner or move == "any")
-            found += [f"const {self.index} s{k}_{d}" for d in kept]
+            found += [f"const {self.index} s{k}_{d}" for d in told(access, move, self.inner)]
             found += [f"const int64 t{k}_{j}" for j in range(len(access.terms))]
         found += [f"const {type_name(n.dtype)} k{j}" for j, n in enumerate(numbers_of(self.kernel))]
         if self.form.is_divided:
@@ -107,8 +104,7 @@ class KernelWriter:
         return accesses[: self.first_output], accesses[self.first_output :]
 
     def function(self) -> str:
-        threads = COLUMNS * ROWS if self.is_by_columns else BLOCK
-        with self.text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", self.parameters())):
+        with self.text.block(signature(f"KERNEL __launch_bounds__({BLOCK}) {NAME}", self.parameters())):
             if self.form.is_guarded:
                 self.text.line("if (*failed) return;")
             if self.form.turned:
@@ -179,7 +175,7 @@ class KernelWriter:
             self.unpack("u", [*others, across, inner], extents, tiled=(across, inner))
             with self.lines((across, "column"), (inner, "line")):
                 for k in self.form.turned:
-                    ways = " + ".join(f"i{d} * s{k}_{d}" for d in range(self.count))
+                    ways = " + ".join(f"i{d} * s{k}_{d}" for d in told(self.nest.accesses[k], "any", inner))
                     text.line(f"tile{k}[line][column] = *after(p{k}, {ways});")
             text.line("__syncthreads();")
             with self.lines((across, "line"), (inner, "column")):
@@ -290,10 +286,10 @@ class KernelWriter:
         end = self.text.let(self.index, f"{begin} + {size} < {length} ? {begin} + {size} : {length}")
         return begin, end
 
-    def accumulators(self) -> None:
+    def accumulators(self, lane: str = "") -> None:
         for j, output in enumerate(self.outputs):
             type_, start = accumulator(output)
-            self.text.line(f"{type_} a{j}{start};")
+            self.text.line(f"{type_} a{j}{lane}{start};")
 
     def take(self) -> None:
         """Add what is at the point (or at some neighbours) to the accumulators."""
@@ -302,19 +298,24 @@ class KernelWriter:
             self.take_at(self.loops[self.inner] if self.count else "", names, self.loaded())
             return
         text, lanes = self.text, self.form.lanes
-        vectors = {k: f"x{k}" for k in range(self.first_output) if self.is_vector(k)}
-        for k, vector in vectors.items():
-            type_ = f"const Vector<{self.types[k].removeprefix('const ')}, {lanes}>"
-            text.line(f"{type_} {vector} = (({type_} *){names[k]})[i{self.inner}];")
+        vectors = self.loaded_vectors(names)
         text.line("#pragma unroll")
         with text.block(f"for (int32 lane = 0; lane < {lanes}; ++lane)"):
             i = text.let(self.index, f"i{self.inner} * {lanes} + lane")
             self.take_at(i, names, {**{k: f"{vector}.at[lane]" for k, vector in vectors.items()}, **self.loaded()})
 
-    def take_at(self, i: str, names: Sequence[str], loaded: dict[int, str]) -> None:
+    def loaded_vectors(self, names: Sequence[str]) -> dict[int, str]:
+        """Load neighbours of operands that lie side by side; their variables."""
+        vectors = {k: f"x{k}" for k in range(self.first_output) if self.is_vector(k)}
+        for k, vector in vectors.items():
+            type_ = f"const Vector<{self.types[k].removeprefix('const ')}, {self.form.lanes}>"
+            self.text.line(f"{type_} {vector} = (({type_} *){names[k]})[i{self.inner}];")
+        return vectors
+
+    def take_at(self, i: str, names: Sequence[str], loaded: dict[int, str], lane: str = "") -> None:
         known = self.values.at(i, names, loaded)
         for j, output in enumerate(self.outputs):
-            self.text.line(f"a{j}.take({known[id(output.expression)]});")
+            self.text.line(f"a{j}{lane}.take({known[id(output.expression)]});")
 
     def total(self, j: int, own: str) -> str:
         """What the whole team has."""
@@ -325,38 +326,64 @@ class KernelWriter:
         function = f"of_warp<{combine_of(output)}, {team}>" if team <= 32 else f"of_block<{combine_of(output)}>"
         return self.text.let(type_, f"{function}({own})")
 
-    def write_results(self, totals: Sequence[str], condition: str) -> None:
-        text = self.text
+    def write_results(self, totals: Sequence[str], condition: str, i: str = "") -> None:
+        text, i = self.text, i or f"i{self.inner}"
         with text.block(condition) if condition else nullcontext():
             for j, total in enumerate(totals):
                 k, total = self.first_output + j, self.rounded(j, total)
-                ways = [f"i{d} * s{k}_{d}" for d in range(self.form.parallel) if d != self.inner]
+                ways = [f"i{d} * s{k}_{d}" for d in told(self.nest.accesses[k], "none", self.inner)]
                 if self.inner < self.form.parallel and self.form.moves[k] != "none":
                     size = f"sizeof(*p{k})" if self.form.moves[k] == "one" else f"s{k}_{self.inner}"
-                    ways.append(f"i{self.inner} * ({self.index}){size}")
+                    ways.append(f"{i} * ({self.index}){size}")
                 if self.form.is_divided:
                     ways.append(f"blockIdx.y * w{j}")
                 text.line(f"*after(p{k}, {' + '.join(ways)}) = {total};" if ways else f"*p{k} = {total};")
 
     def columns(self) -> None:
-        """Threads side by side have neighbouring results, threads below each other parts of what these reduce."""
-        form, text = self.form, self.text
+        """Threads side by side have neighbouring results, threads below each other parts of what these reduce.
+
+        A thread may have several results that are neighbours: what these have in common is computed once, and operands
+        that lie side by side are loaded together, if their number and their addresses allow for it.
+        """
+        form, text, columns, rows = self.form, self.text, self.form.columns, BLOCK // self.form.columns
         parallel = [f"n{d}" for d in range(form.parallel)]
         reduced = [f"n{d}" for d in range(form.parallel, self.count)]
+        if form.lanes > 1:
+            parallel[-1] = text.let(self.index, f"quotient(n{self.inner}, {form.lanes})")
         all_ = text.let(self.index, self.product(parallel))
         length = text.let(self.index, self.product(reduced))
         begin, end = self.share(length)
-        text.line(f"const int32 column = threadIdx.x % {COLUMNS}, row = threadIdx.x / {COLUMNS};")
-        head = f"{self.index} first = ({self.index})blockIdx.x * {COLUMNS}; first < {all_}"
-        with text.block(f"for ({head}; first += ({self.index})gridDim.x * {COLUMNS})"):
+        text.line(f"const int32 column = threadIdx.x % {columns}, row = threadIdx.x / {columns};")
+        head = f"{self.index} first = ({self.index})blockIdx.x * {columns}; first < {all_}"
+        with text.block(f"for ({head}; first += ({self.index})gridDim.x * {columns})"):
             text.line(f"const {self.index} u = first + column < {all_} ? first + column : {all_} - 1;")
             self.unpack("u", range(form.parallel), parallel)
-            self.accumulators()
-            with text.block(f"for ({self.index} r = {begin} + row; r < {end}; r += {ROWS})"):
+            for lane in self.lanes:
+                self.accumulators(lane)
+            with text.block(f"for ({self.index} r = {begin} + row; r < {end}; r += {rows})"):
                 self.unpack("r", range(form.parallel, self.count), reduced)
-                self.take()
-            totals = []
-            for j, output in enumerate(self.outputs):
-                call = f"of_column<{combine_of(output)}, {COLUMNS}, {ROWS}>(a{j}.value())"
-                totals.append(text.let(str(type_name(output.expression.dtype)), call))
-            self.write_results(totals, f"if (row == 0 && first + column < {all_})")
+                self.take_columns()
+            for lane in self.lanes:
+                totals = []
+                for j, output in enumerate(self.outputs):
+                    call = f"of_column<{combine_of(output)}, {columns}, {rows}>(a{j}{lane}.value())"
+                    totals.append(text.let(str(type_name(output.expression.dtype)), call))
+                self.write_results(totals, f"if (row == 0 && first + column < {all_})", self.neighbour(lane))
+
+    @property
+    def lanes(self) -> list[str]:
+        """What the variables end in that a thread has for each of several columns."""
+        return [f"_{lane}" for lane in range(self.form.lanes)] if self.form.lanes > 1 else [""]
+
+    def neighbour(self, lane: str) -> str:
+        """The innermost index of one of a thread's columns."""
+        i = self.loops[self.inner] if self.count else ""
+        return f"({i} * {self.form.lanes} + {lane[1:]})" if lane else i
+
+    def take_columns(self) -> None:
+        """Add what is at the point of each column."""
+        names = self.values.outer(self.loops, self.pointers()[: self.first_output], self.types)
+        vectors = {} if self.form.lanes == 1 or self.form.is_apart else self.loaded_vectors(names)
+        for lane in self.lanes:
+            loaded = {k: f"{vector}.at[{lane[1:]}]" for k, vector in vectors.items()}
+            self.take_at(self.neighbour(lane), names, loaded, lane)

@@ -89,9 +89,10 @@ class Form(NamedTuple):
 
     Attributes:
         parallel, reduced: how many loops there are.
-        team: the threads that work on one result together: 1, 32, or all of a block. 0 for columns: a block of 32 by 8
-            threads works on 32 neighbouring results.
-        lanes: how many neighbours along the innermost loop a thread works on at once.
+        team: the threads that work on one result together: 1, 32, or all of a block. 0 for columns: threads of a block
+            that are side by side work on neighbouring results.
+        lanes: how many neighbours along the innermost loop (of columns: the innermost one of results) a thread works on
+            at once.
         moves: for each access, how it moves along that loop: "one" element, "none" or "any".
         is_wide: whether indices need 64 bits.
         is_divided: whether blocks reduce parts of each row.
@@ -99,6 +100,8 @@ class Form(NamedTuple):
         updates: for each output, None, or how it is combined with what is there: "atomic" or "alone".
         turned: the numbers of the accesses that are read through tiles in shared memory.
         across: the loop along which these move by one element.
+        columns: how many threads of a block are side by side, if it works on columns.
+        is_apart: whether neighbours are loaded one by one.
     """
 
     parallel: int
@@ -112,6 +115,8 @@ class Form(NamedTuple):
     updates: tuple[str | None, ...]
     turned: tuple[int, ...] = ()
     across: int = -1
+    columns: int = 1
+    is_apart: bool = False
 
 
 def nest_of(
@@ -278,12 +283,20 @@ def turned(nest: Nest) -> tuple[tuple[int, ...], int]:
     return tuple(found.get(across, ())), across
 
 
+def told(access: Access, move: str, inner: int) -> list[int]:
+    """The loops along which a kernel is told how far an operand moves: not where it stays, or moves by one element.
+
+    Where it stays is part of the text, so that what does not change in a loop is loaded before it.
+    """
+    return [d for d, stride in enumerate(access.strides) if stride and (d != inner or move == "any")]
+
+
 def arguments_of(nest: Nest, form: Form) -> list[Argument]:
     """What the function of a kernel is called with, in the order of its parameters."""
     found: list[Argument] = list(nest.extents)
     last = len(nest.extents) - 1 if form.team or not form.reduced else form.parallel - 1
     for a, move in zip(nest.accesses, form.moves):
         found.append(a.offset if a.slot is None else Pointer(a.slot, a.offset))
-        found += [s for k, s in enumerate(a.strides) if k != last or move == "any"]
+        found += [a.strides[d] for d in told(a, move, last)]
         found += a.terms
     return found + [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(nest.kernel)]

@@ -13,7 +13,7 @@ from ...instructions import KernelRun, Place, contiguous_strides
 from ...loopnest import Apply, Expression, Kernel, Load, Output, axis_index, cast
 from ...operations.values import HALF, SINGLE
 from . import layouts
-from .codegen import COLUMNS, ROWS, kernel_function
+from .codegen import kernel_function
 from .contractions import Contraction, Tile, contraction_function, contraction_of
 from .contractions import arguments_of as contraction_arguments
 from .launches import Launch, Pointer
@@ -33,6 +33,8 @@ from .layouts import (
 )
 from .updates import by_vote, walked_axes
 
+#: The neighbouring results of a block that reduces columns, at most, and the threads that each of them then has.
+COLUMNS, ROWS = 32, BLOCK // 32
 #: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
 WAVES = 32
 
@@ -126,19 +128,44 @@ def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[
         return _contraction(run, contraction, target)
     nest = nest_of(run.kernel, run.sources, run.targets)
     team = _team(nest, target)
-    count = lanes(nest, -1, target.is_aligned) if team and len(nest.extents) > nest.parallel else 1
-    parts = _parts(nest, target, team, count) if may_divide and target.processors else 1
+    form = _form(nest, target, team, _reduced_at_once(nest, target) if team else 1)
+    if not team:
+        form = _by_columns(nest, form, target)
+    parts = _parts(nest, target, form) if may_divide and target.processors else 1
     if parts == 1:
-        return [_launch(nest, _form(nest, target, team, count), target, nest.results * max(team, 1), 1)]
+        return [_launch(nest, form, target, _units(nest, form), 1)]
     partial, last, size = _stages(run, parts, target.scratch)
     nest = nest_of(partial.kernel, partial.sources, partial.targets)
-    form = _form(nest, target, team, count, is_divided=True)
-    first = _launch(nest, form, target, nest.results * max(team, 1), parts)
+    form = form._replace(moves=moves(nest, form.parallel - 1 if not team else -1), is_divided=True)
+    form = form._replace(is_wide=not is_short(nest))
+    first = _launch(nest, form, target, _units(nest, form), parts)
     ways = [place.strides[0] for place in last.sources]
     own = len(arguments_of(nest, form))
     arguments = (*first.arguments[:own], *ways, *first.arguments[own:])
     first = first._replace(arguments=arguments, scratch=size)
     return [first, *_reduction(last, target, may_divide=False)]
+
+
+def _reduced_at_once(nest: Nest, target: Target) -> int:
+    """How many neighbours of what it reduces a thread loads at once."""
+    return lanes(nest, -1, target.is_aligned) if len(nest.extents) > nest.parallel else 1
+
+
+def _by_columns(nest: Nest, form: Form, target: Target) -> Form:
+    """The neighbouring results of a thread: what is loaded at once, or all along a short loop; and those of a block."""
+    count, extent = lanes(nest, nest.parallel - 1, target.is_aligned), nest.extents[nest.parallel - 1]
+    threads = nest.results // count * max(1, nest.reduced // layouts.LEAST_SHARE)
+    if threads < BLOCK * target.processors:  # some multiprocessors would have nothing to do
+        count = 1
+    is_apart = count == 1 and extent <= layouts.MOST_LANES
+    count = extent if is_apart else count
+    columns = min(COLUMNS, 1 << (nest.results // count - 1).bit_length())
+    return form._replace(lanes=count, is_apart=is_apart, columns=columns)
+
+
+def _units(nest: Nest, form: Form) -> int:
+    """What is shared out to blocks: threads, or, of columns, what a thread has neighbouring results of."""
+    return nest.results * form.team if form.team else nest.results // form.lanes
 
 
 def _contraction(run: KernelRun, c: Contraction, target: Target) -> list[Launch]:
@@ -171,17 +198,19 @@ def _team(nest: Nest, target: Target) -> int:
         return 1
     by_rows = nest.parallel == 0 or distance(last) <= distance(nest.parallel - 1)
     if not by_rows:
-        return 1 if nest.results >= target.threads // 2 or nest.reduced < 2 * ROWS else 0
+        has_common = 1 < nest.extents[nest.parallel - 1] <= layouts.MOST_LANES
+        is_many = nest.results >= target.threads // 2 and not has_common
+        return 1 if is_many or nest.reduced < 2 * ROWS else 0
     if nest.reduced < layouts.SHORT_ROW:
         return 1
     return 32 if nest.reduced <= layouts.LONG_ROW else BLOCK
 
 
-def _parts(nest: Nest, target: Target, team: int, count: int) -> int:
+def _parts(nest: Nest, target: Target, form: Form) -> int:
     """Into how many parts to divide each reduction, so that all multiprocessors have something to do."""
-    at_once = nest.results * (team or ROWS)
-    wanted = target.threads // max(at_once, 1)
-    most = nest.reduced // ((team or ROWS) * count * layouts.LEAST_SHARE)
+    rows, count = (form.team, form.lanes) if form.team else (BLOCK // form.columns, 1)
+    wanted = target.threads // max(nest.results * form.team or -(-_units(nest, form) // form.columns) * BLOCK, 1)
+    most = nest.reduced // (rows * count * layouts.LEAST_SHARE)
     return max(1, min(wanted, most, layouts.MOST_PARTS))
 
 
@@ -233,16 +262,16 @@ def _form(
 def _launch(nest: Nest, form: Form, target: Target, threads: int, parts: int) -> Launch:
     """The kernel for so many threads: one for each unit of work, if that many can be had."""
     if form.team or not form.reduced:
-        size, per_block = BLOCK, BLOCK
+        per_block = BLOCK
     else:
-        size, per_block = COLUMNS * ROWS, COLUMNS
+        per_block = form.columns
     blocks = max(1, min(-(-threads // per_block), WAVES * target.processors))
     arguments = arguments_of(nest, form)
     if form.is_guarded:
         assert target.failed is not None
         arguments.append(Pointer(target.failed, 0))
     source, about = kernel_function(nest, form), kernel_text(nest.kernel)
-    return Launch(source, (blocks, parts, 1), (size, 1, 1), 0, tuple(arguments), about)
+    return Launch(source, (blocks, parts, 1), (BLOCK, 1, 1), 0, tuple(arguments), about)
 
 
 __all__ = ["Target", "launches_of"]

@@ -87,6 +87,19 @@ template <class T> FUNCTION T integer_power(T x, T n) {
   return (T)product;
 }
 
+// Both functions of an angle, which is reduced once.
+template <class T> struct Turn { T sine, cosine; };
+FUNCTION Turn<float32> sine_and_cosine(float32 angle) {
+  Turn<float32> y;
+  sincosf(angle, &y.sine, &y.cosine);
+  return y;
+}
+FUNCTION Turn<float64> sine_and_cosine(float64 angle) {
+  Turn<float64> y;
+  sincos(angle, &y.sine, &y.cosine);
+  return y;
+}
+
 // The logarithmic derivative of the gamma function: reflection, recurrence, and Stirling's series from ten upwards.
 FUNCTION float64 digamma(float64 x) {
   if (x == 0) return copysign(infinity64(), -x);

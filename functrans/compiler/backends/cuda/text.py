@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Final
 
 from ...accesses import is_argument, numbers_of, prepared
-from ...loopnest import Apply, Constant, Expression, Kernel, Position
+from ...loopnest import Apply, Constant, Expression, Kernel, Load, Position
 from ...operations import write_operation
-from .layouts import Access
+from ...operations.values import DOUBLE, SINGLE
+from .layouts import Access, told
 from .operations import CudaCode, literal, type_name
 
+#: Functions that CUDA has in one, and which part each is.
+TURNS: Final = {"sin": "sine", "cos": "cosine"}
 #: Lines of parameters are at most so long.
 WIDTH = 100
 
@@ -25,6 +29,20 @@ def signature(head: str, parameters: Sequence[str]) -> str:
             line = "    "
         line += part + " "
     return "\n".join([*lines, line.rstrip() if parameters else f"{head}()"])
+
+
+def turned_twice(kernel: Kernel) -> set[Any]:
+    """What a kernel takes both the sine and the cosine of, as derivatives do: angles are reduced once."""
+    functions: dict[str, set[Any]] = {name: set() for name in TURNS}
+    for e in kernel.expressions():
+        if isinstance(e, Apply) and e.operation in TURNS and e.dtype in (SINGLE, DOUBLE):
+            functions[e.operation].add(_key(e.operands[0]))
+    return set.intersection(*functions.values())
+
+
+def _key(e: Expression) -> Any:
+    """The same for what is loaded from the same place, and for one expression."""
+    return e if isinstance(e, Load) else id(e)
 
 
 class Text:
@@ -75,6 +93,7 @@ class Values:
         self.code = CudaCode(text.let)
         self.numbers = {number: f"k{k}" for k, number in enumerate(numbers_of(kernel))}
         self.by_source = {a.operand.source: k for k, a in enumerate(accesses[: len(accesses) - len(kernel.outputs)])}
+        self.turned = turned_twice(kernel)
 
     def outer(
         self, loops: Sequence[str], pointers: Sequence[str], types: Sequence[str], skipped: Container[int] = ()
@@ -82,7 +101,7 @@ class Values:
         """Names of the pointers (and positions) moved along all loops but the innermost one."""
         names: list[str] = []
         for k, (access, pointer, type_) in enumerate(zip(self.accesses, pointers, types)):
-            ways = [f"{i} * s{k}_{d}" for d, i in enumerate(loops) if d != self.inner]
+            ways = [f"{loops[d]} * s{k}_{d}" for d in told(access, "none", self.inner)]
             if not ways or k in skipped:
                 names.append(pointer)
             elif access.slot is None:
@@ -112,10 +131,16 @@ class Values:
             loaded: the accesses that have been loaded.
         """
         known: dict[int, str] = {}
+        turns: dict[Any, str] = {}
         loads = dict(loaded)
         for e in self.kernel.expressions():
             if isinstance(e, Constant):
                 known[id(e)] = literal(e.number, e.dtype)
+            elif isinstance(e, Apply) and e.operation in TURNS and _key(e.operands[0]) in self.turned:
+                angle = e.operands[0]
+                if _key(angle) not in turns:
+                    turns[_key(angle)] = self.text.let("auto", f"sine_and_cosine({self.operand(e, angle, known)})")
+                known[id(e)] = f"{turns[_key(angle)]}.{TURNS[e.operation]}"
             elif isinstance(e, Apply):
                 applied = prepared(e)
                 operands = [self.operand(applied, x, known) for x in applied.operands]
