@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.avals import ShapedArray
+from ...core.dtypes import SINGLE, is_half, kind_of, single_of
 from ..instructions import Block, Place
 from ..loopnest import Apply, Load, axis_index, constant
 from ..regions import pad_at_once
@@ -31,9 +32,8 @@ def convolve(assembler: Any, block: Block, x: Place, w: Place, z: Place, how: tu
         False if the backend has neither kernels nor products for the dtype.
     """
     has_halves = z.dtype.char in assembler.product_types and w.shape[0] // groups >= FEWEST_FEATURES
-    is_widened = z.dtype == np.float16 and not has_halves
-    dtype = np.dtype(np.float32) if is_widened else z.dtype
-    if not (dtype.char in "fdFD" or has_kernels(assembler, dtype)):
+    dtype = SINGLE if is_half(z.dtype) and not has_halves else z.dtype
+    if not (dtype.char in "fdFD" or has_halves or has_kernels(assembler, dtype)):
         return False
     if 0 in z.shape:
         return True
@@ -132,8 +132,8 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     def parts_for(target: Place) -> Parts:
         return Parts(*own, split(target, 1, z.shape[1] // groups), strides, dilation)
 
-    has_tiles = assembler.is_plain and own[1].shape[1] >= FEWEST_FEATURES and has_kernels(assembler, x.dtype)
-    if has_tiles and (x.dtype.kind not in "fc" or are_worth_it(parts_for(z))):
+    has_tiles = assembler.is_plain and own[1].shape[1] >= FEWEST_FEATURES and has_kernels(assembler, single_of(x.dtype))
+    if has_tiles and (kind_of(x.dtype) not in "fc" or are_worth_it(parts_for(z))):
         add_tiles(assembler, block, parts_for(z))
         assembler.remark(block, start, "The convolution is one kernel that reads windows where they lie, tile by tile.")
         return
@@ -141,10 +141,10 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     parts = parts_for(room)
     by_kernels, by_products = loop_cost(parts), product_cost(parts)
     ratio = by_products / by_kernels
-    if not has_kernels(assembler, x.dtype):
+    if not has_kernels(assembler, single_of(x.dtype)):
         add_products(assembler, block, parts)
         assembler.remark(block, start, "The convolution is done by BLAS: kernels do not sum up numbers of this kind.")
-    elif x.dtype.kind not in "fc":
+    elif kind_of(x.dtype) not in "fc":
         add_loops(assembler, block, parts)
         assembler.remark(block, start, "The convolution is done by kernels: BLAS does not know numbers of this kind.")
     elif has_tiles:

@@ -6,8 +6,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from ...core.avals import ShapedArray
+from ...core.dtypes import single_of
 from ..instructions import Block
-from ..loopnest import Apply, Kernel, Load, Output, axis_index
+from ..loopnest import Apply, Kernel, Load, Output, axis_index, cast
 from .geometry import Parts
 from .products import is_direct
 
@@ -31,13 +33,18 @@ def are_worth_it(parts: Parts) -> bool:
 
 
 def add_tiles(assembler: Any, block: Block, parts: Parts) -> None:
-    """Add the kernel that sums up all products."""
+    """Add the kernel that sums up all products, and the one that rounds sums of numbers of bfloat16."""
     rank, dtype = len(parts.window), parts.image.dtype
+    sums, z = single_of(dtype), parts.z
+    if sums != dtype:
+        z = assembler.contiguous("temporary", ShapedArray(z.shape, sums))
     batch, group, feature = map(axis_index, range(3))
     positions = tuple(map(axis_index, range(3, 3 + rank)))
     terms = tuple(map(axis_index, range(3 + rank, 4 + 2 * rank)))
     weight = Load(0, (group, feature, *terms), dtype)
     element = Load(1, (batch, group, *terms, *positions), dtype)
-    total = Output(Apply("multiply", (weight, element), dtype), "add")
-    kernel = Kernel((*parts.z.shape, *parts.w.shape[2:]), 1 + rank, (total,), (0, 1))
-    assembler.kernel(block, kernel, (parts.w, parts.windows), (parts.z,))
+    total = Output(Apply("multiply", (cast(weight, sums), cast(element, sums)), sums), "add")
+    kernel = Kernel((*z.shape, *parts.w.shape[2:]), 1 + rank, (total,), (0, 1))
+    assembler.kernel(block, kernel, (parts.w, parts.windows), (z,))
+    if z is not parts.z:
+        assembler.convert(block, z, parts.z)

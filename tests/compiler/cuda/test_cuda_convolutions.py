@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ from functrans.compiler.instructions import LoopRun, ProductRun
 from tests.helpers.cuda.running import ORDERS, emulated, lowered
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -87,6 +90,20 @@ def test_half_precision(function, request):
         assert {i.z.dtype for i in block if isinstance(i, ProductRun)} == {np.dtype("f2")}
 
 
+@pytest.mark.parametrize("way", ["tiles", "products"])
+@pytest.mark.parametrize("function", list(WEIGHTS))
+def test_bfloat16(function, way, request):
+    """Numbers of 16 bits are read, by kernels and by cuBLAS, and sums are rounded once."""
+    x, w = values(2, 8, 10, 10).astype(BFLOAT16), (values(*WEIGHTS[function]) / 8).astype(BFLOAT16)
+    if way == "products":
+        request.getfixturevalue("by_products")
+    block = check(function, x, w, tolerance=1e-2)
+    if function is same:
+        kinds = {i.z.dtype for i in block if isinstance(i, ProductRun)}
+        assert kinds == ({BFLOAT16} if way == "products" else set())
+    check(ft.grad(lambda x, w: np.sum(function(x, w).astype("f4") ** 2), (0, 1)), x, w, tolerance=3e-2)
+
+
 @pytest.mark.parametrize("function", [same, grouped, dilated])
 def test_integers(function):
     x, w = (np.floor(10 * a).astype("i4") for a in (values(2, 8, 10, 10), values(*WEIGHTS[function])))
@@ -114,6 +131,8 @@ def test_convolutions_are_one_kernel_that_reads_windows_where_they_lie():
         ((1, 128, 7, 7), (128, 128, 3, 3), "f4", False),
         ((64, 64, 56, 56), (64, 64, 3, 3), "f2", True),
         ((64, 64, 56, 56), (16, 64, 3, 3), "f2", False),
+        ((64, 64, 56, 56), (64, 64, 3, 3), BFLOAT16, True),
+        ((64, 64, 56, 56), (16, 64, 3, 3), BFLOAT16, False),
     ],
 )
 def test_many_features_and_half_precision_are_the_librarys(images, weights, dtype, is_product):
