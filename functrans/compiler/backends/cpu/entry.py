@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,52 +80,84 @@ class Entry:
         kept: Any,
     ):
         code, steps, slots, calls_left = program
-        objects = list(outermost_first(inside))[1:]
-        nests = [(number, part) for number, (part, *_) in enumerate(objects) if isinstance(part, Nest)]
-        numbers = {part: number for number, (part, *_) in enumerate(objects) if not isinstance(part, Nest)}
-        returned = list(outermost_first(outside))
-        room, found, made = (array("q", [0] * (len(group) + 1)) for group in (objects, results, returned))
-        cells = array("q", [0] * 2 * (len(arguments) + len(results)))
-        cell = iter(range(cells.buffer_info()[0], sys.maxsize, 16))
         overwritten, handed_out = donated
+        records = _Records(arguments, results, inside, outside)
+        numbers = [
+            *records.of_nests(), *records.of_arguments(overwritten), *records.of_results(handed_out, slots),
+            *records.of_returned(),
+        ]  # fmt: skip
+        counts = len(records.objects), len(results), len(records.returned)
+        rooms = [array("q", [0] * (count + 1)) for count in counts]
         spans = _spans(arguments, overwritten) if overwritten else []
         span_table = array("q", [*(number for record in spans for number in record), *range(len(spans)), 0])
-        dtypes = [_plain(place.dtype) for place, _ in (*arguments, *results)]
         table = [
-            0, len(inside.parts), code, steps, slots.buffer_info()[0], int(shares), len(results), len(objects),
-            len(nests), len(arguments), len(returned),
-            *(space.buffer_info()[0] for space in (room, found, made, calls_left, span_table)), len(spans),
+            0, len(inside.parts), code, steps, slots.buffer_info()[0], int(shares), len(results), len(records.objects),
+            len(records.nests), len(arguments), len(records.returned),
+            *(space.buffer_info()[0] for space in (*rooms, calls_left, span_table)), len(spans),
         ]  # fmt: skip
-        for number, nest in nests:
-            table += [number, id(nest.type), len(nest.parts), tables.KINDS[nest.kind], *map(id, nest.keys)]
-            table += [int(nest.is_compared)] if nest.is_static else []
-        for i, ((place, scalar), dtype) in enumerate(zip(arguments, dtypes)):
-            table += [numbers[i], HEADER + place.slot]
+        self.kept = rooms, span_table, records, calls_left, kept
+        self.call: Callable[..., Any] = function(_method(), array("q", [*table, *numbers]), self.kept)
+
+
+class _Records:
+    """What stands in the table behind its fields (runtime/tables.py), and all that it points to.
+
+    Attributes:
+        objects: the parts of the arguments, from the outside in, as they are numbered; which of them are nests.
+        returned: the parts of what is returned, and with what an object for each is made.
+        cells: where numbers are.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[tuple[Place, type | None]],
+        results: Sequence[tuple[Place, bool | None]],
+        inside: Nest,
+        outside: Nest | int,
+    ):
+        self.arguments, self.results, self.nest = arguments, results, inside
+        self.objects = [part for part, *_ in outermost_first(inside)][1:]
+        self.nests = [(number, part) for number, part in enumerate(self.objects) if isinstance(part, Nest)]
+        self.numbers = {part: number for number, part in enumerate(self.objects) if not isinstance(part, Nest)}
+        self.returned = [(*about, _pattern(about[0])) for about in outermost_first(outside)]
+        self.dtypes = [_plain(place.dtype) for place, _ in (*arguments, *results)]
+        self.cells = array("q", [0] * 2 * len(self.dtypes))
+        self.free_cells = iter(range(self.cells.buffer_info()[0], sys.maxsize, 16))
+
+    def of_nests(self) -> Iterator[int]:
+        for number, nest in self.nests:
+            yield from (number, id(nest.type), len(nest.parts), tables.KINDS[nest.kind], *map(id, nest.keys))
+            if nest.is_static:
+                yield int(nest.is_compared)
+
+    def of_arguments(self, overwritten: Collection[int]) -> Iterator[int]:
+        for i, ((place, scalar), dtype) in enumerate(zip(self.arguments, self.dtypes)):
+            yield from (self.numbers[i], HEADER + place.slot)
             if scalar is None:
                 flags = _ALIGNED | _WRITEABLE | _OWNS_DATA if i in overwritten else _ALIGNED
-                table += [id(dtype), len(place.shape), flags, *place.shape, *place.strides]
+                yield from (id(dtype), len(place.shape), flags, *place.shape, *place.strides)
             else:
-                table += [0, next(cell), id(scalar), _how_to_read(scalar)]
-        for k, ((place, is_weak), dtype) in enumerate(zip(results, dtypes[len(arguments) :])):
+                yield from (0, next(self.free_cells), id(scalar), _how_to_read(scalar))
+
+    def of_results(self, handed_out: Mapping[int, int], slots: array[int]) -> Iterator[int]:
+        """The slots of numbers are set to where these are."""
+        for k, ((place, is_weak), dtype) in enumerate(zip(self.results, self.dtypes[len(self.arguments) :])):
+            where, ndim, what = HEADER + place.slot, len(place.shape), tables.TO_ARRAY
             if k in handed_out:
-                argument, _ = arguments[handed_out[k]]
+                argument, _ = self.arguments[handed_out[k]]
+                where = self.numbers[handed_out[k]]
                 what = tables.TO_ARGUMENT if argument[2:4] == place[2:4] else tables.TO_VIEW
-                table += [numbers[handed_out[k]], len(place.shape), id(dtype), what, *place.shape]
-            elif place.shape or is_weak is None:
-                table += [HEADER + place.slot, len(place.shape), id(dtype), tables.TO_ARRAY, *place.shape]
-            else:
-                slots[HEADER + place.slot] = where = next(cell)
-                table += [where, 0, id(dtype), _PYTHONS[dtype.kind] if is_weak else tables.TO_SCALAR]
-        patterns = [_pattern(part) for part, *_ in returned]
-        for (part, number, parent, place), pattern in zip(returned, patterns):
+            elif not place.shape and is_weak is not None:
+                slots[where] = where = next(self.free_cells)
+                what = _PYTHONS[dtype.kind] if is_weak else tables.TO_SCALAR
+            yield from (where, ndim, id(dtype), what, *place.shape)
+
+    def of_returned(self) -> Iterator[int]:
+        for part, number, parent, place, pattern in self.returned:
             where = id(parent.keys[place]) if parent is not None and parent.keys else place
             above = "root" if parent is None else _built(parent)
-            size = len(part.parts) if isinstance(part, Nest) else part
-            kind, parent_kind = tables.KINDS[_built(part)], tables.KINDS[above]
-            table += [kind, size, 0 if pattern is None else id(pattern), number, parent_kind, where]
-        stored = array("q", table)
-        self.kept = room, found, made, cells, span_table, dtypes, inside, outside, patterns, calls_left, kept
-        self.call: Callable[..., Any] = function(_method(), stored, self.kept)
+            yield from (tables.KINDS[_built(part)], len(part.parts) if isinstance(part, Nest) else part)
+            yield from (0 if pattern is None else id(pattern), number, tables.KINDS[above], where)
 
 
 def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
