@@ -274,10 +274,9 @@ def reshaped_views(seed: int):
 def test_a_reshape_is_a_view_where_numpy_has_one(seed):
     x, shape = reshaped_views(seed)
     place = Place(0, 0, x.shape, x.dtype, x.strides).viewed(shape)
-    want = x.view()
     try:
-        want.shape = shape
-    except AttributeError:
+        want = np.reshape(x, shape, copy=False)
+    except ValueError:
         want = None
     if place is None:
         assert want is None
