@@ -35,8 +35,8 @@ from harness import write_figures  # noqa: E402
 
 from functrans.core.devices import cupy  # noqa: E402
 
-#: How long all may take together, in seconds; one group, unless more is left for it than it needs; and how long a
-#: process may take to begin, and a case to end, after that.
+#: How long all may take together, in seconds; one group of these, which leaves what it does not need to those after it;
+#: and how long a process may take to begin, and a case to end, after that.
 ALL, EACH, GRACE = 560.0, 40.0, 20.0
 #: Groups that need more time.
 MORE = {"sanitizers": 150.0}
@@ -139,6 +139,12 @@ def run_group(group: str, seconds: float, options: Sequence[str] = ()) -> list[O
     return [*found, Outcome(group, "all others", "skipped", 0.0, "the time of the group was over")]
 
 
+def share(groups: Sequence[str], left: float) -> float:
+    """How long the first of the groups that are still to come may take, of the seconds that are left."""
+    needs = [MORE.get(name, EACH) for name in groups]
+    return left * needs[0] / sum(needs)
+
+
 def show(group: str, found: Sequence[Outcome]) -> None:
     """Print what came of a group."""
     counts = {status: sum(o.status == status for o in found) for status in ("passed", "failed", "skipped")}
@@ -154,7 +160,7 @@ def show(group: str, found: Sequence[Outcome]) -> None:
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"groups to run, of {', '.join(GROUPS)}")
-    parser.add_argument("--seconds", type=float, help=f"how long one group may take; {EACH:g}, and more for some")
+    parser.add_argument("--seconds", type=float, help="how long one group may take, in place of its share of the time")
     parser.add_argument("--no-pool", action="store_true", help="let CUDA allocate each array, for the sanitizers")
     parser.add_argument("--no-record", action="store_true", help="keep nothing in benchmarks/results/")
     parser.add_argument("--work", choices=list(GROUPS), help=argparse.SUPPRESS)
@@ -178,8 +184,9 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     end = time.perf_counter() + ALL
     found: list[Outcome] = []
-    for name in options.groups:
-        seconds = min(options.seconds or MORE.get(name, EACH), end - time.perf_counter())
+    for k, name in enumerate(options.groups):
+        left = end - time.perf_counter()
+        seconds = min(options.seconds or share(options.groups[k:], left), left)
         own = run_group(name, seconds, ["--no-pool"] if options.no_pool else [])
         show(name, own)
         found += own

@@ -116,6 +116,19 @@ def test_the_check_runs_to_its_end(scripts: Any, tmp_path: Path, monkeypatch: py
     assert {row["status"] for row in found["rows"]} <= {"passed", "skipped", "failed"}
 
 
+def test_groups_leave_time_to_those_after_them(scripts: Any) -> None:
+    share = scripts("gpu_check").share
+    assert share(["programs"], 100.0) == 100.0
+    assert share(["programs", "layouts"], 100.0) == 50.0
+    assert share(["sanitizers", "layouts", "programs"], 100.0) > 50.0
+
+
+def test_one_example_of_each_comes_first(scripts: Any) -> None:
+    names = ["a1", "a2", "b1", "a3", "b2", "c1"]
+    scripts("gpu_check")
+    assert sys.modules["gpu.programs"].in_turn(names, lambda name: name[0]) == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
 def test_groups_end_when_their_time_is_over(scripts: Any) -> None:
     outcomes = list(scripts("gpu_check").outcomes("programs", little(scripts, end=-1.0)))
     assert {outcome.status for outcome in outcomes} == {"skipped"}

@@ -64,6 +64,14 @@ def test_programs_of_all_kinds(cupy):
     check(lambda x: x * table, x)
 
 
+def test_programs_of_arrays_without_elements():
+    """These are no kernels; what is made out of nothing is made on the GPU."""
+    x = values(0, 3)
+    check(ft.grad(lambda x: np.sum(x.T * 2)), x)
+    check(lambda x: ft.numpy.at(x)[:1].set(1.0), x)
+    check(lambda x: (np.sum(x, 0), np.arange(0) * 1.0, np.zeros((0, 2)), x + np.arange(3.0)), x)
+
+
 def test_arguments_in_trees_and_by_name():
     f = ft.jit(lambda p, *, scale: [p["a"] * scale, (p["b"][0] + 1,)])
     p = {"a": values(4), "b": [values(3)]}

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ....core.avals import ShapedArray
-from ....core.devices import explain_failure, place_of
+from ....core.devices import explain_failure, in_place, place_of
 from ....core.jaxpr import Jaxpr
 from ....core.trace import EVAL, running
 from ....errors import FunctransError, UnsupportedArgumentError
@@ -431,7 +431,7 @@ def python_step(run: PythonRun) -> Callable[[Frame], None]:
 
     def computed(operands: list[Any]) -> Any:
         try:
-            return run.function(*operands, **run.params)
+            return in_place(run.function, operands, run.params)
         except Exception as error:
             explain_failure(run.name, operands, error)
             raise
