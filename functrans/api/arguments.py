@@ -148,16 +148,25 @@ class Selected(NamedTuple):
 
 def select_arguments(args: tuple[Any, ...], argnums: int | Sequence[int], name: str) -> Selected:
     """Pick positional arguments by number; one number stands for the argument itself, several for a tuple."""
-    single = isinstance(argnums, (int, np.integer))
-    numbers = normalize_argnums((argnums,) if single else argnums, len(args), name)  # type: ignore[arg-type]
-    leaves, treedef = tree.flatten(args[numbers[0]] if single else tuple(args[i] for i in numbers))
+    if isinstance(argnums, (int, np.integer)):
+        return _one_argument(args, normalize_argnums((argnums,), len(args), name)[0])
+    numbers = normalize_argnums(argnums, len(args), name)
+    leaves, treedef = tree.flatten(tuple(args[i] for i in numbers))
 
     def rebuild(flat: Sequence[Any]) -> list[Any]:
-        chosen = treedef.unflatten(flat)
         everything = list(args)
-        for i, value in zip(numbers, (chosen,) if single else chosen):
+        for i, value in zip(numbers, treedef.unflatten(flat)):
             everything[i] = value
         return everything
+
+    return Selected(leaves, treedef, rebuild)
+
+
+def _one_argument(args: tuple[Any, ...], number: int) -> Selected:
+    leaves, treedef = tree.flatten(args[number])
+
+    def rebuild(flat: Sequence[Any]) -> list[Any]:
+        return [*args[:number], treedef.unflatten(flat), *args[number + 1 :]]
 
     return Selected(leaves, treedef, rebuild)
 

@@ -101,6 +101,14 @@ def beside(x: Any, made: Any) -> Any:
     return np.array(made, like=x) if is_on_device(x) else here(made)
 
 
+def eye_like(x: Any, n: int, dtype: Any) -> Any:
+    """The identity matrix in the place where x is."""
+    if type(x) is np.ndarray:
+        return np.eye(n, dtype=dtype)
+    numbers = np.arange(n, like=x)
+    return (numbers[:, None] == numbers).astype(dtype)
+
+
 def empty_here(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
     """A new array in the place where such are made now."""
     place = exemplar.get()

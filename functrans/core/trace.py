@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
-from sys import modules
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..errors import LeakedTracerError, UnknownFunctionError
 from .avals import (
@@ -21,7 +21,7 @@ from .avals import (
     unsupported,
 )
 from .devices import exemplar, explain_failure, in_place, is_on_device, placed
-from .dtypes import ML_DTYPES, has_bfloat16
+from .dtypes import has_bfloat16
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -50,7 +50,7 @@ def typeof(x: Any) -> ShapedArray:
         UnsupportedDtypeError: x is not an array of a supported dtype.
     """
     kind = type(x)
-    if kind is np.ndarray:
+    if kind is ndarray:
         return tuple.__new__(ShapedArray, (x.shape, x.dtype, False))
     scalar = SCALARS.get(kind)
     if scalar is not None:
@@ -73,7 +73,7 @@ def as_supported_array(x: Any) -> Any:
     Raises:
         UnsupportedDtypeError: the dtype is object, string, date, extended precision or structured, or x is no array.
     """
-    if type(x) is np.ndarray:
+    if type(x) is ndarray:
         if x.dtype in SUPPORTED_DTYPES:
             return x
     elif type(x) in SCALARS or isinstance(getattr(x, "aval", None), AVALS):
@@ -150,26 +150,31 @@ class EvalTrace(Trace):
     __slots__ = ()
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        is_usual = exemplar.get() is None and not primitive.holds_programs
         for arg in args:
-            if isinstance(arg, Traced):
-                raise arg.trace.leak_error(arg, primitive.name)
+            kind = type(arg)
+            if kind is ndarray:
+                if arg.dtype.kind == "V":
+                    is_usual = False
+            elif kind not in SCALARS:
+                if isinstance(arg, Traced):
+                    raise arg.trace.leak_error(arg, primitive.name)
+                is_usual = False
         try:
-            if exemplar.get() is not None or primitive.holds_programs:
-                return self.process_in_place(primitive, args, params)
-            if ML_DTYPES in modules and has_bfloat16(args):
-                return primitive.run_on_bfloat16(*args, **params)
-            return primitive.impl(*args, **params)
+            if is_usual:
+                return primitive.impl(*args, **params) if params else primitive.impl(*args)
+            return self.process_unusual(primitive, args, params)
         except Exception as error:
             explain_failure(primitive.name, args, error)
             raise
 
-    def process_in_place(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
-        """The same where new arrays may belong on a GPU: those that come of numbers only go there."""
+    def process_unusual(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
+        """The same where operands may be on a GPU or of bfloat16, or where the primitive holds programs."""
         if primitive.holds_programs:
             with placed(args, lambda i: f"operand {i} of `{primitive.name}`"):
                 return primitive.run(*args, **params)
         run = primitive.run_on_bfloat16 if has_bfloat16(args) else primitive.impl
-        return in_place(run, args, params)
+        return run(*args, **params) if exemplar.get() is None else in_place(run, args, params)
 
     def pure(self, value: Any) -> Any:
         return value

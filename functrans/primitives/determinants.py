@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
-from ..core.devices import checked
+from ..core.devices import checked, eye_like
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .complex import imag, real
 from .elementwise import multiply
-from .foundation import add_tangents, eye_like
+from .foundation import add_tangents
 from .linalg import inverse
 from .matrices import MatrixPrimitive, check_square, inner, mT
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, is_inexact, real_dtype
-from ..core.devices import here
+from ..core.devices import eye_like, here
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import MatrixShapeError, UnsupportedDtypeError
 from .contractions import dot_general
 from .elementwise import add, conjugate, multiply
 from .families import Structural
-from .foundation import broadcast_lanes, broadcast_to, eye_like, reduce_sum, reshape
+from .foundation import broadcast_lanes, broadcast_to, reduce_sum, reshape
 from .selection import select
 from .structural import transpose
 

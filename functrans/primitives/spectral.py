@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
-from ..core.devices import here
+from ..core.devices import eye_like, here
 from ..core.dtypes import finfo, result_type
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
@@ -36,7 +36,7 @@ from .elementwise import (
     negative,
     subtract,
 )
-from .foundation import add_tangents, convert, eye_like, reduce_sum
+from .foundation import add_tangents, convert, reduce_sum
 from .linalg import block_skew, half_lower, inverse
 from .matrices import (
     MatrixPrimitive,

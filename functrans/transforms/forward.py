@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..core.avals import ZERO, ShapedArray
+from ..core.avals import SCALARS, ZERO, ShapedArray
 from ..core.conversion import lossy_conversion_error
 from ..core.devices import here, is_device_type
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
@@ -18,9 +17,6 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..primitives.foundation import instantiate, match
-
-_NO_TANGENTS: Final = repeat(ZERO)
-_NO_NOTES: Final = repeat(None)
 
 
 class JVPTracer(Tracer):
@@ -71,37 +67,43 @@ class JVPTrace(Trace):
         for arg in args:
             if type(arg) is JVPTracer and arg.trace is self:
                 own = True
+                tangent = arg.tangent
+                if tangent is not ZERO:
+                    active = True
                 primals.append(arg.primal)
-                tangents.append(arg.tangent)
+                tangents.append(tangent)
                 notes.append(arg.note)
-                active = active or arg.tangent is not ZERO
             else:
-                if type(arg) is list or type(arg) is tuple:
-                    arg = here(np.asarray(arg))
-                elif type(arg) is Selected:
-                    arg.uncounted()
-                elif self.user_arrays is not None and (type(arg) is np.ndarray or is_device_type(type(arg))):
-                    self.user_arrays[id(arg)] = arg
-                primals.append(arg)
+                primals.append(arg if type(arg) in SCALARS else self.brought_in(arg))
                 tangents.append(ZERO)
                 notes.append(None)
         token = current_trace.set(self.parent)
         try:
-            out_notes: Iterable[Any] = _NO_NOTES
             if not active:
-                outs, out_tangents = self.parent.process(primitive, primals, params), _NO_TANGENTS
+                outs = self.parent.process(primitive, primals, params)
+                out_tangents, out_notes = [ZERO] * len(outs), [None] * len(outs)
             elif primitive.takes_notes:
                 outs, out_tangents, out_notes = primitive.jvp_noting(primals, tangents, notes, **params)
             else:
                 outs, out_tangents = primitive.jvp(primals, tangents, **params)
+                out_notes = [None] * len(outs)
         finally:
             current_trace.reset(token)
         if not own:
             return outs
-        results: list[Any] = []
-        for y, dy, note in zip(outs, out_tangents, out_notes):
-            results.append(JVPTracer(self, y, dy, note))
-        return results
+        if len(outs) == 1:  # as most have
+            return [JVPTracer(self, outs[0], out_tangents[0], out_notes[0])]
+        return [JVPTracer(self, y, dy, note) for y, dy, note in zip(outs, out_tangents, out_notes)]
+
+    def brought_in(self, value: Any) -> Any:
+        """An operand that is no tracer of this trace, as the parent is to have it."""
+        if type(value) is list or type(value) is tuple:
+            return here(np.asarray(value))
+        if type(value) is Selected:
+            value.uncounted()
+        elif self.user_arrays is not None and (type(value) is np.ndarray or is_device_type(type(value))):
+            self.user_arrays[id(value)] = value
+        return value
 
     def pure(self, value: Any) -> JVPTracer:
         if self.user_arrays is not None and (type(value) is np.ndarray or is_device_type(type(value))):

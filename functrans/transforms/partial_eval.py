@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import ShapedArray
+from ..core.avals import SCALARS, ShapedArray
 from ..core.conversion import abstract_value_error
 from ..core.devices import is_on_device
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
@@ -102,7 +102,12 @@ class PartialEvalTrace(Trace):
         atoms: list[Atom] = []
         avals: list[ShapedArray] = []
         for arg in args:
-            atom = arg.atom if type(arg) is UnknownTracer and arg.trace is self else self.atom(arg)
+            if type(arg) is UnknownTracer and arg.trace is self:
+                atom = arg.atom
+            elif type(arg) in SCALARS or id(arg) not in self.user_arrays:
+                atom = Literal(arg, typeof(arg))
+            else:
+                atom = self.atom(arg)
             atoms.append(atom)
             avals.append(atom.aval)
         tracers: list[UnknownTracer] = []
