@@ -173,7 +173,8 @@ class BlockAssembler:
                 for k, v in enumerate(eqn.outputs)
             ]
             self.places.update(zip(eqn.outputs, targets))
-        if not eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params):
+        is_known = eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params)
+        if not is_known and not has_nothing_to_do(eqn):
             run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
             self.assembler.step(self.instructions, run, (*sources, *targets))
         self.assembler.source = before
@@ -199,3 +200,9 @@ class BlockAssembler:
             found.append(copy)
         self.places[eqn.outputs[0]] = target
         return found, [target]
+
+
+def has_nothing_to_do(eqn: Eqn) -> bool:
+    """Whether an equation computes no elements. Updates may be refused all the same: their indices may be wrong."""
+    is_empty = all(isinstance(v.aval, ShapedArray) and 0 in v.aval.shape for v in eqn.outputs)
+    return is_empty and not eqn.primitive.updates_first and not eqn.primitive.has_effects(eqn.params)

@@ -33,6 +33,20 @@ def of_uniform(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     return rewriter.emit(full, value=np.asarray(value).item(), shape=aval.shape, dtype=aval.dtype)
 
 
+def over_no_axes(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """A reduction of nothing but each element itself."""
+    return eqn.inputs[0] if eqn.params["axes"] == () else None
+
+
+def of_no_elements(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """A reduction of no elements is what one begins with, and so are a sum of no products and a determinant."""
+    aval = eqn.outputs[0].aval
+    if not aval.size or all(a.aval.size for a in eqn.inputs):
+        return None
+    value = np.asarray(EMPTY[eqn.primitive.name]).astype(aval.dtype)
+    return rewriter.emit(full, value=value.item(), shape=aval.shape, dtype=aval.dtype)
+
+
 # ---- reshape, transpose, broadcast, reverse
 
 
@@ -403,6 +417,13 @@ def _moves(*rules: Rule) -> Sequence[Rule]:
     return (same, of_uniform, *rules)
 
 
+#: What reductions come to where there are no elements. (Extremes are an error then.)
+NOTHING = {
+    "reduce_sum": 0, "reduce_prod": 1, "reduce_any": False, "reduce_all": True, "reduce_and": -1, "reduce_or": 0,
+    "reduce_xor": 0,
+}  # fmt: skip
+EMPTY = {**NOTHING, "dot_general": 0, "det": 1}
+
 MOVES: Rules = {
     "stop_gradient": (same,),
     "name": (same,),
@@ -419,9 +440,11 @@ MOVES: Rules = {
     "dynamic_slice": (dynamic_slice_of_all, dynamic_slice_at_constant),
     "dynamic_update_slice": (dynamic_update_of_all,),
     "select": (known_choice, no_choice, opposite_choice, choice_between_equals),
-    "reduce_max": (extreme_of_repeated,),
-    "reduce_min": (extreme_of_repeated,),
-    "reduce_sum": (sum_of_repeated_integers,),
-    "dot_general": (transposed_operand,),
+    **{name: (over_no_axes, of_no_elements) for name in NOTHING},
+    "reduce_max": (over_no_axes, extreme_of_repeated),
+    "reduce_min": (over_no_axes, extreme_of_repeated),
+    "reduce_sum": (over_no_axes, of_no_elements, sum_of_repeated_integers),
+    "det": (of_no_elements,),
+    "dot_general": (of_no_elements, transposed_operand),
     "cholesky": (cholesky_of_lower_part,),
 }

@@ -15,7 +15,7 @@ from ....loopnest import Apply
 from ....operations.complexes import Complex
 from ....operations.conversions import convert
 from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Value, where
-from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS
+from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS, WRITTEN_HERE
 
 _TYPES: Final = {
     "f8": "double", "f4": "float", "f2": "half", "i8": "i64", "i4": "i32", "i2": "i16", "i1": "i8", "u8": "i64",
@@ -194,9 +194,12 @@ class LlvmCode(NamedTuple):
         return self.call(name + ("f" if x.dtype == SINGLE else ""), _type(x), [o.register for o in operands])
 
     def _scipy(self, name: str, operands: Sequence[Value]) -> str:
-        """A function of scipy.special, computed in double precision as its ufunc does."""
-        wide = "".join(f"double {convert(x, DOUBLE).register}, " for x in operands)
-        found = self.emit(f"call double @{SCIPY}{SCIPY_FUNCTIONS[name]}({wide}i32 0)")
+        """A function of scipy.special, computed in double precision as its ufunc does, or one that stands for it."""
+        wide = [f"double {convert(x, DOUBLE).register}" for x in operands]
+        if name in WRITTEN_HERE:
+            found = self.emit(f"call double @{WRITTEN_HERE[name]}({', '.join(wide)})")
+        else:
+            found = self.emit(f"call double @{SCIPY}{SCIPY_FUNCTIONS[name]}({', '.join(wide)}, i32 0)")
         return convert(Value(self, DOUBLE, found), operands[0].dtype).register
 
     def _intrinsic(self, name: str, operands: Sequence[Value]) -> str:

@@ -1,0 +1,53 @@
+"""Zeta functions and derivatives of digamma in native programs, against SciPy."""
+
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import functrans as ft
+from functrans.primitives.special import polygamma
+from functrans.primitives.zeta import zeta
+
+EDGES = [0.0, -1.0, -0.5, 1e-300, 1.0, 10.0, 1e8, 1e9, 1e300, np.inf, -np.inf, np.nan]
+arguments = st.lists(st.sampled_from(EDGES) | st.floats(-25, 40) | st.floats(1e-8, 1e9), min_size=1, max_size=20)
+
+
+def natively(function, *args):
+    assert "Python" not in str(ft.jit(function).lower(*args).kernels)
+    return ft.jit(function)(*args)
+
+
+def agree(got, want):
+    """But for cancellation between the first terms, where q is below zero."""
+    np.testing.assert_allclose(got, want, rtol=1e-13 if want.dtype == np.float64 else 1e-5, atol=1e-300)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([1, 2, 3, 8, 20]), arguments, st.sampled_from([np.float64, np.float32]))
+def test_derivatives_of_digamma(order, x, dtype):
+    with np.errstate(all="ignore"):
+        x = np.array(x, dtype)
+        whole = (x < 0) & (np.abs(x - np.rint(x)) < 1e-3)  # next to a pole
+        x = np.where(whole, np.rint(x), x).astype(dtype)
+        agree(natively(lambda x: polygamma(x, order=order), x), scipy.special.polygamma(order, x).astype(dtype))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([1.0, 0.5, 1.25, 2.0, 3.7, 10.0, -1.0, np.nan]), st.lists(st.floats(1e-3, 1e12), min_size=1))
+def test_zeta(s, q):
+    agree(natively(zeta, np.array(s), np.array(q)), scipy.special.zeta(s, np.array(q)))
+
+
+@pytest.mark.parametrize("jump", [-0.0, 0.0, -1.0, -2.5])
+def test_zeta_at_poles_and_below_zero(jump):
+    s = np.array([2.0, 3.0, 2.5])
+    np.testing.assert_allclose(natively(zeta, s, np.array(jump)), scipy.special.zeta(s, jump), rtol=1e-13)
+
+
+def test_second_derivatives_of_log_gamma_stay_native():
+    f = lambda a: np.sum(ft.scipy.special.gammaln(a) * a)  # noqa: E731
+    a = np.linspace(0.3, 4.0, 7)
+    hessian = natively(ft.hessian(f), a)
+    np.testing.assert_allclose(np.diag(hessian), 2 * scipy.special.psi(a) + a * scipy.special.polygamma(1, a))
