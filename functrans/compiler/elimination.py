@@ -20,6 +20,8 @@ from .loopnest import BOOL, INT, Apply, Expression, cast, constant
 
 Row = list[Expression]
 Rows = list[Row]
+#: Those of rows, columns or matrices.
+Numbers = tuple[int, ...]
 
 
 class Eliminated(NamedTuple):
@@ -287,32 +289,45 @@ def sign_and_log(a: Rows) -> tuple[Expression, Expression]:
     return choose(vanishes, number_like(sign, 0), sign), logarithm
 
 
-def cofactors(a: Rows) -> Rows:
-    """The matrix of cofactors, by Laplace's expansion: there is no division, so singular matrices are like others."""
-    n = len(a)
-    known: dict[tuple[tuple[int, ...], tuple[int, ...]], Expression] = {}
+def cofactors(a: Rows, *directions: Rows) -> Rows:
+    """The matrix of cofactors, by Laplace's expansion: there is no division, so singular matrices are like others.
 
-    def minor(rows: tuple[int, ...], columns: tuple[int, ...]) -> Expression:
-        """The determinant of a part of the matrix, along its first row."""
+    Minors are linear in each row, so the derivative in some directions is the sum of those with a row of each direction
+    in the place of one of the matrix.
+    """
+    n, dtype = len(a), a[0][0].dtype
+    known: dict[Any, Expression] = {}
+
+    def minor(rows: Numbers, columns: Numbers, left: Numbers) -> Expression:
+        """The determinant of a part of the matrix, along its first row; its derivative in the directions left."""
         if not rows:
-            return constant(1, a[0][0].dtype)
-        if len(rows) == 1:
-            return a[rows[0]][columns[0]]
-        key = rows, columns
+            return constant(1, dtype)
+        key = rows, columns, left
         if key not in known:
-            terms = [
-                apply("multiply", a[rows[0]][c], minor(rows[1:], _without(columns, c))) for c in columns
-            ]
-            total = terms[0]
-            for k, term in enumerate(terms[1:], 1):
-                total = apply("subtract" if k % 2 else "add", total, term)
-            known[key] = total
+            known[key] = expanded(rows, columns, left)
         return known[key]
 
-    everything = tuple(range(n))
-    found: Rows = [[minor(_without(everything, i), _without(everything, j)) for j in range(n)] for i in range(n)]
+    def expanded(rows: Numbers, columns: Numbers, left: Numbers) -> Expression:
+        total: Expression | None = None
+        matrices = [(a, left), *((directions[e], _without(left, e)) for e in left)]
+        for matrix, rest in matrices:
+            if len(rest) >= len(rows):
+                continue
+            for k, c in enumerate(columns):
+                x = matrix[rows[0]][c]
+                term = apply("multiply", x, minor(rows[1:], _without(columns, c), rest)) if len(rows) > 1 else x
+                if total is None:
+                    total = term
+                else:
+                    total = apply("subtract" if k % 2 else "add", total, term)
+        return constant(0, dtype) if total is None else total
+
+    everything, left = tuple(range(n)), tuple(range(len(directions)))
+    if len(directions) >= n:
+        return [[constant(0, dtype)] * n for _ in range(n)]
+    found = [[minor(_without(everything, i), _without(everything, j), left) for j in range(n)] for i in range(n)]
     return [[apply("negative", x) if (i + j) % 2 else x for j, x in enumerate(row)] for i, row in enumerate(found)]
 
 
-def _without(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
+def _without(numbers: Numbers, number: int) -> Numbers:
     return tuple(x for x in numbers if x != number)

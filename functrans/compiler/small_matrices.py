@@ -84,8 +84,8 @@ def _slogdet(a: Rows) -> WrittenOut:
     return WrittenOut(elimination.sign_and_log(_wide(a)))
 
 
-def _cofactors(a: Rows) -> WrittenOut:
-    return WrittenOut([elimination.cofactors(_wide(a))])
+def _cofactors(a: Rows, *directions: Rows) -> WrittenOut:
+    return WrittenOut([elimination.cofactors(_wide(a), *map(_wide, directions))])
 
 
 def _qr(a: Rows, full_matrices: bool) -> WrittenOut:
@@ -108,6 +108,7 @@ RULES: dict[str, Callable[..., WrittenOut]] = {
     "det": _det,
     "slogdet": _slogdet,
     "cofactors": _cofactors,
+    "cofactor_derivative": _cofactors,
     "qr": _qr,
 }
 
@@ -118,8 +119,8 @@ def is_written_out(name: str, operands: Sequence[Any]) -> bool:
         return False
     if name == "qr" and operands[0].dtype.kind == "c":
         return False
-    if name == "cofactors":
-        return operands[0].shape[-1] <= MOST_MINORS
+    if name in ("cofactors", "cofactor_derivative"):
+        return operands[0].shape[-1] <= MOST_MINORS and len(operands) <= MOST_MINORS - (operands[0].dtype.kind == "c")
     factor = COMPLEX if operands[0].dtype.kind == "c" else 1
     read = sum(prod(x.shape[len(operands[0].shape) - 2 :]) for x in operands)
     return factor * (operations(name, operands) + PER_ELEMENT * read) <= MOST_OPERATIONS

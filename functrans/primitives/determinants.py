@@ -20,6 +20,7 @@ from ..core.devices import checked, eye_like
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
+from . import determinant_formulas as formulas
 from .complex import imag, real
 from .elementwise import multiply
 from .foundation import add_tangents
@@ -68,7 +69,13 @@ class Cofactors(MatrixPrimitive):
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
-        return assembler.linear_algebra(block, self, sources, targets, params)
+        if assembler.linear_algebra(block, self, sources, targets, params):
+            return True
+        if not assembler.is_plain or 0 in sources[0].shape:
+            return False
+        # Where singular matrices cannot be told from others.
+        formulas.assemble(assembler, block, formulas.cofactors_by_values, [det], sources, *targets)
+        return True
 
 
 class CofactorDerivative(MatrixPrimitive):
@@ -104,6 +111,19 @@ class CofactorDerivative(MatrixPrimitive):
             return super().transpose(cotangents, *args)  # type: ignore[return-value]
         ct = self(*(cotangents[0] if is_hole(x) else x for x in args))
         return [ct if is_hole(x) else None for x in args]
+
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        if assembler.linear_algebra(block, self, sources, targets, params):
+            return True
+        if 0 in sources[0].shape:
+            return False
+        others, formula = [det], formulas.cofactor_slope
+        if len(sources) > 2:
+            others, formula = [cofactors], formulas.cofactor_derivative_of_order
+        formulas.assemble(assembler, block, formula, others, sources, *targets)
+        return True
 
 
 class SlogDet(MatrixPrimitive):

@@ -127,6 +127,11 @@ class Eig(MatrixPrimitive):
         phase = divide(imag(_sum_columns(multiply(reference, dv))), real(_sum_columns(multiply(reference, v))))
         return [w, v], [dw, subtract(dv, multiply(v, row(add(length, multiply(1j, phase)))))]
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        return assembler.linear_algebra(block, self, sources, targets, params)
+
 
 def _real_reference(v: Any) -> Any:
     """One at the largest real component of each column of v, and zero elsewhere."""

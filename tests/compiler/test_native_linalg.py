@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
-from functrans.compiler import matrices as matrices_module
+from functrans.compiler import matrix_parts
 from functrans.compiler.backends.cpu import library, native
 from functrans.compiler.instructions import PythonRun
 from functrans.compiler.program import fused
@@ -253,7 +253,7 @@ def test_products_among_threads(monkeypatch: pytest.MonkeyPatch, worth: int, sha
 @pytest.mark.parametrize("room", [0, 1 << 22])
 def test_threads_share_matrices(monkeypatch: pytest.MonkeyPatch, name: str, room: int) -> None:
     """If each has room of its own; and one matrix that has no result is found by whichever thread gets it."""
-    monkeypatch.setattr(matrices_module, "MOST_ROOM", room)
+    monkeypatch.setattr(matrix_parts, "MOST_ROOM", room)
     args = matrices("f8", (37,), 7, 3)
     jaxpr = staged(FUNCTIONS[name], args)
     assert_all_close(natively(jaxpr, args, "threads"), interpreted(jaxpr, args), 1e-9)

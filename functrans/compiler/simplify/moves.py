@@ -440,7 +440,7 @@ MOVES: Rules = {
     "dynamic_slice": (dynamic_slice_of_all, dynamic_slice_at_constant),
     "dynamic_update_slice": (dynamic_update_of_all,),
     "select": (known_choice, no_choice, opposite_choice, choice_between_equals),
-    **{name: (over_no_axes, of_no_elements) for name in NOTHING},
+    **dict.fromkeys(NOTHING, (over_no_axes, of_no_elements)),
     "reduce_max": (over_no_axes, extreme_of_repeated),
     "reduce_min": (over_no_axes, extreme_of_repeated),
     "reduce_sum": (over_no_axes, of_no_elements, sum_of_repeated_integers),

@@ -118,6 +118,14 @@ def test_singular_values_and_vectors(data):
     )
 
 
+@pytest.mark.parametrize("n", [3, 6, 12])
+def test_singular_values_that_should_be_zero_have_vectors_like_others(n):
+    """Where rows are the same, a singular value may come out as 1e-150: its column is noise, and orthogonal to none."""
+    a = np.random.default_rng(n).normal(size=(4, n, n))
+    a[:, 0] = a[:, 1]
+    check_svd(a, full=False)
+
+
 def test_matrices_that_fill_a_warp():
     a = np.random.default_rng(0).normal(size=(2, 32, 32))
     check_eigh(a + adjoint(a))

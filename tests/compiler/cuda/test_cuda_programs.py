@@ -52,7 +52,7 @@ def test_every_primitive(share):
 
 #: What compiled programs leave to libraries, and to functions of users, though arrays are small: docs/gpu.md says so.
 LEFT = {
-    "eig", "cofactor_derivative", "sylvester", "fft", "sort", "argsort", "fresnel_c", "fresnel_s", "cosine_integral",
+    "eig", "sylvester", "fft", "sort", "argsort", "fresnel_c", "fresnel_s", "cosine_integral",
     "sine_integral",
     "integer", *(set(LIBRARY) - OF_CUDA),
 }  # fmt: skip

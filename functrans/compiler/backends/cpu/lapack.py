@@ -62,6 +62,14 @@ def _eigh(
     return [*begin, *more, integers, integers.shape[1], INFO]
 
 
+def _eig(x: Place, *others: Place, vectors: bool) -> list[Argument]:
+    """Eigenvalues as two arrays of real numbers for real matrices; nobody wants the eigenvectors on the left."""
+    n, is_real = x.shape[1], x.dtype.kind != "c"
+    *values, found, work = others[: 3 + is_real]
+    begin: list[Argument] = ["N", "V" if vectors else "N", n, x, n, *values, found, n, found, n, work, work.shape[1]]
+    return [*begin, *others[3 + is_real :], INFO]
+
+
 def _svd(
     x: Place, values: Place, u: Place, v: Place, work: Place, real: Place, integers: Place, *, vectors: bool, full: bool
 ) -> list[Argument]:
@@ -79,6 +87,7 @@ ROUTINES: dict[str, tuple[str, str, Callable[..., list[Argument]]]] = {
     "reflections": ("geqrf", "geqrf", _reflections),
     "orthogonal": ("orgqr", "ungqr", _orthogonal),
     "eigh": ("syevd", "heevd", _eigh),
+    "eig": ("geev", "geev", _eig),
     "svd": ("gesdd", "gesdd", _svd),
     "triangular_solve": ("trsm", "trsm", _triangular_solve),
 }
@@ -93,7 +102,7 @@ THREADED, GAINS = 9216, 512
 
 
 #: Whose matrices threads share. The others mostly take room for small products, under a lock of OpenBLAS.
-SHARED = frozenset(("cholesky", "eigh", "svd"))
+SHARED = frozenset(("cholesky", "eig", "eigh", "svd"))
 
 
 def is_shared(run: LibraryRun) -> bool:

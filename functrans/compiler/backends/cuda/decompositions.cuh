@@ -487,8 +487,9 @@ FUNCTION void svd_of(Factors<LD, E> &room, const E *a, float64 *values, E *u, E 
   meet<TEAM>();
   EACH(j, n) values[is_finite ? rank_of<TEAM>(room.lengths, j, n, true) : j] = room.lengths[j] * unit;
   if (VECTORS) {
+    const float64 shortest = sqrt(LEAST / ROUNDING);  // shorter ones need not have been made orthogonal
     EACH(j, wide) {
-      room.known[j] = j < n && (room.lengths[j] > 0 || !is_finite);
+      room.known[j] = j < n && (room.lengths[j] > shortest || !is_finite);
       if (room.known[j]) ALL(i, m) w[i * LD + j] = scaled(w[i * LD + j], 1 / room.lengths[j]);
     }
     meet<TEAM>();
