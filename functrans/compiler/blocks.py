@@ -203,6 +203,6 @@ class BlockAssembler:
 
 
 def has_nothing_to_do(eqn: Eqn) -> bool:
-    """Whether an equation computes no elements. Updates may be refused all the same: their indices may be wrong."""
+    """Whether an equation computes no elements, and nobody can tell whether it has been run."""
     is_empty = all(isinstance(v.aval, ShapedArray) and 0 in v.aval.shape for v in eqn.outputs)
-    return is_empty and not eqn.primitive.updates_first and not eqn.primitive.has_effects(eqn.params)
+    return is_empty and not eqn.primitive.may_refuse and not eqn.primitive.has_effects(eqn.params)

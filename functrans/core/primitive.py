@@ -74,6 +74,8 @@ class Primitive:
     stands_for_program = False
     #: Whether the result is the first operand with a part of it changed, so that a program may change it in place.
     updates_first = False
+    #: Whether operands may be refused for their values, as indices out of bounds are: even if nothing is computed.
+    may_refuse = False
     #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
     takes_notes = False
     #: Whether `lower` looks at nothing but parameters, dtypes, ranks and which extents are one, and makes loads at

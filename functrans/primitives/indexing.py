@@ -84,6 +84,8 @@ def are_integers(places: Sequence[Any]) -> bool:
 class Gather(Moving):
     """`gather(x, *indices, spec=, fill=)`: the elements of x that integer arrays name, as an Indexing says."""
 
+    may_refuse = True
+
     def abstract_eval(self, x: ShapedArray, *indices: ShapedArray, spec: Indexing, fill: Any = 0) -> list[ShapedArray]:
         index = broadcast_shapes(*(i.shape for i in indices))
         return [ShapedArray(spec.result_shape(x.shape, index), x.dtype)]
@@ -127,7 +129,9 @@ class Gather(Moving):
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         (x, *indices), (target,), spec = sources, targets, params["spec"]
-        if 0 in x.shape or not are_integers(indices):
+        if any(0 in i.shape for i in indices):  # nothing is named
+            return True
+        if any(x.shape[axis] == 0 for axis in spec.axes) or not are_integers(indices):
             return False
         run = assembler.python(self, sources, targets, params)
         assembler.gather(block, x, indices, target, (spec.axes, spec.position, spec.mode), params.get("fill", 0), run)
@@ -141,6 +145,7 @@ class Scatter(Primitive):
     """
 
     updates_first = True
+    may_refuse = True
 
     def __init__(self, name: str, ufunc: Any = None):
         super().__init__(name)
@@ -216,7 +221,10 @@ class Scatter(Primitive):
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         (x, updates, *indices), (target,), spec = sources, targets, params["spec"]
-        if 0 in x.shape or not are_integers(indices):
+        if any(0 in i.shape for i in indices):  # nothing is named
+            assembler.copy(block, x, target)
+            return True
+        if any(x.shape[axis] == 0 for axis in spec.axes) or not are_integers(indices):
             return False
         run = assembler.python(self, sources, targets, params)
         which = (spec.axes, spec.position, spec.mode)
