@@ -139,9 +139,9 @@ def test_staged_as_run(case: Case):
 
 def cancelling(case: Case) -> float:
     """The size of terms that cancel in a result, where all of it may."""
-    if case.primitive.name != "cofactors" or not case.args[0].size:
+    if case.primitive.name not in ("cofactors", "cofactor_derivative") or not case.args[0].size:
         return 0.0
-    return np.max(np.abs(case.args[0])) ** (case.args[0].shape[-1] - 1)
+    return max(np.max(np.abs(x)) for x in case.args) ** (case.args[0].shape[-1] - 1)
 
 
 @each([case for case in CASES if not case.direct])
