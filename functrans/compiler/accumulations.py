@@ -1,5 +1,5 @@
-"""Cumulative operations: scans, if the backend has such, else loops over the elements of an axis, and over rows where
-there are many long ones."""
+"""Cumulative operations: scans where there are many long rows, or if the backend divides them; else loops over the
+elements of an axis."""
 
 from __future__ import annotations
 
@@ -31,31 +31,21 @@ def accumulate(
     axis: int,
     reverse: bool,
     operation: str,
-    body_for: Callable[[tuple[int, ...], bool], Jaxpr],
+    body_for: Callable[[tuple[int, ...]], Jaxpr],
 ) -> bool:
     """Combine all elements of an axis up to each one, if there are any.
 
     Args:
         operation: combines two elements.
-        body_for: makes the body of a loop for arrays of some shape: `so far, x -> together, together`, or, if the
-            second argument says so, `row -> accumulated row`.
+        body_for: makes the body of a loop for arrays of some shape: `so far, x -> together, together`.
     """
     if 0 in x.shape:
         return True
-    if assembler.is_plain and assembler.supports(_combined(x, operation)):
+    if (assembler.is_plain or goes_by_rows(x.shape, axis)) and assembler.supports(_combined(x, operation)):
         _scan(assembler, block, x, target, axis, reverse, operation)
         return True
     if not target.is_contiguous:
         return False
-    if goes_by_rows(x.shape, axis):
-        body = body_for(x.shape[axis:], True)
-        lanes = prod(x.shape[:axis])
-        shape = (lanes, *x.shape[axis:])
-        if axis > 1:
-            x = _contiguous(assembler, block, x)
-        rows = x.reshaped(shape) if axis > 1 else x
-        assembler.loop(block, body, lanes, False, (), (), [rows], (), [target.reshaped(shape)])
-        return True
     order = (axis, *(a for a in range(len(x.shape)) if a != axis))
     steps, results = VIEWS["transpose"](x, order), VIEWS["transpose"](target, order)
     length = x.shape[axis]
@@ -63,7 +53,7 @@ def accumulate(
     start = _element(_part(steps, *first))
     assembler.copy(block, start, _element(_part(results, *first)))
     if length > 1:
-        body = body_for(start.shape, False)
+        body = body_for(start.shape)
         last = assembler.contiguous("temporary", ShapedArray(start.shape, start.dtype))
         operands = _part(steps, *rest), _part(results, *rest)
         assembler.loop(block, body, length - 1, reverse, (), [start], [operands[0]], [last], [operands[1]])
@@ -76,23 +66,13 @@ def _combined(x: Place, operation: str) -> Apply:
     return Apply(operation, (element, element), x.dtype)
 
 
-def _scan(
-    assembler: Any, block: Block, x: Place, target: Place, axis: int, reverse: bool, operation: str
-) -> None:
+def _scan(assembler: Any, block: Block, x: Place, target: Place, axis: int, reverse: bool, operation: str) -> None:
     """Add the instruction that scans an axis; from its end on, if that is wanted."""
     order = (*(a for a in range(len(x.shape)) if a != axis), axis)
     source, target = (VIEWS["transpose"](place, order) for place in (x, target))
     if reverse:
         source, target = (VIEWS["reverse"](place, (len(order) - 1,)) for place in (source, target))
     assembler.step(block, ScanRun(operation, source, target), (source, target))
-
-
-def _contiguous(assembler: Any, block: Block, x: Place) -> Place:
-    if x.is_contiguous:
-        return x
-    target = assembler.contiguous("temporary", ShapedArray(x.shape, x.dtype))
-    assembler.copy(block, x, target)
-    return target
 
 
 def _part(x: Place, start: int, stop: int) -> Place:

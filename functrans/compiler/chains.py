@@ -7,7 +7,7 @@ convolution: zeros are put around one, its windows side by side, and products ar
 and the sums of its columns: these are summed up in parts (compiler/partials.py), each of which reads a group of rows
 that has just been computed. Products of a batch of matrices belong to a chain over the batch, with the kernels that
 make the factors and those that read the products, if some matrices of each are in the cache together; kernels for which
-the batch is several axes take these as one.
+the batch is several axes take these as one. Scans along rows, cumulative sums for one, are links as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from math import prod
 from operator import mul
 from typing import Any, NamedTuple
 
-from .instructions import ChainRun, KernelRun, Place, ProductRun, Slot
+from .instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, Slot
 from .loopnest import Load, kernel_over, point, replaced
 from .overlap import accessed
 
@@ -30,7 +30,7 @@ MOST_LINKS = 64
 #: if one matrix of each kind has so many bytes together at most.
 FEWEST_ROWS, LARGEST_PRODUCT = 8, 1 << 20
 
-Run = KernelRun | ProductRun
+Run = KernelRun | ProductRun | ScanRun
 
 #: Accesses to memory, by slot.
 _Touched = dict[int, list[Place | None]]
@@ -56,7 +56,8 @@ def chained(
     times = notes[0]
     found: list[Any] = []
     given = with_rows_of_products(block, notes) if may_be_mixed else block
-    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, KernelRun | ProductRun)):
+    kinds = Run if may_be_mixed else KernelRun | ProductRun
+    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, kinds)):
         runs = list(instructions)
         if may_be_links and len(runs) > 1 and (not may_be_mixed or any(map(_is_long, runs))):
             found += _in_chains(runs, slots, times, may_be_mixed, results)
@@ -99,6 +100,8 @@ def _has_rows(run: Any, may_multiply: bool) -> bool:
     if isinstance(run, ProductRun):
         matrices = sum(prod(p.shape[1:]) for p in (run.x, run.y, run.z)) * run.z.dtype.itemsize
         return may_multiply and run.rows >= FEWEST_ROWS and run.z.strides[0] != 0 and matrices <= LARGEST_PRODUCT
+    if isinstance(run, ScanRun):
+        return len(run.source.shape) > 1 and run.rows > 1
     if not isinstance(run, KernelRun):
         return False
     kernel = run.kernel
@@ -108,7 +111,8 @@ def _has_rows(run: Any, may_multiply: bool) -> bool:
 
 def _is_long(run: Run) -> bool:
     """Whether so many elements are computed that they had better stay in the cache."""
-    return prod(run.z.shape if isinstance(run, ProductRun) else run.kernel.shape) >= FEWEST_ELEMENTS
+    shape = run.kernel.shape if isinstance(run, KernelRun) else run.targets[0].shape
+    return prod(shape) >= FEWEST_ELEMENTS
 
 
 def with_rows_of_products(block: Sequence[Any], notes: Iterable[dict[int, Any]]) -> list[Any]:
@@ -258,7 +262,7 @@ class _Chain:
 def _touched(run: Run) -> _Touched:
     """What is read and written over all rows, by slot; None for what is read at computed indices."""
     found: _Touched = {place.slot: [] for place in run.sources}
-    if isinstance(run, ProductRun):
+    if not isinstance(run, KernelRun):
         for place in (*run.sources, *run.targets):
             found.setdefault(place.slot, []).append(place)
         return found

@@ -155,7 +155,7 @@ class ProductRun(NamedTuple):
 
 
 class ChainRun(NamedTuple):
-    """Run kernels and products of a batch of matrices over the same rows, block of rows by block of rows.
+    """Run kernels, scans and products of a batch of matrices over the same rows, block of rows by block of rows.
 
     The first axis of some may be several times as long as that of the others, whose rows are then groups of its own.
 
@@ -163,7 +163,7 @@ class ChainRun(NamedTuple):
         own: the targets that only the chain needs, row by row: a block may take the place of the one before.
     """
 
-    links: tuple[KernelRun | ProductRun, ...]
+    links: tuple[KernelRun | ProductRun | ScanRun, ...]
     own: tuple[Place, ...]
 
     @property
@@ -198,6 +198,19 @@ class ScanRun(NamedTuple):
     operation: str
     source: Place
     target: Place
+
+    @property
+    def sources(self) -> tuple[Place, ...]:
+        return (self.source,)
+
+    @property
+    def targets(self) -> tuple[Place, ...]:
+        return (self.target,)
+
+    @property
+    def rows(self) -> int:
+        """The extent of the first axis."""
+        return self.source.shape[0]
 
 
 class SortRun(NamedTuple):

@@ -47,7 +47,7 @@ class CumSum(Structural):
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         reverse, dtype = params["reverse"], sources[0].dtype
-        body_for = lambda shape, by_rows: step_of(self, add, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
+        body_for = lambda shape: step_of(add, ShapedArray(shape, dtype))  # noqa: E731
         return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, add.name, body_for)
 
 
@@ -107,7 +107,7 @@ class Cumulative(Primitive):
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         reverse, dtype, operation = params["reverse"], sources[0].dtype, self.operation
-        body_for = lambda shape, by_rows: step_of(self, operation, reverse, ShapedArray(shape, dtype), by_rows)  # noqa: E731
+        body_for = lambda shape: step_of(operation, ShapedArray(shape, dtype))  # noqa: E731
         return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, operation.name, body_for)
 
 
@@ -137,10 +137,8 @@ class CumulativeExtreme(Cumulative):
 
 
 @lru_cache(maxsize=256)
-def step_of(primitive: Primitive, operation: Elementwise, reverse: bool, aval: ShapedArray, by_rows: bool) -> Jaxpr:
-    """What a loop does in each step: combines what it has with an element, or accumulates a row."""
-    if by_rows:
-        return trace_closed(lambda row: primitive.bind(row, axis=0, reverse=reverse), [aval])
+def step_of(operation: Elementwise, aval: ShapedArray) -> Jaxpr:
+    """What a loop does in each step: combines what it has with an element."""
     return trace_closed(lambda so_far, x: [operation(so_far, x)] * 2, [aval, aval])
 
 

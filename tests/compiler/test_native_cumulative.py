@@ -58,6 +58,35 @@ def test_derivatives(name: str) -> None:
     Case(name, function, (x,), 1e-10).check("quick")
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    name=st.sampled_from([*OPERATIONS]),
+    dtype=st.sampled_from(["f4", "f8", "i8"]),
+    shape=st.sampled_from([(300, 33), (90, 100), (2, 50, 90), (7, 2000), (3, 60, 50, 2)]),
+    reverse=st.booleans(),
+    layout=st.sampled_from([*LAYOUTS]),
+    tier=st.sampled_from(["quick", "thorough", "threads"]),
+    seed=st.integers(0, 100),
+)
+def test_what_is_around_them_runs_with_them(
+    name: str, dtype: str, shape: Any, reverse: bool, layout: str, tier: str, seed: int
+) -> None:
+    """Row by row, without an array of what is scanned or of the result."""
+    if dtype == "i8" and name == "cumlogsumexp":
+        return
+    x = LAYOUTS[layout](np.random.default_rng(seed).normal(size=shape, scale=2).astype(dtype))
+    axis = min(2, len(shape) - 1)
+
+    def function(x: Any) -> Any:
+        made = np.abs(x) * 3 - np.max(x, axis=axis, keepdims=True)
+        found = OPERATIONS[name](made, axis=axis, reverse=reverse)
+        return np.sum(found < made, axis=axis), found * 2 - x
+
+    if layout == "as it is":
+        assert "and scans over the same" in str(ft.explain(function, x))
+    Case(name, function, (x,), None if name != "cumlogsumexp" else 1e-4).check(tier)
+
+
 @pytest.mark.parametrize("shape", [(9,), (3, 40), (40, 3)])
 def test_they_run_without_python(shape: Any) -> None:
     x = np.ones(shape)

@@ -113,9 +113,9 @@ def _chain(run: ChainRun) -> Cost:
     return Cost(sum(read.values()), kept, sum(cost(link).operations for link in run.links))
 
 
-def _reads(run: KernelRun | ProductRun) -> dict[Place, int]:
-    """The bytes of different elements that a kernel or a product reads."""
-    if isinstance(run, ProductRun):
+def _reads(run: KernelRun | ProductRun | ScanRun) -> dict[Place, int]:
+    """The bytes of different elements that a kernel, a product or a scan reads."""
+    if not isinstance(run, KernelRun):
         return {place: size(place) for place in run.sources}
     kernel, points = run.kernel, prod(run.kernel.shape)
     touched: dict[Place, int] = {}
@@ -133,10 +133,10 @@ def _reads(run: KernelRun | ProductRun) -> dict[Place, int]:
     return found
 
 
-def _writes(run: KernelRun | ProductRun) -> dict[Place, int]:
-    """The bytes of different elements that a kernel or a product writes."""
-    if isinstance(run, ProductRun):
-        return {run.z: size(run.z)}
+def _writes(run: KernelRun | ProductRun | ScanRun) -> dict[Place, int]:
+    """The bytes of different elements that a kernel, a product or a scan writes."""
+    if not isinstance(run, KernelRun):
+        return {place: size(place) for place in run.targets}
     points = prod(run.kernel.shape)
     return {
         target: size(target) if output.place is None else min(elements(target), points) * target.dtype.itemsize

@@ -11,7 +11,7 @@ from ...core.avals import ShapedArray
 from ...core.jaxpr import Atom, Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
-from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun
+from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun, ScanRun
 from ..loopnest import Apply, Load, Position, axis_index
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
@@ -276,7 +276,9 @@ class _Instructions:
         run = row.instruction
         is_grouped = any(link.rows != run.rows for link in run.links)
         rows = f"{run.rows} {'groups of ' if is_grouped else ''}rows"
-        what = "kernels and products" if any(isinstance(link, ProductRun) for link in run.links) else "kernels"
+        kinds = {ProductRun: "products", ScanRun: "scans"}
+        others = [name for kind, name in kinds.items() if any(isinstance(link, kind) for link in run.links)]
+        what = joined(["kernels", *others])
         yield f"{len(run.links)} {what} over the same {rows} run together: {cost(run)}."
         yield "They do some rows and then the next ones: what they read of each other, or again, is in the cache."
         yield from self.threads(row)

@@ -8,7 +8,7 @@ from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
-from ...instructions import KernelRun, Place, ProductRun
+from ...instructions import KernelRun, Place, ProductRun, ScanRun
 from ...overlap import accessed
 from .layouts import LANES
 from .library import gemm_arguments, product_work
@@ -57,14 +57,14 @@ class EncodedChain(NamedTuple):
 
 
 def encoded_chain(
-    encoder: Any, runs: Sequence[KernelRun | ProductRun], rows: int, own: Sequence[Place]
+    encoder: Any, runs: Sequence[KernelRun | ProductRun | ScanRun], rows: int, own: Sequence[Place]
 ) -> EncodedChain:
     """Links over the same rows; neighbours of which each has several rows in every row are a chain in the chain."""
     ways = [number for p in own for number in (HEADER + p.slot, p.strides[0] * (p.shape[0] // rows))]
     found: list[int] = []
     links: dict[int, Link] = {}
     work = 0
-    pieces = [piece for run in runs for piece in ([run] if isinstance(run, ProductRun) else apart(run))]
+    pieces = [piece for run in runs for piece in (apart(run) if isinstance(run, KernelRun) else [run])]
     for extent, group in groupby(pieces, key=lambda run: run.rows):
         inside = list(group)
         if extent > rows and len(inside) > 1:
@@ -79,7 +79,7 @@ def encoded_chain(
                 work += product_work(run)
                 found += [encoder.runtime["run_gemm"], encoder.address(gemm_arguments(run, 0)), extent // rows]
                 continue
-            for link in encoder.links(run, True):
+            for link in encoder.links(run, True) if isinstance(run, KernelRun) else [encoder.scan(run, True)]:
                 links[4 + len(ways) + len(found)] = link
                 work += link.work
                 found += [0, encoder.address(link.arguments), link.extent // rows]
@@ -87,7 +87,7 @@ def encoded_chain(
     return EncodedChain([*head, *ways, *found], links, work)
 
 
-def rows_at_a_time(links: Sequence[KernelRun | ProductRun], rows: int, work: int) -> int:
+def rows_at_a_time(links: Sequence[KernelRun | ProductRun | ScanRun], rows: int, work: int) -> int:
     """How many rows of a chain are run together: their number depends on the shapes only.
 
     Everything that links which have to do with each other read and write of them is in the cache together, and there
@@ -115,9 +115,9 @@ def _largest(sizes: Sequence[dict[int, int]]) -> dict[int, int]:
     return found
 
 
-def _read(link: KernelRun | ProductRun) -> Sequence[Place]:
+def _read(link: KernelRun | ProductRun | ScanRun) -> Sequence[Place]:
     """What a link reads, over all rows."""
-    if isinstance(link, ProductRun):
+    if not isinstance(link, KernelRun):
         return link.sources
     places = dict(zip(link.kernel.operands, link.sources))
     return [accessed(load, places[load.operand], link.kernel.shape) for load in link.kernel.loads()]

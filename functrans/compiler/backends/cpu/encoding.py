@@ -26,6 +26,7 @@ from ...instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    ScanRun,
     SortRun,
     Step,
     Tape,
@@ -44,6 +45,7 @@ from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
 from .runtime import HEADER, setting
+from .scans import scan_link
 from .streams import apart
 from .tapes import Reel, shared_objects
 from .tiers import Written
@@ -178,6 +180,16 @@ class Encoder:
         arguments = self.kept[-1]
         self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
         return [code]
+
+    def ScanRun(self, run: ScanRun) -> list[tuple[int, int]]:
+        link = self.scan(run)
+        self.work += link.work
+        range_ = Range(link.extent, link.grain, link.work)
+        return [self.spread(range_, link.extent > 1 and link.work > WORTH_THREADS, link.arguments, link.writer)]
+
+    def scan(self, run: ScanRun, keeps_first: bool = False) -> Link:
+        """A scan as something to call for some of its rows."""
+        return scan_link(run, NAME, keeps_first)
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
         extent, parts, are_large = division(run, threads.available())
