@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
+from functrans.compiler.lanes import programs
+from functrans.compiler.lanes.apart import candidates
 from functrans.compiler.lanes.programs import one_lane_of_loop
 from functrans.compiler.lanes.rules import NotLanewise
-from functrans.core.jaxpr import check_jaxpr, eval_jaxpr
+from functrans.core.avals import ShapedArray
+from functrans.core.jaxpr import Jaxpr, Var, check_jaxpr, eval_jaxpr
 from functrans.settings import config
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import TIERS, interpreted, natively, staged, tier
@@ -303,6 +306,69 @@ def test_what_is_the_same_for_all_lanes() -> None:
     check(function, x, t)
     donated = ft.jit(function, donate_argnums=(0, 1))
     assert_all_close(ft.tree.leaves(donated(x.copy(), t.copy())), ft.tree.leaves(function(x, t)), TOLERANCE)
+
+
+#: What a step does with a state, some arrays that it reads, the results of the step, and the number of an array.
+USES: dict[str, Any] = {
+    "changed": lambda c, us, ys, k: us.__setitem__(k, fnp.sin(us[k])),
+    "joined": lambda c, us, ys, k: us.__setitem__(k, us[k] * us[k - 1]),
+    "by lane": lambda c, us, ys, k: c.append(c[-1] * 0.5 + us[k]),
+    "as a whole": lambda c, us, ys, k: c.append(c[-1] * 0.5 + fnp.sum(us[k]) / LANES),
+    "handed on": lambda c, us, ys, k: ys.append(us[k]),
+}  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(USES)), st.integers(0, 2)), min_size=1, max_size=8))
+def test_inputs_turn_out_to_have_lanes(uses: list[tuple[str, int]]) -> None:
+    """After they, or what has been made of them, were the same for all lanes, or are so nevertheless."""
+
+    def step(c: Any, xs: Any) -> Any:
+        states, ys, us = [c], [c], [*xs]
+        for name, k in uses:
+            USES[name](states, us, ys, k)
+        return states[-1], tuple(ys)
+
+    args = values(LANES), tuple(values(4, LANES, seed=k) for k in range(3))
+    jaxpr = staged(lambda c, xs: lax.scan(step, c, xs), args)
+    leaves = ft.tree.leaves(args)
+    assert_all_close(natively(jaxpr, leaves, "thorough"), interpreted(jaxpr, leaves), TOLERANCE)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_many_inputs_take_few_walks(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What residuals a gradient's loop reads is found in the same walks, however many there are."""
+    walks: list[Any] = []
+    run = programs._Program.run
+    monkeypatch.setattr(programs._Program, "run", lambda self: (walks.append(self), run(self))[1])
+
+    def step(c: Any, xs: Any) -> Any:
+        for x in xs:
+            c = c * 0.5 + fnp.sin(x)
+        return c, c
+
+    function = lambda c, xs: lax.scan(step, c, xs)  # noqa: E731
+    assert is_by_lane(function, values(LANES), tuple(values(3, LANES, seed=k) for k in range(count)))
+    assert len(walks) <= 2
+
+
+def test_much_that_is_made_of_one_input() -> None:
+    """One after the other, more often than Python would call functions one inside the other."""
+
+    def step(c: Any, x: Any) -> Any:
+        for _ in range(600):
+            x = fnp.sin(x)
+        return c * 0.5 + x, c
+
+    check(lambda c, xs: lax.scan(step, c, xs), values(LANES), values(2, LANES))
+
+
+def test_lanes_are_looked_for_once() -> None:
+    """Along the first axis and the last one, where these are two."""
+    shapes = (LANES,), (LANES, 5), (5, LANES)
+    inputs = [[Var(ShapedArray(shape, np.dtype(np.float64))) for shape in some] for some in (shapes[:1], shapes)]
+    assert [size for size, _ in candidates(Jaxpr(inputs[0], [], []), 0, 1)] == [LANES]
+    assert [axes for _, axes in candidates(Jaxpr(inputs[1], [], []), 0, 3)] == [[0, 0, None], [0, None, 1]]
 
 
 def test_states_that_change_places() -> None:

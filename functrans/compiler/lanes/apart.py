@@ -77,11 +77,14 @@ def operations_of(statements: Sequence[Statement]) -> int:
 def candidates(body: Jaxpr, first: int, carry: int) -> Iterator[tuple[int, list[Axis]]]:
     """Numbers of lanes that a loop may have, and which inputs have lanes along which axes then: batches come first."""
     shapes = [v.aval.shape for v in body.inputs[first : first + carry]]
+    seen: list[tuple[int, list[Axis]]] = []
     for position in (0, -1):
         for size in sorted({shape[position] for shape in shapes if shape}, reverse=True):
             if size >= FEWEST_LANES:
                 own = [position % len(s) if s and s[position] == size else None for s in shapes]
-                yield size, [*[None] * first, *own, *[None] * (len(body.inputs) - first - carry)]
+                if (size, own) not in seen:
+                    seen.append((size, own))
+                    yield size, [*[None] * first, *own, *[None] * (len(body.inputs) - first - carry)]
 
 
 class _Loop:

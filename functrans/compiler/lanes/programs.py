@@ -3,25 +3,26 @@
 A function that was batched works on arrays with an axis for the lanes. Where no lane has to do with another one, that
 axis can have extent one everywhere: that is the program of one lane. It is found equation by equation. Values are the
 same for all lanes, or have lanes along an axis; what is the same and is needed with lanes, an array of zeros for one,
-is computed so, and inputs turn out to have lanes where they are read so.
+is computed so, and inputs turn out to have lanes where they are read so. So what is the same is not computed before it
+is known how it is needed: only where an input has been needed as a whole already does the walk begin again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
-from .reading import axes_read
+from .reading import Axes, axes_read
 from .rules import KEEPING, RULES, NotLanewise, adapted_params
 
 #: The axis of an array along which lanes lie; None: it is the same for all lanes.
 Axis = int | None
-#: Programs with more equations are not looked at.
-MOST_EQUATIONS = 2000
+#: Programs with more equations are not looked at, and none more often than so many times.
+MOST_EQUATIONS, MOST_WALKS = 2000, 20
 
 
 class OneLane(NamedTuple):
@@ -42,18 +43,56 @@ class OneLane(NamedTuple):
 
 
 class _Needed(Exception):
-    """An input must have lanes."""
+    """Inputs must have lanes, along axes by their numbers, that have been needed as a whole before."""
 
-    def __init__(self, number: int, axis: int):
+    def __init__(self, axes: Mapping[int, int]):
         super().__init__()
-        self.number = number
-        self.axis = axis
+        self.axes = axes
 
-    def give(self, axes: list[Axis]) -> None:
-        """Have it."""
-        if axes[self.number] is not None:
-            raise NotLanewise("an array has lanes along two axes")
-        axes[self.number] = self.axis
+
+T = TypeVar("T")
+
+
+def _settled(
+    axes: Sequence[Axis], start: Callable[[Sequence[Axis]], list[_Program]], end: Callable[[list[_Program]], T]
+) -> tuple[T, Sequence[Axis]]:
+    """What is made of programs of the same inputs once it is known which of these have lanes; and these axes.
+
+    Args:
+        axes: those that are known.
+        start: makes programs that are to be run.
+        end: makes something of them when they have been.
+
+    Raises:
+        NotLanewise: lanes have to do with each other.
+    """
+    for _ in range(MOST_WALKS):
+        programs = start(axes)
+        made, why, needed = None, None, {}
+        try:
+            for program in programs:
+                program.run()
+            made = end(programs)
+        except _Needed as found:
+            needed = found.axes
+        except NotLanewise as reason:
+            why = reason
+        own = [program.axes_of_inputs() for program in programs]
+        known = list(map(_agreed, axes, *own, [needed.get(number) for number in range(len(axes))]))
+        if made is not None and all(each == known for each in own):
+            return made, known
+        if why is not None and known == axes:
+            raise why
+        axes = known
+    raise NotLanewise("it would take long to find out which arrays have lanes")
+
+
+def _agreed(*axes: Axis) -> Axis:
+    """The only axis along which lanes may lie, if there is one."""
+    found = {axis for axis in axes if axis is not None}
+    if len(found) > 1:
+        raise NotLanewise("an array has lanes along two axes")
+    return found.pop() if found else None
 
 
 def one_lane_of_loop(
@@ -69,20 +108,12 @@ def one_lane_of_loop(
     Raises:
         NotLanewise: lanes have to do with each other.
     """
-    axes = list(axes)
-    while True:
-        program = _Program(prepare(body), axes, size, prepare)
-        try:
-            program.run()
-            for k in range(carry):
-                own, after = axes[first + k], program.axis(program.jaxpr.outputs[k])
-                if own is None and after is not None:
-                    raise _Needed(first + k, after)
-                if own is not None:
-                    program.with_lanes(program.jaxpr.outputs[k], own)
-            return program.result([*axes[first : first + carry], *program.axes_of_outputs()[carry:]])
-        except _Needed as needed:
-            needed.give(axes)
+    found, _ = _settled(
+        list(axes),
+        lambda known: [_Program(prepare(body), known, size, prepare)],
+        lambda programs: programs[0].as_step(first, carry),
+    )
+    return found
 
 
 def one_lane_of_cond(cond: Jaxpr, axes: Sequence[Axis], size: int, prepare: Callable[[Jaxpr], Jaxpr]) -> OneLane:
@@ -127,20 +158,40 @@ class _Program:
         self.numbers = {v: k for k, v in enumerate(jaxpr.inputs)}
         self.axes: dict[Var, int] = {v: axis for v, axis in zip(jaxpr.inputs, axes) if axis is not None}
         self.makers: dict[Var, Eqn] = {}
+        self.waiting: dict[Atom, Eqn] = {}  # those that nobody has needed as a whole
+        self.whole: set[Atom] = set()  # inputs that somebody has
         self.counts: set[Var] = set()  # how often inner loops ran, of which lanes know only their own part
         self.eqns: list[Eqn] = []
         self.constants: list[tuple[Literal, int, Var]] = []
         self.versions: dict[tuple[int, int], Atom] = {}  # by the id of an atom, and the axis of lanes
+        self.asked: dict[tuple[Var, int], Axes | None] = {}  # by a result, and the axis of lanes in it
         for v, axis in self.axes.items():
             self.versions[id(v), axis] = Var(self.aval(v.aval, axis))
 
     def run(self) -> None:
         for eqn in self.jaxpr.eqns:
-            if all(self.axis(a) is None for a in eqn.inputs):
-                self.eqns.append(eqn)
-                self.makers.update((v, eqn) for v in eqn.outputs)
-            else:
+            if any(self.axis(a) is not None for a in eqn.inputs):
                 self.equation(eqn)
+                continue
+            self.makers.update((v, eqn) for v in eqn.outputs)
+            if len(eqn.outputs) == 1 and not eqn.primitive.has_effects(eqn.params):
+                self.waiting[eqn.outputs[0]] = eqn
+            else:
+                self.compute(eqn)
+
+    def as_step(self, first: int, carry: int) -> OneLane:
+        """The program as one step of a loop, after which each carry has lanes along the axis that it had before."""
+        before: list[Axis] = []
+        while before != (before := self.axes_of_inputs()):
+            own = before[first : first + carry]
+            missing = {k: self.axis(self.jaxpr.outputs[k]) for k in range(carry) if own[k] is None}
+            needed = {first + k: axis for k, axis in missing.items() if axis is not None}
+            if needed:
+                raise _Needed(needed)
+            for a, axis in zip(self.jaxpr.outputs, own):
+                if axis is not None:
+                    self.with_lanes(a, axis)
+        return self.result([*before[first : first + carry], *self.axes_of_outputs()[carry:]])
 
     def result(self, outputs: Sequence[Axis]) -> OneLane:
         """The program whose results have lanes along these axes."""
@@ -148,7 +199,7 @@ class _Program:
         inputs = [self.versions[id(v), self.axes[v]] if v in self.axes else v for v in self.jaxpr.inputs]
         variables: Any = [*(v for _, _, v in self.constants), *inputs]
         constants = tuple((literal, axis) for literal, axis, _ in self.constants)
-        axes = tuple(self.axes.get(v) for v in self.jaxpr.inputs)
+        axes = tuple(self.axes_of_inputs())
         return OneLane(Jaxpr(variables, self.eqns, atoms), axes, tuple(outputs), constants, self.stops_alone)
 
     # ---- values
@@ -157,6 +208,9 @@ class _Program:
         if atom in self.counts:
             raise NotLanewise("the number of steps that all lanes take together is needed")
         return self.axes.get(atom) if isinstance(atom, Var) else None
+
+    def axes_of_inputs(self) -> list[Axis]:
+        return list(map(self.axes.get, self.jaxpr.inputs))
 
     def axes_of_outputs(self) -> list[Axis]:
         return list(map(self.axis, self.jaxpr.outputs))
@@ -173,16 +227,52 @@ class _Program:
         """An atom with lanes along an axis, or one that is the same for all of them."""
         if axis is not None:
             return self.with_lanes(atom, axis)
+        pending = [atom]
+        while pending:
+            eqn = self.waiting.get(pending[-1])
+            before = [] if eqn is None else [a for a in eqn.inputs if a in self.waiting]
+            if not before:
+                self.take_whole(pending.pop())
+            pending += before
+        return atom
+
+    def take_whole(self, atom: Atom) -> None:
+        """Have a value computed that is the same for all lanes, as what it is made of has been."""
         if self.axis(atom) is not None:
             raise NotLanewise("what has lanes is needed as a whole")
-        return atom
+        if atom in self.numbers:
+            self.whole.add(atom)
+        eqn = self.waiting.pop(atom, None)
+        if eqn is not None:
+            self.compute(eqn)
+
+    def compute(self, eqn: Eqn) -> None:
+        """Add an equation as it is."""
+        for a in eqn.inputs:
+            self.version(a, None)
+        self.eqns.append(eqn)
 
     def with_lanes(self, atom: Atom, axis: int) -> Atom:
         """One lane of an atom."""
-        key = id(atom), axis
-        if key not in self.versions:
-            self.versions[key] = self.found(atom, axis)
-        return self.versions[key]
+        pending = [(atom, axis)]
+        while pending:
+            a, own = pending[-1]
+            before = [] if (id(a), own) in self.versions else self.read_by_lane(a, own)
+            pending += before
+            if not before:
+                pending.pop()
+                if (id(a), own) not in self.versions:
+                    self.versions[id(a), own] = self.found(a, own)
+        return self.versions[id(atom), axis]
+
+    def read_by_lane(self, atom: Atom, axis: int) -> list[tuple[Atom, int]]:
+        """What one lane of an atom is made of that is not known by lane yet."""
+        eqn = self.makers.get(atom)  # type: ignore[arg-type]
+        if eqn is None or len(eqn.outputs) > 1 or atom in self.axes:
+            return []
+        read = self.axes_read(eqn, axis) or ({0: axis} if eqn.primitive.name in KEEPING else {})
+        found = [(a, own) for k, a in enumerate(eqn.inputs) if (own := read.get(k)) is not None]
+        return [(a, own) for a, own in found if a in self.makers and (id(a), own) not in self.versions]
 
     def found(self, atom: Atom, axis: int) -> Atom:
         aval = self.aval(atom.aval, axis)
@@ -196,7 +286,10 @@ class _Program:
         if atom in self.axes:
             raise NotLanewise("an array has lanes along two axes")
         if atom in self.numbers:
-            raise _Needed(self.numbers[atom], axis)
+            if atom in self.whole or self.is_condition:
+                raise _Needed({self.numbers[atom]: axis})
+            self.axes[atom] = axis
+            return Var(aval)
         eqn = self.makers[atom]
         if len(eqn.outputs) > 1:
             raise NotLanewise(f"a result of `{eqn.primitive.name}` is needed by lane")
@@ -213,6 +306,13 @@ class _Program:
         self.name(first, axis, self.with_lanes(eqn.inputs[0], axis))
         RULES[eqn.primitive.name](self, eqn._replace(inputs=[first, *eqn.inputs[1:]], outputs=[result]))
         return self.with_lanes(result, axis)
+
+    def axes_read(self, eqn: Eqn, axis: int) -> Axes | None:
+        """What the element of the result of an equation reads; each is asked for once."""
+        key = eqn.outputs[0], axis
+        if key not in self.asked:
+            self.asked[key] = axes_read(eqn, axis)
+        return self.asked[key]
 
     # ---- equations
 
@@ -250,7 +350,7 @@ class _Program:
 
     def attempt(self, eqn: Eqn, axis: int) -> Atom | None:
         """The result of an equation for one lane, if lanes surely have nothing to do with each other in it."""
-        read = axes_read(eqn, axis)
+        read = self.axes_read(eqn, axis)
         if read is None or any(self.axis(a) not in (None, read.get(k)) for k, a in enumerate(eqn.inputs)):
             return None
         if any(self.axis(a) is not None and k not in read for k, a in enumerate(eqn.inputs)):
@@ -307,17 +407,11 @@ class _Program:
         """A branch that is the same for all lanes."""
         index, *operands = eqn.inputs
         axes = list(map(self.axis, operands))
-        while True:
-            programs = [_Program(self.prepare(b), axes, self.size, self.prepare) for b in eqn.params["branches"]]
-            try:
-                for program in programs:
-                    program.run()
-                axes_of = zip(*(program.axes_of_outputs() for program in programs))
-                ways = [next((a for a in own if a is not None), None) for own in axes_of]
-                found = [program.result(ways) for program in programs]
-                break
-            except _Needed as needed:
-                needed.give(axes)
+        (found, ways), axes = _settled(
+            axes,
+            lambda known: [_Program(self.prepare(b), known, self.size, self.prepare) for b in eqn.params["branches"]],
+            _as_branches,
+        )
         if any(own.constants for own in found):
             raise NotLanewise("a branch reads a constant by lane")
         inputs = [self.version(index, None), *map(self.version, operands, axes)]
@@ -335,6 +429,13 @@ class _Program:
             else:
                 self.name(v, axis, outputs[-1])
         self.eqns.append(Eqn(eqn.primitive, list(inputs), params, outputs, eqn.source))
+
+
+def _as_branches(programs: Sequence[_Program]) -> tuple[list[OneLane], list[Axis]]:
+    """Programs with the same results, which have lanes where those of any of them do; and along which axes."""
+    axes_of = zip(*(program.axes_of_outputs() for program in programs))
+    ways = [next((a for a in own if a is not None), None) for own in axes_of]
+    return [program.result(ways) for program in programs], ways
 
 
 #: Equations that hold programs.

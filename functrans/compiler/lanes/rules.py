@@ -146,7 +146,7 @@ def _selection(program: Any, spec: Any, own: int | None, indices: Sequence[Atom]
         if own is None or own in spec.axes:
             raise NotLanewise("lanes are picked by index")
         before = sum(axis not in spec.axes for axis in range(own))
-        return own, list(indices), before if before < spec.position else before + rank
+        return own, [program.version(i, None) for i in indices], before if before < spec.position else before + rank
     (lane,) = along
     inputs: list[Atom] = []
     is_own = own is None

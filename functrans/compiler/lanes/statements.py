@@ -56,6 +56,7 @@ class _Replacing:
     def __init__(self, place: Callable[[int, Index], Index]):
         self.place = place
         self.results: dict[int, Expression] = {}
+        self.seen: set[int] = set()  # the ids of the same
 
     def block(self, statements: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple(map(self.statement, statements))
@@ -76,9 +77,8 @@ class _Replacing:
         return index._replace(terms=tuple((factor, self.new(e)) for factor, e in index.terms))
 
     def new(self, root: Expression) -> Expression:
-        for e in expressions_in([root]):
-            if id(e) not in self.results:
-                self.results[id(e)] = self.rebuilt(e)
+        for e in expressions_in([root], self.seen):
+            self.results[id(e)] = self.rebuilt(e)
         return self.results[id(root)]
 
     def rebuilt(self, e: Expression) -> Expression:
