@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from math import frexp
 from typing import Any, NamedTuple
 
@@ -39,6 +40,43 @@ def _operand(source: Any) -> Operand:
     index = index_of(source)
     is_at_point = type(source) is not Position and index == point(len(index))
     return Operand(source, () if is_at_point else tuple([e for i in index for _, e in i.terms]), is_at_point)
+
+
+class Walk(NamedTuple):
+    """An operand as what its address is computed from.
+
+    Attributes:
+        number: of its array among those of the loads, by their operands, and of the outputs; -1 for a position, which
+            walks along an array of single steps.
+        offsets: pairs of an axis of the array and how many elements along it are skipped; one for a position, always.
+        factors: an axis of the space, an axis of the array and a factor; None: at the point of the space itself.
+        ways: for each term, an axis of the array and a factor.
+    """
+
+    number: int
+    offsets: tuple[tuple[int, int], ...]
+    factors: tuple[tuple[int, int, int], ...] | None
+    ways: tuple[tuple[int, int], ...]
+
+
+@derived
+def walks_of(kernel: Kernel) -> list[Walk]:
+    """The operands of a kernel (`operands_of`) as what their addresses are computed from."""
+    numbers = {operand: number for number, operand in enumerate(kernel.operands)}
+    outputs = count(len(kernel.operands))
+    found: list[Walk] = []
+    for source, _, is_at_point in operands_of(kernel):
+        kind = type(source)
+        number = -1 if kind is Position else numbers[source.operand] if kind is Load else next(outputs)
+        if is_at_point:
+            found.append(Walk(number, (), None, ()))
+            continue
+        index = index_of(source)
+        offsets = tuple([(own, i.offset) for own, i in enumerate(index) if i.offset or kind is Position])
+        factors = tuple([(axis, own, factor) for own, i in enumerate(index) for axis, factor in i.factors])
+        ways = tuple([(own, factor) for own, i in enumerate(index) for factor, _ in i.terms])
+        found.append(Walk(number, offsets, factors, ways))
+    return found
 
 
 #: By the kind of number, the operations for which it matters little whether LLVM knows the number.

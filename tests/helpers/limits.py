@@ -27,7 +27,7 @@ from functrans.compiler import (
     unrolling,
 )
 from functrans.compiler.apart import access, collector, elements, programs, updates
-from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, native, staging, streams
+from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, links, native, staging, streams
 from functrans.compiler.backends.cpu import chains as rows
 from functrans.compiler.backends.cpu import lanes as blocks_of_lanes
 from functrans.compiler.convolution import loops, products
@@ -103,7 +103,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
 def limited(names: Collection[str]) -> Iterator[None]:
     """What is compiled in this block is compiled with these limits, from plans and texts that are not kept for others."""
     changes = [change for name in names for change in LIMITS[name]]
-    changes += [(codegen, "_kept", {}), (plans, "_kept", {})] if changes else []
+    changes += [(codegen, "_kept", {}), (links, "_kept", {}), (plans, "_kept", {})] if changes else []
     before = [(module, key, getattr(module, key)) for module, key, _ in changes]
     for module, key, value in changes:
         setattr(module, key, value)

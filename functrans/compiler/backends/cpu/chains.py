@@ -10,33 +10,19 @@ from typing import Any, NamedTuple
 
 from ...instructions import KernelRun, Place, ProductRun, ScanRun
 from ...overlap import accessed
+from .engine import NAME
 from .layouts import LANES
 from .library import gemm_arguments, product_work
+from .links import Link, links_of
 from .runtime import HEADER
+from .scans import scan_link
 from .streams import apart, in_groups
 from .tiers import Written
-from .writer import Writer
 
 #: The part of the second-level cache that rows of a chain may take, in bytes.
 CACHE = 192 * 1024
 #: Into at least so many blocks of rows a chain is divided, as long as each of them has so much work, in nanoseconds.
 MANY_BLOCKS, WORTH_BLOCK = 64, 2000
-
-
-class Link(NamedTuple):
-    """A kernel as something to call.
-
-    Attributes:
-        extent: that of the loop of which a call may run a part.
-        grain: what parts should be multiples of.
-        work: that of all of it, about in nanoseconds.
-    """
-
-    extent: int
-    grain: int
-    work: int
-    arguments: list[int]
-    writer: Writer
 
 
 class EncodedChain(NamedTuple):
@@ -79,7 +65,7 @@ def encoded_chain(
                 work += product_work(run)
                 found += [encoder.runtime["run_gemm"], encoder.address(gemm_arguments(run, 0)), extent // rows]
                 continue
-            for link in encoder.links(run, True) if isinstance(run, KernelRun) else [encoder.scan(run, True)]:
+            for link in links_of(run, True) if isinstance(run, KernelRun) else [scan_link(run, NAME, True)]:
                 links[4 + len(ways) + len(found)] = link
                 work += link.work
                 found += [0, encoder.address(link.arguments), link.extent // rows]

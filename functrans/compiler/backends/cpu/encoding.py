@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...accesses import identity_value
 from ...assembly import Assembled
-from ...costs import cost_of
 from ...instructions import (
     Block,
     BranchRun,
@@ -32,21 +29,17 @@ from ...instructions import (
     Tape,
     WhileRun,
 )
-from ...loopnest import Kernel, Output, constant
-from ...unrolling import unrolled
 from . import lapack, threads
-from .chains import Link, encoded_chain
-from .codegen import kernel_function
+from .chains import encoded_chain
 from .engine import NAME, engine
 from .lanes import LanesWriter, lanes_work, parts_of
-from .layouts import arrange
 from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
+from .links import links_of
 from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
 from .runtime import HEADER, setting
 from .scans import scan_link
-from .streams import apart
 from .tapes import Reel, shared_objects
 from .tiers import Written
 from .work import is_unbounded, likely_work
@@ -117,7 +110,7 @@ class Encoder:
     # ---- instructions, by the names of their types
 
     def KernelRun(self, run: KernelRun) -> list[tuple[int, int]]:
-        links = self.links(run)
+        links = links_of(run)
         for link in links:
             self.work += link.work
         code: list[tuple[int, int]] = []
@@ -127,28 +120,6 @@ class Encoder:
             range_ = Range(link.extent, link.grain, link.work)
             code.append(self.spread(range_, is_divided, link.arguments, link.writer))
         return code
-
-    def links(self, run: KernelRun, keeps_first: bool = False) -> list[Link]:
-        """A kernel, after what fills its results if it adds to them.
-
-        Args:
-            keeps_first: the first axis stays that of the outermost loop.
-        """
-        if 0 in run.kernel.shape:
-            return []
-        run = unrolled(run, keeps_first)
-        pieces = apart(run)
-        if len(pieces) > 1:
-            return [link for piece in pieces for link in self.links(piece, keeps_first)]
-        arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False), keeps_first)
-        before: list[Link] = []
-        if arranged.begins:
-            for output, target in zip(run.kernel.outputs, run.targets):
-                if output.place is None:
-                    before += self.links(filling(output, target), keeps_first)
-        work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
-        writer = kernel_function(run.kernel, arranged.layout, NAME)
-        return [*before, Link(arranged.extent, arranged.grain, work, arranged.arguments, writer)]
 
     def spread(
         self,
@@ -182,14 +153,10 @@ class Encoder:
         return [code]
 
     def ScanRun(self, run: ScanRun) -> list[tuple[int, int]]:
-        link = self.scan(run)
+        link = scan_link(run, NAME)
         self.work += link.work
         range_ = Range(link.extent, link.grain, link.work)
         return [self.spread(range_, link.extent > 1 and link.work > WORTH_THREADS, link.arguments, link.writer)]
-
-    def scan(self, run: ScanRun, keeps_first: bool = False) -> Link:
-        """A scan as something to call for some of its rows."""
-        return scan_link(run, NAME, keeps_first)
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
         extent, parts, are_large = division(run, threads.available())
@@ -346,15 +313,3 @@ class Encoder:
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]
         return [(self.runtime["run_branch"], self.address([HEADER + run.index.slot, run.index.offset, *blocks]))]
-
-
-def filling(output: Output, target: Place) -> KernelRun:
-    """What puts into the result of a reduction what it begins with."""
-    kernel = _filling(output.combine, output.expression.dtype, len(target.shape))
-    return KernelRun(kernel.over(target.shape), (), (target,))
-
-
-@lru_cache(256)
-def _filling(combine: str | None, dtype: np.dtype[Any], rank: int) -> Kernel:
-    number = Output(constant(identity_value(combine, dtype), dtype), None)
-    return Kernel((1,) * rank, 0, (number,), ())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...accesses import index_of, numbers_of, operands_of
+from ...accesses import Walk, numbers_of, operands_of, walks_of
 from ...instructions import Place
-from ...loopnest import Kernel, Load, Position, index_strides
+from ...loopnest import Kernel, Load
 from .codegen import Layout, has_unknown_steps
 from .runtime import HEADER
 
@@ -34,6 +34,7 @@ class Arranged(NamedTuple):
     Attributes:
         layout: what its text depends on.
         arguments: those of its function.
+        heads: the places among these of slots, after each of which comes an offset.
         extent: that of the loop of which a call may run a part.
         grain: what parts should be multiples of.
         begins: whether its reductions begin with what is in the results.
@@ -41,6 +42,7 @@ class Arranged(NamedTuple):
 
     layout: Layout
     arguments: list[int]
+    heads: list[int]
     extent: int
     grain: int
     begins: bool
@@ -55,37 +57,24 @@ def arrange(
         has_fma: whether the machine multiplies and adds with one rounding.
         keeps_first: a call may run a part of the first axis, whatever else is better.
     """
-    rank, parallel = len(kernel.shape), len(kernel.shape) - kernel.reduced
-    by_operand = dict(zip(kernel.operands, sources))
-    by_output = iter(targets)
-    moves: list[list[int]] = []
-    heads: list[list[int]] = []  # slot and offset; for a position its offset alone
-    tails: list[list[int]] = []  # what its terms move it by
-    sizes: list[int] = []
-    for source, terms, is_at_point in operands_of(kernel):
-        kind = type(source)
-        if kind is Position:
-            index, strides, size = (source.index,), (1,), 1
-            head = [source.index.offset]
-        else:
-            slot, offset, _, dtype, strides = by_operand[source.operand] if kind is Load else next(by_output)
-            index, size, head = (), dtype.itemsize, [HEADER + slot, offset]
-            if not is_at_point:
-                index = index_of(source)
-                head[1] += sum([i.offset * s for i, s in zip(index, strides)])
-        moves.append([*strides, *[0] * (rank - len(strides))] if is_at_point else index_strides(index, strides, rank))
-        heads.append(head)
-        tails.append([factor * s for i, s in zip(index, strides) for factor, _ in i.terms] if terms else [])
-        sizes.append(size)
-    groups = [merged(range(parallel), kernel.shape, moves), merged(range(parallel, rank), kernel.shape, moves)]
+    rank, parallel, walks = len(kernel.shape), len(kernel.shape) - kernel.reduced, walks_of(kernel)
+    heads, moves, tails, sizes = accessed_by(walks, (*sources, *targets), rank)
+    columns = list(zip(*moves))
+    groups = [merged(range(parallel), kernel.shape, columns), merged(range(parallel, rank), kernel.shape, columns)]
     loops, reduced, split = loop_order(*groups, moves, len(kernel.outputs))
-    by_loop = [[move[axis] if axis >= 0 else 0 for axis, _ in loops] for move in moves]
+    still = (0,) * len(moves)
+    by_loop = list(zip(*[columns[axis] if axis >= 0 else still for axis, _ in loops]))
     steps = tuple([step_of(move[-1], size) for move, size in zip(by_loop, sizes)])
-    ways = tuple([tuple([step_of(way, size) for way in tail]) for tail, size in zip(tails, sizes)])
+    ways = tuple([tuple([step_of(way, size) for way in tail]) if tail else () for tail, size in zip(tails, sizes)])
     same = _same_elements(kernel, heads, moves)
     arguments = [extent for _, extent in loops]
-    for head, move, tail in zip(heads, by_loop, tails):
-        arguments += [*head, *move, *tail]
+    slots: list[int] = []
+    for head, way, tail in zip(heads, by_loop, tails):
+        if len(head) == 2:
+            slots.append(len(arguments))
+        arguments += head
+        arguments += way
+        arguments += tail
     arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(kernel)]
     begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
     divides = has_fma and loops[-1][1] >= WORTH_DIVISORS
@@ -94,7 +83,43 @@ def arrange(
     split = len(loops) - 2 if tile else split
     layout = Layout(len(loops), reduced, begins, split, steps, ways, same, divides, tile)
     grain = tile[0] if tile else LANES if split == len(loops) - 1 else 1
-    return Arranged(layout, [*arguments, *[0] * has_unknown_steps(layout)], loops[split][1], grain, begins)
+    arguments += [0] * has_unknown_steps(layout)
+    return Arranged(layout, arguments, slots, loops[split][1], grain, begins)
+
+
+def accessed_by(
+    walks: Sequence[Walk], places: Sequence[Place], rank: int
+) -> tuple[list[list[int]], list[Sequence[int]], list[Sequence[int]], list[int]]:
+    """What is known of operands, from where their arrays are.
+
+    Returns:
+        For each operand its slot and offset (for a position its offset alone); how far it moves along each axis of the
+        space, and with each of its terms; and how large its elements are.
+    """
+    heads: list[list[int]] = []
+    moves: list[Sequence[int]] = []
+    tails: list[Sequence[int]] = []
+    sizes: list[int] = []
+    for number, offsets, factors, ways in walks:
+        if number < 0:
+            strides: Sequence[int] = (1,)
+            heads.append([offsets[0][1]])
+            sizes.append(1)
+        else:
+            slot, offset, _, dtype, strides = places[number]
+            for own, distance in offsets:
+                offset += distance * strides[own]
+            heads.append([HEADER + slot, offset])
+            sizes.append(dtype.itemsize)
+        if factors is None:
+            moves.append(strides if len(strides) == rank else (*strides, *[0] * (rank - len(strides))))
+        else:
+            move = [0] * rank
+            for axis, own, factor in factors:
+                move[axis] += factor * strides[own]
+            moves.append(move)
+        tails.append([factor * strides[own] for own, factor in ways] if ways else ())
+    return heads, moves, tails, sizes
 
 
 def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -> tuple[int, int] | None:
@@ -117,14 +142,19 @@ def step_of(move: int, size: int) -> int | None:
     return step if step in STEPS and not rest else None
 
 
-def _same_elements(kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequence[Sequence[int]]) -> tuple[int, ...]:
+def _same_elements(
+    kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequence[Sequence[int]]
+) -> tuple[int, ...]:
     """For each operand the one whose pointer it has: that of an output, for a load of what the output overwrites."""
+    first_output = len(heads) - len(kernel.outputs)
+    written = heads[first_output:]
+    for head in heads[:first_output]:
+        if head in written:
+            break
+    else:
+        return tuple(range(len(heads)))
     operands = operands_of(kernel)
     found = list(range(len(operands)))
-    first_output = len(operands) - len(kernel.outputs)
-    written = heads[first_output:]
-    if not any(head in written for head in heads[:first_output]):
-        return tuple(found)
     axes = [axis for axis, extent in enumerate(kernel.shape) if extent != 1]
     walks = [(tuple(head), tuple(move[axis] for axis in axes)) for head, move in zip(heads, moves)]
     for k, operand in enumerate(operands[:first_output]):
@@ -135,8 +165,12 @@ def _same_elements(kernel: Kernel, heads: Sequence[Sequence[int]], moves: Sequen
     return tuple(found)
 
 
-def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Loops over some axes, as (axis whose strides it has, extent): neighbours that everything walks alike are one."""
+def merged(axes: Sequence[int], shape: Sequence[int], columns: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Loops over some axes, as (axis whose strides it has, extent): neighbours that everything walks alike are one.
+
+    Args:
+        columns: for each axis, how far operands move along it.
+    """
     loops: list[tuple[int, int]] = []
     for axis in axes:
         extent = shape[axis]
@@ -144,7 +178,7 @@ def merged(axes: Sequence[int], shape: Sequence[int], moves: Sequence[Sequence[i
             continue
         if loops:
             last, outer = loops[-1]
-            if [move[last] for move in moves] == [move[axis] * extent for move in moves]:
+            if columns[last] == tuple([move * extent for move in columns[axis]]):
                 loops[-1] = (axis, outer * extent)
                 continue
         loops.append((axis, extent))

@@ -15,10 +15,10 @@ import numpy as np
 from ...costs import cost_of_expressions
 from ...instructions import ScanRun
 from ...loopnest import Apply, Register
-from .chains import Link
 from .codegen import alignment
 from .formulas import Formulas
 from .layouts import merged
+from .links import Link
 from .operations import type_in_memory, type_name
 from .runtime import HEADER
 from .writer import Writer
@@ -46,7 +46,7 @@ def scan_link(run: ScanRun, name: str, keeps_first: bool = False) -> Link:
         arguments += [HEADER + place.slot, place.offset, *(place.strides[axis] for axis, _ in loops), place.strides[-1]]
     dtype = run.source.dtype
     work = prod(shape) * (10 + cost_of_expressions([combined(run.operation, dtype)])) // 10
-    return Link(loops[0][1], TOGETHER, work, arguments, scan_function(run.operation, dtype, len(loops), name))
+    return Link(loops[0][1], TOGETHER, work, arguments, (), scan_function(run.operation, dtype, len(loops), name))
 
 
 def combined(operation: str, dtype: np.dtype[Any]) -> Apply:
