@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from .. import tree
 from ..compiler.backends.cpu.dispatch import native_call
+from ..compiler.garbage import fewer_collections
 from ..compiler.program import compile_jaxpr
 from ..control.call import Call, call
 from ..core.avals import ShapeDtypeStruct
@@ -194,7 +195,8 @@ class Jitted:
                 flat.rebuild = lambda _: args
                 return flat(*leaves)
 
-            jaxpr, captured = trace_to_jaxpr(function, signature.avals)
+            with fewer_collections():
+                jaxpr, captured = trace_to_jaxpr(function, signature.avals)
             staged = Staged(jaxpr, captured, flat.out_tree, self._donated(signature, len(captured)))
             if is_concrete(captured):  # captured tracers belong to this call only
                 self._staged[signature] = staged

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from functrans.compiler.garbage import no_collection
+import functrans as ft
+from functrans.compiler.garbage import MANY_OBJECTS, fewer_collections, no_collection
 
 
 def shown(code: str) -> list[str]:
@@ -44,3 +46,24 @@ def test_the_collector_is_as_it_was(is_enabled: bool) -> None:
         assert gc.isenabled() == is_enabled
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("usual", [700, 0, 10**6])
+def test_thresholds_are_as_they_were(usual: int) -> None:
+    """Also if threads trace at the same time, and if the traced function sets its own."""
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(usual, 11, 12)
+        while_tracing = []
+        with fewer_collections():
+            thread = threading.Thread(target=ft.jit(lambda x: while_tracing.append(gc.get_threshold()) or x), args=(1.0,))
+            thread.start()
+            thread.join()
+            assert gc.get_threshold() == while_tracing[0]
+        assert while_tracing[0][0] == {700: MANY_OBJECTS}.get(usual, usual)
+        assert gc.get_threshold() == (usual, 11, 12)
+        with fewer_collections():
+            gc.set_threshold(800, 5, 5)
+        assert gc.get_threshold() == (800, 5, 5)
+    finally:
+        gc.set_threshold(*before)
