@@ -32,6 +32,7 @@ class Homes:
         places: where values are that have been computed.
         updates: for a value the number of the update that needs it last.
         successors: for a value the one that a kernel may compute in its place.
+        becomes: the number of the result that a value becomes by way of these; None: none.
         ahead: where arrays will be of which parts are computed already.
         given: the slots of the arguments.
         written: the numbers of the updates whose region has been computed in place.
@@ -77,6 +78,7 @@ class Homes:
         }
         # A GPU would rather keep the rows of a chain where only the chain can see them.
         self.successors: dict[Var, Var] = {} if assembler.is_plain else self.found_successors()
+        self.becomes: dict[Var, int | None] = dict(self.wanted)  # type: ignore[arg-type]
         self.ahead: dict[Var, Place] = {}
         self.written: set[int] = set()
         self.parts: set[Var] = set()
@@ -179,14 +181,18 @@ class Homes:
 
     def result_of(self, var: Var) -> int | None:
         """The number of the result that a value is, or whose place it has until others are computed there."""
-        while var not in self.wanted:
+        versions: list[Var] = []
+        while var not in self.becomes:
+            versions.append(var)
             if var in self.updates:
                 (var,) = self.steps[self.updates[var]].outputs
             elif var in self.successors:
                 var = self.successors[var]
             else:
-                return None
-        return self.wanted[var]
+                self.becomes[var] = None
+        found = self.becomes[var]
+        self.becomes.update(dict.fromkeys(versions, found))
+        return found
 
     def found_successors(self) -> dict[Var, Var]:
         """For each result of a kernel one of its operands, at most, that nobody needs afterwards, if there is one.
