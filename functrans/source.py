@@ -71,6 +71,12 @@ def current_source() -> Source | None:
     inherited = inherited_source.get()
     if inherited is not None:
         return inherited
+    frame = user_frame()
+    return None if frame is None else Source(frame.f_code, frame.f_lasti)
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame that is not ours."""
     known = _internal_files
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -79,7 +85,7 @@ def current_source() -> Source | None:
         if internal is None:
             internal = is_internal(code.co_filename)
         if not internal:
-            return Source(code, frame.f_lasti)
+            return frame
         frame = frame.f_back
     return None
 

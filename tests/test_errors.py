@@ -456,7 +456,7 @@ def test_plain_table_indexed_by_a_tracer():
 
 def test_numpys_vectorize():
     vectorized = np.vectorize(lambda a: a + 1)
-    with mistake(errors.ConcretizationError, TypeError, "instead of np.vectorize take functrans.numpy.vectorize"):
+    with mistake(errors.ConcretizationError, TypeError, "nstead of np.vectorize take functrans.numpy.vectorize"):
         ft.jit(lambda x: vectorized(x))(X)  # here
     with mistake(errors.TracerConversionError, TypeError, "batch would be lost", "take functrans.numpy.vectorize"):
         ft.vmap(lambda x: vectorized(x))(X)  # here

@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 
 from ..errors import ConcretizationError, TracerConversionError
 from ..source import library_calls
+from .culprits import advice
 from .trace import Traced
 
 _WANTED: Final = {
@@ -38,7 +39,13 @@ def _namesake() -> str:
         ours = sys.modules.get(f"functrans.scipy.{rest.partition('.')[0]}")
         if library == "scipy" and ours is not None and name in getattr(ours, "__all__", ()):
             found = f"{ours.__name__}.{name}"
-    return f"Call {found}, which takes traced values. " if found else ""
+    return f"Call {found}, which takes traced values." if found else ""
+
+
+def _repair(wanted: str, otherwise: str) -> str:
+    """The repair where it is known what wanted a value; else nothing."""
+    found = _namesake() or ("" if wanted == "bool" else advice())
+    return f"{found} {otherwise}".rstrip() if found else ""
 
 
 def _article(wanted: str) -> str:
@@ -51,7 +58,8 @@ def abstract_value_error(tracer: Traced, wanted: str) -> NoReturn:
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
         _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
         + " The function is traced once, for all values of its arguments.",
-        _namesake() + _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
+        _repair(wanted, "If the argument may be part of the signature, mark it with static_argnums.")
+        or _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
         "functrans.lax.cond, or mark the argument with static_argnums."),
     )  # fmt: skip
 
@@ -62,8 +70,8 @@ def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
         "This happens when it is stored in a plain NumPy array or converted to a Python number "
         "(`out[i] = x` calls `x.__float__`).",
-        _namesake()
-        + "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold "
+        _repair(wanted, "Use functrans.lax.stop_gradient if no derivative is wanted." if loss == "derivative" else "")
+        or "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold "
         "traced values; instead of a copy of an array a (`a.copy()`) take functrans.numpy.array(a) or "
         "np.array(a, like=x). "
         "Put values together with np.stack or functrans.numpy.array; index with functrans.numpy.asarray(table)[i] or "
