@@ -10,8 +10,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import TracedMaskError
 from .avals import ShapedArray
-from .trace import Uncounted
-from .tracer import Tracer, numpy_namespace, operators
+from .trace import Uncounted, typeof
+from .tracer import numpy_namespace, operators
 
 
 class Selected(Uncounted, NDArrayOperatorsMixin):
@@ -24,12 +24,13 @@ class Selected(Uncounted, NDArrayOperatorsMixin):
         array: the elements, all of them, along the first axis.
         mask: which of them are selected.
         key: the mask as it was given, with its own shape.
+        is_position: whether each element is its own place along an axis of the mask, as np.nonzero has them.
     """
 
-    __slots__ = ("array", "key", "mask")
+    __slots__ = ("array", "is_position", "key", "mask")
 
-    def __init__(self, array: Tracer, mask: Any, key: Any):
-        self.array, self.mask, self.key = array, mask, key
+    def __init__(self, array: Any, mask: Any, key: Any, is_position: bool = False):
+        self.array, self.mask, self.key, self.is_position = array, mask, key, is_position
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -45,7 +46,7 @@ class Selected(Uncounted, NDArrayOperatorsMixin):
         return operators.selected_size(self)
 
     def __repr__(self) -> str:
-        return f"Selected({self.array.aval}, by {self.key.aval})"
+        return f"Selected({typeof(self.array)}, by {self.key.aval})"
 
     # ---- NumPy's protocols
 
@@ -66,6 +67,7 @@ class Selected(Uncounted, NDArrayOperatorsMixin):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.array = operators.selected_setitem(self, index, value)
+        self.is_position = False
 
     # ---- what needs their number
 
@@ -88,3 +90,9 @@ class Selected(Uncounted, NDArrayOperatorsMixin):
 
     __len__ = __iter__ = __bool__ = __int__ = __float__ = __complex__ = __index__ = uncounted
     __array__ = __format__ = uncounted
+
+
+class Positions(tuple[Selected, ...]):
+    """`np.nonzero(mask)`: for each axis the positions of selected elements. As an index they are the mask."""
+
+    __slots__ = ()

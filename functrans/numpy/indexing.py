@@ -9,12 +9,14 @@ import numpy as np
 
 from ..core.avals import BOOL, INT
 from ..core.devices import here, is_on_device
+from ..core.selected import Positions, Selected
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
 from ..primitives.foundation import reduce_sum, zeros
 from ..primitives.indexing import Indexing, gather, scatter_set
+from ..primitives.masks import known_mask
 from ..primitives.selection import select
 from ..primitives.sorting import argsort
 from ..primitives.structural import slice_axis
@@ -109,18 +111,29 @@ def _known(x: Any, name: str) -> Any:
         ) from None
 
 
+def _is_unknown(a: Any) -> bool:
+    """Whether the elements of an array with axes are not known while tracing."""
+    return isinstance(a, Traced) and typeof(a).shape != () and known_mask(a) is None
+
+
+def _selected_positions(a: Any) -> Positions:
+    """The positions of the nonzero elements of an array, whatever their number."""
+    mask, shape = as_operand(not_equal(a, 0)), typeof(a).shape
+    flat = with_shape(mask, (typeof(mask).size,))
+    columns = unravel_index(counted(typeof(mask).size), shape)
+    return Positions(Selected(column, flat, mask, is_position=True) for column in columns)
+
+
 def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[Any, ...]:
     """numpy.nonzero: for each axis the positions of elements that are not zero.
 
     Args:
-        size: how many positions to return. Needed where the elements are not known while tracing; surplus positions
-            are left out, missing ones are `fill_value`.
+        size: how many positions to return: surplus ones are left out, missing ones are `fill_value`.
 
-    Raises:
-        ConcretizationError: the elements are not known while tracing, and there is no size.
+    Without a size, positions that are not known are selected ones: `x[np.nonzero(mask)]` is `x[mask]`.
     """
     if size is None:
-        return np.nonzero(_known(a, "nonzero"))
+        return _selected_positions(a) if _is_unknown(a) else np.nonzero(_known(a, "nonzero"))
     aval = typeof(as_operand(a))
     mask = with_shape(not_equal(a, 0), (aval.size,))
     order = slice_axis(argsort(logical_not(mask)), 0, size, axis=0)
@@ -132,7 +145,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[An
 
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> Any:
     """numpy.flatnonzero; for `size` see nonzero."""
-    if size is None:
+    if size is None and not _is_unknown(a):
         return np.flatnonzero(_known(a, "flatnonzero"))
     a = as_operand(a)
     return nonzero(with_shape(a, (typeof(a).size,)), size=size, fill_value=fill_value)[0]
@@ -140,6 +153,9 @@ def flatnonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> Any:
 
 def argwhere(a: Any, *, size: int | None = None, fill_value: int = 0) -> Any:
     """numpy.argwhere; for `size` see nonzero."""
+    if size is None and _is_unknown(a):
+        first, *others = _selected_positions(a)
+        return Selected(np.stack([i.array for i in (first, *others)], axis=-1), first.mask, first.key)
     if size is None:
         return np.argwhere(_known(a, "argwhere"))
     return np.stack(nonzero(a, size=size, fill_value=fill_value), axis=-1)

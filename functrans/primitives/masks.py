@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.avals import BOOL, INT
 from ..core.devices import is_on_device
-from ..core.selected import Selected
+from ..core.selected import Positions, Selected
 from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer, operators
 from ..errors import ConcretizationError, TracedMaskError, TracerConversionError
@@ -33,7 +33,11 @@ _DROPPING = Indexing((0,), mode="drop", unique=True)
 
 def leading_mask(index: Any) -> tuple[Any, tuple[Any, ...]] | None:
     """The mask in `x[mask]` and `x[mask, ...]`, and the integers, slices, None and Ellipsis that follow it."""
+    if type(index) is Positions and all(i.is_position for i in index):
+        return index[0].key, ()
     first, rest = (index[0], index[1:]) if type(index) is tuple and index else (index, ())
+    if type(first) is Selected and first.is_position and len(typeof(first.key).shape) == 1:
+        first = first.key
     is_array = isinstance(first, (np.ndarray, Traced)) or is_on_device(first)
     if not is_array or typeof(first).dtype != BOOL or not typeof(first).shape:
         return None

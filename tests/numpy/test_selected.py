@@ -72,7 +72,27 @@ def residual(x, y):
     return r @ r
 
 
+def assigned_by_positions(x, y):
+    z = y.copy()
+    z[np.where(x > 0)] = -1.0
+    z[np.nonzero(x < 0)] *= x[np.nonzero(x < 0)]
+    (places,) = np.where(x > 1)
+    z[places] += x[places] ** 2
+    return z
+
+
+def rows_by_positions(x):
+    y = x.copy()
+    y[np.flatnonzero(x[:, 0] > 0.6), 1] = 7.0
+    y[np.where(x < -0.4)] = 0.0
+    return y
+
+
 CASES = [
+    (assigned_by_positions, X, Y), (rows_by_positions, M),
+    (lambda x: x[np.where(x > 0)].sum() + x[np.nonzero(x > 1)[0]].max() + np.flatnonzero(x < 0).sum(), X),
+    (lambda x: x.ravel()[np.flatnonzero(x > 0)].sum() * np.argwhere(x > 1)[:, 1].max(), M),
+    (lambda x: (x[np.nonzero(x[:, 0] > 0.6)][:, 1] * np.where(x[:, 0] > 0.6)[0]).sum() + np.where(x > 0)[0][0], M),
     (doubled, X), (replaced, X, Y), (masks_taken_twice, X), (by_number, X), (values, X), (one_column, M), (centred, M),
     (nested, X), (residual, X, Y),
     (lambda x: x[x > 0].sum(), X),
@@ -203,6 +223,24 @@ def test_a_selection_is_a_copy():
 def test_what_needs_the_number_of_elements_says_what_to_do(function):
     with pytest.raises(TracedMaskError, match=r"functrans\.numpy\.where\(mask, x, other\)"):
         ft.jit(function)(X)
+
+
+def test_positions_that_were_changed_are_no_mask():
+    def f(x):
+        (places,) = np.where(x[:-1] > 0)
+        places += 1
+        return x[places].sum()
+
+    np.testing.assert_allclose(ft.jit(f)(X), f(X))
+
+    def g(x):
+        y, places = x.copy(), np.where(x > 0)
+        places[0][...] = 0
+        y[places] = 7.0
+        return y
+
+    with pytest.raises(TracedMaskError):
+        ft.jit(g)(X)
 
 
 def test_in_place_operations_keep_the_dtype():
