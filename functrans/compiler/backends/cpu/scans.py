@@ -36,10 +36,9 @@ def scan_link(run: ScanRun, name: str, keeps_first: bool = False) -> Link:
     """
     places = (run.source, run.target)
     shape, rank = run.source.shape, len(run.source.shape) - 1
-    strides = [place.strides for place in places]
-    loops = (
-        [(0, shape[0]), *merged(range(1, rank), shape, strides)] if keeps_first else merged(range(rank), shape, strides)
-    )
+    columns = list(zip(*(place.strides for place in places)))
+    inner = merged(range(int(keeps_first), rank), shape, columns)
+    loops = [(0, shape[0]), *inner] if keeps_first else inner
     loops = loops or [(0, 1)]
     arguments = [*(extent for _, extent in loops[1:]), shape[-1]]
     for place in places:
