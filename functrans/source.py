@@ -13,7 +13,8 @@ from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import NamedTuple
 
 _HIDDEN_PACKAGES = ("numpy", "scipy", "optree", "opt_einsum")
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+#: As it is in code objects: bytecode that was moved has the old name.
+_PACKAGE = os.path.dirname(sys._getframe().f_code.co_filename) + os.sep
 _internal_files: dict[str, bool] = {}
 
 

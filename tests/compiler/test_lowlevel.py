@@ -4,6 +4,12 @@ import ast
 import ctypes
 import struct
 from array import array
+from importlib.machinery import SourcelessFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from py_compile import compile as compile_file
+from zipfile import ZipFile
+from zipimport import zipimporter
 
 import pytest
 from hypothesis import given
@@ -16,6 +22,7 @@ from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.lowlevel.modules import Module
 from functrans.compiler.backends.cpu.lowlevel.translation import PREFIX, signature, translated
 from functrans.compiler.backends.cuda import runtime as cuda_runtime
+from functrans.errors import MissingPackageError
 from tests.helpers import lowlevel_functions
 
 KEEP = """
@@ -133,3 +140,27 @@ def test_modules_say_what_they_depend_on():
     assert changed.digest != cpu_runtime.CALL.digest
     for module in modules:
         assert engine().llvm.parse_assembly(module.text).verify() is None
+
+
+def imported(name, loader):
+    """A module that a loader finds."""
+    found = module_from_spec(spec_from_loader(name, loader))
+    loader.exec_module(found)
+    return found
+
+
+def test_texts_in_archives(tmp_path):
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(lowlevel_functions.__file__, "archived.py")
+    file = imported("archived", zipimporter(str(tmp_path / "all.zip")))
+    found, wanted = (Module([x], inserted=KEEP) for x in (file, lowlevel_functions))
+    assert found.functions.keys() == wanted.functions.keys()
+    assert (found.text, found.digest) == (wanted.text, wanted.digest)
+
+
+def test_bytecode_without_texts_is_refused(tmp_path):
+    path = tmp_path / "bare.pyc"
+    compile_file(Path(lowlevel_functions.__file__), cfile=path)
+    file = imported("bare", SourcelessFileLoader("bare", str(path)))
+    with pytest.raises(MissingPackageError, match="only their bytecode.*\n(.*\n)*.*begins with bare"):
+        _ = Module([file]).digest

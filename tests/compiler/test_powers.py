@@ -102,6 +102,15 @@ def test_half_integer_powers_of_what_may_be_negative_stay():
             assert_same_bits([found], [x**n])
 
 
+def test_zeros_may_be_negative():
+    x = np.array([1.0, 0.0, np.inf])
+    for n in (1.5, -0.5):
+        jaxpr = simplify(ft.jit(lambda x: (abs(x) * -0.0) ** n).lower(x).jaxpr)
+        assert "power" in names(jaxpr)
+        with np.errstate(all="ignore"):
+            assert_same_bits(InterpretedProgram(jaxpr)(x), [(abs(x) * -0.0) ** n])
+
+
 def test_differences_of_squares_may_be_negative():
     x = np.array([3.0, 1.0])
     jaxpr = simplify(ft.jit(lambda x: (x * x - 4.0) ** -1.5 + (x * x + -4.0) ** -1.5).lower(x).jaxpr)

@@ -115,6 +115,21 @@ def test_a_single_number_may_be_overwritten_by_another_result() -> None:
         Case("numbers", tangents, (np.array(x),), None, limits).check("quick")
 
 
+def test_what_is_computed_in_the_memory_of_what_another_result_reads_stays_with_it() -> None:
+    """The results of p have another type, so that those of the others are all that can be in its memory."""
+
+    def step(p: Any, others: Any) -> Any:
+        return [y * 2 for y in others], [(x + 1).astype(np.float32) for x in p]
+
+    x = arrays(10, (80, 50))
+    given = [y.copy() for y in x[:5]]
+    with tier("quick"):
+        doubled, converted = ft.jit(step, donate_argnums=0)(given, x[5:])
+    assert all(map(np.shares_memory, doubled, given))
+    for found, wanted in zip((*doubled, *converted), chain(*step(x[:5], x[5:]))):
+        np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize("name", ["quick", "thorough", "threads"])
 def test_a_donated_step_of_many_parameters(name: str) -> None:
     """What one part has overwritten no other part reads."""

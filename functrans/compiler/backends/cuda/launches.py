@@ -6,10 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_HERE = Path(__file__).parent
+
+def _text(name: str) -> str:
+    """A file beside this one, which may be in an archive."""
+    return __loader__.get_data(str(Path(__file__).with_name(name))).decode()  # type: ignore[name-defined]
+
+
 #: What all kernels are written with, in CUDA C++, and what some are: those that name the namespace.
-PRELUDE: Final = (_HERE / "prelude.cuh").read_text(encoding="utf-8")
-DECOMPOSITIONS: Final = (_HERE / "decompositions.cuh").read_text(encoding="utf-8")
+PRELUDE: Final = _text("prelude.cuh")
+DECOMPOSITIONS: Final = _text("decompositions.cuh")
 #: What a kernel is called in its own text, until it has a name in a module.
 NAME = "KERNEL_NAME"
 

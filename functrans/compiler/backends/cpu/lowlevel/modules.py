@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
-from pathlib import Path
 from types import FunctionType, ModuleType
 
+from .....errors import MissingPackageError
 from . import operations, translation
 from .language import Symbol
 from .operations import DECLARATIONS
@@ -77,4 +77,12 @@ class Module:
 
 
 def _source(file: ModuleType) -> bytes:
-    return Path(vars(file)["__file__"]).read_bytes()
+    """The text of a module, wherever it was imported from."""
+    found = file.__loader__.get_source(file.__name__)  # type: ignore[union-attr]
+    if found is None:
+        raise MissingPackageError(
+            "Native code needs the text of functrans's own modules, and only their bytecode is there.",
+            f"Functions of these are translated, which begins with {file.__name__}.",
+            "Add the files *.py to what is distributed, or set functrans.config.backend = 'interpreter'.",
+        )
+    return found.encode()
