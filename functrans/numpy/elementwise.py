@@ -14,7 +14,6 @@ from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dt
 from ..core.devices import here
 from ..core.trace import typeof
 from ..core.tracer import Tracer, view_of
-from ..errors import UnsupportedArgumentError
 from ..primitives import complex as _complex
 from ..primitives import special as _special
 from ..primitives.elementwise import (
@@ -52,21 +51,38 @@ from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
 from ..primitives.foundation import promoted, zeros
 from ..primitives.sorting import argsort
-from .common import as_operand
+from .common import as_operand, check_cast
 from .indexing import take as _take
-from .protocols import METHODS, PROPERTIES
+from .positions import cell, stored
+from .protocols import METHODS, PROPERTIES, SETTERS
 
 # ---- parts of numbers
 
 
 def real(val: Any) -> Any:
     """numpy.real."""
-    return view_of(val, _complex.real(val)) if typeof(val).dtype.kind == "c" else val
+    if typeof(val).dtype.kind != "c":
+        return val
+    return view_of(val, _complex.real(val), restore=lambda part: _complex.complex_(part, _complex.imag(val)))
 
 
 def imag(val: Any) -> Any:
     """numpy.imag."""
-    return view_of(val, _complex.imag(val))
+    if typeof(val).dtype.kind != "c":
+        return view_of(val, _complex.imag(val))
+    return view_of(val, _complex.imag(val), restore=lambda part: _complex.complex_(_complex.real(val), part))
+
+
+def _set_real(x: Any, value: Any) -> None:
+    """`x.real = value`."""
+    real(x)[...] = value
+
+
+def _set_imag(x: Any, value: Any) -> None:
+    """`x.imag = value`."""
+    if typeof(x).dtype.kind != "c":
+        raise TypeError("array does not have imaginary part to set")
+    imag(x)[...] = value
 
 
 def angle(z: Any, deg: bool = False) -> Any:
@@ -96,9 +112,10 @@ def divmod(x1: Any, x2: Any) -> tuple[Any, Any]:
 # ---- rounding and limiting
 
 
-def round(a: Any, decimals: int = 0, out: None = None) -> Any:
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """numpy.round; its derivative is zero."""
-    _refuse_out("round", out)
+    if out is not None:
+        return _written(round(a, decimals), out)
     dtype = typeof(a).dtype
     if dtype.kind in "iu":
         if decimals >= 0:
@@ -114,15 +131,14 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Any:
     return _strong(multiply(rint(divide(a, scale)), scale))
 
 
-def around(a: Any, decimals: int = 0, out: None = None) -> Any:
+def around(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """numpy.around."""
     return round(a, decimals, out)
 
 
-def fix(x: Any, out: None = None) -> Any:
+def fix(x: Any, out: Any = None) -> Any:
     """numpy.fix."""
-    _refuse_out("fix", out)
-    return trunc(x)
+    return _written(trunc(x), out)
 
 
 class _NotGiven:
@@ -130,10 +146,9 @@ class _NotGiven:
 
 
 def clip(
-    a: Any, a_min: Any = _NotGiven, a_max: Any = _NotGiven, out: None = None, *, min: Any = None, max: Any = None
+    a: Any, a_min: Any = _NotGiven, a_max: Any = _NotGiven, out: Any = None, *, min: Any = None, max: Any = None
 ) -> Any:
     """numpy.clip: minimum(maximum(a, min), max), so that at a bound the operand has half of the derivative."""
-    _refuse_out("clip", out)
     low, high = min if a_min is _NotGiven else a_min, max if a_max is _NotGiven else a_max
     a, dtype = as_operand(a), typeof(a).dtype
     if dtype.kind in "iu":  # bounds that no value can exceed may be outside of what the dtype holds
@@ -141,7 +156,7 @@ def clip(
         high = None if type(high) is int and high >= np.iinfo(dtype).max else high
     y = a if low is None else maximum(a, low)
     y = y if high is None else minimum(y, high)
-    return _strong(positive(a)) if y is a else y
+    return _written(_strong(positive(a)) if y is a else y, out)
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
@@ -208,16 +223,14 @@ def isreal(x: Any) -> Any:
     return _strong(equal(_complex.imag(x), 0))
 
 
-def isposinf(x: Any, out: None = None) -> Any:
+def isposinf(x: Any, out: Any = None) -> Any:
     """numpy.isposinf."""
-    _refuse_out("isposinf", out)
-    return logical_and(isinf(x), logical_not(signbit(x)))
+    return _written(logical_and(isinf(x), logical_not(signbit(x))), out)
 
 
-def isneginf(x: Any, out: None = None) -> Any:
+def isneginf(x: Any, out: Any = None) -> Any:
     """numpy.isneginf."""
-    _refuse_out("isneginf", out)
-    return logical_and(isinf(x), signbit(x))
+    return _written(logical_and(isinf(x), signbit(x)), out)
 
 
 # ---- selection
@@ -401,13 +414,11 @@ def _dtype_stand_in(x: Any) -> Any:
 # ---- help
 
 
-def _refuse_out(name: str, out: Any) -> None:
+def _written(result: Any, out: Any) -> Any:
+    """A result; in `out`, if there is one, whose dtype it must fit."""
     if out is not None:
-        raise UnsupportedArgumentError(
-            f"np.{name} was called on a traced array with `out`.",
-            "Functions of traced arrays return new arrays.",
-            "Assign the result instead: `out[...] = result`.",
-        )
+        check_cast(result, cell(out, "out").dtype)
+    return stored(result, out)
 
 
 def _strong(x: Any) -> Any:
@@ -441,3 +452,4 @@ def _conj(x: Any) -> Any:
 
 METHODS.update(astype=_astype, clip=clip, conj=_conj, conjugate=_conj, round=round)
 PROPERTIES.update(real=real, imag=imag)
+SETTERS.update(real=_set_real, imag=_set_imag)

@@ -17,7 +17,10 @@ from ..primitives.selection import select
 from .common import as_operand, cast, known_value, normalize_axes, normalize_axis, with_shape
 from .creation import asarray
 from .differences import diff
+from .indexing import take
 from .manipulation import expand_dims, moveaxis
+from .positions import counted
+from .protocols import FUNCTIONS
 from .reductions import cumsum
 
 
@@ -34,6 +37,25 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     result = with_shape(found, (*others, *typeof(found).shape[1:]))
     rest = list(range(len(others), typeof(result).ndim))
     return moveaxis(result, rest, [axis + i for i in range(len(rest))])
+
+
+def _sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    """numpy.lib.stride_tricks.sliding_window_view, as a copy."""
+    x = as_operand(x)
+    lengths = tuple(map(int, np.atleast_1d(window_shape)))
+    every = range(typeof(x).ndim) if axis is None else axis
+    axes = np.lib.array_utils.normalize_axis_tuple(every, typeof(x).ndim, allow_duplicate=True)
+    if len(lengths) != len(axes):
+        raise ValueError("Must provide matching length window_shape and axis")
+    for length, place in zip(lengths, axes):
+        count = typeof(x).shape[place] - length + 1
+        if length < 0 or count < 1:
+            raise ValueError("window shape cannot be larger than input array shape, or negative")
+        index = add(counted(count, 2), counted(length, 2, 1))
+        x = moveaxis(take(x, index, place), place + 1, -1)
+    return x
 
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
@@ -94,3 +116,6 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
         first, last = (places.min(), places.max()) if places.size else (known.shape[i], -1)
         bounds[i] = slice(first if "f" in kind else 0, last + 1 if "b" in kind else None)
     return x[tuple(bounds)]
+
+
+FUNCTIONS[np.lib.stride_tricks.sliding_window_view] = _sliding_window_view

@@ -28,6 +28,8 @@ UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
 #: Methods and properties of ndarray that tracers have too.
 METHODS: dict[str, Callable[..., Any]] = {}
 PROPERTIES: dict[str, Callable[..., Any]] = {}
+#: What an assignment to a property does.
+SETTERS: dict[str, Callable[[Any, Any], None]] = {}
 
 #: What functrans.numpy takes over from NumPy as it is; NumPy 2.0 lacks `__array_namespace_info__`.
 CONSTANTS = (
@@ -178,12 +180,21 @@ def complete_tracers() -> None:
     for name in dir(np.ndarray):
         if not name.startswith("_") and not hasattr(Tracer, name):
             setattr(Tracer, name, _attribute(name))
+    Tracer.shape = Tracer.shape.setter(_fixed_shape)  # type: ignore[assignment]
 
 
 def _attribute(name: str) -> Any:
     if name in METHODS:
         return _Method(METHODS[name])
-    return property(PROPERTIES.get(name, partial(_untraced, name)))
+    return property(PROPERTIES.get(name, partial(_untraced, name)), SETTERS.get(name))
+
+
+def _fixed_shape(tracer: Tracer, shape: Any) -> NoReturn:
+    raise UnsupportedArgumentError(
+        f"The shape of a traced array of type {tracer.aval} was to be changed in place.",
+        "A traced array keeps its shape.",
+        "Write `x = x.reshape(shape)`.",
+    )
 
 
 class _Method:

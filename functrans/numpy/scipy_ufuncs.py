@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.tracer import Tracer
 from ..errors import ConcretizationError
-from ..primitives.elementwise import multiply
+from ..primitives.elementwise import cbrt, exp2, expm1, log1p, multiply, power, sin, square
 from ..primitives.integrals import cosine_integral, fresnel_c, fresnel_s, sine_integral
 from ..primitives.late_scipy import LateUfunc
 from ..primitives.special import Indexed, bessel_i, bessel_j, digamma, gamma, scaled_bessel_i
@@ -51,6 +51,16 @@ def fresnel(x: Any) -> tuple[Any, Any]:
     return fresnel_s(x), fresnel_c(x)
 
 
+def cosm1(x: Any) -> Any:
+    """scipy.special.cosm1: cos(x) - 1, precise where that is small."""
+    return multiply(-2, square(sin(multiply(0.5, as_operand(x)))))
+
+
+def exp10(x: Any) -> Any:
+    """scipy.special.exp10."""
+    return power(10.0, as_operand(x))
+
+
 def _bessel(name: str, primitive: Indexed, alternates: bool) -> Any:
     """A Bessel function of integer order; those of negative order may have another sign (DLMF 10.4.1, 10.27.1)."""
 
@@ -80,5 +90,11 @@ for _ufunc, _ours in (
     (LateUfunc("jv", 2), jv),
     (LateUfunc("iv", 2), iv),
     (LateUfunc("ive", 2), ive),
+    (LateUfunc("log1p"), log1p),
+    (LateUfunc("expm1"), expm1),
+    (LateUfunc("cosm1"), cosm1),
+    (LateUfunc("exp2"), exp2),
+    (LateUfunc("exp10"), exp10),
+    (LateUfunc("cbrt"), cbrt),
 ):
     register_ufunc(_ufunc, _ours)

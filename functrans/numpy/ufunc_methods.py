@@ -12,7 +12,8 @@ from ..core.dtypes import resolve_dtypes
 from ..core.trace import typeof
 from ..primitives import cumulative, reductions
 from ..primitives.elementwise import bitwise_and, bitwise_or, bitwise_xor, logaddexp
-from .common import as_operand, cast, normalize_axis, with_shape
+from .common import as_operand, cast, concrete_value, normalize_axis, with_shape
+from .indexing import take
 from .nan_reductions import nanmax, nanmin
 from .positions import stored
 from .protocols import UFUNC_METHODS
@@ -83,6 +84,29 @@ def _accumulable(array: Any) -> Any:
     return x
 
 
+def _reduceat(ufunc: np.ufunc) -> Callable[..., Any]:
+    """`reduceat`: the first element of each part, combined with the others of it."""
+
+    def reduceat(array: Any, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+        x = as_operand(array)
+        starts = concrete_value(indices, "The argument `indices` of reduceat", "Use `at` of the same ufunc instead.")
+        found = ufunc.reduceat(np.zeros(1, typeof(x).dtype), [0]).dtype if dtype is None else dtype
+        axis = normalize_axis(axis, typeof(x).ndim)
+        rows = np.moveaxis(cast(x, found), axis, 0)
+        extent = typeof(rows).shape[0]
+        if starts.size and not (starts.min() >= 0 and starts.max() < extent):
+            raise IndexError(f"index out-of-bounds in {ufunc.__name__}.reduceat [0, {extent})")
+        stops = np.maximum(np.append(starts[1:], extent), starts + 1)
+        others = [np.arange(start + 1, stop) for start, stop in zip(starts, stops)]
+        result = take(rows, starts, 0).copy()
+        if any(map(len, others)):
+            parts = np.repeat(np.arange(len(starts)), stops - starts - 1)
+            ufunc.at(result, parts, take(rows, np.concatenate(others), 0))
+        return stored(np.moveaxis(result, 0, axis), _single(out))
+
+    return reduceat
+
+
 def _outer(ufunc: np.ufunc) -> Callable[..., Any]:
     def outer(a: Any, b: Any, /, **options: Any) -> Any:
         x, y = as_operand(a), as_operand(b)
@@ -132,6 +156,8 @@ _ACCUMULATE: dict[np.ufunc, Callable[..., Any]] = {
     np.logical_or: _accumulate(cumulative.cummax, _bool),
     np.logaddexp: _accumulate(cumulative.cumlogsumexp, _of_logaddexp),
 }
+for _ufunc in (np.add, np.multiply, np.maximum, np.minimum):
+    UFUNC_METHODS[_ufunc, "reduceat"] = _reduceat(_ufunc)
 for _ufunc, _function in _REDUCE.items():
     UFUNC_METHODS[_ufunc, "reduce"] = _function
 for _ufunc, _function in _ACCUMULATE.items():

@@ -14,10 +14,10 @@ from scipy import special
 import functrans as ft
 import functrans.numpy as fnp
 from functrans.errors import (
+    ArgumentMutationError,
     ConcretizationError,
     TransposeError,
     UnknownFunctionError,
-    UnsupportedArgumentError,
     UnsupportedDtypeError,
 )
 from functrans.numpy.protocols import UFUNCS
@@ -163,8 +163,8 @@ def test_incomplete_gamma_functions_at_the_ends():
 def test_what_is_not_known_is_said():
     with pytest.raises(UnknownFunctionError, match="derivative of hyp1f1 by a was asked for"):
         ft.grad(lambda a: special.hyp1f1(a, 0.5, 0.3))(2.0)
-    with pytest.raises(UnknownFunctionError, match="Take np.log1p"):
-        ft.jit(special.log1p)(0.5)
+    with pytest.raises(UnknownFunctionError, match="Take np.round"):
+        ft.jit(special.round)(0.5)
 
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -385,7 +385,7 @@ def test_errors():
         ft.jit(special.erfinv)(1j)
     with pytest.raises(UnknownFunctionError, match="isnat"):
         ft.jit(np.isnat)(1.0)
-    with pytest.raises(UnsupportedArgumentError, match="out"):
+    with pytest.raises(ArgumentMutationError):
         ft.jit(lambda x: np.clip(x, 0, 1, out=x))(1.0)
     with pytest.raises(ValueError, match="same length"):
         ft.jit(lambda x: np.select([x > 0], [x, x]))(np.ones(1))
