@@ -85,6 +85,8 @@ class Primitive:
     may_be_weak = False
     #: Whether elements of the operands are in the results as they are, or nowhere: nothing is computed with them.
     only_moves = False
+    #: Whether the result is a part of the first operand, so that `add_cotangent` may add to the cotangent of that part.
+    reads_part = False
     #: Whether the result is an array of one number, the parameter `value`.
     fills = False
     #: Whether results say something of the dtype, so that more precision would be another function.
@@ -172,6 +174,14 @@ class Primitive:
             "Only linear functions have a transpose.",
             "Use vjp for a function that is not linear.",
         )
+
+    def add_cotangent(self, total: Any, cotangent: Any, *others: Any, **params: Any) -> None:
+        """For primitives that read a part: what `transpose` returns for the first operand, added to a sum in place.
+
+        That takes no longer than the part is large. The sum is a C-contiguous array of NumPy with the dtype of the
+        cotangent.
+        """
+        raise NotImplementedError(f"{self.name} reads no part")
 
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any

@@ -36,6 +36,7 @@ class DynamicSlice(Primitive):
     """
 
     only_moves = True
+    reads_part = True
 
     def abstract_eval(self, x: ShapedArray, *starts: ShapedArray, sizes: Shape) -> list[ShapedArray]:
         check_region(x.shape, sizes, starts)
@@ -50,6 +51,9 @@ class DynamicSlice(Primitive):
 
     def transpose(self, cotangents: Any, x: Any, *starts: Any, sizes: Shape) -> list[Any]:
         return [dynamic_update_slice(zeros(x.aval), cotangents[0], *starts), *(None for _ in starts)]
+
+    def add_cotangent(self, total: Any, cotangent: Any, *starts: Any, sizes: Shape) -> None:
+        total[_region(total.shape, starts, sizes)] += cotangent
 
     def batch(self, size: int, values: Any, mapped: Sequence[bool], *, sizes: Shape) -> tuple[Any, Any]:
         x, *starts = values

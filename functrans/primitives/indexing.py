@@ -85,6 +85,7 @@ class Gather(Moving):
     """`gather(x, *indices, spec=, fill=)`: the elements of x that integer arrays name, as an Indexing says."""
 
     may_refuse = True
+    reads_part = True
 
     def abstract_eval(self, x: ShapedArray, *indices: ShapedArray, spec: Indexing, fill: Any = 0) -> list[ShapedArray]:
         index = broadcast_shapes(*(i.shape for i in indices))
@@ -112,6 +113,9 @@ class Gather(Moving):
 
     def transpose(self, cotangents: Any, x: Any, *indices: Any, spec: Indexing, fill: Any = 0) -> list[Any]:
         return [scatter_add(zeros(x.aval), cotangents[0], *indices, spec=spec), *(None for _ in indices)]
+
+    def add_cotangent(self, total: Any, cotangent: Any, *indices: Any, spec: Indexing, fill: Any = 0) -> None:
+        scatter_add.update(total, cotangent, indices, spec)
 
     def batch(
         self, size: int, values: Any, mapped: Sequence[bool], *, spec: Indexing, fill: Any = 0
@@ -162,19 +166,23 @@ class Scatter(Primitive):
 
     def impl(self, x: Any, updates: Any, *indices: Any, spec: Indexing) -> list[Any]:
         y = x.copy()
+        self.update(y, updates, indices, spec)
+        return [y]
+
+    def update(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
+        """The same in place, in a C-contiguous array."""
         if spec.mode == "drop":
-            updates, indices, spec = _dropped(x, updates, indices, spec)
+            updates, indices, spec = _dropped(y, updates, indices, spec)
         try:
-            if is_on_device(x) and spec.mode == "raise":
-                check_indices(x, indices, spec.axes)
-            places = _within_bounds(x.shape, indices, spec)
+            if is_on_device(y) and spec.mode == "raise":
+                check_indices(y, indices, spec.axes)
+            places = _within_bounds(y.shape, indices, spec)
             if self.ufunc is None or spec.unique or not any(map(np.ndim, indices)):
                 self._write_once(y, updates, places, spec)
             else:
                 self._accumulate(y, updates, places, spec)
         except IndexError as error:
-            raise _out_of_bounds(x.shape, indices, spec, error) from None
-        return [y]
+            raise _out_of_bounds(y.shape, indices, spec, error) from None
 
     def _write_once(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         if is_on_device(y):

@@ -58,6 +58,8 @@ class Transpose(Moving, Structural):
 class Slice(Moving, Structural):
     """The elements from `starts` up to `limits`, every `strides`-th: one positive stride for each axis."""
 
+    reads_part = True
+
     def abstract_eval(self, x: ShapedArray, *, starts: Shape, limits: Shape, strides: Shape) -> list[ShapedArray]:
         spans = zip(starts, limits, strides)
         return [ShapedArray(tuple(len(range(*span)) for span in spans), x.dtype)]
@@ -75,6 +77,9 @@ class Slice(Moving, Structural):
             covered = start + max(have - 1, 0) * stride + (have > 0)
             padding.append((start, extent - covered, stride - 1))
         return [pad(ct, aval.dtype.type(0), padding=tuple(padding))]
+
+    def add_cotangent(self, total: Any, cotangent: Any, *, starts: Shape, limits: Shape, strides: Shape) -> None:
+        total[tuple(map(builtins.slice, starts, limits, strides))] += cotangent
 
     def batch(
         self,

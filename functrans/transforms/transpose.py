@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, memoized
+from ..core.primitive import Primitive
 from ..core.staging import trace_closed
-from ..core.trace import current_trace, running
+from ..core.trace import EVAL, Params, current_trace, running
 from ..primitives.foundation import add_any, instantiate
 from ..source import inherited_source
 from .partial_eval import PartialEvalTrace, UnknownTracer
+
+_KNOWN: Final = (np.ndarray, np.generic)
 
 
 def backward_pass(
@@ -22,6 +27,7 @@ def backward_pass(
     Inputs and outputs that are no variables (None, ZERO, a literal) have no cotangent.
     """
     pending: dict[Any, Any] = {}
+    own: dict[Any, Any] = {}
     _accumulate(pending, outputs, cotangents)
     outer_source = inherited_source.get()
     try:
@@ -39,6 +45,8 @@ def backward_pass(
             args: list[Any] = []
             for atom in atoms:
                 args.append(atom if type(atom) is Var else atom.value)  # type: ignore[union-attr]
+            if primitive.reads_part and _added_in_place(pending, own, primitive, given[0], args, params):
+                continue
             _accumulate(pending, atoms, primitive.transpose(given, *args, **params))
     finally:
         if inherited_source.get() is not outer_source:
@@ -55,6 +63,31 @@ def _accumulate(pending: dict[Any, Any], atoms: Sequence[Atom], cotangents: Sequ
         if type(atom) is Var and cotangent is not ZERO and cotangent is not None:
             so_far = pending.get(atom)
             pending[atom] = cotangent if so_far is None else add_any(so_far, cotangent)
+
+
+def _added_in_place(
+    pending: dict[Any, Any], own: dict[Any, Any], primitive: Primitive, cotangent: Any, args: list[Any], params: Params
+) -> bool:
+    """Add the cotangent of a part of a variable to that of the variable, if it has one already.
+
+    A loop that reads an array row by row would otherwise make an array of zeros, and a sum, for each of the rows.
+
+    Args:
+        own: sums that nothing else refers to, by their variables.
+
+    Returns:
+        Whether that was done, as it is where arrays are known, and NumPy's.
+    """
+    var = args[0]
+    so_far = pending.get(var)
+    if type(so_far) is not np.ndarray or current_trace.get() is not EVAL or not isinstance(cotangent, _KNOWN):
+        return False
+    if not cotangent.dtype == so_far.dtype == var.aval.dtype or so_far.dtype.kind not in "fc" or not so_far.ndim:
+        return False
+    if so_far is not own.get(var):
+        so_far = pending[var] = own[var] = np.add(so_far, so_far.dtype.type(0), order="C")
+    primitive.add_cotangent(so_far, cotangent, *args[1:], **params)
+    return True
 
 
 @memoized

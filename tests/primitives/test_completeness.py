@@ -373,6 +373,23 @@ def test_linear_primitives_have_transposes():
     assert {"scale", "add_any", "reduce_sum"} <= set(+transposed)
 
 
+READS = [case for case in DIFFERENTIABLE if case.direct and case.primitive.reads_part]
+
+
+@each(READS)
+def test_cotangents_of_parts_are_added_in_place(case: Case):
+    """The second time that a part is read, its cotangent is added to the first one (`add_cotangent`)."""
+    x, *others = case.args
+    cotangents = [direction(y, 80) for y in case.function(*case.args)]
+    _, once = ft.vjp(lambda x: case.function(x, *others), x)
+    _, twice = ft.vjp(lambda x: [*case.function(x, *others), *case.function(x, *others)], x)
+    assert_all_close(twice(cotangents * 2), [2 * once(cotangents)[0]])
+
+
+def test_what_reads_parts():
+    assert {"gather", "slice", "dynamic_slice"} <= {case.primitive.name for case in READS}
+
+
 # ---- batch
 
 
