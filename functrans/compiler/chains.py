@@ -56,8 +56,7 @@ def chained(
     times = notes[0]
     found: list[Any] = []
     given = with_rows_of_products(block, notes) if may_be_mixed else block
-    kinds = Run if may_be_mixed else KernelRun | ProductRun
-    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, kinds)):
+    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, Run)):
         runs = list(instructions)
         if may_be_links and len(runs) > 1 and (not may_be_mixed or any(map(_is_long, runs))):
             found += _in_chains(runs, slots, times, may_be_mixed, results)
@@ -95,13 +94,15 @@ def _in_chains(
     return found + chain.instructions(slots, times, results)
 
 
-def _has_rows(run: Any, may_multiply: bool) -> bool:
+def _has_rows(run: Any, may_be_mixed: bool) -> bool:
     """Whether an instruction can be run for some rows only."""
     if isinstance(run, ProductRun):
         matrices = sum(prod(p.shape[1:]) for p in (run.x, run.y, run.z)) * run.z.dtype.itemsize
-        return may_multiply and run.rows >= FEWEST_ROWS and run.z.strides[0] != 0 and matrices <= LARGEST_PRODUCT
+        return may_be_mixed and run.rows >= FEWEST_ROWS and run.z.strides[0] != 0 and matrices <= LARGEST_PRODUCT
     if isinstance(run, ScanRun):
-        return len(run.source.shape) > 1 and run.rows > 1
+        rank, places = len(run.source.shape), (run.source, run.target)
+        lie_side_by_side = rank == 2 and all(abs(place.strides[1]) == place.dtype.itemsize for place in places)
+        return run.rows > 1 and rank > 1 and (may_be_mixed or lie_side_by_side)
     if not isinstance(run, KernelRun):
         return False
     kernel = run.kernel

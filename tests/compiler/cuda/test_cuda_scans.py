@@ -170,3 +170,25 @@ def test_wide_indices(monkeypatch):
     (launch,) = (launch for found in lowered(jaxpr, (x,)).launches.values() for launch in found)
     assert "const int64 length" in launch.source
     assert_all_close(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)), 0)
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (600, 33), (300, 1500), (500, 7), (300, 1)], ids=str)
+@pytest.mark.parametrize("primitive", [cumsum, cummax, cumlogsumexp], ids=lambda p: p.name)
+def test_scans_of_rows_are_one_kernel_with_what_is_around_them(primitive, shape):
+    """From the first operand to the last reader, with a reduction before and one after them."""
+    is_reverse, dtype = shape[0] == 600, np.float32 if shape[1] == 100 else np.float64
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+
+    def function(x):
+        made = x * 3 - np.max(x, axis=1, keepdims=True)
+        (found,) = primitive.bind(made, axis=1, reverse=is_reverse)
+        return [np.sum(found < made, axis=1), found * 2 - x]
+
+    jaxpr = staged(function, (x,))
+    assert len(lowered(jaxpr, (x,)).functions) == 1
+    counts, wanted = interpreted(jaxpr, (x,))
+    for order in ORDERS if shape[1] <= 100 else ORDERS[:1]:
+        own_counts, found = emulated(jaxpr, (x,), order)
+        np.testing.assert_array_equal(own_counts, counts)
+        tolerance = 1e-5 if dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * np.max(np.abs(wanted)))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
-from ...instructions import ChainRun, KernelRun, Place, contiguous_strides, copying
+from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, contiguous_strides, copying
 from ...loopnest import Output, axis_index
 from .codegen import KernelWriter
 from .contractions import contraction_of
@@ -24,6 +24,7 @@ from .launches import NAME, Argument, Launch, Pointer
 from .layouts import BLOCK, Form, Nest, along_results, is_short, lanes, moves, nest_of, told, turned
 from .lowering import WAVES, Target, in_single, launches_of
 from .operations import type_name
+from .scans import combining, scan_launches
 from .text import Text, signature
 
 #: Rows of at most so many elements are a warp's.
@@ -35,6 +36,8 @@ SHARED = 48 * 1024
 LONGEST_ROW, LONGEST_OF_FEW = 1 << 14, 1 << 12
 #: The elements of a row that a thread should have, if that leaves threads for all of the GPU.
 PER_THREAD = 4
+#: What the outputs of scans are combined by, before the name of the operation.
+SCAN = "scan_"
 #: The threads of a block that has one row of at most WARP_ROW elements.
 SMALL_BLOCK = 128
 
@@ -55,8 +58,9 @@ class Link(NamedTuple):
 
 def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     """A chain as one launch; as several, if rows are too few and too long, or if a link shares tiles among rows."""
+    run = run._replace(links=tuple(map(_as_kernel, run.links)))
     if len(run.links) == 1:
-        return launches_of(run.links[0], target)
+        return _alone(run.links[0], target)
     if target.processors and any(map(_has_tiles, run.links)):
         groups = groupby(run.links, lambda link: id(link) if _has_tiles(link) else 0)
         pieces = [ChainRun(tuple(links), ()) for _, links in groups]  # each leaves all that it writes to the others
@@ -64,7 +68,7 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     rows = run.links[0].kernel.shape[0]
     longest = max(prod(link.kernel.shape[1:]) for link in run.links)
     if _has_idle_processors(rows, longest, target):
-        return [launch for link in run.links for launch in launches_of(link, target)]
+        return [launch for link in run.links for launch in _alone(link, target)]
     team, teams = _team(run, rows, longest, target)
     run, target = _staged(run, teams, target)
     homes = _homes(run, teams)
@@ -79,6 +83,28 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
         arguments.append(Pointer(target.failed, 0))
     about = "\n".join(kernel_text(link.nest.kernel) for link in links)
     return [Launch(source, (blocks, 1, 1), (team * teams, 1, 1), homes.size * teams, tuple(arguments), about)]
+
+
+def _as_kernel(link: KernelRun | ProductRun | ScanRun) -> KernelRun:
+    """A link that is a scan as a kernel that copies, whose output says how elements are combined."""
+    if not isinstance(link, ScanRun):
+        assert isinstance(link, KernelRun)
+        return link
+    kernel = copying(link.source)
+    output = kernel.outputs[0]._replace(combine=SCAN + link.operation)
+    return KernelRun(kernel._replace(outputs=(output,)), link.sources, link.targets)
+
+
+def _is_scan(link: KernelRun) -> bool:
+    return str(link.kernel.outputs[0].combine).startswith(SCAN)
+
+
+def _alone(link: KernelRun, target: Target) -> list[Launch]:
+    """A link by itself."""
+    if _is_scan(link):
+        operation = str(link.kernel.outputs[0].combine).removeprefix(SCAN)
+        return scan_launches(ScanRun(operation, *link.sources, *link.targets), target)
+    return launches_of(link, target)
 
 
 def _has_idle_processors(rows: int, longest: int, target: Target) -> bool:
@@ -100,6 +126,7 @@ def _team(run: ChainRun, rows: int, longest: int, target: Target) -> tuple[int, 
         return BLOCK, 1
     is_enough = rows * longest >= PER_THREAD * target.threads
     threads = min(32, 1 << (-(-longest // (PER_THREAD if is_enough else 1)) - 1).bit_length())
+    threads = 32 if any(map(_is_scan, run.links)) else threads
     teams = BLOCK // threads
     is_long = threads == 32 and longest >= PER_THREAD * SMALL_BLOCK // 2
     if is_long and target.processors and _size(run, 1, target) > _size(run, teams, target):
@@ -286,6 +313,9 @@ class _LinkWriter(KernelWriter):
         self.link = link
         self.number = number
         self.written = written
+        combine = str(self.outputs[0].combine)
+        self.is_scan, self.operation = combine.startswith(SCAN), combine.removeprefix(SCAN)
+        self.combine = f"{NAME}_{number}_combine"
 
     @property
     def results(self) -> list[int]:
@@ -320,11 +350,15 @@ class _LinkWriter(KernelWriter):
         parameters += [f"{self.types[k]} x{k}" for k in self.registers()]
         for j in self.results:
             parameters.append(f"{self.types[self.first_output + j]} &y{j}")
+        if self.is_scan:
+            combining(self.text, self.combine, self.operation, self.outputs[0].expression.dtype)
         with self.text.block(signature(f"FUNCTION void {NAME}_{self.number}", parameters)):
             for k, kind in enumerate(self.link.kinds):
                 if kind == "shared":
                     self.text.line(f"{self.types[k]} *const p{k} = ({self.types[k]} *)(shared + p{k}_at);")
-            if not self.kernel.reduced:
+            if self.is_scan and self.form.parallel > 1:
+                self.scan()
+            elif not self.kernel.reduced:
                 self.elements()
             elif self.form.parallel == 1:
                 self.row()
@@ -354,6 +388,45 @@ class _LinkWriter(KernelWriter):
         with text.block(f"for ({self.index} u = member; u < {all_}; u += {form.team})"):
             self.unpack("u", range(1, form.parallel), extents)
             self.stores()
+
+    def scan(self) -> None:
+        """All threads scan the row together, tile by tile; each combines some neighbours by itself."""
+        form, text, lanes = self.form, self.text, self.form.lanes
+        names = self.values.outer(self.loops, self.pointers(), self.types, self.loaded())
+        type_ = self.types[1]
+        vector = f"Vector<{type_}, {lanes}>"
+        text.line(f"{type_} carry{{}};")
+        text.line("bool has_carry = false;")
+        units = text.let(self.index, f"quotient(n1, {lanes})" if lanes > 1 else "n1")
+        with text.block(f"for ({self.index} tile = 0; tile < {units}; tile += {form.team})"):
+            text.line(f"const {self.index} i1 = tile + member;")
+            text.line(f"{vector} v{{}};")
+            with text.block(f"if (i1 < {units})"):
+                if self.is_vector(0):
+                    text.line(f"v = ((const {vector} *){names[0]})[i1];")
+                else:
+                    for k in range(lanes):
+                        text.line(f"v.at[{k}] = {self.values.place(0, names[0], self.neighbours(k), {})};")
+            for k in range(1, lanes):
+                text.line(f"v.at[{k}] = {self.combine}::of(v.at[{k - 1}], v.at[{k}]);")
+            text.line(f"{type_} before = v.at[{lanes - 1}], together;")
+            text.line(f"prefixes<{self.combine}, {form.team}>(before, together);")
+            text.line(f"if (has_carry) before = member ? {self.combine}::of(carry, before) : carry;")
+            with text.block("if (has_carry || member)"):
+                for k in range(lanes):
+                    text.line(f"v.at[{k}] = {self.combine}::of(before, v.at[{k}]);")
+            with text.block(f"if (i1 < {units})"):
+                if self.is_vector(1):
+                    text.line(f"(({vector} *){names[1]})[i1] = v;")
+                else:
+                    for k in range(lanes):
+                        text.line(f"{self.values.place(1, names[1], self.neighbours(k), {})} = v.at[{k}];")
+            text.line(f"carry = has_carry ? {self.combine}::of(carry, together) : together;")
+            text.line("has_carry = true;")
+
+    def neighbours(self, k: int) -> str:
+        """The number of an element that a thread has of a row."""
+        return self.text.let(self.index, f"i1 * {self.form.lanes} + {k}") if self.form.lanes > 1 else "i1"
 
     def row(self) -> None:
         """All threads reduce the row together."""

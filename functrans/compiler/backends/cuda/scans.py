@@ -179,6 +179,14 @@ def _launch(rows: Rows, form: Form, target: Target, parts: Sequence[Argument], c
     return Launch(_ScanWriter(form).function(), grid, (BLOCK, 1, 1), 0, (*arguments, *parts), about)
 
 
+def combining(text: Text, name: str, operation: str, dtype: np.dtype[Any]) -> None:
+    """Write a struct that says how two elements are combined."""
+    type_ = str(type_name(dtype))
+    with text.block(f"struct {name}", end="};"), text.block(f"FUNCTION {type_} of({type_} x, {type_} y)"):
+        applied = Apply(operation, (Register(0, dtype), Register(1, dtype)), dtype)
+        text.line(f"return {write_operation(CudaCode(text.let), applied, ['x', 'y'])};")
+
+
 class _ScanWriter:
     """Writes the function of a form."""
 
@@ -208,11 +216,7 @@ class _ScanWriter:
 
     def operation(self) -> None:
         """How two elements are combined."""
-        dtype = self.form.dtype
-        head = f"FUNCTION {self.type} of({self.type} x, {self.type} y)"
-        with self.text.block(f"struct {self.combine}", end="};"), self.text.block(head):
-            applied = Apply(self.form.operation, (Register(0, dtype), Register(1, dtype)), dtype)
-            self.text.line(f"return {write_operation(CudaCode(self.text.let), applied, ['x', 'y'])};")
+        combining(self.text, self.combine, self.form.operation, self.form.dtype)
 
     def parameters(self) -> list[str]:
         form = self.form
