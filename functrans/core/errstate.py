@@ -11,12 +11,25 @@ Every derivative of an elementwise function is computed with errors ignored:
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import Any, Final
 
 import numpy as np
 
-#: The variable in which NumPy keeps it.
-ERROR_STATE: Final[ContextVar[Any]] = np._core.umath._extobj_contextvar  # type: ignore[attr-defined]
-#: Its value where all errors are ignored.
-IGNORING: Final[Any] = np._core.umath._make_extobj(all="ignore")  # type: ignore[attr-defined]
+
+class ThroughErrstate:
+    """The same in the public way, for a NumPy that keeps it elsewhere."""
+
+    def set(self, _: Any) -> np.errstate:
+        state = np.errstate(all="ignore")
+        state.__enter__()
+        return state
+
+    def reset(self, state: np.errstate) -> None:
+        state.__exit__(None, None, None)
+
+
+_umath: Any = getattr(getattr(np, "_core", None), "umath", None)
+_is_known = hasattr(_umath, "_extobj_contextvar") and hasattr(_umath, "_make_extobj")
+#: The variable in which NumPy keeps it, and its value where all errors are ignored.
+ERROR_STATE: Final[Any] = _umath._extobj_contextvar if _is_known else ThroughErrstate()
+IGNORING: Final[Any] = _umath._make_extobj(all="ignore") if _is_known else None
