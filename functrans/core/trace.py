@@ -55,7 +55,7 @@ def typeof(x: Any) -> ShapedArray:
     scalar = SCALARS.get(kind)
     if scalar is not None:
         return scalar
-    aval = getattr(x, "aval", None)
+    aval: Any = getattr(x, "aval", None)
     if type(aval) in AVALS:
         return aval
     if hasattr(x, "shape") and isinstance(getattr(x, "dtype", None), np.dtype):
