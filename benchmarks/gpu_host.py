@@ -74,7 +74,7 @@ class Hollow(Gpu):
     def module(self, functions: Mapping[str, str]) -> Any:
         return self
 
-    def function(self, name: str) -> int:
+    def function(self, name: str, shared: int = 0) -> int:
         return self.nothing
 
     def entry(self, name: str) -> int:

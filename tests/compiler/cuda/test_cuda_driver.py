@@ -148,6 +148,18 @@ def test_errors():
         ft.jit(lambda x: np.sin(wrong(x)))(x)
 
 
+def test_kernels_may_have_the_shared_memory_that_launches_ask_for(cupy):
+    """Together with what is in its text, that of a kernel may be more than CUDA gives without having been asked."""
+    softmax = lambda x: np.exp(x - x.max(1, keepdims=True)) / np.sum(np.exp(x), 1, keepdims=True)  # noqa: E731
+    f, module = ft.jit(softmax), program.gpu(0).module
+    kernels = []
+    program.gpu(0).module = lambda functions: kernels.append(module(functions)) or kernels[-1]
+    for n in (1500, 2000, 1200):
+        f(up(values(2, n)))
+    assert [(attribute, size) for _, attribute, size in cupy.attributes] == [(8, 8 * 1500), (8, 8 * 2000)]
+    assert len({id(kernel) for kernel in kernels}) == 1, "the same kernels for all"
+
+
 def test_a_fault_is_explained_by_whoever_waits(cupy, monkeypatch):
     x, f = up(values(5)), ft.jit(lambda x: np.sin(x) * 2)
     y = f(x)

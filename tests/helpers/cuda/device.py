@@ -143,7 +143,7 @@ class EmulatedModule:
         prepare(list(functions.values()))
         self.functions = functions
 
-    def function(self, name: str) -> int:
+    def function(self, name: str, shared: int = 0) -> int:
         return _known[self.functions[name]]
 
 

@@ -63,6 +63,8 @@ def emulated_driver() -> Iterator[Any]:
         handles: list[tuple[int, int]] = []
         cublas.setStream = lambda handle, stream: handles.append((handle, stream))  # type: ignore[attr-defined]
         cupy.cuda.function, cupy.cuda.cublas = function, cublas
+        cupy.attributes = []
+        cupy.cuda.driver = SimpleNamespace(funcSetAttribute=lambda *values: cupy.attributes.append(values))
         cupy.cuda.device = SimpleNamespace(get_cublas_handle=lambda: 1)
         patch.setattr(Stream, "synchronize", lambda self: runtime().emulated_cuStreamSynchronize(ctypes.c_void_p(self.ptr)))
         patch.setattr(gpu, "library", lambda kind: Driver())

@@ -13,7 +13,7 @@ from tests.helpers.cuda.device import Emulator, runtime
 
 def launch(device: Emulator, launch: Launch, arrays: Sequence[np.ndarray]) -> None:
     """Run a kernel on arrays, which are the slots that its arguments speak of."""
-    kernel = device.module({"kernel": launch.source}).function("kernel")
+    kernel = device.module({"kernel": launch.source}).function("kernel", launch.shared)
     device.stream()
     values = [
         ctypes.c_int64(device.pointer(arrays[a.slot]) + a.offset if isinstance(a, Pointer) else a)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Module(Protocol):
     """Compiled kernels. They can be launched as long as it lives."""
 
-    def function(self, name: str) -> int:
-        """What `cuLaunchKernel` takes for a kernel."""
+    def function(self, name: str, shared: int = 0) -> int:
+        """What `cuLaunchKernel` takes for a kernel, with so many bytes of shared memory beside its own at most."""
         ...
 
 

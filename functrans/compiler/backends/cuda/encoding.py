@@ -327,7 +327,7 @@ class _Writer:
 
     def launch(self, launch: Launch, number: int) -> tuple[int, int]:
         assert self.module is not None
-        kernel = self.module.function(self.names[launch.source])
+        kernel = self.module.function(self.names[launch.source], launch.shared)
         pairs = [(HEADER + a.slot, a.offset) if isinstance(a, Pointer) else (-1, a) for a in launch.arguments]
         numbers = [kernel, *launch.grid, *launch.block, launch.shared, len(pairs), *(n for pair in pairs for n in pair)]
         return self.call("launch", number, "cuLaunchKernel", numbers)

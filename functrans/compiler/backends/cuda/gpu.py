@@ -21,6 +21,8 @@ from .nvrtc import cubin
 PER_THREAD = 2
 #: The code of CUDA where there is no memory.
 NO_MEMORY = 2
+#: The number of the attribute of a kernel that says how many bytes of shared memory its launches may ask for.
+DYNAMIC_SHARED_SIZE = 8
 #: The libraries in which functions are looked for, by what their names begin with: what to load, on Linux and Windows,
 #: of the version of CUDA that CuPy was made for.
 LIBRARIES = {
@@ -65,9 +67,14 @@ class GpuModule:
     def __init__(self, image: bytes):
         self._module = cupy().cuda.function.Module()
         self._module.load(image)
+        self._shared: dict[str, int] = {}
 
-    def function(self, name: str) -> int:
-        return self._module.get_function(name).ptr
+    def function(self, name: str, shared: int = 0) -> int:
+        address = self._module.get_function(name).ptr
+        if shared > self._shared.get(name, 0):  # with what it has itself, it may be more than is given without asking
+            self._shared[name] = shared
+            cupy().cuda.driver.funcSetAttribute(address, DYNAMIC_SHARED_SIZE, shared)
+        return address
 
 
 class Gpu:
@@ -141,6 +148,7 @@ class Gpu:
 
     def module(self, functions: Mapping[str, str]) -> Module:
         source = module_text(functions)
+        self._have_context()
         found = self._modules.get(source)
         if found is None:
             with self.device:
@@ -160,12 +168,16 @@ class Gpu:
         return handle
 
     def stream(self) -> tuple[int, Hashable]:
-        if not hasattr(self._thread, "has_context"):  # the driver's functions work in that of the thread
+        self._have_context()
+        found = self._stream_of(self.number)
+        return found.ptr, (found, threading.get_ident()) if found.ptr == PER_THREAD else found
+
+    def _have_context(self) -> None:
+        """See to it that this thread has a context, in which the driver's functions work."""
+        if not hasattr(self._thread, "has_context"):
             with self.device:
                 cupy().cuda.runtime.free(0)
             self._thread.has_context = True
-        found = self._stream_of(self.number)
-        return found.ptr, (found, threading.get_ident()) if found.ptr == PER_THREAD else found
 
     def synchronize(self) -> None:
         cupy().cuda.get_current_stream(self.number).synchronize()
