@@ -25,6 +25,7 @@ from gpu.workloads import kernels  # noqa: E402
 import functrans as ft  # noqa: E402
 from functrans.compiler import program  # noqa: E402
 from functrans.compiler.backends.cpu.engine import engine  # noqa: E402
+from functrans.compiler.backends.cpu.lowlevel.modules import Module  # noqa: E402
 from functrans.compiler.backends.cuda.device import Quick  # noqa: E402
 from functrans.compiler.backends.cuda.failures import Recent  # noqa: E402
 from functrans.compiler.backends.cuda.gpu import Gpu  # noqa: E402
@@ -54,7 +55,7 @@ class Hollow(Gpu):
         start = -(-room.ctypes.data // 512) * 512
         memory = cupy.cuda.UnownedMemory(start, room.nbytes - 512, room, 0)
         self.memory = cupy.cuda.MemoryPointer(memory, 0)
-        self.nothing, self.context = engine().plain.added(NOTHING, ["nothing", "context"])
+        self.nothing, self.context = engine().plain.added(Module(inserted=NOTHING)).values()
         self.default, self.is_quick = object(), True
 
     def quick(self) -> Quick | None:  # type: ignore[override]
