@@ -121,6 +121,19 @@ def test_casts_to_it(dtype: str):
     np.testing.assert_array_equal(bits(ft.jit(lambda x: x.astype(BF16))(x)), bits(wanted))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_arrays_of_the_other_byte_order_are_read_in_it(backend: str):
+    x = np.array([[-1.0, 3.5], [0.0, 2.0]], BF16)
+    swapped = x.astype(BF16.newbyteorder())
+    with ft.config.using(backend=backend):
+        for function in (lambda x: x * 1, lambda x: np.sum(x, 0), ft.grad(lambda x: np.sum(x * x)), ft.vmap(np.sin)):
+            run = ft.jit(function)
+            for a, b in ((x, swapped), (x[0], swapped[0])) * 2:
+                found, wanted = run(b), run(a)
+                assert found.dtype == BF16
+                np.testing.assert_array_equal(bits(found), bits(wanted))
+
+
 def test_signs_of_zeros_and_nan_survive():
     got = native("convert", [EVERY.astype(SINGLE)], BF16)
     np.testing.assert_array_equal(bits(got), bits(EVERY))

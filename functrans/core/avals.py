@@ -137,7 +137,7 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
 
 def is_supported(dtype: np.dtype[Any]) -> bool:
     """Whether a traced array may have this dtype."""
-    return dtype in SUPPORTED_DTYPES or is_bfloat16(dtype)
+    return dtype in SUPPORTED_DTYPES or (is_bfloat16(dtype) and dtype.isnative)
 
 
 def supported_dtype(dtype: Any) -> np.dtype[Any]:
