@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from functrans.compiler.backends.cpu.engine import engine
+from functrans.compiler.backends.cpu.lowlevel.modules import Module
 from functrans.compiler.backends.cpu.operations import HALF_RUNTIME, is_supported
 from functrans.compiler.loopnest import Apply, Load
 from tests.helpers.native import native, supported, ulps
@@ -149,7 +150,8 @@ end:
 }}"""
     text += loop.format(name="extended", a="i16", b="half", c="float", d="i32")
     text += loop.format(name="truncated", a="i32", b="float", c="half", d="i16")
-    addresses = engine().thorough.added(text, ("kernel_extended", "kernel_truncated"))
+    found = engine().thorough.added(Module(inserted=text))
+    addresses = found["kernel_extended"], found["kernel_truncated"]
     half = np.arange(65536, dtype=np.uint16).view(HALF)
     single = half.astype(SINGLE)
     between = np.concatenate(
