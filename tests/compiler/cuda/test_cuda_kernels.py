@@ -268,6 +268,13 @@ def test_rows_that_several_links_read_come_from_memory_once(shape, dtype, teams)
         assert max(launch.shared for launch in launches) == rows * row
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_blocks_for_long_rows_are_large_and_no_more_than_multiprocessors(order):
+    (launch,) = check(softmax, values((6, 20_000), "f4"), order=order, tolerance=1e-5)
+    assert launch.block == (1024, 1, 1)
+    assert launch.grid == (4, 1, 1)
+
+
 def test_few_long_rows_are_not_left_to_few_blocks():
     launches = check(softmax, values((2, 40_000)))
     assert len(launches) > 1

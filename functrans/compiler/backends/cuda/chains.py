@@ -31,9 +31,11 @@ from .text import Text, signature
 WARP_ROW = 1024
 #: The shared memory that a block may have without being asked for more, in bytes.
 SHARED = 48 * 1024
-#: Rows of more elements are too long for one block, unless there are rows enough for all; and if there are fewer rows
-#: than multiprocessors.
-LONGEST_ROW, LONGEST_OF_FEW = 1 << 14, 1 << 12
+#: Rows of more elements are in no multiprocessor's memory, but may stay in the cache of all while a block goes through
+#: them: a large one, and as many of these at a time as there are multiprocessors.
+LONG_ROW, LARGE_BLOCK = 1 << 14, 1024
+#: Rows of more elements are too long for one block, if there are fewer rows than multiprocessors.
+LONGEST_OF_FEW = 1 << 12
 #: The elements of a row that a thread should have, if that leaves threads for all of the GPU.
 PER_THREAD = 4
 #: What the outputs of scans are combined by, before the name of the operation.
@@ -74,7 +76,8 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     homes = _homes(run, teams)
     links = _links(run, target, team, homes)
     source = _ChainWriter(links, team, teams).function()
-    blocks = max(1, min(-(-rows // teams), WAVES * target.processors))
+    most = target.processors * (1 if team == LARGE_BLOCK else WAVES)
+    blocks = max(1, min(-(-rows // teams), most))
     arguments: list[Argument] = [rows, homes.size]
     for link in links:
         arguments += _arguments(link)
@@ -111,9 +114,7 @@ def _has_idle_processors(rows: int, longest: int, target: Target) -> bool:
     """Whether rows are so few and so long that kernels one by one, of more blocks each, are done before a chain is."""
     if not target.processors:
         return rows * min(longest, 32) < BLOCK
-    if rows * BLOCK >= target.threads:
-        return False
-    return longest > (LONGEST_ROW if rows >= target.processors else LONGEST_OF_FEW)
+    return rows < target.processors and longest > LONGEST_OF_FEW
 
 
 def _team(run: ChainRun, rows: int, longest: int, target: Target) -> tuple[int, int]:
@@ -122,6 +123,8 @@ def _team(run: ChainRun, rows: int, longest: int, target: Target) -> tuple[int, 
     Several teams of a block are parts of warps, or warps. Where the rows of eight warps are more than shared memory has
     room for, a block of fewer threads has one row.
     """
+    if longest > LONG_ROW and target.processors:
+        return LARGE_BLOCK, 1
     if longest > WARP_ROW:
         return BLOCK, 1
     is_enough = rows * longest >= PER_THREAD * target.threads
