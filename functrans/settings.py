@@ -70,7 +70,7 @@ class Config:
         threads: how many threads a program uses for large arrays; None, to begin with, for as many as there are
             processors that the process may run on.
         deterministic: whether programs on a GPU give the same bits each time: sums of floats at computed indices are
-            then done in order, which may take long. False to begin with.
+            then done as sums of integers or in order, which takes longer. False to begin with.
         synchronous: whether programs on a GPU wait for each kernel, so that the error for one that fails names it.
             False to begin with.
         cuda_graphs: whether launches in a row become CUDA graphs when they are seen again. True to begin with.

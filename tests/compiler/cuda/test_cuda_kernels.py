@@ -338,10 +338,61 @@ def test_sums_at_indices_in_order_and_in_any(order):
     i, u = np.random.default_rng(0).integers(0, 5, 300), values(300).astype("f4")
     add = lambda x, i, u: ft.numpy.at(x)[i].add(u)  # noqa: E731
     assert [f for f in check(add, np.zeros(5, "f4"), i, u, order=order, tolerance=1e-5) if "atomic_update" in f.source]
+
+
+def summed_at(x, i, u):
+    return ft.numpy.at(x)[i].add(u)
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_sums_at_indices_are_the_same_in_any_order_of_threads_and_of_terms(data):
+    """And nearer to the exact sum than one in order; what is not finite, and zeros, count as they do there."""
+    dtype = np.dtype(data.draw(st.sampled_from(["f4", "f8"])))
+    random = np.random.default_rng(data.draw(st.integers(0, 100)))
+    count, places = data.draw(st.integers(33, 400)), data.draw(st.integers(1, 40))
+    i = random.integers(0, places, count)
+    u = (random.normal(size=count) * 2.0 ** random.integers(-30, 30, count)).astype(dtype)
+    if data.draw(st.booleans()):
+        at = random.integers(0, count, 3)
+        u[at] = random.choice([np.inf, -np.inf, np.nan, 0.0, -0.0, np.finfo(dtype).tiny / 4, np.finfo(dtype).max], 3)
+    x = random.choice(np.array([0.0, -0.0, 1.5, -3.0], dtype), places)
+    results = []
     with ft.config.using(deterministic=True):
-        jaxpr = staged(add, (np.zeros(5, "f4"), i, u))
-        found, wanted = (f(jaxpr, (np.zeros(5, "f4"), i, u)) for f in (emulated, interpreted))
-        assert_same_bits(found, wanted)
+        for order in ORDERS:
+            terms = random.permutation(count)
+            args = x, i[terms], u[terms]
+            (found,) = emulated(staged(summed_at, args), args, order)
+            results.append(found)
+    assert_same_bits(results[1:], [results[0]] * 2)
+    (wanted,) = interpreted(staged(summed_at, (x, i, u)), (x, i, u))
+    sizes = np.abs(x).astype("f8")
+    np.add.at(sizes, i, np.abs(u).astype("f8"))
+    is_finite = np.isfinite(wanted) & np.isfinite(sizes.astype(dtype))
+    np.testing.assert_array_equal(results[0][~np.isfinite(sizes)], wanted[~np.isfinite(sizes)])
+    apart = np.abs(results[0].astype("f8") - wanted)[is_finite]
+    assert np.all(apart <= count * np.finfo(dtype).eps * sizes[is_finite])
+    untouched = np.setdiff1d(np.arange(places), i)
+    assert_same_bits([results[0][untouched]], [x[untouched]])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_sums_at_indices_in_any_order_are_exact_where_sums_in_order_are_not(dtype):
+    large = 1 / np.finfo(dtype).eps
+    u = np.array([large, *[0.4] * 50, -large], dtype)
+    with ft.config.using(deterministic=True):
+        args = np.zeros(2, dtype), np.ones(len(u), "i8"), u
+        (found,) = emulated(staged(summed_at, args), args)
+    assert found[1] == np.asarray(50 * u[1].astype("f8"), dtype)
+
+
+def test_sums_at_indices_by_integers_are_kernels_of_many_threads():
+    args = np.zeros((50, 4), "f4"), np.zeros(3000, "i8"), values((3000, 4), "f4")
+    with ft.config.using(deterministic=True):
+        launches = check(summed_at, *args, tolerance=1e-5)
+        assert max(prod_of(launch.grid) for launch in launches) > 40
+        few = check(summed_at, args[0], args[1][:5], args[2][:5], tolerance=1e-5)
+        assert len(few) < len(launches)  # these are walked
 
 
 @pytest.mark.parametrize("order", ORDERS)

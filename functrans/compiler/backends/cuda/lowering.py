@@ -31,6 +31,7 @@ from .layouts import (
     nest_of,
     turned,
 )
+from .sums import by_integers
 from .updates import by_vote, walked_axes
 
 #: The neighbouring results of a block that reduces columns, at most, and the threads that each of them then has.
@@ -46,7 +47,7 @@ class Target(NamedTuple):
         processors: how many multiprocessors there are; 0 stands for a single block.
         is_aligned: for each slot, whether its address is a multiple of layouts.VECTOR.
         scratch: the slot of memory that the stages of one reduction share.
-        is_deterministic: whether sums of floats at computed indices are done in order.
+        is_deterministic: whether sums of floats at computed indices are to be the same each time.
         failed: the slot of what tells whether a check of indices has failed; None if there are no checks.
     """
 
@@ -75,9 +76,9 @@ def launches_of(run: KernelRun, target: Target) -> list[Launch]:
 def _points(run: KernelRun, target: Target) -> list[Launch]:
     kernel = run.kernel
     serial, updates = walked_axes(kernel, target.is_deterministic)
-    voted = by_vote(run, target.scratch) if serial else None
-    if voted is not None:
-        runs, size = voted
+    together = (by_vote(run, target.scratch) or by_integers(run, target.scratch)) if serial else None
+    if together is not None:
+        runs, size = together
         launches = [launch for part in runs for launch in _points(part, target)]
         return [launches[0]._replace(scratch=size), *launches[1:]]
     nest = nest_of(kernel, run.sources, run.targets, serial)
