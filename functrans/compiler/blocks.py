@@ -15,6 +15,7 @@ from .instructions import Block, ObjectPlace, Place
 from .loopnest import Kernel
 from .overlap import are_same, do_overlap
 from .patchworks import MOST_BOXES, Patchwork, divided, put_together
+from .totals import added_up
 from .uses import is_number, is_view, region_of, viewed
 
 
@@ -92,7 +93,8 @@ class BlockAssembler:
         results = {place.slot for place in self.outputs if isinstance(place, Place)}
         known = self.assembler
         notes = known.times, known.origins, known.remarks
-        return chained(self.instructions, known.slots, notes, not known.is_plain, results)
+        instructions = added_up(self.instructions, known.slots, notes) if known.is_plain else self.instructions
+        return chained(instructions, known.slots, notes, not known.is_plain, results)
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:
         """Where a step computes a variable."""
