@@ -87,6 +87,14 @@ def test_threads_side_by_side_have_as_many_columns_as_there_are(shape, columns, 
     assert vector or "Vector<" not in launch.source
 
 
+@pytest.mark.parametrize("division", list(DIVISIONS))
+@pytest.mark.parametrize("columns", [1, 3, 5, 8])
+def test_columns_that_go_to_a_part_of_an_array(columns, division):
+    """Their parts lie side by side, they themselves do not."""
+    x = values((5000, 6, columns))
+    check(lambda z, x: ft.numpy.at(z)[:, 1 : 1 + columns].set(np.sum(x, 0)), np.ones((6, 10)), x, division=division)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_columns_have_in_common_is_computed_once(order):
     """Distances between bodies, which all coordinates of a force are computed from."""

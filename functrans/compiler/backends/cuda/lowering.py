@@ -129,16 +129,13 @@ def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[
         return _contraction(run, contraction, target)
     nest = nest_of(run.kernel, run.sources, run.targets)
     team = _team(nest, target)
-    form = _form(nest, target, team, _reduced_at_once(nest, target) if team else 1)
-    if not team:
-        form = _by_columns(nest, form, target)
+    form = _reduction_form(nest, target, team)
     parts = _parts(nest, target, form) if may_divide and target.processors else 1
     if parts == 1:
         return [_launch(nest, form, target, _units(nest, form), 1)]
     partial, last, size = _stages(run, parts, target.scratch)
     nest = nest_of(partial.kernel, partial.sources, partial.targets)
-    form = form._replace(moves=moves(nest, form.parallel - 1 if not team else -1), is_divided=True)
-    form = form._replace(is_wide=not is_short(nest))
+    form = _reduction_form(nest, target, team)._replace(is_divided=True)
     first = _launch(nest, form, target, _units(nest, form), parts)
     ways = [place.strides[0] for place in last.sources]
     own = len(arguments_of(nest, form))
@@ -147,9 +144,12 @@ def _reduction(run: KernelRun, target: Target, may_divide: bool = True) -> list[
     return [first, *_reduction(last, target, may_divide=False)]
 
 
-def _reduced_at_once(nest: Nest, target: Target) -> int:
-    """How many neighbours of what it reduces a thread loads at once."""
-    return lanes(nest, -1, target.is_aligned) if len(nest.extents) > nest.parallel else 1
+def _reduction_form(nest: Nest, target: Target, team: int) -> Form:
+    """The form of a reduction, whose threads load as many neighbours at once as they can."""
+    if not team:
+        return _by_columns(nest, _form(nest, target, team, 1), target)
+    count = lanes(nest, -1, target.is_aligned) if len(nest.extents) > nest.parallel else 1
+    return _form(nest, target, team, count)
 
 
 def _by_columns(nest: Nest, form: Form, target: Target) -> Form:
@@ -242,7 +242,6 @@ def _form(
     team: int,
     lanes: int,
     updates: tuple[str | None, ...] = (),
-    is_divided: bool = False,
 ) -> Form:
     reduced = len(nest.extents) - nest.parallel
     inner = nest.parallel - 1 if reduced and not team else -1
@@ -254,7 +253,7 @@ def _form(
         lanes=lanes,
         moves=moves(nest, inner),
         is_wide=not is_short(nest),
-        is_divided=is_divided,
+        is_divided=False,
         is_guarded=has_terms and target.failed is not None,
         updates=updates or (None,) * len(nest.kernel.outputs),
     )
