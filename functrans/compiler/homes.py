@@ -22,7 +22,7 @@ from .lent import Lent
 from .loopnest import Load, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
-from .uses import is_number, is_view, last_uses, owners, readers, region_of, sources_of_results, viewed
+from .uses import is_number, is_view, last_uses, owners, readers, region_of, regions_of, sources_of_results, viewed
 
 
 class Homes:
@@ -78,6 +78,8 @@ class Homes:
         }
         # A GPU would rather keep the rows of a chain where only the chain can see them.
         self.successors: dict[Var, Var] = {} if assembler.is_plain else self.found_successors()
+        self.regions: dict[int, dict[Any, regions.Region | None]] = {}  # what is known of `regions_of`
+        self.chains: dict[int, list[int] | None] = {}  # what is known of `versions`
         self.becomes: dict[Var, int | None] = dict(self.wanted)  # type: ignore[arg-type]
         self.ahead: dict[Var, Place] = {}
         self.written: set[int] = set()
@@ -316,28 +318,37 @@ class Homes:
         No other update between the beginning and the end of a step may write there.
         """
         eqn = self.steps[later]
-        chain = self.versions(later)
         result = self.result_of(eqn.outputs[0])
-        if result is None or result >= len(self.carry) or chain is None:
+        if result is None or result >= len(self.carry):
+            return None
+        chain = self.versions(later)
+        if chain is None:
             return None
         if self.place(self.updated(chain[0])) != self.carry[result]:
             return None
         region = region_of(eqn, 1)
-        found = [region_of(self.steps[number], 1) for number in chain]
-        return result if all(regions.is_inside(each, region) for each in found) else None
+        is_inside = all(regions.is_inside(region_of(self.steps[number], 1), region) for number in chain)
+        return result if is_inside else None
 
     def versions(self, later: int) -> list[int] | None:
         """The numbers of the updates that lead from an input to a result, each the last use of the version before."""
+        if later in self.chains:
+            return self.chains[later]
         found = [later]
-        while (x := self.updated(found[0])) in self.makers:
-            found.insert(0, self.makers[x])
-            if not self.is_update(found[0]):
+        while (x := self.updated(found[-1])) in self.makers:
+            if not self.is_update(self.makers[x]):
+                self.chains.update(dict.fromkeys(found))
                 return None
+            found.append(self.makers[x])
+        found.reverse()
         while (y := self.steps[found[-1]].outputs[0]) not in self.wanted:
             if y not in self.updates:
                 return None
             found.append(self.updates[y])
-        return found if all(self.updates.get(self.updated(number)) == number for number in found) else None
+        if any(self.updates.get(self.updated(number)) != number for number in found):
+            return None
+        self.chains.update(dict.fromkeys(found, found))
+        return found
 
     def updated(self, number: int) -> Any:
         """The first operand of an update."""
@@ -398,10 +409,20 @@ class Homes:
                 found = self.purpose(step.outputs[0])
                 if found is not None:
                     return found
-            region = region_of(step, step.inputs.index(var))
+            region = self.regions_of(number)[var]
             if region is not None:
                 return number, region
         return None
+
+    def regions_of(self, number: int) -> dict[Any, regions.Region | None]:
+        """For the operands of an equation the parts of its result that they become, where they come first."""
+        found = self.regions.get(number)
+        if found is None:
+            step = self.steps[number]
+            assert isinstance(step, Eqn)
+            pairs = list(zip(step.inputs, regions_of(step)))
+            found = self.regions[number] = dict(pairs[::-1])
+        return found
 
     def home_for(self, number: int, later: int, var: Var, region: regions.Region) -> Place | None:
         """Where the result of a later equation is, of which a kernel may now write a region."""

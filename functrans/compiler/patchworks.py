@@ -16,6 +16,7 @@ from . import regions
 from .fuse import KernelStep
 from .instructions import Place
 from .loopnest import Affine, Expression, Kernel, Load, Output, axis_index, replaced, substituted
+from .uses import regions_of
 
 #: Arrays that cost less to copy than so many calls of kernels are put together in memory.
 WORTH_CALLS = 4
@@ -64,14 +65,13 @@ def put_together(eqn: Eqn, sources: Sequence[Any]) -> Patchwork:
     shape = eqn.outputs[0].aval.shape
     if eqn.primitive.name == "slice":
         return patchwork(sources[0]).sliced(eqn.params["starts"], eqn.params["limits"])
-    avals = [atom.aval for atom in eqn.inputs]
+    parts = regions_of(eqn)
     found: list[tuple[regions.Region, Place]] = []
-    for number, source in enumerate(sources):
-        region = eqn.primitive.part_of_result(number, avals, **eqn.params)
-        if region is not None:
-            found += patchwork(source).moved(region[0])
+    for source, part in zip(sources, parts):
+        if part is not None:
+            found += patchwork(source).moved(part.starts)
     if eqn.primitive.name == "pad":
-        inside = regions.Region(*eqn.primitive.part_of_result(0, avals, **eqn.params))
+        (inside, _) = parts
         rest = regions.surroundings(shape, inside)
         found += [(r, sources[1].broadcast(_minus(r.limits, r.starts))) for r in rest]
     return Patchwork(shape, tuple(found))

@@ -22,6 +22,14 @@ def region_of(step: Eqn | KernelStep, number: int) -> regions.Region | None:
     return None if found is None else regions.Region(*found)
 
 
+def regions_of(eqn: Eqn) -> list[regions.Region | None]:
+    """The parts of the result of an equation that its operands become."""
+    if len(eqn.outputs) != 1:
+        return [None] * len(eqn.inputs)
+    found = eqn.primitive.parts_of_result([atom.aval for atom in eqn.inputs], **eqn.params)
+    return [None if part is None else regions.Region(*part) for part in found]
+
+
 def is_number(output: Output) -> bool:
     """Whether a kernel fills an array with a number."""
     return output.combine is None and isinstance(output.expression, Constant)

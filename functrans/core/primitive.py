@@ -217,6 +217,10 @@ class Primitive:
         """
         return None
 
+    def parts_of_result(self, avals: Sequence[Any], **params: Any) -> Sequence[Any]:
+        """The same for each operand."""
+        return [self.part_of_result(number, avals, **params) for number in range(len(avals))]
+
     def continues(self, number: int, params: Params) -> int | None:
         """The number of the operand that a result is the last state of, as in a loop: it may take its memory."""
         return None

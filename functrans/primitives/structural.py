@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -217,10 +218,16 @@ class Concatenate(Primitive):
         return [self(*lanes, axis=axis + 1)], [True]
 
     def part_of_result(self, number: int, avals: Sequence[ShapedArray], *, axis: int) -> Any:
-        start = sum(aval.shape[axis] for aval in avals[:number])
-        shape = avals[number].shape
-        starts = tuple(start if a == axis else 0 for a in range(len(shape)))
-        return starts, tuple(s + n for s, n in zip(starts, shape)), (1,) * len(shape)
+        return self.parts_of_result(avals[: number + 1], axis=axis)[-1]
+
+    def parts_of_result(self, avals: Sequence[ShapedArray], *, axis: int) -> list[Any]:
+        found: list[Any] = []
+        start = 0
+        for aval in avals:
+            starts = (*[0] * axis, start, *[0] * (len(aval.shape) - axis - 1))
+            found.append((starts, tuple(map(add, starts, aval.shape)), (1,) * len(starts)))
+            start += aval.shape[axis]
+        return found
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

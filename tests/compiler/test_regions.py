@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -20,6 +21,8 @@ from functrans.compiler.instructions import VIEWS, KernelRun, LoopRun, Place, co
 from functrans.compiler.overlap import accessed, are_same, do_overlap, with_units
 from functrans.compiler.program import fused
 from functrans.compiler.regions import Region, around, copy_around, surroundings
+from functrans.core.avals import ShapedArray
+from functrans.core.primitive import registry
 from tests.fuzz import Case, cases
 from tests.helpers.tiers import staged
 
@@ -409,6 +412,61 @@ def test_copies_of_small_arrays_are_single() -> None:
     place = Place(0, 0, (8, 8), F8, (64, 8))
     copy_around(Assembler(), [], place, place, Region((1, 1), (7, 7), (1, 1)))
     assert copies == [(8, 8)]
+
+
+# ---- programs of any length
+
+
+def chain_of_updates(x: Any, n: int) -> Any:
+    x = x.copy()
+    for i in range(n):
+        x[i % 50] = np.sin(x[(i + 1) % 50]) * 0.5
+    return x
+
+
+LONG: dict[str, Callable[[Any, int], Any]] = {
+    "updates": chain_of_updates,
+    "gradient of updates": lambda x, n: ft.grad(lambda x: np.sum(chain_of_updates(x, n)))(x),
+    "updates in a loop": lambda x, n: lax.fori_loop(0, 3, lambda i, x: chain_of_updates(x, n), x),
+    "pieces": lambda x, n: fnp.stack([np.sin(x) * i for i in range(n)]),
+    "kernels": lambda x, n: ft.tree.reduce(lambda x, i: np.cumsum(x) * 0.1 + i, [x, *range(n)]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_values_get_places_with_as_many_questions_as_there_are_steps(name: str) -> None:
+    """Twice the steps, twice the calls: nobody looks at all of a program for each of its values."""
+    calls = 0
+
+    def counted(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    found = []
+    for n in (80, 160):
+        jaxpr = staged(lambda x: LONG[name](x, n), (np.ones(50),))
+        fused(jaxpr)
+        calls = 0
+        sys.setprofile(counted)
+        try:
+            assemble(jaxpr, fused, supports, [(8,)])
+        finally:
+            sys.setprofile(None)
+        found.append(calls)
+    assert found[1] < 2.5 * found[0]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.integers(0, 2))
+def test_all_parts_of_a_result_at_once(extents: list[int], axis: int) -> None:
+    avals = [ShapedArray((*[2] * axis, n, *[3] * (2 - axis)), F8) for n in extents]
+    primitives: list[tuple[Any, Any, dict[str, Any]]] = [
+        (registry["concatenate"], avals, {"axis": axis}),
+        (registry["pad"], avals[:1] + [ShapedArray((), F8)], {"padding": ((1, 0, 0),) * 3}),
+    ]
+    for primitive, operands, params in primitives:
+        one_by_one = [primitive.part_of_result(k, operands, **params) for k in range(len(operands))]
+        assert primitive.parts_of_result(operands, **params) == one_by_one
 
 
 def test_what_a_loop_leaves_lives_until_it_is_brought_home():
