@@ -81,8 +81,9 @@ class BlockAssembler:
                 self.kernel(number, step)
             elif not self.view(step):
                 self.equation(number, step)
-            self.assembler.note_origin([*self.instructions[before:], *self.assembler.ahead], step)
-            self.assembler.ahead.clear()
+            if len(self.instructions) > before or self.assembler.ahead:
+                self.assembler.note_origin([*self.instructions[before:], *self.assembler.ahead], step)
+                self.assembler.ahead.clear()
         self.assembler.open.pop()
         for number, (atom, place) in enumerate(zip(self.jaxpr.outputs, self.outputs)):
             source = self.homes.place(atom)

@@ -19,7 +19,7 @@ from operator import mul
 from typing import Any, NamedTuple
 
 from .instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, Slot
-from .loopnest import Load, kernel_over, point, replaced
+from .loopnest import Kernel, Load, derived, kernel_over, point, replaced
 from .overlap import accessed
 
 #: Chains over fewer elements are left as they are: everything is in the cache anyway.
@@ -107,7 +107,13 @@ def _has_rows(run: Any, may_be_mixed: bool) -> bool:
         return False
     kernel = run.kernel
     has_rows = len(kernel.shape) > kernel.reduced and kernel.shape[0] > 1 and 0 not in kernel.shape
-    return has_rows and all(output.place is None for output in kernel.outputs)
+    return has_rows and not has_places(kernel)
+
+
+@derived
+def has_places(kernel: Kernel) -> bool:
+    """Whether a kernel writes to arrays that were there before."""
+    return any(output.place is not None for output in kernel.outputs)
 
 
 def _is_long(run: Run) -> bool:

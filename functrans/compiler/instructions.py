@@ -101,7 +101,10 @@ class Slot:
     def use(self, first: int, last: int | None = None) -> None:
         """It is in use during some instructions, or one, and so is what is behind it."""
         last = first if last is None else last
-        self.first, self.last = min(self.first, first), max(self.last, last)
+        if first < self.first:
+            self.first = first
+        if last > self.last:
+            self.last = last
         for slot in self.behind:
             slot.use(first, last)
 

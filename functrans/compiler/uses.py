@@ -73,8 +73,11 @@ def last_uses(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep], owner: dict[Var, 
     for atom in jaxpr.outputs:
         for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
             found[own] = inf
-    everything = [*jaxpr.inputs, *(var for step in steps for var in step.outputs)]
-    return {var: max((found.get(own, -1) for own in owner.get(var, {var})), default=-1) for var in everything}
+    last: dict[Var, float] = {}
+    for var in (*jaxpr.inputs, *[var for step in steps for var in step.outputs]):
+        own = owner.get(var)
+        last[var] = found.get(var, -1) if own is None else max([found.get(x, -1) for x in own], default=-1)
+    return last
 
 
 def sources_of_results(jaxpr: Jaxpr, places: Mapping[Var, Any], wanted: Sequence[Place]) -> list[set[Place]]:

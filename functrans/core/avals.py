@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,10 +27,7 @@ class ShapedArray(NamedTuple):
 
     @property
     def size(self) -> int:
-        size = 1
-        for extent in self.shape:
-            size *= extent
-        return size
+        return prod(self.shape)
 
     def strong(self) -> ShapedArray:
         """The same type, no longer weak."""

@@ -41,11 +41,11 @@ class DotGeneral(Bilinear):
         self, x: ShapedArray, y: ShapedArray, *, dimension_numbers: DimensionNumbers
     ) -> list[ShapedArray]:
         (xc, yc), (xb, yb) = dimension_numbers
-        x_extents = [x.shape[axis] for axis in (*xc, *xb)]
-        if x_extents != [y.shape[axis] for axis in (*yc, *yb)]:
-            raise contraction_error(x.shape, y.shape, (*xc, *xb), (*yc, *yb))
-        axes = _axes(dimension_numbers, x.ndim, y.ndim)
-        shape = (*(x.shape[i] for i in xb), *(x.shape[i] for i in axes.x_free), *(y.shape[i] for i in axes.y_free))
+        have, others = x.shape, y.shape
+        if [have[axis] for axis in (*xc, *xb)] != [others[axis] for axis in (*yc, *yb)]:
+            raise contraction_error(have, others, (*xc, *xb), (*yc, *yb))
+        x_free, y_free = _axes(dimension_numbers, len(have), len(others))
+        shape = (*[have[axis] for axis in (*xb, *x_free)], *[others[axis] for axis in y_free])
         return [ShapedArray(shape, promoted(x, y))]
 
     def impl(self, x: Any, y: Any, *, dimension_numbers: DimensionNumbers) -> list[Any]:

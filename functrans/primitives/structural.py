@@ -35,7 +35,8 @@ class Transpose(Moving, Structural):
     """Axes in another order: axis i of the result is axis `permutation[i]` of the operand."""
 
     def abstract_eval(self, x: ShapedArray, *, permutation: Shape) -> list[ShapedArray]:
-        return [ShapedArray(tuple(x.shape[axis] for axis in permutation), x.dtype)]
+        shape = x.shape
+        return [ShapedArray(tuple([shape[axis] for axis in permutation]), x.dtype)]
 
     def impl(self, x: Any, *, permutation: Shape) -> list[Any]:
         return [np.transpose(x, permutation)]
@@ -62,8 +63,7 @@ class Slice(Moving, Structural):
     reads_part = True
 
     def abstract_eval(self, x: ShapedArray, *, starts: Shape, limits: Shape, strides: Shape) -> list[ShapedArray]:
-        spans = zip(starts, limits, strides)
-        return [ShapedArray(tuple(len(range(*span)) for span in spans), x.dtype)]
+        return [ShapedArray(tuple(map(len, map(range, starts, limits, strides))), x.dtype)]
 
     def impl(self, x: Any, *, starts: Shape, limits: Shape, strides: Shape) -> list[Any]:
         return [x[tuple(map(builtins.slice, starts, limits, strides))]]

@@ -81,6 +81,7 @@ class Encoder:
         self.is_divided = self.is_apart_from_blas = False
         self.slot_count = HEADER + len(assembled.slots)
         self.runtime = engine().runtime
+        self.processors = threads.available()
         self.work = 0
         self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
         self.is_unbounded = False  # whether there are loops of which nobody knows how long they take
@@ -159,7 +160,7 @@ class Encoder:
         return [self.spread(range_, link.extent > 1 and link.work > WORTH_THREADS, link.arguments, link.writer)]
 
     def ProductRun(self, run: ProductRun) -> list[tuple[int, int]]:
-        extent, parts, are_large = division(run, threads.available())
+        extent, parts, are_large = division(run, self.processors)
         is_divided = extent > 1
         self.is_apart_from_blas |= is_divided and are_large
         work = product_work(run)

@@ -6,7 +6,7 @@ copy dozens of blocks of the same kind, and at a second shape most arrays are of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -43,27 +43,18 @@ class Link(NamedTuple):
     heads: Sequence[int]
     writer: Writer
 
-    def at(self, origins: Sequence[tuple[int, int]]) -> Link:
-        """The same for other memory: what slots say are numbers now, each of another slot and an offset there."""
+    def moved(self, moves: Mapping[int, tuple[int, int]]) -> Link:
+        """The same elsewhere in memory: by slot another one, and how much further places in it begin."""
         arguments = self.arguments.copy()
         for head in self.heads:
-            slot, offset = origins[arguments[head]]
+            slot, distance = moves[arguments[head] - HEADER]
             arguments[head] = HEADER + slot
-            arguments[head + 1] += offset
+            arguments[head + 1] += distance
         return Link(self.extent, self.grain, self.work, arguments, self.heads, self.writer)
 
-    def anywhere(self, origins: Sequence[tuple[int, int]]) -> Link:
-        """The same with the numbers of slots in their places, and offsets from where the first places there begin."""
-        numbers = {slot: number for number, (slot, _) in enumerate(origins)}
-        arguments = self.arguments.copy()
-        for head in self.heads:
-            number = arguments[head] = numbers[arguments[head] - HEADER]
-            arguments[head + 1] -= origins[number][1]
-        return self._replace(arguments=arguments)
 
-
-#: What kernels came to last, and how many times at most that is kept.
-_kept: dict[Any, list[Link]] = {}
+#: What kernels came to last, with the slots and offsets where they were, and how many times at most that is kept.
+_kept: dict[Any, tuple[list[tuple[int, int]], list[Link]]] = {}
 MOST_KEPT = 2048
 
 
@@ -76,18 +67,21 @@ def links_of(run: KernelRun, keeps_first: bool = False) -> list[Link]:
     if 0 in run.kernel.shape:
         return []
     places = (*run.sources, *run.targets)
-    origins = [place[:2] for place in places]  # by number, a slot and where the first place in it begins
+    origins = [place[:2] for place in places]  # slots, and where the first places in them begin
     shared = ()
     if len({slot for slot, _ in origins}) < len(origins):
         origins, shared = _in_slots(origins)
     key = _token(run.kernel), run.kernel.shape, keeps_first, shared, *[place.strides for place in places]
     known = _kept.get(key)
     if known is not None:
-        return [link.at(origins) for link in known]
+        before, links = known
+        pairs = zip(before, origins)
+        moves = {slot: (other, offset - start) for (slot, start), (other, offset) in pairs}
+        return [link.moved(moves) for link in links]
     found = _new_links(run, keeps_first)
     if len(_kept) >= MOST_KEPT:
         _kept.clear()
-    _kept[key] = [link.anywhere(origins) for link in found]
+    _kept[key] = origins, found
     return found
 
 
