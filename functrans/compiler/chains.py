@@ -194,6 +194,7 @@ class _Chain:
     def __init__(self, may_be_mixed: bool) -> None:
         self.may_be_mixed = may_be_mixed
         self.links: list[Run] = []
+        self.has_products = False
         self.extents: set[int] = set()
         self.written: set[int] = set()
         self.touched: _Touched = {}
@@ -221,8 +222,7 @@ class _Chain:
         them, and that is too short for a chain, or copies what a product in the chain will read."""
         if not isinstance(run, KernelRun) or not self.links:
             return False
-        has_products = any(isinstance(link, ProductRun) for link in self.links)
-        if not has_products and _is_long(run):
+        if not self.has_products and _is_long(run):
             return False
         self.look()
         reads, writes = ({place.slot for place in places} for places in (run.sources, run.targets))
@@ -231,7 +231,7 @@ class _Chain:
     def has_same_rows(self, run: Run) -> bool:
         """Whether an instruction has the rows of the links, or reduces groups of rows that they have computed."""
         rows = min(*self.extents, run.rows)
-        if rows < FEWEST_ROWS and any(isinstance(link, ProductRun) for link in (*self.links, run)):
+        if rows < FEWEST_ROWS and (self.has_products or isinstance(run, ProductRun)):
             return False
         if run.rows in self.extents:
             return True
@@ -242,8 +242,9 @@ class _Chain:
 
     def add(self, run: Run) -> None:
         self.links.append(run)
+        self.has_products = self.has_products or isinstance(run, ProductRun)
         self.extents.add(run.rows)
-        self.written |= {target.slot for target in run.targets}
+        self.written.update([target.slot for target in run.targets])
 
     def look(self) -> None:
         """Note what the links touch that have come since somebody asked; most kernels are in no chain at all."""

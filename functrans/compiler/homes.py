@@ -10,7 +10,7 @@ So what a kernel needs last is computed in the place of its result at once, whic
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -409,19 +409,19 @@ class Homes:
                 found = self.purpose(step.outputs[0])
                 if found is not None:
                     return found
-            region = self.regions_of(number)[var]
+            region = self.regions_of(number).get(var)
             if region is not None:
                 return number, region
         return None
 
-    def regions_of(self, number: int) -> dict[Any, regions.Region | None]:
+    def regions_of(self, number: int) -> Mapping[Any, regions.Region | None]:
         """For the operands of an equation the parts of its result that they become, where they come first."""
         found = self.regions.get(number)
         if found is None:
             step = self.steps[number]
             assert isinstance(step, Eqn)
-            pairs = list(zip(step.inputs, regions_of(step)))
-            found = self.regions[number] = dict(pairs[::-1])
+            parts = regions_of(step)
+            found = self.regions[number] = dict(zip(step.inputs[::-1], parts[::-1])) if parts else {}
         return found
 
     def home_for(self, number: int, later: int, var: Var, region: regions.Region) -> Place | None:

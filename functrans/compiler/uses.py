@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Var
+from ..core.primitive import Primitive
 from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Place
@@ -23,9 +24,9 @@ def region_of(step: Eqn | KernelStep, number: int) -> regions.Region | None:
 
 
 def regions_of(eqn: Eqn) -> list[regions.Region | None]:
-    """The parts of the result of an equation that its operands become."""
-    if len(eqn.outputs) != 1:
-        return [None] * len(eqn.inputs)
+    """The parts of the result of an equation that its operands become; nothing at all for most primitives."""
+    if type(eqn.primitive).part_of_result is Primitive.part_of_result:
+        return []
     found = eqn.primitive.parts_of_result([atom.aval for atom in eqn.inputs], **eqn.params)
     return [None if part is None else regions.Region(*part) for part in found]
 
