@@ -10,6 +10,7 @@ So what a kernel needs last is computed in the place of its result at once, whic
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -22,7 +23,18 @@ from .lent import Lent
 from .loopnest import Load, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
-from .uses import is_number, is_view, last_uses, owners, readers, region_of, regions_of, sources_of_results, viewed
+from .uses import (
+    is_number,
+    is_view,
+    last_uses,
+    operands,
+    owners,
+    readers,
+    region_of,
+    regions_of,
+    sources_of_results,
+    viewed,
+)
 
 
 class Homes:
@@ -56,6 +68,7 @@ class Homes:
         self.block = block
         self.steps = steps
         self.inputs, self.outputs, self.carry = places
+        self.carried = frozenset(self.carry)
         self.places: dict[Var, Place | ObjectPlace | Patchwork] = dict(zip(jaxpr.inputs, self.inputs, strict=True))
         self.given = {place.slot for place in self.inputs if isinstance(place, Place)}
         own = [place for place in self.inputs if isinstance(place, Place) and place.slot in lent]
@@ -85,6 +98,7 @@ class Homes:
         self.written: set[int] = set()
         self.parts: set[Var] = set()
         self.lasting: list[tuple[int, regions.Region]] = []
+        self.needed: tuple[int, Counter[Var]] = (-1, Counter())
         self.read: tuple[int, dict[int, list[tuple[Place, bool]]]] = (-1, {})
 
     # ---- whole arrays
@@ -119,27 +133,34 @@ class Homes:
         """
         step = self.steps[number]
         assert isinstance(step, KernelStep)
-        same: dict[Any, list[Var]] = {}
+        free: dict[Any, list[Var]] = {}
         for x in step.sources:
-            if self.is_kept(x):
-                continue
-            same.setdefault((x.aval.shape, x.aval.dtype), []).append(x)
-        for rank in range(3):
+            if isinstance(x, Var) and self.last_uses[x] <= number and not self.is_kept(x):
+                free.setdefault((x.aval.shape, x.aval.dtype), []).append(x)
+        for rank in range(3) if self.lent.paired else (1,):
             for var in step.outputs:
-                result = self.result_of(var)
-                for x in same.get((var.aval.shape, var.aval.dtype), ()):
-                    if var in self.places or self.lent.rank(result, self.places.get(x)) != rank:
-                        continue
-                    place = self.overwritable(x, var, number, number)
-                    if place is None or not self.may_replace(result, place) or not self.is_free(place, number, number):
-                        continue
-                    self.settle(var, place)
-                    self.places[var] = place
+                values = free.get((var.aval.shape, var.aval.dtype))
+                found = self.replaced(var, values, rank, number) if values and var not in self.places else None
+                if found is not None:
+                    values.remove(found)  # type: ignore[union-attr]
+
+    def replaced(self, var: Var, values: Sequence[Var], rank: int, number: int) -> Var | None:
+        """Have a result of a kernel take the place of the first value that suits it so well; which one that is."""
+        result = self.result_of(var)
+        for x in values:
+            if self.lent.rank(result, self.places.get(x)) != rank:
+                continue
+            place = self.overwritable(x, var, number, number)
+            if place is not None and self.may_replace(result, place) and self.is_free(place, number, number):
+                self.settle(var, place)
+                self.places[var] = place
+                return x
+        return None
 
     def may_replace(self, result: int | None, place: Place) -> bool:
         """Whether what becomes a result may be computed where a value is that a kernel needs last."""
         is_there = result is not None and place == self.outputs[result]
-        return is_there or place in self.carry or self.lent.may_hold(result, place)
+        return is_there or place in self.carried or self.lent.may_hold(result, place)
 
     def continued(self, number: int, k: int) -> Place | None:
         """Where the last state of a loop may be: where it begins, if the loop alone needs that."""
@@ -149,14 +170,21 @@ class Homes:
         if i is None or not isinstance(x := eqn.inputs[i], Var):
             return None
         y = eqn.outputs[k]
-        others = [*eqn.inputs[:i], *eqn.inputs[i + 1 :]]
-        is_shared = any(self.owners.get(x, {x}) & self.owners.get(a, {a}) for a in others if isinstance(a, Var))
+        needed = self.times_needed(number)
+        is_shared = any(needed[own] > 1 for own in self.owners.get(x, {x}))
         if is_shared or (x.aval.shape, x.aval.dtype) != (y.aval.shape, y.aval.dtype):
             return None
         place = self.overwritable(x, y, number, number)
         if place is not None:
             self.settle(y, place)
         return place
+
+    def times_needed(self, number: int) -> Counter[Var]:
+        """How many operands of a step need the memory of values."""
+        if self.needed[0] != number:
+            variables = [a for a in operands(self.steps[number]) if isinstance(a, Var)]
+            self.needed = number, Counter(own for a in variables for own in self.owners.get(a, {a}))
+        return self.needed[1]
 
     def turned(self, number: int, k: int) -> Place | None:
         """Where what a loop computes in each step may be, if it is needed for nothing but a transposed result: there.
@@ -253,11 +281,13 @@ class Homes:
         if not isinstance(x, Var) or self.last_uses[x] > later or self.parts & self.owners.get(x, {x}):
             return None
         place = self.known(x, number)
-        if not isinstance(place, Place) or not place.is_contiguous or not self.is_own(place, y):
+        if not isinstance(place, Place):
             return None
         result = self.wanted.get(y)
         is_there = result is None or place in (self.outputs[result], *self.carry[result : result + 1])
-        return place if is_there or place.slot in self.lent else None
+        if not is_there and place.slot not in self.lent:
+            return None
+        return place if place.is_contiguous and self.is_own(place, y) else None
 
     def is_own(self, place: Place, y: Var) -> bool:
         """Whether a place belongs to this program alone, or to the result that y becomes."""
@@ -267,14 +297,14 @@ class Homes:
         if place.slot in self.lent:
             return result is None or self.lent.may_hold(result, place)
         is_temporary = self.assembler.slots[place.slot].kind == "temporary" and place.slot not in self.given
-        return is_temporary or place in self.carry
+        return is_temporary or place in self.carried
 
     def is_kept(self, x: Atom) -> bool:
         """Whether a value is an argument that nobody may overwrite, of which there may be hundreds."""
         place = self.places.get(x) if isinstance(x, Var) else None
         if not isinstance(place, Place) or place.slot not in self.given:
             return False
-        return place.slot not in self.lent and place not in self.carry
+        return place.slot not in self.lent and place not in self.carried
 
     def known(self, atom: Atom, number: int) -> Place | ObjectPlace | None:
         """Where an operand of an update is, or will be if it is the result of an update of a known region itself."""
@@ -457,9 +487,9 @@ class Homes:
             is_point = is_known and are_same(read, part)
             if do_overlap(read, part) and (step.kernel.reduced or not is_point):
                 return False
-        others = [self.places.get(var) for var in step.outputs]
+        others = [p for var in step.outputs if isinstance(p := self.places.get(var), Place) and p.slot == part.slot]
         between = [place for n in range(number + 1, later) for place in self.accesses(n)]
-        return not any(isinstance(place, Place) and do_overlap(place, part) for place in (*others, *between))
+        return not any(do_overlap(place, part) for place in (*others, *between))
 
     def reads(self, number: int) -> dict[int, list[tuple[Place, bool]]]:
         """What the kernel whose turn it is reads, by slot, and whether that is the very array it names."""

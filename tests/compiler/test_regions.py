@@ -426,8 +426,8 @@ def chain_of_updates(x: Any, n: int) -> Any:
 
 LONG: dict[str, Callable[[Any, int], Any]] = {
     "updates": chain_of_updates,
-    "gradient of updates": lambda x, n: ft.grad(lambda x: np.sum(chain_of_updates(x, n)))(x),
     "updates in a loop": lambda x, n: lax.fori_loop(0, 3, lambda i, x: chain_of_updates(x, n), x),
+    "states": lambda x, n: lax.fori_loop(0, 3, lambda i, c: [np.sin(v) for v in c], [x * k for k in range(n)]),
     "pieces": lambda x, n: fnp.stack([np.sin(x) * i for i in range(n)]),
     "kernels": lambda x, n: ft.tree.reduce(lambda x, i: np.cumsum(x) * 0.1 + i, [x, *range(n)]),
 }
