@@ -10,7 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .instructions import RecurrenceRun
-from .loopnest import Apply, Constant, Expression, Kernel, Load, Output, Position, constant, derived, parts, point
+from .loopnest import (
+    Apply,
+    Constant,
+    Expression,
+    Kernel,
+    Load,
+    Output,
+    Position,
+    constant,
+    derived,
+    expressions_in,
+    parts,
+    point,
+)
 
 
 class Operand(NamedTuple):
@@ -77,6 +90,18 @@ def walks_of(kernel: Kernel) -> list[Walk]:
         ways = tuple([(own, factor) for own, i in enumerate(index) for factor, _ in i.terms])
         found.append(Walk(number, offsets, factors, ways))
     return found
+
+
+@derived
+def jumping_axes(kernel: Kernel) -> list[frozenset[int]]:
+    """For each operand the axes of the space along which its computed indices change, and so may be anywhere next."""
+    return [_axes_of(operand.terms) for operand in operands_of(kernel)]
+
+
+def _axes_of(terms: Sequence[Expression]) -> frozenset[int]:
+    """The axes of the space that expressions depend on."""
+    indices = [e.index if type(e) is Load else (e.index,) for e in expressions_in(terms) if type(e) in (Load, Position)]
+    return frozenset([axis for index in indices for i in index for axis, _ in i.factors])
 
 
 #: By the kind of number, the operations for which it matters little whether LLVM knows the number.

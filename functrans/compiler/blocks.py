@@ -9,6 +9,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Var
 from . import regions
 from .chains import chained
+from .checks import refusal_of
 from .fuse import KernelStep
 from .homes import Homes
 from .instructions import Block, ObjectPlace, Place
@@ -119,6 +120,8 @@ class BlockAssembler:
                 targets.append(self.places.get(var) or self.target(number, var))
                 computed.append(output)
         if computed:
+            for eqn in step.checked:
+                self.check(eqn)
             sources = [self.homes.place(atom) for atom in step.sources]
             is_whole = len(computed) == len(step.outputs)
             kernel = step.kernel if is_whole else step.kernel._replace(outputs=tuple(computed))
@@ -126,6 +129,17 @@ class BlockAssembler:
                 self.kernels_over_pieces(kernel, sources, targets)
             else:
                 self.assembler.kernel(self.instructions, kernel, sources, targets)
+
+    def check(self, eqn: Eqn) -> None:
+        """Have the operands of an equation checked that must lie within bounds."""
+        avals, before = [atom.aval for atom in eqn.inputs], len(self.instructions)
+        for number, extent in eqn.primitive.checked_operands(avals, **eqn.params):
+            place = self.homes.place(eqn.inputs[number])
+            place = self.in_memory(place) if isinstance(place, Patchwork) else place
+            assert isinstance(place, Place)
+            otherwise = refusal_of(eqn, number, place, self.assembler.source)
+            self.assembler.check(self.instructions, place, extent, otherwise)
+        self.assembler.note_origin([*self.instructions[before:], *self.assembler.ahead], eqn)
 
     def kernels_over_pieces(self, kernel: Kernel, sources: Sequence[Any], targets: Sequence[Any]) -> None:
         """A kernel that reads patchworks: box by box, or put together in memory if the boxes were too many."""

@@ -20,6 +20,7 @@ from .loopnest import (
     cast,
     constant,
     flattened,
+    named_element,
     normalized,
 )
 
@@ -69,6 +70,16 @@ class Builder:
     def offset(start: Expression, extent: int, size: int) -> Expression:
         """A computed offset of so many elements among `extent`: negative ones count from the end, none is too large."""
         return normalized(start, extent, extent - size)
+
+    @staticmethod
+    def named(index: Expression, extent: int, mode: str) -> tuple[Affine, Expression | None]:
+        """What an integer means as an index, and whether there is such an element, where that is not certain."""
+        i, exists = named_element(index, extent, mode)
+        return ORIGIN.shifted(i), exists
+
+    def both(self, x: Expression | None, y: Expression | None) -> Expression | None:
+        """Whether two things hold; None: one of which nobody doubts."""
+        return x if y is None else y if x is None else Apply("logical_and", (x, y), BOOL)
 
     def constant(self, value: Any) -> Expression:
         """A number in the dtype of the result."""

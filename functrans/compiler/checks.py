@@ -3,10 +3,12 @@ what is a constant."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..core.jaxpr import Eqn
 from .instructions import Block, CheckRun, Place, PythonRun
 
 INT64 = np.dtype(np.int64)
@@ -61,10 +63,28 @@ def refusal(run: PythonRun, number: int) -> PythonRun:
         run: the call of the implementation.
     """
     types = [(place.shape, place.dtype) for place in run.sources if isinstance(place, Place)]
+    refuse = _refusing(run.function, run.params, types, number)
+    return run._replace(function=refuse, params={}, sources=(run.sources[number],), targets=())
+
+
+def refusal_of(eqn: Eqn, number: int, place: Place, source: Any) -> PythonRun:
+    """The same for an operand of an equation, wherever the others are.
+
+    Args:
+        place: where the operand is.
+        source: the line of the user's code, if the equation knows none.
+    """
+    types = [(atom.aval.shape, atom.aval.dtype) for atom in eqn.inputs]
+    refuse = _refusing(eqn.primitive.impl, eqn.params, types, number)
+    return PythonRun(refuse, {}, (place,), (), eqn.primitive.name, eqn.source or source)
+
+
+def _refusing(function: Any, params: Any, types: Sequence[Any], number: int) -> Any:
+    """A function that calls another one with an operand, and zeros for the rest, for the sake of its error."""
 
     def refuse(indices: Any) -> list[Any]:
         operands = [np.broadcast_to(np.zeros((), dtype), shape) for shape, dtype in types]
-        run.function(*operands[:number], indices, *operands[number + 1 :], **run.params)
+        function(*operands[:number], indices, *operands[number + 1 :], **params)
         return []
 
-    return run._replace(function=refuse, params={}, sources=(run.sources[number],), targets=())
+    return refuse

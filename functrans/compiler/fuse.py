@@ -27,6 +27,7 @@ from .loopnest import (
     Constant,
     Expression,
     Index,
+    Kernel,
     Load,
     Output,
     all_substituted,
@@ -71,6 +72,7 @@ class _Fuser:
         reductions: the numbers of those that are kernels, and their spaces.
         is_general: whether all extents of groups are extents of arrays.
         groups: the numbers of those steps that are groups, by their spaces.
+        effects: the number of the first step after all that have effects: an error comes after what was printed before.
         moved: expressions at other indices, by the ids of those that they are of and by index.
         leaves: the values that these would read, likewise.
         insides: what these and others are made of, by id; so they stay, and no id is used again.
@@ -86,6 +88,7 @@ class _Fuser:
         self.reductions: list[tuple[int, Space]] = []
         self.is_general = True
         self.groups: dict[Space, list[int]] = {}
+        self.effects = 0
         self.moved: dict[Any, Expression] = {}
         self.leaves: dict[Any, Sequence[Load]] = {}
         self.insides: dict[int, Inside] = {}
@@ -121,7 +124,15 @@ class _Fuser:
         computed = set(map(id, kernel.expressions()))
         own = [v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed]
         shape = self.extents(step.values[0][0].equation, (step.shape, step.reduced))  # type: ignore[arg-type]
-        return PlannedKernel(shape, kernel, written, own, [*step.again.values()], constants)  # type: ignore[arg-type]
+        again, checks = [*step.again.values()], [n for n in sorted(step.checks) if self.reads_checked(n, kernel)]
+        return PlannedKernel(shape, kernel, written, own, again, checks, constants)  # type: ignore[arg-type]
+
+    def reads_checked(self, number: int, kernel: Kernel) -> bool:
+        """Whether a kernel reads the operands of an equation that are to be checked."""
+        inputs = self.jaxpr.eqns[number].inputs
+        checked = self.jaxpr.eqns[number].primitive.checked_operands
+        numbers = [k for k, _ in checked([a.aval for a in inputs], **self.jaxpr.eqns[number].params)]
+        return all(self.outline.numbers[inputs[k]] in kernel.operands for k in numbers)
 
     def extents(self, number: int, space: Space) -> tuple[Extent, ...]:
         """The space that an equation is computed over as extents of its result, or of its operands if it reduces."""
@@ -144,6 +155,8 @@ class _Fuser:
             if isinstance(atom, Var):
                 self.store(self.values[atom])
         self.steps.append(self.turn)
+        if eqn.primitive.has_effects(eqn.params):
+            self.effects = len(self.steps)
         for var in eqn.outputs:
             self.values[var] = Value(var, self.uses[var], len(self.steps) - 1)
 
@@ -178,6 +191,8 @@ class _Fuser:
         reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
         if reduction is not None and not self.is_written_out(reduction):
             return self.reduce(eqn, reduction)
+        if reduction is None:
+            readers = self.checked(eqn, readers)
         rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
         if rule is None or not var.aval.size:
             return False
@@ -191,13 +206,25 @@ class _Fuser:
             self.view(value, found)
             return True
         space = (var.aval.shape, 0)
-        value.step = self.place(inside.leaves, space)
+        if eqn.primitive.checked_operands([a.aval for a in eqn.inputs], **eqn.params):
+            value.checks = frozenset([self.turn])
+        value.step = self.place(inside.leaves, space, self.effects if value.checks else 0)
         value.expression = self.resolved(found, value.step, space)
         value.rule = lambda: found
         value.cost, value.operations = measured(inside.everything)
+        value.cost += CHEAP * inside.is_computed  # elements that lie anywhere are not read again and again
         self.measure(value, inside.leaves)
         self.add(value, None)
         return True
+
+    def checked(self, eqn: Eqn, readers: Sequence[Reader]) -> Sequence[Reader]:
+        """What a rule reads operands by, of which those in memory that are checked before."""
+        found = list(readers)
+        for number, _ in eqn.primitive.checked_operands([a.aval for a in eqn.inputs], **eqn.params):
+            value = self.value(eqn.inputs[number])
+            self.store(value)
+            found[number] = Reader(Value(value.atom, 1, value.step), value.aval, eqn.outputs[0].aval.shape)
+        return found
 
     def like(self, pattern: Pattern, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if it is known what its rule makes."""
@@ -271,6 +298,7 @@ class _Fuser:
                 value.take_over(operand, True, LARGEST_EXPRESSION)
             turns.append(own)
         value.inlined = turns
+        value.checks = value.checks.union(*(operand.checks for turn in turns for operand in turn))
 
     def measure_views(self, value: Value, leaves: Sequence[Load]) -> None:
         """Add what it takes to compute again what a value reads through views, each element once."""
@@ -358,11 +386,11 @@ class _Fuser:
         assert isinstance(group, Group)
         assert value.expression is not None
         group.operations += 1
+        group.checks |= value.checks
         group.values.append((value, Output(value.expression, combine)))
 
-    def place(self, leaves: Sequence[Load], space: Space) -> int:
+    def place(self, leaves: Sequence[Load], space: Space, earliest: int = 0) -> int:
         """The last group over a space that comes after everything that is read; a new one if need be."""
-        earliest = 0
         for leaf in leaves:
             earliest = max(earliest, self.earliest(leaf, space))
         groups = self.groups.setdefault(space, [])
@@ -499,6 +527,7 @@ class _Fuser:
         """That a group computes what belongs to another one, or to none."""
         if value.equation is not None:
             self.steps[number].again[value.atom] = value.equation  # type: ignore[union-attr]
+        self.steps[number].checks |= value.checks  # type: ignore[union-attr]
 
 
 def _is_own(leaf: Load, space: Space) -> bool:

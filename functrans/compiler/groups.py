@@ -30,6 +30,7 @@ class Value:
         elsewhere: the expression for such readers, once one has asked for it (`_Fuser.elsewhere`).
         written: how many elements have to be written out together so that what they read, if it is computed again with
             them, is computed once.
+        checks: the equations whose operands must have been checked before it is computed, by number.
         read: how often that expression stands for a reader of a value of the same shape at the same place.
     """
 
@@ -40,6 +41,7 @@ class Value:
     equation: int | None = None
     is_number = False
     is_view = False
+    checks: frozenset[int] = frozenset()
     cost = 0
     operations = 0
     written = 1
@@ -77,11 +79,12 @@ class Inside(NamedTuple):
 class Group:
     """What one kernel computes: values over a shape, or reductions over the last axes of one."""
 
-    __slots__ = ("again", "operations", "reduced", "shape", "values")
+    __slots__ = ("again", "checks", "operations", "reduced", "shape", "values")
 
     def __init__(self, shape: tuple[int, ...], reduced: int):
         self.shape = shape
         self.reduced = reduced
         self.values: list[tuple[Value, Output]] = []
         self.again: dict[Any, int] = {}
+        self.checks: set[int] = set()
         self.operations = 0

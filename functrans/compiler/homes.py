@@ -20,7 +20,7 @@ from . import regions
 from .fuse import KernelStep
 from .instructions import VIEWS, Block, ObjectPlace, Place
 from .lent import Lent
-from .loopnest import Load, point
+from .loopnest import Load, has_terms, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
 from .uses import (
@@ -496,7 +496,7 @@ class Homes:
         if self.read[0] != number:
             step, found = self.steps[number], {}
             for atom, load in step.reads():  # type: ignore[union-attr]
-                is_known = self.located(atom) is not None
+                is_known = self.located(atom) is not None and not has_terms(load.index)
                 for place in self.read_by(atom, load, step.kernel.shape):  # type: ignore[union-attr]
                     found.setdefault(place.slot, []).append((place, is_known))
             self.read = number, found

@@ -163,6 +163,32 @@ def from_the_end(index: Expression, extent: int) -> Expression:
     return Apply("select", (is_negative, Apply("add", (i, constant(extent, INT)), INT), i), INT)
 
 
+def clipped(index: Expression, extent: int) -> Expression:
+    """The nearest index that is that of an element."""
+    return Apply("minimum", (Apply("maximum", (index, constant(0, INT)), INT), constant(extent - 1, INT)), INT)
+
+
+def fits(index: Expression, extent: int) -> Expression:
+    """Whether an index is that of an element."""
+    is_positive = Apply("greater_equal", (index, constant(0, INT)), BOOL)
+    return Apply("logical_and", (is_positive, Apply("less", (index, constant(extent, INT)), BOOL)), BOOL)
+
+
+def named_element(index: Expression, extent: int, mode: str) -> tuple[Expression, Expression | None]:
+    """The element along an axis that an integer names, and whether there is one, where that is not certain.
+
+    Args:
+        mode: what an integer outside the array is: "raise" (there is none: that has been checked), "clip" (the element
+            at the end), "wrap" (modulo the extent) or "drop" (no element).
+    """
+    i = cast(index, INT) if mode in ("clip", "wrap") else from_the_end(index, extent)
+    if mode == "wrap":
+        return Apply("remainder", (i, constant(extent, INT)), INT), None
+    if mode == "raise":
+        return i, None
+    return clipped(i, extent), fits(i, extent) if mode == "drop" else None
+
+
 class Output(NamedTuple):
     """One result: an expression stored at every point of the space, or combined over its last axes.
 

@@ -35,6 +35,7 @@ class KernelStep(NamedTuple):
         sources: the atoms of the jaxpr that are the operands of the kernel, which calls them by numbers.
         equations: those that it computes.
         again: those of other kernels, or that only move elements, which it computes where it needs them.
+        checked: those whose operands are to be checked before (`Primitive.checked_operands`).
     """
 
     kernel: Kernel
@@ -42,6 +43,7 @@ class KernelStep(NamedTuple):
     outputs: tuple[Var, ...]
     equations: tuple[Eqn, ...] = ()
     again: tuple[Eqn, ...] = ()
+    checked: tuple[Eqn, ...] = ()
 
     def reads(self) -> list[tuple[Atom, Load]]:
         """What the kernel reads: each load, and the atom that it reads of."""
@@ -148,7 +150,7 @@ class PlannedKernel:
 
     Args:
         outputs: they call scalar constants by their numbers, too.
-        targets: the numbers of the variables that are computed; equations, again: those of equations.
+        targets: the numbers of the variables that are computed; equations, again, checked: those of equations.
         constants: the scalar constants of the program at hand, by number.
     """
 
@@ -159,6 +161,7 @@ class PlannedKernel:
         targets: Sequence[int],
         equations: Sequence[int],
         again: Sequence[int],
+        checked: Sequence[int],
         constants: Mapping[int, Constant],
     ):
         self.shape = shape
@@ -166,6 +169,7 @@ class PlannedKernel:
         self.targets = targets
         self.equations = equations
         self.again = again
+        self.checked = checked
         self.literals = [number for number in kernel.operands if number in constants]
         self.last: tuple[Any, Kernel] | None = None  # what was made with which constants
 
@@ -178,6 +182,7 @@ class PlannedKernel:
             tuple([atoms[n] for n in self.targets]),
             tuple([eqns[n] for n in self.equations]),
             tuple([eqns[n] for n in self.again]),
+            tuple([eqns[n] for n in self.checked]),
         )
 
     def with_constants(self, constants: Mapping[int, Constant]) -> Kernel:

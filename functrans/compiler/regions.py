@@ -24,8 +24,10 @@ from .loopnest import (
     Position,
     axis_index,
     cast,
+    clipped,
     constant,
-    from_the_end,
+    fits,
+    named_element,
     normalized,
 )
 from .overlap import are_same
@@ -165,9 +167,9 @@ def pad_at_once(
         if interior:
             tests.append(Apply("equal", (Apply("remainder", (i, step), INT), constant(0, INT)), BOOL))
             i = Apply("floor_divide", (i, step), INT)
-        for fits in (*tests, _fits(i, have)):
-            is_inside = fits if is_inside is None else Apply("logical_and", (is_inside, fits), BOOL)
-        index.append(ORIGIN.shifted(_clipped(i, have)))
+        for test in (*tests, fits(i, have)):
+            is_inside = test if is_inside is None else Apply("logical_and", (is_inside, test), BOOL)
+        index.append(ORIGIN.shifted(clipped(i, have)))
     element = cast(Load(0, tuple(index), x.dtype), target.dtype)
     around = value if isinstance(value, Constant) else cast(Load(1, (), value.dtype), target.dtype)
     if is_inside is not None:
@@ -332,27 +334,11 @@ def _selected(
             assembler.check(block, place, extent, refusal(run, len(run.sources) - len(indices) + number - first))
         at = own[ndim - len(place.shape) :]
         load = Load(number, tuple(ORIGIN if n == 1 else i for i, n in zip(at, place.shape)), place.dtype)
-        i = cast(load, INT) if which.mode in ("clip", "wrap") else from_the_end(load, extent)
-        if which.mode == "drop":
-            fits = _fits(i, extent)
-            is_inside = fits if is_inside is None else Apply("logical_and", (is_inside, fits), BOOL)
-        if which.mode == "wrap":
-            i = Apply("remainder", (i, constant(extent, INT)), INT)
-        elif which.mode != "raise":
-            i = _clipped(i, extent)
+        i, exists = named_element(load, extent, which.mode)
+        if exists is not None:
+            is_inside = exists if is_inside is None else Apply("logical_and", (is_inside, exists), BOOL)
         found[axis] = ORIGIN.shifted(i)
     return tuple(next(rest) if i is None else i for i in found), is_inside
-
-
-def _clipped(index: Expression, extent: int) -> Expression:
-    """The nearest index that is that of an element."""
-    return Apply("minimum", (Apply("maximum", (index, constant(0, INT)), INT), constant(extent - 1, INT)), INT)
-
-
-def _fits(index: Expression, extent: int) -> Expression:
-    """Whether an index is that of an element."""
-    is_positive = Apply("greater_equal", (index, constant(0, INT)), BOOL)
-    return Apply("logical_and", (is_positive, Apply("less", (index, constant(extent, INT)), BOOL)), BOOL)
 
 
 def _space(place: Place) -> Index:

@@ -210,6 +210,10 @@ class Primitive:
         """
         return (*params.items(),) if self.lowers_by_dtype else (*avals, *params.items())
 
+    def checked_operands(self, avals: Sequence[Any], **params: Any) -> Sequence[tuple[int, int]]:
+        """The operands, by number, all elements of which must lie in [-n, n) before `lower` may be followed, with n."""
+        return ()
+
     def part_of_result(self, number: int, avals: Sequence[Any], **params: Any) -> Any:
         """The region of the result that an operand becomes as it is, or broadcast (compiler/regions.py).
 

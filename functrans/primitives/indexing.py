@@ -77,7 +77,7 @@ class Indexing(NamedTuple):
 
 
 def are_integers(places: Sequence[Any]) -> bool:
-    """Whether arrays in memory hold integers."""
+    """Whether arrays, or places of such, hold integers."""
     return all(place.dtype.kind in "iu" for place in places)
 
 
@@ -128,6 +128,35 @@ class Gather(Moving):
         else:
             indices, spec = align_ranks(size, indices, mapped[1:]), spec._replace(unique=False)
         return [move_axis(self(x, *indices, spec=spec, fill=fill), spec.position, 0)], [True]
+
+    def lower(self, result: Any, x: Any, *indices: Any, spec: Indexing, fill: Any = 0) -> Any:
+        if 0 in x.aval.shape or not are_integers([i.aval for i in indices]):
+            return None
+        ndim = len(result.aval.shape) - (len(x.aval.shape) - len(spec.axes))
+
+        def element(index: Any) -> Any:
+            own, rest = index[spec.position :][:ndim], iter((*index[: spec.position], *index[spec.position + ndim :]))
+            named, exists = {}, None
+            for axis, array in zip(spec.axes, indices):
+                at = own[ndim - len(array.aval.shape) :]
+                at = tuple(result.fixed(0) if n == 1 else i for i, n in zip(at, array.aval.shape))
+                named[axis], is_there = result.named(array.at(at), x.aval.shape[axis], spec.mode)
+                exists = result.both(exists, is_there)
+            found = x.at(tuple(named[axis] if axis in named else next(rest) for axis in range(len(x.aval.shape))))
+            return found if exists is None else result.choose(exists, found, result.constant(fill))
+
+        return element
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        spec = params["spec"]
+        return (*params.items(), *(avals[0].shape[axis] for axis in spec.axes))
+
+    def checked_operands(
+        self, avals: Sequence[Any], *, spec: Indexing, fill: Any = 0
+    ) -> Sequence[tuple[int, int]]:
+        if spec.mode != "raise":
+            return ()
+        return [(number, avals[0].shape[axis]) for number, axis in enumerate(spec.axes, 1)]
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

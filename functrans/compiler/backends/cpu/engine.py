@@ -39,6 +39,10 @@ QUICK_TOGETHER = 64
 #: page of text with strided accesses takes seconds. An LLVM without this option leaves it be.
 SEARCH = "-lsr-complexity-limit=4096"
 
+#: Elements at computed places are read one by one: the instruction that reads a vector of them takes longer on AMD's
+#: processors, and on those of Intel whose microcode keeps them from guessing. LLVM 18 was the first to be told so.
+ONE_BY_ONE = "+prefer-no-gather"
+
 T = TypeVar("T")
 
 _lock = threading.RLock()
@@ -128,7 +132,10 @@ class Engine:
         self.target = llvm.Target.from_triple(self.triple)
         self.cpu = llvm.get_host_cpu_name()
         self.features: dict[str, bool] = llvm.get_host_cpu_features()
-        self.identity = f"LLVM {llvm.llvm_version_info} {self.triple} {self.cpu} {self.features.flatten()}"
+        self.tuned = self.features.flatten()
+        if self.triple.startswith("x86_64") and llvm.llvm_version_info >= (18,):
+            self.tuned = ",".join(filter(None, (self.tuned, ONE_BY_ONE)))
+        self.identity = f"LLVM {llvm.llvm_version_info} {self.triple} {self.cpu} {self.tuned}"
         self.has_vector_functions = self._load_vector_functions()
         self.kept: list[Pages] = []
         self.library = Library(self.new_pages)
@@ -139,7 +146,7 @@ class Engine:
 
     def new_machine(self, level: int) -> Any:
         """What LLVM needs to know to generate code."""
-        return self.target.create_target_machine(cpu=self.cpu, features=self.features.flatten(), opt=level, jit=True)
+        return self.target.create_target_machine(cpu=self.cpu, features=self.tuned, opt=level, jit=True)
 
     def new_pages(self) -> Pages:
         """Room for machine code."""

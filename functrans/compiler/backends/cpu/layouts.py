@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...accesses import Walk, numbers_of, operands_of, walks_of
+from ...accesses import Walk, jumping_axes, numbers_of, operands_of, walks_of
 from ...instructions import Place
 from ...loopnest import Kernel, Load
 from .codegen import Layout, has_unknown_steps
@@ -61,7 +61,11 @@ def arrange(
     heads, moves, tails, sizes = accessed_by(walks, (*sources, *targets), rank)
     columns = list(zip(*moves))
     groups = [merged(range(parallel), kernel.shape, columns), merged(range(parallel, rank), kernel.shape, columns)]
-    loops, reduced, split = loop_order(*groups, moves, len(kernel.outputs))
+    traffic = [
+        [CACHE_LINE if axis in jumps else move for axis, move in enumerate(own)] if jumps else own
+        for own, jumps in zip(moves, jumping_axes(kernel))
+    ]
+    loops, reduced, split = loop_order(*groups, traffic, len(kernel.outputs))
     still = (0,) * len(moves)
     by_loop = list(zip(*[columns[axis] if axis >= 0 else still for axis, _ in loops]))
     steps = tuple([step_of(move[-1], size) for move, size in zip(by_loop, sizes)])
@@ -194,7 +198,8 @@ def loop_order(
     what is reduced had better be added up in the results.
 
     Args:
-        moves: how far operands move along each axis, in bytes; those of the outputs are the last.
+        moves: how far operands move along each axis, in bytes, or a cache line where they may move anywhere; those of
+            the outputs are the last.
     """
     parallel = parallel or [(-1, 1)]
     if not reduced:
