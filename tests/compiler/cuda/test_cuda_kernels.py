@@ -332,6 +332,14 @@ def test_gather_and_scatter(order):
 
 
 @pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_few_updates_of_one_place_the_last_stays(count, order):
+    i, u = np.ones(count, int), np.arange(1.0, count + 1)
+    check(lambda x, i, u: ft.numpy.at(x)[i].set(u), values(4), i, u, order=order)
+    check(lambda x, i, u: ft.numpy.at(x)[i].multiply(u + 1j), values(4) + 0j, i, u, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_of_many_updates_of_one_place_the_last_stays(order):
     random = np.random.default_rng(0)
     i, u = random.integers(-30, 30, 500), values(500, seed=1)

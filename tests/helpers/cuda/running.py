@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from functrans.compiler.backends.cuda import layouts
 from functrans.compiler.backends.cuda.encoding import Encoder
+from functrans.compiler.backends.cuda.launches import NAME, Launch, Pointer
 from functrans.compiler.backends.cuda.program import CudaProgram, bound
 from functrans.compiler.program import fused_for_gpu
 from functrans.core.jaxpr import Jaxpr
@@ -83,7 +85,28 @@ def lowered(jaxpr: Jaxpr, args: Sequence[Any], division: str = "usual", at_end: 
     ]
     key = [None if own is None else program.layout(x) for x, own in zip(values, program.types)]
     with divided(division):
-        return bound(program.jaxpr, fused_for_gpu, key, device.processors)
+        found = bound(program.jaxpr, fused_for_gpu, key, device.processors)
+    check_promises(found.all_launches)
+    return found
+
+
+_PARAMETERS = re.compile(rf"KERNEL[^;{{]*\b{NAME}\(([^)]*)\)")
+
+
+def check_promises(launches: Iterable[Launch]) -> None:
+    """What kernels say to be nowhere else may be read by ways that see no writes, so that it must not be written to.
+
+    The emulator does not take them at their word: a GPU does.
+    """
+    for launch in launches:
+        found = _PARAMETERS.search(launch.source)
+        assert found, launch.source
+        parameters = [p for p in found[1].split(",") if p.strip()]
+        pointers = [(a.slot, p) for a, p in zip(launch.arguments, parameters, strict=True) if isinstance(a, Pointer)]
+        read = {slot for slot, p in pointers if p.strip().startswith("const ")}
+        both = read & {slot for slot, p in pointers if not p.strip().startswith("const ")}
+        promised = [p.strip() for slot, p in pointers if slot in both and "__restrict__" in p]
+        assert not promised, f"{promised} of {launch.about}:\n{launch.source}"
 
 
 def kernels_of(function: Callable[..., Any], *args: Any, division: str = "usual") -> list[str]:
