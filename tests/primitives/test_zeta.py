@@ -55,3 +55,13 @@ def test_digamma_is_holomorphic():
 def test_zeta_of_complex_numbers_is_unknown():
     with pytest.raises(UnsupportedDtypeError, match="zeta"):
         ft.jit(zeta)(2.0 + 1j, 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_compiled_programs_agree_on_what_is_no_number(dtype):
+    x = np.array([np.nan, 0.5, 1, 1.5, 2], dtype)[:, None]
+    q = np.array([np.nan, 0, -2, -1.5, 1, 3.5, np.inf, -np.inf], dtype)
+    with np.errstate(all="ignore"):
+        found, wanted = ft.jit(lambda x, q: zeta(x, q))(x, q), zeta(x, q)
+    for of in (np.isnan, np.isinf, np.sign):
+        np.testing.assert_array_equal(of(found), of(wanted))

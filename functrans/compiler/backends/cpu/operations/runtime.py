@@ -127,7 +127,7 @@ entry:
   %is_pole = fcmp oeq double %x, 1.0
   br i1 %is_pole, label %infinite, label %domain
 domain:
-  %is_defined = fcmp oge double %x, 1.0
+  %is_defined = fcmp uge double %x, 1.0
   br i1 %is_defined, label %sign, label %undefined
 sign:
   %is_positive = fcmp ugt double %q, 0.0
