@@ -7,8 +7,10 @@ import threading
 import time
 from array import array
 
+import numpy as np
 import pytest
 
+import functrans as ft
 from functrans.compiler.backends.cpu import threads
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.runtime import HEADER
@@ -57,3 +59,22 @@ def test_a_part_that_fails_ends_the_others() -> None:
 
     assert [run_in_two_parts(part) for _ in range(20)] == [7] * 20
     assert not ctypes.c_int64.from_address(threads.POOL + 8 * pool.POOL_OPEN).value
+
+
+@pytest.mark.parametrize("shape", [(501, 64, 32), (40, 70, 300)])
+def test_products_have_the_same_bits_whoever_takes_their_parts(shape: tuple[int, int, int]) -> None:
+    """While another program has the threads, the caller takes all parts, which BLAS must not see as one."""
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+    lock = ctypes.c_int64.from_address(threads.POOL + 8 * pool.POOL_LOCK)
+    with ft.config.using(threads=4):
+        product = ft.jit(np.matmul)
+        shared = product(x, y)
+        lock.value = 1
+        try:
+            alone = product(x, y)
+        finally:
+            lock.value = 0
+    np.testing.assert_array_equal(shared, alone)
+    np.testing.assert_allclose(shared, x @ y, rtol=1e-12, atol=1e-12)

@@ -81,28 +81,31 @@ def run_gemm(a: Words, slots: Words, begin: int, end: int) -> int:
     are; then what the pointers of the call point to: both transpositions, m, n, k, alpha (two numbers), the leading
     dimensions of A, of B, beta (two numbers), and that of C; then the number of parts of each product, or 0 if parts
     are products; the ways in B and in C to their next columns, if these are divided, otherwise 0; and the ways in A and
-    C to their next rows, if those are.
+    C to their next rows, if those are. Each part is a call of its own, whoever runs it: how BLAS rounds depends on
+    where what it is given begins and ends.
     """
     function, a_slot, a_offset, a_way, b_slot, b_offset, b_way, c_slot, c_offset, c_way, batch = a[0:]
     parts, b_column, c_column, a_row, c_row = a[23:]
     x, y, z = slots[a_slot] + a_offset, slots[b_slot] + b_offset, slots[c_slot] + c_offset
     size = room(2)
     size[0], size[1] = a[13], a[14]
-    first, last = begin, end
+    first, last, turns = begin, end, begin + 1
     if parts != 0:
-        first, last = 0, batch
-        divided = size[1:] if b_column != 0 else size
-        extent = divided[0]
-        skipped = begin * extent // parts
-        divided[0] = end * extent // parts - skipped
-        if divided[0] == 0:
-            return 0
-        x, y, z = x + skipped * a_row, y + skipped * b_column, z + skipped * (c_column + c_row)
-    for i in range(first, last):
-        function(
-            a[11:], a[12:], size, size[1:], a[15:], a[16:], x + i * a_way, a[18:], y + i * b_way, a[19:], a[20:],
-            z + i * c_way, a[22:],
-        )  # fmt: skip
+        first, last, turns = 0, batch, end
+    for part in range(begin, turns):
+        skipped = 0
+        if parts != 0:
+            divided = size[1:] if b_column != 0 else size
+            extent = a[14] if b_column != 0 else a[13]
+            skipped = part * extent // parts
+            divided[0] = (part + 1) * extent // parts - skipped
+        u, v, w = x + skipped * a_row, y + skipped * b_column, z + skipped * (c_column + c_row)
+        if size[0] != 0 and size[1] != 0:
+            for i in range(first, last):
+                function(
+                    a[11:], a[12:], size, size[1:], a[15:], a[16:], u + i * a_way, a[18:], v + i * b_way, a[19:],
+                    a[20:], w + i * c_way, a[22:],
+                )  # fmt: skip
     return 0
 
 
