@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 OURS = "functrans"
+#: How often quick functions are called before they are timed.
+WARMING = 10
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("functrans", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "torch", "autograd",
             "cupy-cuda12x", "cupy-cuda13x", "nvidia-cuda-nvrtc")  # fmt: skip
@@ -30,10 +32,12 @@ class Row:
 
 def timer(function: Callable[[], object], sample: float = 0.02) -> Callable[[], float]:
     """A sampler of seconds per call. Each of its samples repeats the call until it fills `sample` seconds."""
-    function()  # warm
-    started = time.perf_counter()
     function()
-    repeats = max(1, round(sample / (time.perf_counter() - started)))
+    started = time.perf_counter()
+    for _ in range(WARMING):  # what makes a quicker way for later calls takes its time in one of the first
+        if time.perf_counter() - started < 10 * sample:
+            function()
+    repeats = 1
 
     def seconds_per_call() -> float:
         started = time.perf_counter()
@@ -41,6 +45,9 @@ def timer(function: Callable[[], object], sample: float = 0.02) -> Callable[[], 
             function()
         return (time.perf_counter() - started) / repeats
 
+    while (seconds := seconds_per_call()) * repeats < sample / 4:
+        repeats *= 4
+    repeats = max(1, round(sample / seconds))
     return seconds_per_call
 
 
