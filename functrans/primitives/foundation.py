@@ -501,9 +501,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 
 def _broadcasting_error(shapes: Sequence[Shape]) -> Exception:
-    shown = " and ".join(map(str, shapes))
     return ShapeMismatchError(
-        f"Arrays of shapes {shown} cannot be broadcast together.",
+        f"Arrays of shapes {' and '.join(map(str, shapes))} cannot be broadcast together.",
         "Aligned at the right, two extents must be equal or one of them 1.",
         "Insert axes with `x[:, None]`, or transpose one of the arrays.",
     )
