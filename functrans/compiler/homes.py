@@ -35,6 +35,7 @@ from .uses import (
     sources_of_results,
     viewed,
 )
+from .versions import Versions
 
 
 class Homes:
@@ -42,9 +43,7 @@ class Homes:
 
     Attributes:
         places: where values are that have been computed.
-        updates: for a value the number of the update that needs it last.
-        successors: for a value the one that a kernel may compute in its place.
-        becomes: the number of the result that a value becomes by way of these; None: none.
+        versions: what becomes of values by updates, and by kernels that compute others in their places.
         ahead: where arrays will be of which parts are computed already.
         given: the slots of the arguments.
         written: the numbers of the updates whose region has been computed in place.
@@ -86,14 +85,10 @@ class Homes:
         self.last_uses = last_uses(jaxpr, steps, self.owners)
         self.readers = readers(steps)
         self.makers = {var: number for number, step in enumerate(steps) for var in step.outputs}
-        self.updates = {
-            x: n for n in range(len(steps)) if self.is_update(n) and self.last_uses.get(x := self.updated(n)) == n
-        }
+        self.versions = Versions(steps, self.makers, self.wanted, self.last_uses)
         # A GPU would rather keep the rows of a chain where only the chain can see them.
-        self.successors: dict[Var, Var] = {} if assembler.is_plain else self.found_successors()
+        self.versions.successors.update({} if assembler.is_plain else self.found_successors())
         self.regions: dict[int, dict[Any, regions.Region | None]] = {}  # what is known of `regions_of`
-        self.chains: dict[int, list[int] | None] = {}  # what is known of `versions`
-        self.becomes: dict[Var, int | None] = dict(self.wanted)  # type: ignore[arg-type]
         self.ahead: dict[Var, Place] = {}
         self.written: set[int] = set()
         self.parts: set[Var] = set()
@@ -105,7 +100,7 @@ class Homes:
 
     def fresh(self, var: Var, number: int) -> Place | ObjectPlace:
         """Room for a value that is made by a step: at once where the last version of it is wanted, if that is free."""
-        result = self.result_of(var)
+        result = self.versions.result_of(var)
         offers = self.lent.offers(result, var.aval)
         places = [] if result is None else [*offers, self.outputs[result], *self.carry[result : result + 1]]
         for place in places:
@@ -120,7 +115,7 @@ class Homes:
     def occupy(self, var: Var, place: Place) -> None:
         """A value takes a place that may be held by an earlier one."""
         if place.slot in self.lent:
-            self.lent.take(self.result_of(var), place)
+            self.lent.take(self.versions.result_of(var), place)
         if place.slot in self.holders:
             self.assembler.overwritten.add(place.slot)
         self.holders[place.slot] = var
@@ -146,7 +141,7 @@ class Homes:
 
     def replaced(self, var: Var, values: Sequence[Var], rank: int, number: int) -> Var | None:
         """Have a result of a kernel take the place of the first value that suits it so well; which one that is."""
-        result = self.result_of(var)
+        result = self.versions.result_of(var)
         for x in values:
             if self.lent.rank(result, self.places.get(x)) != rank:
                 continue
@@ -208,21 +203,6 @@ class Homes:
         self.occupy(var, place)
         permutation = view.params["permutation"]
         return VIEWS["transpose"](place, permutation=[permutation.index(axis) for axis in range(len(permutation))])
-
-    def result_of(self, var: Var) -> int | None:
-        """The number of the result that a value is, or whose place it has until others are computed there."""
-        versions: list[Var] = []
-        while var not in self.becomes:
-            versions.append(var)
-            if var in self.updates:
-                (var,) = self.steps[self.updates[var]].outputs
-            elif var in self.successors:
-                var = self.successors[var]
-            else:
-                self.becomes[var] = None
-        found = self.becomes[var]
-        self.becomes.update(dict.fromkeys(versions, found))
-        return found
 
     def found_successors(self) -> dict[Var, Var]:
         """For each result of a kernel one of its operands, at most, that nobody needs afterwards, if there is one.
@@ -291,7 +271,7 @@ class Homes:
 
     def is_own(self, place: Place, y: Var) -> bool:
         """Whether a place belongs to this program alone, or to the result that y becomes."""
-        result = self.result_of(y)
+        result = self.versions.result_of(y)
         if result is not None and place == self.outputs[result]:
             return True
         if place.slot in self.lent:
@@ -348,47 +328,17 @@ class Homes:
         No other update between the beginning and the end of a step may write there.
         """
         eqn = self.steps[later]
-        result = self.result_of(eqn.outputs[0])
+        result = self.versions.result_of(eqn.outputs[0])
         if result is None or result >= len(self.carry):
             return None
-        chain = self.versions(later)
+        chain = self.versions.around(later)
         if chain is None:
             return None
-        if self.place(self.updated(chain[0])) != self.carry[result]:
+        if self.place(self.versions.updated(chain[0])) != self.carry[result]:
             return None
         region = region_of(eqn, 1)
         is_inside = all(regions.is_inside(region_of(self.steps[number], 1), region) for number in chain)
         return result if is_inside else None
-
-    def versions(self, later: int) -> list[int] | None:
-        """The numbers of the updates that lead from an input to a result, each the last use of the version before."""
-        if later in self.chains:
-            return self.chains[later]
-        found = [later]
-        while (x := self.updated(found[-1])) in self.makers:
-            if not self.is_update(self.makers[x]):
-                self.chains.update(dict.fromkeys(found))
-                return None
-            found.append(self.makers[x])
-        found.reverse()
-        while (y := self.steps[found[-1]].outputs[0]) not in self.wanted:
-            if y not in self.updates:
-                return None
-            found.append(self.updates[y])
-        if any(self.updates.get(self.updated(number)) != number for number in found):
-            return None
-        self.chains.update(dict.fromkeys(found, found))
-        return found
-
-    def updated(self, number: int) -> Any:
-        """The first operand of an update."""
-        eqn = self.steps[number]
-        assert isinstance(eqn, Eqn)
-        return eqn.inputs[0]
-
-    def is_update(self, number: int) -> bool:
-        step = self.steps[number]
-        return isinstance(step, Eqn) and step.primitive.updates_first
 
     def computed(self, atom: Atom) -> Place | ObjectPlace | None:
         """Where a value is, if it has been computed or is a number everywhere."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator as op
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -362,7 +361,7 @@ class Reshape(Moving, Linear):
     """The same elements in row-major order under another shape."""
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
-        if prod(x.shape) != prod(shape):
+        if x.size != ShapedArray(shape, x.dtype).size:
             raise ShapeMismatchError(
                 f"An array of shape {x.shape} cannot be reshaped to {shape}.",
                 "A reshape keeps the number of elements.",
