@@ -72,7 +72,7 @@ class _Compiler:
 
     def compiled(self, text: str, names: Sequence[str]) -> list[Code]:
         """The functions of a module, compiled now."""
-        return self.engine.library.load(self._new_object(text, self.key(text)), names)
+        return self.engine.library.load(self._new_object(text), names)
 
     def added(self, module: Module, symbols: Mapping[str, int] | None = None) -> dict[str, int]:
         """The addresses of low-level functions, by their names; they are never freed.
@@ -86,7 +86,7 @@ class _Compiler:
             key, disk = self.key(module.digest), disk_cache()
             data = None if disk is None else disk.get(key)
             if data is None:
-                data = self._new_object(self.engine.module_text(module.text, {}), key)
+                data = self._emitted(self.engine.module_text(module.text, {}), key)
             pages = self.engine.new_pages()
             pages.load(data, module.exported)
             self.engine.kept.append(pages)
@@ -97,8 +97,12 @@ class _Compiler:
         made_by = f"{VERSION} {self.level} {self.optimizes} {self.engine.identity}\n"
         return blake2b((made_by + text).encode(), digest_size=20).hexdigest()
 
-    def _new_object(self, text: str, key: str) -> bytes:
-        """The object of a module, which the disk gets too."""
+    def _new_object(self, text: str) -> bytes:
+        """The object of a module."""
+        return self._emitted(text, self.key(text))
+
+    def _emitted(self, text: str, key: str) -> bytes:
+        """The object of a text, which the disk gets too."""
         data = self.machine.emit_object(self.optimized(text))
         disk = disk_cache()
         if disk is not None:
