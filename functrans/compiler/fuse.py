@@ -218,13 +218,15 @@ class _Fuser:
         return True
 
     def checked(self, eqn: Eqn, readers: Sequence[Reader]) -> Sequence[Reader]:
-        """What a rule reads operands by, of which those in memory that are checked before."""
-        found = list(readers)
-        for number, _ in eqn.primitive.checked_operands([a.aval for a in eqn.inputs], **eqn.params):
-            value = self.value(eqn.inputs[number])
+        """What a rule reads operands by; all of them in memory if some are checked before, for what is computed in
+        place of an array may not depend on where it is read, and then nobody would check that."""
+        if not eqn.primitive.checked_operands([a.aval for a in eqn.inputs], **eqn.params):
+            return readers
+        values = [self.value(atom) for atom in eqn.inputs]
+        for value in values:
             self.store(value)
-            found[number] = Reader(Value(value.atom, 1, value.step), value.aval, eqn.outputs[0].aval.shape)
-        return found
+        shape = eqn.outputs[0].aval.shape
+        return [Reader(Value(value.atom, 1, value.step), value.aval, shape) for value in values]
 
     def like(self, pattern: Pattern, eqn: Eqn) -> bool:
         """Give an equation a place in a group, if it is known what its rule makes."""

@@ -27,8 +27,9 @@ MOST_OPERATIONS = 650
 PER_ELEMENT = 3
 #: An operation on complex numbers counts as so many.
 COMPLEX = 3
-#: The cofactors of matrices of so many rows at most are polynomials of their elements.
-MOST_MINORS = 4
+#: The cofactors of matrices of so many rows at most are polynomials of their elements, and so are their derivatives
+#: where operands and result have so many elements at most: the registers of a GPU's thread must do for their places.
+MOST_MINORS, MOST_PLACES = 4, 48
 
 
 class WrittenOut(NamedTuple):
@@ -120,7 +121,8 @@ def is_written_out(name: str, operands: Sequence[Any]) -> bool:
     if name == "qr" and operands[0].dtype.kind == "c":
         return False
     if name in ("cofactors", "cofactor_derivative"):
-        return operands[0].shape[-1] <= MOST_MINORS and len(operands) <= MOST_MINORS - (operands[0].dtype.kind == "c")
+        n, most = operands[0].shape[-1], MOST_MINORS - (operands[0].dtype.kind == "c")
+        return n <= MOST_MINORS and len(operands) <= most and (len(operands) + 1) * n * n <= MOST_PLACES
     factor = COMPLEX if operands[0].dtype.kind == "c" else 1
     read = sum(prod(x.shape[len(operands[0].shape) - 2 :]) for x in operands)
     return factor * (operations(name, operands) + PER_ELEMENT * read) <= MOST_OPERATIONS

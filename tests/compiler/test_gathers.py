@@ -155,3 +155,34 @@ def test_other_sizes() -> None:
     for n in (40, 41, 200):
         x, i = RANDOM.normal(size=n), RANDOM.integers(-n, n, 33)
         np.testing.assert_array_equal(function(x, i), x[i] * 2.0)
+
+
+#: Arrays of five rows, all alike or known without memory.
+ALIKE = {
+    "broadcast": lambda x: np.broadcast_to(x, (5, 3)),
+    "filled": lambda x: fnp.full((5, 3), x[0]),
+    "stacked": lambda x: np.stack([x] * 5),
+    "repeated": lambda x: x[None, :] * np.ones((5, 1)),
+    "counted": lambda x: lax.broadcasted_iota(np.dtype(np.int64), (5, 3), 1) * x,
+    "a greatest one": lambda x: np.max(x)[None],
+}
+
+
+@pytest.mark.parametrize("kind", list(ALIKE))
+@pytest.mark.parametrize("use", ["row", "product", "sum", "loop", "lanes"])
+@pytest.mark.parametrize("tier", sorted(TIERS))
+def test_indices_count_where_elements_do_not_depend_on_them(kind, use, tier):
+    array = ALIKE[kind]
+    uses = {
+        "row": lambda x, i: array(x)[i[1]],
+        "product": lambda x, i: array(x)[i] * 2.0,
+        "sum": lambda x, i: np.sum(np.sin(array(x)[i]) + x[0]),
+        "loop": lambda x, i: lax.fori_loop(0, 3, lambda k, total: total + np.sum(array(x)[i]), 0.0),
+        "lanes": lambda x, i: ft.vmap(lambda j: array(x)[j])(i),
+    }
+    x, right, wrong = np.arange(1.0, 4.0), np.array([0, -1]), np.array([0, 7])
+    jaxpr = staged(uses[use], (x, right))
+    for got, wanted in zip(natively(jaxpr, (x, right), tier), interpreted(jaxpr, (x, right)), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-15)
+    with pytest.raises(OutOfBoundsError):
+        natively(jaxpr, (x, wrong), tier)

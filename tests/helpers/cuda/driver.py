@@ -38,8 +38,8 @@ class Module:
 
 def kernels_in(text: str) -> list[str]:
     """The kernels of a module, each with the name NAME."""
-    parts = re.split(r"^(?=KERNEL\b)", text[len(prelude_for([text])) :], flags=re.M)
-    return [re.sub(r"\bkernel_\d+\(", f"{NAME}(", part) for part in parts if part.strip()]
+    parts = re.findall(r".*?^KERNEL\b.*?^}$", text[len(prelude_for([text])) :], flags=re.M | re.S)
+    return [re.sub(r"\bkernel_\d+(?=[_(])", NAME, part).strip() for part in parts]
 
 
 def gpu_prelude() -> str:
