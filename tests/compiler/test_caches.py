@@ -77,6 +77,7 @@ def new_function() -> Callable[[Any], Any]:
 def forget() -> None:
     """As if in another process, but for what runs instructions."""
     ft.clear_caches()
+    gc.unfreeze()  # what tests of other files have left is garbage only now (conftest.survivors)
     gc.collect()
 
 
