@@ -79,7 +79,7 @@ def save_anything_except_these_names(*names: str) -> Policy:
         return not (primitive is name_primitive and params["name"] in refused)
 
     policy.__name__ = _shown("save_anything_except_these_names", names)
-    policy.refused_names = refused  # type: ignore[attr-defined]  # the value itself, not only its name
+    policy.refused_names = refused  # the value itself, not only its name
     return policy
 
 
@@ -91,7 +91,7 @@ def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
 
     policy.__name__ = "save_from_both_policies"
     first, second = (getattr(one, "refused_names", frozenset()) for one in (policy_1, policy_2))
-    policy.refused_names = first & second  # type: ignore[attr-defined]
+    policy.refused_names = first & second
     return policy
 
 

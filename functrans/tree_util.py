@@ -63,7 +63,7 @@ def register_pytree_node(
 
 def register_pytree_node_class(cls: T) -> T:
     """Class decorator: a container with `tree_flatten()` and a classmethod `tree_unflatten(metadata, children)`."""
-    register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
+    register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)
     return cls
 
 

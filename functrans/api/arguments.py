@@ -38,7 +38,7 @@ def hides_internals(function: F) -> F:
 
     What it makes out of nothing belongs where the arrays among its arguments are.
     """
-    code = function.__code__  # type: ignore[attr-defined]
+    code = function.__code__
     parameters = code.co_varnames[: code.co_argcount]
     is_method = parameters[:1] == ("self",)
     is_packed = "args" in parameters and "kwargs" in parameters
@@ -54,7 +54,7 @@ def hides_internals(function: F) -> F:
             shown = fault_of_kernel(_behind_numpys_words(error))
             raise shown.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
 
-    return wrapper  # type: ignore[return-value]
+    return wrapper
 
 
 def place_of_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
@@ -178,7 +178,7 @@ def normalize_argnums(argnums: Iterable[int], count: int, name: str) -> tuple[in
         ArgumentIndexError: a number is out of range, not an integer, or there twice.
     """
     result: list[int] = []
-    for number in argnums if hasattr(argnums, "__iter__") else (argnums,):  # type: ignore[union-attr]
+    for number in argnums if hasattr(argnums, "__iter__") else (argnums,):
         if not isinstance(number, (int, np.integer)) or not -count <= number < count:
             raise ArgumentIndexError(
                 f"{name}={number!r} names an argument that is not there.",

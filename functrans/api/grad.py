@@ -64,9 +64,9 @@ class Linearized:
         twins: dict[int, Any] = {}
 
         def frozen(atom: Atom) -> Atom:
-            if type(atom) is Var or not isinstance(atom.value, Tracer):  # type: ignore[union-attr]
+            if type(atom) is Var or not isinstance(atom.value, Tracer):
                 return atom
-            return twins.setdefault(id(atom.value), literal(atom.value.twin()))  # type: ignore[union-attr]
+            return twins.setdefault(id(atom.value), literal(atom.value.twin()))
 
         self.trace.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.trace.eqns]
 
@@ -346,7 +346,7 @@ def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[A
 
 
 def _residuals(linearized: Linearized) -> list[Any]:
-    return [a.value for eqn in linearized.trace.eqns for a in eqn.inputs if type(a) is not Var]  # type: ignore[union-attr]
+    return [a.value for eqn in linearized.trace.eqns for a in eqn.inputs if type(a) is not Var]
 
 
 @hides_internals

@@ -122,7 +122,7 @@ class Lowered:
         """
         if self.donated:
             args, kwargs = tree.map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, (args, kwargs))
-        leaves, staged = self.function.flattened(args, kwargs)  # type: ignore[attr-defined]
+        leaves, staged = self.function.flattened(args, kwargs)
         if staged.jaxpr is not self.jaxpr or staged.captured:
             raise ShapeMismatchError(
                 f"`{self.name}` was lowered for arguments of other types than those it is to be profiled with.",

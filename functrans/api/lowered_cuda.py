@@ -70,7 +70,7 @@ class LoweredForCuda(Lowered):
         return self._encoder.assembled
 
     @property
-    def _native(self) -> NoReturn:  # type: ignore[override]
+    def _native(self) -> NoReturn:
         raise UnsupportedArgumentError(
             f"`{self.name}` was lowered for a GPU, where there is no LLVM IR and nothing to measure without running.",
             "What there is: jaxpr, simplified, kernels, cost, memory, cuda, ptx and cubin.",

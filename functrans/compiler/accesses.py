@@ -165,11 +165,11 @@ def structure_of(kernel: Kernel) -> Any:
     def row(e: Expression) -> tuple[Any, ...]:
         kind = type(e)
         if kind is Apply:
-            applied = prepared(e)  # type: ignore[arg-type]
+            applied = prepared(e)
             return applied.operation, applied.dtype.num, *[operand(applied, x) for x in applied.operands]
         if kind is Constant:
             return ()  # whoever has it as a part says which it is
-        number = ("load", loads[e]) if kind is Load else ("position", positions[e])  # type: ignore[index]
+        number = ("load", loads[e]) if kind is Load else ("position", positions[e])
         return *number, e.dtype.num, *[part(x) for x in parts(e)]
 
     rows: list[tuple[Any, ...]] = []

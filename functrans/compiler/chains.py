@@ -167,7 +167,7 @@ def _with_one_axis(run: KernelRun, extent: int) -> KernelRun | None:
     new_outputs = tuple(o._replace(expression=replaced(o.expression, new_loads.__getitem__)) for o in outputs)
     new_kernel = kernel_over(new_shape, reduced, new_outputs)
     sources = tuple(merged[k] for k in new_kernel.operands)
-    return KernelRun(new_kernel, sources, tuple(merged[len(loads) :]))  # type: ignore[arg-type]
+    return KernelRun(new_kernel, sources, tuple(merged[len(loads) :]))
 
 
 def _merged(place: Place, count: int) -> Place | None:

@@ -123,9 +123,9 @@ class _Fuser:
         written = [self.outline.numbers[value.atom] for value, _ in stored]
         computed = set(map(id, kernel.expressions()))
         own = [v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed]
-        shape = self.extents(step.values[0][0].equation, (step.shape, step.reduced))  # type: ignore[arg-type]
+        shape = self.extents(step.values[0][0].equation, (step.shape, step.reduced))
         again, checks = [*step.again.values()], [n for n in sorted(step.checks) if self.reads_checked(n, kernel)]
-        return PlannedKernel(shape, kernel, written, own, again, checks, constants)  # type: ignore[arg-type]
+        return PlannedKernel(shape, kernel, written, own, again, checks, constants)
 
     def reads_checked(self, number: int, kernel: Kernel) -> bool:
         """Whether a kernel reads the operands of an equation that are to be checked."""
@@ -320,7 +320,7 @@ class _Fuser:
     def behind(self, load: Load) -> Load:
         """The load of what a view shows."""
         while load.operand.is_view:
-            load = self.at(load.operand.expression, load.index)  # type: ignore[assignment]
+            load = self.at(load.operand.expression, load.index)
         return load
 
     def is_written_out(self, reduction: Lowered) -> bool:
@@ -399,7 +399,7 @@ class _Fuser:
         for number in reversed(groups):
             if number < earliest:
                 break
-            if self.steps[number].operations < LARGEST_KERNEL:  # type: ignore[union-attr]
+            if self.steps[number].operations < LARGEST_KERNEL:
                 return number
         groups.append(len(self.steps))
         self.steps.append(Group(*space))
@@ -475,7 +475,7 @@ class _Fuser:
             if not missing:
                 waiting.pop()
                 last.elsewhere = last.elsewhere or self.composed(last)
-        return value.elsewhere  # type: ignore[return-value]
+        return value.elsewhere
 
     def composed(self, value: Value) -> Expression:
         """What the rule of a value made, with the operands that are computed again in the place of reads of them."""
@@ -511,7 +511,7 @@ class _Fuser:
         key = id(expression), index
         found = self.leaves.get(key)
         if found is None:
-            found = self.leaves[key] = [at_index(leaf, index, {}) for leaf in inside.leaves]  # type: ignore[misc]
+            found = self.leaves[key] = [at_index(leaf, index, {}) for leaf in inside.leaves]
         return found
 
     def inside(self, expression: Expression) -> Inside:
@@ -528,8 +528,8 @@ class _Fuser:
     def note(self, value: Value, number: int) -> None:
         """That a group computes what belongs to another one, or to none."""
         if value.equation is not None:
-            self.steps[number].again[value.atom] = value.equation  # type: ignore[union-attr]
-        self.steps[number].checks |= value.checks  # type: ignore[union-attr]
+            self.steps[number].again[value.atom] = value.equation
+        self.steps[number].checks |= value.checks
 
 
 def _is_own(leaf: Load, space: Space) -> bool:

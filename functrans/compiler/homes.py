@@ -137,7 +137,7 @@ class Homes:
                 values = free.get((var.aval.shape, var.aval.dtype))
                 found = self.replaced(var, values, rank, number) if values and var not in self.places else None
                 if found is not None:
-                    values.remove(found)  # type: ignore[union-attr]
+                    values.remove(found)
 
     def replaced(self, var: Var, values: Sequence[Var], rank: int, number: int) -> Var | None:
         """Have a result of a kernel take the place of the first value that suits it so well; which one that is."""
@@ -225,7 +225,7 @@ class Homes:
         others: set[Any] = set()
         for atom, load in step.reads():
             is_own = load.index == own and atom not in self.owners
-            others |= set() if is_own else self.owners.get(atom, {atom})  # type: ignore[arg-type]
+            others |= set() if is_own else self.owners.get(atom, {atom})
         found = [x for x in step.sources if isinstance(x, Var) and x.aval.shape == shape]
         return [x for x in found if x not in others and x not in self.owners]
 
@@ -242,7 +242,7 @@ class Homes:
         if place is not None:
             self.settle(y, place)
             return place
-        return self.moved(number, number) or self.fresh(y, number)  # type: ignore[return-value]
+        return self.moved(number, number) or self.fresh(y, number)
 
     def settle(self, y: Var, place: Place) -> None:
         """An array is a new version of the one that is at a place."""
@@ -445,9 +445,9 @@ class Homes:
         """What the kernel whose turn it is reads, by slot, and whether that is the very array it names."""
         if self.read[0] != number:
             step, found = self.steps[number], {}
-            for atom, load in step.reads():  # type: ignore[union-attr]
+            for atom, load in step.reads():
                 is_known = self.located(atom) is not None and not has_terms(load.index)
-                for place in self.read_by(atom, load, step.kernel.shape):  # type: ignore[union-attr]
+                for place in self.read_by(atom, load, step.kernel.shape):
                     found.setdefault(place.slot, []).append((place, is_known))
             self.read = number, found
         return self.read[1]
@@ -475,7 +475,7 @@ class Homes:
         place = self.located(atom)
         if place is not None:
             return [accessed(load, place, shape)]
-        pieces = self.owners.get(atom, ()) if atom in self.patchworks else ()  # type: ignore[call-overload]
+        pieces = self.owners.get(atom, ()) if atom in self.patchworks else ()
         return [place for place in map(self.located, pieces) if place is not None]
 
     def located(self, atom: Atom) -> Place | None:

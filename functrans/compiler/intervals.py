@@ -132,7 +132,7 @@ def simpler(expression: Apply, operands: Sequence[Interval | None], own: Interva
         return expression.operands[1 if operands[0][0] else 2]
     if None in operands or len(operands) != 2:
         return None
-    (x, y), (a, b) = operands, expression.operands  # type: ignore[misc]
+    (x, y), (a, b) = operands, expression.operands
     assert x is not None
     assert y is not None
     if name in ("maximum", "minimum"):

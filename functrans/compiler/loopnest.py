@@ -276,7 +276,7 @@ def kernel_over(shape: tuple[int, ...], reduced: int, outputs: tuple[Output, ...
     loads = list(dict.fromkeys([e for e in everything if type(e) is Load]))
     kernel = Kernel(shape, reduced, outputs, tuple(dict.fromkeys([load.operand for load in loads])))
     known: dict[Any, Any] = kernel.__dict__
-    known[_expressions_of.__wrapped__], known[_loads_of.__wrapped__] = everything, loads  # type: ignore[attr-defined]
+    known[_expressions_of.__wrapped__], known[_loads_of.__wrapped__] = everything, loads
     return kernel
 
 
@@ -311,14 +311,14 @@ def parts(expression: Expression) -> Sequence[Expression]:
     """The expressions that one is made of directly."""
     kind = type(expression)
     if kind is Apply:
-        return expression.operands  # type: ignore[union-attr]
+        return expression.operands
     if kind is Load:
-        index: Index = expression.index  # type: ignore[union-attr, assignment]
+        index: Index = expression.index
         for i in index:
             if i.terms:
                 return [e for i in index for _, e in i.terms]
         return ()
-    return [e for _, e in expression.index.terms] if kind is Position else ()  # type: ignore[union-attr]
+    return [e for _, e in expression.index.terms] if kind is Position else ()
 
 
 def replaced(
@@ -338,11 +338,11 @@ def all_replaced(inside: Sequence[Expression], by: Callable[[Load], Expression])
     for expression in inside:
         kind = type(expression)
         if kind is Apply:
-            found = rebuilt(expression, results)  # type: ignore[arg-type]
+            found = rebuilt(expression, results)
         else:
             found = expression if kind is Constant else with_parts(expression, results)
             if kind is Load:
-                found = by(found)  # type: ignore[arg-type]
+                found = by(found)
         results[id(expression)] = found
     return results
 

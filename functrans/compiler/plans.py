@@ -99,7 +99,7 @@ class Outline:
         number = self.numbers.get(atom)
         if number is None:  # a literal
             number = len(self.numbers)
-            self.literals.append(atom)  # type: ignore[arg-type]
+            self.literals.append(atom)
             self.define(atom, key)
         key.append(number)
 
@@ -121,7 +121,7 @@ class Outline:
 
 def extents(wanted: Sequence[Extent], atoms: Sequence[Any]) -> tuple[int, ...]:
     """The numbers that extents are, given the atoms of a program."""
-    return tuple([n if type(n) is int else atoms[n[0]].aval.shape[n[1]] for n in wanted])  # type: ignore[index]
+    return tuple([n if type(n) is int else atoms[n[0]].aval.shape[n[1]] for n in wanted])
 
 
 def pattern(avals: Sequence[Any]) -> tuple[int, ...]:
@@ -233,7 +233,7 @@ class Plan(NamedTuple):
         """The steps of one of them."""
         eqns, atoms, constants = outline.jaxpr.eqns, list(outline.numbers), scalars(outline)
         return [
-            eqns[step] if type(step) is int else step.step(eqns, atoms, constants)  # type: ignore[union-attr]
+            eqns[step] if type(step) is int else step.step(eqns, atoms, constants)
             for step in self.steps
         ]
 

@@ -207,7 +207,7 @@ def numbers_given(recurrence: Recurrence) -> list[Constant]:
 
 def is_sized(s: Repeat, statements: Sequence[Statement]) -> bool:
     """Whether the known length of a loop is thought to be a size: that of an outermost loop always is."""
-    return s.length.number > FEW_STEPS or any(s is outer for outer in statements)  # type: ignore[union-attr]
+    return s.length.number > FEW_STEPS or any(s is outer for outer in statements)
 
 
 def useful(statements: Sequence[Statement]) -> tuple[Statement, ...]:

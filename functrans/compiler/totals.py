@@ -76,7 +76,7 @@ class _Totals:
 
     def time(self, k: int) -> int:
         """When an instruction runs."""
-        return self.notes[0][id(self.block[k])]  # type: ignore[no-any-return]
+        return self.notes[0][id(self.block[k])]
 
     def replace(self, k: int, instruction: Any) -> None:
         for known in self.notes:
@@ -93,16 +93,16 @@ class _Totals:
         places = dict(zip(run.kernel.operands, run.sources))
         for e in run.kernel.expressions():
             pair = self.products_of(e, places) if _is_sum_of_loads(e) else None
-            if pair is not None and _are_only_added(run.kernel, *e.operands) and self.are_alone(pair, k):  # type: ignore[union-attr]
+            if pair is not None and _are_only_added(run.kernel, *e.operands) and self.are_alone(pair, k):
                 return pair
         return None
 
     def products_of(self, e: Expression, places: dict[Any, Place]) -> Pair | None:
         """The products that a sum is one of, if they are alike and all that is at their places."""
-        loads = [(self.writers.get(places[x.operand].slot), x.operand) for x in e.operands]  # type: ignore[union-attr]
+        loads = [(self.writers.get(places[x.operand].slot), x.operand) for x in e.operands]
         if any(found is None for found, _ in loads):
             return None
-        (first, kept), (second, gone) = sorted(((found[-1], x) for found, x in loads), key=itemgetter(0))  # type: ignore[index]
+        (first, kept), (second, gone) = sorted(((found[-1], x) for found, x in loads), key=itemgetter(0))
         (one, z), (other, added) = ((places[x], self.block[j].z) for x, j in ((kept, first), (gone, second)))
         are_alike = one._replace(slot=0) == other._replace(slot=0) and z._replace(slot=0) == added._replace(slot=0)
         are_whole = prod(one.shape) == prod(z.shape) and self.is_sum(z) and self.is_sum(added)
@@ -180,9 +180,9 @@ def _without(run: KernelRun, pair: Pair) -> KernelRun:
     """The kernel that reads the sum of two products where one of them was."""
     results: dict[int, Expression] = {}
     for e in run.kernel.expressions():
-        is_sum = _is_sum_of_loads(e) and {x.operand for x in e.operands} == {pair.kept, pair.gone}  # type: ignore[union-attr]
+        is_sum = _is_sum_of_loads(e) and {x.operand for x in e.operands} == {pair.kept, pair.gone}
         if is_sum:
-            results[id(e)] = next(x for x in e.operands if x.operand == pair.kept)  # type: ignore[union-attr]
+            results[id(e)] = next(x for x in e.operands if x.operand == pair.kept)
         else:
             results[id(e)] = rebuilt(e, results) if isinstance(e, Apply) else with_parts(e, results)
     outputs = tuple(Output(results[id(o.expression)], o.combine) for o in run.kernel.outputs)

@@ -75,7 +75,7 @@ class ClosureTrace(JVPTrace):
         self.stand_ins: dict[Any, JVPTracer] = {}
         for tracer, value, tangent in zip(captured, values, tangents):
             if tracer is not None:
-                self.stand_ins[identity(tracer)] = argument(JVPTracer(self, value, tangent))  # type: ignore[assignment]
+                self.stand_ins[identity(tracer)] = argument(JVPTracer(self, value, tangent))
         self.adopted = frozenset(tracer.trace for tracer in captured if tracer is not None)
 
     def stand_in(self, value: Any) -> Any:

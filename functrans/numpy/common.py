@@ -57,7 +57,7 @@ def known_value(x: Any) -> Any:
     if not isinstance(x, Traced):
         return on_host(x)
     try:
-        return on_host(x.known("index"))  # type: ignore[attr-defined]
+        return on_host(x.known("index"))
     except (ConcretizationError, TracerConversionError):
         return None
 

@@ -46,7 +46,7 @@ def einsum(
     avals = [typeof(x) for x in arrays]
     target = result_type(*(a.dtype for a in avals)) if dtype is None else np.dtype(dtype)
     for aval in avals:
-        if not can_cast(aval.dtype, target, casting):  # type: ignore[arg-type]
+        if not can_cast(aval.dtype, target, casting):
             raise DtypeMismatchError(
                 f"An operand of einsum is to be cast from {aval.dtype} to {target}.",
                 f"The rule casting={casting!r} does not allow it.",
@@ -68,7 +68,7 @@ def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = Fa
     notation, arrays = _split(operands)
     avals = [typeof(as_operand(x)) for x in arrays]
     stand_ins = [np.broadcast_to(np.zeros((), a.dtype), a.shape) for a in avals]
-    return np.einsum_path(notation, *stand_ins, optimize=optimize, einsum_call=einsum_call)  # type: ignore[call-overload]
+    return np.einsum_path(notation, *stand_ins, optimize=optimize, einsum_call=einsum_call)
 
 
 def _frozen(step: Any) -> Any:

@@ -36,7 +36,7 @@ def creates(ours: F) -> F:
                 return theirs(*args, **kwargs)
         return ours(*args, **kwargs)
 
-    return create  # type: ignore[return-value]
+    return create
 
 
 def owned(value: Any) -> Any:

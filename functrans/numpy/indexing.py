@@ -101,7 +101,7 @@ def extract(condition: Any, arr: Any) -> Any:
 def _known(x: Any, name: str) -> Any:
     """The elements of an array, as far as they decide a shape."""
     try:
-        known = x.known("index") if isinstance(x, Traced) else x  # type: ignore[attr-defined]
+        known = x.known("index") if isinstance(x, Traced) else x
         return known if is_on_device(known) else np.asarray(known)
     except (ConcretizationError, TracerConversionError):
         raise ConcretizationError(

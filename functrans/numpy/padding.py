@@ -129,6 +129,6 @@ def _with_odd_reflections(x: Any, axis: int, width: tuple[int, int], mode: str) 
     """Reflected at the edge element as at a point; a linear map, whose matrix is what NumPy makes of the identity."""
     extent = typeof(x).shape[axis]
     kind = typeof(x).dtype if kind_of(typeof(x).dtype) in "fc" else np.int64
-    matrix = np.pad(np.eye(extent, dtype=kind), (width, (0, 0)), mode=mode, reflect_type="odd")  # type: ignore[call-overload]
+    matrix = np.pad(np.eye(extent, dtype=kind), (width, (0, 0)), mode=mode, reflect_type="odd")
     product = np.tensordot(matrix, x, axes=(1, axis))
     return cast(np.moveaxis(product, 0, axis), typeof(x).dtype)

@@ -180,7 +180,7 @@ def complete_tracers() -> None:
     for name in dir(np.ndarray):
         if not name.startswith("_") and not hasattr(Tracer, name):
             setattr(Tracer, name, _attribute(name))
-    Tracer.shape = Tracer.shape.setter(_fixed_shape)  # type: ignore[assignment]
+    Tracer.shape = Tracer.shape.setter(_fixed_shape)
 
 
 def _attribute(name: str) -> Any:

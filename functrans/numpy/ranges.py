@@ -33,7 +33,7 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
         ConcretizationError: an end point or the step is not known.
     """
     if len(args) == 4:
-        *args, dtype = args  # type: ignore[assignment]
+        *args, dtype = args
     names = ("start", "stop", "step") if len(args) > 1 or "stop" in named else ("stop",)
     span: dict[str, Any] = {**dict(zip(names, args)), **named}
     if set(span) - {"start", "stop", "step"} or "stop" not in span:

@@ -108,7 +108,7 @@ class CofactorDerivative(MatrixPrimitive):
     def transpose(self, cotangents: Sequence[Any], *args: Any) -> list[Any]:
         holes = [i for i, x in enumerate(args) if is_hole(x)]
         if len(holes) > 1 or holes[0] == 0:
-            return super().transpose(cotangents, *args)  # type: ignore[return-value]
+            return super().transpose(cotangents, *args)
         ct = self(*(cotangents[0] if is_hole(x) else x for x in args))
         return [ct if is_hole(x) else None for x in args]
 

@@ -173,7 +173,7 @@ class Elementwise(Plain):
         (ct,) = cotangents
         constant = all(type(d) in (int, float) for d in self.derivatives)
         if not constant or any(not is_hole(a) and not _may_be_zero(a) for a in args):
-            return super().transpose(cotangents, *args)  # type: ignore[return-value]
+            return super().transpose(cotangents, *args)
         return [
             unbroadcast(ct if d == 1 else scale(ct, d), a.aval) if is_hole(a) else None
             for d, a in zip(self.derivatives, args, strict=True)
@@ -205,7 +205,7 @@ class Product(Elementwise):
     def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
         (ct,) = cotangents
         if is_hole(x) and not is_hole(y):
-            return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]  # type: ignore[operator,misc]
+            return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]
         if is_hole(y) and not is_hole(x) and self.name == "multiply":
             return [None, unbroadcast(scale(ct, x), y.aval)]
         raise TransposeError(
@@ -303,7 +303,7 @@ class Scale(Plain):
         if not isinstance(t, UndefinedPrimal):
             return [None, unbroadcast(scale_both(ct, t), c.aval)]
         if isinstance(c, UndefinedPrimal):
-            return super().transpose(cotangents, t, c)  # type: ignore[return-value]
+            return super().transpose(cotangents, t, c)
         return [unbroadcast(self(ct, c), t.aval), None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:

@@ -96,7 +96,7 @@ class TriangularSolve(MatrixPrimitive):
 
     def transpose(self, cotangents: Sequence[Any], a: Any, b: Any, **params: Any) -> list[Any]:
         if is_hole(a):
-            return super().transpose(cotangents, a, b, **params)  # type: ignore[return-value]
+            return super().transpose(cotangents, a, b, **params)
         return [None, self(a, cotangents[0], **{**params, "transpose_a": not params["transpose_a"]})]
 
     def batch(
@@ -247,7 +247,7 @@ class Solve(MatrixPrimitive):
 
     def transpose(self, cotangents: Sequence[Any], a: Any, b: Any) -> list[Any]:
         if is_hole(a):
-            return super().transpose(cotangents, a, b)  # type: ignore[return-value]
+            return super().transpose(cotangents, a, b)
         return [None, self(mT(a), cotangents[0])]
 
     def batch(
@@ -286,7 +286,7 @@ class SolveWithFactors(MatrixPrimitive):
         self, cotangents: Sequence[Any], a: Any, lu: Any, permutation: Any, b: Any, *, transposed: bool
     ) -> list[Any]:
         if is_hole(a):
-            return super().transpose(cotangents, a, lu, permutation, b)  # type: ignore[return-value]
+            return super().transpose(cotangents, a, lu, permutation, b)
         return [None, None, None, self(a, lu, permutation, cotangents[0], transposed=not transposed)]
 
     def batch(

@@ -49,7 +49,7 @@ def known_mask(mask: Any) -> Any:
     if not isinstance(mask, Traced):
         return mask
     try:
-        known = mask.known("index")  # type: ignore[attr-defined]
+        known = mask.known("index")
         return known if is_on_device(known) else np.asarray(known)
     except (ConcretizationError, TracerConversionError):
         return None

@@ -59,7 +59,7 @@ class Sylvester(MatrixPrimitive):
 
     def transpose(self, cotangents: Sequence[Any], a: Any, b: Any, c: Any) -> list[Any]:
         if is_hole(a) or is_hole(b):
-            return super().transpose(cotangents, a, b, c)  # type: ignore[return-value]
+            return super().transpose(cotangents, a, b, c)
         return [None, None, self(mT(a), mT(b), cotangents[0])]
 
 

@@ -207,7 +207,7 @@ class ScalarFunction:
             return None
         _, dispatcher, types = self._dispatcher_for(signature.operands)
         mangled = dispatcher.overloads[types].fndesc.llvm_func_name
-        return _extracted(dispatcher.inspect_llvm(types), mangled, named)  # type: ignore[arg-type]
+        return _extracted(dispatcher.inspect_llvm(types), mangled, named)
 
     # ---- on a GPU
 
@@ -288,7 +288,7 @@ def _extracted(module: str, mangled: str, types: Sequence[str]) -> Llvm | None:
     inner, returned = f"{_SELF}_numba", types[-1]
     arguments = ", ".join(f"{t} {name}" for t, name in parameters[2:])
     plain = ", ".join(f"{t} %x{i}" for i, t in enumerate(types[:-1]))
-    text = [f"define internal i32 @{inner}(ptr %retptr, ptr %excinfo, {arguments}) alwaysinline nounwind {{", *lines]  # type: ignore[list-item]
+    text = [f"define internal i32 @{inner}(ptr %retptr, ptr %excinfo, {arguments}) alwaysinline nounwind {{", *lines]
     text += [
         f"define internal {returned} @{_SELF}({plain}) alwaysinline nounwind {{",
         f"  %place = alloca {returned}",

@@ -288,7 +288,7 @@ class SpectralQuotient(MatrixPrimitive):
 
     def transpose(self, cotangents: Sequence[Any], h: Any, m: Any, limit: Any, *, by: str) -> list[Any]:
         if is_hole(h):
-            return super().transpose(cotangents, h, m, limit, by=by)  # type: ignore[return-value]
+            return super().transpose(cotangents, h, m, limit, by=by)
         return [None, self(h, cotangents[0], limit, by=by), None]
 
     def element(self, result: Any, h: Any, m: Any, limit: Any, *, by: str) -> Any:

@@ -34,7 +34,7 @@ class BatchTracer(Tracer):
         self.weak = weak
 
     @property
-    def aval(self) -> ShapedArray:  # type: ignore[override]
+    def aval(self) -> ShapedArray:
         aval = typeof(self.value)
         if not self.mapped:
             return aval

@@ -32,7 +32,7 @@ class JVPTracer(Tracer):
         self.note = note
 
     @property
-    def aval(self) -> ShapedArray:  # type: ignore[override]
+    def aval(self) -> ShapedArray:
         return typeof(self.primal)
 
     def concrete(self, wanted: str) -> Any:

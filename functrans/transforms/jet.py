@@ -37,7 +37,7 @@ class JetTracer(Tracer):
         self.coefficients = coefficients
 
     @property
-    def aval(self) -> ShapedArray:  # type: ignore[override]
+    def aval(self) -> ShapedArray:
         return typeof(self.coefficients[0])
 
     def concrete(self, wanted: str) -> Any:
@@ -172,7 +172,7 @@ def _sum(primitive: Elementwise, series: list[Series]) -> Series:
     y = primitive(*(s[0] for s in series))
     result = [y]
     for coefficients in list(zip(*series))[1:]:
-        terms = (_times(c, float(d)) for d, c in zip(primitive.derivatives, coefficients))  # type: ignore[arg-type]
+        terms = (_times(c, float(d)) for d, c in zip(primitive.derivatives, coefficients))
         result.append(reduce(add_tangents, (match(term, y) for term in terms)))
     return result
 

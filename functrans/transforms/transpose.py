@@ -44,7 +44,7 @@ def backward_pass(
                 inherited_source.set(source)
             args: list[Any] = []
             for atom in atoms:
-                args.append(atom if type(atom) is Var else atom.value)  # type: ignore[union-attr]
+                args.append(atom if type(atom) is Var else atom.value)
             if primitive.reads_part and _added_in_place(pending, own, primitive, given[0], args, params):
                 continue
             _accumulate(pending, atoms, primitive.transpose(given, *args, **params))

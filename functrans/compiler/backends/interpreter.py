@@ -112,7 +112,7 @@ class InterpretedProgram:
                 try:
                     results = in_place(impl, operands, params)
                 except Exception as error:
-                    explain_failure(impl.__self__.name, operands, error)  # type: ignore[attr-defined]
+                    explain_failure(impl.__self__.name, operands, error)
                     raise
                 for slot, value in zip(outputs, results):
                     values[slot] = value

@@ -267,7 +267,7 @@ class _Program:
 
     def read_by_lane(self, atom: Atom, axis: int) -> list[tuple[Atom, int]]:
         """What one lane of an atom is made of that is not known by lane yet."""
-        eqn = self.makers.get(atom)  # type: ignore[arg-type]
+        eqn = self.makers.get(atom)
         if eqn is None or len(eqn.outputs) > 1 or atom in self.axes:
             return []
         read = self.axes_read(eqn, axis) or ({0: axis} if eqn.primitive.name in KEEPING else {})

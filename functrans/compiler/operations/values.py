@@ -92,7 +92,7 @@ class Value:
         number: what it is, where that is known.
     """
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
     __slots__ = ("code", "dtype", "number", "register")
 
     def __init__(self, code: Code, dtype: np.dtype[Any], register: str, number: Any = None):
@@ -171,10 +171,10 @@ class Value:
     def __ge__(self, other: Value | Number) -> Value:
         return self.operation("greater_equal", other, dtype=BOOL)
 
-    def __eq__(self, other: Value | Number) -> Value:  # type: ignore[override]
+    def __eq__(self, other: Value | Number) -> Value:
         return self.operation("equal", other, dtype=BOOL)
 
-    def __ne__(self, other: Value | Number) -> Value:  # type: ignore[override]
+    def __ne__(self, other: Value | Number) -> Value:
         return self.operation("not_equal", other, dtype=BOOL)
 
 

@@ -45,7 +45,7 @@ def folded(eqn: Eqn) -> Sequence[Atom] | None:
 
 def evaluated(eqn: Eqn) -> list[Any] | None:
     """The values of an equation of constants; None if it fails, which it is then to do when the program runs."""
-    values = [a.value for a in eqn.inputs]  # type: ignore[union-attr]
+    values = [a.value for a in eqn.inputs]
     try:
         with running(EVAL), np.errstate(all="ignore"):
             found = eqn.primitive.impl(*values, **eqn.params)

@@ -297,7 +297,7 @@ def once(make: Callable[[], T]) -> Callable[[], T]:
                     made.append(make())
         return made[0]
 
-    get.made = made  # type: ignore[attr-defined]
+    get.made = made
     return get
 
 
@@ -311,5 +311,5 @@ def engine() -> Engine:
 
 def clear_engine() -> None:
     """Free the machine code that no program has, if there is an engine."""
-    for made in engine.made:  # type: ignore[attr-defined]
+    for made in engine.made:
         made.clear()

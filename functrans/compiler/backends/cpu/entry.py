@@ -38,7 +38,7 @@ _PYTHONS = {"f": tables.TO_FLOAT, "i": tables.TO_INT, "b": tables.TO_BOOL, "c": 
 @once
 def _method() -> Method:
     """The function, linked to the addresses that belong to this process."""
-    api = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]
+    api = np._core._multiarray_umath._ARRAY_API
     pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
     )
@@ -183,7 +183,7 @@ def _built(part: Nest | int) -> str:
 def _pattern(part: Nest | int) -> Any:
     """What an object is made like."""
     kind = _built(part)
-    return dict.fromkeys(part.keys) if kind == "dict" else part.type if kind == "named" else None  # type: ignore[union-attr]
+    return dict.fromkeys(part.keys) if kind == "dict" else part.type if kind == "named" else None
 
 
 def _how_to_read(scalar: type) -> int:

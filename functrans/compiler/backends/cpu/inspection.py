@@ -128,7 +128,7 @@ class NativeInspection:
         binding.tiers.compile_thoroughly()
         outer = [row for row in self.rows if not row.depth]
         timer = _Timer(binding.run, [self.recorder.entries.get(id(row.instruction), []) for row in outer])
-        original, binding.run = binding.run, timer  # type: ignore[assignment]
+        original, binding.run = binding.run, timer
         try:
             begin = perf_counter_ns()
             while timer.runs < FEWEST or (timer.runs < MOST and perf_counter_ns() - begin < ENOUGH):

@@ -81,7 +81,7 @@ class LanesWriter(RecurrenceWriter):
 
     def streamed_size(self) -> int:
         """How many lanes a block has, each of which is a stream in some arrays."""
-        strides = [self.run.arrays[k].strides[self.lanes.axes[k]] for k in self.streams]  # type: ignore[index]
+        strides = [self.run.arrays[k].strides[self.lanes.axes[k]] for k in self.streams]
         most = CONTENDING_STREAMS if all(stride % CONTENTION == 0 for stride in strides) else STREAMS
         return FEWEST_STREAMED if 2 * FEWEST_STREAMED * len(strides) > most else MOST_STREAMED
 
@@ -337,7 +337,7 @@ class Groups:
 
     def differs(self, roots: Sequence[object]) -> bool:
         """Whether expressions differ from lane to lane."""
-        return differs(roots, self.varying, self.arrays)  # type: ignore[arg-type]
+        return differs(roots, self.varying, self.arrays)
 
     def of(self, statements: Sequence[Statement]) -> list[Statement | Together]:
         """A block in groups. What is the same for all lanes goes before the group that it stands in, unless that
@@ -354,7 +354,7 @@ class Groups:
         def finish() -> None:
             if group:
                 end = next((k for k in range(len(group), 0, -1) if not isinstance(group[k - 1], Check)), 0)
-                found.append(Together(tuple(group[:end]), tuple(group[end:])))  # type: ignore[arg-type]
+                found.append(Together(tuple(group[:end]), tuple(group[end:])))
                 group.clear()
 
         for s in statements:

@@ -283,7 +283,7 @@ class Binding:
             outside: what is to be returned, with the numbers of results.
         """
         places = self.assembled.arguments
-        scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]  # type: ignore[union-attr]
+        scalars = [scalar_type(x, place.dtype) for x, place in zip(leaves, places)]
         if any(scalar is NotImplemented for scalar in scalars):
             return None
         key = (*scalars, inside, outside)

@@ -86,20 +86,20 @@ class WoundStack(Stack):
         self.length = length
 
     @property
-    def blocks(self) -> list[Any]:  # type: ignore[override]
+    def blocks(self) -> list[Any]:
         entry, size, found = self.aval.entry, entry_bytes(self.aval.entry), []
         for block, start, end in zip(self.spool.blocks, self.spool.starts, self.spool.ends()):
             first, count = (end - start) * self.offset, end - start
             part = block[first : first + count * size]
-            found.append(part.view(entry.dtype).reshape(count, *entry.shape))  # type: ignore[union-attr]
+            found.append(part.view(entry.dtype).reshape(count, *entry.shape))
         return found
 
     @property
-    def starts(self) -> list[int]:  # type: ignore[override]
+    def starts(self) -> list[int]:
         return self.spool.starts
 
     @property
-    def room(self) -> int:  # type: ignore[override]
+    def room(self) -> int:
         return self.spool.room
 
 

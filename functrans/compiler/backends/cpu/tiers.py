@@ -40,7 +40,7 @@ class CompilationFailure(Exception):
         if source is None:
             warnings.warn(text, stacklevel=2)
         else:
-            warnings.warn_explicit(text, None, source.file, source.line)  # type: ignore[arg-type]
+            warnings.warn_explicit(text, None, source.file, source.line)
 
 
 class Written(NamedTuple):

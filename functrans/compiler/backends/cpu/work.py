@@ -38,9 +38,9 @@ def most_work(statements: Sequence[Statement], seen: frozenset[int] = frozenset(
         if None in inner or (isinstance(s, Repeat) and s.most is None):
             return None
         if isinstance(s, Repeat):
-            total += s.most * sum(inner)  # type: ignore[operator, arg-type]
+            total += s.most * sum(inner)
         elif inner:
-            total += max(inner)  # type: ignore[type-var]
+            total += max(inner)
     return total
 
 

@@ -477,7 +477,7 @@ class _ChainWriter:
     def __init__(self, links: Sequence[Link], team: int, teams: int):
         self.team, self.teams = team, teams
         written = {a.slot for link in links for a in link.nest.accesses if isinstance(a.operand.source, Output)}
-        self.links = [_LinkWriter(link, number, written) for number, link in enumerate(links)]  # type: ignore[arg-type]
+        self.links = [_LinkWriter(link, number, written) for number, link in enumerate(links)]
         self.index = self.links[0].index
         self.is_guarded = any(link.form.is_guarded for link in links)
 

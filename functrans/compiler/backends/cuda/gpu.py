@@ -192,5 +192,5 @@ class Gpu:
         for function in (library("cu").cuGetErrorName, library("cu").cuGetErrorString):
             text = ctypes.c_char_p()
             known = function(code, ctypes.byref(text)) == 0 and text.value
-            texts.append(text.value.decode() if known else f"code {code}")  # type: ignore[union-attr]
+            texts.append(text.value.decode() if known else f"code {code}")
         return ": ".join(texts)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 def _text(name: str) -> str:
     """A file beside this one, which may be in an archive."""
-    return __loader__.get_data(str(Path(__file__).with_name(name))).decode()  # type: ignore[name-defined]
+    return __loader__.get_data(str(Path(__file__).with_name(name))).decode()
 
 
 #: What all kernels are written with, in CUDA C++, and what some are: those that name the namespace.

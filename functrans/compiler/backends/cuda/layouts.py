@@ -156,7 +156,7 @@ def access(operand: Operand, by_operand: dict[object, Place], by_output: object,
         i = source.index
         strides = tuple(i.factor(axis) for axis in range(rank))
         return Access(operand, None, i.offset, 8, strides, tuple(factor for factor, _ in i.terms))
-    place: Place = by_operand[source.operand] if isinstance(source, Load) else next(by_output)  # type: ignore[call-overload]
+    place: Place = by_operand[source.operand] if isinstance(source, Load) else next(by_output)
     index, size = index_of(source), place.dtype.itemsize
     if isinstance(source, Output) and source.place is None:
         return Access(operand, place.slot, place.offset, size, (*place.strides, *[0] * (rank - len(place.strides))), ())
@@ -199,7 +199,7 @@ def colliding_axes(kernel: Kernel) -> set[int]:
 
 
 def _loads_in(expressions: Sequence[object]) -> list[Load]:
-    from_kernel = Kernel((), 0, tuple(Output(e, None) for e in expressions), ())  # type: ignore[arg-type]
+    from_kernel = Kernel((), 0, tuple(Output(e, None) for e in expressions), ())
     return from_kernel.loads()
 
 

@@ -243,7 +243,7 @@ class _Writer:
         for slot, whole in () if is_outermost else run.begins:
             text.line(f"{self.slot(slot)} = {self.address(whole.slot, whole.offset)};")
         if isinstance(run, LoopRun):
-            end = self.value("int64", run.length)  # type: ignore[arg-type]
+            end = self.value("int64", run.length)
             with text.block(f"for (int64 {step} = 0; {step} < {end}; ++{step})"):
                 for slot, whole in run.steps:
                     self.step(run, slot, whole, step)

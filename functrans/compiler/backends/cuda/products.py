@@ -46,7 +46,7 @@ def _only_rounded(jaxpr: Jaxpr) -> dict[Atom, Eqn]:
     """The variables that nothing is done with but one cast to 16 bits, and those casts."""
     uses = Counter(a for a in (*(a for eqn in jaxpr.eqns for a in eqn.inputs), *jaxpr.outputs) if type(a) is Var)
     casts = (eqn for eqn in jaxpr.eqns if eqn.primitive is convert and is_half(eqn.outputs[0].aval.dtype))
-    return {eqn.inputs[0]: eqn for eqn in casts if uses[eqn.inputs[0]] == 1}  # type: ignore[index]
+    return {eqn.inputs[0]: eqn for eqn in casts if uses[eqn.inputs[0]] == 1}
 
 
 def _before_cast(eqn: Eqn | None) -> Any:

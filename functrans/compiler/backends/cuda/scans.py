@@ -102,7 +102,7 @@ def scan_launches(run: ScanRun, target: Target, may_divide: bool = True) -> list
         team,
         items,
         is_vector,
-        tuple(own[-1] == rows.dtype.itemsize for own in rows.strides),  # type: ignore[arg-type]
+        tuple(own[-1] == rows.dtype.itemsize for own in rows.strides),
         not rows.is_short,
         rows.slots[0] != rows.slots[1],
         WHOLE,
@@ -126,7 +126,7 @@ def _rows(run: ScanRun) -> Rows:
     return Rows(
         tuple(extent for _, extent in loops),
         run.source.shape[-1],
-        tuple(tuple(place.strides[axis] for axis in (*axes, rank)) for place in places),  # type: ignore[arg-type]
+        tuple(tuple(place.strides[axis] for axis in (*axes, rank)) for place in places),
         (run.source.offset, run.target.offset),
         (run.source.slot, run.target.slot),
         run.source.dtype,

@@ -29,7 +29,7 @@ class DeviceSpool(Spool):
         except MemoryError:
             raise no_memory(size, count, self.room) from None
 
-    def address(self, block: Any) -> int:  # type: ignore[override]
+    def address(self, block: Any) -> int:
         return self.device.pointer(block)
 
 
@@ -47,7 +47,7 @@ class DeviceReel(Reel):
     def spool(self, spare: list[Any]) -> Spool:
         return DeviceSpool(self.record, spare, self.device)
 
-    def address(self, block: Any) -> int:  # type: ignore[override]
+    def address(self, block: Any) -> int:
         return self.device.pointer(block)
 
     def number(self, frame: Any, place: Place) -> int:

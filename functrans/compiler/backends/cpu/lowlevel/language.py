@@ -28,13 +28,13 @@ null: Any = 0
 
 def exported(function: F) -> F:
     """A function whose address is wanted; others are only called by those."""
-    function.is_exported = True  # type: ignore[attr-defined]
+    function.is_exported = True
     return function
 
 
 def external(function: F) -> F:
     """The declaration of a function of C. `CInt` and `float` are types of C, all else is a 64-bit number."""
-    function.is_external = True  # type: ignore[attr-defined]
+    function.is_external = True
     return function
 
 

@@ -78,7 +78,7 @@ class Module:
 
 def _source(file: ModuleType) -> bytes:
     """The text of a module, wherever it was imported from."""
-    found = file.__loader__.get_source(file.__name__)  # type: ignore[union-attr]
+    found = file.__loader__.get_source(file.__name__)
     if found is None:
         raise MissingPackageError(
             "Native code needs the text of functrans's own modules, and only their bytecode is there.",
