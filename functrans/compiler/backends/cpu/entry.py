@@ -15,7 +15,7 @@ import ctypes
 import sys
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,14 +51,26 @@ def _method() -> Method:
     return method(ENTER, addresses)
 
 
-class Entry:
-    """A way into a program: `call` takes arguments, and returns what the program returns, or NotImplemented.
+class Interface(NamedTuple):
+    """What a program takes and returns.
 
-    Args:
+    Attributes:
         arguments: the places of the leaves, and the type of number that is expected, if one is.
         results: the places of the results, and for those without axes whether they are Python's numbers; None for
             arrays.
         inside: the nest of the arguments, a tuple; outside: that of what is returned.
+    """
+
+    arguments: Sequence[tuple[Place, type | None]]
+    results: Sequence[tuple[Place, bool | None]]
+    inside: Nest
+    outside: Nest | int
+
+
+class Entry:
+    """A way into a program: `call` takes arguments, and returns what the program returns, or NotImplemented.
+
+    Args:
         program: code, its count, the slots, which are this entry's own, and a number that counts calls down to zero.
         shares: whether other Python threads may run meanwhile.
         donated: the numbers of the arguments that the program overwrites, and for each result that is in the memory of
@@ -70,10 +82,7 @@ class Entry:
 
     def __init__(
         self,
-        arguments: Sequence[tuple[Place, type | None]],
-        results: Sequence[tuple[Place, bool | None]],
-        inside: Nest,
-        outside: Nest | int,
+        interface: Interface,
         program: tuple[int, int, array[int], array[int]],
         shares: bool,
         donated: tuple[Collection[int], Mapping[int, int]],
@@ -81,7 +90,8 @@ class Entry:
     ):
         code, steps, slots, calls_left = program
         overwritten, handed_out = donated
-        records = _Records(arguments, results, inside, outside)
+        arguments, results, inside, _ = interface
+        records = _Records(interface)
         numbers = [
             *records.of_nests(), *records.of_arguments(overwritten), *records.of_results(handed_out, slots),
             *records.of_returned(),
@@ -103,19 +113,14 @@ class _Records:
     """What stands in the table behind its fields (runtime/tables.py), and all that it points to.
 
     Attributes:
+        interface: its nests have the keys that records point to.
         objects: the parts of the arguments, from the outside in, as they are numbered; which of them are nests.
         returned: the parts of what is returned, and with what an object for each is made.
         cells: where numbers are.
     """
 
-    def __init__(
-        self,
-        arguments: Sequence[tuple[Place, type | None]],
-        results: Sequence[tuple[Place, bool | None]],
-        inside: Nest,
-        outside: Nest | int,
-    ):
-        self.arguments, self.results, self.nest = arguments, results, inside
+    def __init__(self, interface: Interface):
+        arguments, results, inside, outside = self.interface = interface
         self.objects = [part for part, *_ in outermost_first(inside)][1:]
         self.nests = [(number, part) for number, part in enumerate(self.objects) if isinstance(part, Nest)]
         self.numbers = {part: number for number, part in enumerate(self.objects) if not isinstance(part, Nest)}
@@ -131,7 +136,7 @@ class _Records:
                 yield int(nest.is_compared)
 
     def of_arguments(self, overwritten: Collection[int]) -> Iterator[int]:
-        for i, ((place, scalar), dtype) in enumerate(zip(self.arguments, self.dtypes)):
+        for i, ((place, scalar), dtype) in enumerate(zip(self.interface.arguments, self.dtypes)):
             yield from (self.numbers[i], HEADER + place.slot)
             if scalar is None:
                 flags = _ALIGNED | _WRITEABLE | _OWNS_DATA if i in overwritten else _ALIGNED
@@ -141,10 +146,11 @@ class _Records:
 
     def of_results(self, handed_out: Mapping[int, int], slots: array[int]) -> Iterator[int]:
         """The slots of numbers are set to where these are."""
-        for k, ((place, is_weak), dtype) in enumerate(zip(self.results, self.dtypes[len(self.arguments) :])):
+        arguments, results, *_ = self.interface
+        for k, ((place, is_weak), dtype) in enumerate(zip(results, self.dtypes[len(arguments) :])):
             where, ndim, what = HEADER + place.slot, len(place.shape), tables.TO_ARRAY
             if k in handed_out:
-                argument, _ = self.arguments[handed_out[k]]
+                argument, _ = arguments[handed_out[k]]
                 where = self.numbers[handed_out[k]]
                 what = tables.TO_ARGUMENT if argument[2:4] == place[2:4] else tables.TO_VIEW
             elif not place.shape and is_weak is not None:

@@ -25,7 +25,7 @@ from .arrays import copy_what_is_not_given, room, usable
 from .codegen import supports
 from .encoding import Encoder
 from .engine import engine
-from .entry import Entry
+from .entry import Entry, Interface
 from .functions import is_possible
 from .library import threads_of_blas
 from .rows import has_library
@@ -297,7 +297,8 @@ class Binding:
             results: Any = list(zip(self.assembled.results, made))
             program = self.code, self.count, frame.slots, self.tiers.calls_left
             donated = self.overwritten, self.handed_out
-            entry = Entry(arguments, results, inside, outside, program, self.is_long, donated, (self, frame))
+            interface = Interface(arguments, results, inside, outside)
+            entry = Entry(interface, program, self.is_long, donated, (self, frame))
             found = self.entries.setdefault(key, (entry, frame))  # another thread may have been quicker
         entry, frame = found
         if self.is_divided:
