@@ -1,41 +1,44 @@
 """functrans: grad, jvp, vjp, vmap, jit and jet for functions written with NumPy."""
 
-from . import (
-    checkpoint_policies,
-    custom_derivatives,
-    debug,
-    errors,
-    flatten_util,
-    integrate,
-    lax,
-    nn,
-    numpy,
-    ops,
-    optimize,
-    random,
-    scipy,
-    testing,
-    tree,
-    tree_util,
-)
-from .api.caches import clear_caches
-from .api.callbacks import io_callback, pure_callback
-from .api.checkpoint import checkpoint, checkpoint_name
-from .api.custom_rule import custom_rule
-from .api.custom_rules import custom_jvp, custom_vjp
-from .api.devices import block_until_ready, device_get, device_put, devices
-from .api.elementwise import elementwise
-from .api.grad import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
-from .api.inspect import eval_shape, explain, make_jaxpr
-from .api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
-from .api.jet import jet
-from .api.jit import jit
-from .api.residuals import print_saved_residuals, saved_residuals
-from .api.vmap import vmap
 from .compiler.garbage import keep_what_is_imported as _keep_what_is_imported
-from .core.array import Array
-from .core.avals import ShapeDtypeStruct, float0
-from .settings import config
+from .compiler.garbage import no_collection as _no_collection
+
+with _no_collection():  # nothing of what is imported is garbage, and a tenth of the time would go into looking for it
+    from . import (
+        checkpoint_policies,
+        custom_derivatives,
+        debug,
+        errors,
+        flatten_util,
+        integrate,
+        lax,
+        nn,
+        numpy,
+        ops,
+        optimize,
+        random,
+        scipy,
+        testing,
+        tree,
+        tree_util,
+    )
+    from .api.caches import clear_caches
+    from .api.callbacks import io_callback, pure_callback
+    from .api.checkpoint import checkpoint, checkpoint_name
+    from .api.custom_rule import custom_rule
+    from .api.custom_rules import custom_jvp, custom_vjp
+    from .api.devices import block_until_ready, device_get, device_put, devices
+    from .api.elementwise import elementwise
+    from .api.grad import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
+    from .api.inspect import eval_shape, explain, make_jaxpr
+    from .api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
+    from .api.jet import jet
+    from .api.jit import jit
+    from .api.residuals import print_saved_residuals, saved_residuals
+    from .api.vmap import vmap
+    from .core.array import Array
+    from .core.avals import ShapeDtypeStruct, float0
+    from .settings import config
 
 remat = checkpoint  # JAX's other name for it
 
