@@ -215,10 +215,6 @@ class _Translator:
                 for i, part in enumerate(target.elts):
                     self.store(part, self.load(values[0], Value(str(i))))
 
-    def do_AnnAssign(self, node: ast.AnnAssign) -> None:
-        assert node.value is not None
-        self.store(node.target, self.value(node.value))
-
     def do_AugAssign(self, node: ast.AugAssign) -> None:
         assert isinstance(node.target, ast.Name)
         self.store(node.target, self.arithmetic(node.op, self.value_of_name(node.target), self.value(node.value)))
