@@ -23,13 +23,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
-#: Measured errors in ulp with libmvec of glibc 2.36 on AVX2: in double and in single precision.
+#: Measured errors in ulp with libmvec of glibc 2.36, the larger ones of those on AVX2 and AVX-512: in double and in
+#: single precision.
 MEASURED = {
-    "exp": (3.1, 2.6), "exp2": (1.7, 0.9), "expm1": (2.9, 1.7), "log": (1.6, 3.95), "log2": (2.1, 2.1),
-    "log10": (2.1, 2.6), "log1p": (1.6, 1.95), "sin": (3.2, 1.9), "cos": (3.5, 2.0), "tan": (3.3, 3.6),
-    "arcsin": (2.6, 2.7), "arccos": (1.7, 2.2), "arctan": (2.4, 2.4), "sinh": (1.9, 1.9), "cosh": (1.8, 2.1),
-    "tanh": (2.2, 2.1), "arcsinh": (2.1, 2.1), "arccosh": (2.7, 2.9), "arctanh": (2.0, 2.1), "cbrt": (1.5, 2.9),
-    "erf": (2.0, 1.9), "erfc": (1.9, 1.6), "arctan2": (2.9, 3.3), "hypot": (1.2, 1.2), "power": (1.0, 0.7),
+    "exp": (3.1, 2.6), "exp2": (1.7, 1.1), "expm1": (2.9, 2.4), "log": (1.6, 3.95), "log2": (2.1, 2.2),
+    "log10": (2.1, 3.4), "log1p": (2.0, 2.0), "sin": (3.3, 1.9), "cos": (3.5, 2.0), "tan": (3.4, 3.8),
+    "arcsin": (2.6, 3.1), "arccos": (1.8, 2.2), "arctan": (2.6, 2.4), "sinh": (1.9, 1.9), "cosh": (2.0, 2.4),
+    "tanh": (2.5, 2.5), "arcsinh": (2.1, 2.1), "arccosh": (2.7, 2.9), "arctanh": (2.0, 2.1), "cbrt": (1.8, 2.9),
+    "erf": (2.0, 4.0), "erfc": (1.9, 1.6), "arctan2": (2.9, 3.3), "hypot": (1.2, 1.2), "power": (1.0, 0.7),
 }  # fmt: skip
 UNARY = [name for name in MEASURED if name not in ("arctan2", "hypot", "power", "erf", "erfc")]
 
@@ -142,7 +143,7 @@ def test_error_functions(name, dtype):
 #: Formulas for more precision, and bounds in double and in single precision: the errors of two functions add up.
 COMPOSED = {
     "expit": (lambda x: np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x))), 4.0, 4.0),
-    "log_expit": (lambda x: np.where(x < 0, x, 0) - np.log1p(np.exp(-np.abs(x))), 4.2, 4.0),
+    "log_expit": (lambda x: np.where(x < 0, x, 0) - np.log1p(np.exp(-np.abs(x))), 4.3, 4.0),
     "entr": (lambda x: np.where(x > 0, -x * np.log(x), np.where(x < 0, -np.inf, np.abs(x))), 3.0, 5.0),
     "xlogy": (lambda x, y: np.where((x == 0) & ~np.isnan(y), 0, x * np.log(y)), 3.0, 5.0),
     "xlog1py": (lambda x, y: np.where((x == 0) & ~np.isnan(y), 0, x * np.log1p(y)), 3.0, 3.5),
