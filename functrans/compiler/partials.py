@@ -20,7 +20,9 @@ WORTH_PARTS = 1 << 15
 #: Into so many parts, or as many as have this number of elements, if that are more: they fit the cache, where what
 #: computes the elements leaves them for the part.
 PARTS, ELEMENTS_OF_PART = 64, 1 << 14
-#: What a part has at least along the axis that is divided: otherwise there would be too many results to combine.
+#: Rows are not cut into pieces shorter than so many elements, whose loops take longer; parts are whole rows then.
+LEAST_ROW = 256
+#: Of how many elements a part makes each of its results at least: otherwise there would be too many to combine.
 LEAST_EXTENT = 16
 
 
@@ -39,12 +41,12 @@ class Divided(NamedTuple):
 
 def divided_reduction(kernel: Kernel, sources: Sequence[Place]) -> Divided | None:
     """A reduction in parts; None if it is not worth it."""
-    rank, kept = len(kernel.shape), len(kernel.shape) - kernel.reduced
+    kept = len(kernel.shape) - kernel.reduced
     adds_to_results = any(output.place is not None for output in kernel.outputs)
     if not kernel.reduced or adds_to_results or prod(kernel.shape) < WORTH_PARTS:
         return None
-    axis = max(range(kept, rank), key=lambda axis: kernel.shape[axis])
-    count = number_of_parts(kernel.shape[axis], prod(kernel.shape))
+    axis = _axis_to_divide(kernel, sources)
+    count = _parts_along(axis, kernel)
     if count < 2 or not _is_outermost(axis, kernel, sources):
         return None
     if prod(kernel.shape[:kept]) >= PARTS and not _is_crossed(axis, kernel):
@@ -59,9 +61,39 @@ def divided_reduction(kernel: Kernel, sources: Sequence[Place]) -> Divided | Non
     return Divided(pieces, Kernel(shape, 1, results, tuple(range(len(results)))))
 
 
-def number_of_parts(extent: int, elements: int) -> int:
-    """Into how many parts an axis is divided: of equal size, if that is possible with not less than half as many."""
-    most = min(max(PARTS, elements // ELEMENTS_OF_PART), extent // LEAST_EXTENT)
+def _axis_to_divide(kernel: Kernel, sources: Sequence[Place]) -> int:
+    """The longest axis that is reduced; another one if rows, which memory is walked along, would be cut too short."""
+    axes = range(len(kernel.shape) - kernel.reduced, len(kernel.shape))
+    longest = max(axes, key=lambda axis: kernel.shape[axis])
+    others = [axis for axis in axes if axis != longest and _parts_along(axis, kernel) >= PARTS // 4]
+    if not others or kernel.shape[longest] >= LEAST_ROW * _parts_along(longest, kernel):
+        return longest
+    steps = _steps(kernel, sources)
+    is_row = all(steps[longest] < steps[axis] for axis in others)
+    return max(others, key=lambda axis: kernel.shape[axis]) if is_row else longest
+
+
+def _steps(kernel: Kernel, sources: Sequence[Place]) -> list[int]:
+    """For each axis the most bytes that anything read moves by along it."""
+    places, rank = dict(zip(kernel.operands, sources)), len(kernel.shape)
+    moves = [index_strides(load.index, places[load.operand].strides, rank) for load in kernel.loads()]
+    return [max((abs(found[axis]) for found in moves), default=0) for axis in range(rank)]
+
+
+def _parts_along(axis: int, kernel: Kernel) -> int:
+    """Into how many parts an axis that is reduced would be divided."""
+    reduced = prod(kernel.shape[len(kernel.shape) - kernel.reduced :])
+    extent = kernel.shape[axis]
+    return number_of_parts(extent, prod(kernel.shape), -(-LEAST_EXTENT * extent // reduced))
+
+
+def number_of_parts(extent: int, elements: int, least: int = LEAST_EXTENT) -> int:
+    """Into how many parts an axis is divided: of equal size, if that is possible with not less than half as many.
+
+    Args:
+        least: what a part has at least along the axis.
+    """
+    most = min(max(PARTS, elements // ELEMENTS_OF_PART), extent // least)
     return next((count for count in range(most, most // 2, -1) if extent % count == 0), most)
 
 

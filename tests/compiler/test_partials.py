@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,15 @@ def test_parts_are_of_equal_size_where_that_is_possible(extent: int, elements: i
     most = max(partials.PARTS, elements // partials.ELEMENTS_OF_PART)
     divisors = [n for n in range(1, min(most, extent // partials.LEAST_EXTENT) + 1) if extent % n == 0]
     assert extent % count == 0 or max(divisors) <= min(most, extent // partials.LEAST_EXTENT) // 2
+
+
+@pytest.mark.parametrize("shape", [(40, 3000), (3000, 40), (17, 40, 3000), (64, 64, 64)], ids=str)
+def test_parts_of_whole_arrays_have_whole_rows(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=shape)
+    assert ft.jit(np.sum)(x) == pytest.approx(x.sum(), rel=1e-12)
+    parts, *loops, row = re.findall(r"range\((\d+)\)", str(ft.jit(np.sum).lower(x).kernels).split("# [2]")[0])
+    assert int(row) == shape[-1]
+    assert int(parts) >= 16
 
 
 def test_what_adds_to_what_is_there_is_not_divided() -> None:
