@@ -12,6 +12,7 @@ from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
 from .backends.cpu.engine import clear_engine
 from .backends.cpu.native import NativeProgram
+from .backends.cpu.reductions import reductions_of_kernels
 from .backends.cuda.failures import FAULTS, Recent, explained
 from .backends.cuda.frames import clear_frames
 from .backends.cuda.gpu import gpu, has_driver
@@ -73,7 +74,7 @@ def simplified(jaxpr: Jaxpr) -> Jaxpr:
 def fused(jaxpr: Jaxpr) -> Fused:
     """A program simplified, and its equations and kernels in order."""
     with no_collection():
-        final = simplified(jaxpr)
+        final = reductions_of_kernels(simplified(jaxpr))
         return Fused(final, fuse(final, supports))
 
 

@@ -281,7 +281,7 @@ def scatter(
     Returns:
         False if the backend cannot combine elements of the dtype so.
     """
-    combined = Apply(f"reduce_{combine}", (Load(0, (), x.dtype),), x.dtype)
+    combined = Apply(f"update_{combine}", (Load(0, (), x.dtype),), x.dtype)
     if combine is not None and (x.dtype.kind == "b" or not assembler.supports(combined)):
         return False
     selection = Selection(*which)

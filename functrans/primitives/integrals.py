@@ -118,7 +118,15 @@ def _expn_slope(y: Any, n: Any, x: Any) -> Any:
     return negative(select(is_zero, multiply(below, add(1.0, reciprocal(x))), below))
 
 
-expn = Elementwise("expn", LateUfunc("expn", 2), (_unknown("expn", "n"), _expn_slope))
+class _OfOrder(Elementwise):
+    """A function of a whole number and a real one; kernels take both as real numbers."""
+
+    def lower(self, result: Any, n: Any, x: Any) -> Any:
+        dtype = result.aval.dtype
+        return lambda index: result.apply(self.name, n.broadcast(index), x.broadcast(index), computes_in=dtype)
+
+
+expn = _OfOrder("expn", LateUfunc("expn", 2), (_unknown("expn", "n"), _expn_slope))
 owens_t = Elementwise(
     "owens_t",
     LateUfunc("owens_t", 2),

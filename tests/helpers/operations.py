@@ -52,10 +52,11 @@ def cases(kind, name):
             dtypes = (dtype, np.dtype(np.int64)), dtype
         else:
             try:
-                *inputs, result = primitive.ufunc.resolve_dtypes((*(dtype,) * primitive.ufunc.nin, None))
+                ufunc = primitive.ufunc
+                found = ufunc.resolve_dtypes((*(dtype,) * ufunc.nin, *(None,) * ufunc.nout))
             except TypeError:
                 continue
-            dtypes = tuple(inputs), result
+            dtypes = found[: ufunc.nin], found[-1]
         if name == "ldexp" or set(dtypes[0]) == {dtype}:
             operands = [np.zeros(1, d) for d in dtypes[0]]
             if supported(name, operands, dtypes[1]) and not (name == "sinc" and dtype == HALF):
@@ -165,6 +166,8 @@ def check_complex(case, got, want, operands):
     size = np.abs(want)
     if case.name in ("multiply", "square", "scale", "scale_both"):
         size = np.abs(operands[0]) * np.abs(operands[-1])
+    elif case.name == "power":  # NumPy rounds the logarithm, and so the exponent of the result
+        size = size * (1 + np.abs(operands[1]) * (4 + np.abs(np.log(np.abs(operands[0])))))
     elif case.name in ("expm1", "log1p"):
         size = 1 + size + np.abs(operands[0])
     for g, w in ((got.real, want.real), (got.imag, want.imag)):

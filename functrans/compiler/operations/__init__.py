@@ -10,12 +10,24 @@ import numpy as np
 from ...core.dtypes import is_bfloat16, is_half, kind_of
 from ...primitives.scalar_functions import PREFIX as WRITTEN
 from ..loopnest import Apply, Constant, Expression
-from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, has_power, read, written
+from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, read, written
 from .conversions import convert
 from .integers import BOOLEANS, INTEGERS
 from .random import RANDOM
 from .reals import BFLOATS, HALVES, REALS
-from .values import BOOL, COMPLEX_FUNCTIONS, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Code, Value, where
+from .values import (
+    BOOL,
+    COMPLEX_FUNCTIONS,
+    COMPLEX_LIBRARY,
+    HALF,
+    LIBRARY,
+    SINGLE,
+    SPECIAL,
+    SPECIAL_OF_TWO,
+    Code,
+    Value,
+    where,
+)
 
 TABLES: Final[dict[str, dict[str, Callable[..., Any]]]] = {
     "f": REALS, "i": INTEGERS, "u": {**INTEGERS, **RANDOM}, "b": BOOLEANS, "c": COMPLEXES
@@ -29,9 +41,9 @@ def has_formula(applied: Apply) -> bool:
         return True
     if name == "complex":
         return dtype.kind == "f"
-    if name == "power" and dtype.kind in "ic":
+    if name == "power" and dtype.kind == "i":  # negative exponents raise
         number = _number(applied.operands[1])
-        return has_power(number) if dtype.kind == "c" else number is not None and number >= 0
+        return number is not None and number >= 0
     return name in TABLES[kind_of(dtype)]
 
 
@@ -87,5 +99,6 @@ def _select(code: Code, applied: Apply, operands: Sequence[str]) -> str:
 
 
 __all__ = [
-    "COMPLEX_FUNCTIONS", "LIBRARY", "SPECIAL", "SPECIAL_OF_TWO", "Code", "Value", "has_formula", "write_operation",
+    "COMPLEX_FUNCTIONS", "COMPLEX_LIBRARY", "LIBRARY", "SPECIAL", "SPECIAL_OF_TWO", "Code", "Value", "has_formula",
+    "write_operation",
 ]  # fmt: skip

@@ -11,9 +11,23 @@ import numpy as np
 
 from .conversions import convert
 from .reals import atan2, cos, exp, expm1, hypot, log, log1p, sin
-from .values import COMPLEX_FUNCTIONS, DOUBLE, Code, Value, copysign, fabs, fma, is_infinite, is_nan, where
+from .values import (
+    COMPLEX_FUNCTIONS,
+    COMPLEX_LIBRARY,
+    DOUBLE,
+    Code,
+    Value,
+    copysign,
+    fabs,
+    floor,
+    fma,
+    is_infinite,
+    is_nan,
+    where,
+)
 
 INFINITY: Final = float("inf")
+INT: Final = np.dtype(np.int32)
 Operation = Callable[..., Any]
 
 
@@ -164,18 +178,59 @@ def _sign(z: Complex) -> Complex:
 # ---- powers
 
 
-def has_power(exponent: complex | None) -> bool:
-    """Whether kernels have the power by a constant; all others are left to NumPy."""
-    return exponent is not None and (exponent == 0.5 or (exponent.imag == 0 and exponent.real in range(-99, 100)))
-
-
 def _power(z: Complex, n: Complex) -> Complex:
-    """z**n, for most integers by squaring: npy_cpow of NumPy."""
-    assert n.number is not None
-    if n.number == 0.5:
-        return _square_root(z)
+    """z**n as npy_cpow of NumPy has it: by squaring for integers of up to two digits, else exp(n log(z))."""
+    if n.number is not None and _is_short(n.number):
+        return _square_root(z) if n.number == 0.5 else _integer_power(z, int(n.number.real))
+    one, zero, nan = (z.re.like(x) for x in (1.0, 0.0, float("nan")))
+    logarithm, exponent = (_log(_in_double(z)), _in_double(n))
+    found = convert_complex(_exp(_product(exponent, logarithm)), _dtype_of(z))
+    assert isinstance(found, Complex)
+    found = choose(_is_nonzero(z), found, choose(n.re > 0.0, Complex(zero, zero), Complex(nan, nan)))
+    if n.number is not None:
+        return found
+    size = fabs(n.re)
+    is_short = (n.im == 0) & (size < 100.0) & (floor(size) == size)
+    count = convert(where(is_short, size, 0.0), INT)
+    whole = _by_squaring(z, count)
+    whole = choose(n.re < 0.0, Complex(one, zero) / whole, whole)
+    square = z * z
+    for exponent, product in ((1, z), (2, square), (3, z * square)):
+        whole = choose(n.re == float(exponent), product, whole)
+    return choose(is_short & (_is_nonzero(z) | (n.re >= 0.0)), whole, found)
+
+
+def _product(z: Complex, w: Complex) -> Complex:
+    """The product; where both parts are NaN though a factor is infinite, that of its direction (Annex G of C)."""
+    found = z * w
+    a, b = _boxed(z), _boxed(w)
+    limit = (a * b).times(INFINITY)
+    is_lost = is_nan(found.re) & is_nan(found.im) & (_is_infinite(z) | _is_infinite(w))
+    return choose(is_lost, limit, found)
+
+
+def _boxed(z: Complex) -> Complex:
+    """Of an infinite number its direction; of any other without NaN."""
+    far = _is_infinite(z)
+    parts = (
+        where(far, copysign(where(is_infinite(x), x.like(1.0), 0.0), x), where(is_nan(x), x.like(0.0), x))
+        for x in (z.re, z.im)
+    )
+    return Complex(*parts)
+
+
+def _is_infinite(z: Complex) -> Value:
+    return is_infinite(z.re) | is_infinite(z.im)
+
+
+def _is_short(exponent: complex) -> bool:
+    """Whether a power has a formula of few products, or is a square root."""
+    return exponent == 0.5 or (exponent.imag == 0 and exponent.real in range(-99, 100))
+
+
+def _integer_power(z: Complex, exponent: int) -> Complex:
+    """z**n for an integer that is known."""
     one, zero = z.re.like(1.0), z.re.like(0.0)
-    exponent = int(n.number.real)
     if exponent in (0, -1):
         return _reciprocal(z) if exponent else Complex(one, zero)
     left, square, product = abs(exponent), z, None
@@ -188,6 +243,23 @@ def _power(z: Complex, n: Complex) -> Complex:
         return product
     nan = zero.like(float("nan"))
     return choose(_is_nonzero(z), Complex(one, zero) / product, Complex(nan, nan))
+
+
+def _by_squaring(z: Complex, count: Value) -> Complex:
+    """z to a power of 0 to 127, times one, which makes NaN of what is infinite, as in NumPy."""
+    square, product = z, Complex(z.re.like(1.0), z.re.like(0.0))
+    for bit in range(7):
+        product = choose((count & (1 << bit)) != 0, product * square, product)
+        square = square * square if bit < 6 else square
+    return product
+
+
+def _in_double(z: Complex) -> Complex:
+    return Complex(convert(z.re, DOUBLE), convert(z.im, DOUBLE))
+
+
+def _dtype_of(z: Complex) -> np.dtype[Any]:
+    return np.dtype(f"c{2 * z.re.dtype.itemsize}")
 
 
 # ---- functions
@@ -288,7 +360,7 @@ COMPLEXES: Final[dict[str, Operation]] = {
     "logical_xor": lambda x, y: _is_nonzero(x) ^ _is_nonzero(y),
     "logical_not": lambda z: ~_is_nonzero(z),
     "isnan": is_nan_complex,
-    "isinf": lambda z: is_infinite(z.re) | is_infinite(z.im),
+    "isinf": _is_infinite,
     "isfinite": lambda z: (fabs(z.re) < INFINITY) & (fabs(z.im) < INFINITY),
     # functions
     "exp": _exp,
@@ -298,5 +370,5 @@ COMPLEXES: Final[dict[str, Operation]] = {
     "log2": lambda z: _log(z).times(1 / ln(2)),
     "log10": lambda z: _log(z).times(1 / ln(10)),
     "log1p": _log1p,
-    **{name: function(name) for name in COMPLEX_FUNCTIONS},
+    **{name: function(name) for name in (*COMPLEX_FUNCTIONS, *COMPLEX_LIBRARY)},
 }

@@ -58,7 +58,7 @@ class Code(Protocol):
         ...
 
     def complex_function(self, name: str, z: Any) -> Any:
-        """A function of `COMPLEX_FUNCTIONS` of a complex number (`complexes.Complex`)."""
+        """A function of `COMPLEX_FUNCTIONS`, or `COMPLEX_LIBRARY`, of a complex number (`complexes.Complex`)."""
         ...
 
 
@@ -77,11 +77,16 @@ LIBRARY: Final = (
     "erfcx", "gamma", "loggamma", "gammasgn", "beta", "betaln", "poch", "gammainc", "gammaincc", "betainc", "exp1",
     "expi", "rel_entr", "kl_div", "j0", "j1", "y0", "y1", "k0", "k1", "k0e", "k1e",
     "gammaincinv", "gammainccinv", "betaincinv", "hyp1f1", "hyp2f1", "exprel", "boxcox", "boxcox1p", "spence", "dawsn",
-    "expn", "owens_t", "binom", "stdtr", "stdtrit",
+    "expn", "owens_t", "binom", "stdtr", "stdtrit", "sine_integral", "cosine_integral", "fresnel_s", "fresnel_c",
 )  # fmt: skip
 #: Functions of complex numbers that are no formulas here.
 COMPLEX_FUNCTIONS: Final = (
     "sqrt", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh",
+)  # fmt: skip
+#: Those that some backends have in a library.
+COMPLEX_LIBRARY: Final = (
+    "erf", "erfc", "erfcx", "wofz", "dawsn", "log_ndtr", "gamma", "loggamma", "digamma", "exp1", "expi", "spence",
+    "sine_integral", "cosine_integral", "fresnel_s", "fresnel_c",
 )  # fmt: skip
 
 

@@ -78,12 +78,13 @@ class Layout(NamedTuple):
 
 
 def supports(expression: Expression) -> bool:
-    """Whether kernels know a dtype, and an operation or a reduction (`reduce_add` and so on) on it."""
+    """Whether kernels know a dtype, and an operation, a reduction (`reduce_add` and so on) or an update on it."""
     if not isinstance(expression, Apply):
         return type_name(expression.dtype) is not None
-    if not expression.operation.startswith("reduce_"):
+    what, dtype = expression.operation.split("_")[0], expression.dtype
+    if what not in ("reduce", "update"):
         return is_supported(expression)
-    return expression.dtype.kind in "fiub" and type_name(expression.dtype) not in (None, "half")
+    return dtype.kind in ("fiub" if what == "reduce" else "fiubc") and type_name(dtype) not in (None, "half")
 
 
 #: The functions that were written last, by the structure and layout of a kernel, and how many.

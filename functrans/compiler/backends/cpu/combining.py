@@ -9,12 +9,16 @@ import numpy as np
 
 from ...accesses import identity_value
 from ...loopnest import Output
-from .operations import literal, type_name
+from ...operations.complexes import COMPLEXES, read, written
+from .operations import LlvmCode, literal, type_name
 
 
 def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Callable[[str], str], flags: str) -> str:
     """Two values of a reduction put together."""
     t, kind = type_name(dtype), dtype.kind
+    if kind == "c":
+        code = LlvmCode(emit, _no_function)
+        return written(COMPLEXES[str(combine)](read(code, dtype, x), read(code, dtype, y)))
     if kind == "f":
         if combine in ("maximum", "minimum"):
             return emit(f"call {t} @llvm.{combine}.{'f64' if t == 'double' else 'f32'}({t} {x}, {t} {y})")
@@ -31,6 +35,10 @@ def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Ca
     return emit(f"{operation} {t} {x}, {y}")
 
 
+def _no_function(*_: Any) -> Any:
+    raise AssertionError("two values are put together without functions of C")
+
+
 def identity(combine: str | None, dtype: np.dtype[Any]) -> str:
     """What a reduction begins with, as LLVM writes it."""
     return literal(identity_value(combine, dtype), dtype)
@@ -39,7 +47,8 @@ def identity(combine: str | None, dtype: np.dtype[Any]) -> str:
 def is_scattered_extreme(writer: Any, k: int) -> bool:
     """Whether an operand is a result that is combined so with elements anywhere in an array."""
     is_anywhere = any(id(term) not in writer.invariant for term in writer.operands[k].terms)
-    return is_anywhere and writer.operands[k].source.combine in ("maximum", "minimum")
+    source = writer.operands[k].source
+    return is_anywhere and source.combine in ("maximum", "minimum") and source.expression.dtype.kind != "c"
 
 
 def improve(writer: Any, value: str, place: str, output: Output, block: str) -> str:

@@ -11,7 +11,7 @@ from ....core.dtypes import is_bfloat16, kind_of
 from ....primitives.scalar_functions import PREFIX as WRITTEN
 from ....primitives.scalar_functions import known
 from ...loopnest import Apply, Expression
-from ...operations import LIBRARY, SPECIAL, SPECIAL_OF_TWO, Value, has_formula
+from ...operations import COMPLEX_LIBRARY, LIBRARY, SPECIAL, SPECIAL_OF_TWO, Value, has_formula
 from ...operations.complexes import Complex
 from ...operations.conversions import convert
 from ...operations.values import DOUBLE, HALF, SINGLE
@@ -46,17 +46,18 @@ def type_name(dtype: np.dtype[Any]) -> str | None:
 
 
 def supports(expression: Expression) -> bool:
-    """Whether kernels know a dtype, and an operation or a reduction (`reduce_add` and so on) on it."""
+    """Whether kernels know a dtype, and an operation, a reduction (`reduce_add` and so on) or an update on it."""
     if not isinstance(expression, Apply):
         return type_name(expression.dtype) is not None
     if any(type_name(dtype) is None for dtype in (*(e.dtype for e in expression.operands), expression.dtype)):
         return False
     if expression.operation.startswith(WRITTEN):
         return known[expression.operation].cuda_lambda(expression.operation) is not None
-    if expression.operation in LIBRARY:
-        return expression.operation in OF_CUDA
-    if expression.operation.startswith("reduce_"):
-        is_order_needed = expression.operation in ("reduce_maximum", "reduce_minimum")
+    name, is_complex = expression.operation, expression.operands[0].dtype.kind == "c"
+    if name in (COMPLEX_LIBRARY if is_complex else LIBRARY):
+        return not is_complex and name in OF_CUDA
+    if name.startswith(("reduce_", "update_")):
+        is_order_needed = name.endswith(("_maximum", "_minimum"))
         return kind_of(expression.dtype) in "fiub" or (expression.dtype.kind == "c" and not is_order_needed)
     return has_formula(expression)
 

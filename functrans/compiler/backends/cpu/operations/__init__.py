@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from .....primitives.scalar_functions import PREFIX as WRITTEN
 from .....primitives.scalar_functions import known
 from ....loopnest import Apply
-from ....operations import has_formula, write_operation
+from ....operations import COMPLEX_LIBRARY, has_formula, write_operation
 from ....operations.values import DOUBLE
 from .llvm import LlvmCode, literal, type_in_memory, type_name
 from .runtime import (
+    COMPLEX_SCIPY_FUNCTIONS,
+    COMPLEX_WRITTEN_HERE,
     HALF_RUNTIME,
     SCIPY_FUNCTIONS,
+    complex_scipy_address,
     is_its_own_in_single,
     runtime_calls,
     runtime_symbols,
@@ -28,6 +31,8 @@ def is_supported(applied: Apply) -> bool:
         return known[name].llvm(name) is not None
     if type_name(applied.dtype) is None or None in [type_name(e.dtype) for e in operands]:
         return False
+    if name in COMPLEX_LIBRARY and operands[0].dtype.kind == "c":
+        return name in COMPLEX_WRITTEN_HERE or complex_scipy_address(COMPLEX_SCIPY_FUNCTIONS[name]) != 0
     if name in SCIPY_FUNCTIONS and operands[0].dtype.kind == "f":
         own = SCIPY_FUNCTIONS[name]
         return scipy_address(own) != 0 and (operands[0].dtype == DOUBLE or not is_its_own_in_single(own))

@@ -15,7 +15,15 @@ from ....loopnest import Apply
 from ....operations.complexes import Complex
 from ....operations.conversions import convert
 from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Value, where
-from .runtime import COMPLEX_FUNCTIONS, SCIPY, SCIPY_FUNCTIONS, WRITTEN_HERE
+from .runtime import (
+    COMPLEX_FUNCTIONS,
+    COMPLEX_SCIPY,
+    COMPLEX_SCIPY_FUNCTIONS,
+    COMPLEX_WRITTEN_HERE,
+    SCIPY,
+    SCIPY_FUNCTIONS,
+    WRITTEN_HERE,
+)
 
 _TYPES: Final = {
     "f8": "double", "f4": "float", "f2": "half", "i8": "i64", "i4": "i32", "i2": "i16", "i1": "i8", "u8": "i64",
@@ -125,9 +133,13 @@ class LlvmCode(NamedTuple):
         return self.emit(f"icmp ne i8 {found}, 0") if applied.dtype.kind == "b" else found
 
     def complex_function(self, name: str, z: Complex) -> Complex:
-        """A function of the C library; of double precision always, since only doubles are passed alike everywhere."""
+        """A function of the C library, or of SciPy, in double precision, which is passed alike everywhere."""
         x, y = (convert(part, DOUBLE).register for part in (z.re, z.im))
-        pair = self.emit(f"call {{double, double}} @{COMPLEX_FUNCTIONS[name]}(double {x}, double {y})")
+        if name in COMPLEX_SCIPY_FUNCTIONS:
+            call = f"@{COMPLEX_SCIPY}{COMPLEX_SCIPY_FUNCTIONS[name]}(double {x}, double {y}, i32 0)"
+        else:
+            call = f"@{({**COMPLEX_FUNCTIONS, **COMPLEX_WRITTEN_HERE})[name]}(double {x}, double {y})"
+        pair = self.emit(f"call {{double, double}} {call}")
         parts = (Value(self, DOUBLE, r) for r in self.parts(pair, np.dtype(np.complex128)))
         return Complex(*(convert(part, z.re.dtype) for part in parts))
 

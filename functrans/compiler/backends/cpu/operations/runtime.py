@@ -13,23 +13,34 @@ from .....primitives.late_scipy import c_function, late_ufuncs
 from .....primitives.scalar_functions import PREFIX as WRITTEN
 from .....primitives.scalar_functions import definitions
 from .....primitives.zeta import BERNOULLI
-from ....operations import LIBRARY
+from ....operations import COMPLEX_LIBRARY, LIBRARY
 
 _PURE: Final = "nounwind willreturn memory(none)"
 #: What the names of SciPy's functions begin with in a module.
 SCIPY: Final = "scipy_special_"
+COMPLEX_SCIPY: Final = "scipy_special_of_complex_"
 #: The functions of two numbers that are no ufuncs of ours.
 _OF_TWO: Final = {"bessel_of_order": "jv", "modified_bessel": "iv", "scaled_modified_bessel": "ive"}
+#: Functions of SciPy with two results, and which of them it is, by the name of the operation.
+_OF_PAIRS: Final = {
+    "sine_integral": ("sici", 0), "cosine_integral": ("sici", 1),
+    "fresnel_s": ("fresnel", 0), "fresnel_c": ("fresnel", 1),
+}  # fmt: skip
 #: What SciPy has and the C library has not, by the name of the operation.
 SCIPY_FUNCTIONS: Final = {
     "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
-    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e", **{name: name for name in LIBRARY},
-    **_OF_TWO,
+    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e",
+    **{name: name for name in LIBRARY if name not in _OF_PAIRS}, **_OF_TWO,
 }  # fmt: skip
-
-
-#: Of real numbers that kernels compute in double precision, written here, by the name of the operation.
-WRITTEN_HERE: Final = {"hurwitz_zeta": "functrans_hurwitz_zeta"}
+#: What SciPy has of complex numbers, likewise.
+COMPLEX_SCIPY_FUNCTIONS: Final = {
+    name: SCIPY_FUNCTIONS.get(name, name) for name in COMPLEX_LIBRARY if name not in _OF_PAIRS
+}
+#: Of real and of complex numbers in double precision, written here, by the name of the operation.
+WRITTEN_HERE: Final = {
+    "hurwitz_zeta": "functrans_hurwitz_zeta", **{name: f"functrans_{name}" for name in _OF_PAIRS}
+}  # fmt: skip
+COMPLEX_WRITTEN_HERE: Final = {name: f"functrans_complex_{name}" for name in _OF_PAIRS}
 
 
 def _fmod(t: str, suffix: str, intrinsic: str, limit: str) -> str:
@@ -212,6 +223,34 @@ done:
 }}"""
 
 
+def _one_of_a_pair(operation: str) -> str:
+    """A function of SciPy that writes two results to where it is told, as one of these."""
+    name, number = _OF_PAIRS[operation]
+    return f"""
+define internal double @{WRITTEN_HERE[operation]}(double %x) {{
+  %results = alloca [2 x double]
+  %second = getelementptr double, ptr %results, i64 1
+  call void @{SCIPY}{name}(double %x, ptr %results, ptr %second)
+  %place = getelementptr double, ptr %results, i64 {number}
+  %result = load double, ptr %place
+  ret double %result
+}}"""
+
+
+def _one_of_a_complex_pair(operation: str) -> str:
+    """The same of complex numbers."""
+    name, number = _OF_PAIRS[operation]
+    return f"""
+define internal {{double, double}} @{COMPLEX_WRITTEN_HERE[operation]}(double %x, double %y) {{
+  %results = alloca [2 x {{double, double}}]
+  %second = getelementptr {{double, double}}, ptr %results, i64 1
+  call void @{COMPLEX_SCIPY}{name}(double %x, double %y, ptr %results, ptr %second)
+  %place = getelementptr {{double, double}}, ptr %results, i64 {number}
+  %result = load {{double, double}}, ptr %place
+  ret {{double, double}} %result
+}}"""
+
+
 #: Functions by name, as IR.
 DEFINITIONS: Final = {
     "functrans_fmod": _fmod("double", "", "f64", "0x4340000000000000"),  # 2.0**53
@@ -219,6 +258,8 @@ DEFINITIONS: Final = {
     **{f"functrans_gcd{bits}": _gcd(bits) for bits in (8, 16, 32, 64)},
     **{f"functrans_power{bits}": _power(bits) for bits in (8, 16, 32, 64)},
     "functrans_hurwitz_zeta": _hurwitz_zeta(),
+    **{WRITTEN_HERE[name]: _one_of_a_pair(name) for name in _OF_PAIRS},
+    **{COMPLEX_WRITTEN_HERE[name]: _one_of_a_complex_pair(name) for name in _OF_PAIRS},
 }
 
 #: A module for processors without instructions that convert half precision, under the names that LLVM calls.
@@ -277,7 +318,10 @@ COMPLEX_FUNCTIONS: Final = {
 
 
 def _called(text: str) -> list[str]:
-    return sorted(set(_CALLED.findall(text)))
+    """The functions that a text calls, and those that definitions of these call."""
+    found = set(_CALLED.findall(text))
+    inner = {called for name in found if name in DEFINITIONS for called in _CALLED.findall(DEFINITIONS[name])}
+    return sorted(found | inner)
 
 
 def runtime_text(text: str) -> str:
@@ -291,9 +335,20 @@ def runtime_text(text: str) -> str:
         elif name.startswith(WRITTEN):
             parts.append(definitions[name].text)
         elif name.startswith(SCIPY):
-            operands = "double, " * _operands_of(name.removeprefix(SCIPY))
-            parts.append(f"declare double @{name}({operands}i32) {_PURE}")
+            parts.append(_declaration(name))
     return "\n".join(parts)
+
+
+def _declaration(name: str) -> str:
+    """That of a function of SciPy, by its name in a module."""
+    is_complex = name.startswith(COMPLEX_SCIPY)
+    own = name.removeprefix(COMPLEX_SCIPY if is_complex else SCIPY)
+    number = "double, double" if is_complex else "double"
+    if own in dict(_OF_PAIRS.values()):
+        return f"declare void @{name}({number}, ptr, ptr) nounwind willreturn"
+    if is_complex:
+        return f"declare {{double, double}} @{name}(double, double, i32) {_PURE}"
+    return f"declare double @{name}({'double, ' * _operands_of(own)}i32) {_PURE}"
 
 
 def runtime_calls(text: str) -> dict[str, tuple[str, int]]:
@@ -307,13 +362,28 @@ def runtime_calls(text: str) -> dict[str, tuple[str, int]]:
 
 def runtime_symbols(text: str) -> dict[str, int]:
     """The addresses that the linker must know for the text of a module."""
-    names = [name for name in _called(text) if name.startswith(SCIPY)]
-    return {name: scipy_address(name.removeprefix(SCIPY)) for name in names}
+    found: dict[str, int] = {}
+    for name in _called(text):
+        if name.startswith(COMPLEX_SCIPY):
+            found[name] = complex_scipy_address(name.removeprefix(COMPLEX_SCIPY))
+        elif name.startswith(SCIPY):
+            found[name] = scipy_address(name.removeprefix(SCIPY))
+    return found
 
 
 def scipy_address(name: str) -> int:
     """The address of a function of scipy.special on real numbers, 0 if SciPy has none of that name."""
+    if name in dict(_OF_PAIRS.values()):
+        return c_function(name, "void (double, double *, double *)")
     return _scipy_function(name, "double")
+
+
+def complex_scipy_address(name: str) -> int:
+    """The same of one on complex numbers."""
+    z = "__pyx_t_double_complex"
+    if name in dict(_OF_PAIRS.values()):
+        return c_function(name, f"void ({z}, {z} *, {z} *)")
+    return c_function(name, f"{z} ({z}, int __pyx_skip_dispatch)")
 
 
 def is_its_own_in_single(name: str) -> bool:

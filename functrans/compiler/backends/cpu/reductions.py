@@ -1,0 +1,104 @@
+"""Reductions and updates as kernels have them: of float16 in single precision, of complex numbers part by part.
+
+Sums of both parts are two results of one kernel, whose loop LLVM makes vectors of. Products and extremes of complex
+numbers, which are rare, are the last of the cumulative ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ....core.dtypes import HALF, SINGLE
+from ....core.jaxpr import Atom, Eqn, Jaxpr
+from ....core.primitive import Primitive
+from ....primitives import cumulative, indexing, reductions
+from ....primitives.complex import complex_, imag, real
+from ....primitives.elementwise import equal, isnan, logical_or
+from ....primitives.foundation import convert, reduce_sum, reshape, without
+from ....primitives.structural import slice as slice_
+from ...simplify.rewriting import Rewriter, Rules, rewrite
+
+_BYTE = np.dtype(np.uint8)
+_CUMULATIVE = {"reduce_prod": cumulative.cumprod, "reduce_max": cumulative.cummax, "reduce_min": cumulative.cummin}
+_EXTREMES = {"argmax": reductions.reduce_max, "argmin": reductions.reduce_min}
+#: What updates of booleans are as ones of the numbers zero and one.
+_OF_BITS = {
+    "scatter_add": indexing.scatter_max, "scatter_max": indexing.scatter_max,
+    "scatter_multiply": indexing.scatter_min, "scatter_min": indexing.scatter_min,
+}  # fmt: skip
+
+
+def reductions_of_kernels(jaxpr: Jaxpr) -> Jaxpr:
+    """The same program, without reductions and updates that kernels have not."""
+    if not any(eqn.primitive.name in _RULES and eqn.inputs[0].aval.dtype.char in "eFD?" for eqn in jaxpr.eqns):
+        return jaxpr
+    as_it_is = lambda program: program  # noqa: E731
+    return rewrite(jaxpr, _RULES, as_it_is, as_it_is)
+
+
+def _in_single(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """Of float16 in single precision, and rounded once."""
+    return _widened(rewriter, eqn, eqn.primitive, HALF, SINGLE)
+
+
+def _of_bits(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    return _widened(rewriter, eqn, _OF_BITS[eqn.primitive.name], np.dtype(np.bool_), _BYTE)
+
+
+def _widened(
+    rewriter: Rewriter, eqn: Eqn, primitive: Primitive, narrow: np.dtype[Any], wide: np.dtype[Any]
+) -> Atom | None:
+    """A primitive in place of another one's of a dtype, on operands that are cast to another one."""
+    if eqn.inputs[0].aval.dtype != narrow or eqn.outputs[0].aval.dtype == wide:
+        return None
+    found = rewriter.emit(primitive, *(_cast(rewriter, x, narrow, wide) for x in eqn.inputs), **eqn.params)
+    return _cast(rewriter, found, wide, narrow)
+
+
+def _cast(rewriter: Rewriter, x: Atom, have: np.dtype[Any], want: np.dtype[Any]) -> Atom:
+    return rewriter.emit(convert, x, dtype=want) if x.aval.dtype == have else x
+
+
+def _sum_of_parts(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    (z,) = eqn.inputs
+    if z.aval.dtype.kind != "c":
+        return None
+    parts = (rewriter.emit(part, z) for part in (real, imag))
+    return rewriter.emit(complex_, *(rewriter.emit(reduce_sum, part, **eqn.params) for part in parts))
+
+
+def _last_of_cumulative(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """The product or an extreme of complex numbers, axis after axis."""
+    x, axes = eqn.inputs[0], eqn.params["axes"]
+    if x.aval.dtype.kind != "c" or 0 in x.aval.shape:
+        return None
+    for axis in sorted(axes, reverse=True):
+        x = rewriter.emit(_CUMULATIVE[eqn.primitive.name], x, axis=axis, reverse=False)
+        shape = x.aval.shape
+        starts = tuple(n - 1 if i == axis else 0 for i, n in enumerate(shape))
+        last = rewriter.emit(slice_, x, starts=starts, limits=shape, strides=(1,) * len(shape))
+        x = rewriter.emit(reshape, last, shape=without(shape, (axis,)))
+    return x
+
+
+def _place_of_extreme(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """The place of the first complex number that is equal to the extreme, or NaN."""
+    (z,), params = eqn.inputs, eqn.params
+    if z.aval.dtype.kind != "c" or 0 in z.aval.shape:
+        return None
+    extreme = rewriter.emit(_EXTREMES[eqn.primitive.name], z, **params)
+    (axis,) = params["axes"]
+    row = (*z.aval.shape[:axis], 1, *z.aval.shape[axis + 1 :])
+    is_it = rewriter.emit(equal, z, rewriter.emit(reshape, extreme, shape=row))
+    return rewriter.emit(reductions.argmax, rewriter.emit(logical_or, is_it, rewriter.emit(isnan, z)), **params)
+
+
+_RULES: Rules = {
+    "reduce_sum": (_in_single, _sum_of_parts),
+    "dot_general": (_in_single,),
+    **dict.fromkeys(_CUMULATIVE, (_in_single, _last_of_cumulative)),
+    **dict.fromkeys(_EXTREMES, (_in_single, _place_of_extreme)),
+    **dict.fromkeys(_OF_BITS, (_in_single, _of_bits)),
+}
