@@ -506,6 +506,20 @@ def test_array_stored_in_a_numpy_array(transform: Any):
         transform(f)(X)
 
 
+@under_each_transformation
+def test_what_numpy_says_of_a_tracer_is_not_shown(transform: Any):
+    """The error is shown alone, without NumPy's in its place before it and the frames of the library behind that."""
+
+    def f(x: Any) -> Any:
+        np.zeros(3)[0] = x[0]
+
+    with pytest.raises(errors.FunctransError) as caught:
+        transform(f)(X)
+    text = "".join(traceback.format_exception(caught.value))
+    assert text.count("Traceback (most recent call last)") == 1
+    assert "setting an array element" not in text
+
+
 def stored_in_a_copy(copy: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """A function that stores an argument in a copy of another one."""
 

@@ -77,7 +77,11 @@ def argument_name(treedef: Any, position: int) -> str:
 def _behind_numpys_words(error: Exception) -> Exception:
     """Our error, where NumPy replaced it by one that says nothing: `ndarray[i] = tracer` calls `float(tracer)`."""
     is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
-    return error.__cause__ if is_numpys and isinstance(error.__cause__, FunctransError) else error
+    ours = error.__cause__
+    if not is_numpys or not isinstance(ours, FunctransError):
+        return error
+    ours.__suppress_context__ = True  # else NumPy's would be shown too, and first, with all frames of the library
+    return ours
 
 
 def wraps_function(fun: Any, transformation: str) -> Any:
