@@ -116,7 +116,7 @@ class Config:
         return [*super().__dir__(), *_DEFAULTS]
 
     def __repr__(self) -> str:
-        return f"Config({', '.join(f'{name}={getattr(self, name)}' for name in _DEFAULTS)})"
+        return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in _DEFAULTS)})"
 
     @contextmanager
     def using(self, **settings: Any) -> Iterator[Config]:

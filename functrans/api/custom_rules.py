@@ -43,6 +43,9 @@ class CustomFunction:
         names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
         self.nondiff_argnums = (*numbers, *(n for n in map(self._number, names) if n not in numbers))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.fun!r}>"
+
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else partial(self, instance)
 

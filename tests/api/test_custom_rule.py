@@ -281,6 +281,11 @@ def test_nondiff_arguments(options: Any):
     assert_close(ft.jet(partial(both, np.sin), (X,), ([V],))[1][0], 3 * np.cos(X) * V)
 
 
+@pytest.mark.parametrize("kind", [ft.custom_jvp, ft.custom_vjp, ft.custom_rule], ids=lambda kind: kind.__name__)
+def test_functions_with_rules_say_what_they_are(kind: Any):
+    assert repr(kind(plain)) == f"<{kind.__name__} of {plain!r}>"
+
+
 def test_methods():
     class Model:
         power = 3

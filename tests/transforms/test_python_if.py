@@ -843,7 +843,7 @@ def test_settings():
         assert ft.config.max_paths == 3
     ft.config.max_paths = 20
     try:
-        assert repr(ft.config).startswith("Config(max_paths=20")
+        assert repr(ft.config).startswith("Config(max_paths=20, backend='cpu', threads=None")
         assert "max_paths" in dir(ft.config)
     finally:
         ft.config.max_paths = 16
