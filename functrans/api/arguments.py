@@ -150,11 +150,11 @@ class Selected(NamedTuple):
     rebuild: Callable[[Sequence[Any]], Any]
 
 
-def select_arguments(args: tuple[Any, ...], argnums: int | Sequence[int], name: str) -> Selected:
+def select_arguments(args: tuple[Any, ...], argnums: int | Sequence[int]) -> Selected:
     """Pick positional arguments by number; one number stands for the argument itself, several for a tuple."""
     if isinstance(argnums, (int, np.integer)):
-        return _one_argument(args, normalize_argnums((argnums,), len(args), name)[0])
-    numbers = normalize_argnums(argnums, len(args), name)
+        return _one_argument(args, normalize_argnums((argnums,), len(args), "argnums")[0])
+    numbers = normalize_argnums(argnums, len(args), "argnums")
     leaves, treedef = tree.flatten(tuple(args[i] for i in numbers))
 
     def rebuild(flat: Sequence[Any]) -> list[Any]:

@@ -153,7 +153,7 @@ def grad(
 def _value_grad_aux(
     fun: Callable[..., Any], argnums: Any, has_aux: bool, holomorphic: bool, args: Any, kwargs: Any
 ) -> tuple[Any, Any, Any]:
-    selected = select_arguments(args, argnums, "argnums")
+    selected = select_arguments(args, argnums)
     primals = list(map(input_leaf, selected.leaves))
     avals = list(map(typeof, primals))
     _check_gradient_inputs(avals, selected.treedef, argnums, holomorphic)

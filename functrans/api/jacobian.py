@@ -39,7 +39,7 @@ def jacfwd(
     @wraps_function(fun, "jacfwd")
     @hides_internals
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
-        selected = select_arguments(args, argnums, "argnums")
+        selected = select_arguments(args, argnums)
         leaves = [input_leaf(x) for x in selected.leaves]
         _check_leaves(leaves, selected.treedef, "argument", "c" if holomorphic else "f")
 
@@ -76,7 +76,7 @@ def jacrev(
     @wraps_function(fun, "jacrev")
     @hides_internals
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
-        selected = select_arguments(args, argnums, "argnums")
+        selected = select_arguments(args, argnums)
         leaves = [input_leaf(x) for x in selected.leaves]
         _check_leaves(leaves, selected.treedef, "argument", "c" if holomorphic else "fc")
         function: Callable[..., Any] = lambda *xs: fun(*selected.rebuild(xs), **kwargs)  # noqa: E731

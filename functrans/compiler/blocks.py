@@ -203,7 +203,7 @@ class BlockAssembler:
         """
         target = self.homes.of_update(number)
         x, *others = sources
-        region = region_of(eqn, 1)
+        region = region_of(eqn)
         self.assembler.overwritten.add(target.slot)
         written = target if region is None else regions.part(target, region)
         found = [target if region is not None else x]

@@ -292,7 +292,7 @@ class Homes:
             return self.assembler.constant(atom)
         found = self.places.get(atom) or self.ahead.get(atom)
         maker = self.makers.get(atom, -1)
-        if found is not None or maker < number or region_of(self.steps[maker], 1) is None:
+        if found is not None or maker < number or region_of(self.steps[maker]) is None:
             return found
         place = self.in_place(maker, number)
         if place is None:
@@ -304,7 +304,7 @@ class Homes:
         """A home of its own for the result of an update of a known region, with what is around the region."""
         eqn = self.steps[later]
         assert isinstance(eqn, Eqn)
-        region = region_of(eqn, 1)
+        region = region_of(eqn)
         x, (y,) = eqn.inputs[0], eqn.outputs
         before = self.computed(x)
         if region is None or not isinstance(before, Place):  # not a known region, or not computed yet
@@ -336,8 +336,8 @@ class Homes:
             return None
         if self.place(self.versions.updated(chain[0])) != self.carry[result]:
             return None
-        region = region_of(eqn, 1)
-        is_inside = all(regions.is_inside(region_of(self.steps[number], 1), region) for number in chain)
+        region = region_of(eqn)
+        is_inside = all(regions.is_inside(region_of(self.steps[number]), region) for number in chain)
         return result if is_inside else None
 
     def computed(self, atom: Atom) -> Place | ObjectPlace | None:
@@ -463,7 +463,7 @@ class Homes:
         if is_view(step):
             return [p for p in sources if p is not None and viewed(step, p) is None]
         target = self.ahead.get(step.outputs[0]) if step.outputs else None
-        region = region_of(step, 1)
+        region = region_of(step)
         if step.primitive.updates_first and target is not None and region is not None:
             sources = [] if number in self.written else [*sources[1:], regions.part(target, region)]
         else:

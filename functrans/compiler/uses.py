@@ -15,11 +15,11 @@ from .instructions import VIEWS, Place
 from .loopnest import Constant, Output
 
 
-def region_of(step: Eqn | KernelStep, number: int) -> regions.Region | None:
-    """The part of the result of a step that an operand of it becomes."""
-    if isinstance(step, KernelStep) or len(step.outputs) != 1 or number >= len(step.inputs):
+def region_of(step: Eqn | KernelStep) -> regions.Region | None:
+    """The part of the result of a step that its second operand becomes."""
+    if isinstance(step, KernelStep) or len(step.outputs) != 1 or len(step.inputs) < 2:
         return None
-    found = step.primitive.part_of_result(number, [atom.aval for atom in step.inputs], **step.params)
+    found = step.primitive.part_of_result(1, [atom.aval for atom in step.inputs], **step.params)
     return None if found is None else regions.Region(*found)
 
 

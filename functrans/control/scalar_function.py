@@ -56,7 +56,7 @@ class ElementwiseFunction(Primitive):
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, function: ScalarFunction
     ) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped), function=function)], [True]
+        return [self(*align_ranks(values, mapped), function=function)], [True]
 
     def lower(self, result: Any, *xs: Any, function: ScalarFunction) -> Any:
         signature = function.signature([x.aval for x in xs])

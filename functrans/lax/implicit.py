@@ -50,7 +50,7 @@ def custom_linear_solve(
     leaves, b_tree = operand_leaves(b, input_leaf)
     if current_trace.get() is EVAL and is_concrete(leaves):
         found = solve(matvec, b)
-        _check_like(found[0] if has_aux else found, leaves, b_tree, "solve")
+        _check_solution(found[0] if has_aux else found, leaves, b_tree)
         return found
     avals = [typeof(x).strong() for x in leaves]
     of_matvec = staged(matvec, lambda flat: (b_tree.unflatten(flat),), avals)
@@ -113,7 +113,7 @@ def custom_root(
     leaves, x_tree = operand_leaves(initial_guess, input_leaf)
     if current_trace.get() is EVAL and is_concrete(leaves):
         found = solve(f, initial_guess)
-        _check_like(found[0] if has_aux else found, leaves, x_tree, "solve")
+        _check_solution(found[0] if has_aux else found, leaves, x_tree)
         return found
     avals = [typeof(x).strong() for x in leaves]
     of_function = staged(f, lambda flat: (x_tree.unflatten(flat),), avals)
@@ -184,11 +184,10 @@ def _check_program(program: Program, found_tree: Any, avals: Sequence[Any], x_tr
     _check_types(program.jaxpr.out_avals[: found_tree.num_leaves], found_tree, avals, x_tree, name, program)
 
 
-def _check_like(found: Any, leaves: Sequence[Any], x_tree: Any, name: str) -> None:
+def _check_solution(found: Any, leaves: Sequence[Any], x_tree: Any) -> None:
     found_leaves, found_tree = tree.flatten(found)
-    _check_types(
-        [typeof(input_leaf(x)) for x in found_leaves], found_tree, [typeof(x) for x in leaves], x_tree, name, None
-    )
+    found_avals, avals = [typeof(input_leaf(x)) for x in found_leaves], [typeof(x) for x in leaves]
+    _check_types(found_avals, found_tree, avals, x_tree, "solve", None)
 
 
 def _check_types(

@@ -95,7 +95,7 @@ class Complex(Plain):
         return [by_re, unbroadcast(scale(imag(ct), -1), im.aval) if is_hole(im) else None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped))], [True]
+        return [self(*align_ranks(values, mapped))], [True]
 
     def lower(self, result: Any, re: Any, im: Any) -> Any:
         dtype = real_dtype(result.aval.dtype)

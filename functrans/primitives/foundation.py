@@ -180,7 +180,7 @@ class Elementwise(Plain):
         ]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped))], [True]
+        return [self(*align_ranks(values, mapped))], [True]
 
     def lower(self, result: Any, *xs: Any) -> Any:
         """Only where all operands are cast to one dtype: int64 and uint64 are compared as they are."""
@@ -307,7 +307,7 @@ class Scale(Plain):
         return [unbroadcast(self(ct, c), t.aval), None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped))], [True]
+        return [self(*align_ranks(values, mapped))], [True]
 
     def lower(self, result: Any, t: Any, c: Any) -> Any:
         return lambda index: result.apply(self.name, t.broadcast(index), c.broadcast(index))
@@ -581,7 +581,7 @@ def pad_rank(x: Any, ndim: int) -> Any:
     return reshape(x, shape=(shape[0], *(1,) * missing, *shape[1:])) if missing else x
 
 
-def align_ranks(size: int, values: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
+def align_ranks(values: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
     """Operands of a broadcasting primitive, with the lanes of the mapped ones leading."""
     ndim = max(len(typeof(v).shape) - is_mapped for v, is_mapped in zip(values, mapped))
     return [pad_rank(v, ndim) if is_mapped else v for v, is_mapped in zip(values, mapped)]

@@ -126,7 +126,7 @@ class Gather(Moving):
         if mapped[0]:
             indices, spec = _lane_indices(size, indices, mapped[1:]), spec.with_lanes()
         else:
-            indices, spec = align_ranks(size, indices, mapped[1:]), spec._replace(unique=False)
+            indices, spec = align_ranks(indices, mapped[1:]), spec._replace(unique=False)
         return [move_axis(self(x, *indices, spec=spec, fill=fill), spec.position, 0)], [True]
 
     def lower(self, result: Any, x: Any, *indices: Any, spec: Indexing, fill: Any = 0) -> Any:
@@ -373,7 +373,7 @@ def _block_order(ndim: int, source: int, target: int, width: int) -> Shape:
 
 def _lane_indices(size: int, indices: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
     """Index arrays with leading lanes, and before them the numbers of the lanes themselves."""
-    aligned = align_ranks(size, indices, mapped)
+    aligned = align_ranks(indices, mapped)
     ndim = max(typeof(i).ndim for i in aligned)
     return [reshape(_numbers(size), shape=(size,) + (1,) * (ndim - 1)), *aligned]
 

@@ -42,7 +42,7 @@ class Select(Plain):
         ]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped))], [True]
+        return [self(*align_ranks(values, mapped))], [True]
 
     def lower(self, result: Any, condition: Any, x: Any, y: Any) -> Any:
         return lambda index: result.choose(condition.broadcast(index), x.broadcast(index), y.broadcast(index))

@@ -73,7 +73,7 @@ class Zeta(Plain):
         return [y], [add_tangents(by_x, by_q)]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*align_ranks(size, values, mapped))], [True]
+        return [self(*align_ranks(values, mapped))], [True]
 
     def lower(self, result: Any, x: Any, q: Any) -> Any:
         return lambda index: result.apply("hurwitz_zeta", x.broadcast(index), q.broadcast(index))

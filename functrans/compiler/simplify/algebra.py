@@ -88,15 +88,11 @@ def inverse(name: str) -> Rule:
     return rule
 
 
-def ignores(name: str) -> Rule:
+def without_sign(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """f(-x) is f(x)."""
-
-    def rule(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-        x = rewriter.operand(eqn.inputs[0], name)
-        wraps = eqn.primitive is e.absolute and eqn.inputs[0].aval.dtype.kind == "u"
-        return None if x is None or wraps else rewriter.emit(eqn.primitive, x)
-
-    return rule
+    x = rewriter.operand(eqn.inputs[0], "negative")
+    wraps = eqn.primitive is e.absolute and eqn.inputs[0].aval.dtype.kind == "u"
+    return None if x is None or wraps else rewriter.emit(eqn.primitive, x)
 
 
 def opposite(name: str, primitive: Primitive) -> Rule:
@@ -257,9 +253,9 @@ ALGEBRA: Rules = {
     "divide": (neutral(is_one, (1,)), two_negatives, by_minus_one, by_power_of_two),
     "negative": (inverse("negative"),),
     "positive": (identity,),
-    "absolute": (already_nonnegative, ignores("negative")),
-    "fabs": (already_nonnegative, ignores("negative")),
-    "square": (ignores("negative"),),
+    "absolute": (already_nonnegative, without_sign),
+    "fabs": (already_nonnegative, without_sign),
+    "square": (without_sign,),
     "invert": (inverse("invert"),),
     "logical_not": (inverse("logical_not"), opposite("equal", e.not_equal), opposite("not_equal", e.equal)),
     "logical_and": (neutral(is_true), absorbing(is_false), same_operands),
