@@ -228,38 +228,16 @@ class LanesWriter(RecurrenceWriter):
         self.step_done(s)
         self.next_step(s, length, body, end)
 
-    def unending(self, s: Repeat, known: dict[int, str]) -> None:
-        """A loop that ends when a condition says so, in all lanes of the block."""
-        assert s.going is not None
-        w = self.writer
-        head, body, end = (self.label(part) for part in ("head", "body", "end"))
-        w.write(f"store i64 0, ptr %q{s.counter.number}")
-        w.write(f"br label %{head}")
-        w.label(head)
-        self.block(s.test, known)
-        going = self.going_on(s, known)
-        w.write(f"br i1 {going}, label %{body}, label %{end}")
-        w.label(body)
-        self.block(s.body, known)
-        count = w.emit(f"load i64, ptr %q{s.counter.number}")
-        w.write(f"store i64 {w.emit(f'add nuw nsw i64 {count}, 1')}, ptr %q{s.counter.number}")
-        self.step_done(s)
-        w.write(f"br label %{head}")
-        w.label(end)
-
     def going_on(self, s: Repeat, known: dict[int, str]) -> str:
         """Whether a condition holds in any lane of the block."""
         w, going = self.writer, s.going
-        assert going is not None
         if not self.groups.differs([going]):
-            return self.value(going, known)
-
+            return super().going_on(s, known)
         w.write("store i8 0, ptr %any")
         self.together(lambda inner: self.gather("any", self.value(going, inner)), known)
         return w.emit(f"icmp ne i8 {w.emit('load i8, ptr %any')}, 0")
 
     def step_done(self, s: Repeat) -> None:
-        """Count the operations of a step, and look for signals after many."""
         self.worked(self.writer.emit(f"mul i64 %size, {work_of((*s.test, *s.body))}"))
         self.look()
 

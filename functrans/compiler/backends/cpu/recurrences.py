@@ -233,25 +233,32 @@ class RecurrenceWriter(ExpressionWriter):
 
     def unending(self, s: Repeat, known: dict[int, str]) -> None:
         """A loop that ends when a condition says so."""
-        assert s.going is not None
         w = self.writer
         head, body, end = (self.label(part) for part in ("head", "body", "end"))
         w.write(f"store i64 0, ptr %q{s.counter.number}")
         w.write(f"br label %{head}")
         w.label(head)
         self.block(s.test, known)
-        going = self.value(s.going, known)
-        w.write(f"br i1 {going}, label %{body}, label %{end}")
+        w.write(f"br i1 {self.going_on(s, known)}, label %{body}, label %{end}")
         w.label(body)
         if s.turns:
             self.turn(s)
         self.block(s.body, known)
         count = w.emit(f"load i64, ptr %q{s.counter.number}")
         w.write(f"store i64 {w.emit(f'add nuw nsw i64 {count}, 1')}, ptr %q{s.counter.number}")
-        self.worked(str(work_of((*s.test, *s.body))))
-        self.look()
+        self.step_done(s)
         w.write(f"br label %{head}")
         w.label(end)
+
+    def going_on(self, s: Repeat, known: dict[int, str]) -> str:
+        """Whether the condition of a loop holds."""
+        assert s.going is not None
+        return self.value(s.going, known)
+
+    def step_done(self, s: Repeat) -> None:
+        """Count the operations of a step, and look for signals after many."""
+        self.worked(str(work_of((*s.test, *s.body))))
+        self.look()
 
     def whole(self, s: Repeat, length: str, known: dict[int, str]) -> None:
         """A loop of a known length; signals are looked for after each step, unless it is short."""
