@@ -18,6 +18,10 @@ def make_jaxpr(
 ) -> Callable[..., Any]:
     """A function that returns the jaxpr of `fun` for given arguments (arrays, or ShapeDtypeStructs).
 
+    A jaxpr is the program that was traced: its arguments, a line for each primitive, and its results. `f64[2,3]` is an
+    array of float64, and a `*` marks what is a Python number, or made of such, and takes the dtype of whatever it
+    meets. `scale` and `add_any` are the products and sums that derivatives are made of.
+
     Args:
         static_argnums: arguments that are passed to `fun` as they are.
         return_shape: whether to return `(jaxpr, shapes)`, the latter a pytree of ShapeDtypeStructs.

@@ -1,6 +1,7 @@
 """Complex numbers: their parts, their conjugates, and how they are put together.
 
-Derivatives are real-linear, with the pairing Re(ct * t) behind transposes: those are never conjugated (DESIGN 6).
+Derivatives are real-linear, with the pairing Re(ct * t) behind transposes: those are never conjugated
+(docs/semantics.md).
 """
 
 from __future__ import annotations

@@ -263,9 +263,9 @@ class AddAny(Plain):
 class Scale(Plain):
     """`scale(t, c)`: a (co)tangent times a derivative, where an exactly zero t gives zero whatever c is.
 
-    That makes `where(mask, f(x), 0)` safe to differentiate at points where f' is infinite or NaN (DESIGN 6). The
-    operands broadcast. As a function it is bilinear. Its derivative by c is a product of two (co)tangents, the inner
-    t and an outer one: there a zero of either counts (`scale_both`).
+    That makes `where(mask, f(x), 0)` safe to differentiate at points where f' is infinite or NaN (docs/semantics.md).
+    The operands broadcast. As a function it is bilinear. Its derivative by c is a product of two (co)tangents, the
+    inner t and an outer one: there a zero of either counts (`scale_both`).
 
     Args:
         both: whether an exactly zero c gives zero too.
