@@ -180,6 +180,12 @@ def test_jacobian_of_integers():
         ft.jacrev(lambda x: x.astype(int))(X)  # here
 
 
+@pytest.mark.parametrize("jacobian", [ft.jacfwd, ft.jacrev])
+def test_jacobian_of_a_function_that_returns_booleans(jacobian: Any):
+    with mistake(errors.NonDifferentiableError, TypeError, "an output of type bool[3]"):
+        jacobian(lambda x: x > 0)(X)  # here
+
+
 # ---- jvp, vjp and their arguments
 
 

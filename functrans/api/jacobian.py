@@ -24,10 +24,20 @@ def jacfwd(
 ) -> Callable[..., Any]:
     """A function that returns the Jacobian of `fun`, column by column: for more outputs than inputs.
 
+    Args:
+        fun: takes and returns arrays, scalars or pytrees of them (with `has_aux`, a pair of those and anything else).
+        argnums: the positional argument to differentiate by, or several.
+        has_aux: whether `fun` returns `(value, aux)`.
+        holomorphic: whether `fun` is complex differentiable; its arguments and results are then complex.
+
     Returns:
         A function of the same arguments. The Jacobian is a pytree like the result of `fun`, with a pytree like the
         argument (a tuple of them for several argnums) at each leaf; its leaves have the shape of the output's leaf
         followed by that of the argument's. With `has_aux`, `(jacobian, aux)`.
+
+    Raises:
+        NonDifferentiableError: an argument or a result is an integer or boolean, or complex without `holomorphic`.
+        ArgumentIndexError: argnums is out of range.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -45,8 +55,9 @@ def jacfwd(
 
         def push_forward(*tangents: Any) -> Any:
             function: Callable[..., Any] = lambda *xs: fun(*selected.rebuild(xs), **kwargs)  # noqa: E731
-            _, out, *aux = jvp(function, tuple(leaves), tangents, has_aux=has_aux)
-            return out, tuple(aux)
+            out, column, *aux = jvp(function, tuple(leaves), tangents, has_aux=has_aux)
+            _check_leaves(*tree.flatten(out), "output", "c" if holomorphic else "fc")
+            return column, tuple(aux)
 
         columns, aux = vmap(push_forward, out_axes=(-1, None))(*_basis(leaves))
 
@@ -65,7 +76,9 @@ def jacfwd(
 def jacrev(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns the Jacobian of `fun`, row by row: for more inputs than outputs. See `jacfwd`.
+    """A function that returns the Jacobian of `fun`, row by row: for more inputs than outputs.
+
+    Arguments, results and errors are those of `jacfwd`; an argument may be complex where the results are real.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -108,7 +121,7 @@ def hessian(
 
     Returns:
         A function of the same arguments; for an argument of shape s and a scalar result, an array of shape s + s.
-        Pytrees nest as in `jacfwd(jacrev(fun))`.
+        Pytrees nest as in `jacfwd(jacrev(fun))`. Arguments and errors are those of `jacfwd`.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -123,10 +136,15 @@ def hvp(fun: Callable[..., Any], x: Any, v: Any) -> Any:
     """The Hessian of a scalar function at `x` times `v`, at the cost of about two gradients: `jvp` of `grad`.
 
     Args:
+        fun: takes one argument and returns a real scalar.
         x, v: pytrees of one structure, shapes and dtypes.
 
     Returns:
         A pytree like `x`.
+
+    Raises:
+        NonScalarOutputError: `fun` returns something else.
+        PytreeMismatchError, ShapeMismatchError, DtypeMismatchError: v is not like x.
 
     Example:
         >>> import numpy as np, functrans as ft
