@@ -43,7 +43,13 @@ def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None) ->
 
 
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
-    """The product of the rows of `data` with each number, one where there are none; else as `segment_sum`."""
+    """The product of the rows of `data` with each number, one where there are none; else as `segment_sum`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.ops.segment_prod(np.array([3.0, 2.0, 4.0]), np.array([0, 2, 0]))
+        array([12.,  1.,  2.])
+    """
     data, ids, shape = _segments(data, segment_ids, num_segments)
     return at(full(shape, 1, typeof(data).dtype))[ids].multiply(data, mode="drop")
 
@@ -52,6 +58,11 @@ def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None) ->
     """The largest elements of the rows of `data` with each number, else as `segment_sum`.
 
     Where there are none, the least number of the dtype: -inf, or the smallest integer.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.ops.segment_max(np.array([3.0, 2.0, 4.0]), np.array([0, 2, 0]))
+        array([  4., -inf,   2.])
     """
     data, ids, shape = _segments(data, segment_ids, num_segments)
     return at(full(shape, _least(typeof(data).dtype), typeof(data).dtype))[ids].max(data, mode="drop")
@@ -61,6 +72,11 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None) ->
     """The least elements of the rows of `data` with each number, else as `segment_sum`.
 
     Where there are none, the largest number of the dtype: inf, or the largest integer.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.ops.segment_min(np.array([3.0, 2.0, 4.0]), np.array([0, 2, 0]))
+        array([ 3., inf,  2.])
     """
     data, ids, shape = _segments(data, segment_ids, num_segments)
     return at(full(shape, _largest(typeof(data).dtype), typeof(data).dtype))[ids].min(data, mode="drop")

@@ -1,7 +1,8 @@
 """Pytrees: nested containers of arrays, as in `jax.tree`. A thin face on optree.
 
 None is an empty subtree; dictionaries are visited in the order of their sorted keys; named tuples, OrderedDict,
-defaultdict, deque and registered classes and dataclasses are containers, everything else is a leaf.
+defaultdict, deque and registered classes and dataclasses are containers, everything else is a leaf. `is_leaf`, where a
+function takes it, is asked of each node whether it counts as a leaf, whatever it is.
 
 Example:
     >>> import functrans as ft
@@ -26,21 +27,34 @@ TreeDef = optree.PyTreeSpec
 _none_is_leaf: Callable[[Any], bool] = lambda x: x is None  # noqa: E731
 
 
-#: The leaves of a tree in order, and its structure: `flatten(tree, is_leaf=None)`.
+# No functions around functions: everything that is called with pytrees calls these.
 flatten = partial(optree.tree_flatten, namespace=NAMESPACE)
-#: The leaves of a tree, in order: `leaves(tree, is_leaf=None)`.
+flatten.__doc__ = "The leaves of a tree in order, and its structure: `flatten(tree, is_leaf=None)`."
 leaves = partial(optree.tree_leaves, namespace=NAMESPACE)
-#: The structure of a tree: `structure(tree, is_leaf=None)`.
+leaves.__doc__ = "The leaves of a tree, in order: `leaves(tree, is_leaf=None)`."
 structure = partial(optree.tree_structure, namespace=NAMESPACE)
+structure.__doc__ = "The structure of a tree: `structure(tree, is_leaf=None)`."
 
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
-    """The tree of a structure and its leaves."""
+    """The tree of a structure and its leaves, which may be anything.
+
+    Raises:
+        ValueError: there are more or fewer leaves than the structure has.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.unflatten(ft.tree.structure({"a": 1, "b": (2, 3)}), "xyz")
+        {'a': 'x', 'b': ('y', 'z')}
+    """
     return treedef.unflatten(leaves)
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
-    """Apply `f` to the corresponding leaves of trees.
+    """Apply `f` to the corresponding leaves of trees; the result has the structure of the first one.
+
+    Raises:
+        ValueError: another tree has not that structure; at its leaves there may be containers, which `f` is given.
 
     Example:
         >>> import functrans as ft
@@ -51,7 +65,10 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], b
 
 
 def reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
-    """Combine all leaves from left to right.
+    """Combine all leaves from left to right, after `initial` if that is given.
+
+    Raises:
+        TypeError: there are no leaves and no initial value.
 
     Example:
         >>> import functrans as ft
@@ -62,7 +79,13 @@ def reduce(f: Callable[[Any, Any], Any], tree: Any, *initial: Any, is_leaf: Call
 
 
 def all(tree: Any, *, is_leaf: Callable[[Any], bool] | None = None) -> bool:
-    """Whether all leaves are true."""
+    """Whether all leaves are true.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.all({"a": True, "b": (1, 0)})
+        False
+    """
     return builtins.all(leaves(tree, is_leaf))
 
 
@@ -98,14 +121,26 @@ def flatten_with_path(
 
 
 def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[Any, ...], Any]]:
-    """Pairs of a path and a leaf."""
+    """Pairs of a path and a leaf: the first of the two that `flatten_with_path` returns.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.leaves_with_path({"a": [1, 2]})
+        [(('a', 0), 1), (('a', 1), 2)]
+    """
     return flatten_with_path(tree, is_leaf)[0]
 
 
 def map_with_path(
     f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> Any:
-    """Apply `f(path, leaf, ...)` to the corresponding leaves of trees."""
+    """Apply `f(path, leaf, ...)` to the corresponding leaves of trees, as `map` applies `f(leaf, ...)`.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.map_with_path(lambda path, x: f"{ft.tree_util.keystr(path)} = {x}", {"a": [1, 2]})
+        {'a': ["['a'][0] = 1", "['a'][1] = 2"]}
+    """
     return optree.tree_map_with_path(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
 
 
@@ -114,6 +149,11 @@ def flatten_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None
 
     Raises:
         ValueError: prefix is not a prefix of tree.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.flatten_prefix((0, None), ({"w": 1.0, "b": 2.0}, 3.0))
+        [0, 0, None]
     """
     treedef = structure(tree, is_leaf)
     if prefix is None or type(prefix) is int:

@@ -94,22 +94,7 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """A function that returns the value of `fun` and its gradient.
 
-    Args:
-        fun: takes arrays, scalars or pytrees of them, and returns one real scalar (with `has_aux`, a pair of that
-            and anything else).
-        argnums: the positional argument to differentiate by, or several.
-        has_aux: whether `fun` returns `(value, aux)`; the result is then `((value, aux), gradient)`.
-        holomorphic: whether `fun` is complex differentiable; its arguments and value are then complex.
-
-    Returns:
-        A function of the same arguments. The gradient has the structure, shapes and dtypes of the argument, or is a
-        tuple with one for each of several `argnums`. Complex gradients follow JAX: for a real loss, the conjugate of
-        the direction of steepest ascent.
-
-    Raises:
-        NonScalarOutputError: the value is not a real scalar.
-        NonDifferentiableError: an argument or the value is an integer, boolean or no array.
-        ArgumentIndexError: argnums is out of range.
+    Arguments, gradient and errors are those of `grad`. With `has_aux` it returns `((value, aux), gradient)`.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -129,9 +114,24 @@ def value_and_grad(
 def grad(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns the gradient of `fun`; see `value_and_grad` for arguments and errors.
+    """A function that returns the gradient of `fun` (reverse mode).
 
-    With `has_aux` it returns `(gradient, aux)`.
+    Args:
+        fun: takes arrays, scalars or pytrees of them, and returns one real scalar (with `has_aux`, a pair of that
+            and anything else).
+        argnums: the positional argument to differentiate by, or several.
+        has_aux: whether `fun` returns `(value, aux)`; the result is then `(gradient, aux)`.
+        holomorphic: whether `fun` is complex differentiable; its arguments and value are then complex.
+
+    Returns:
+        A function of the same arguments. The gradient has the structure, shapes and dtypes of the argument, or is a
+        tuple with one for each of several `argnums`. Complex gradients follow JAX: for a real loss, the conjugate of
+        the direction of steepest ascent.
+
+    Raises:
+        NonScalarOutputError: the value is not a real scalar.
+        NonDifferentiableError: an argument or the value is an integer, boolean or no array.
+        ArgumentIndexError: argnums is out of range.
 
     Example:
         >>> import numpy as np, functrans as ft
