@@ -112,7 +112,7 @@ def _checked(names: tuple[str, ...]) -> frozenset[str]:
     for name in names:
         if not isinstance(name, str):
             raise CheckpointPolicyError(
-                f"A policy was made of {name!r}, a {type(name).__name__}, in the place of a name.",
+                f"A policy was made of {name!r}, of type {type(name).__name__}, in the place of a name.",
                 "It goes by the names that checkpoint_name gives, which are strings.",
                 "Write `policy=save_only_these_names('a', 'b')`; the result is the policy.",
             )

@@ -47,7 +47,7 @@ def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
         x = 1.50, twice that 3.0
     """
     if not isinstance(fmt, str):
-        raise TypeError(f"debug.print formats a string, as str.format does, not a {type(fmt).__name__}")
+        raise TypeError(f"debug.print formats a string, as str.format does, not {type(fmt).__name__}")
     debug_callback(_Formatted(fmt), args, kwargs, ordered)
 
 

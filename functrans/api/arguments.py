@@ -84,14 +84,23 @@ def _behind_numpys_words(error: Exception) -> Exception:
     return ours
 
 
+def check_function(fun: Any, taker: str) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        TypeError: fun is no function.
+    """
+    if not callable(fun):
+        raise TypeError(f"{taker} expects a function, not {type(fun).__name__}")
+
+
 def wraps_function(fun: Any, transformation: str) -> Any:
     """`functools.wraps`, for what can be called only.
 
     Raises:
         TypeError: fun is no function.
     """
-    if not callable(fun):
-        raise TypeError(f"{transformation} expects a function, not a {type(fun).__name__}")
+    check_function(fun, transformation)
     return wraps(fun)
 
 
@@ -136,7 +145,7 @@ def _result_and_aux(out: Any) -> tuple[Any, Any]:
     if isinstance(out, tuple) and len(out) == 2:
         return out
     raise PytreeMismatchError(
-        f"With has_aux=True the function must return a pair (result, aux), but it returned a {type(out).__name__}.",
+        f"With has_aux=True the function must return a pair (result, aux), but it returned {type(out).__name__}.",
         "The second element is passed through without being differentiated.",
         "Return `(result, aux)`, or leave has_aux out.",
     )

@@ -88,7 +88,7 @@ def _call(
     kind: str, function: Callable[..., Any], results: Any, args: Any, kwargs: Any, ordered: bool, method: str | None
 ) -> Any:
     if not callable(function):
-        raise TypeError(f"a callback is a function, not a {type(function).__name__}")
+        raise TypeError(f"a callback is a function, not {type(function).__name__}")
     leaves, treedef = tree.flatten((args, kwargs))
     places = [i for i, x in enumerate(leaves) if kind != "debug" or _is_operand(x)]
     expected, out_tree = tree.flatten(results)

@@ -53,11 +53,11 @@ def _check_policy(policy: Any) -> None:
     why = "A policy is asked `policy(primitive, *avals, **params)` for each equation, and remembered with its answers."
     repair = "Pass one of functrans.checkpoint_policies, or a function that returns True where values may be kept."
     if policy is not None and not callable(policy):
-        raise CheckpointPolicyError(f"A checkpoint policy is a {type(policy).__name__}.", why, repair)
+        raise CheckpointPolicyError(f"A checkpoint policy is of type {type(policy).__name__}.", why, repair)
     try:
         hash(policy)
     except TypeError:
-        what = f"A checkpoint policy is a {type(policy).__name__}, which is not hashable."
+        what = f"A checkpoint policy is of type {type(policy).__name__}, which is not hashable."
         raise CheckpointPolicyError(what, why, repair) from None
 
 
@@ -83,7 +83,7 @@ def checkpoint_name(x: Any, name: str) -> Any:
     """
     if not isinstance(name, str):
         raise CheckpointPolicyError(
-            f"The name of a value is {name!r}, a {type(name).__name__}.",
+            f"The name of a value is {name!r}, of type {type(name).__name__}.",
             "Policies such as save_only_these_names compare names.",
             "Pass a string.",
         )

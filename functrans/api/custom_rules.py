@@ -14,7 +14,7 @@ from ..control.closures import captured_tracers
 from ..control.custom_rules import call_with_rules
 from ..errors import ArgumentIndexError, CustomRuleError
 from ..primitives.foundation import add_tangents
-from .arguments import hides_internals, normalize_argnums
+from .arguments import check_function, hides_internals, normalize_argnums
 from .flat_rules import CustomCallArguments, check_structure, flat_jvp_rule, flat_vjp_rule
 from .symbolic_zeros import SymbolicZero
 
@@ -31,8 +31,7 @@ class CustomFunction:
         nondiff_argnums: int | Iterable[int] = (),
         nondiff_argnames: str | Iterable[str] = (),
     ):
-        if not callable(fun):
-            raise TypeError(f"{type(self).__name__} expects a function, not a {type(fun).__name__}")
+        check_function(fun, type(self).__name__)
         update_wrapper(self, fun, updated=())
         self.fun = fun
         self.name = getattr(fun, "__name__", type(fun).__name__)

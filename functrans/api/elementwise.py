@@ -13,7 +13,7 @@ from ..control.scalar_function import scalar_function
 from ..core.avals import supported_dtype
 from ..errors import ScalarFunctionError
 from ..primitives.scalar_functions import ScalarFunction
-from .arguments import hides_internals, input_leaf
+from .arguments import check_function, hides_internals, input_leaf
 
 
 class ElementwiseFunction:
@@ -117,8 +117,7 @@ def elementwise(
 def _parameter_names(fun: Any, parameters: Any) -> tuple[str, ...]:
     if parameters is not None:
         return tuple(parameters.replace(",", " ").split() if isinstance(parameters, str) else parameters)
-    if not callable(fun):
-        raise TypeError(f"elementwise expects a function, not a {type(fun).__name__}")
+    check_function(fun, "elementwise")
     found = inspect.signature(getattr(fun, "py_func", fun)).parameters.values()
     if not found or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in found):
         raise ScalarFunctionError(

@@ -217,7 +217,7 @@ def _cotangents(call: CustomCallArguments, found: Any, avals: Sequence[ShapedArr
 def _counted(value: Any) -> str:
     """`3 values`, or what it is instead of a sequence."""
     if not isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__}"
+        return f"an object of type {type(value).__name__}"
     return f"{len(value)} value{'s' * (len(value) != 1)}"
 
 

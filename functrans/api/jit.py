@@ -21,7 +21,7 @@ from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import StaticArgumentError
 from ..settings import changes
-from .arguments import FlatFunction, hides_internals, input_leaf, is_concrete, own_results
+from .arguments import FlatFunction, check_function, hides_internals, input_leaf, is_concrete, own_results
 from .marked import Marked, check_apart, parameters_of
 from .no_tangents import without_leaves
 from .quick_calls import NO_CALLS, Static, quick_call
@@ -73,8 +73,7 @@ class Jitted:
         params: Params | None = None,
     ):
         self.transformation = "jit" if primitive is call else primitive.name
-        if not callable(fun):
-            raise TypeError(f"{self.transformation} expects a function, not a {type(fun).__name__}")
+        check_function(fun, self.transformation)
         self.static = Marked.of("static", static_argnums, static_argnames)
         self.donated = Marked.of("donate", donate_argnums, donate_argnames)
         self.static.check(fun)
@@ -97,7 +96,7 @@ class Jitted:
         return f"<{self.transformation} of {self.fun!r}>"
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        """As a method: `self` is the first argument, and static unless it is a pytree."""
+        """As a method: `self` is the first argument, to be marked as static unless it is a pytree."""
         return self if instance is None else partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -270,7 +269,7 @@ def _static(value: Any, name: str) -> _Static:
         return _Static(value)
     except TypeError:
         raise StaticArgumentError(
-            f"The static {name} of a jitted function is a {type(value).__name__}, which is not hashable.",
+            f"The static {name} of a jitted function is of type {type(value).__name__}, which is not hashable.",
             "Static arguments are part of the key under which a trace is kept.",
             "Pass a tuple instead of a list and a frozen dataclass instead of a dict, or let the argument be traced.",
         ) from None

@@ -227,7 +227,7 @@ def allows(policy: Policy, eqn: Eqn) -> bool:
     answer = policy(eqn.primitive, *(a.aval for a in eqn.inputs), **eqn.params)
     if not isinstance(answer, (bool, np.bool_)):
         raise CheckpointPolicyError(
-            f"A checkpoint policy returned a {type(answer).__name__} for `{eqn.primitive.name}`.",
+            f"A checkpoint policy returned {type(answer).__name__} for `{eqn.primitive.name}`.",
             "It is asked for each equation `policy(primitive, *avals, **params)`, and says whether the results may be "
             "kept: True or False.",
             "Return a bool. Policies with arguments are called first: `policy=save_only_these_names('a', 'b')`.",

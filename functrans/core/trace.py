@@ -138,8 +138,8 @@ class Trace:
         """The error for one of this trace's tracers met by a primitive where this trace no longer runs."""
         return LeakedTracerError(
             f"A traced value of type {tracer.aval} reached `{operation}` after its transformation had ended.",
-            f"It is a {type(tracer).__name__}: it stands for a value only while the function that made it is traced, "
-            "and was probably kept in a global, an attribute, a cache or a closure.",
+            f"It is of type {type(tracer).__name__}: it stands for a value only while the function that made it is "
+            "traced, and was probably kept in a global, an attribute, a cache or a closure.",
             "Return the value from the transformed function (has_aux=True helps), or pass it in as an argument.",
         )
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..api.arguments import check_function
 from ..api.vmap import vmap
 from ..core.trace import typeof
 from ..errors import ShapeMismatchError
@@ -53,8 +54,7 @@ def vectorize(
     """
     if pyfunc is None:
         return partial(vectorize, otypes=otypes, doc=doc, excluded=excluded, cache=cache, signature=signature)
-    if not callable(pyfunc):
-        raise TypeError(f"vectorize expects a function, not a {type(pyfunc).__name__}")
+    check_function(pyfunc, "vectorize")
     axes = None if signature is None else _parsed(signature)
     dtypes = None if otypes is None else [np.dtype(t) for t in otypes]
 

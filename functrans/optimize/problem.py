@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from ..api.arguments import describe_leaf, input_leaf
+from ..api.arguments import check_function, describe_leaf, input_leaf
 from ..core.dtypes import kind_of
 from ..core.trace import EVAL, current_trace, typeof
 from ..errors import NonDifferentiableError, SolverOptionError
@@ -39,8 +39,7 @@ def problem(fun: Callable[..., Any], x0: Any, args: Any, name: str) -> Problem:
     Raises:
         NonDifferentiableError: x0 is complex.
     """
-    if not callable(fun):
-        raise TypeError(f"{name} expects a function, not a {type(fun).__name__}")
+    check_function(fun, name)
     args = args if isinstance(args, tuple) else (args,)
     leaves, treedef = tree.flatten(x0)
     leaves = [_as_real(input_leaf(x), partial(describe_leaf, treedef, i), name) for i, x in enumerate(leaves)]

@@ -436,7 +436,7 @@ def _index_arrays(entry: Any) -> list[Any]:
         return [Along(entry)]
     if not kind and hasattr(entry, "__index__"):
         return [entry.__index__()]
-    shown = f"an array of dtype {entry.dtype}" if kind else f"a {type(entry).__name__}"
+    shown = f"an array of dtype {entry.dtype}" if kind else f"an object of type {type(entry).__name__}"
     raise InvalidIndexError(
         f"An array was indexed by {shown}.",
         "Only integers, slices (`:`), ellipsis (`...`), None, and integer or boolean arrays are indices.",

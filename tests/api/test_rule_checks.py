@@ -148,7 +148,7 @@ def by_jet(rule: Any) -> Any:
 
 U = {"u": X * X}
 BAD = {
-    "no pair": (by_jvp(lambda p, t: X), "The jvp rule of `f` returned a ndarray instead of a pair"),
+    "no pair": (by_jvp(lambda p, t: X), "The jvp rule of `f` returned an object of type ndarray instead of a pair"),
     "triple": (by_jvp(lambda p, t: (U, U, U)), "The jvp rule of `f` returned 3 values instead of a pair"),
     "structure": (by_jvp(lambda p, t: (U, X)), r"The jvp rule of `f` returned a tangent of structure"),
     "shape": (
@@ -167,9 +167,9 @@ BAD = {
                     r"jvp rule of `f` returned a result of structure \*, but `f` itself one of structure \{'u': \*\}"),
     "no forward pair": (
         by_vjp(lambda r, ct: (V, V), lambda x, y: U),
-        "The forward rule of `f` returned a dict instead",
+        "The forward rule of `f` returned an object of type dict instead",
     ),
-    "no tuple": (by_vjp(lambda r, ct: X), "The backward rule of `f` returned a ndarray for 2 differentiable arguments"),
+    "no tuple": (by_vjp(lambda r, ct: X), "The backward rule of `f` returned an object of type ndarray for 2 differentiable arguments"),
     "one cotangent": (
         by_vjp(lambda r, ct: (X,)),
         "The backward rule of `f` returned 1 value for 2 differentiable arguments",
@@ -186,7 +186,7 @@ BAD = {
         by_vjp(lambda r, ct: (X.astype("f4"), X)),
         r"backward rule of `f` .* f32\[3\] for argument 0 of type f64\[3\]",
     ),
-    "batch pair": (by_vmap(lambda n, m, x, y: {"u": x}), "The batch rule of `f` returned a dict instead of a pair"),
+    "batch pair": (by_vmap(lambda n, m, x, y: {"u": x}), "The batch rule of `f` returned an object of type dict instead of a pair"),
     "lanes": (
         by_vmap(lambda n, m, x, y: ({"u": x[0]}, True)),
         r"batch rule of `f` returned f64\[3\] for result\['u'\] of 2 lanes",
@@ -194,9 +194,9 @@ BAD = {
     "flags": (by_vmap(lambda n, m, x, y: ({"u": x}, (True,))), "The batch rule of `f` returned flags of structure"),
     "jitted lanes": (by_vmap(lambda n, m, x, y: ({"u": x[:, :1]}, True), ft.jit),
                      r"batch rule of `f` returned a result of type f64\[1\], but `f` itself one of type f64\[3\]"),
-    "jet pair": (by_jet(lambda p, s: U), "The jet rule of `f` returned a dict instead of a pair"),
+    "jet pair": (by_jet(lambda p, s: U), "The jet rule of `f` returned an object of type dict instead of a pair"),
     "jet terms": (by_jet(lambda p, s: (U, [U])), "The jet rule of `f` returned 1 value where 2 derivatives belong"),
-    "jet number": (by_jet(lambda p, s: (U, 3)), "The jet rule of `f` returned a int where 2 derivatives belong"),
+    "jet number": (by_jet(lambda p, s: (U, 3)), "The jet rule of `f` returned an object of type int where 2 derivatives belong"),
     "jet tree": (by_jet(lambda p, s: (U, [U, X])), "The jet rule of `f` returned a derivative of order 2 of structure"),
     "jet shape": (
         by_jet(lambda p, s: (U, [{"u": X[:1]}, U])),
@@ -221,5 +221,5 @@ def test_bad_nondiff_arguments():
     f.defvjp(*TRUE["vjp"])
     with pytest.raises(ArgumentIndexError, match="nondiff_argnums"):
         f(X, X)
-    with pytest.raises(TypeError, match="custom_rule expects a function, not a int"):
+    with pytest.raises(TypeError, match="custom_rule expects a function, not int"):
         ft.custom_rule(3)  # type: ignore[arg-type]

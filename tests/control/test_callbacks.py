@@ -302,9 +302,9 @@ def test_results_are_declared_by_something_like_them(like: Any) -> None:
 def test_what_cannot_be_called_or_declared() -> None:
     with pytest.raises(CallbackError, match="`norm` were declared by <class 'float'> at .*length"):
         ft.pure_callback(norm, {"length": float}, X)
-    with pytest.raises(TypeError, match="a callback is a function, not a float"):
+    with pytest.raises(TypeError, match="a callback is a function, not float"):
         ft.pure_callback(1.0, FLOAT, X)
-    with pytest.raises(TypeError, match="a callback is a function, not a str"):
+    with pytest.raises(TypeError, match="a callback is a function, not str"):
         ft.debug.callback("text", X)
 
 
