@@ -14,6 +14,7 @@ _WANTED: Final = {
     "bool": "Its truth value decides which way Python goes (`if`, `while`, `and`, `not`, `assert`).",
     "index": "It is used as a Python integer (an index into a list or NumPy array, `range`, a shape).",
     "array": "It was passed to something that needs a NumPy array (np.asarray, or item assignment into an ndarray).",
+    "format": "It is written into a text, by an f-string or `str.format`.",
 }
 _REPAIRS: Final = {
     "bool": "Use functrans.lax.cond, functrans.numpy.where or functrans.lax.while_loop; or, if the argument may be "
@@ -31,20 +32,30 @@ _REPAIRS: Final = {
 }
 
 
-def _namesake() -> str:
-    """The repair where a function of SciPy was called that functrans.scipy has too; else nothing."""
-    found = ""
+def _about_scipy() -> str:
+    """The repair where a function of SciPy was called: its namesake, if functrans.scipy has that."""
+    called = ""
     for module, name in library_calls():
         library, _, rest = module.partition(".")
-        ours = sys.modules.get(f"functrans.scipy.{rest.partition('.')[0]}")
-        if library == "scipy" and ours is not None and name in getattr(ours, "__all__", ()):
-            found = f"{ours.__name__}.{name}"
-    return f"Call {found}, which takes traced values." if found else ""
+        package = f"scipy.{rest.partition('.')[0]}"
+        if library != "scipy" or name not in getattr(sys.modules.get(package), "__all__", ()):
+            continue
+        if name in getattr(sys.modules.get(f"functrans.{package}"), "__all__", ()):
+            return f"Call functrans.{package}.{name}, which takes traced values."
+        called = f"{package}.{name}"
+    if not called:
+        return ""
+    return (
+        f"{called} computes with plain numbers: write it with NumPy functions, or have functrans.pure_callback call it "
+        "and functrans.custom_jvp say its derivative."
+    )
 
 
 def _repair(wanted: str, otherwise: str) -> str:
     """The repair where it is known what wanted a value; else nothing."""
-    found = _namesake() or ("" if wanted == "bool" else advice())
+    if wanted == "format":
+        return "To print it, use functrans.debug.print('{x:.2f}', x=x), which does so when its value is there."
+    found = _about_scipy() or ("" if wanted == "bool" else advice())
     return f"{found} {otherwise}".rstrip() if found else ""
 
 
@@ -68,7 +79,9 @@ def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
     """Raise for a value that is known, but is more than its value."""
     raise TracerConversionError(
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
-        "This happens when it is stored in a plain NumPy array or converted to a Python number "
+        _WANTED["format"]
+        if wanted == "format"
+        else "This happens when it is stored in a plain NumPy array or converted to a Python number "
         "(`out[i] = x` calls `x.__float__`).",
         _repair(wanted, "Use functrans.lax.stop_gradient if no derivative is wanted." if loss == "derivative" else "")
         or "Make the array with np.zeros_like(x), np.zeros(n, like=x) or functrans.numpy.zeros(n), which can hold "

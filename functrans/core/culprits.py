@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import dis
 import linecache
 import math
@@ -16,6 +17,12 @@ from ..source import user_frame
 
 _STORES: Final = {"STORE_SUBSCR", "STORE_SLICE"}
 _RANDOM: Final = (np.random.RandomState, np.random.Generator)
+_BUILTINS: Final = {
+    "float": "Leave `float(...)` out: what it is given is computed with as it is.",
+    "int": "Write x.astype(int) instead of int(x).",
+    "complex": "Write x.astype(complex) instead of complex(x).",
+    "range": "Take functrans.lax.fori_loop or functrans.lax.scan for a loop over so many steps.",
+}
 _STACKED: Final = "NumPy does not look for traced values inside of lists: put them together with np.stack first."
 
 
@@ -73,6 +80,8 @@ def _about_call(node: ast.Call, frame: FrameType) -> str:
         return _STACKED
     if isinstance(owner, _RANDOM):
         return "Take random numbers of functrans.random, whose parameters may be traced."
+    if function is getattr(builtins, name, None):
+        return _BUILTINS.get(name, "")
     if name and function is getattr(math, name, None) and hasattr(np, name):
         return f"Write np.{name} instead of math.{name}."
     if not name or function is not getattr(np, name, None):
@@ -89,7 +98,8 @@ def _about_call(node: ast.Call, frame: FrameType) -> str:
 def _value_of(node: ast.expr, frame: FrameType) -> Any:
     """What a name stands for, or an attribute of a module, ufunc or random generator; None for anything else."""
     if isinstance(node, ast.Name):
-        return frame.f_locals.get(node.id, frame.f_globals.get(node.id))
+        scopes = (frame.f_locals, frame.f_globals, frame.f_builtins)
+        return next((scope[node.id] for scope in scopes if node.id in scope), None)
     if isinstance(node, ast.Attribute):
         owner = _value_of(node.value, frame)
         return getattr(owner, node.attr, None) if isinstance(owner, (ModuleType, np.ufunc, *_RANDOM)) else None

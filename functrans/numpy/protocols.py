@@ -87,7 +87,8 @@ def apply_function(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         raise UnknownFunctionError(
             f"{name} was called on a traced array, and functrans does not trace it.",
             "Each NumPy function needs a definition in terms of differentiable primitives.",
-            "Write it with other functions (see functrans.numpy), or wrap it with functrans.custom_jvp.",
+            "Write it with other functions (see functrans.numpy), or have functrans.pure_callback call it and "
+            "functrans.custom_jvp say its derivative.",
         )
     try:
         return ours(*args, **kwargs)
@@ -121,7 +122,8 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
             "Each ufunc needs a derivative and a meaning for the compiler.",
             f"Take np.{ufunc.__name__}."
             if hasattr(np, ufunc.__name__)
-            else "Write it with other functions, or wrap it with functrans.custom_jvp.",
+            else "Write it with other functions, or have functrans.pure_callback call it and functrans.custom_jvp say "
+            "its derivative.",
         )
     if kwargs:
         return _apply_with_options(ufunc, ours, inputs, kwargs)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.integrate
 
 import functrans as ft
 from functrans.errors import ConcretizationError, TracerConversionError
@@ -65,6 +66,12 @@ CASES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: math.sin(x[0]), "np.sin instead of math.sin"),
     (lambda x: np.random.normal(x[0]), "functrans.random"),  # noqa: NPY002
     (lambda x: RNG.normal(x[0]), "functrans.random"),
+    (lambda x: float(x[0]), "Leave `float(...)` out"),
+    (lambda x: int(x[0]), "x.astype(int)"),
+    (lambda x: list(range(x[0].astype(int))), "functrans.lax.fori_loop"),
+    (lambda x: f"{x[0]:.2f}", "functrans.debug.print"),
+    (lambda x: "{:.2f}".format(x[0]), "functrans.debug.print"),  # noqa: UP032
+    (lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1)[0], "scipy.integrate.quad computes with plain numbers"),
 ]
 
 
