@@ -218,6 +218,18 @@ def unexplained_folders(root: Path) -> list[str]:
     ]
 
 
+def unexplained_files(root: Path) -> list[str]:
+    """Files that the README of their folder does not name, and folders that the one above does not."""
+    problems = []
+    for path in (root / file for file in sources(root) if file != f"{PACKAGE}/__init__.py"):
+        is_folder = path.name == "__init__.py"
+        folder, name = (path.parents[1], f"{path.parent.name}/") if is_folder else (path.parent, path.name)
+        readme = folder / "README.md"
+        if readme.is_file() and f"`{name}`" not in readme.read_text(encoding="utf-8"):
+            problems.append(f"{readme.relative_to(root).as_posix()}: does not name {name}")
+    return problems
+
+
 def machine_paths(root: Path, files: list[str]) -> list[str]:
     problems = []
     for file in files:
@@ -238,6 +250,7 @@ CHECKS = [
     scattered_optional_imports,
     long_files,
     unexplained_folders,
+    unexplained_files,
 ]
 
 
@@ -298,7 +311,7 @@ def test_downward_imports_pass_every_check(tmp_path: Path) -> None:
     }
     for folder in ("core", "primitives"):
         (tmp_path / PACKAGE / folder).mkdir(parents=True)
-        (tmp_path / PACKAGE / folder / "README.md").touch()
+        (tmp_path / PACKAGE / folder / "README.md").write_text("`avals.py`, `trace.py`, `math.py`", encoding="utf-8")
     assert [problems(tmp_path, check, files) for check in CHECKS] == [[]] * len(CHECKS)
 
 
@@ -428,6 +441,17 @@ def test_a_long_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_folder_without_a_readme_is_found(tmp_path: Path) -> None:
     assert problems(tmp_path, unexplained_folders, {"core/trace": ""}) == ["functrans/core: has no README.md"]
+
+
+def test_a_file_that_no_readme_names_is_found(tmp_path: Path) -> None:
+    (tmp_path / PACKAGE / "core").mkdir(parents=True)
+    (tmp_path / PACKAGE / "README.md").write_text("`tree.py`, `primitives/`", encoding="utf-8")
+    (tmp_path / PACKAGE / "core" / "README.md").write_text("trace.py, `avals.py`", encoding="utf-8")
+    files = {"__init__": "", "tree": "", "core/__init__": "", "core/avals": "", "core/trace": "", "api/grad": ""}
+    assert problems(tmp_path, unexplained_files, files) == [
+        "functrans/README.md: does not name core/",
+        "functrans/core/README.md: does not name trace.py",
+    ]
 
 
 def test_a_machine_path_is_found(tmp_path: Path) -> None:
