@@ -82,37 +82,43 @@ class State(NamedTuple):
     failure: Any
 
 
-@np.errstate(all="ignore")  # a trial step may well overflow
-def solve(field: Field, options: Options, consts: Sequence[Any], y0: Any, t: Any) -> Solution:
-    """Step by step. How large the steps are is no part of the derivative."""
-    if typeof(t).shape[0] == 0:
-        return Solution(np.zeros((0, *typeof(y0).shape), typeof(y0).dtype), np.int64(REACHED), np.int64(0))
-    times = stop_gradient(t)
-    shift = t[0] - times[0]  # zero, but for its derivative: with the first time all steps move
-    end = times[-1]
-    sign = np.where(end < times[0], -1.0, 1.0).astype(typeof(t).dtype)
-    rtol, atol, mxstep = options.rtol, options.atol, options.mxstep
+class Solver:
+    """Steps from the first time to the last. How large the steps are is no part of the derivative.
 
-    def f(y: Any, s: Any) -> Any:
-        return field(consts, y, s + shift)
+    Attributes:
+        f: the derivative of y at a time.
+        end: the last time; sign: -1.0 if it is before the first one, else 1.0.
+    """
 
-    def is_before(state: State, tau: Any) -> Any:
-        return sign * (tau - state.t) > 0
+    def __init__(self, f: Callable[[Any, Any], Any], options: Options, end: Any, sign: Any):
+        self.f, self.options, self.end, self.sign = f, options, end, sign
 
-    def step(state: State) -> State:
-        left = sign * (end - state.t)
-        h = np.minimum(state.h, options.hmax)
-        t_new = np.where(1.01 * h >= left, end, state.t + sign * h)
-        width = t_new - state.t
-        curve = state.curve
+    def begin(self, t: Any, y: Any) -> State:
+        """At the first time."""
+        slope = self.f(y, t)
+        h = first_step(self.f, t, y, slope, self.sign, self.options.rtol, self.options.atol)
+        curve = Curve(t, self.sign, y, y, slope, slope, slope * 0)
+        return State(t, curve, h, np.full_like(h, 1e-4), np.bool_(True), np.int64(0), np.int64(REACHED))
+
+    def is_before(self, state: State, t: Any) -> Any:
+        """Whether a time is still to come."""
+        return self.sign * (t - state.t) > 0
+
+    def step(self, state: State) -> State:
+        """Try a step; without success the next one is smaller."""
+        end, sign, curve = self.end, self.sign, state.curve
+        h = np.minimum(state.h, self.options.hmax)
+        t = np.where(1.01 * h >= sign * (end - state.t), end, state.t + sign * h)
+        width = t - state.t
         y, slope = curve.y_new, curve.slope_new
-        trial = attempt(f, state.t, y, slope, width)
-        ratio = error_ratio(trial.error, y, trial.y, rtol, atol).astype(typeof(state.ratio).dtype)
+        trial = attempt(self.f, state.t, y, slope, width)
+        ratio = error_ratio(trial.error, y, trial.y, self.options.rtol, self.options.atol)
+        ratio = ratio.astype(typeof(state.ratio).dtype)
         is_good = ratio <= 1
-        is_stuck = (t_new == state.t) | (~is_good & (state.t + 0.1 * width == state.t))
+        is_stuck = (t == state.t) | (~is_good & (state.t + 0.1 * width == state.t))
         taken = Curve(state.t, width, y, trial.y, slope, trial.slope, trial.bend)
         return State(
-            t=np.where(is_good, t_new, state.t),
+            t=np.where(is_good, t, state.t),
             curve=Curve(*(np.where(is_good, new, old) for new, old in zip(taken, curve))),
             h=next_step(sign * width, ratio, state.ratio, state.is_fresh),
             ratio=np.where(is_good, np.maximum(ratio, 1e-4), state.ratio),
@@ -121,29 +127,39 @@ def solve(field: Field, options: Options, consts: Sequence[Any], y0: Any, t: Any
             failure=np.where(is_stuck, STUCK, state.failure),
         )
 
-    def advance(state: State, target: tuple[Any, Any]) -> tuple[State, tuple[Any, Any]]:
-        tau, moving = target
+    def advance(self, state: State, target: tuple[Any, Any]) -> tuple[State, tuple[Any, Any]]:
+        """Step up to a time, given without its derivative and with it: the value there, and whether it was reached."""
+        t, moving = target
+        mxstep, checkpoint, budget = self.options.mxstep, self.options.checkpoint, self.options.budget
         state = while_loop(
-            lambda s: is_before(s, tau) & (s.attempts < mxstep) & (s.failure == REACHED),
-            step,
+            lambda s: self.is_before(s, t) & (s.attempts < mxstep) & (s.failure == REACHED),
+            self.step,
             state._replace(attempts=np.int64(0)),
-            checkpoint=options.checkpoint,
-            budget=options.budget,
+            checkpoint=checkpoint,
+            budget=budget,
         )
-        is_late = is_before(state, tau)
+        is_late = self.is_before(state, t)
         failure = np.where((state.failure == REACHED) & is_late, TOO_MANY_STEPS, state.failure)
-        is_reached = ~is_late & (sign * (tau - state.curve.start) >= 0)
-        y = np.where(is_reached, state.curve.at(moving - shift), np.nan)
+        is_reached = ~is_late & (self.sign * (t - state.curve.start) >= 0)
+        y = np.where(is_reached, state.curve.at(moving), np.nan)
         return state._replace(failure=failure), (y, is_reached)
 
-    slope = f(y0, times[0])
-    h = first_step(f, times[0], y0, slope, sign, rtol, atol)
-    curve = Curve(times[0], sign, y0, y0, slope, slope, slope * 0)
-    state = State(
-        times[0], curve, h, np.full_like(h, 1e-4), np.bool_(True), np.int64(0), np.int64(REACHED)
-    )
+
+@np.errstate(all="ignore")  # a trial step may well overflow
+def solve(field: Field, options: Options, consts: Sequence[Any], y0: Any, t: Any) -> Solution:
+    """Step by step, from time to time."""
+    if typeof(t).shape[0] == 0:
+        return Solution(np.zeros((0, *typeof(y0).shape), typeof(y0).dtype), np.int64(REACHED), np.int64(0))
+    times = stop_gradient(t)
+    shift = t[0] - times[0]  # zero, but for its derivative: with the first time all steps move
+    sign = np.where(times[-1] < times[0], -1.0, 1.0).astype(typeof(t).dtype)
+    solver = Solver(lambda y, s: field(consts, y, s + shift), options, times[-1], sign)
     state, (ys, are_reached) = scan(
-        advance, state, (times[1:], t[1:]), checkpoint=options.checkpoint, budget=options.budget
+        solver.advance,
+        solver.begin(times[0], y0),
+        (times[1:], t[1:] - shift),
+        checkpoint=options.checkpoint,
+        budget=options.budget,
     )
     return Solution(np.concatenate([y0[None], ys]), state.failure, 1 + np.sum(are_reached))
 
