@@ -239,28 +239,12 @@ class Binding:
             slots[slot] = address_of(values[i])
         for i, number in self.argument_objects:
             frame.objects[number] = values[i]
-        results: list[Any] = []
-        for k, place in enumerate(self.assembled.results):
-            if isinstance(place, ObjectPlace):
-                results.append(None)
-                continue
-            if k in self.handed_out:
-                given_away = values[self.handed_out[k]]
-                is_same = is_of_type(given_away, place)
-                results.append(given_away if is_same else np.ndarray(place.shape, place.dtype, given_away))
-                continue
-            result = room(place.shape, place.dtype, f"result {len(results)}")
-            slots[HEADER + place.slot] = address_of(result)
-            results.append(result)
+        results = self.rooms(values, slots)
         if self.is_divided:
             slots[THREADS] = threads.awake(config.threads)
         with threads_of_blas() if self.is_apart_from_blas else nullcontext():
             self.run(self.code, self.count, frame.pointer)
-        for i, place in enumerate(self.assembled.results):
-            if isinstance(place, ObjectPlace):
-                results[i] = frame.objects[place.number]
-            elif not place.shape and not self.outputs[i].is_array(given):
-                results[i] = results[i].item() if self.outputs[i].is_weak else results[i][()]
+        self.unpack(results, frame, given)
         frame.objects[:] = [None] * len(frame.objects)  # stacks may be large
         keep_some(frame.spools)
         if is_lent and frame.arena is not None:
@@ -268,6 +252,29 @@ class Binding:
             frame.arena = None
         self.frames.append(frame)
         return results
+
+    def rooms(self, values: Sequence[Any], slots: array[int]) -> list[Any]:
+        """The arrays that the program writes results to, donated arguments among them; None for what is no array."""
+        found: list[Any] = []
+        for k, place in enumerate(self.assembled.results):
+            if isinstance(place, ObjectPlace):
+                found.append(None)
+            elif k in self.handed_out:
+                given_away = values[self.handed_out[k]]
+                is_same = is_of_type(given_away, place)
+                found.append(given_away if is_same else np.ndarray(place.shape, place.dtype, given_away))
+            else:
+                found.append(room(place.shape, place.dtype, f"result {k}"))
+                slots[HEADER + place.slot] = address_of(found[k])
+        return found
+
+    def unpack(self, results: list[Any], frame: Frame, given: Sequence[Any]) -> None:
+        """Put in place what is no array, and numbers for arrays without axes."""
+        for i, (place, output) in enumerate(zip(self.assembled.results, self.outputs)):
+            if isinstance(place, ObjectPlace):
+                results[i] = frame.objects[place.number]
+            elif not place.shape and not output.is_array(given):
+                results[i] = results[i].item() if output.is_weak else results[i][()]
 
     @property
     def may_have_entry(self) -> bool:
