@@ -18,6 +18,7 @@ from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
 from . import accumulations, checks, convolution, extremes, regions, rows, tapes
+from .apart import Loop
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused, OpenBlock
 from .carried import Carried, begun, ended
@@ -387,8 +388,8 @@ class Assembler:
         """
         tape, x_along, y_along = tapes.along(self, body, xs, ys)
         along = tapes.wholes(x_along), tapes.wholes(y_along)
-        operands = consts, carry, along[0]
-        why = add_recurrence(self, block, body, None, operands, length, is_reverse, (finals, along[1], None), tape)
+        loop = Loop(body, None, consts, carry, along[0], finals, along[1], length, is_reverse)
+        why = add_recurrence(self, block, loop, tape)
         if why is None:
             return
         turned = [way for way in y_along if isinstance(way, Place) and not way.is_contiguous]
@@ -449,8 +450,8 @@ class Assembler:
         The ys are stacks.
         """
         tape, _, along = tapes.along(self, body, (), ys)
-        results = finals, tapes.wholes(along), count
-        why = add_recurrence(self, block, body, cond, (consts, carry, ()), None, False, results, tape)
+        loop = Loop(body, cond, consts, carry, (), finals, tapes.wholes(along), count=count)
+        why = add_recurrence(self, block, loop, tape)
         if why is None:
             return
         state = [Carried(self, final) for final in finals]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray
-from ..core.jaxpr import Jaxpr, Literal
+from ..core.jaxpr import Literal
 from . import tapes
-from .apart import LARGEST_MATRIX, TooLarge, take_apart
+from .apart import LARGEST_MATRIX, Loop, TooLarge, take_apart
 from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
 from .lanes import take_lanes_apart
 from .loopnest import Constant, Kernel, Load, Output, axis_index
@@ -22,65 +22,52 @@ from .recurrence import Failure, Repeat, Statement, failures_in, statements_in
 FEW_STEPS = 16
 
 
-def add_recurrence(
-    assembler: Any,
-    block: Block,
-    body: Jaxpr,
-    cond: Jaxpr | None,
-    operands: tuple[Sequence[Any], Sequence[Place], Sequence[Any]],
-    length: int | Place | None,
-    is_reverse: bool,
-    results: tuple[Sequence[Place], Sequence[Any], Place | None],
-    tape: Tape | None,
-) -> str | None:
+def add_recurrence(assembler: Any, block: Block, loop: Loop, tape: Tape | None) -> str | None:
     """Add a loop as one function, if its body is one over single numbers, or that of one of many lanes is; else say
     why not."""
-    if not all(isinstance(place, Place) for place in (*operands[0], *operands[2], *results[1])):
+    if not all(isinstance(place, Place) for place in (*loop.consts, *loop.xs, *loop.ys)):
         return "a step reads or leaves a stack, the tape of another loop"
     if tape is not None and assembler.is_plain:
         return "a step reads or leaves an entry of a stack, and a kernel gets no more memory while it runs"
-    if tape is not None and is_reverse:
-        operands = operands[0], operands[1], [tapes.backwards(tape, place) for place in operands[2]]
-        results = results[0], [tapes.backwards(tape, place) for place in results[1]], results[2]
-    why = "" if tape is not None else add_lanes(assembler, block, body, cond, operands, length, is_reverse, results)
+    if tape is not None and loop.is_reverse:
+        xs, ys = ([tapes.backwards(tape, place) for place in group] for group in (loop.xs, loop.ys))
+        loop = loop._replace(xs=xs, ys=ys)
+    why = "" if tape is not None else add_lanes(assembler, block, loop)
     if why is None:
         return None
     prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr  # noqa: E731
+    known, zero = partial(known_value, assembler), None if assembler.is_plain else partial(is_zero, assembler)
     try:
-        found = take_apart(
-            body, cond, prepare, assembler.supports, operands, length, is_reverse, results, tapes.slots(tape),
-            partial(known_value, assembler), assembler.source,
-            None if assembler.is_plain else partial(is_zero, assembler),
-        )  # fmt: skip
+        found = take_apart(loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), zero)
     except TooLarge as reason:
         return f"{reason}; nor can lanes run on their own, for {why}" if why else str(reason)
     if assembler.is_plain and has_long_loops(found.recurrence.statements):
         return "its steps have loops of their own, whose work is shared"
     for first, final in found.copied:
         assembler.copy(block, first, final)
-    arrays = [working_place(assembler, array) for array in found.arrays]
-    loop = length, results[2], is_reverse
-    add_run(assembler, block, RecurrenceRun(found.recurrence, tuple(arrays), None, (), found.registers, tape, *loop))
+    arrays = tuple(working_place(assembler, array) for array in found.arrays)
+    steps = loop.length, loop.count, loop.is_reverse
+    add_run(assembler, block, RecurrenceRun(found.recurrence, arrays, None, (), found.registers, tape, *steps))
     return None
 
 
-def add_lanes(assembler: Any, block: Block, body: Jaxpr, cond: Jaxpr | None, *loop: Any) -> str | None:
+def add_lanes(assembler: Any, block: Block, loop: Loop) -> str | None:
     """Add a loop over many lanes as one function that runs all steps of one lane, if lanes have nothing to do with
     each other; else say why not, if there are any."""
-    found = take_lanes_apart(assembler, body, cond, *loop, partial(known_value, assembler))
+    found = take_lanes_apart(assembler, loop, partial(known_value, assembler))
     if isinstance(found, str):
         return found
-    _, length, is_reverse, results = loop
     recurrence, given, copied, registers = found.apart
     for first, final in copied:
         assembler.copy(block, first, final)
     arrays = tuple(working_place(assembler, array) for array in given)
-    add_run(assembler, block, RecurrenceRun(recurrence, arrays, None, (), registers, None, length, None, is_reverse))
+    steps = loop.length, None, loop.is_reverse
+    add_run(assembler, block, RecurrenceRun(recurrence, arrays, None, (), registers, None, *steps))
     for place, final in found.delivered:
         assembler.copy(block, place, final)
     if found.counts is not None:
         most = Output(Load(0, (axis_index(0),), found.counts.dtype), "maximum")
-        assembler.kernel(block, Kernel(found.counts.shape, 1, (most,), (0,)), (found.counts,), (results[2],))
+        assembler.kernel(block, Kernel(found.counts.shape, 1, (most,), (0,)), (found.counts,), (loop.count,))
     return None
 
 

@@ -63,6 +63,30 @@ MOVING_BY_INDEX = {
 VIEWS = frozenset(("transpose", "slice", "reverse", "reshape", "broadcast_to", "dynamic_slice", "full", "iota"))
 
 
+class Loop(NamedTuple):
+    """A loop, and where all is that it works with.
+
+    Attributes:
+        body: from `consts, carry, x` to `carry, y`.
+        cond: from `consts, carry` to whether there is one more step, where the length is not known.
+        consts, carry, xs: the constants, the carry at the beginning, and what has one element for each step.
+        finals, ys: the carry at the end, and what is computed in each step. The carry at the end may be where it was at
+            the beginning.
+        count: where the number of steps goes, if that is wanted.
+    """
+
+    body: Jaxpr
+    cond: Jaxpr | None
+    consts: Sequence[Place]
+    carry: Sequence[Place]
+    xs: Sequence[Place]
+    finals: Sequence[Place]
+    ys: Sequence[Place]
+    length: int | Place | None = None
+    is_reverse: bool = False
+    count: Place | None = None
+
+
 class Apart(NamedTuple):
     """A loop taken apart.
 
@@ -79,70 +103,54 @@ class Apart(NamedTuple):
 
 
 def take_apart(
-    body: Jaxpr,
-    cond: Jaxpr | None,
+    loop: Loop,
     prepare: Callable[[Jaxpr], Jaxpr],
     supports: Callable[[Expression], bool],
-    operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
-    length: int | Place | None,
-    is_reverse: bool,
-    results: tuple[Sequence[Place], Sequence[Place], Place | None],
-    taped: frozenset[int],
     known: Callable[[Place], Any],
     source: Any,
+    taped: frozenset[int] = frozenset(),
     is_zero: Callable[[Place], bool] | None = None,
 ) -> Apart:
     """A loop as a recurrence.
 
     Args:
-        operands: where the constants, the carry at the beginning, and what has one element for each step are.
-        results: where the carry at the end, what is computed in each step and the number of steps go. The carry at the
-            end may be where it was at the beginning.
-        taped: slots of arrays that are entries of stacks: those go forwards, even if the loop does not.
         known: what is at a place, if that is a constant.
         source: the line of the user's code that the loop stands in.
+        taped: slots of arrays that are entries of stacks: those go forwards, even if the loop does not.
         is_zero: whether what is at a place is known to be 0.0 everywhere; None leaves matrices to kernels, whatever may
             be left out of them.
 
     Raises:
         TooLarge: there are parts that are not computed number by number.
     """
-    consts, carry, xs = operands
-    indexed = addressed(body, prepare)
-    starts_at_zero = [is_zero is not None and len(consts) + i in indexed and is_zero(p) for i, p in enumerate(carry)]
-    has_triangles = is_zero is not None and (any(starts_at_zero) or has_masks(prepare(body)))
+    indexed, first = addressed(loop.body, prepare), len(loop.consts)
+    starts_at_zero = [is_zero is not None and first + i in indexed and is_zero(p) for i, p in enumerate(loop.carry)]
+    has_triangles = is_zero is not None and (any(starts_at_zero) or has_masks(prepare(loop.body)))
     apart = _Body(prepare, supports, source, bool(indexed), bool(indexed) and has_triangles)
-    finals, ys, count = results
-    steps: Expression | None = None
-    if isinstance(length, Place):
-        steps = apart.kept_expression(Load(apart.buffer(length, True).number, (), length.dtype))
-    elif length is not None:
-        steps = constant(length, INT)
-    fixed_arrays = [apart.given(p, known(p)) for p in consts]
-    is_addressed = apart.addressed_carry(body, len(consts), len(carry))
-    begin: list[Any] = []
-    for place, final, stays in zip(carry, finals, is_addressed):
-        if stays:
-            begin.append(Array.of(apart.buffer(final, False), may_write=True))
-        else:
-            begin.append(apart.boxes(apart.given(place, known(place))))
-    rows = [Array.of(apart.buffer(p, True)) for p in xs]
-    targets = [Array.of(apart.buffer(p, False), may_write=True) for p in ys]
+    steps = apart.steps(loop.length)
+    consts = [apart.given(p, known(p)) for p in loop.consts]
+    stays = apart.addressed_carry(loop.body, first, len(loop.carry))
+    begin = [
+        Array.of(apart.buffer(final, False), may_write=True) if is_addressed else apart.boxes(apart.given(p, known(p)))
+        for p, final, is_addressed in zip(loop.carry, loop.finals, stays)
+    ]
+    rows = [Array.of(apart.buffer(p, True)) for p in loop.xs]
+    targets = [Array.of(apart.buffer(p, False), may_write=True) for p in loop.ys]
     for buffer, array in zip(apart.buffers, apart.arrays):
         buffer.is_taped = isinstance(array, Place) and array.slot in taped
     done, after = apart.loop(
-        body, cond, steps, is_reverse, fixed_arrays, begin, is_addressed, rows, targets, bool(taped)
+        loop.body, loop.cond, steps, loop.is_reverse, consts, begin, stays, rows, targets, bool(taped)
     )
-    for value, final, stays in zip(after, finals, is_addressed):
-        if not stays:
+    for value, final, is_addressed in zip(after, loop.finals, stays):
+        if not is_addressed:
             apart.fill(Array.of(apart.buffer(final, False), may_write=True), value)
-    if count is not None:
-        apart.statements.append(Store(apart.buffer(count, False).number, (), done))
-    zeros = frozenset(apart.buffer(final, False).number for final, zero in zip(finals, starts_at_zero) if zero)
+    if loop.count is not None:
+        apart.statements.append(Store(apart.buffer(loop.count, False).number, (), done))
+    zeros = frozenset(apart.buffer(final, False).number for final, zero in zip(loop.finals, starts_at_zero) if zero)
     statements = simplified(apart.statements, apart.arrays, zeros, apart.sums)
-    recurrence = Recurrence(statements, None if isinstance(length, Place) else length)
-    copied = [(first, final) for first, final, stays in zip(carry, finals, is_addressed) if stays]
-    registers = sum(prod(p.shape) for p, stays in zip(carry, is_addressed) if not stays)
+    recurrence = Recurrence(statements, None if isinstance(loop.length, Place) else loop.length)
+    copied = [(p, final) for p, final, is_addressed in zip(loop.carry, loop.finals, stays) if is_addressed]
+    registers = sum(prod(p.shape) for p, is_addressed in zip(loop.carry, stays) if not is_addressed)
     return Apart(recurrence, apart.arrays, copied, registers)
 
 
@@ -283,6 +291,12 @@ class _Body(Collector):
         if not indices or not all(is_number_known(x) for x in indices):
             return operands
         return [*operands[:first], *(int(x[()].expression.number) for x in indices)]
+
+    def steps(self, length: int | Place | None) -> Expression | None:
+        """The number of steps, if that is known when the loop begins."""
+        if isinstance(length, Place):
+            return self.kept_expression(Load(self.buffer(length, True).number, (), length.dtype))
+        return None if length is None else constant(length, INT)
 
     def addressed_carry(self, body: Jaxpr, consts: int, carry: int) -> list[bool]:
         """Which parts of a loop's carry stay in memory: large ones, and those that are indexed as the program runs."""

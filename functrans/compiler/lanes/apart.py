@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Jaxpr, Literal, Var
-from ..apart import Apart, TooLarge, take_apart
+from ..apart import Apart, Loop, TooLarge, take_apart
 from ..instructions import Place
 from ..loopnest import INT, Apply, Register, expressions_in
 from ..overlap import do_overlap
@@ -38,26 +38,16 @@ class LanesApart(NamedTuple):
     counts: Place | None
 
 
-def take_lanes_apart(
-    assembler: Any,
-    body: Jaxpr,
-    cond: Jaxpr | None,
-    operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
-    length: int | Place | None,
-    is_reverse: bool,
-    results: tuple[Sequence[Place], Sequence[Place], Place | None],
-    known: Any,
-) -> LanesApart | str:
+def take_lanes_apart(assembler: Any, loop: Loop, known: Any) -> LanesApart | str:
     """A loop as the recurrence of one of its lanes, or why it is not, as a clause, which is empty if it has no lanes.
 
-    The arguments are those of `take_apart`.
+    Args:
+        known: that of `take_apart`.
     """
-    first, carry = len(operands[0]), len(operands[1])
     why = ""
-    for size, axes in candidates(body, first, carry):
+    for size, axes in candidates(loop.body, len(loop.consts), len(loop.carry)):
         try:
-            loop = _Loop(assembler, body, cond, (first, carry), size, axes)
-            found = loop.taken_apart(operands, length, is_reverse, results, known)
+            found = _LanesOfLoop(assembler, loop, size, axes).taken_apart(known)
         except (NotLanewise, TooLarge) as reason:
             why = why or str(reason)
             continue
@@ -87,29 +77,21 @@ def candidates(body: Jaxpr, first: int, carry: int) -> Iterator[tuple[int, list[
                     yield size, [*[None] * first, *own, *[None] * (len(body.inputs) - first - carry)]
 
 
-class _Loop:
+class _LanesOfLoop:
     """A loop of so many lanes.
 
     Args:
-        counts: how many constants there are, and how many numbers are carried.
         axes: the axes of lanes that are known.
     """
 
-    def __init__(
-        self,
-        assembler: Any,
-        body: Jaxpr,
-        cond: Jaxpr | None,
-        counts: tuple[int, int],
-        size: int,
-        axes: Sequence[Axis],
-    ):
+    def __init__(self, assembler: Any, loop: Loop, size: int, axes: Sequence[Axis]):
         self.assembler = assembler
+        self.loop = loop
         self.size = size
-        self.first, self.carry = counts
+        self.first, self.carry = len(loop.consts), len(loop.carry)
         self.prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr
-        self.body = one_lane_of_loop(body, self.first, self.carry, axes, size, self.prepare)
-        self.cond = None if cond is None else self.condition(cond)
+        self.body = one_lane_of_loop(loop.body, self.first, self.carry, axes, size, self.prepare)
+        self.cond = None if loop.cond is None else self.condition(loop.cond)
         self.wholes: dict[Place, tuple[Place, Axis]] = {}  # by the part of one lane
 
     def condition(self, cond: Jaxpr) -> OneLane:
@@ -128,31 +110,23 @@ class _Loop:
         self.wholes[part] = whole, axis
         return part
 
-    def taken_apart(
-        self,
-        operands: tuple[Sequence[Place], Sequence[Place], Sequence[Place]],
-        length: int | Place | None,
-        is_reverse: bool,
-        results: tuple[Sequence[Place], Sequence[Place], Place | None],
-        known: Any,
-    ) -> LanesApart:
-        assembler, own, split = self.assembler, self.body.inputs, self.first + self.carry
+    def taken_apart(self, known: Any) -> LanesApart:
+        assembler, loop, own, split = self.assembler, self.loop, self.body.inputs, self.first + self.carry
         constants = [self.part(assembler.constant(literal), axis) for literal, axis in self.body.constants]
-        consts = [*constants, *map(self.part, operands[0], own)]
-        carry = list(map(self.part, operands[1], own[self.first :]))
-        xs = list(map(self.part, operands[2], map(behind_steps, own[split:])))
-        targets, delivered = self.targets(results[0], [place for group in operands for place in group])
+        consts = [*constants, *map(self.part, loop.consts, own)]
+        carry = list(map(self.part, loop.carry, own[self.first :]))
+        xs = list(map(self.part, loop.xs, map(behind_steps, own[split:])))
+        targets, delivered = self.targets(loop.finals, [*loop.consts, *loop.carry, *loop.xs])
         finals = list(map(self.part, targets, self.body.outputs))
-        ys = list(map(self.part, results[1], map(behind_steps, self.body.outputs[self.carry :])))
-        counts, count = None, results[2]
+        ys = list(map(self.part, loop.ys, map(behind_steps, self.body.outputs[self.carry :])))
+        counts, count = None, loop.count
         if count is not None:
             counts = assembler.contiguous("temporary", ShapedArray((self.size,), INT))
             count = counts._replace(shape=(), strides=())
             self.wholes[count] = counts, 0
-        found = take_apart(
-            self.body.jaxpr, self.cond and self.cond.jaxpr, self.prepare, assembler.supports, (consts, carry, xs),
-            length, is_reverse, (finals, ys, count), frozenset(), known, assembler.source,
-        )  # fmt: skip
+        cond = None if self.cond is None else self.cond.jaxpr
+        one = Loop(self.body.jaxpr, cond, consts, carry, xs, finals, ys, loop.length, loop.is_reverse, count)
+        found = take_apart(one, self.prepare, assembler.supports, known, assembler.source)
         return LanesApart(self.apart(found), delivered, counts)
 
     def targets(self, finals: Sequence[Place], read: Sequence[Place]) -> tuple[list[Place], list[tuple[Place, Place]]]:
