@@ -265,9 +265,17 @@ class Assembler:
         if len(block) > start:
             self.remarks[id(block[start])] = sentence
 
-    def python(self, primitive: Any, sources: Sequence[Any], targets: Sequence[Any], params: Params) -> PythonRun:
-        """The instruction that calls the implementation of a primitive."""
-        return PythonRun(primitive.impl, params, tuple(sources), tuple(targets), primitive.name, self.source)
+    def python(
+        self, primitive: Any, sources: Sequence[Any], targets: Sequence[Any], params: Params, avals: Sequence[Any] = ()
+    ) -> PythonRun:
+        """The instruction that calls the implementation of a primitive.
+
+        Args:
+            avals: the types of the operands, where it matters which of them are Python numbers.
+        """
+        is_number = [isinstance(aval, ShapedArray) and aval.weak and not aval.shape for aval in avals]
+        function = _of_numbers(primitive.impl, is_number) if any(is_number) else primitive.impl
+        return PythonRun(function, params, tuple(sources), tuple(targets), primitive.name, self.source)
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
@@ -487,6 +495,15 @@ class Assembler:
         for slot in self.slots:
             if slot.first <= since < slot.last:
                 slot.last = self.now
+
+
+def _of_numbers(function: Callable[..., Sequence[Any]], is_number: Sequence[bool]) -> Callable[..., Sequence[Any]]:
+    """A function given Python numbers where it would be given arrays of one: these would not be weak."""
+
+    def of_numbers(*operands: Any, **params: Any) -> Sequence[Any]:
+        return function(*(x.item() if weak else x for x, weak in zip(operands, is_number)), **params)
+
+    return of_numbers
 
 
 def _same(x: Any) -> list[Any]:

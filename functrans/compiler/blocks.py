@@ -192,7 +192,8 @@ class BlockAssembler:
             self.places.update(zip(eqn.outputs, targets))
         is_known = eqn.primitive.assemble(self.assembler, self.instructions, sources, targets, eqn.params)
         if not is_known and not has_nothing_to_do(eqn):
-            run = self.assembler.python(eqn.primitive, sources, targets, eqn.params)
+            avals = [atom.aval for atom in eqn.inputs]
+            run = self.assembler.python(eqn.primitive, sources, targets, eqn.params, avals)
             self.assembler.step(self.instructions, run, (*sources, *targets))
         self.assembler.source = before
 

@@ -84,3 +84,19 @@ def test_lanes_are_rounded_to_the_type_that_they_meet() -> None:
     equal = lambda x: lax.cond(x > 0, lambda: 1 / 3, lambda: 1 / 5) == x  # noqa: E731
     for found in ([equal(x) for x in xs], ft.vmap(equal)(xs), ft.jit(ft.vmap(equal))(xs)):
         np.testing.assert_array_equal(found, [True, False, False])
+
+
+@pytest.mark.parametrize("derived", [ft.grad, curvature], ids=["gradient", "curvature"])
+def test_sweeps_that_python_runs_get_numbers(derived: Any) -> None:
+    """A loop that is run backwards with few states, by Python if its length is not known: numbers have no precision."""
+
+    def last(x: Any, number: Any, count: Any) -> Any:
+        return np.sum(lax.fori_loop(0, count, lambda i, c: np.sum(c) / (20 + c * c * number), x, checkpoint=2))
+
+    x = np.linspace(0.2, 0.9, 40, dtype=np.float32)
+    function = ft.jit(derived(last))
+    for count in (1, 5):
+        wanted = function(x, np.float32(1.5), count)
+        assert wanted.dtype == np.float32
+        assert np.all(wanted != 0)
+        np.testing.assert_array_equal(function(x, 1.5, count), wanted)
