@@ -24,6 +24,7 @@ from functrans.errors import (
     TracerConversionError,
 )
 from functrans.primitives import determinants, linalg, special
+from functrans.primitives.on_gpu import update_at
 from tests.helpers.cases import Case, all_cases
 from tests.helpers.oracles import direction, is_differentiable
 from tests.helpers.stand_in_cupy import Traffic, installed, ndarray
@@ -139,6 +140,28 @@ def test_matrices_without_a_result_are_refused() -> None:
     for function in (linalg.cholesky, lambda a: linalg.solve(a, a)):
         with pytest.raises(np.linalg.LinAlgError):
             function(a)
+
+
+def values_with_ends(count: int, dtype: str) -> Any:
+    """Numbers of a dtype, the largest and the least ones and NaN among them."""
+    found = (np.random.default_rng(count).normal(size=count) * 100).astype(dtype)
+    if found.dtype.kind in "iu":
+        found[:2] = np.iinfo(dtype).max, np.iinfo(dtype).min
+    elif found.dtype.kind == "f":
+        found[:6] = np.inf, -np.inf, np.nan, -np.nan, 0.0, -0.0
+    return found
+
+
+@pytest.mark.parametrize("dtype", "?bBhHiIlLqQefdFD")
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.maximum, np.minimum])
+def test_updates_of_the_same_places_are_those_of_numpy(ufunc: np.ufunc, dtype: str) -> None:
+    if np.dtype(dtype).kind == "c" and ufunc in (np.maximum, np.minimum):
+        pytest.skip("CuPy has no extremes of complex numbers")
+    y, updates, places = values_with_ends(12, dtype), values_with_ends(60, dtype), np.random.default_rng(0).integers(0, 9, 60)
+    there = up(y)
+    update_at(ufunc, there, up(places), up(updates))
+    ufunc.at(y, places, updates)
+    same(there, y)
 
 
 def test_gradients_of_determinants_of_singular_matrices() -> None:

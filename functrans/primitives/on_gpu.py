@@ -10,11 +10,15 @@ import numpy as np
 
 from ..core.devices import common_place, cupy_special, is_on_device
 
-#: The dtypes of CuPy's atomic operations, by the ufunc whose `at` they are.
+#: Whole numbers that hold numbers of so many bytes.
+_WORDS: Final = {4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+_ATOMIC_WORDS: Final = (np.dtype(np.int32), *_WORDS.values())
+#: The dtypes of CuPy's atomic operations, by the ufunc whose `at` they are. It has extremes of floats as well, which pass
+#: over NaN and round doubles to single precision (CuPy 14.2).
 ATOMIC: Final = {
-    np.add: "iIQefdFD", np.maximum: "iIQfd", np.minimum: "iIQfd",
+    np.add: (*_ATOMIC_WORDS, *map(np.dtype, (np.float16, np.float32, np.float64))),
+    np.maximum: _ATOMIC_WORDS, np.minimum: _ATOMIC_WORDS,
 }  # fmt: skip
-_UINT64: Final = np.dtype(np.uint64)
 
 
 def special_function(name: str, *xs: Any) -> Any:
@@ -126,12 +130,41 @@ def lexsort(keys: Sequence[Any], axis: int) -> Any:
 
 def update_at(ufunc: np.ufunc, y: Any, places: Any, updates: Any) -> None:
     """`ufunc.at` of a vector, at places that are not negative."""
-    if y.dtype == np.int64 and ufunc is np.add:
-        y, updates = y.view(_UINT64), updates.view(_UINT64)  # the same bits are added
-    if y.dtype.char in ATOMIC.get(ufunc, ""):
+    if y.dtype in ATOMIC.get(ufunc, ()):
         ufunc.at(y, places, updates)
+    elif ufunc is np.add and y.dtype.kind == "c":
+        ufunc.at(y.real, places, updates.real)
+        ufunc.at(y.imag, places, updates.imag)
+    elif ufunc is np.add and y.dtype == np.int64:
+        ufunc.at(y.view(_WORDS[8]), places, updates.view(_WORDS[8]))  # the same bits are added
+    elif ufunc in (np.maximum, np.minimum) and y.dtype.kind in "if" and y.itemsize in _WORDS:
+        words = _in_order(ufunc, y)
+        ufunc.at(words, places, _in_order(ufunc, updates))
+        y[...] = _out_of_order(words, y.dtype)
     elif len(places):
         _update_in_rounds(ufunc, y, places, updates)
+
+
+def _in_order(ufunc: np.ufunc, x: Any) -> Any:
+    """Whole numbers that are in the order of signed numbers, or of floats, with NaN at the end that an extreme is of."""
+    bits = x.view(_WORDS[x.itemsize])
+    zero, sign = bits.dtype.type(0), _sign(bits.dtype)
+    if x.dtype.kind == "i":
+        return bits ^ sign
+    nan = ~zero if ufunc is np.maximum else zero
+    return np.where(np.isnan(x), nan, np.where(bits & sign != 0, ~bits, bits | sign))
+
+
+def _out_of_order(words: Any, dtype: np.dtype[Any]) -> Any:
+    """The numbers that such whole numbers stand for."""
+    sign = _sign(words.dtype)
+    bits = words ^ sign if dtype.kind == "i" else np.where(words & sign != 0, words ^ sign, ~words)
+    return bits.view(dtype)
+
+
+def _sign(word: np.dtype[Any]) -> Any:
+    """The highest bit."""
+    return word.type(1 << 8 * word.itemsize - 1)
 
 
 def write_in_order(y: Any, places: Any, updates: Any) -> None:

@@ -33,8 +33,10 @@ COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "equal", "not_e
 #: What `ufunc.at`, `reduce` and `accumulate` are there for.
 AT = {"add": "biufc", "subtract": "biufc", "maximum": "iuf", "minimum": "iuf"}
 REDUCE = ("add", "multiply")
+#: What CuPy's extremes at places are of, for floats.
+EXTREMES = {"maximum": np.fmax, "minimum": np.fmin}
 #: The dtypes of atomic operations.
-ATOMIC = {"add": "iIQLefdFD", "subtract": "iI", "maximum": "iIQLfd", "minimum": "iIQLfd"}
+ATOMIC = {"add": "iIqlQLefd", "subtract": "iI", "maximum": "iIqlQLfd", "minimum": "iIqlQLfd"}
 
 
 class Device:
@@ -494,9 +496,12 @@ class ufunc:
     def at(self, a: Any, indices: Any, b: Any = None) -> None:
         if self.__name__ not in AT:
             raise NotImplementedError(f"`cupy_{self.__name__}.at` is not supported yet")
-        if a.dtype.char not in ATOMIC[self.__name__].replace("L", ""):
-            raise TypeError(f"scatter_{self.__name__} does not support {a.dtype}")
-        self.behind.at(_operand(a), _index(indices, a.shape), _operand(b))
+        if a.dtype.char not in ATOMIC[self.__name__]:
+            raise TypeError(f"cupy.{self.__name__}.at does not support {a.dtype}")
+        if a.dtype.kind == "f" and self.__name__ in EXTREMES:
+            _extremes_at(EXTREMES[self.__name__], _operand(a), _index(indices, a.shape), _operand(b))
+        else:
+            self.behind.at(_operand(a), _index(indices, a.shape), _operand(b))
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.__name__ not in REDUCE:
@@ -577,6 +582,13 @@ def _lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> 
     if not np.diagonal(lu).all():
         warnings.warn("Diagonal number is exactly zero. Singular matrix.", RuntimeWarning, stacklevel=2)
     return lu, pivots
+
+
+def _extremes_at(extreme: np.ufunc, a: Any, places: Any, b: Any) -> None:
+    """As CuPy's atomic operations: what is compared is in single precision, and so is what is left."""
+    found = a.astype(np.float32)
+    extreme.at(found, places, b.astype(np.float32))
+    a[places] = found[places]
 
 
 class errstate:
