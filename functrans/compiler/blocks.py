@@ -15,6 +15,7 @@ from .homes import Homes
 from .instructions import Block, ObjectPlace, Place
 from .loopnest import Kernel
 from .overlap import are_same, do_overlap
+from .parallel import in_parallel
 from .patchworks import MOST_BOXES, Patchwork, divided, put_together
 from .totals import added_up
 from .uses import is_number, is_view, region_of, viewed
@@ -96,7 +97,8 @@ class BlockAssembler:
         known = self.assembler
         notes = known.times, known.origins, known.remarks
         instructions = added_up(self.instructions, known.slots, notes) if known.is_plain else self.instructions
-        return chained(instructions, known.slots, notes, not known.is_plain, results)
+        found = chained(instructions, known.slots, notes, not known.is_plain, results)
+        return in_parallel(found, known.slots, known.times) if known.is_plain else found
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:
         """Where a step computes a variable."""

@@ -170,6 +170,14 @@ class ChainRun(NamedTuple):
     own: tuple[Place, ...]
 
     @property
+    def sources(self) -> tuple[Place, ...]:
+        return tuple(place for link in self.links for place in link.sources)
+
+    @property
+    def targets(self) -> tuple[Place, ...]:
+        return tuple(place for link in self.links for place in link.targets)
+
+    @property
     def rows(self) -> int:
         """The number of rows, or of groups."""
         return min(link.rows for link in self.links)
@@ -214,6 +222,20 @@ class ScanRun(NamedTuple):
     def rows(self) -> int:
         """The extent of the first axis."""
         return self.source.shape[0]
+
+
+class ParallelRun(NamedTuple):
+    """Run kernels, chains and scans that have nothing to do with each other, in any order or at the same time."""
+
+    members: tuple[KernelRun | ChainRun | ScanRun, ...]
+
+    @property
+    def sources(self) -> tuple[Place, ...]:
+        return tuple(place for run in self.members for place in run.sources)
+
+    @property
+    def targets(self) -> tuple[Place, ...]:
+        return tuple(place for run in self.members for place in run.targets)
 
 
 class SortRun(NamedTuple):

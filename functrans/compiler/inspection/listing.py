@@ -21,6 +21,7 @@ from ..instructions import (
     LibraryRun,
     LoopRun,
     ObjectPlace,
+    ParallelRun,
     Place,
     ProductRun,
     PythonRun,
@@ -76,16 +77,23 @@ def rows(assembled: Assembled) -> list[Row]:
 def row_of(assembled: Assembled, instruction: Any, number: str, depth: int) -> Row:
     """An instruction, and what it is for."""
     origin = assembled.origins.get(id(instruction))
-    links = instruction.links if isinstance(instruction, ChainRun) else ()
+    links = parts_of(instruction)
     own = (*origin.equations, *origin.again) if isinstance(origin, KernelStep) else () if origin is None else (origin,)
     equations = (*own, *(e for link in links for e in row_of(assembled, link, "", 0).equations))
     return Row(number, depth, instruction, origin, equations, assembled.remarks.get(id(instruction), ""))
 
 
+def parts_of(instruction: Any) -> tuple[Any, ...]:
+    """The instructions that are run together as one."""
+    if isinstance(instruction, ChainRun):
+        return instruction.links
+    return instruction.members if isinstance(instruction, ParallelRun) else ()
+
+
 def blocks_in(instruction: Any) -> list[tuple[str, Block]]:
     """The blocks that an instruction holds, each with what tells them apart in numbers."""
-    if isinstance(instruction, ChainRun):
-        return [("", list(instruction.links))]
+    if isinstance(instruction, (ChainRun, ParallelRun)):
+        return [("", list(parts_of(instruction)))]
     if isinstance(instruction, LoopRun):
         return [("", instruction.body)]
     if isinstance(instruction, WhileRun):
@@ -145,6 +153,7 @@ KINDS: dict[type, str] = {
     BranchRun: "branch",
     RecurrenceRun: "loop as one function",
     ScanRun: "cumulative operation",
+    ParallelRun: "set of kernels",
 }
 
 
@@ -225,8 +234,8 @@ class Listing:
             number = f"{prefix}{count}"
             equations = row_of(self.assembled, instruction, number, depth).equations
             lines = lines_of(equations)
-            is_counted = isinstance(instruction, (KernelRun, ChainRun)) and equations and not is_copy(instruction)
-            of = f" of {plural(len(equations), 'equation')}" if is_counted else ""
+            is_computed = isinstance(instruction, (KernelRun, ChainRun, ParallelRun)) and not is_copy(instruction)
+            of = f" of {plural(len(equations), 'equation')}" if is_computed and equations else ""
             self.add(depth, f"# [{number}] {kind(instruction)}{of}" + (f", {lines}" if lines else ""))
             if not isinstance(instruction, BranchRun):
                 self.add(depth, f"#     {cost(instruction)}")
@@ -245,6 +254,10 @@ class Listing:
         return found
 
     # ---- instructions, by the names of their types
+
+    def ParallelRun(self, run: ParallelRun, number: str, depth: int) -> None:
+        self.add(depth, "with parallel():  # at the same time")
+        self.block(list(run.members), f"{number}.", depth + 1)
 
     def KernelRun(self, run: KernelRun, _: str, depth: int) -> None:
         sources, targets = self.arrays(run.sources, "x", depth), self.arrays(run.targets, "y", depth)

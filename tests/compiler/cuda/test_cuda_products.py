@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.compiler import totals
-from functrans.compiler.instructions import ChainRun, KernelRun, ProductRun
+from functrans.compiler.instructions import ChainRun, KernelRun, ParallelRun, ProductRun
 from tests.helpers.cuda.running import ORDERS, emulated, lowered
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
@@ -32,7 +32,8 @@ def check(function, *args, order=0):
     jaxpr = staged(lambda *args: ft.tree.leaves(function(*args)), args)
     assert_all_close(emulated(jaxpr, args, order), interpreted(jaxpr, args), 1e-12)
     block = lowered(jaxpr, args).assembled.block
-    links = [i for run in block for i in (run.links if isinstance(run, ChainRun) else [run])]
+    runs = [i for run in block for i in (run.members if isinstance(run, ParallelRun) else [run])]
+    links = [i for run in runs for i in (run.links if isinstance(run, ChainRun) else [run])]
     return [i.adds for i in block if isinstance(i, ProductRun)], [i for i in links if isinstance(i, KernelRun)]
 
 

@@ -15,6 +15,7 @@ from ...instructions import (
     KernelRun,
     LibraryRun,
     LoopRun,
+    ParallelRun,
     ProductRun,
     RecurrenceRun,
     ScanRun,
@@ -126,5 +127,5 @@ class Encoded:
 _NOUNS: Final = {
     KernelRun: "A kernel", ChainRun: "A chain of kernels", ProductRun: "A product of matrices by cuBLAS",
     RecurrenceRun: "A loop in one kernel", CheckRun: "A check of indices",
-    ScanRun: "A cumulative operation", LibraryRun: "A decomposition of matrices",
+    ScanRun: "A cumulative operation", ParallelRun: "A set of kernels", LibraryRun: "A decomposition of matrices",
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from ...instructions import (
     KernelRun,
     LibraryRun,
     LoopRun,
+    ParallelRun,
     Place,
     ProductRun,
     PythonRun,
@@ -47,6 +48,7 @@ from .layouts import VECTOR
 from .loops import block_loop
 from .lowering import Target, launches_of
 from .numbers import WORD, placing, words_of
+from .parallel import at_once
 from .recurrences import recurrence_launch
 from .runtime import functions
 from .scans import scan_launches
@@ -181,6 +183,9 @@ class Encoder:
             return chain_launches(instruction, target)
         if isinstance(instruction, ScanRun):
             return scan_launches(instruction, target)
+        if isinstance(instruction, ParallelRun):
+            members = [self._launches(member, target) or [] for member in instruction.members]
+            return [*chain(*members)] if self.is_synchronous else at_once(members, target)
         if isinstance(instruction, LibraryRun):
             return [decomposition_launch(instruction, target)]
         if isinstance(instruction, (LoopRun, WhileRun)):

@@ -68,3 +68,10 @@ def module_text(functions: Mapping[str, str]) -> str:
     """A module of functions, given by their names there."""
     texts = (text.replace(NAME, name) for name, text in functions.items())
     return "\n".join([prelude_for(functions.values()), *texts])
+
+
+def parameters_of(source: str) -> list[str]:
+    """The parameters of a kernel, as its text has them."""
+    _, _, rest = source.partition(f" {NAME}(")
+    inside, _, _ = rest.partition(") {")
+    return [" ".join(part.split()) for part in inside.split(",")] if inside.strip() else []

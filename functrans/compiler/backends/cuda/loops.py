@@ -20,6 +20,7 @@ from ...instructions import (
     CheckRun,
     KernelRun,
     LoopRun,
+    ParallelRun,
     Place,
     ProductRun,
     ScanRun,
@@ -27,7 +28,7 @@ from ...instructions import (
 )
 from ...loopnest import Apply, Kernel, Load, Output, axis_index
 from . import layouts
-from .launches import NAME, Argument, Launch, Pointer
+from .launches import NAME, Argument, Launch, Pointer, parameters_of
 from .layouts import BLOCK
 from .operations import type_name
 from .text import Text, signature
@@ -121,6 +122,11 @@ def _statements(block: Block, lower: Lower) -> Statements | None:
             if None in branches:
                 return None
             found.append(Choose(instruction.index, tuple(b for b in branches if b is not None)))
+        elif isinstance(instruction, ParallelRun):
+            members = _statements([*instruction.members], lower)
+            if members is None:
+                return None
+            found += members
         else:
             launches = _small_launches(instruction, lower)
             if launches is None:
@@ -285,10 +291,3 @@ class _Writer:
             words += f"if ({number} == {k})" if k < len(s.branches) - 1 else ""
             with self.text.block(words.strip() or "if (true)"):
                 self.statements(branch)
-
-
-def parameters_of(source: str) -> list[str]:
-    """The parameters of a kernel, as its text has them."""
-    _, _, rest = source.partition(f" {NAME}(")
-    inside, _, _ = rest.partition(") {")
-    return [" ".join(part.split()) for part in inside.split(",")] if inside.strip() else []

@@ -21,6 +21,9 @@ extern __shared__ __align__(16) unsigned char shared_memory[];  // of a size tha
 #endif
 #define KERNEL extern "C" __global__ void
 
+// The number of a block, or of blocks, along two axes.
+struct Blocks { uint32 x, y; };
+
 // ---- numbers
 
 template <class To, class From> FUNCTION To reinterpret(From x) {
