@@ -255,16 +255,39 @@ class _Chain:
         self.looked_at = len(self.links)
 
     def instructions(self, slots: Sequence[Slot], times: dict[int, int], results: Collection[int]) -> list[Any]:
-        """The links as one instruction, if they are several and long enough; on a GPU each link would be a launch."""
+        """The links as one instruction, if they are several and long enough; on a GPU each link would be a launch, and
+        those that have nothing to do with the others are."""
         links = self.links
         if len(links) < 2 or (self.may_be_mixed and not any(map(_is_long, links))):
             return [*links]
         first, last = times[id(links[0])], times[id(links[-1])]
-        own = tuple(place for place in _own_places(links, slots, first, last) if place.slot not in results)
-        found = ChainRun(tuple(links), own)
         for place in (place for link in links for place in (*link.sources, *link.targets)):
             slots[place.slot].use(first, last)
-        return [found]
+        chains = [links] if self.may_be_mixed else self.with_rows_in_common()
+        return [self.instruction(links, slots, (first, last), results) for links in chains]
+
+    def instruction(
+        self, links: list[Run], slots: Sequence[Slot], span: tuple[int, int], results: Collection[int]
+    ) -> Run | ChainRun:
+        """Links as one instruction, that run during some time."""
+        own = tuple(place for place in _own_places(links, slots, *span) if place.slot not in results)
+        return ChainRun(tuple(links), own) if len(links) > 1 else links[0]
+
+    def with_rows_in_common(self) -> list[list[Run]]:
+        """The links, those together that read the same rows, or what others write."""
+        self.look()
+        found: list[tuple[set[int], list[Run]]] = []
+        for link in self.links:
+            rows = {
+                slot
+                for slot, places in _touched(link).items()
+                if slot in self.written or any(place is not None and place.strides[0] for place in places)
+            }
+            together = [part for part in found if part[0] & rows]
+            found = [part for part in found if not part[0] & rows]
+            slots = rows.union(*(part[0] for part in together))
+            found.append((slots, [*(run for _, links in together for run in links), link]))
+        return [links for _, links in found]
 
 
 def _touched(run: Run) -> _Touched:

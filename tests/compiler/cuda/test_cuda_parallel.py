@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax, nn
-from functrans.compiler.instructions import LoopRun
+from functrans.compiler.instructions import LoopRun, ParallelRun
 from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, lowered
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
@@ -122,3 +122,18 @@ def test_indices_out_of_bounds_are_found_before_anything_is_read():
     launches(function, x, np.arange(20))
     with pytest.raises(ft.errors.OutOfBoundsError):
         emulated(staged(lambda *a: ft.tree.leaves(function(*a)), (x, np.arange(20))), (x, np.arange(20) + 11))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_kernels_of_as_many_rows_that_share_none_of_these_are_no_chain(order):
+    """One that is a chain by itself still is."""
+    w, v, b = values(200, 300), values(200, 3, seed=1), values(200, seed=2)
+
+    def update(w, v, b):
+        return w - 0.1 * np.sin(w), v - 0.1 * np.sin(v), b - 0.1 * np.sin(b), nn.softmax(w * 2)
+
+    launches(update, w, v, b, order=order)
+    (run,) = lowered(staged(update, (w, v, b)), (w, v, b)).assembled.block
+    assert isinstance(run, ParallelRun)
+    assert sorted(len(getattr(member, "links", (member,))) for member in run.members)[:2] == [1, 1]
+    assert len(run.members) == 3
