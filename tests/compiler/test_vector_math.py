@@ -23,13 +23,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 HAS_LONG = np.finfo(np.longdouble).eps < 1e-18
-#: Measured errors in ulp with libmvec of glibc 2.36, the larger ones of those on AVX2 and AVX-512: in double and in
-#: single precision.
+#: Measured errors in ulp, in double and in single precision: of our exp and tanh, and of the others with libmvec of
+#: glibc 2.36 on AVX2 and AVX-512, the larger ones.
 MEASURED = {
-    "exp": (3.1, 2.6), "exp2": (1.7, 1.1), "expm1": (2.9, 2.4), "log": (1.6, 3.95), "log2": (2.1, 2.2),
+    "exp": (1.0, 1.1), "exp2": (1.7, 1.1), "expm1": (2.9, 2.4), "log": (1.6, 3.95), "log2": (2.1, 2.2),
     "log10": (2.1, 3.4), "log1p": (2.0, 2.0), "sin": (3.3, 1.9), "cos": (3.5, 2.0), "tan": (3.4, 3.8),
     "arcsin": (2.6, 3.1), "arccos": (1.8, 2.2), "arctan": (2.6, 2.4), "sinh": (1.9, 1.9), "cosh": (2.0, 2.4),
-    "tanh": (2.5, 2.5), "arcsinh": (2.1, 2.1), "arccosh": (2.7, 2.9), "arctanh": (2.0, 2.1), "cbrt": (1.8, 2.9),
+    "tanh": (2.6, 2.5), "arcsinh": (2.1, 2.1), "arccosh": (2.7, 2.9), "arctanh": (2.0, 2.1), "cbrt": (1.8, 2.9),
     "erf": (2.0, 4.0), "erfc": (1.9, 1.6), "arctan2": (2.9, 3.3), "hypot": (1.2, 1.2), "power": (1.0, 0.7),
 }  # fmt: skip
 UNARY = [name for name in MEASURED if name not in ("arctan2", "hypot", "power", "erf", "erfc")]
@@ -225,7 +225,7 @@ def test_logarithms_of_what_is_known_to_be_positive_have_the_same_bits(dtype):
 @pytest.mark.parametrize("dtype", [F64, F32], ids=str)
 @pytest.mark.parametrize("name", ["exp", "log"])
 def test_special_operands_leave_their_neighbours_alone(name, dtype):
-    """They are replaced before a vector function sees them."""
+    """They are replaced before a vector function sees them; a formula takes them as they are."""
     x = np.abs(np.random.default_rng(13).normal(size=640)).astype(dtype)
     special = np.array([-np.inf, -1e30, -800, -0.0, 0.0, np.inf, np.nan, -1.0], dtype)
     mixed = np.where(np.arange(x.size) % 3 == 0, np.resize(special, x.size), x)

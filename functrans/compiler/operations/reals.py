@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from .conversions import convert
-from .hyperbolic import tanh
+from .exponentials import exp, tanh
 from .inverse_error import erfinv
 from .values import (
     DOUBLE,
@@ -38,7 +38,7 @@ from .values import (
 
 Operation = Callable[..., Value]
 
-exp, exp2, expm1, log1p = map(function, ("exp", "exp2", "expm1", "log1p"))
+exp2, expm1, log1p = map(function, ("exp2", "expm1", "log1p"))
 log, log2, log10 = map(function, ("log", "log2", "log10"))
 sin, cos, tan, sinh, cosh = map(function, ("sin", "cos", "tan", "sinh", "cosh"))
 hypot, atan2, erf, erfc = map(function, ("hypot", "atan2", "erf", "erfc"))

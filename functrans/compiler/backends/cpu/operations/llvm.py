@@ -176,12 +176,6 @@ class LlvmCode(NamedTuple):
     def _count_ones(self, x: Value, dtype: np.dtype[Any]) -> str:
         return self._intrinsic(f"ctpop.{_type(x)}", [x])
 
-    def _exp(self, x: Value, dtype: np.dtype[Any]) -> str:
-        """Exponents of what is masked out, minus infinity or a large number, are left out (`_function`)."""
-        vanishes = x < (-104.0 if x.dtype == SINGLE else -746.0)
-        found = Value(self, x.dtype, self._function("exp", where(vanishes, 0.0, x)))
-        return where(vanishes, 0.0, found).register
-
     def _log(self, x: Value, dtype: np.dtype[Any]) -> str:
         """Logarithms of zeros and negative numbers, which are often masked out, are left out (`_function`)."""
         is_singular = x <= 0.0
