@@ -1,4 +1,4 @@
-"""argmax and argmin in native programs."""
+"""Extremes and their places in native programs."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 from functrans import explain, jit, lax, vmap
 from functrans.numpy import at
+from tests.helpers.bits import assert_same_bits, special_array
+from tests.helpers.tiers import tier
 
 DTYPES = [np.bool_, np.int8, np.uint8, np.int32, np.uint64, np.int64, np.float16, np.float32, np.float64]
 
@@ -31,6 +33,21 @@ def test_places_of_extremes(x, data, function):
     assert got.dtype == want.dtype
     np.testing.assert_array_equal(got, want)
     np.testing.assert_array_equal(jit(vmap(lambda x: function(x.ravel())))(x), [function(row) for row in x])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("function", [np.max, np.min])
+@pytest.mark.parametrize("name", ["quick", "thorough"])
+def test_extremes_of_special_values(function, dtype, name):
+    """Infinities, and one NaN anywhere among many vectors of numbers; of zeros either may be the extreme."""
+    random = np.random.default_rng(0)
+    x = special_array(random, (150, 150), dtype)
+    x[np.isnan(x)] = 0.5
+    np.fill_diagonal(x[::2], np.nan)
+    for axis in (0, 1, None):
+        with tier(name):
+            found = jit(lambda x, axis=axis: function(x, axis=axis))(x)
+        assert_same_bits([found], [function(x, axis=axis)], signs_of_zeros=False)
 
 
 @pytest.mark.parametrize("function", [np.argmax, np.argmin])

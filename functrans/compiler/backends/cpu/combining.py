@@ -14,14 +14,18 @@ from .operations import LlvmCode, literal, type_name
 
 
 def combined(combine: str | None, dtype: np.dtype[Any], x: str, y: str, emit: Callable[[str], str], flags: str) -> str:
-    """Two values of a reduction put together."""
+    """A total x and a value y put together.
+
+    Of extremes, LLVM compares the first operand with itself, to see a NaN there: the value, which is there before the
+    total. Which of two zeros comes out depends on their order, as in NumPy.
+    """
     t, kind = type_name(dtype), dtype.kind
     if kind == "c":
         code = LlvmCode(emit, _no_function)
         return written(COMPLEXES[str(combine)](read(code, dtype, x), read(code, dtype, y)))
     if kind == "f":
         if combine in ("maximum", "minimum"):
-            return emit(f"call {t} @llvm.{combine}.{'f64' if t == 'double' else 'f32'}({t} {x}, {t} {y})")
+            return emit(f"call nsz {t} @llvm.{combine}.{'f64' if t == 'double' else 'f32'}({t} {y}, {t} {x})")
         return emit(f"{'fadd' if combine == 'add' else 'fmul'} {flags}{t} {x}, {y}")
     if combine in ("maximum", "minimum") and kind != "b":
         intrinsic = f"llvm.{'u' if kind == 'u' else 's'}{combine[:3]}.{t}"
