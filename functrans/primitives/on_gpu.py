@@ -13,8 +13,8 @@ from ..core.devices import common_place, cupy_special, is_on_device
 #: Whole numbers that hold numbers of so many bytes.
 _WORDS: Final = {4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
 _ATOMIC_WORDS: Final = (np.dtype(np.int32), *_WORDS.values())
-#: The dtypes of CuPy's atomic operations, by the ufunc whose `at` they are. It has extremes of floats as well, which pass
-#: over NaN and round doubles to single precision (CuPy 14.2).
+#: The dtypes of CuPy's atomic operations, by the ufunc whose `at` they are. It has extremes of floats as well, which
+#: pass over NaN and round doubles to single precision (CuPy 14.2).
 ATOMIC: Final = {
     np.add: (*_ATOMIC_WORDS, *map(np.dtype, (np.float16, np.float32, np.float64))),
     np.maximum: _ATOMIC_WORDS, np.minimum: _ATOMIC_WORDS,
@@ -146,7 +146,7 @@ def update_at(ufunc: np.ufunc, y: Any, places: Any, updates: Any) -> None:
 
 
 def _in_order(ufunc: np.ufunc, x: Any) -> Any:
-    """Whole numbers that are in the order of signed numbers, or of floats, with NaN at the end that an extreme is of."""
+    """Whole numbers in the order of signed numbers, or of floats, with NaN at the end that an extreme is of."""
     bits = x.view(_WORDS[x.itemsize])
     zero, sign = bits.dtype.type(0), _sign(bits.dtype)
     if x.dtype.kind == "i":

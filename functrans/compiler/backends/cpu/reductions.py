@@ -6,6 +6,7 @@ numbers, which are rare, are the last of the cumulative ones.
 
 from __future__ import annotations
 
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,18 @@ from ....core.jaxpr import Atom, Eqn, Jaxpr
 from ....core.primitive import Primitive
 from ....primitives import cumulative, indexing, reductions
 from ....primitives.complex import complex_, imag, real
-from ....primitives.elementwise import equal, isnan, logical_or
+from ....primitives.elementwise import equal, isnan, logical_or, maximum, minimum, multiply
 from ....primitives.foundation import convert, reduce_sum, reshape, without
 from ....primitives.structural import slice as slice_
 from ...simplify.rewriting import Rewriter, Rules, rewrite
+from ...unrolling import FEW
 
 _BYTE = np.dtype(np.uint8)
-_CUMULATIVE = {"reduce_prod": cumulative.cumprod, "reduce_max": cumulative.cummax, "reduce_min": cumulative.cummin}
+_CUMULATIVE = {
+    "reduce_prod": (multiply, cumulative.cumprod),
+    "reduce_max": (maximum, cumulative.cummax),
+    "reduce_min": (minimum, cumulative.cummin),
+}
 _EXTREMES = {"argmax": reductions.reduce_max, "argmin": reductions.reduce_min}
 #: What updates of booleans are as ones of the numbers zero and one.
 _OF_BITS = {
@@ -70,17 +76,27 @@ def _sum_of_parts(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
 
 def _last_of_cumulative(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-    """The product or an extreme of complex numbers, axis after axis."""
+    """The product or an extreme of complex numbers, axis after axis; that of a few is written out."""
     x, axes = eqn.inputs[0], eqn.params["axes"]
     if x.aval.dtype.kind != "c" or 0 in x.aval.shape:
         return None
+    combine, scan = _CUMULATIVE[eqn.primitive.name]
     for axis in sorted(axes, reverse=True):
-        x = rewriter.emit(_CUMULATIVE[eqn.primitive.name], x, axis=axis, reverse=False)
-        shape = x.aval.shape
-        starts = tuple(n - 1 if i == axis else 0 for i, n in enumerate(shape))
-        last = rewriter.emit(slice_, x, starts=starts, limits=shape, strides=(1,) * len(shape))
-        x = rewriter.emit(reshape, last, shape=without(shape, (axis,)))
+        extent = x.aval.shape[axis]
+        if extent <= FEW:
+            x = reduce(partial(rewriter.emit, combine), [_taken(rewriter, x, axis, k) for k in range(extent)])
+        else:
+            x = _taken(rewriter, rewriter.emit(scan, x, axis=axis, reverse=False), axis, extent - 1)
     return x
+
+
+def _taken(rewriter: Rewriter, x: Atom, axis: int, number: int) -> Atom:
+    """What has a number along an axis."""
+    shape = x.aval.shape
+    starts = tuple(number if i == axis else 0 for i in range(len(shape)))
+    limits = tuple(number + 1 if i == axis else n for i, n in enumerate(shape))
+    part = rewriter.emit(slice_, x, starts=starts, limits=limits, strides=(1,) * len(shape))
+    return rewriter.emit(reshape, part, shape=without(shape, (axis,)))
 
 
 def _place_of_extreme(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
