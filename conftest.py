@@ -51,10 +51,10 @@ def survivors() -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def kernels_for_gpus() -> Iterator[None]:
+def kernels_for_gpus(request: pytest.FixtureRequest) -> Iterator[None]:
     """Kernels that tests run on the host are compiled for GPUs too, all those of a file together."""
     yield
-    check_pending()
+    check_pending(thoroughly=request.config.getoption("--slow"))
 
 
 def pytest_unconfigure() -> None:

@@ -43,14 +43,26 @@ def test_kernels_of_every_primitive():
         check_kernels(list(dict.fromkeys(encoder.functions.values())))
 
 
-def test_kernels_whose_threads_need_memory_are_refused():
+@pytest.mark.parametrize("thoroughly", [True, False])
+def test_kernels_whose_threads_need_memory_are_refused(thoroughly):
     text = f"KERNEL {NAME}(int64 *x) {{ volatile int64 mine[64]; mine[x[0]] = x[1]; x[2] = mine[x[3]]; }}"
-    with pytest.raises(AssertionError, match="512 bytes for each thread on sm_80"):
-        check_kernels([text])
+    with pytest.raises(AssertionError, match=r"512 bytes for each thread on sm_"):
+        check_kernels([text], thoroughly=thoroughly)
     check_later([text])
     with pytest.raises(AssertionError, match="first made in .*test_kernels_whose_threads_need_memory_are_refused"):
-        check_pending()
-    check_pending()
+        check_pending(thoroughly)
+    check_pending(thoroughly)
+
+
+@pytest.mark.parametrize("thoroughly", [True, False])
+@architectures
+def test_kernels_that_do_not_compile_for_some_gpu_are_refused(architecture, thoroughly):
+    text = f"""#if __CUDA_ARCH__ == {architecture.removeprefix("sm_")}0
+        #error not here
+        #endif
+        KERNEL {NAME}(int64 *x) {{}}"""
+    with pytest.raises(CudaCompilationError, match="not here"):
+        check_kernels([text], thoroughly=thoroughly)
 
 
 @architectures
