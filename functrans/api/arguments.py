@@ -51,10 +51,28 @@ def hides_internals(function: F) -> F:
             with place_of_arguments(*args[1:]) if is_packed else place_of_arguments(args[is_method:], kwargs):
                 return function(*args, **kwargs)
         except Exception as error:
-            shown = fault_of_kernel(_behind_numpys_words(error))
-            raise shown.with_traceback(user_traceback(error.__traceback__))  # noqa: B904
+            raise _for_users(error)  # noqa: B904
 
     return wrapper
+
+
+def hides_frames(function: F) -> F:
+    """Let exceptions out of a public function, whose arguments may be anywhere, without the frames of the library."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            raise _for_users(error)  # noqa: B904
+
+    return wrapper
+
+
+def _for_users(error: Exception) -> Exception:
+    """What users see of an error."""
+    shown = fault_of_kernel(_behind_numpys_words(error))
+    return shown.with_traceback(user_traceback(error.__traceback__))
 
 
 def place_of_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:

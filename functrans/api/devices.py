@@ -12,7 +12,7 @@ from ..compiler.program import all_is_done, fault_of_kernel
 from ..core.devices import cupy, is_on_device
 from ..core.trace import Traced, as_supported_array
 from ..errors import DeviceUnavailableError, TracerConversionError
-from .arguments import hides_internals
+from .arguments import hides_frames
 
 
 class Device(NamedTuple):
@@ -70,12 +70,13 @@ def devices() -> Devices:
     return Devices([_HOST, *map(_gpu, range(count))], missing)
 
 
-@hides_internals
+@hides_frames
 def device_put(x: Any, device: str | Device = "cuda") -> Any:
     """A copy of the arrays of a pytree on a device; those that are there already are returned as they are.
 
     Args:
-        x: a pytree of arrays and numbers. Python's numbers stay what they are: they are at home everywhere.
+        x: a pytree of arrays, wherever they are, and numbers. Python's numbers stay what they are: they are at home
+            everywhere.
         device: "cpu", "cuda", "cuda:1" and so on, or an entry of `functrans.devices()`.
 
     Raises:
@@ -94,7 +95,7 @@ def device_put(x: Any, device: str | Device = "cuda") -> Any:
         return tree.map(lambda leaf: _moved(leaf, number), x)
 
 
-@hides_internals
+@hides_frames
 def device_get(x: Any) -> Any:
     """A copy of the arrays of a pytree on the host; NumPy's arrays and numbers are returned as they are.
 
@@ -108,7 +109,7 @@ def device_get(x: Any) -> Any:
     return tree.map(_fetched, x)
 
 
-@hides_internals
+@hides_frames
 def block_until_ready(x: Any) -> Any:
     """Wait until the arrays of a pytree have been computed, and return it. What runs on the host is ready at once.
 
