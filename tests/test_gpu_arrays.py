@@ -20,6 +20,7 @@ from functrans.errors import (
     CustomRuleError,
     DeviceFunctionError,
     DeviceMismatchError,
+    MissingPackageError,
     ScalarFunctionError,
     TracerConversionError,
 )
@@ -162,6 +163,42 @@ def test_updates_of_the_same_places_are_those_of_numpy(ufunc: np.ufunc, dtype: s
     update_at(ufunc, there, up(places), up(updates))
     ufunc.at(y, places, updates)
     same(there, y)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 2, 2)])
+def test_equations_without_right_sides(shape: tuple[int, ...]) -> None:
+    a, b = np.broadcast_to(np.eye(2), shape), np.ones((*shape[:-1], 0))
+    same(ft.vjp(np.linalg.solve, up(a), up(b))[0], b)
+    same(ft.jit(np.linalg.solve)(up(a), up(b)), b)
+
+
+def test_conditions_that_are_pythons() -> None:
+    x = np.arange(3.0)
+    for condition in (True, False):
+        function = ft.grad(lambda x, condition=condition: np.sum(np.where(condition, x * x, 2 * x)))
+        same(function(up(x)), function(x))
+
+
+def test_copies_and_waiting_take_arrays_from_anywhere() -> None:
+    there, here = up(np.arange(3.0)), np.ones(2)
+    tree = {"there": there, "here": here, "number": 3}
+    assert ft.block_until_ready(tree) is tree
+    moved = ft.device_put(tree, "cuda")
+    assert moved["there"] is there
+    assert isinstance(moved["here"], ndarray)
+    for fetched in (ft.device_get(tree), ft.device_put(tree, "cpu")):
+        assert fetched["here"] is here
+        np.testing.assert_array_equal(fetched["there"], np.arange(3.0))
+
+
+def test_a_library_that_is_missing_is_named_with_what_to_install(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> Any:
+        raise ImportError('Failure finding "libcufft.so"')
+
+    monkeypatch.setattr(cupy.fft, "fftn", missing)
+    for call in (ft.jit(np.fft.fft), lambda x: ft.jvp(np.fft.fft, (x,), (x,))):
+        with pytest.raises(MissingPackageError, match=r'(?s)`fft` needs .*"libcufft.so".*pip install functrans\[cuda13\]'):
+            call(up(np.ones(4)))
 
 
 def test_gradients_of_determinants_of_singular_matrices() -> None:

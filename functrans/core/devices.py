@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..errors import DeviceFunctionError, DeviceMismatchError
+from ..errors import DeviceFunctionError, DeviceMismatchError, FunctransError, MissingPackageError
 
 #: As long as this module is not imported, there are no arrays but those of the host.
 CUPY: Final = "cupy"
@@ -213,13 +213,27 @@ def explain_failure(operation: str, args: Sequence[Any], error: Exception) -> No
     Raises:
         DeviceMismatchError: they are in different places.
         DeviceFunctionError: CuPy lacks a function for it.
+        MissingPackageError: CuPy has not found a library of CUDA.
     """
     if not any(map(is_on_device, args)):
         return
     common_place(args, lambda i: f"operand {i} of `{operation}`")
+    if isinstance(error, FunctransError):
+        return
+    if isinstance(error, ImportError):
+        raise missing_library(f"`{operation}`", error) from None
     if isinstance(error, (NotImplementedError, AttributeError, TypeError)):
         raise DeviceFunctionError(
             f"`{operation}` cannot be computed by CuPy on these operands.",
             f"It says: {type(error).__name__}: {error}",
             "Use functrans.device_get on the operands and compute it on the host, or write it with other functions.",
         ) from error
+
+
+def missing_library(what: str, error: ImportError) -> MissingPackageError:
+    """The error for what needs a library of CUDA that CuPy does not find."""
+    return MissingPackageError(
+        f"{what} needs a library of CUDA that CuPy cannot load.",
+        f"It says: {error}",
+        "functrans's extras bring all of them: pip install functrans[cuda13], or functrans[cuda12] for older drivers.",
+    )

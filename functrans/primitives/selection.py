@@ -24,6 +24,8 @@ class Select(Plain):
         return avals[1].dtype != avals[2].dtype
 
     def impl(self, condition: Any, x: Any, y: Any) -> list[Any]:
+        if type(condition) is bool:  # which CuPy does not take
+            condition = np.bool_(condition)
         return [np.where(condition, x, y)[()]]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

@@ -620,9 +620,21 @@ def _unchecked(function: Any) -> Any:
     return unchecked
 
 
+def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    condition = condition.astype("?", copy=False)  # which Python's numbers have not
+    return np.where(condition) if x is None else np.where(condition, x, y)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    if a.ndim > 2 and not b.size:
+        raise ZeroDivisionError("division by zero")
+    return np.linalg.solve(a, b)
+
+
 BEHIND: dict[str, Any] = {
     "lexsort": _lexsort, "solve_triangular": _solve_triangular, "lu_factor": _lu_factor,
-    **{name: _unchecked(getattr(np.linalg, name)) for name in ("cholesky", "solve", "inv")},
+    "where": _where, "solve": _unchecked(_solve),
+    **{name: _unchecked(getattr(np.linalg, name)) for name in ("cholesky", "inv")},
 }  # fmt: skip
 #: What stands for CuPy's modules; for cupyx.scipy.special its namesake.
 MODULES: dict[str, Any] = {

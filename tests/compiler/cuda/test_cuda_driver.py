@@ -10,8 +10,9 @@ import pytest
 import functrans as ft
 from functrans import lax
 from functrans.compiler import program
-from functrans.compiler.backends.cuda.gpu import PER_THREAD
-from functrans.errors import DeviceError, DeviceMismatchError, OutOfBoundsError
+from functrans.compiler.backends.cuda import gpu
+from functrans.compiler.backends.cuda.gpu import PER_THREAD, library
+from functrans.errors import DeviceError, DeviceMismatchError, MissingPackageError, OutOfBoundsError
 from tests.helpers.cuda.device import refusing
 from tests.helpers.cuda.driver import emulated_driver
 from tests.helpers.stand_in_cupy import Stream, ndarray
@@ -158,6 +159,17 @@ def test_kernels_may_have_the_shared_memory_that_launches_ask_for(cupy):
         f(up(values(2, n)))
     assert [(attribute, size) for _, attribute, size in cupy.attributes] == [(8, 8 * 1500), (8, 8 * 2000)]
     assert len({id(kernel) for kernel in kernels}) == 1, "the same kernels for all"
+
+
+def test_without_cublas_a_product_says_what_to_install(cupy, monkeypatch):
+    def missing(name):
+        raise ImportError('Failure finding "libcublas.so"')
+
+    monkeypatch.delattr(cupy.cuda, "cublas")
+    monkeypatch.setattr(cupy.cuda, "__getattr__", missing, raising=False)
+    monkeypatch.setattr(gpu, "library", library)
+    with pytest.raises(MissingPackageError, match=r'(?s)A product .*"libcublas.so".*pip install functrans\[cuda13\]'):
+        ft.jit(np.matmul)(up(values(40, 50)), up(values(50, 30)))
 
 
 def test_a_fault_is_explained_by_whoever_waits(cupy, monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ....core.devices import cupy
+from ....core.devices import cupy, missing_library
 from .device import Module, Quick
 from .failures import Recent
 from .launches import module_text
@@ -39,10 +39,18 @@ def gpu(number: int = 0) -> Gpu:
 
 @cache
 def library(kind: str) -> ctypes.CDLL:
-    """A library of CUDA. cuBLAS is the one that CuPy has its handle from; others may be in this process, too."""
+    """A library of CUDA. cuBLAS is the one that CuPy has its handle from; others may be in this process, too.
+
+    Raises:
+        MissingPackageError: there is no cuBLAS.
+        OSError: there is no driver.
+    """
     names = LIBRARIES[kind][sys.platform == "win32"]
     if kind == "cublas":
-        _ = cupy().cuda.cublas  # which loads it from where it is: in a wheel, for one, where nobody else would look
+        try:
+            _ = cupy().cuda.cublas  # which loads it from where it is: in a wheel, for one, where nobody else would look
+        except ImportError as error:
+            raise missing_library("A product of matrices", error) from None
         names = [name.format(cupy().cuda.runtime.runtimeGetVersion() // 1000) for name in names]
     for name in names:
         try:
