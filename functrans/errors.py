@@ -131,6 +131,10 @@ class UnsupportedDtypeError(FunctransError, TypeError):
     """A value is not an array of booleans, integers, floats or complex numbers."""
 
 
+class IntegerRangeError(FunctransError, OverflowError):
+    """A Python integer met an array of a dtype that has no such number."""
+
+
 class UnknownFunctionError(FunctransError, TypeError):
     """A NumPy function that functrans does not trace."""
 

@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse
 
 import functrans as ft
+from tests.helpers.bits import special_values
 
 FLOATS = ("f2", "f4", "f8")
 INEXACT = (*FLOATS, "c8", "c16")
@@ -68,6 +69,47 @@ def test_python_scalars_are_weak(function: Any, dtype: str):
         assert outcome(ft.jit(lambda y, s=scalar: function(y, s)), x) == wanted
         assert outcome(ft.vmap(function, in_axes=(0, None)), x, scalar) == wanted
         assert outcome(ft.jit(ft.jit(function)), x, scalar) == wanted
+
+
+COMPARISONS = [np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal]
+INTEGERS = (-(2**70), -(2**63), -129, -1, 0, 5, 128, 255, 256, 2**31, 2**62, 2**63, 2**64 - 1, 2**70)
+
+
+def compared(x: Any, y: Any) -> list[Any]:
+    return [function(x, y) for function in COMPARISONS]
+
+
+@pytest.mark.parametrize("dtype", [d for d in ALL if d[0] in "iu"])
+def test_integers_are_compared_as_numbers(dtype: str):
+    """Python's with those of any dtype, which need not have them; signed ones with unsigned ones."""
+    x = special_values(dtype)
+    both = lambda x, y: compared(x, y) + compared(y, x)  # noqa: E731
+    for number in INTEGERS:
+        wanted = both(x, number)
+        for of_constant in (ft.jit(lambda x, y=number: both(x, y)), ft.vmap(lambda x, y=number: both(x, y))):
+            np.testing.assert_array_equal(of_constant(x), wanted)
+        if -(2**63) <= number < 2**63:
+            for of_argument in (ft.jit(both), ft.vmap(both, (0, None)), ft.jit(ft.vmap(both, (0, None)))):
+                np.testing.assert_array_equal(of_argument(x, number), wanted)
+    others = [special_values(other) for other in ("i1", "u4", "i8", "u8")]
+    program = ft.jit(lambda x, others: [compared(x[:, None], y) for y in others])
+    for found, y in zip(program(x, others), others):
+        np.testing.assert_array_equal(found, compared(x[:, None], y))
+    assert "calls of Python" not in str(program.lower(x, others).explain())
+
+
+@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("function", [np.add, np.multiply, np.divide, np.floor_divide, np.bitwise_and, np.full_like])
+def test_python_integers_out_of_range(function: Any, dtype: str):
+    """What NumPy refuses is refused while tracing; floating numbers take integers of any size."""
+    x = np.ones(2, dtype)
+    for number in INTEGERS:
+        wanted, traced = outcome(function, x, number), ft.jit(lambda x, n=number: function(x, n))
+        if dtype == "?" and number.bit_length() > 63 and not isinstance(wanted, np.dtype):
+            continue  # full_like
+        assert outcome(traced, x) == wanted
+        if isinstance(wanted, np.dtype):
+            np.testing.assert_array_equal(traced(x), function(x, number))
 
 
 @pytest.mark.parametrize("scalar", SCALARS)

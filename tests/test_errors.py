@@ -749,6 +749,13 @@ def test_ufunc_without_a_loop_for_the_dtype():
         ft.jit(lambda x: x & x)(X)  # here
 
 
+def test_python_integer_that_the_dtype_has_not():
+    with mistake(errors.IntegerRangeError, OverflowError, "`add`", "300", "uint8", "astype"):
+        ft.jit(lambda x: x + 300)(X.astype("u1"))  # here
+    with mistake(errors.IntegerRangeError, OverflowError, "`full`", "-1", "uint8"):
+        ft.jit(lambda x: np.full_like(x, -1))(X.astype("u1"))  # here
+
+
 @pytest.mark.parametrize("transform", [ft.jit, ft.grad, ft.vmap], ids=["jit", "grad", "vmap"])
 def test_index_out_of_bounds(transform: Any):
     x = np.stack([X, X]) if transform is ft.vmap else X
@@ -854,5 +861,5 @@ def test_every_error_is_a_builtin_too():
     for error in classes:
         assert error.__doc__
         if error is not errors.FunctransError:
-            usual = TypeError, ValueError, IndexError, RuntimeError, NameError, ImportError, MemoryError
+            usual = TypeError, ValueError, IndexError, RuntimeError, NameError, ImportError, MemoryError, OverflowError
             assert issubclass(error, usual)

@@ -15,6 +15,7 @@ from ..core.trace import EVAL, as_supported_array, current_trace
 from ..core.tracer import Tracer
 from ..errors import InvalidShapeError
 from ..primitives.foundation import full
+from ..primitives.python_operators import has_integer, integer_range_error
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,7 +57,13 @@ def constant(array: Any) -> Any:
 
 
 def filled(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """An array of one concrete value."""
+    """An array of one concrete value.
+
+    Raises:
+        IntegerRangeError: the dtype has no such integer.
+    """
+    if type(value) is int and dtype.kind in "iu" and not has_integer(dtype, value):
+        raise integer_range_error(value, dtype, "full")
     scalar = np.asarray(value).astype(dtype)
     if not scalar.any() and scalar.tobytes().strip(b"\0"):  # a negative zero equals the other one as a parameter
         return constant(np.full(shape, scalar))

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import INT, ZERO, ShapedArray, real_dtype
+from ..core.avals import BOOL, INT, ZERO, ShapedArray, real_dtype
 from ..core.devices import is_on_device
 from ..core.dtypes import resolve_dtypes
 from ..core.trace import Params, typeof
 from ..core.tracer import operators
 from .complex import conjugate, imag
-from .foundation import Elementwise, Plain, Product, add_any, match, scale, zeros
+from .foundation import Elementwise, Plain, Product, add_any, full, match, scale, zeros
 from .powers import Power, PowerLike, constant
+from .python_operators import has_integer
 from .selection import select
 
 DOUBLE = np.dtype(np.float64)
@@ -164,12 +165,49 @@ arctanh = Elementwise("arctanh", np.arctanh, (lambda y, x: divide(1, multiply(su
 
 # ---- comparison, logic and bits
 
-equal = Elementwise("equal", np.equal, operator=True)
-not_equal = Elementwise("not_equal", np.not_equal, operator=True)
-less = Elementwise("less", np.less, operator=True)
-less_equal = Elementwise("less_equal", np.less_equal, operator=True)
-greater = Elementwise("greater", np.greater, operator=True)
-greater_equal = Elementwise("greater_equal", np.greater_equal, operator=True)
+
+class Comparison(Elementwise):
+    """A comparison, of integers as the numbers that they are: Python's are not cast, nor those of 64 bits rounded."""
+
+    def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
+        for number, other in (args, args[::-1]):
+            aval = typeof(other)
+            if type(number) is not int or aval.dtype.kind not in "iu" or aval.weak:
+                continue
+            if has_integer(aval.dtype, number):
+                args = [aval.dtype.type(x) if x is number else x for x in args]
+            else:  # it is less than all of them, or greater
+                value = self.python_operator(*(x if x is number else 0 for x in args))
+                return trace.record(full, (), {"value": value, "shape": aval.shape, "dtype": BOOL})
+        return super().stage(trace, args, params)
+
+    def resolve_dtypes(self, avals: Sequence[ShapedArray]) -> tuple[np.dtype[Any], ...]:
+        if len({aval.weak for aval in avals}) == 2 and all(aval.dtype.kind in "iu" for aval in avals):
+            avals = [aval.strong() for aval in avals]
+        return super().resolve_dtypes(avals)
+
+    def lower(self, result: Any, x: Any, y: Any) -> Any:
+        rule = super().lower(result, x, y)
+        if rule is not None or {x.aval.dtype.kind, y.aval.dtype.kind} != {"i", "u"}:
+            return rule
+        integer, natural = result.of(INT), np.dtype(np.uint64)
+        is_x = x.aval.dtype.kind == "i"
+        if_negative = result.constant(self.python_operator(-1, 0) if is_x else self.python_operator(0, -1))
+
+        def compare(index: Any) -> Any:
+            both = x.broadcast(index), y.broadcast(index)
+            is_negative = result.apply("less", both[not is_x], integer.constant(0), computes_in=INT)
+            return result.choose(is_negative, if_negative, result.apply(self.name, *both, computes_in=natural))
+
+        return compare
+
+
+equal = Comparison("equal", np.equal, operator=True)
+not_equal = Comparison("not_equal", np.not_equal, operator=True)
+less = Comparison("less", np.less, operator=True)
+less_equal = Comparison("less_equal", np.less_equal, operator=True)
+greater = Comparison("greater", np.greater, operator=True)
+greater_equal = Comparison("greater_equal", np.greater_equal, operator=True)
 logical_and = Elementwise("logical_and", np.logical_and)
 logical_or = Elementwise("logical_or", np.logical_or)
 logical_xor = Elementwise("logical_xor", np.logical_xor)

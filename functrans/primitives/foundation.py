@@ -6,10 +6,9 @@ Cotangents are summed (`add_any`), scaled (`scale`), and brought to the type of 
 
 from __future__ import annotations
 
-import operator as op
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -22,6 +21,7 @@ from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
 from ..core.trace import Params, Traced, current_trace, typeof
 from ..core.tracer import operators, ufunc_primitives
 from ..errors import ShapeMismatchError, TracedMaskError, TransposeError, UnsupportedDtypeError
+from .python_operators import OF_BOOLS, PYTHON_OPERATORS, with_integers
 
 Shape = tuple[int, ...]
 #: The derivative of a result with respect to one operand: a function `(y, *xs) -> dy/dx`, a number where it is
@@ -62,27 +62,6 @@ class Moving(Primitive):
         return *self.jvp(primals, tangents, **params), [note]
 
 
-def _power(x: Any, y: Any) -> Any:
-    """x**y in the dtype that numpy.power says.
-
-    That of the operator is another one for booleans, and in NumPy 2.0 also for scalars y of NumPy.
-    """
-    is_other = getattr(x, "dtype", None) == BOOL or (isinstance(x, np.ndarray) and type(y) not in PYTHON_SCALARS)
-    return np.power(x, y) if is_other else x**y
-
-
-#: Several times faster on NumPy scalars than the ufuncs they stand for.
-_PYTHON_OPERATORS: Final = {
-    "positive": op.pos, "negative": op.neg, "absolute": op.abs, "invert": op.inv, "add": op.add,
-    "subtract": op.sub, "multiply": op.mul, "divide": op.truediv, "floor_divide": op.floordiv, "remainder": op.mod,
-    "power": _power, "bitwise_and": op.and_, "bitwise_or": op.or_, "bitwise_xor": op.xor, "left_shift": op.lshift,
-    "right_shift": op.rshift, "equal": op.eq, "not_equal": op.ne, "less": op.lt, "less_equal": op.le,
-    "greater": op.gt, "greater_equal": op.ge,
-}  # fmt: skip
-#: The operators that make a bool of Python bools; to all others these are 0 and 1, unlike NumPy's.
-_OF_BOOLS: Final = (op.and_, op.or_, op.xor)
-
-
 class Elementwise(Plain):
     """A function of each element; operands broadcast and promote as NumPy's ufuncs do.
 
@@ -98,7 +77,7 @@ class Elementwise(Plain):
         self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
         self.slopes = tuple([(derivative, callable(derivative)) for derivative in self.derivatives])
         self.operator = operator
-        self.python_operator = _PYTHON_OPERATORS[name] if operator else ufunc
+        self.python_operator = PYTHON_OPERATORS[name] if operator else ufunc
         self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
         self._casts: dict[Any, np.dtype[Any] | None] = {}
         if not operator:  # an operator is weak on Python scalars, its ufunc is not: protocols.apply_ufunc
@@ -116,7 +95,7 @@ class Elementwise(Plain):
     def resolve_dtypes(self, avals: Sequence[ShapedArray]) -> tuple[np.dtype[Any], ...]:
         """The dtypes that operands are cast to, and those of the results."""
         if all(a.weak for a in avals):
-            counts = self.operator and self.python_operator not in _OF_BOOLS
+            counts = self.operator and self.python_operator not in OF_BOOLS
             kinds = [INT if counts and a.dtype == BOOL else a.dtype for a in avals]
         else:
             kinds = [type(a.dtype.type(0).item()) if a.weak and a.dtype != BOOL else a.dtype for a in avals]
@@ -133,11 +112,14 @@ class Elementwise(Plain):
     def operand_dtypes(self, avals: Sequence[ShapedArray]) -> Sequence[np.dtype[Any]]:
         return self.resolve_dtypes(avals)[: self.ufunc.nin]
 
+    def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
+        return trace.record(self, with_integers(self, args) if int in map(type, args) else args, params)
+
     def impl(self, *xs: Any) -> list[Any]:
         if not self.operator:
             return [self.ufunc(xs[0]) if len(xs) == 1 else self.ufunc(*xs)]
         if type(xs[0]) in PYTHON_SCALARS and type(xs[-1]) in PYTHON_SCALARS:
-            if self.python_operator not in _OF_BOOLS:
+            if self.python_operator not in OF_BOOLS:
                 xs = tuple(int(x) if type(x) is bool else x for x in xs)
             return [self.ufunc(*xs).item()]
         if type(xs[0]) is complex:  # it would take a NumPy float for a Python one
@@ -183,7 +165,7 @@ class Elementwise(Plain):
         return [self(*align_ranks(values, mapped))], [True]
 
     def lower(self, result: Any, *xs: Any) -> Any:
-        """Only where all operands are cast to one dtype: int64 and uint64 are compared as they are."""
+        """Only where all operands are cast to one dtype."""
         key = tuple([x.aval[1:] for x in xs])
         if key not in self._casts:
             dtypes = set(self.resolve_dtypes([x.aval for x in xs])[: len(xs)])
