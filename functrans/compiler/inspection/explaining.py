@@ -12,7 +12,7 @@ from ...core.jaxpr import Atom, Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
 from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun, ScanRun
-from ..loopnest import Apply, Load, Position, axis_index
+from ..loopnest import Apply, Kernel, Load, Position, axis_index
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
 from ..small_matrices import RULES, is_written_out
@@ -234,32 +234,46 @@ class _Instructions:
     # ---- instructions, by the names of their types
 
     def KernelRun(self, row: Row) -> Iterator[str]:
-        run, kernel = row.instruction, row.instruction.kernel
-        equations = row.origin.equations if isinstance(row.origin, KernelStep) else row.equations
-        what = joined(list(_counted([e.primitive.name for e in equations]))) or "a part of an array"
-        over = " x ".join(map(str, kernel.shape)) or "a single point"
         parts = self.parts(row)
         if parts:
-            yield f"A kernel over {over} puts what {joined(parts)} made together: {cost(run)}."
+            over = _extents(row.instruction.kernel)
+            yield f"A kernel over {over} puts what {joined(parts)} made together: {cost(row.instruction)}."
             return
-        if any(is_written_out(e.primitive.name, [a.aval for a in e.inputs]) for e in row.equations):
-            yield f"A kernel over {over} computes {what}{self.where(row)}, a matrix at each point: {cost(run)}."
-        elif not isinstance(row.origin, KernelStep):
-            yield f"A kernel over {over} does a part of {what}{self.where(row)}: {cost(run)}."
-        else:
-            together = f"computes {what} together, in one pass" if len(equations) > 1 else f"computes {what}"
-            yield f"A kernel over {over} {together}{self.where(row)}: {cost(run)}."
-        if kernel.reduced:
-            last = "the last axis" if kernel.reduced == 1 else f"the last {kernel.reduced} axes"
-            yield f"It reduces {last}." if kernel.shape[: -kernel.reduced] else "It reduces all to one number."
-            if isinstance(row.origin, KernelStep) and kernel is not row.origin.kernel:
-                yield "It does so in parts, so that threads can divide them; the result does not depend on how many do."
+        yield self.computes(row)
+        yield from self.reduces(row)
         yield from self.threads(row)
         if isinstance(row.origin, KernelStep):
             yield from self.again(row.origin)
             yield from self.apart(row, row.origin)
+        yield from self.stores(row)
+
+    def computes(self, row: Row) -> str:
+        """What a kernel is for."""
+        equations = row.origin.equations if isinstance(row.origin, KernelStep) else row.equations
+        what = joined(list(_counted([e.primitive.name for e in equations]))) or "a part of an array"
+        does, more = f"computes {what}", ""
+        if any(is_written_out(e.primitive.name, [a.aval for a in e.inputs]) for e in row.equations):
+            more = ", a matrix at each point"
+        elif not isinstance(row.origin, KernelStep):
+            does = f"does a part of {what}"
+        elif len(equations) > 1:
+            does += " together, in one pass"
+        over = _extents(row.instruction.kernel)
+        return f"A kernel over {over} {does}{self.where(row)}{more}: {cost(row.instruction)}."
+
+    def reduces(self, row: Row) -> Iterator[str]:
+        kernel = row.instruction.kernel
+        if not kernel.reduced:
+            return
+        last = "the last axis" if kernel.reduced == 1 else f"the last {kernel.reduced} axes"
+        yield f"It reduces {last}." if kernel.shape[: -kernel.reduced] else "It reduces all to one number."
+        if isinstance(row.origin, KernelStep) and kernel is not row.origin.kernel:
+            yield "It does so in parts, so that threads can divide them; the result does not depend on how many do."
+
+    def stores(self, row: Row) -> Iterator[str]:
+        """What a kernel leaves in the memory of temporaries."""
         stored: Counter[str] = Counter()
-        for place in run.targets:
+        for place in row.instruction.targets:
             stored[self.names.slot(place.slot)] += size(place)
         for name, bytes_ in stored.items():
             if name.startswith("t"):
@@ -523,6 +537,11 @@ def why_copied(row: Row) -> str:
     if name == "conv_general":
         return "a convolution needs zeros around its operand, or what its windows show side by side"
     return f"`{name}` moves elements"
+
+
+def _extents(kernel: Kernel) -> str:
+    """`200 x 100`."""
+    return " x ".join(map(str, kernel.shape)) or "a single point"
 
 
 def _counted(names: Sequence[str]) -> Iterator[str]:
