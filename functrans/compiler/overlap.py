@@ -33,11 +33,7 @@ def _moves(place: Place) -> list[tuple[int, int]]:
 
 
 def do_overlap(x: Place, y: Place) -> bool:
-    """Whether two places have memory in common: no only where that is certain.
-
-    The distance of two elements is a sum of strides, each times a number from a range. From the largest stride to the
-    smallest, only few numbers leave a distance that the others can cover.
-    """
+    """Whether two places have memory in common: no only where that is certain."""
     if x.slot != y.slot or 0 in x.shape or 0 in y.shape:
         return False
     ranges: dict[int, tuple[int, int]] = {}
@@ -47,15 +43,22 @@ def do_overlap(x: Place, y: Place) -> bool:
             low, high = ranges.get(abs(stride), (0, 0))
             ranges[abs(stride)] = (low + min(far, 0), high + max(far, 0))
     ranges.pop(0, None)
+    distance = y.offset - x.offset
+    # The elements share a byte if the sum of moves lies in this range.
+    return _is_possible(ranges, distance - x.dtype.itemsize + 1, distance + y.dtype.itemsize - 1)
+
+
+def _is_possible(ranges: dict[int, tuple[int, int]], first: int, last: int) -> bool:
+    """Whether a sum of strides, each times a number from its range, is in [first, last]: no only where that is certain.
+
+    From the largest stride to the smallest, only few numbers leave what the others can cover.
+    """
     strides = sorted(ranges, reverse=True)
     spans = [(0, 0)]  # of what the smaller strides cover
     for stride in reversed(strides):
         low, high = ranges[stride]
         spans.insert(0, (spans[0][0] + low * stride, spans[0][1] + high * stride))
-    distance = y.offset - x.offset
-    # The elements share a byte if the sum of moves lies in this range.
-    wanted = distance - x.dtype.itemsize + 1, distance + y.dtype.itemsize - 1
-    attempts = [(0, *wanted)]
+    attempts = [(0, first, last)]
     for _ in range(MOST_ATTEMPTS):
         if not attempts:
             return False

@@ -157,16 +157,7 @@ def polyfit(
     """numpy.polyfit: least squares, differentiable by points, values and weights."""
     x, y = np.add(as_operand(x), 0.0), np.add(as_operand(y), 0.0)
     count, order = typeof(x).size, index(deg) + 1
-    if order < 1:
-        raise ValueError("expected deg >= 0")
-    if typeof(x).ndim != 1:
-        raise TypeError("expected 1D vector for x")
-    if not count:
-        raise TypeError("expected non-empty vector for x")
-    if typeof(y).ndim not in (1, 2):
-        raise TypeError("expected 1D or 2D array for y")
-    if typeof(y).shape[0] != count:
-        raise TypeError("expected x and y to have same length")
+    _check_points(x, y, order)
     rcond = count * finfo(typeof(x).dtype).eps if rcond is None else rcond
     left, right = vander(x, order), y
     if w is not None:
@@ -185,10 +176,25 @@ def polyfit(
     if not cov:
         return c
     covariance = np.linalg.inv(left.T @ left) / np.outer(lengths, lengths)
-    if cov == "unscaled":
-        factor: Any = 1
-    elif count <= order:
-        raise ValueError("the number of data points must exceed order to scale the covariance matrix")
-    else:
-        factor = residuals / (count - order)
+    factor: Any = 1 if cov == "unscaled" else residuals / _degrees_of_freedom(count, order)
     return c, covariance * factor if typeof(y).ndim == 1 else covariance[:, :, None] * factor
+
+
+def _check_points(x: Any, y: Any, order: int) -> None:
+    """Raise what NumPy raises for points that no polynomial can be fitted to."""
+    if order < 1:
+        raise ValueError("expected deg >= 0")
+    if typeof(x).ndim != 1:
+        raise TypeError("expected 1D vector for x")
+    if not typeof(x).size:
+        raise TypeError("expected non-empty vector for x")
+    if typeof(y).ndim not in (1, 2):
+        raise TypeError("expected 1D or 2D array for y")
+    if typeof(y).shape[0] != typeof(x).size:
+        raise TypeError("expected x and y to have same length")
+
+
+def _degrees_of_freedom(count: int, order: int) -> int:
+    if count <= order:
+        raise ValueError("the number of data points must exceed order to scale the covariance matrix")
+    return count - order
