@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial, update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,9 +45,13 @@ class Staged(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What a trace depends on: the static arguments, and structure and types of the others."""
+    """What a trace depends on: the static arguments, and structure and types of the others.
 
-    static: Hashable
+    Attributes:
+        static: pairs of numbers and values, and pairs of names and values; nothing at all if none are declared.
+    """
+
+    static: tuple[tuple[Any, ...], ...]
     treedef: Any
     avals: tuple[Any, ...]
     axes: tuple[Any, ...]

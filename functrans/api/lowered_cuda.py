@@ -77,6 +77,6 @@ class LoweredForCuda(Lowered):
             'Leave out backend="cuda" to look at the program for the CPU.',
         )
 
-    def profile(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not to be had without running."""
+    def profile(self, *args: Any, **kwargs: Any) -> Any:
+        """Not to be had without running: raises UnsupportedArgumentError."""
         return self._native

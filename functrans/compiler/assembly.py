@@ -18,7 +18,7 @@ from ..core.jaxpr import Eqn, Jaxpr, Literal
 from ..core.trace import Params
 from ..source import Source
 from . import accumulations, checks, convolution, extremes, regions, rows, tapes
-from .apart import Loop
+from .apart import PlacedLoop
 from .arena import assign_offsets
 from .blocks import BlockAssembler, Fused, OpenBlock
 from .carried import Carried, begun, ended
@@ -396,7 +396,7 @@ class Assembler:
         """
         tape, x_along, y_along = tapes.along(self, body, xs, ys)
         along = tapes.wholes(x_along), tapes.wholes(y_along)
-        loop = Loop(body, None, consts, carry, along[0], finals, along[1], length, is_reverse)
+        loop = PlacedLoop(body, None, consts, carry, along[0], finals, along[1], length, is_reverse)
         why = add_recurrence(self, block, loop, tape)
         if why is None:
             return
@@ -458,7 +458,7 @@ class Assembler:
         The ys are stacks.
         """
         tape, _, along = tapes.along(self, body, (), ys)
-        loop = Loop(body, cond, consts, carry, (), finals, tapes.wholes(along), count=count)
+        loop = PlacedLoop(body, cond, consts, carry, (), finals, tapes.wholes(along), count=count)
         why = add_recurrence(self, block, loop, tape)
         if why is None:
             return

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Literal
 from . import tapes
-from .apart import LARGEST_MATRIX, Loop, TooLarge, take_apart
+from .apart import LARGEST_MATRIX, PlacedLoop, TooLarge, take_apart
 from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
 from .lanes import take_lanes_apart
 from .loopnest import Constant, Kernel, Load, Output, axis_index
@@ -22,7 +22,7 @@ from .recurrence import Failure, Repeat, Statement, failures_in, statements_in
 FEW_STEPS = 16
 
 
-def add_recurrence(assembler: Any, block: Block, loop: Loop, tape: Tape | None) -> str | None:
+def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | None) -> str | None:
     """Add a loop as one function, if its body is one over single numbers, or that of one of many lanes is; else say
     why not."""
     if not all(isinstance(place, Place) for place in (*loop.consts, *loop.xs, *loop.ys)):
@@ -51,7 +51,7 @@ def add_recurrence(assembler: Any, block: Block, loop: Loop, tape: Tape | None) 
     return None
 
 
-def add_lanes(assembler: Any, block: Block, loop: Loop) -> str | None:
+def add_lanes(assembler: Any, block: Block, loop: PlacedLoop) -> str | None:
     """Add a loop over many lanes as one function that runs all steps of one lane, if lanes have nothing to do with
     each other; else say why not, if there are any."""
     found = take_lanes_apart(assembler, loop, partial(known_value, assembler))

@@ -63,7 +63,7 @@ MOVING_BY_INDEX = {
 VIEWS = frozenset(("transpose", "slice", "reverse", "reshape", "broadcast_to", "dynamic_slice", "full", "iota"))
 
 
-class Loop(NamedTuple):
+class PlacedLoop(NamedTuple):
     """A loop, and where all is that it works with.
 
     Attributes:
@@ -103,7 +103,7 @@ class Apart(NamedTuple):
 
 
 def take_apart(
-    loop: Loop,
+    loop: PlacedLoop,
     prepare: Callable[[Jaxpr], Jaxpr],
     supports: Callable[[Expression], bool],
     known: Callable[[Place], Any],

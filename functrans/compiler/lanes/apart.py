@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Jaxpr, Literal, Var
-from ..apart import Apart, Loop, TooLarge, take_apart
+from ..apart import Apart, PlacedLoop, TooLarge, take_apart
 from ..instructions import Place
 from ..loopnest import INT, Apply, Register, expressions_in
 from ..overlap import do_overlap
@@ -38,7 +38,7 @@ class LanesApart(NamedTuple):
     counts: Place | None
 
 
-def take_lanes_apart(assembler: Any, loop: Loop, known: Any) -> LanesApart | str:
+def take_lanes_apart(assembler: Any, loop: PlacedLoop, known: Any) -> LanesApart | str:
     """A loop as the recurrence of one of its lanes, or why it is not, as a clause, which is empty if it has no lanes.
 
     Args:
@@ -84,7 +84,7 @@ class _LanesOfLoop:
         axes: the axes of lanes that are known.
     """
 
-    def __init__(self, assembler: Any, loop: Loop, size: int, axes: Sequence[Axis]):
+    def __init__(self, assembler: Any, loop: PlacedLoop, size: int, axes: Sequence[Axis]):
         self.assembler = assembler
         self.loop = loop
         self.size = size
@@ -125,7 +125,7 @@ class _LanesOfLoop:
             count = counts._replace(shape=(), strides=())
             self.wholes[count] = counts, 0
         cond = None if self.cond is None else self.cond.jaxpr
-        one = Loop(self.body.jaxpr, cond, consts, carry, xs, finals, ys, loop.length, loop.is_reverse, count)
+        one = PlacedLoop(self.body.jaxpr, cond, consts, carry, xs, finals, ys, loop.length, loop.is_reverse, count)
         found = take_apart(one, self.prepare, assembler.supports, known, assembler.source)
         return LanesApart(self.apart(found), delivered, counts)
 
