@@ -194,12 +194,14 @@ class _Fuser:
         if reduction is None:
             readers = self.checked(eqn, readers)
         rule = written_out(reduction) if reduction else eqn.primitive.lower(builder, *readers, **eqn.params)
-        if rule is None or not var.aval.size:
-            return False
-        found = rule(point(len(var.aval.shape)))
+        return rule is not None and var.aval.size > 0 and self.compute(eqn, rule(point(len(var.aval.shape))))
+
+    def compute(self, eqn: Eqn, found: Expression) -> bool:
+        """Give an equation a place in a group, whose element at a point is an expression, if that is supported."""
         inside = self.inside(found)
         if not all(map(self.supports, inside.everything)):
             return False
+        (var,) = eqn.outputs
         value = self.values[var] = Value(var, self.uses[var], is_stored=False)
         value.equation = self.turn
         if type(found) is Load and len(inside.everything) == 1:
