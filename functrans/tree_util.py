@@ -137,6 +137,8 @@ class Partial:
         >>> f = ft.tree_util.Partial(lambda a, x: a * x, 3.0)
         >>> ft.grad(lambda f: f(2.0))(f).args
         (np.float64(2.0),)
+        >>> ft.tree_util.Partial(max, 3.0, key=abs)
+        Partial(<built-in function max>, 3.0, key=<built-in function abs>)
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any):
@@ -144,6 +146,10 @@ class Partial:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*self.args, *args, **{**self.kwargs, **kwargs})
+
+    def __repr__(self) -> str:
+        given = [repr(self.function), *map(repr, self.args), *(f"{name}={x!r}" for name, x in self.kwargs.items())]
+        return f"Partial({', '.join(given)})"
 
 
 register_pytree_node(

@@ -281,6 +281,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     @hides_internals
     def f_jvp(*tangents: Any) -> Any:
+        """The tangent of the value, for tangents of the primals: at the point where the function was linearized."""
         leaves, tangent_tree = tree.flatten(tangents)
         check_same_structure(tangent_tree, treedef, "tangents", "primals")
         directions = [
@@ -318,6 +319,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 
     @hides_internals
     def f_vjp(cotangents: Any) -> Any:
+        """The cotangents of the primals, for a pytree of cotangents like the value: at the point of the call of vjp."""
         leaves, ct_tree = tree.flatten(cotangents)
         check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
         checked = [
@@ -375,6 +377,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
 
     @hides_internals
     def transposed(cotangents: Any) -> Any:
+        """The cotangents of the arguments, for a pytree of cotangents like the result."""
         ct_leaves, ct_tree = tree.flatten(cotangents)
         check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
         checked = [check_tangent(c, a.aval, "cotangent", no_name) for c, a in zip(ct_leaves, atoms)]
