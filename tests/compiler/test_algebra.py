@@ -324,6 +324,13 @@ def test_what_is_added_to_an_element_of_a_tiny_array():
     gradient_names(f, np.linspace(1, 2, 50), (np.linspace(0, 1, 50),))
 
 
+def test_what_is_added_as_a_negative_piece_is_taken_away():
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    for axis in (0, 1):
+        assert "negative" not in gradient_names(lambda x, axis=axis: np.diff(x, axis=axis) ** 2, x)
+    assert "negative" not in gradient_names(lambda x: np.diff(x, axis=0) ** 2 * np.diff(x, axis=1)[:4, :1], x)
+
+
 def test_elements_out_of_bounds_are_no_pieces():
     def f(x, ct):
         y = ft.numpy.at(ft.numpy.zeros(3))[5].add(ct)

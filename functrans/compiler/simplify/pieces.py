@@ -11,6 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 from ...core.jaxpr import Atom, Eqn
+from ...primitives.elementwise import subtract
 from ...primitives.foundation import add_any, reshape
 from ...primitives.structural import concatenate, pad
 from ...primitives.structural import slice as static_slice
@@ -52,6 +53,16 @@ def sum_of_pieces(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
         found = None if piece is None else changed_part(rewriter, other, piece)
         if found is not None:
             return found
+    return None
+
+
+def sum_with_negative_piece(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """x plus a piece of -y as x less a piece of y: differences of neighbours leave both, and y need only be stored."""
+    for x, padded in (eqn.inputs, eqn.inputs[::-1]):
+        made = rewriter.definition(padded, "pad")
+        part = None if made is None else rewriter.operand(made.inputs[0], "negative")
+        if made is not None and part is not None and rewriter.constant(made.inputs[1]) == 0 and x.aval == padded.aval:
+            return rewriter.emit(subtract, x, rewriter.emit(pad, part, made.inputs[1], **made.params))
     return None
 
 
