@@ -1,13 +1,13 @@
 """Cumulative operations along one axis: sums, products, extremes, log-sum-exp.
 
-The derivatives are those of a scan that combines neighbours in a tree (Hillis and Steele 1986): it has logarithmic
-depth and needs no division, so that zeros of a product and ties of an extreme are no exceptions.
+The derivatives are those of a scan that combines neighbours in a tree (Brent and Kung 1982): it has logarithmic depth,
+takes linear time, and needs no division, so that zeros of a product and ties of an extreme are no exceptions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, typeof
 from .elementwise import add, divide, equal, logaddexp, maximum, minimum, multiply, select
 from .families import Structural
-from .foundation import Elementwise, full, scale
+from .foundation import Elementwise, full, reshape, scale
 from .on_gpu import accumulate
 from .structural import concatenate, slice_axis
+from .structural import reverse as flip
 
 #: What the scan carries for each element: its value, its tangent, and perhaps more.
 State = tuple[Any, ...]
@@ -69,11 +70,9 @@ class Cumulative(Primitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> tuple[Any, Any]:
         (x,), (dx,) = primals, tangents
-        state, step = self.start(x, dx), 1
-        while step < typeof(x).shape[axis]:
-            state = self.combine_at_distance(state, step, axis, reverse)
-            step *= 2
-        return [self(x, axis=axis, reverse=reverse)], [self.tangent(state)]
+        turned = (lambda y: flip(y, axes=(axis,))) if reverse else (lambda y: y)
+        state = self.scanned(tuple(map(turned, self.start(x, dx))), axis)
+        return [self(x, axis=axis, reverse=reverse)], [turned(self.tangent(state))]
 
     def batch(self, size: int, values: Any, mapped: Any, *, axis: int, reverse: bool) -> tuple[Any, Any]:
         return [self(values[0], axis=axis + 1, reverse=reverse)], [True]
@@ -91,17 +90,21 @@ class Cumulative(Primitive):
         """The tangents of the results."""
         return state[1]
 
-    def combine_at_distance(self, state: State, step: int, axis: int, reverse: bool) -> State:
-        """Each element combined with the one `step` before it (after it, with `reverse`), where there is one."""
+    def scanned(self, state: State, axis: int) -> State:
+        """The state of all elements up to each one: of pairs, of which every second one is known then, and between."""
         extent = typeof(state[0]).shape[axis]
-        early = tuple(slice_axis(v, 0, extent - step, axis=axis) for v in state)
-        late = tuple(slice_axis(v, step, extent, axis=axis) for v in state)
-        combined = self.combine(early, late)
-        if reverse:
-            alone = (slice_axis(v, extent - step, extent, axis=axis) for v in state)
-            return tuple(concatenate(c, a, axis=axis) for c, a in zip(combined, alone))
-        alone = (slice_axis(v, 0, step, axis=axis) for v in state)
-        return tuple(concatenate(a, c, axis=axis) for c, a in zip(combined, alone))
+        if extent < 2:
+            return state
+        first, even, odd, later = (
+            tuple(slice_axis(v, start, stop, axis=axis, stride=stride) for v in state)
+            for start, stop, stride in ((0, 1, 1), (0, extent - 1, 2), (1, extent, 2), (2, extent, 2))
+        )
+        odd = self.scanned(self.combine(even, odd), axis)
+        count = (extent - 1) // 2
+        before = tuple(slice_axis(v, 0, count, axis=axis) for v in odd)
+        middle = map(partial(_alternating, axis=axis), before, self.combine(before, later))
+        last = () if extent % 2 else (tuple(slice_axis(v, count, count + 1, axis=axis) for v in odd),)
+        return tuple(concatenate(*parts, axis=axis) for parts in zip(first, middle, *last))
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
@@ -140,6 +143,13 @@ class CumulativeExtreme(Cumulative):
 def step_of(operation: Elementwise, aval: ShapedArray) -> Jaxpr:
     """What a loop does in each step: combines what it has with an element."""
     return trace_closed(lambda so_far, x: [operation(so_far, x)] * 2, [aval, aval])
+
+
+def _alternating(x: Any, y: Any, axis: int) -> Any:
+    """The elements of two arrays along an axis by turns."""
+    shape = typeof(x).shape
+    pairs = [reshape(v, shape=(*shape[: axis + 1], 1, *shape[axis + 1 :])) for v in (x, y)]
+    return reshape(concatenate(*pairs, axis=axis + 1), shape=(*shape[:axis], 2 * shape[axis], *shape[axis + 1 :]))
 
 
 def _accumulated(ufunc: Any, x: Any, axis: int, reverse: bool) -> Any:

@@ -58,6 +58,39 @@ def test_derivatives(name: str) -> None:
     Case(name, function, (x,), 1e-10).check("quick")
 
 
+def by_steps(operation: Any, x: Any) -> Any:
+    """What the operation gives along the first axis, element after element."""
+    found = [x[0]]
+    for element in x[1:]:
+        found.append(operation(found[-1], element))
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("operation", [np.multiply, np.maximum, np.logaddexp])
+def test_derivatives_at_every_length(operation: Any, reverse: bool) -> None:
+    """Those of the operation step by step, where there are no ties; zeros of products are no exception."""
+    name = {"multiply": "cumprod", "maximum": "cummax", "logaddexp": "cumlogsumexp"}[operation.__name__]
+    for n in range(1, 20):
+        x, dx = np.random.default_rng(n).normal(size=(2, n, 2))
+        if operation is np.multiply:
+            x[n // 2] = 0.0
+        turned = (lambda y: y[::-1]) if reverse else (lambda y: y)
+        wanted = ft.jvp(lambda x: by_steps(operation, turned(x)), (x,), (dx,))
+        found = ft.jvp(lambda x: OPERATIONS[name](x, axis=0, reverse=reverse), (x,), (dx,))
+        for a, b in zip(found, wanted):
+            np.testing.assert_allclose(a, turned(b), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["cumprod", "cummax", "cumlogsumexp"])
+def test_derivatives_take_linear_time(name: str) -> None:
+    def elements(n: int) -> int:
+        jaxpr = ft.make_jaxpr(ft.grad(lambda x: np.sum(OPERATIONS[name](x, axis=0, reverse=False))))(np.ones(n))
+        return sum(v.aval.size for eqn in jaxpr.eqns for v in eqn.outputs)
+
+    assert elements(1 << 14) < 17 * elements(1 << 10)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     name=st.sampled_from([*OPERATIONS]),
