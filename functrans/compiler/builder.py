@@ -77,6 +77,11 @@ class Builder:
         i, exists = named_element(index, extent, mode)
         return ORIGIN.shifted(i), exists
 
+    def element_number(self, index: Expression, extent: int, mode: str) -> Expression:
+        """The number of the element that an integer names as an index; -1 if there is none."""
+        i, exists = named_element(index, extent, mode)
+        return self.cast(i) if exists is None else self.choose(exists, i, self.constant(-1))
+
     def both(self, x: Expression | None, y: Expression | None) -> Expression | None:
         """Whether two things hold; None: one of which nobody doubts."""
         return x if y is None else y if x is None else Apply("logical_and", (x, y), BOOL)

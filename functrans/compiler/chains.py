@@ -18,7 +18,7 @@ from math import prod
 from operator import mul
 from typing import Any, NamedTuple
 
-from .instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, Slot
+from .instructions import ChainRun, CheckRun, KernelRun, Place, ProductRun, ScanRun, Slot
 from .loopnest import Kernel, Load, derived, kernel_over, point, replaced
 from .overlap import accessed
 
@@ -56,7 +56,7 @@ def chained(
     times = notes[0]
     found: list[Any] = []
     given = with_rows_of_products(block, notes) if may_be_mixed else block
-    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, Run)):
+    for may_be_links, instructions in groupby(given, lambda run: isinstance(run, Run | CheckRun)):
         runs = list(instructions)
         if may_be_links and len(runs) > 1 and (not may_be_mixed or any(map(_is_long, runs))):
             found += _in_chains(runs, slots, times, may_be_mixed, results)
@@ -66,7 +66,7 @@ def chained(
 
 
 def _in_chains(
-    runs: Sequence[Run],
+    runs: Sequence[Run | CheckRun],
     slots: Sequence[Slot],
     times: dict[int, int],
     may_be_mixed: bool,
@@ -78,9 +78,9 @@ def _in_chains(
     for instruction in runs:
         if _has_rows(instruction, may_be_mixed) and chain.takes(instruction):
             chain.add(instruction)
-        elif may_be_mixed and chain.may_come_after(instruction):
+        elif (may_be_mixed or isinstance(instruction, CheckRun)) and chain.may_come_after(instruction):
             start = times[id(chain.links[0])]
-            for target in instruction.targets:
+            for target in () if isinstance(instruction, CheckRun) else instruction.targets:
                 slots[target.slot].use(start, start)
             found.append(instruction)
         elif _has_rows(instruction, may_be_mixed):
@@ -116,8 +116,10 @@ def has_places(kernel: Kernel) -> bool:
     return any(output.place is not None for output in kernel.outputs)
 
 
-def _is_long(run: Run) -> bool:
+def _is_long(run: Run | CheckRun) -> bool:
     """Whether so many elements are computed that they had better stay in the cache."""
+    if isinstance(run, CheckRun):
+        return False
     shape = run.kernel.shape if isinstance(run, KernelRun) else run.targets[0].shape
     return prod(shape) >= FEWEST_ELEMENTS
 
@@ -218,9 +220,14 @@ class _Chain:
         )
 
     def may_come_after(self, run: Any) -> bool:
-        """Whether a kernel between the links and others may as well run before them: one that has nothing to do with
-        them, and that is too short for a chain, or copies what a product in the chain will read."""
-        if not isinstance(run, KernelRun) or not self.links:
+        """Whether an instruction between the links and others may as well run before them: a check of indices that they
+        do not compute, or a kernel that has nothing to do with them, and that is too short for a chain, or copies what
+        a product in the chain will read."""
+        if not self.links:
+            return False
+        if isinstance(run, CheckRun):
+            return run.numbers.slot not in self.written
+        if not isinstance(run, KernelRun):
             return False
         if not self.has_products and _is_long(run):
             return False

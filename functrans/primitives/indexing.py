@@ -346,12 +346,52 @@ class ScatterExtreme(Scatter):
         return [y], [scale(scatter_add(dx, du, *indices, spec=spec), share)]
 
 
+class ElementNumber(Primitive):
+    """`element_number(index, of=, axis=, mode=)`: which elements integers name along an axis of an array; -1 for none.
+
+    Simplified programs compare them with positions where that is better than a scatter (simplify/one_hot.py).
+
+    Args:
+        of: the shape of the array, which is not empty.
+        mode: as in an Indexing.
+    """
+
+    may_refuse = True
+
+    def abstract_eval(self, index: ShapedArray, *, of: Shape, axis: int, mode: str) -> list[ShapedArray]:
+        return [ShapedArray(index.shape, INT)]
+
+    def impl(self, index: Any, *, of: Shape, axis: int, mode: str) -> list[Any]:
+        extent, index = of[axis], _signed(index)
+        outside = _is_outside(index, extent)
+        if mode == "raise" and np.any(outside):
+            raise _out_of_bounds(of, [index], Indexing((axis,)), IndexError())
+        if mode == "clip":
+            return [np.clip(index, 0, extent - 1)]
+        if mode == "wrap":
+            return [np.remainder(index, extent)]
+        return [np.where(outside, -1, np.where(index < 0, index + extent, index))[()]]
+
+    def batch(self, size: int, values: Any, mapped: Any, **params: Any) -> tuple[Any, Any]:
+        return [self(values[0], **params)], [True]
+
+    def lower(self, result: Any, index: Any, *, of: Shape, axis: int, mode: str) -> Any:
+        return lambda point: result.element_number(index.at(point), of[axis], mode)
+
+    def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
+        return params["of"][params["axis"]], params["mode"]
+
+    def checked_operands(self, avals: Sequence[Any], *, of: Shape, axis: int, mode: str) -> Sequence[tuple[int, int]]:
+        return [(0, of[axis])] if mode == "raise" else ()
+
+
 gather = Gather("gather")
 scatter_set = ScatterSet("scatter_set")
 scatter_add = ScatterAdd("scatter_add", np.add)
 scatter_multiply = ScatterMultiply("scatter_multiply", np.multiply)
 scatter_min = ScatterExtreme("scatter_min", np.minimum)
 scatter_max = ScatterExtreme("scatter_max", np.maximum)
+element_number = ElementNumber("element_number")
 
 
 # ---- parts of the rules

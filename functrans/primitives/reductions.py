@@ -15,6 +15,7 @@ from .elementwise import add, divide, equal, exp, isfinite, multiply, select, su
 from .families import Reduction
 from .foundation import Shape, convert, reduce_sum, reshape, restore_axes, scale, without
 from .on_gpu import reduce
+from .selection import stop_gradient
 from .structural import concatenate, slice_axis, transpose
 
 #: Of so many elements the place of the extreme is an expression of all of them.
@@ -162,7 +163,9 @@ class LogSumExp(Reduction):
         y = self(x, axes=axes)
         is_finite, shape, zero = isfinite(y), typeof(x).shape, typeof(x).dtype.type(0)
         weights = exp(subtract(x, restore_axes(select(is_finite, y, zero), shape, axes)))
-        weights = select(restore_axes(is_finite, shape, axes), weights, select(*_shares(x, y, axes), zero))
+        is_ordered = typeof(x).dtype.kind == "f" and typeof(x).size
+        largest = reduce_max(stop_gradient(x), axes=axes) if is_ordered else y  # the same where that is infinite
+        weights = select(restore_axes(is_finite, shape, axes), weights, select(*_shares(x, largest, axes), zero))
         return [y], [reduce_sum(scale(dx, weights), axes=axes)]
 
 

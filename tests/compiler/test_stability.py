@@ -125,6 +125,11 @@ LOG_SUMS = {
         lambda x: np.log(_softmax(x)), lambda x: x - logsumexp(x, 1, True),
         "reduce_max reshape subtract exp reduce_sum log reshape subtract", ROWS, (),
     ),
+    "exp(log_softmax(x))": Case(
+        lambda x: np.exp(ft.nn.log_softmax(x, 1)), lambda x: np.exp(x - logsumexp(x, 1, True)),
+        "reduce_max isfinite select reshape subtract exp reduce_sum reshape divide", ROWS,
+        (((-INF, 0, 0), (0, 0.5, 0.5)), ((NAN, 0, 1), (NAN, NAN, NAN)), ((INF, 0, 0), (NAN, 0, 0)), ((-INF, -INF), (NAN, NAN))),
+    ),
 }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ REPEATED = np.array([2, 0, -2, 2, 1])
 GRID = np.array([[0, -1], [2, 2], [0, 1]])
 OUTSIDE = np.array([[0, 5], [-4, -5], [3, -7]])
 
+#: What an index outside an array may mean, but for an error.
+MODES = ("clip", "wrap", "drop")
 #: An array, index arrays, and what they mean.
 INDEXINGS = [
     (LINE, (3,), Indexing((0,))),
@@ -87,6 +89,9 @@ EXAMPLES = [
         {"spec": Indexing((0,))},
         smooth=False,
     ),
+    Example("element_number", (REPEATED,), {"of": (4, 3), "axis": 1, "mode": "raise"}),
+    Example("element_number", (np.uint8(3),), {"of": (4, 3), "axis": 0, "mode": "raise"}),
+    *(Example("element_number", (OUTSIDE,), {"of": (4, 3), "axis": 0, "mode": mode}) for mode in MODES),
     Example("dynamic_slice", (LINE, 2), {"sizes": (3,)}),
     Example("dynamic_slice", (LINE, np.int8(-2)), {"sizes": (3,)}),
     Example("dynamic_slice", (LINE, 9), {"sizes": (6,)}),

@@ -54,6 +54,15 @@ def scatter(body: Any, eqn: Eqn, x: Array, updates: Any, indices: Sequence[Any])
     return body.renewed(x)
 
 
+def check_operands(body: Any, eqn: Eqn, operands: Sequence[Any]) -> None:
+    """Have the operands of an equation checked that its rule takes to lie within bounds: from some number on, all."""
+    avals = [a.aval for a in eqn.inputs]
+    checked = eqn.primitive.checked_operands(avals, **eqn.params)
+    if checked:
+        elements = [_elements(body, operands[number], avals[number]) for number, _ in checked]
+        _check(body, eqn, [extent for _, extent in checked], elements, checked[0][0])
+
+
 def update_region(body: Any, eqn: Eqn, x: Array, update: Any, starts: Sequence[Any]) -> Array:
     """An array with a region overwritten that begins at computed offsets."""
     offsets, shape = [], eqn.inputs[1].aval.shape

@@ -22,7 +22,7 @@ from ..instructions import Place
 from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant
 from ..recurrence import Choose, Recurrence, Repeat, Statement, Store
 from ..small_matrices import is_written_out
-from .access import SCATTERS, UPDATES, gather, scatter, update_region, update_slice
+from .access import SCATTERS, UPDATES, check_operands, gather, scatter, update_region, update_slice
 from .collector import Collector, no_rule
 from .counting import steps_of
 from .cumulative import OPERATIONS, accumulated
@@ -198,6 +198,8 @@ class _Body(Collector):
             return [in_dtype(elements_moved(eqn, given), aval.dtype)]
         if name in OPERATIONS:
             return [accumulated(self, eqn, operands[0])]
+        if name == "element_number":
+            check_operands(self, eqn, operands)
         if name == "gather":
             return [gather(self, eqn, self.addressable(operands[0], operands[1:]), operands[1:])]
         if name in VIEWS and not (is_small and aval.size <= LARGEST_ARRAY and name != "dynamic_slice"):

@@ -219,6 +219,50 @@ def exp_minus_one(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     return None
 
 
+def exp_of_log_softmax(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """exp(x - logsumexp(x)) is exp(z) / sum(exp(z)) for z = x - max(x): by exponentials that are there already.
+
+    Derivatives of logsumexp have zero in its place where it is not finite; nor is the maximum then, and z is x.
+    """
+    difference = rewriter.definition(eqn.inputs[0], "subtract")
+    if difference is None or not is_real(eqn.inputs[0]):
+        return None
+    x, restored = difference.inputs
+    shift = unstretched(rewriter, restored)
+    choice = rewriter.definition(shift, "select")
+    if choice is not None and rewriter.operand(choice.inputs[0], "isfinite") is choice.inputs[1]:
+        shift = choice.inputs[1]
+    result = rewriter.definition(shift, "add")
+    total = None if result is None else rewriter.operand(result.inputs[0], "log")
+    summed = None if total is None else rewriter.definition(total, "reduce_sum")
+    small = None if summed is None else rewriter.operand(summed.inputs[0], "exp")
+    if result is None or summed is None or small not in rewriter.shifted:
+        return None
+    z, axes = rewriter.definitions[small], summed.params["axes"]
+    unit = tuple(1 if axis in axes else n for axis, n in enumerate(x.aval.shape))
+    if z.inputs[0] is not x or unstretched(rewriter, z.inputs[1]) is not result.inputs[1]:
+        return None
+    if row_shape(rewriter, restored, len(unit)) != unit:
+        return None
+    if choice is not None:
+        total = rewriter.emit(select, choice.inputs[0], total, 1.0)
+    return rewriter.emit(e.divide, summed.inputs[0], rewriter.emit(reshape, total, shape=unit))
+
+
+def unstretched(rewriter: Rewriter, atom: Atom) -> Atom:
+    """What an array was before it was stretched."""
+    while (move := rewriter.definition(atom, *STRETCHED)) is not None:
+        atom = move.inputs[0]
+    return atom
+
+
+def row_shape(rewriter: Rewriter, atom: Atom, rank: int) -> tuple[int, ...]:
+    """The shape that an array has before it is repeated, with so many axes."""
+    while (repeated := rewriter.operand(atom, "broadcast_to")) is not None:
+        atom = repeated
+    return (1,) * (rank - atom.aval.ndim) + atom.aval.shape
+
+
 def quotient_of_exps(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """exp(x) / (1 + exp(x)), which is NaN where exp(x) overflows, with the exponential of -|x| only."""
     x = rewriter.operand(eqn.inputs[0], "exp")
@@ -275,6 +319,7 @@ def sum_of_equals(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 STABILITY: Rules = {
     "log": (log_of_sigmoid, log_of_one_plus, log_of_exp, log_of_sum_of_exps, log_of_two_exps, log_of_softmax),
     "log1p": (log1p_of_minus_sigmoid, log1p_of_exp),
+    "exp": (exp_of_log_softmax,),
     "subtract": (exp_minus_one,),
     "add": (exp_minus_one,),
     "divide": (quotient_of_exps, quotient_of_differences, notice_sigmoid),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .algebra import ALGEBRA
 from .moves import MOVES
+from .one_hot import SUMS, UPDATES
 from .powers import EXACT_POWERS, POWERS
 from .rewriting import Rule, Rules
 from .stability import EXPANSIONS, STABILITY
@@ -21,6 +22,6 @@ def merged(*tables: Rules) -> Rules:
 
 
 #: Rules that change no bit of a result.
-EXACT_RULES: Rules = merged(ALGEBRA, MOVES, EXACT_POWERS, EXPANSIONS)
+EXACT_RULES: Rules = merged(ALGEBRA, MOVES, UPDATES, EXACT_POWERS, EXPANSIONS)
 #: With those that change results by rounding, or where they would overflow.
-ALL_RULES: Rules = merged(STABILITY, EXACT_RULES, POWERS)
+ALL_RULES: Rules = merged(STABILITY, SUMS, EXACT_RULES, POWERS)
