@@ -38,7 +38,11 @@ _numbers = count(10)
 
 @pytest.fixture(scope="module", autouse=True)
 def started() -> None:
-    """What every process compiles is there already."""
+    """What every process compiles is there already, and of what tests of other files have left nothing but that."""
+    ft.clear_caches()
+    gc.unfreeze()  # it is garbage only now (conftest.survivors)
+    gc.collect()
+    gc.freeze()
     ft.jit(lambda x: np.sin(x))(X)
 
 
@@ -77,7 +81,6 @@ def new_function() -> Callable[[Any], Any]:
 def forget() -> None:
     """As if in another process, but for what runs instructions."""
     ft.clear_caches()
-    gc.unfreeze()  # what tests of other files have left is garbage only now (conftest.survivors)
     gc.collect()
 
 
