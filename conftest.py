@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("searching" if config.getoption("--slow") else "reproducible")
+    gc.set_threshold(10_000, 10, 100)  # most of what a file makes is kept until its end: a tenth of the time went there
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell starts in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # tests of Ctrl-C would wait for ever
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers and other processes share the folder of the run
