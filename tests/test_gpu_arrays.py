@@ -324,9 +324,30 @@ def test_masks_select_on_the_gpu() -> None:
     same(ft.grad(f)(ft.device_put(VECTOR, "cuda")), ft.grad(f)(VECTOR))
 
 
-def test_random_numbers_have_the_same_bits() -> None:
-    for draw in (ft.random.normal, ft.random.uniform, ft.random.gumbel):
-        same(draw(ft.device_put(ft.random.key(3), "cuda"), (2, 5)), draw(ft.random.key(3), (2, 5)))
+SAMPLERS: dict[str, Callable[..., Any]] = {
+    "normal": lambda key: ft.random.normal(key, (2, 5)), "uniform": lambda key: ft.random.uniform(key, (2, 5)),
+    "gumbel": lambda key: ft.random.gumbel(key, (2, 5)), "split": lambda key: ft.random.split(key, (2, 3)),
+    "fold_in": lambda key: ft.random.fold_in(key, 7), "permutation": lambda key: ft.random.permutation(key, 9),
+    "randint": lambda key: ft.random.randint(key, (4,), -3, 100, np.int8),
+    "choice": lambda key: ft.random.choice(key, 20, (5,), replace=False),
+    "empty choice": lambda key: ft.random.choice(key, 20, (0,)), "gamma": lambda key: ft.random.gamma(key, 2.5, (4,)),
+    "beta": lambda key: ft.random.beta(key, 1.0, 2.0, (3,)), "poisson": lambda key: ft.random.poisson(key, 3.5, (6,)),
+    "binomial": lambda key: ft.random.binomial(key, 10, 0.3, (6,)),
+    "multinomial": lambda key: ft.random.multinomial(key, 10, np.array([0.2, 0.3, 0.5], like=key)),
+    "permuted": lambda key: ft.random.permutation(key, np.arange(6.0, like=key)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_random_numbers_have_the_same_bits(name: str) -> None:
+    key, draw = ft.random.key(3), SAMPLERS[name]
+    same(draw(up(key)), draw(key))
+
+
+def test_elements_taken_of_arrays_outside_of_transformations() -> None:
+    x, i = np.arange(12.0).reshape(3, 4), np.array([0, -1])
+    for mode in ("raise", "clip", "wrap"):
+        same(fnp.take(up(x), up(i), 1, mode=mode), fnp.take(x, i, 1, mode=mode))
 
 
 @pytest.mark.parametrize("scalar", [2.0, 3, np.float32(2), np.int8(3), True])

@@ -45,7 +45,8 @@ def take(
         OutOfBoundsError: an index points outside, with mode "raise".
     """
     a, indices = as_operand(a), as_integers(indices)
-    if not isinstance(a, Tracer) and not isinstance(indices, Tracer) and mode in ("raise", "clip", "wrap"):
+    is_plain = not any(isinstance(x, Tracer) or is_on_device(x) for x in (a, indices))  # CuPy's has no modes
+    if is_plain and mode in ("raise", "clip", "wrap"):
         return np.take(a, indices, axis, out, mode)
     if axis is None:
         a, axis = with_shape(a, (typeof(a).size,)), 0

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..core.devices import beside
 from ..core.trace import Traced, typeof
 from ..errors import (
     FunctransError,
@@ -116,7 +117,7 @@ def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
             "Pass the real part.",
         )
     if not hasattr(x, "astype"):
-        return np.asarray(x, dtype)
+        return np.asarray(x, dtype)[()]  # a number is at home on every device
     return x if aval.dtype == dtype and not aval.weak else x.astype(dtype)
 
 
@@ -124,6 +125,12 @@ def as_float(x: Any) -> Any:
     """A parameter that decides the dtype of the result; integers and Python numbers become float64."""
     dtype = typeof(x).dtype
     return as_dtype(x, dtype if is_float(dtype) else np.dtype(np.float64))
+
+
+def for_each(x: Any, shape: tuple[int, ...], key: Any) -> Any:
+    """A parameter for each of the numbers to be drawn; one number is put where the key is."""
+    found = np.broadcast_to(x, shape)
+    return beside(key, found) if isinstance(x, np.generic) else found
 
 
 def is_traced(x: Any) -> bool:

@@ -24,6 +24,7 @@ from .arguments import (
     checked_dtype,
     checked_key,
     checked_shape,
+    for_each,
     is_traced,
     require,
     sample_shape,
@@ -170,7 +171,7 @@ def loggamma(key: Any, a: Any, shape: Shape | None = None, dtype: Any = float) -
     """
     shape, dtype = sample_shape(shape, a), checked_dtype(dtype, FLOATS)
     require(a, lambda a: a >= 0, "The shape parameters of gamma distributions", "are not negative")
-    return log_gamma_variate(checked_key(key), np.broadcast_to(as_dtype(a, dtype), shape))
+    return log_gamma_variate(checked_key(key), for_each(as_dtype(a, dtype), shape, key))
 
 
 def gamma(key: Any, a: Any, shape: Shape | None = None, dtype: Any = float) -> Any:

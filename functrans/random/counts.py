@@ -24,6 +24,7 @@ from .arguments import (
     checked_dtype,
     checked_key,
     checked_shape,
+    for_each,
     is_traced,
     require,
     sample_shape,
@@ -54,7 +55,7 @@ def poisson(key: Any, lam: Any, shape: Shape | None = None, dtype: Any = int) ->
     """
     shape, dtype = sample_shape(shape, lam), checked_dtype(dtype, INTEGERS)
     require(lam, lambda lam: lam >= 0, "The means of Poisson distributions", "are not negative")
-    lam, key = np.broadcast_to(as_dtype(lam, SINGLE), shape), checked_key(key)
+    lam, key = for_each(as_dtype(lam, SINGLE), shape, key), checked_key(key)
     is_small = ~(lam >= 10)
     found = np.zeros_like(lam)
     if is_traced(lam) or np.any(is_small):
@@ -116,7 +117,7 @@ def binomial(key: Any, n: Any, p: Any, shape: Shape | None = None, dtype: Any = 
     require(n, lambda n: n >= 0, "The numbers of trials of binomial distributions", "are not negative")
     require(p, lambda p: (p >= 0) & (p <= 1), "The probabilities", "lie in [0, 1]")
     p, key = as_float(p), checked_key(key)
-    n, p = (np.broadcast_to(as_dtype(v, p.dtype), shape) for v in (n, p))
+    n, p = (for_each(as_dtype(v, p.dtype), shape, key) for v in (n, p))
     is_low = p < 0.5
     q = np.where(is_low, p, 1 - p)
     is_wrong = np.isnan(n) | (n < 0) | np.isnan(q) | (q < 0)
@@ -231,7 +232,7 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Shape | None = None, dtype: 
     n, p = as_dtype(n, kind), as_dtype(p, kind)
     if broadcast_shapes(shape, typeof(p).shape, (*typeof(n).shape, 1)) != shape:
         raise broadcast_error(shape, n, p)
-    n, p = np.broadcast_to(n, shape[:-1]), np.moveaxis(np.broadcast_to(p, shape), -1, 0)
+    n, p = for_each(n, shape[:-1], key), np.moveaxis(np.broadcast_to(p, shape), -1, 0)
     left = np.flip(np.cumsum(np.flip(p, 0), 0), 0)
     shares = np.clip(p / np.where(left == 0, 1, left), 0, 1)
 

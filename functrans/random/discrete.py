@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..core.devices import beside
 from ..core.trace import typeof
 from ..errors import RandomParameterError, ShapeMismatchError, UnsupportedDtypeError
 from ..numpy.indexing import take
@@ -122,7 +123,7 @@ def choice(key: Any, a: Any, shape: Shape = (), replace: bool = True, p: Any = N
     if p is not None:
         chosen = _weighted_choice(key, p, count, shape, replace)
     elif replace:
-        chosen = randint(key, shape, 0, count) if draws else np.zeros(shape, int)
+        chosen = randint(key, shape, 0, count) if draws else beside(key, np.zeros(shape, int))
     else:
         chosen = permutation(key, count)[:draws].reshape(shape)
     return take(a, chosen, axis) if dims else chosen
@@ -236,7 +237,7 @@ def _upper_factor(span: Any, width: int) -> Any:
 def _clipped(bound: Any, low: int, high: int) -> Any:
     """A bound of integers, clipped in its own dtype."""
     if isinstance(bound, int):
-        return np.asarray(min(max(bound, low), high, 2**64 - 1))
+        return np.asarray(min(max(bound, low), high, 2**64 - 1))[()]
     info = np.iinfo(typeof(bound).dtype)
     return np.minimum(np.maximum(bound, max(low, info.min)), min(high, info.max))
 
@@ -246,7 +247,8 @@ def _random_order(key: Any, shape: tuple[int, ...], axis: int) -> Any:
 
     Equal numbers keep their order, so that sorting is repeated often enough for that not to show.
     """
-    positions = np.arange(shape[axis], dtype=UINT64).reshape(-1, *(1,) * (len(shape) - 1 - axis))
+    numbers = beside(key, np.arange(shape[axis], dtype=UINT64))
+    positions = numbers.reshape(-1, *(1,) * (len(shape) - 1 - axis))
     order = np.broadcast_to(positions, shape).astype(int)
     for _ in range(ceil(3 * log(max(1, prod(shape))) / log(2**32 - 1))):
         key, subkey = split(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.devices import beside
 from ..core.trace import typeof
 from ..errors import InvalidKeyError, RandomParameterError
 from ..primitives.random import UINT32, check_key
@@ -87,7 +88,7 @@ def split(key: Any, num: Shape = 2) -> Any:
         (5, 2)
     """
     shape = checked_shape(num)
-    counters = np.arange(prod(shape), dtype=UINT32)
+    counters = beside(key, np.arange(prod(shape), dtype=UINT32))
     return derive_key(checked_key(key), counters if len(shape) == 1 else counters.reshape(shape))
 
 
