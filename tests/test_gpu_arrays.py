@@ -344,6 +344,15 @@ def test_random_numbers_have_the_same_bits(name: str) -> None:
     same(draw(up(key)), draw(key))
 
 
+@pytest.mark.parametrize("function", [
+    lambda x: lax.top_k(x, 2), lambda x: lax.approx_min_k(x, 2, 0), lambda x: lax.sort_key_val(x, x * 2),
+    lambda x: lax.sort((np.round(x), x), 0, num_keys=2), lambda x: nn.logsumexp(x + 1j * x, axis=1),
+])  # fmt: skip
+def test_functions_of_the_library_outside_of_transformations(function: Callable[..., Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 5)) * 3
+    same(function(up(x)), function(x))
+
+
 def test_elements_taken_of_arrays_outside_of_transformations() -> None:
     x, i = np.arange(12.0).reshape(3, 4), np.array([0, -1])
     for mode in ("raise", "clip", "wrap"):

@@ -12,6 +12,7 @@ import numpy as np
 from ..core.trace import typeof
 from ..numpy import creation, ranges
 from ..numpy.common import as_operand, cast, stretched, with_shape
+from ..numpy.sorting import lexsort
 from ..primitives import structural
 from ..primitives.sorting import top_k
 
@@ -164,7 +165,7 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
     if not isinstance(operand, tuple | list):
         return np.sort(operand, dimension)
     arrays = [as_operand(x) for x in operand]
-    order = np.lexsort(tuple(arrays[:num_keys][::-1]), axis=dimension)
+    order = lexsort(arrays[:num_keys][::-1], dimension)
     return tuple(np.take_along_axis(x, order, dimension) for x in arrays)
 
 

@@ -215,7 +215,7 @@ def logsumexp(
 def _signed_logsumexp(a: Any, b: Any, axis: Any, keepdims: bool, return_sign: bool) -> Any:
     """The sum is taken relative to its largest term, which counts as a constant: it cancels in derivatives."""
     a, b = np.broadcast_arrays(a, as_operand(b))
-    a = np.where(b == 0, -np.inf, a)
+    a = np.where(np.equal(b, 0), -np.inf, a)  # CuPy leaves numbers as they are
     top = np.max(np.real(a), axis=axis, keepdims=True)
     top = stop_gradient(np.where(np.isfinite(top), top, 0))
     total = np.sum(b * np.exp(a - top), axis=axis, keepdims=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, ZERO, ShapedArray
+from ..core.devices import place_of
 from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
@@ -105,7 +106,8 @@ def top_k(x: Any, k: int) -> list[Any]:
     ascending = argsort(reverse(x, axes=(axis,)), axis=axis)
     largest = slice_axis(reverse(ascending, axes=(axis,)), 0, k, axis=axis)
     indices = subtract(shape[-1] - 1, largest)
-    return [take_along(x, indices, axis), indices]
+    with place_of((x,)):
+        return [take_along(x, indices, axis), indices]
 
 
 __all__ = ["argsort", "searchsorted", "sort", "take_along", "top_k"]

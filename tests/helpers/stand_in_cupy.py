@@ -625,6 +625,11 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return np.where(condition) if x is None else np.where(condition, x, y)
 
 
+def _broadcast_arrays(*args: Any) -> list[Any]:
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return [np.broadcast_to(x, shape) if isinstance(x, np.ndarray) else x for x in args]
+
+
 def _solve(a: Any, b: Any) -> Any:
     if a.ndim > 2 and not b.size:
         raise ZeroDivisionError("division by zero")
@@ -633,7 +638,7 @@ def _solve(a: Any, b: Any) -> Any:
 
 BEHIND: dict[str, Any] = {
     "lexsort": _lexsort, "solve_triangular": _solve_triangular, "lu_factor": _lu_factor,
-    "where": _where, "solve": _unchecked(_solve),
+    "where": _where, "broadcast_arrays": _broadcast_arrays, "solve": _unchecked(_solve),
     **{name: _unchecked(getattr(np.linalg, name)) for name in ("cholesky", "inv")},
 }  # fmt: skip
 #: What stands for CuPy's modules; for cupyx.scipy.special its namesake.
