@@ -1,7 +1,9 @@
 """What every benchmark here shares: interleaved medians, a table with ratios, and a record on disk."""
 
+import ctypes
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -113,7 +115,12 @@ def write_figures(benchmark: str, rows: list[dict[str, Any]], **settings: Any) -
         "benchmark": benchmark,
         "date": today,
         "commit": _commit(),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": {
+            "processor": _processor(),
+            "BLAS kernels": _blas_kernels(),
+            "cores": os.cpu_count(),
+            "system": platform.system(),
+        },
         "versions": {"python": platform.python_version(), **_versions()},
         **({"settings": settings} if settings else {}),
         "rows": rows,
@@ -139,3 +146,15 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor()
+
+
+def _blas_kernels() -> str | None:
+    """The processor that the OpenBLAS of NumPy's wheel takes this one for: its products are made for that one."""
+    numpy = importlib.util.find_spec("numpy")
+    folders = (numpy.submodule_search_locations if numpy is not None else None) or ()
+    for path in (path for folder in folders for path in Path(f"{folder}.libs").glob("libscipy_openblas64_*")):
+        name = getattr(ctypes.CDLL(str(path)), "scipy_openblas_get_corename64_", None)
+        if name is not None:
+            name.restype = ctypes.c_char_p
+            return name().decode()
+    return None
