@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
@@ -15,6 +15,7 @@ from functrans import lax
 from functrans.compiler.accesses import structure_of
 from functrans.compiler.assembly import Assembled
 from functrans.compiler.backends.cpu import codegen, native
+from functrans.compiler.backends.cpu.layouts import tile_for
 from functrans.compiler.instructions import KernelRun, Place, copying
 from functrans.compiler.loopnest import (
     INT,
@@ -249,7 +250,7 @@ def test_a_rank_one_update_is_one_kernel() -> None:
 
 
 @pytest.mark.parametrize("name", ["quick", "thorough", "threads"])
-@pytest.mark.parametrize("shape", [(300, 261), (300, 512), (9, 1000), (3, 70, 300), (1000, 7)], ids=str)
+@pytest.mark.parametrize("shape", [(300, 261), (300, 512), (9, 1000), (3, 70, 300), (1000, 7), (70, 40)], ids=str)
 def test_transposed_arrays_are_read_tile_by_tile(shape: tuple[int, ...], name: str) -> None:
     random = np.random.default_rng(0)
     x = random.integers(-9, 9, (*shape[:-2], shape[-1], shape[-2])).astype(float)
@@ -257,6 +258,19 @@ def test_transposed_arrays_are_read_tile_by_tile(shape: tuple[int, ...], name: s
     turn = lambda x, y: (np.swapaxes(x, -1, -2) * 2 + y, np.swapaxes(x, -1, -2) - 1)  # noqa: E731
     Case("transposed", turn, (x, y), None).check(name)
     Case("transposed", turn, (np.asfortranarray(x), y[..., ::-1]), None).check(name)
+
+
+@given(rows=st.integers(1, 600), stride=st.integers(8, 1100).map(lambda n: 8 * n))
+@example(rows=200, stride=4096)
+@example(rows=20, stride=4096)
+@example(rows=100, stride=1024)
+def test_what_is_read_across_fits_into_the_cache(rows: int, stride: int) -> None:
+    """The lines of a column lie in so many of the cache's 64 places, each of which has room for eight."""
+    tile = tile_for([(0, 600), (1, rows)], [(8, stride), (8 * rows, 8)])
+    places = len({line * stride // 64 % 64 for line in range(4096)})
+    width = rows if tile is None else tile[1]
+    assert width <= max(8 * places, 16)
+    assert tile is None or rows > width
 
 
 # ---- values that are read at other places

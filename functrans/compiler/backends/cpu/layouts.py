@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 from typing import NamedTuple
 
 from ...accesses import Walk, jumping_axes, numbers_of, operands_of, walks_of
@@ -15,8 +16,10 @@ from .runtime import HEADER
 CACHE_LINE = 64
 #: The part of the first-level cache that may be taken by what is met again, in bytes.
 FIRST_CACHE = 16 * 1024
-#: What lies at multiples of this distance, in bytes, contends for a few places of the cache.
-SAME_PLACE = 1024
+#: What lies at multiples of this distance, in bytes, contends for the same few lines of that cache,
+SAME_PLACE = 4096
+#: and at multiples of this one still for so few that tiles are narrow.
+FEW_PLACES = 1024
 #: Tiles for what does, and for what does not.
 NARROW, WIDE = (64, 16), (8, 64)
 #: Steps along the innermost loop, or by an index that is computed, that are part of a kernel's text; beside none and
@@ -132,12 +135,14 @@ def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -
     The parts of it that are in one cache line would be met once in each run of the innermost loop, and the line be gone
     meanwhile. A tile is as wide as so many lines stay in the cache.
     """
-    if len(loops) < 2 or loops[-1][1] * CACHE_LINE <= FIRST_CACHE:
+    if len(loops) < 2:
         return None
     crossing = [abs(move[-1]) for move in moves if abs(move[-1]) >= CACHE_LINE > abs(move[-2]) > 0]
     if not crossing:
         return None
-    return NARROW if any(stride % SAME_PLACE == 0 for stride in crossing) else WIDE
+    lines = FIRST_CACHE // max(CACHE_LINE, *[gcd(stride, SAME_PLACE) for stride in crossing])
+    tile = NARROW if any(stride % FEW_PLACES == 0 for stride in crossing) else WIDE
+    return tile if loops[-1][1] > max(lines, tile[1]) else None
 
 
 def step_of(move: int, size: int) -> int | None:
