@@ -74,6 +74,8 @@ class Memory:
         ("steps_to_one", st.tuples(st.integers(0, 10**6))),
         ("primes_below", st.tuples(st.integers(-5, 200))),
         ("kind_of", st.tuples(INTS, INTS)),
+        ("steps_of_newton", st.tuples(INTS, INTS)),
+        ("comparisons_of_floats", st.tuples(st.integers(-3, 3), st.integers(-3, 3))),
         ("first_repeated", st.tuples(st.integers(0, 999))),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, nan
+
 from functrans.compiler.backends.cpu.lowlevel.language import (
     CInt,
     Words,
@@ -28,6 +30,7 @@ from functrans.compiler.backends.cpu.lowlevel.language import (
 )
 
 LIMIT, LEAST, MOST = 7, 0, 1 << 40
+CLOSE, INFINITE, UNDEFINED = 1e-9, inf, nan
 WHERE = address("WHERE")
 CALLED = address("CALLED")
 
@@ -51,6 +54,39 @@ def steps_to_one(x: int) -> int:
         x = x // 2 if x % 2 == 0 else 3 * x + 1
         steps += 1
     return steps
+
+
+@exported
+def steps_of_newton(x: int, y: int) -> int:
+    """How many steps of Newton's method lead to the square root of x**2 + y**2 / 4."""
+    square = float(x) ** 2.0 + float(y) * float(y) / 4.0
+    root, steps = 1.0 + square, 0
+    while root * root - square > CLOSE * (1.0 + square):
+        root -= (root * root - square) / (2.0 * root)
+        steps += 1
+    return steps
+
+
+@exported
+def comparisons_of_floats(x: int, y: int) -> int:
+    """Which comparisons hold of a quarter and a half of two numbers, or of what is no number."""
+    a, b = float(x) / 4.0, -float(y) / 2.0
+    if x == y:
+        a = UNDEFINED if x > 0 else INFINITE
+    found = 0
+    if a == b:
+        found += 1
+    if a != b:
+        found += 2
+    if a < b:
+        found += 4
+    if a <= b:
+        found += 8
+    if not a > b:
+        found += 16
+    if a >= b or b > a:
+        found += 32
+    return found
 
 
 @exported

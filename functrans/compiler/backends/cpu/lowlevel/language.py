@@ -1,9 +1,10 @@
 """The words of low-level functions, which stand in the runtime: Python that is translated to LLVM IR, and never run.
 
-A value is a 64-bit number, which may be an address, or a truth value. `x[i]` is the i-th 64-bit number in memory from
-address x on, and `x[i:]` the address of it. A name that is no variable is a number known beforehand, or another such
-function; what is called and is a variable is the address of a function. There are `if`, `while`, `for ... in range`,
-`break`, `continue` and `return`; numbers are signed, `//` and `>>` are for numbers that are not negative.
+A value is a 64-bit number, which may be an address, a float, or a truth value. `x[i]` is the i-th 64-bit number in
+memory from address x on, and `x[i:]` the address of it. A name that is no variable is a number known beforehand, or
+another such function; what is called and is a variable is the address of a function. There are `if`, `while`, `for ...
+in range`, `break`, `continue` and `return`; numbers are signed, `//` and `>>` are for numbers that are not negative.
+Floats have `+`, `-`, `*`, `/`, `**` and comparisons, with each other only: `float(n)` is that of a number.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ def exported(function: F) -> F:
 def external(function: F) -> F:
     """The declaration of a function of C. `CInt` and `float` are types of C, all else is a 64-bit number."""
     function.is_external = True
+    return function
+
+
+def pure(function: F) -> F:
+    """A function that does nothing but to compute its result."""
+    function.is_pure = True
     return function
 
 
@@ -81,7 +88,15 @@ def set_int32(address: Any, value: int) -> None:
 
 
 def float64(address: Any) -> float:
-    """The float at an address, which can only be handed on."""
+    """The float at an address."""
+
+
+def floor(x: float) -> float:
+    """The largest whole float that is not above x."""
+
+
+def absolute(x: float) -> float:
+    """The size of x."""
 
 
 def c_int(value: int) -> CInt:

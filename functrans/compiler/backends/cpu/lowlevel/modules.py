@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
 from types import FunctionType, ModuleType
+from typing import Final
 
 from .....errors import MissingPackageError
 from . import operations, translation
 from .language import Symbol
 from .operations import DECLARATIONS
 from .translation import PREFIX, signature, translated
+
+#: What LLVM is told of functions that are `pure`.
+PURE: Final = "nounwind willreturn memory(none) "
 
 
 class Module:
@@ -42,11 +46,11 @@ class Module:
         return [*(name for name, function in self.functions.items() if hasattr(function, "is_exported")), *written]
 
     @cached_property
-    def known(self) -> dict[str, dict[str, int | Symbol]]:
+    def known(self) -> dict[str, dict[str, int | float | Symbol]]:
         """For each function the numbers and symbols that it may name."""
         every = {name: (x.__code__.co_names, x.__globals__) for name, x in self.functions.items()}
         return {
-            name: {n: values[n] for n in names if type(values.get(n)) in (int, Symbol)}
+            name: {n: values[n] for n in names if type(values.get(n)) in (int, float, Symbol)}
             for name, (names, values) in every.items()
         }
 
@@ -62,18 +66,25 @@ class Module:
     def text(self) -> str:
         """In LLVM IR."""
         symbols = {x: None for known in self.known.values() for x in known.values() if isinstance(x, Symbol)}
-        parts = [DECLARATIONS, *(f"@{PREFIX}{name} = external global i8\n" for name in symbols), self.inserted]
+        globals_ = (f"@{PREFIX}{name} = external global i8\n" for name in symbols)
+        return "".join([DECLARATIONS, *globals_, self.inserted, *self.definitions.values()])
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """The text of each function, or its declaration."""
+        found: dict[str, str] = {}
         trees = [ast.parse(_source(file)) for file in self.files]
         nodes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
         signatures = {name: signature(nodes[name]) for name in self.functions}
         for name, function in self.functions.items():
             if not hasattr(function, "is_external"):
                 linkage = "" if hasattr(function, "is_exported") else "internal "
-                parts.append(translated(nodes[name], signatures, self.known[name], linkage))
+                attributes = PURE if hasattr(function, "is_pure") else ""
+                found[name] = translated(nodes[name], signatures, self.known[name], linkage, attributes)
             elif f"@{name}(" not in self.inserted:
                 result, parameters = signatures[name]
-                parts.append(f"declare {result} @{name}({', '.join(parameters)})\n")
-        return "".join(parts)
+                found[name] = f"declare {result} @{name}({', '.join(parameters)})\n"
+        return found
 
 
 def _source(file: ModuleType) -> bytes:

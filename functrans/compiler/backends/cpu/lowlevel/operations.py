@@ -17,6 +17,9 @@ DECLARE_PAUSE, PAUSE = PAUSES.get(MACHINES.get(platform.machine(), platform.mach
 DECLARATIONS = f"""
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)
+declare double @llvm.floor.f64(double)
+declare double @llvm.fabs.f64(double)
+declare double @llvm.pow.f64(double, double)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 {DECLARE_PAUSE}"""
 
@@ -42,6 +45,10 @@ def _copy(to: Any, target: Value, source: Value, words: Value) -> None:
 
 def _extreme(name: str) -> Callable[..., Value]:
     return lambda to, x, y: to.result(f"call i64 @llvm.{name}.i64({x}, {y})")
+
+
+def _of_float(name: str) -> Callable[..., Value]:
+    return lambda to, x: to.result(f"call double @llvm.{name}.f64({x})", "double")
 
 
 def _atomic_load(order: str) -> Callable[..., Value]:
@@ -80,6 +87,9 @@ OPERATIONS: dict[str, Callable[..., Value | None]] = {
     "int32": _narrow_load("i32", "sext"),
     "set_int32": _set_int32,
     "float64": lambda to, address: to.result(f"load double, ptr {to.place(address)}", "double"),
+    "float": lambda to, value: to.result(f"sitofp {value} to double", "double"),
+    "floor": _of_float("floor"),
+    "absolute": _of_float("fabs"),
     "c_int": lambda to, value: to.widened(to.typed(value, "i32")),
     "pause": lambda to: to.emit(PAUSE) if PAUSE else None,
     "atomic_load": _atomic_load("seq_cst"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ ARITHMETIC: dict[type, str] = {
 COMPARISONS: dict[type, str] = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "slt", ast.LtE: "sle", ast.Gt: "sgt", ast.GtE: "sge",
 }  # fmt: skip
+#: The same of floats. NaN is neither less nor equal nor greater, and unequal to all.
+ARITHMETIC_OF_FLOATS: dict[type, str] = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
+COMPARISONS_OF_FLOATS = {"eq": "oeq", "ne": "une", "slt": "olt", "sle": "ole", "sgt": "ogt", "sge": "oge"}
 
 
 TRUE, FALSE, ZERO = Value("true", "i1"), Value("false", "i1"), Value("0")
@@ -47,7 +51,11 @@ class Signature(NamedTuple):
 
 
 def translated(
-    node: ast.FunctionDef, signatures: Mapping[str, Signature], known: Mapping[str, int | Symbol], linkage: str = ""
+    node: ast.FunctionDef,
+    signatures: Mapping[str, Signature],
+    known: Mapping[str, int | float | Symbol],
+    linkage: str = "",
+    attributes: str = "",
 ) -> str:
     """The text of a function.
 
@@ -58,7 +66,7 @@ def translated(
     Raises:
         SyntaxError: the function has what low-level functions have not.
     """
-    return _Translator(node, signatures, known).text(linkage)
+    return _Translator(node, signatures, known).text(linkage, attributes)
 
 
 def signature(node: ast.FunctionDef) -> Signature:
@@ -70,10 +78,19 @@ def _type(annotation: ast.expr | None) -> str:
     return "i64" if annotation is None else TYPES.get(ast.unparse(annotation), "i64")
 
 
+def literal(number: float) -> Value:
+    """A number as it stands in the text."""
+    if isinstance(number, int):
+        return Value(str(number))
+    return Value(f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}", "double")
+
+
 class _Translator:
     """Translates one function."""
 
-    def __init__(self, node: ast.FunctionDef, signatures: Mapping[str, Signature], known: Mapping[str, int | Symbol]):
+    def __init__(
+        self, node: ast.FunctionDef, signatures: Mapping[str, Signature], known: Mapping[str, int | float | Symbol]
+    ):
         self.node = node
         self.signatures = signatures
         self.known = known
@@ -89,7 +106,7 @@ class _Translator:
         self.loops: list[tuple[str, str]] = []  # where `continue` and `break` lead to
         self.block: str | None = None
 
-    def text(self, linkage: str) -> str:
+    def text(self, linkage: str, attributes: str) -> str:
         """The definition."""
         self.begin(self.new_block("entry"), sealed=True)
         parameters = []
@@ -100,8 +117,8 @@ class _Translator:
         if self.block is not None:
             self.emit("ret void")
         body = "".join(self.block_text(block) for block in self.lines)
-        head = f"define {linkage}{self.signature.result} @{self.node.name}({', '.join(map(str, parameters))}) {{\n"
-        return head + re.sub(r"%[\w.]+", lambda match: self.settled(match[0]), body) + "}\n"
+        head = f"define {linkage}{self.signature.result} @{self.node.name}({', '.join(map(str, parameters))})"
+        return f"{head} {attributes}{{\n" + re.sub(r"%[\w.]+", lambda match: self.settled(match[0]), body) + "}\n"
 
     def block_text(self, block: str) -> str:
         found = [f"{block}:\n"]
@@ -320,7 +337,7 @@ class _Translator:
     def value_of_constant(self, node: ast.Constant) -> Value:
         if isinstance(node.value, bool):
             return TRUE if node.value else FALSE
-        return Value(str(node.value))
+        return literal(node.value)
 
     def value_of_name(self, node: ast.Name) -> Value:
         assert self.block is not None
@@ -329,18 +346,23 @@ class _Translator:
         known = self.known.get(node.id)
         if known is None:
             raise self.error(node, f"{node.id} is not known")
-        return Value(f"ptrtoint (ptr @{PREFIX}{known} to i64)" if isinstance(known, Symbol) else str(known))
+        return Value(f"ptrtoint (ptr @{PREFIX}{known} to i64)") if isinstance(known, Symbol) else literal(known)
 
     def value_of_binop(self, node: ast.BinOp) -> Value:
         return self.arithmetic(node.op, self.value(node.left), self.value(node.right))
 
     def arithmetic(self, op: ast.operator, x: Value, y: Value) -> Value:
-        return self.result(f"{ARITHMETIC[type(op)]} {x}, {y.name}", x.type)
+        if x.type != "double":
+            return self.result(f"{ARITHMETIC[type(op)]} {x}, {y.name}", x.type)
+        if isinstance(op, ast.Pow):
+            return self.result(f"call double @llvm.pow.f64({x}, {y})", "double")
+        return self.result(f"{ARITHMETIC_OF_FLOATS[type(op)]} {x}, {y.name}", "double")
 
     def value_of_unaryop(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.Not):
             return self.result(f"xor {self.truth(self.value(node.operand))}, true", "i1")
-        return self.result(f"sub i64 0, {self.value(node.operand).name}")
+        x = self.value(node.operand)
+        return self.result(f"fneg {x}", "double") if x.type == "double" else self.result(f"sub i64 0, {x.name}")
 
     def value_of_compare(self, node: ast.Compare) -> Value:
         (op,), (right,), left = node.ops, node.comparators, self.value(node.left)
@@ -354,7 +376,8 @@ class _Translator:
         return first
 
     def compare(self, how: str, x: Value, y: Value) -> Value:
-        return self.result(f"icmp {how} {x}, {y.name}", "i1")
+        how = f"fcmp {COMPARISONS_OF_FLOATS[how]}" if x.type == "double" else f"icmp {how}"
+        return self.result(f"{how} {x}, {y.name}", "i1")
 
     def value_of_boolop(self, node: ast.BoolOp) -> Value:
         return self.either(node, lambda: TRUE, lambda: FALSE)

@@ -1,4 +1,4 @@
-"""What operations call beside vector functions: functions with branches, written in LLVM IR, and those of C and SciPy.
+"""What operations call beside vector functions: functions with branches, in LLVM IR, and those of C and SciPy.
 
 `runtime_text` and `runtime_symbols` are what a module needs that calls them.
 """
@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-import struct
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Final
 
 from .....primitives.late_scipy import c_function, late_ufuncs
@@ -14,6 +15,9 @@ from .....primitives.scalar_functions import PREFIX as WRITTEN
 from .....primitives.scalar_functions import definitions
 from .....primitives.zeta import BERNOULLI
 from ....operations import COMPLEX_LIBRARY, LIBRARY
+from ..lowlevel.modules import Module
+from ..lowlevel.translation import literal
+from . import zeta
 
 _PURE: Final = "nounwind willreturn memory(none)"
 #: What the names of SciPy's functions begin with in a module.
@@ -121,106 +125,13 @@ done:
 }}"""
 
 
-def _double(number: float) -> str:
-    """A number by its bits."""
-    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
-
-
+@cache
 def _hurwitz_zeta() -> str:
-    """The sum of (q + k)^-x, which SciPy has for Python only: its first terms, then Euler and Maclaurin's formula (DLMF
-    25.11.5), until a part of that comes to nothing."""
-    coefficients = ", ".join(f"double {literal}" for literal in map(_double, BERNOULLI))
-    count = len(BERNOULLI)
+    """The function of zeta.py, and the numbers that it reads."""
+    coefficients = ", ".join(str(literal(b)) for b in BERNOULLI)
     return f"""
-@functrans_bernoulli = private constant [{count} x double] [{coefficients}]
-define internal double @functrans_hurwitz_zeta(double %x, double %q) {_PURE} {{
-entry:
-  %is_pole = fcmp oeq double %x, 1.0
-  br i1 %is_pole, label %infinite, label %domain
-domain:
-  %is_defined = fcmp uge double %x, 1.0
-  br i1 %is_defined, label %sign, label %undefined
-sign:
-  %is_positive = fcmp ugt double %q, 0.0
-  br i1 %is_positive, label %size, label %whole
-whole:
-  %q_floor = call double @llvm.floor.f64(double %q)
-  %q_is_whole = fcmp oeq double %q, %q_floor
-  br i1 %q_is_whole, label %infinite, label %power
-power:
-  %x_floor = call double @llvm.floor.f64(double %x)
-  %x_is_whole = fcmp oeq double %x, %x_floor
-  br i1 %x_is_whole, label %terms, label %undefined
-infinite:
-  ret double 0x7FF0000000000000
-undefined:
-  ret double 0x7FF8000000000000
-size:
-  %is_far = fcmp ogt double %q, 1.0e8
-  br i1 %is_far, label %far, label %terms
-far:
-  %above = fsub double %x, 1.0
-  %main = fdiv double 1.0, %above
-  %next = fdiv double 0.5, %q
-  %factor = fadd double %main, %next
-  %minus_above = fneg double %above
-  %far_power = call double @llvm.pow.f64(double %q, double %minus_above)
-  %far_result = fmul double %factor, %far_power
-  ret double %far_result
-terms:
-  %minus_x = fneg double %x
-  br label %term
-term:
-  %k = phi i64 [0, %terms], [%k_next, %term]
-  %a = phi double [%q, %terms], [%a_next, %term]
-  %sum = phi double [0.0, %terms], [%sum_next, %term]
-  %one = call double @llvm.pow.f64(double %a, double %minus_x)
-  %sum_next = fadd double %sum, %one
-  %a_next = fadd double %a, 1.0
-  %k_next = add i64 %k, 1
-  %is_few = icmp slt i64 %k_next, 16
-  %is_small = fcmp olt double %a_next, 10.0
-  %goes_on = or i1 %is_few, %is_small
-  br i1 %goes_on, label %term, label %rest
-rest:
-  %last = call double @llvm.pow.f64(double %a_next, double %minus_x)
-  %less = fsub double %x, 1.0
-  %ratio = fdiv double %a_next, %less
-  %half = fadd double %ratio, 0.5
-  %tail = fmul double %last, %half
-  %begin = fadd double %sum_next, %tail
-  %first = fdiv double %last, %a_next
-  %square = fmul double %a_next, %a_next
-  br label %correction
-correction:
-  %j = phi i64 [0, %rest], [%j_next, %more]
-  %total = phi double [%begin, %rest], [%total_next, %more]
-  %power_of_a = phi double [%first, %rest], [%power_next, %more]
-  %rising = phi double [%x, %rest], [%rising_next, %more]
-  %place = getelementptr double, ptr @functrans_bernoulli, i64 %j
-  %b = load double, ptr %place
-  %b_rising = fmul double %b, %rising
-  %part = fmul double %b_rising, %power_of_a
-  %part_size = call double @llvm.fabs.f64(double %part)
-  %counts = fcmp ogt double %part_size, 0.0
-  %total_next = fadd double %total, %part
-  %j_next = add i64 %j, 1
-  %is_left = icmp slt i64 %j_next, {count}
-  %goes_further = and i1 %counts, %is_left
-  br i1 %goes_further, label %more, label %done
-more:
-  %power_next = fdiv double %power_of_a, %square
-  %j_double = sitofp i64 %j_next to double
-  %twice = fmul double 2.0, %j_double
-  %rising_last = fadd double %x, %twice
-  %rising_first = fsub double %rising_last, 1.0
-  %two = fmul double %rising_first, %rising_last
-  %rising_next = fmul double %rising, %two
-  br label %correction
-done:
-  %result = select i1 %counts, double %total_next, double %total
-  ret double %result
-}}"""
+@functrans_bernoulli = private constant [{len(BERNOULLI)} x double] [{coefficients}]
+{Module([zeta]).definitions["functrans_hurwitz_zeta"]}"""
 
 
 def _one_of_a_pair(operation: str) -> str:
@@ -251,15 +162,15 @@ define internal {{double, double}} @{COMPLEX_WRITTEN_HERE[operation]}(double %x,
 }}"""
 
 
-#: Functions by name, as IR.
-DEFINITIONS: Final = {
-    "functrans_fmod": _fmod("double", "", "f64", "0x4340000000000000"),  # 2.0**53
-    "functrans_fmodf": _fmod("float", "f", "f32", "0x4170000000000000"),  # 2.0**24
-    **{f"functrans_gcd{bits}": _gcd(bits) for bits in (8, 16, 32, 64)},
-    **{f"functrans_power{bits}": _power(bits) for bits in (8, 16, 32, 64)},
-    "functrans_hurwitz_zeta": _hurwitz_zeta(),
-    **{WRITTEN_HERE[name]: _one_of_a_pair(name) for name in _OF_PAIRS},
-    **{COMPLEX_WRITTEN_HERE[name]: _one_of_a_complex_pair(name) for name in _OF_PAIRS},
+#: What gives the IR of functions, by their names.
+DEFINITIONS: Final[dict[str, Callable[[], str]]] = {
+    "functrans_fmod": partial(_fmod, "double", "", "f64", "0x4340000000000000"),  # 2.0**53
+    "functrans_fmodf": partial(_fmod, "float", "f", "f32", "0x4170000000000000"),  # 2.0**24
+    **{f"functrans_gcd{bits}": partial(_gcd, bits) for bits in (8, 16, 32, 64)},
+    **{f"functrans_power{bits}": partial(_power, bits) for bits in (8, 16, 32, 64)},
+    "functrans_hurwitz_zeta": _hurwitz_zeta,
+    **{WRITTEN_HERE[name]: partial(_one_of_a_pair, name) for name in _OF_PAIRS},
+    **{COMPLEX_WRITTEN_HERE[name]: partial(_one_of_a_complex_pair, name) for name in _OF_PAIRS},
 }
 
 #: A module for processors without instructions that convert half precision, under the names that LLVM calls.
@@ -320,7 +231,7 @@ COMPLEX_FUNCTIONS: Final = {
 def _called(text: str) -> list[str]:
     """The functions that a text calls, and those that definitions of these call."""
     found = set(_CALLED.findall(text))
-    inner = {called for name in found if name in DEFINITIONS for called in _CALLED.findall(DEFINITIONS[name])}
+    inner = {called for name in found if name in DEFINITIONS for called in _CALLED.findall(DEFINITIONS[name]())}
     return sorted(found | inner)
 
 
@@ -329,7 +240,7 @@ def runtime_text(text: str) -> str:
     parts: list[str] = []
     for name in _called(text):
         if name in DEFINITIONS:
-            parts.append(DEFINITIONS[name])
+            parts.append(DEFINITIONS[name]())
         elif name in COMPLEX_FUNCTIONS.values():
             parts.append(f"declare {{double, double}} @{name}(double, double) {_PURE}")
         elif name.startswith(WRITTEN):
