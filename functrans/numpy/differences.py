@@ -114,10 +114,10 @@ def _gradient_along(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
             "Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) elements are "
             "required."
         )
+    if not typeof(spacing).ndim:
+        return _uniform_gradient(f, axis, spacing, edge_order)
     before, after = _one_by_one(f, axis)
     rise = subtract(after, before)
-    if not typeof(spacing).ndim:
-        return _uniform_gradient(rise, axis, spacing, edge_order)
     steps = _along(spacing, axis, typeof(f).ndim)
     slopes = divide(rise, steps)
     (left, right), (low, high) = _one_by_one(steps, axis), _one_by_one(slopes, axis)
@@ -131,14 +131,18 @@ def _gradient_along(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
     return concatenate(first, middle, last, axis=axis)
 
 
-def _uniform_gradient(rise: Any, axis: int, spacing: Any, edge_order: int) -> Any:
-    low, high = _one_by_one(rise, axis)
-    middle = divide(add(low, high), 2.0)
+def _uniform_gradient(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
+    """The slope inside is that between the neighbours of a point: whatever is there, infinity or NaN, has no part."""
+    extent = typeof(f).shape[axis]
+    across = subtract(slice_axis(f, 2, extent, axis=axis), slice_axis(f, 0, extent - 2, axis=axis))
+    before, after = _one_by_one(f, axis)
+    rise = subtract(after, before)
     first, last = _edges(rise, axis)
     if edge_order == 2:
+        low, high = _one_by_one(rise, axis)
         first_bend, last_bend = _edges(subtract(high, low), axis)
         first, last = subtract(first, divide(first_bend, 2.0)), add(last, divide(last_bend, 2.0))
-    return cast(divide(concatenate(first, middle, last, axis=axis), spacing), typeof(rise).dtype)
+    return cast(divide(concatenate(first, divide(across, 2.0), last, axis=axis), spacing), typeof(f).dtype)
 
 
 def _edges(x: Any, axis: int) -> tuple[Any, Any]:

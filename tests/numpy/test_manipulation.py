@@ -147,6 +147,20 @@ def test_positions_of_gradient_and_trapezoid_are_differentiable():
     check_agreement(lambda x, s: np.trapezoid(x, s), X, POSITIONS)
 
 
+@pytest.mark.parametrize("edge_order", [1, 2])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
+def test_the_gradient_at_a_point_is_that_between_its_neighbours(value, edge_order):
+    """What is at the point itself has no part in it."""
+    x = np.stack([np.where(np.arange(5) == k, value, V[:5]) for k in range(5)])
+    gradient = lambda x: np.gradient(x, 0.5, axis=1, edge_order=edge_order)  # noqa: E731
+    with np.errstate(all="ignore"):
+        wanted = gradient(x)
+        inside = (np.eye(5) > 0)[:, 1:-1]
+        assert np.all(np.isfinite(wanted[:, 1:-1][inside]))
+        for found in (ft.jit(gradient)(x), ft.vmap(gradient)(x[None])[0]):
+            np.testing.assert_allclose(found, wanted, 1e-14)
+
+
 def test_differences_of_booleans_are_whether_they_differ():
     check_agreement(lambda x: np.diff(x > 0), X)
 
