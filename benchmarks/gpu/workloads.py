@@ -175,7 +175,7 @@ def kernels(c: Any, count: int) -> Callable[[], Any]:
             x = x * 0.5 + c.xp.mean(x, axis=i % 2, keepdims=True)
         return x
 
-    return called(c, f if count > 1 else lambda x: x * 0.5 + 1, random(64, 64))
+    return called(c, f if count > 1 else lambda x: x * 0.5 + 1, random(256, 256))
 
 
 def rows(sizes: Sizes) -> Iterator[Row]:

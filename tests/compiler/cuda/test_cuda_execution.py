@@ -34,7 +34,7 @@ def values(*shape, seed=0):
 
 @pytest.fixture
 def launched():
-    """Loops run as launches, however little work they are."""
+    """Loops run as launches, however little work they are, and each kernel is a launch of its own."""
     with divided("launches"):
         yield
 
@@ -64,6 +64,7 @@ def differences(before, *names):
 NAMES = ("cuLaunchKernel", "cuGraphInstantiateWithFlags", "cuGraphLaunch", "cuGraphExecKernelNodeSetParams_v2")
 
 
+@pytest.mark.usefixtures("launched")
 def test_launches_that_are_seen_again_become_a_graph():
     device, x = Emulator(), values(6, 6)
     run, there = program(deep, (x,), device), device.upload(x)
@@ -80,6 +81,7 @@ def test_launches_that_are_seen_again_become_a_graph():
     assert told == 4, "only the kernel that writes the result has another address each time"
 
 
+@pytest.mark.usefixtures("launched")
 def test_addresses_that_take_turns_have_graphs_of_their_own():
     device = Emulator()
     first, second = values(6, 6), values(6, 6, seed=1)
@@ -104,6 +106,7 @@ def test_loops_replay_the_launches_of_their_steps(launched):
     assert told <= 2
 
 
+@pytest.mark.usefixtures("launched")
 @pytest.mark.parametrize(
     "name", ["cuGraphCreate", "cuGraphAddKernelNode_v2", "cuGraphInstantiateWithFlags", "cuGraphExecKernelNodeSetParams_v2"]
 )
@@ -116,6 +119,7 @@ def test_where_graphs_cannot_be_had_kernels_are_launched(name):
             np.testing.assert_allclose(kept[-1], deep(x), rtol=1e-12)
 
 
+@pytest.mark.usefixtures("launched")
 def test_a_graph_that_cannot_be_launched_is_an_error_with_cudas_text():
     device, x = Emulator(), values(6, 6)
     run, there = program(deep, (x,), device), device.upload(x)
@@ -125,6 +129,7 @@ def test_a_graph_that_cannot_be_launched_is_an_error_with_cudas_text():
     np.testing.assert_allclose(run(there)[0], deep(x), rtol=1e-12)
 
 
+@pytest.mark.usefixtures("launched")
 def test_there_are_no_graphs_while_a_stream_is_recorded_or_if_none_are_wanted():
     device, x = Emulator(), values(6, 6)
     run, there = program(deep, (x,), device), device.upload(x)
@@ -138,6 +143,7 @@ def test_there_are_no_graphs_while_a_stream_is_recorded_or_if_none_are_wanted():
     assert differences(before, *NAMES)[1:] == [0, 0, 0]
 
 
+@pytest.mark.usefixtures("launched")
 def test_graphs_are_given_back():
     device, x = Emulator(), values(6, 6)
     run, there = program(deep, (x,), device), device.upload(x)

@@ -46,6 +46,11 @@ template <class T> T __shfl_up_sync(unsigned mask, T x, int by) {
 }
 
 template <class T, class U> T atomicAdd(T *place, U x) { const T had = *place; *place = (T)(had + x); return had; }
+static inline unsigned atomicInc(unsigned *place, unsigned most) {
+  const unsigned had = *place;
+  *place = had >= most ? 0 : had + 1;
+  return had;
+}
 template <class T> T atomicCAS(T *place, T expected, T x) {
   const T had = *place;
   if (had == expected) *place = x;

@@ -25,7 +25,8 @@ DIVISIONS: dict[str, dict[str, int]] = {
     "blocks": {"SHORT_ROW": 1, "LONG_ROW": 1, "LEAST_SHARE": 1},
     "wide": {"FEW": 0},
     "tiles": {"LEAST_EDGE": 1, "LEAST_TILE": 1},
-    "launches": {"LITTLE_WORK": 0},
+    "sequences": {"LITTLE_WORK": 0},
+    "launches": {"LITTLE_WORK": 0, "FEW_BLOCKS": 0},
 }
 ORDERS = (0, 1, 2)
 

@@ -35,10 +35,10 @@ FIRST_OF_STREAMS: Final = 100
 
 class Extra:
     """Slots after those of the program, by number: the stream, the handle of cuBLAS, the code of an error and the
-    number of the instruction that met it, memory for stages of reductions, and what checks of indices report: which of
-    them has failed first, and for which index."""
+    number of the instruction that met it, memory for stages of reductions, what checks of indices report (which of them
+    has failed first, and for which index), and a number that counts blocks, zero between launches."""
 
-    STREAM, BLAS, ERROR, ERROR_AT, SCRATCH, FAILED, COUNT = range(7)
+    STREAM, BLAS, ERROR, ERROR_AT, SCRATCH, FAILED, COUNTER, COUNT = range(8)
     FAILED_SIZE = 16
 
 
@@ -49,6 +49,7 @@ class Encoded:
         code, count: where the instructions are, and how many.
         numbers: the arguments that are numbers of the host.
         mails: how many numbers are read back; the first two are what the checks report.
+        counts_blocks: whether kernels count their blocks.
         segments: launches in a row, which may become graphs.
         is_synchronous: whether each launch is waited for.
         launched: the ids of instructions that are launches.
@@ -65,6 +66,7 @@ class Encoded:
         self.is_synchronous = encoder.is_synchronous
         self.segments = segments
         self.scratch = encoder.scratch
+        self.counts_blocks = encoder.counts_blocks
         self.checks = encoder.checks
         self.has_products = encoder.has_products
         self.calls_python = encoder.calls_python

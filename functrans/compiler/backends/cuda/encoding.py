@@ -52,10 +52,13 @@ from .parallel import at_once
 from .recurrences import recurrence_launch
 from .runtime import functions
 from .scans import scan_launches
+from .sequences import in_sequence, may_follow
 from .tapes import DeviceReel
 
 #: In place of the address of a tape.
 NO_TAPE: Final = 0
+#: Instructions whose launches may be one with those of others.
+IN_SEQUENCE: Final = (KernelRun, ChainRun, ScanRun, ParallelRun)
 #: The functions of cuBLAS by the character of the dtype.
 LETTERS: Final = {"f": "S", "d": "D", "F": "C", "D": "Z"}
 
@@ -81,6 +84,7 @@ class Encoder:
         self.launches: dict[int, list[Launch]] = {}  # by the id of the instruction
         self._survey(assembled.block)
         own = len(assembled.slots)
+        self.counter = own + Extra.COUNTER
         self.target = Target(
             processors,
             self._alignments(is_aligned),
@@ -102,6 +106,11 @@ class Encoder:
         """The bytes that stages of reductions share."""
         sizes = [launch.scratch for found in self.launches.values() for launch in found]
         return -(-max(sizes, default=0) // 256) * 256
+
+    @property
+    def counts_blocks(self) -> bool:
+        """Whether kernels count their blocks."""
+        return any(Pointer(self.counter, 0) in launch.arguments for launch in self.all_launches)
 
     @cached_property
     def functions(self) -> dict[str, str]:
@@ -175,6 +184,26 @@ class Encoder:
                 continue
             for inner in blocks_of(instruction):
                 self._lower(inner)
+        if not self.is_synchronous:
+            self._put_in_sequence(block)
+
+    def _put_in_sequence(self, block: Block) -> None:
+        """Make launches of a block that come one after the other as few as may be: those of the first instruction."""
+        groups: list[list[tuple[int, Launch]]] = []
+        goes_on = False
+        for instruction in block:
+            may_go_on = isinstance(instruction, IN_SEQUENCE)
+            for launch in self.launches.get(id(instruction), ()) if may_go_on else ():
+                if goes_on and may_follow([before for _, before in groups[-1]], launch):
+                    groups[-1].append((id(instruction), launch))
+                else:
+                    groups.append([(id(instruction), launch)])
+                goes_on = True
+            goes_on = goes_on and may_go_on
+        self.launches.update((key, []) for group in groups for key, _ in group)
+        for group in groups:
+            key, _ = group[0]
+            self.launches[key].append(in_sequence([launch for _, launch in group], self.counter))
 
     def _launches(self, instruction: Any, target: Target) -> list[Launch] | None:
         if isinstance(instruction, KernelRun):

@@ -29,6 +29,8 @@ from .runtime import functions
 LARGE: Final = 1 << 20
 #: Addresses in an arena are multiples of it, as those of CuPy's pool are.
 ALIGNMENT: Final = 512
+#: For how many frames there are counters at a time.
+SOME_FRAMES: Final = 64
 #: For how many streams frames are kept.
 MOST_STREAMS: Final = 8
 
@@ -36,6 +38,31 @@ MOST_STREAMS: Final = 8
 def is_lent(encoded: Encoded) -> bool:
     """Whether memory for the temporaries of a program is taken for each call."""
     return encoded.assembled.arena + encoded.scratch > LARGE
+
+
+class Counters:
+    """Numbers in which kernels count their blocks, one for each frame; they are zero whenever no kernel counts.
+
+    There are some for frames to come: while a stream is captured nothing can be copied for one that is made then.
+    """
+
+    def __init__(self, device: Device):
+        self.device = device
+        self.left: list[tuple[Any, int]] = []
+        self.add()
+
+    def add(self) -> None:
+        array = room(self.device, (SOME_FRAMES,), np.dtype(np.uint32), "the numbers of blocks that are done")
+        array.fill(0)
+        first = self.device.pointer(array)
+        self.left += [(array, first + k * array.itemsize) for k in range(SOME_FRAMES)]
+
+    def next(self) -> tuple[Any, int]:
+        """One that nobody else has, or will have: an array, and the address in it."""
+        if not self.left:
+            self.add()
+            self.device.synchronize()
+        return self.left.pop()
 
 
 class Frame:
@@ -49,7 +76,7 @@ class Frame:
         replays: what is kept of its graphs (graphs.py).
     """
 
-    def __init__(self, encoded: Encoded, device: Device, constants: dict[int, Any]):
+    def __init__(self, encoded: Encoded, device: Device, constants: dict[int, Any], counters: Counters | None):
         assembled = encoded.assembled
         self.encoded, self.device = encoded, device
         self.objects: list[Any] = [None] * assembled.objects
@@ -70,6 +97,8 @@ class Frame:
         for slot in encoded.number_slots:
             self.slots[slot] = base
             base += WORD * 2
+        if counters is not None:
+            self.counters, self.slots[encoded.extra(Extra.COUNTER)] = counters.next()
         self.arena: Any = None
         self.base = 0
         if not self.is_lent:

@@ -41,6 +41,8 @@ TURNED_BYTES = 24
 LEAST_EDGE, LEAST_TILE = 8, 1024
 #: What one block is left to do in each step of a loop, in operations for each kernel: about a microsecond.
 LITTLE_WORK = 1 << 16
+#: Blocks of a launch that one block may as well do, one after the other: it takes no longer than to launch them.
+FEW_BLOCKS = 4
 #: Parts that a reduction is divided into at most.
 MOST_PARTS = 512
 

@@ -381,6 +381,20 @@ template <class Operation, class T> FUNCTION T of_block(T x) {
   return x;
 }
 
+// Whether all other blocks of the kernel have been here before; what they have written is there then.
+FUNCTION bool is_last_block(uint32 *counter) {
+  __shared__ bool is_last;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    const uint32 last = gridDim.x * gridDim.y - 1;
+    __threadfence();
+    is_last = atomicInc(counter, last) == last;  // which leaves zero
+    __threadfence();
+  }
+  __syncthreads();
+  return is_last;
+}
+
 // ---- scans
 
 struct Halves { uint64 low, high; };

@@ -29,7 +29,7 @@ from .encoded import Encoded, Extra
 from .encoding import Encoder
 from .entry import Leaf, Made, entry
 from .failures import explained, failure, raise_out_of_bounds, raise_refused
-from .frames import Frame, Frames, is_lent, room
+from .frames import Counters, Frame, Frames, is_lent, room
 from .layouts import VECTOR
 from .numbers import bits_of
 from .operations import supports
@@ -283,7 +283,8 @@ class Binding:
         self.encoded: Encoded = encoder.encoded(device, python_step)
         assembled = self.encoded.assembled
         self.constants = {k: device.upload(s.value) for k, s in enumerate(assembled.slots) if s.kind == "constant"}
-        if self.constants:
+        self.counters = Counters(device) if self.encoded.counts_blocks else None
+        if self.constants or self.counters:
             device.synchronize()  # other streams may be the next to read them
         self.overwritten = assembled.overwritten
         self.handed_out = handed_out(assembled)
@@ -315,7 +316,7 @@ class Binding:
         try:
             frame = frames.pop()
         except IndexError:
-            frame = Frame(encoded, device, self.constants)
+            frame = Frame(encoded, device, self.constants, self.counters)
         slots, results = frame.slots, []
         empty, pointer_of = device.empty, device.pointer
         slots[WORK_LEFT] = PATIENCE
@@ -366,7 +367,7 @@ class Binding:
         try:
             frame = self.frames.on(key).pop()
         except IndexError:
-            frame = Frame(encoded, device, self.constants)
+            frame = Frame(encoded, device, self.constants, self.counters)
         frame.slots[self.stream_slot] = number
         own = [Leaf(slot, leaves[i].dtype, leaves[i].shape, leaves[i].strides) for i, slot in self.arrays]
         made = [Made(slot, shape, dtype) for slot, shape, dtype in self.results if dtype is not None]
