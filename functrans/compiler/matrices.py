@@ -2,7 +2,8 @@
 
 LAPACK counts columns first. Where it matters a matrix is copied as its transpose, by a kernel, which reads any strides;
 where it does not (a Cholesky factor, triangular equations) what is row by row is told to be the transpose. What NumPy
-does for single precision it does in double precision; so do these functions, but for LU and triangular equations.
+does for single precision it does in double precision; so do these functions, but for LU and triangular equations. A
+backend that is plain reads matrices as they are, in their own precision, for a Cholesky factor and for equations.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ MADE_OF_OTHERS = frozenset(("cofactor_derivative",))
 def cholesky(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
     """The lower triangle l with l l^H = a."""
     result = batched(target)
+    if assembler.is_plain:
+        unless_failed(assembler, block, library(assembler, block, "cholesky", [batched(a), result]), (), run)
+        return
     factor = like(assembler, result)
     part(assembler, block, batched(a), factor, lower=True, k=0)
     unless_failed(assembler, block, library(assembler, block, "cholesky", [factor]), [(factor, result)], run)
@@ -101,6 +105,10 @@ def lu(assembler: Any, block: Block, a: Place, packed: Place, pivots: Place, per
 def solve(assembler: Any, block: Block, a: Place, b: Place, target: Place, run: PythonRun) -> None:
     """The solution of a x = b."""
     x = batched(a)
+    if assembler.is_plain:
+        places = [x, batched(b), batched(target)]
+        unless_failed(assembler, block, library(assembler, block, "solve", places), (), run)
+        return
     columns, right = (columns_of(assembler, block, y, wide(x.dtype)) for y in (x, batched(b)))
     pivots = assembler.contiguous("temporary", ShapedArray(x.shape[:2], INT32))
     failed = library(assembler, block, "solve", [columns, pivots, right])

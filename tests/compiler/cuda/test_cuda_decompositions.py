@@ -241,3 +241,37 @@ def test_vectors_under_derivatives():
     jaxpr = staged(ft.grad(function), (a,))
     assert not lowered(jaxpr, (a,)).calls_python
     assert_all_close(emulated(jaxpr, (a,)), interpreted(jaxpr, (a,)), 1e-9)
+
+
+@settings(max_examples=12)
+@given(data=st.data())
+def test_equations_and_factors_of_matrices_that_lie_anywhere(data):
+    """They are read where they are, in their precision, and computed in double: that is all there is to do."""
+    n, sides = data.draw(st.sampled_from([9, 12, 16, 20])), data.draw(st.sampled_from([1, 3, 40]))
+    dtype, order = data.draw(st.sampled_from(["f4", "f8", "c8", "c16"])), data.draw(st.sampled_from(ORDERS))
+    layout = data.draw(st.sampled_from(["as they are", "transposed", "apart", "one of them"]))
+    random = np.random.default_rng(data.draw(st.integers(0, 9)))
+    x = random.normal(size=(2, 3, 2 * n, n + 1)) + 1j * random.normal(size=(2, 3, 2 * n, n + 1))
+    x = (x if dtype[0] == "c" else x.real).astype(dtype)
+    b = random.normal(size=(3, sides, n)).astype(dtype)
+
+    def placed(x):
+        return {
+            "as they are": lambda: x[0, :, :n, :n].copy(), "transposed": lambda: x[0, :, :n, :n].mT,
+            "apart": lambda: x[0, ::-1, ::2, 1:], "one of them": lambda: np.broadcast_to(x[1, 1, :n, :n], (3, n, n)),
+        }[layout]()  # fmt: skip
+
+    def function(a, b):
+        return placed(a), np.linalg.cholesky(placed(a)), np.linalg.solve(placed(a), b.mT)
+
+    rows, columns = (slice(None, None, 2), slice(1, None)) if layout == "apart" else (slice(n), slice(n))
+    m = x[:, :, rows, columns]
+    x[:, :, rows, columns] = m @ adjoint(m) / n + 2 * np.eye(n)
+    a, factor, solution = run(function, x, b, order=order)
+    eps = float(np.finfo(dtype).eps)
+    wide = np.complex128 if dtype[0] == "c" else np.float64
+    np.testing.assert_allclose(factor, np.linalg.cholesky(a.astype(wide)), atol=20 * eps)
+    np.testing.assert_allclose(solution, np.linalg.solve(a.astype(wide), b.mT.astype(wide)), atol=50 * eps)
+    only = staged(lambda x, b: np.linalg.solve(np.linalg.cholesky(x), b.mT), (a, b))
+    kinds = [type(i).__name__ for i in lowered(only, (a, b)).assembled.block]
+    assert n < 16 or kinds == ["LibraryRun", "CheckRun"] * 2

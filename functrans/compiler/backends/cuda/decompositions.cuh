@@ -23,6 +23,10 @@ template <class E> FUNCTION Real<E> im(E x) {
   if constexpr (is_complex<E>) return x.im;
   else return 0;
 }
+template <class To, class From> FUNCTION To converted(From x) {
+  if constexpr (is_complex<To>) return {(Real<To>)x.re, (Real<To>)x.im};
+  else return (To)x;
+}
 template <class E> FUNCTION E conj(E x) {
   if constexpr (is_complex<E>) return {x.re, -x.im};
   else return x;
@@ -76,14 +80,25 @@ template <int TEAM, class Operation, class T> FUNCTION T together(T x) {
 #define ALL(i, n) _Pragma("unroll 1") for (int32 i = 0; i < (n); ++i)
 #define OFTEN(i, n) _Pragma("unroll 4") for (int32 i = 0; i < (n); ++i)
 
-// A matrix of m rows from where it lies column by column, or row by row, and back.
-template <int TEAM, int LD, class E> FUNCTION void load(E *s, const E *a, int32 m, int32 n, int64 down, int64 across) {
-  ALL(j, n) EACH(i, m) s[i * LD + j] = a[i * down + j * across];
+// A matrix of m rows from where it lies column by column, or row by row, and back; there it may be in another precision.
+// Threads go along what lies side by side.
+template <int TEAM, int LD, class E, class M>
+FUNCTION void load(E *s, const M *a, int32 m, int32 n, int64 down, int64 across) {
+  if (across == 1) {
+    ALL(i, m) EACH(j, n) s[i * LD + j] = converted<E>(a[i * down + j]);
+  } else {
+    ALL(j, n) EACH(i, m) s[i * LD + j] = converted<E>(a[i * down + j * across]);
+  }
   meet<TEAM>();
 }
-template <int TEAM, int LD, class E> FUNCTION void store(const E *s, E *a, int32 m, int32 n, int64 down, int64 across) {
+template <int TEAM, int LD, class E, class M>
+FUNCTION void store(const E *s, M *a, int32 m, int32 n, int64 down, int64 across) {
   meet<TEAM>();
-  ALL(j, n) EACH(i, m) a[i * down + j * across] = s[i * LD + j];
+  if (across == 1) {
+    ALL(i, m) EACH(j, n) a[i * down + j] = converted<M>(s[i * LD + j]);
+  } else {
+    ALL(j, n) EACH(i, m) a[i * down + j * across] = converted<M>(s[i * LD + j]);
+  }
   meet<TEAM>();
 }
 
@@ -527,11 +542,16 @@ template <int LD, class E> struct Matrices {
   int32 pivots[LD];
 };
 
-template <int LD, class E> FUNCTION void cholesky_of(Matrices<LD, E> &room, E *a, int64 *failed, int32 n) {
-  load<32, LD>(room.s, a, n, n, n, 1);
+// The Cholesky factor of a matrix, of which the lower triangle counts, row by row.
+template <int LD, class E, class M>
+FUNCTION void cholesky_of(Matrices<LD, E> &room, const M *a, M *factor, int64 *failed, int32 n, int64 down,
+                          int64 across) {
+  constexpr int TEAM = 32;
+  load<TEAM, LD>(room.s, a, n, n, down, across);
   const bool has_failed = cholesky<LD>(room.s, n);
-  if (threadIdx.x % 32 == 0) *failed = has_failed;
-  store<32, LD>(room.s, a, n, n, n, 1);
+  if (member<TEAM>() == 0) *failed = has_failed;
+  ALL(i, n) EACH(j, n) if (j > i) room.s[i * LD + j] = number<E>(0);
+  store<TEAM, LD>(room.s, factor, n, n, n, 1);
 }
 
 // The factors of a matrix that lies column by column, in its place, and pivots counted from one.
@@ -544,18 +564,20 @@ template <int LD, class E> FUNCTION void lu_of(Matrices<LD, E> &room, E *a, int3
   meet<TEAM>();
 }
 
-// The same, and in place of right-hand sides, each in a row, the solutions; whether there are none.
-template <int LD, class E>
-FUNCTION void solve_of(Matrices<LD, E> &room, E *a, int32 *pivots, E *b, int64 *failed, int32 n, int32 sides) {
+// The solutions for right-hand sides, and whether there are none. Element (i, j) of the matrix is `down` i and `across`
+// j elements away, and so for right-hand sides and solutions.
+template <int LD, class E, class M>
+FUNCTION void solve_of(Matrices<LD, E> &room, const M *a, const M *b, M *x, int64 *failed, int32 n, int32 sides,
+                       int64 a_down, int64 a_across, int64 b_down, int64 b_across, int64 x_down, int64 x_across) {
   constexpr int TEAM = 32;
-  lu_of<LD>(room, a, pivots, n, n);
+  load<TEAM, LD>(room.s, a, n, n, a_down, a_across);
+  eliminate<LD>(room.s, n, n, room.pivots);
   bool has_failed = false;
   for (int32 k = 0; k < n; ++k) has_failed |= is_zero(room.s[k * LD + k]);
   if (member<TEAM>() == 0) *failed = has_failed;
   for (int32 first = 0; first < sides && !has_failed; first += LD - 1) {
     const int32 count = sides - first < LD - 1 ? sides - first : LD - 1;
-    E *const own = b + (int64)first * n;
-    load<TEAM, LD>(room.x, own, n, count, 1, n);
+    load<TEAM, LD>(room.x, b + first * b_across, n, count, b_down, b_across);
     EACH(r, count) {
       for (int32 k = 0; k < n; ++k) {
         const E moved = room.x[k * LD + r];
@@ -566,7 +588,7 @@ FUNCTION void solve_of(Matrices<LD, E> &room, E *a, int32 *pivots, E *b, int64 *
     meet<TEAM>();
     substitute<LD>(room.s, room.x, n, count, true, true);
     substitute<LD>(room.s, room.x, n, count, false, false);
-    store<TEAM, LD>(room.x, own, n, count, 1, n);
+    store<TEAM, LD>(room.x, x + first * x_across, n, count, x_down, x_across);
   }
 }
 

@@ -7,9 +7,12 @@ shared memory. `decompositions.cuh` has the algorithms; here is what their funct
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from ...instructions import LibraryRun, Place
+from ...matrix_parts import wide
 from .launches import NAME, Argument, Launch, Pointer
 from .lowering import WAVES, Target
 from .operations import type_name
@@ -34,6 +37,7 @@ class Call(NamedTuple):
         arrays: it is given the address of the matrix, or vector, in each, then the numbers.
         extent: the most rows and columns of a matrix.
         is_single: whether one thread does it.
+        is_wide: whether it computes in double precision what is in single.
     """
 
     name: str
@@ -43,12 +47,19 @@ class Call(NamedTuple):
     numbers: tuple[int, ...]
     extent: int
     is_single: bool = False
+    is_wide: bool = False
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the numbers it computes with."""
+        dtype = self.arrays[0].dtype
+        return wide(dtype) if self.is_wide else dtype
 
 
 def _cholesky(run: LibraryRun) -> Call:
-    (x,) = run.places
+    x, factor = run.places
     n = x.shape[1]
-    return Call("cholesky_of", (), "Matrices", (x, run.failed), (n,), n)
+    return Call("cholesky_of", (), "Matrices", (x, factor, run.failed), (n, *_ways(x)), n, is_wide=True)
 
 
 def _lu(run: LibraryRun) -> Call:
@@ -63,9 +74,15 @@ def _permute(run: LibraryRun) -> Call:
 
 
 def _solve(run: LibraryRun) -> Call:
-    x, pivots, b = run.places
-    _, sides, n = b.shape
-    return Call("solve_of", (), "Matrices", (x, pivots, b, run.failed), (n, sides), n)
+    x, b, solution = run.places
+    _, n, sides = b.shape
+    numbers = (n, sides, *_ways(x), *_ways(b), *_ways(solution))
+    return Call("solve_of", (), "Matrices", (x, b, solution, run.failed), numbers, n, is_wide=True)
+
+
+def _ways(matrices: Place) -> tuple[int, ...]:
+    """How many elements it is down to the next row, and across to the next column."""
+    return tuple(stride // matrices.dtype.itemsize for stride in matrices.strides[1:])
 
 
 def _triangular_solve(run: LibraryRun) -> Call:
@@ -109,9 +126,9 @@ def _svd(run: LibraryRun) -> Call:
     x, values, u, v = run.places
     _, n, m = x.shape
     tall, few = max(m, n), min(m, n)
-    wide = tall if run.options["vectors"] and run.options["full"] else few
+    width = tall if run.options["vectors"] and run.options["full"] else few
     options = (run.options["vectors"], m < n)
-    return Call("svd_of", options, "Factors", (x, values, u, v), (tall, few, wide), tall, tall <= FEW)
+    return Call("svd_of", options, "Factors", (x, values, u, v), (tall, few, width), tall, tall <= FEW)
 
 
 #: By the names of instructions.
@@ -150,7 +167,7 @@ def _capacity(call: Call) -> int:
 def _teams(call: Call) -> int:
     """How many teams of a block have room for their matrices: a power of two."""
     teams, capacity = THREADS if call.is_single else WARPS, _capacity(call)
-    size = 2 * capacity * (capacity + 1) * call.arrays[0].dtype.itemsize + BESIDE * (capacity + 1)
+    size = 2 * capacity * (capacity + 1) * call.dtype.itemsize + BESIDE * (capacity + 1)
     while call.room and teams * size > SHARED:
         teams //= 2
     return teams
@@ -165,7 +182,7 @@ def _function(call: Call, teams: int) -> str:
     with text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", parameters)):
         room = []
         if call.room:
-            type_ = f"decompositions::{call.room}<{_capacity(call) + 1}, {type_name(call.arrays[0].dtype)}>"
+            type_ = f"decompositions::{call.room}<{_capacity(call) + 1}, {type_name(call.dtype)}>"
             text.line(f"__shared__ {type_} rooms[{teams}];")
             room = [f"rooms[{own}]"]
         head = f"int64 k = (int64)blockIdx.x * {teams} + {own}; k < batch; k += (int64)gridDim.x * {teams}"
