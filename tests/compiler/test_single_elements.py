@@ -572,6 +572,20 @@ def test_durbin_is_one_function_without_checks() -> None:
     assert not own.otherwise
 
 
+@pytest.mark.parametrize("compiled", TIERS)
+@pytest.mark.parametrize("is_needed", [False, True])
+def test_what_is_read_at_an_index_is_computed_once_and_updated_where_it_is(compiled: str, is_needed: bool) -> None:
+    def step(k: Any, x: Any) -> Any:
+        y = np.sin(x)
+        z = fnp.at(y)[k].set(y[k - 1] * 2)
+        return fnp.at(z)[k - 2].add(y[k] + y[k - 2]) if is_needed else z
+
+    x = np.arange(12.0)
+    function = lambda x: lax.fori_loop(0, 12, step, x)  # noqa: E731
+    assert str(ft.jit(function).lower(x).kernels).count("sin(") == 12
+    Case("updated", function, (x,), 1e-14).check(compiled)
+
+
 def test_an_index_array_out_of_bounds() -> None:
     f = ft.jit(reflected)
     index = np.arange(100)

@@ -59,6 +59,8 @@ MOVING_BY_INDEX = {
     "gather": 1, "scatter_set": 2, "scatter_add": 2, "scatter_multiply": 2, "dynamic_slice": 1,
     "dynamic_update_slice": 2,
 }  # fmt: skip
+#: What reads its first operand at the others.
+READS = ("gather", "dynamic_slice")
 #: Results of these are views of arrays in memory, or computed where they are needed.
 VIEWS = frozenset(("transpose", "slice", "reverse", "reshape", "broadcast_to", "dynamic_slice", "full", "iota"))
 
@@ -415,6 +417,8 @@ class _Program:
 
     def equation(self, number: int, eqn: Eqn) -> list[Any]:
         operands, name = [self.read(a) for a in eqn.inputs], eqn.primitive.name
+        if name in READS and isinstance(eqn.inputs[0], Var):  # whoever comes later finds it in memory
+            operands[0] = self.env[eqn.inputs[0]] = self.body.addressable(operands[0], operands[1:])
         if name in UPDATES and self.is_in_memory(eqn, operands):
             x = self.own(number, eqn, 0, operands)
             function = scatter if name in SCATTERS else update_slice if name == "update_slice" else update_region
