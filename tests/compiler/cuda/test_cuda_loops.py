@@ -9,7 +9,7 @@ import pytest
 
 import functrans as ft
 from functrans import lax
-from functrans.compiler.backends.cuda import nvrtc
+from functrans.compiler.backends.cuda import loops, nvrtc
 from functrans.compiler.backends.cuda.launches import module_text
 from functrans.compiler.instructions import LoopRun, WhileRun
 from tests.helpers.cuda.device import calls
@@ -142,6 +142,36 @@ def test_a_second_shape_needs_no_second_kernel():
 
 
 @pytest.mark.skipif(not nvrtc.is_available(), reason="NVRTC is not installed: pip install nvidia-cuda-nvrtc")
+def in_columns(*xs):
+    """Sums by columns of several widths, each with a function of its own."""
+    return lax.fori_loop(0, 3, lambda i, xs: [x * 0.5 + np.sum(x, 0) for x in xs], list(xs))
+
+
+@pytest.mark.skipif(not nvrtc.is_available(), reason="NVRTC is not installed")
+def test_reductions_declare_no_more_shared_memory_than_they_say():
+    x = np.ones((40, 40))
+    functions = {
+        "columns": lambda x: (np.sum(x[:, :16], 0), np.max(x[:, :4] * 1j, 0).real, np.sum(x[:, :8].astype("f4"), 0)),
+        "rows": lambda x: (np.sum(np.tile(x, (1, 80)), 1), np.sum(np.tile(x, (1, 80)) * 1j, 1)),
+    }
+    for name, function in functions.items():
+        found = [launch for launch in launches_of(function, x) if launch.declared]
+        assert found, name
+        for launch in found:
+            text = module_text({"kernel_0": launch.source})
+            _, log = nvrtc.compiled_with_log(text, "sm_90", ("--ptxas-options=-v",))
+            assert 0 < int(re.search(r"(\d+) bytes smem", log)[1]) <= launch.declared, launch.about
+
+
+def test_functions_that_declare_too_much_shared_memory_are_launches(monkeypatch):
+    xs = [np.random.default_rng(n).normal(size=(40, n)) for n in (2, 4, 8)]
+    assert sum("a loop, in one block" in launch.about for launch in launches_of(in_columns, *xs)) == 1
+    monkeypatch.setattr(loops, "MOST_DECLARED", 5000)
+    assert not any("a loop, in one block" in launch.about for launch in launches_of(in_columns, *xs))
+    program = staged(in_columns, xs)
+    assert_all_close(emulated(program, xs), interpreted(program, xs), 1e-12)
+
+
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_120"])
 def test_loops_need_no_memory_of_their_own(architecture):
     """Nor do they read by way of the cache that does not see what has just been written."""

@@ -39,6 +39,7 @@ class Launch(NamedTuple):
         shared: bytes of shared memory that a block has beside what its text says.
         about: what the kernel does, for people.
         scratch: bytes of memory that the stages of one reduction share.
+        declared: bytes of shared memory that its text declares for what is reduced, at most.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Launch(NamedTuple):
     arguments: tuple[Argument, ...]
     about: str = ""
     scratch: int = 0
+    declared: int = 0
 
     @property
     def threads_text(self) -> str:

@@ -36,6 +36,9 @@ from .text import Text, signature
 #: Launches of a step at most, and arguments of all of them: a kernel has four kilobytes for these.
 MOST_LAUNCHES: Final = 64
 MOST_ARGUMENTS: Final = 400
+#: Bytes of shared memory that the functions of a step declare at most, each its own: CUDA has 48 KiB for a kernel, of
+#: which functions other than reductions declare some.
+MOST_DECLARED: Final = 40 << 10
 
 #: What stands around the type of a parameter that is none of the type.
 _QUALIFIERS: Final = re.compile(r"(?<=\*)(__restrict__ )?const \w+$| \w+$")
@@ -79,7 +82,8 @@ def block_loop(run: LoopRun | WhileRun, lower: Lower, failed: int | None) -> Lau
         return None
     launches = [f.launch for f in functions_in((found,))]
     values = sum(len(launch.arguments) for launch in launches)
-    if not launches or len(launches) > MOST_LAUNCHES or values > MOST_ARGUMENTS:
+    declared = sum({launch.source: launch.declared for launch in launches}.values())
+    if not launches or len(launches) > MOST_LAUNCHES or values > MOST_ARGUMENTS or declared > MOST_DECLARED:
         return None
     writer = _Writer(found, failed)
     source = writer.function()

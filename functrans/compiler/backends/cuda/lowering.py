@@ -36,6 +36,8 @@ from .updates import by_vote, walked_axes
 
 #: The neighbouring results of a block that reduces columns, at most, and the threads that each of them then has.
 COLUMNS, ROWS = 32, BLOCK // 32
+#: The threads of a warp, and the warps that a block has room for.
+WARP = 32
 #: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
 WAVES = 32
 
@@ -271,7 +273,16 @@ def _launch(nest: Nest, form: Form, target: Target, threads: int, parts: int) ->
         assert target.failed is not None
         arguments.append(Pointer(target.failed, 0))
     source, about = kernel_function(nest, form), kernel_text(nest.kernel)
-    return Launch(source, (blocks, parts, 1), (BLOCK, 1, 1), 0, tuple(arguments), about)
+    declared = _declared(nest, form)
+    return Launch(source, (blocks, parts, 1), (BLOCK, 1, 1), 0, tuple(arguments), about, declared=declared)
+
+
+def _declared(nest: Nest, form: Form) -> int:
+    """The bytes of shared memory in which a block reduces: what each thread has, by columns, or each warp."""
+    if not form.reduced or 0 < form.team <= WARP:
+        return 0
+    each = sum(output.expression.dtype.itemsize for output in nest.kernel.outputs)
+    return each * (WARP if form.team else BLOCK)
 
 
 __all__ = ["Target", "launches_of"]
