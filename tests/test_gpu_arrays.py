@@ -32,6 +32,8 @@ from tests.helpers.stand_in_cupy import Traffic, installed, ndarray
 
 #: What CuPy has no function for; a compiled program may have one of its own.
 LACKING = ("spacing", "sylvester", "square_root")
+#: What an error says where it is known that CuPy has no function for some operands, or none was given for a GPU.
+REFUSALS = ("there is no cupyx.scipy.special", "Wrong type", "was to be traced")
 TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-9}
 
 
@@ -121,7 +123,7 @@ def test_a_primitive_does_on_the_gpu_what_it_does_on_the_host(
     try:
         same(way(case, list(map(up, args))), wanted)
     except (DeviceFunctionError, ScalarFunctionError) as error:
-        assert any(word in str(error) for word in ("cupyx.scipy.special", "Wrong type", "was to be traced"))  # noqa: PT017
+        assert any(refusal in str(error) for refusal in REFUSALS)  # noqa: PT017
 
 
 @pytest.mark.parametrize(("shape", "calls"), [((5, 5), 1), ((2, 4, 3), 2), ((40, 3, 3), 0)])
