@@ -248,7 +248,9 @@ class Assembler:
         if isinstance(source, Place) and isinstance(target, Place):
             if are_same(source, target):
                 return
-            source, target = as_numbers(source), as_numbers(target)
+            # Along the lines that are written: those that are read across can be met again.
+            order = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]))
+            source, target = (as_numbers(VIEWS["transpose"](place, order)) for place in (source, target))
             self.step(block, KernelRun(copying(source), (source,), (target,)), (source, target))
         else:
             self.step(block, PythonRun(_same, {}, (source,), (target,), "copy"), (source, target))

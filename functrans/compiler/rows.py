@@ -13,6 +13,9 @@ from ..core.avals import INT, ShapedArray, real_dtype
 from .instructions import VIEWS, Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides
 from .loopnest import ORIGIN, Kernel, Load, Output, axis_index
 
+#: What lies at multiples of this distance, in bytes, contends for the same few places of the cache, if it is so many.
+SAME_PLACE, MANY = 2048, 16
+
 
 def sort(
     assembler: Any, block: Block, operands: Sequence[Place], targets: Sequence[Place], axis: int, num_keys: int
@@ -77,7 +80,14 @@ def _passes(kind: str, axes: Sequence[int]) -> list[tuple[str, int]]:
 
 
 def _transform(assembler: Any, block: Block, kind: str, x: Place, target: Place, axis: int) -> None:
-    """Add the instruction for one axis, between copies of what lies in memory in no simple way."""
+    """Add the instruction for one axis, between copies of what lies in memory in no simple way, or where it contends:
+    the library goes through lanes one by one, and would find no line in the cache for the second time."""
+    if _contends(x, axis) or _contends(target, axis):
+        goal, last = _rows(target, axis), len(x.shape) - 1
+        room = assembler.contiguous("temporary", ShapedArray(goal.shape, goal.dtype))
+        _transform(assembler, block, kind, assembler.contiguous_copy(block, _rows(x, axis)), room, last)
+        assembler.copy(block, room, goal)
+        return
     source, result = _along(x, axis), _along(target, axis)
     if source is None:
         source = _along(assembler.contiguous_copy(block, x), axis)
@@ -89,6 +99,12 @@ def _transform(assembler: Any, block: Block, kind: str, x: Place, target: Place,
     assembler.step(block, FourierRun(kind, factor, source, result), (source, result))
     if room is not None:
         assembler.copy(block, room, target)
+
+
+def _contends(place: Place, axis: int) -> bool:
+    """Whether the points of several lanes are at distances that give them few places of the cache."""
+    points, stride = place.shape[axis], place.strides[axis]
+    return stride != 0 and stride % SAME_PLACE == 0 and MANY <= points < prod(place.shape)
 
 
 def _along(place: Place, axis: int) -> Place | None:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.accesses import structure_of
-from functrans.compiler.assembly import Assembled
-from functrans.compiler.backends.cpu import codegen, native
+from functrans.compiler.backends.cpu import codegen
 from functrans.compiler.backends.cpu.layouts import tile_for
 from functrans.compiler.instructions import KernelRun, Place, copying
 from functrans.compiler.loopnest import (
@@ -30,25 +29,15 @@ from functrans.compiler.loopnest import (
     point,
 )
 from functrans.compiler.operations.values import DOUBLE
-from functrans.compiler.program import fused
 from functrans.compiler.unrolling import unrolled
 from tests.fuzz import Case
 from tests.helpers.bits import assert_same_bits, special_array
-from tests.helpers.tiers import TIERS, interpreted, natively, staged, tier
+from tests.helpers.tiers import TIERS, assembled, interpreted, natively, staged
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 TIER = st.sampled_from(["quick", "thorough", "threads"])
 EXTENT = st.sampled_from([1, 2, 3, 4, 5, 8, 9, 40])
-
-
-def assembled(function: Any, *args: Any) -> Assembled:
-    """The instructions of a function."""
-    program = native.NativeProgram(staged(function, args), fused)
-    with tier("quick"):
-        program(*args)
-    (binding,) = program.bindings.values()
-    return binding.assembled
 
 
 # ---- tiny axes

@@ -12,29 +12,18 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.compiler import partials
-from functrans.compiler.assembly import Assembled
-from functrans.compiler.backends.cpu import native, tiers
+from functrans.compiler.backends.cpu import tiers
 from functrans.compiler.instructions import ChainRun
-from functrans.compiler.program import fused
 from tests.fuzz import Case
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.limits import limited
-from tests.helpers.tiers import staged, tier
+from tests.helpers.tiers import assembled
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 TIER = st.sampled_from(["quick", "thorough", "threads"])
 #: Tiny arrays are divided as large ones are.
 TINY = ("parts", "chains")
-
-
-def assembled(function: Any, *args: Any) -> Assembled:
-    """The instructions of a function."""
-    program = native.NativeProgram(staged(function, args), fused)
-    with tier("quick"):
-        program(*args)
-    (binding,) = program.bindings.values()
-    return binding.assembled
 
 
 REDUCTIONS = {"sum": fnp.sum, "max": fnp.max, "min": fnp.min, "prod": fnp.prod, "any": fnp.any}

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.backends.cpu import native
+from functrans.compiler.instructions import FourierRun, KernelRun
 from functrans.primitives import numpy_functions
 from functrans.primitives.sorting import sort
 from tests.helpers.bits import assert_same_bits
-from tests.helpers.tiers import TIERS, interpreted, natively, staged, tier
+from tests.helpers.tiers import TIERS, assembled, interpreted, natively, staged, tier
 
 DTYPES = [np.dtype(c) for c in "?bBhHiIlLefdFD"]
 SHAPES = [(1,), (2,), (7,), (300,), (4, 9), (3, 1, 5), (2, 6, 20), (0,), (3, 0), (0, 4)]
@@ -105,6 +106,29 @@ def test_double_precision_transforms_are_numpys_to_the_last_bit() -> None:
         z = x + 1j * x[::-1]
         found = ft.jit(lambda x, z: (np.fft.rfft(x, axis=axis), np.fft.fft(z, axis=axis), np.fft.ifft(z, axis=axis)))(x, z)
         assert_same_bits(found, [np.fft.rfft(x, axis=axis), np.fft.fft(z, axis=axis), np.fft.ifft(z, axis=axis)])
+
+
+@pytest.mark.parametrize("how", TIERS)
+def test_lanes_that_contend_for_the_cache_are_transformed_as_rows(how: str) -> None:
+    rng = np.random.default_rng(0)
+    real, spectra = rng.normal(size=(3, 20, 256)), rng.normal(size=(2, 20, 128)) + 1j * rng.normal(size=(2, 20, 128))
+    cases: list[tuple[Callable[[Any], Any], Any, int]] = [
+        (lambda x: np.fft.rfft(x, axis=1), real, 3 * 256),
+        (lambda x: np.fft.irfft(x, 33, axis=1), spectra, 2 * 128),
+        (lambda x: np.fft.fft2(x), spectra[0], 128),
+        (lambda x: np.fft.ifft(x, axis=0), spectra[0].T.copy().T[::-1], 128),
+    ]
+    for function, x, lanes in cases:
+        with tier(how):
+            jitted = ft.jit(function)
+            assert_same_bits([jitted(x)], [function(x)])
+        block = assembled(function, x).block
+        runs = [i for i in block if isinstance(i, FourierRun)]
+        copies = [i.targets[0] for i in block if isinstance(i, KernelRun)]
+        assert [run.source.shape[:2] for run in runs][-1] == (1, lanes)
+        assert all(place.strides[-1] == place.dtype.itemsize for run in runs for place in (run.source, run.target))
+        assert len(copies) == 2
+        assert all(list(place.strides) == sorted(place.strides, reverse=True) for place in copies)
 
 
 def heat(u: Any, decay: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import functrans as ft
+from functrans.compiler.assembly import Assembled
 from functrans.compiler.backends.cpu import encoding, native, tiers
 from functrans.compiler.backends.interpreter import InterpretedProgram
 from functrans.compiler.program import fused
@@ -94,3 +95,12 @@ def in_order(results: Sequence[Any]) -> list[Any]:
     """Results with arrays in the byte order of the machine; that of an argument may be another."""
     is_array = [isinstance(y, np.ndarray | np.generic) for y in results]
     return [np.asarray(y).astype(y.dtype.newbyteorder("=")) if is_ else y for y, is_ in zip(results, is_array)]
+
+
+def assembled(function: Any, *args: Any) -> Assembled:
+    """The instructions of a function."""
+    program = native.NativeProgram(staged(function, args), fused)
+    with tier("quick"):
+        program(*args)
+    (binding,) = program.bindings.values()
+    return binding.assembled
