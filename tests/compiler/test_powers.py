@@ -137,3 +137,17 @@ def test_python_scalars_and_arrays_of_exponents():
     n = np.array([1.0, 2.0])
     assert_same_bits([powers(n, np.array([2.0, 3.0]))[1]], [np.array([2.0, 9.0])])
     assert_same_bits([powers(np.full(2, 2.0), np.array([2.0, 3.0]))[1]], [np.array([4.0, 9.0])])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("n", [7, 8, 13, 31, 64])
+def test_kernels_make_whole_powers_of_products_that_lose_nothing(n: int, dtype: str) -> None:
+    x, special = range_of(n, dtype), special_values(dtype)
+    compiled = ft.jit(lambda x: x**n)
+    assert "pow" not in compiled.lower(x).llvm
+    with np.errstate(all="ignore"):
+        assert np.max(ulps(compiled(x), x.astype(np.longdouble) ** n)) <= 1
+        wanted = special ** np.dtype(dtype).type(n)
+    found = compiled(special)
+    np.testing.assert_array_equal(np.copysign(1, found)[wanted == wanted], np.copysign(1, wanted)[wanted == wanted])
+    np.testing.assert_allclose(found, wanted, rtol=2 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_subnormal)

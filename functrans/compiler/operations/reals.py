@@ -163,13 +163,30 @@ _POWERS: Final[dict[float, Operation]] = {
     0.0: lambda x: x.like(1.0), 1.0: lambda x: x, 2.0: lambda x: x * x, 3.0: lambda x: x * x * x,
     4.0: lambda x: (x * x) * (x * x), -1.0: lambda x: 1.0 / x, 0.5: sqrt,
 }  # fmt: skip
+#: Exponents for which products take less time than a power, which takes long for what is negative.
+_WORTH_PRODUCTS: Final = range(5, 65)
 
 
 def power(x: Value, y: Value) -> Value:
     """x**y."""
     if y.number is not None and float(y.number) in _POWERS:
         return _POWERS[float(y.number)](x)
+    if y.number in _WORTH_PRODUCTS:
+        return _whole_power(x, int(y.number))
     return exp2(y) if x.number == 2 else _pow(x, y)
+
+
+def _whole_power(x: Value, n: int) -> Value:
+    """x**n by squares and products, whose rounding errors are carried along: within an ulp."""
+    high, low = x, x.like(0.0)
+    for digit in f"{n:b}"[1:]:
+        square = high * high
+        high, low = square, fma(high + high, low, fma(high, high, -square))
+        if digit == "1":
+            product = high * x
+            high, low = product, fma(low, x, fma(high, x, -product))
+    is_plain = (fabs(high) < float("inf")) & (high != 0)  # infinities have no errors, and zeros would lose their sign
+    return where(is_plain, high + low, high)
 
 
 # ---- exponentials
