@@ -19,6 +19,7 @@ from ..core.trace import typeof
 from ..primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from ..primitives.elementwise import add, maximum, minimum, negative, subtract
 from ..primitives.foundation import convert, reshape, zeros
+from ..primitives.python_numbers import python_number
 from ..source import inherited_source
 from .loop import partition
 from .schedule import reversed_segments
@@ -128,7 +129,7 @@ class Sweep(NamedTuple):
     def advance(self, number: Any, first: Group, consts: Group, xs: Group, state: Group) -> tuple[Group]:
         """The state after the next one of some steps."""
         elements = self.elements(xs, add(first[0], number))
-        return (eval_jaxpr(self.step, *consts, *state, *elements),)
+        return (run_typed(self.step, *consts, *state, *elements),)
 
     def fill(
         self, number: Any, first: Group, consts: Group, xs: Group, state: Group, rooms: Group
@@ -145,7 +146,7 @@ class Sweep(NamedTuple):
         at, row = (subtract(x, number) for x in last)
         state = [element(room, row) for room in rooms]
         elements = self.elements([*xs, *zs], at)
-        outs = eval_jaxpr(self.pull, *consts, *back, *state, *elements)
+        outs = run_typed(self.pull, *consts, *back, *state, *elements)
         found = [with_element(y, self.place(at), x) for y, x in zip(ys, outs[len(back) :])]
         return outs[: len(back)], found
 
@@ -179,6 +180,12 @@ class Sweep(NamedTuple):
             carry=1 + len(state), length=count if is_known else None, reverse=False, slots=None, progress=None,
         )  # fmt: skip
         return partition(found[1:], sizes[len(fixed) + 1 :])[:-1]
+
+
+def run_typed(jaxpr: Jaxpr, *args: Any) -> list[Any]:
+    """The results of a program whose Python numbers have been elements of arrays, which made dtypes of them."""
+    pairs = zip(args, jaxpr.in_avals, strict=True)
+    return eval_jaxpr(jaxpr, *(python_number(x) if aval.weak and not typeof(x).weak else x for x, aval in pairs))
 
 
 def element(x: Any, number: Any) -> Any:

@@ -1,4 +1,4 @@
-"""integer: what `round`, `math.trunc`, `math.floor` and `math.ceil` make of a number, an integer of Python."""
+"""Numbers of Python: `integer`, what `round`, `math.trunc` and the like make; `python_number`, with no precision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import INT, ZERO, ShapedArray
+from ..core.avals import INT, PYTHON_SCALARS, ZERO, ShapedArray
 from ..core.dtypes import kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
@@ -40,7 +40,32 @@ class Integer(Primitive):
             return [convert(values[0], dtype=INT)], [True]
 
 
+class PythonNumber(Primitive):
+    """A number of a dtype of Python's as one of Python's, which takes the dtype of what it meets."""
+
+    may_be_weak = True
+
+    def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
+        return [ShapedArray(x.shape, x.dtype, True)]
+
+    def impl(self, x: Any) -> list[Any]:
+        return [x if type(x) in PYTHON_SCALARS else x.item()]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        return [self(primals[0])], [tangents[0]]
+
+    def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
+        return [cotangents[0]]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [values[0]], [True]
+
+    def lower(self, result: Any, x: Any) -> Any:
+        return x.at
+
+
 integer = Integer("integer")
+python_number = PythonNumber("python_number")
 
 
 def _rounded(rounding: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -86,17 +86,29 @@ def test_lanes_are_rounded_to_the_type_that_they_meet() -> None:
         np.testing.assert_array_equal(found, [True, False, False])
 
 
+def step(c: Any, number: Any) -> Any:
+    return np.sum(c) / (20 + c * c * number)
+
+
+#: Loops that run backwards with few states, where Python knows their length at first or compiled programs never do.
+SWEPT: dict[str, Callable[..., Any]] = {
+    "closed over": lambda x, p, count: lax.fori_loop(0, count, lambda i, c: step(c, p), x, checkpoint=2),
+    "carried": lambda x, p, count: lax.while_loop(
+        lambda c: c[1] < count, lambda c: (step(c[0], c[2]), c[1] + 1, c[2] * 1.5), (x, 0, p), checkpoint=2
+    )[0],
+    "scanned": lambda x, p, count: lax.scan(
+        lambda c, _: ((step(c[0], c[1]), c[1] * 1.5), None), (x, p), None, length=5, checkpoint=2
+    )[0][0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit], ids=["as it stands", "jit"])
 @pytest.mark.parametrize("derived", [ft.grad, curvature], ids=["gradient", "curvature"])
-def test_sweeps_that_python_runs_get_numbers(derived: Any) -> None:
-    """A loop that is run backwards with few states, by Python if its length is not known: numbers have no precision."""
-
-    def last(x: Any, number: Any, count: Any) -> Any:
-        return np.sum(lax.fori_loop(0, count, lambda i, c: np.sum(c) / (20 + c * c * number), x, checkpoint=2))
-
+@pytest.mark.parametrize("name", SWEPT)
+def test_numbers_have_no_precision_where_loops_run_backwards(name: str, derived: Any, transform: Any) -> None:
     x = np.linspace(0.2, 0.9, 40, dtype=np.float32)
-    function = ft.jit(derived(last))
-    for count in (1, 5):
-        wanted = function(x, np.float32(1.5), count)
-        assert wanted.dtype == np.float32
-        assert np.all(wanted != 0)
-        np.testing.assert_array_equal(function(x, 1.5, count), wanted)
+    function = transform(derived(lambda x, p, count: np.sum(SWEPT[name](x, p, count))))
+    wanted, found = function(x, np.float32(1.5), 5), function(x, 1.5, 5)
+    assert np.all(wanted != 0)
+    assert found.dtype == wanted.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, 2e-6)

@@ -1,4 +1,4 @@
-"""Examples of the primitive behind round, math.trunc, math.floor and math.ceil."""
+"""Examples of the primitives behind round, math.trunc, math.floor and math.ceil, and of numbers without precision."""
 
 from __future__ import annotations
 
@@ -13,3 +13,6 @@ EXAMPLES = [
         np.bool_(True), 2.5, -3,
     )
 ]  # fmt: skip
+EXAMPLES += [
+    Example("python_number", (x,)) for x in (np.float64(2.7), np.array(0.3), np.int64(-7), np.bool_(True), 2.5, 1 + 2j)
+]
