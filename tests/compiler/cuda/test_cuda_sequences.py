@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
-from functrans import lax
+from functrans import lax, nn
 from functrans.compiler.backends.cuda import layouts, sequences
 from functrans.compiler.backends.cuda.program import CudaProgram
 from functrans.compiler.program import fused_for_gpu
@@ -152,3 +152,11 @@ def test_what_comes_after_has_a_few_blocks_or_one(monkeypatch):
     assert len(launches(function, x)) == 2
     monkeypatch.setattr(sequences, "MOST_LAUNCHES", 1)
     assert len(launches(function, x)) == 4
+
+
+def test_rows_of_several_blocks_are_not_left_to_one():
+    """A softmax takes longer than a launch: four blocks that have a row each do it in a quarter of the time."""
+    x = values(4, 3000)
+    first, *others = launches(lambda x: nn.softmax(x + np.sum(x[:, :8])), x)
+    assert [launch.grid for launch in others] == [(4, 1, 1)]
+    assert first.grid == (1, 1, 1)

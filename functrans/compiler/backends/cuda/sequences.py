@@ -17,7 +17,8 @@ from .text import Text
 
 #: Blocks of what comes before, at most, for each notes that it is done; and launches that become one.
 MOST_BLOCKS, MOST_LAUNCHES = 1024, 16
-#: Lines of a kernel that is run after one of many blocks: these need as many registers as it does.
+#: Lines of a kernel that comes after one of many blocks, which need as many registers as it does then; or that one
+#: block does for several, which takes as many times longer.
 MOST_LINES_AFTER: Final = 100
 
 
@@ -64,7 +65,8 @@ def may_follow(launches: Sequence[Launch], launch: Launch) -> bool:
     told = sum(1 + len(x.arguments) for x in (*launches, launch))
     if told > MOST_ARGUMENTS or len(launches) == MOST_LAUNCHES or not (may_be_part(first) and may_be_part(launch)):
         return False
-    is_short = blocks_of(first) == 1 or launch.source.count("\n") <= MOST_LINES_AFTER
+    is_alone = blocks_of(first) == blocks_of(launch) == 1
+    is_short = is_alone or launch.source.count("\n") <= MOST_LINES_AFTER
     return is_short and blocks_of(first) <= MOST_BLOCKS and launch.grid[1] == 1 and launch.grid[0] <= layouts.FEW_BLOCKS
 
 
