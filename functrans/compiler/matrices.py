@@ -143,23 +143,24 @@ def solve_with_factors(
     move_rows(assembler, block, last, x, order, None, (i, row, k))
 
 
-def qr(assembler: Any, block: Block, a: Place, q: Place, r: Place) -> None:
-    """a = q r: Householder's reflections, then r from above the diagonal and q from those."""
-    x, orthogonal, triangle = batched(a), batched(q), batched(r)
+def qr(assembler: Any, block: Block, a: Place, q: Place | None, r: Place) -> None:
+    """a = q r: Householder's reflections, then r from above the diagonal and q, if it is wanted, from those."""
+    x, triangle = batched(a), batched(r)
     batch, m, n = x.shape
-    k = orthogonal.shape[2]
+    k = triangle.shape[1]
     dtype = wide(a.dtype)
     both = assembler.contiguous("temporary", ShapedArray((batch, max(n, k), m), dtype))
     columns = VIEWS["slice"](both, (0, 0, 0), (batch, n, m), (1, 1, 1))
     assembler.convert(block, flipped(x), columns)
     tau = assembler.contiguous("temporary", ShapedArray((batch, min(m, n)), dtype))
     library(assembler, block, "reflections", [columns, tau, *room_to_work(assembler, batch, (dtype, 64 * n))])
-    height = triangle.shape[1]
-    above = VIEWS["slice"](flipped(columns), (0, 0, 0), (batch, height, n), (1, 1, 1))
+    above = VIEWS["slice"](flipped(columns), (0, 0, 0), (batch, k, n), (1, 1, 1))
     part(assembler, block, above, triangle, lower=False, k=0)
+    if q is None:
+        return
     base = VIEWS["slice"](both, (0, 0, 0), (batch, k, m), (1, 1, 1))
     library(assembler, block, "orthogonal", [base, tau, *room_to_work(assembler, batch, (dtype, 64 * k))])
-    assembler.convert(block, flipped(base), orthogonal)
+    assembler.convert(block, flipped(base), batched(q))
 
 
 def determinant(assembler: Any, block: Block, a: Place, target: Place) -> None:
@@ -286,7 +287,7 @@ def linear_algebra(
     if name in ("lu", "factors"):
         lu(*common, *targets)
     elif name == "qr":
-        qr(*common, *targets)
+        qr(*common, targets[0] if len(targets) > 1 else None, targets[-1])
     elif name == "det":
         determinant(*common, *targets)
     elif name == "slogdet":

@@ -89,8 +89,9 @@ def _cofactors(a: Rows, *directions: Rows) -> WrittenOut:
     return WrittenOut([elimination.cofactors(_wide(a), *map(_wide, directions))])
 
 
-def _qr(a: Rows, full_matrices: bool) -> WrittenOut:
-    return WrittenOut(orthogonalized(_wide(a), len(a) if full_matrices else min(len(a), len(a[0]))))
+def _qr(a: Rows, full_matrices: bool, orthogonal: bool = True) -> WrittenOut:
+    q, r = orthogonalized(_wide(a), len(a) if full_matrices else min(len(a), len(a[0])))
+    return WrittenOut([q, r] if orthogonal else [r])
 
 
 def _wide(rows: Rows) -> Rows:

@@ -305,7 +305,9 @@ class Primitive:
     def without_results(
         self, params: Params, wanted: Sequence[bool]
     ) -> tuple[Params, Sequence[bool], Sequence[bool]] | None:
-        """For primitives that hold programs: how to compute less where not all results are wanted.
+        """How to compute less where not all results are wanted.
+
+        Where primitives hold no programs, the others may be rounded in another way.
 
         Returns:
             Parameters, and which operands and which results are left; None if there is nothing to be saved.

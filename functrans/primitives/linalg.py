@@ -311,23 +311,31 @@ class QR(MatrixPrimitive):
     For m > n the further columns of a full q are determined by a up to a rotation among themselves only. Their
     derivative is that of the basis that turns the least; functions that do not depend on the choice of the basis get
     the right one. There is no derivative where the first min(m, n) columns of a are linearly dependent.
+
+    Args:
+        orthogonal: whether q is a result, too.
     """
 
-    def abstract_eval(self, a: ShapedArray, *, full_matrices: bool) -> list[ShapedArray]:
+    def abstract_eval(self, a: ShapedArray, *, full_matrices: bool, orthogonal: bool = True) -> list[ShapedArray]:
         check_matrix(a, "A matrix")
         *lanes, m, n = a.shape
         k = m if full_matrices else min(m, n)
-        return [ShapedArray((*lanes, m, k), a.dtype), ShapedArray((*lanes, k, n), a.dtype)]
+        r = ShapedArray((*lanes, k, n), a.dtype)
+        return [ShapedArray((*lanes, m, k), a.dtype), r] if orthogonal else [r]
 
-    def impl(self, a: Any, *, full_matrices: bool) -> list[Any]:
-        return list(np.linalg.qr(a, "complete" if full_matrices else "reduced"))
+    def impl(self, a: Any, *, full_matrices: bool, orthogonal: bool = True) -> list[Any]:
+        if full_matrices or orthogonal:
+            return list(np.linalg.qr(a, "complete" if full_matrices else "reduced"))[not orthogonal :]
+        return [np.linalg.qr(a, "r")]
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool) -> tuple[Any, Any]:
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, orthogonal: bool = True
+    ) -> tuple[Any, Any]:
         q, r = self.bind(*primals, full_matrices=full_matrices)
         (da,) = tangents
         m, n = typeof(da).shape[-2:]
         if m == 0 or n == 0:
-            return [q, r], [ZERO, ZERO]
+            return [q, r][not orthogonal :], [ZERO, ZERO][not orthogonal :]
         k = min(m, n)
         columns = typeof(q).shape[-1]
         r_square = slice_axis(slice_axis(r, 0, k, axis=-2), 0, k, axis=-1)
@@ -341,7 +349,10 @@ class QR(MatrixPrimitive):
             omega = block_skew(omega, slice_axis(turned, k, columns, axis=-2))
             dq = matmul(q, omega)
         dr = subtract(matmul(mH(q), da), matmul(omega, r))
-        return [q, r], [dq, triangle(dr, lower=False, k=0)]
+        return [q, r][not orthogonal :], [dq, triangle(dr, lower=False, k=0)][not orthogonal :]
+
+    def without_results(self, params: Params, wanted: Sequence[bool]) -> Any:
+        return None if wanted[0] else ({**params, "orthogonal": False}, [True], [False, True])
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

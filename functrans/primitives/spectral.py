@@ -54,7 +54,22 @@ from .selection import select
 from .structural import slice_axis
 
 
-class Eigh(MatrixPrimitive):
+class Spectral(MatrixPrimitive):
+    """A decomposition whose values there are without its vectors too, by a parameter `vectors`.
+
+    Attributes:
+        values: their number among the results.
+    """
+
+    values = 0
+
+    def without_results(self, params: Params, wanted: Sequence[bool]) -> Any:
+        if not params["vectors"] or any(is_ for k, is_ in enumerate(wanted) if k != self.values):
+            return None
+        return {**params, "vectors": False}, [True], [k == self.values for k in range(len(wanted))]
+
+
+class Eigh(Spectral):
     """Eigenvalues, ascending, and orthonormal eigenvectors of Hermitian matrices, of which one triangle is read.
 
     Without `vectors` the eigenvalues alone. The phase of a complex eigenvector is taken to turn as little as it can.
@@ -93,7 +108,7 @@ def _mirrored(a: Any, lower: bool) -> Any:
     return add(half, mH(half))
 
 
-class Eig(MatrixPrimitive):
+class Eig(Spectral):
     """Eigenvalues and eigenvectors of any square matrices, complex; without `vectors` the eigenvalues alone.
 
     Eigenvectors have length one and, as LAPACK gives them, a largest component that is real. Defective matrices have
@@ -151,12 +166,14 @@ def _sum_columns(x: Any) -> Any:
     return reduce_sum(x, axes=(typeof(x).ndim - 2,))
 
 
-class SVD(MatrixPrimitive):
+class SVD(Spectral):
     """a = u diag(s) v^H: u, s (descending) and v^H; s alone without `vectors`.
 
     u has min(m, n) columns and v^H as many rows; with `full_matrices` both are square, and what is beyond
     min(m, n) is determined up to a rotation among itself only.
     """
+
+    values = 1
 
     def abstract_eval(self, a: ShapedArray, *, full_matrices: bool, vectors: bool) -> list[ShapedArray]:
         check_matrix(a, "A matrix")

@@ -17,6 +17,7 @@ from functrans.compiler import matrix_parts
 from functrans.compiler.backends.cpu import library, native
 from functrans.compiler.instructions import PythonRun
 from functrans.compiler.program import fused
+from functrans.compiler.simplify import simplify
 from functrans.primitives import late_scipy, linalg, spectral
 from functrans.primitives.matrices import hermitian_part, triangle
 from functrans.primitives.random import fold_in, random_bits
@@ -180,6 +181,30 @@ def test_derivatives(name: str) -> None:
     a = np.random.default_rng(5).normal(size=(4, 4))
     Case(name, ft.grad(DERIVATIVES[name]), (a,), 1e-8).check("quick")
     Case(name, ft.vmap(ft.grad(DERIVATIVES[name])), (np.stack([a, a.T, 2 * a]),), 1e-8).check("quick")
+
+
+#: What there is of a decomposition if nobody needs the rest: the values, or the triangle.
+PARTS: dict[str, tuple[Callable[..., Any], str]] = {
+    "eigh": (lambda a: np.linalg.eigh(a @ np.swapaxes(a, -1, -2))[0], "vectors"),
+    "eig": (lambda a: fnp.sort(fnp.abs(np.linalg.eig(a @ np.swapaxes(a, -1, -2))[0])), "vectors"),
+    "svd": (lambda a: np.linalg.svd(a)[1], "vectors"),
+    "qr": (lambda a: np.linalg.qr(a)[1], "orthogonal"),
+    "complete qr": (lambda a: np.linalg.qr(a, "complete")[1], "orthogonal"),
+}
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 2), (2, 4), (9, 9), (40, 12, 9)])
+@pytest.mark.parametrize("name", PARTS)
+def test_what_nobody_needs_of_a_decomposition_is_not_computed(name: str, shape: tuple[int, ...]) -> None:
+    function, param = PARTS[name]
+    a = np.random.default_rng(0).normal(size=shape)
+    jaxpr = staged(lambda a: [function(a)], (a,))
+    found, exact = (
+        [eqn.params.get(param, True) for eqn in simplify(jaxpr, exact=is_exact).eqns if eqn.primitive.name in name]
+        for is_exact in (False, True)
+    )
+    assert (found, exact) == ([False], [True])
+    np.testing.assert_allclose(ft.jit(function)(a), function(a), rtol=1e-12, atol=1e-12 * np.max(a @ a.swapaxes(-1, -2)))
 
 
 def test_in_loops_and_threads() -> None:

@@ -227,4 +227,10 @@ MATRIX_EQUATIONS = [
     Example("square_root", ((4 * np.eye(2) + matrices(2, 2)).astype("c8"),)),
 ]
 
-EXAMPLES = TRIANGLES + EQUATIONS + ORTHOGONAL + SPECTRAL_PARTS + DETERMINANTS + MATRIX_EQUATIONS
+PARTS = [
+    Example("qr", (matrices(*shape),), {"full_matrices": is_full, "orthogonal": False})
+    for shape in [(4, 2), (2, 4), (2, 3, 3), (3, 0)]
+    for is_full in (False, True)
+]
+
+EXAMPLES = TRIANGLES + EQUATIONS + ORTHOGONAL + SPECTRAL_PARTS + DETERMINANTS + MATRIX_EQUATIONS + PARTS

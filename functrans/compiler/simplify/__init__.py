@@ -50,14 +50,14 @@ def passes(exact: bool = False) -> dict[str, Pass]:
     nested, mark = partial(simplify, exact=exact), partial(_marked, exact=exact)
     found: dict[str, Pass] = {
         "inline": inline,
-        "drop what is not used": drop_unused,
+        "drop what is not used": partial(drop_unused, exact=exact),
         "inline a checkpoint without others": inline_secluded,
         "compute in single precision": partial(compute_in_single, exact=exact),
         "rewrite": partial(rewrite, rules=rules, nested=nested, mark=mark),
     }
     if not exact:
         found["put batches first"] = partial(batch_first, rules=rules, nested=nested, mark=mark)
-    found["drop what is no longer used"] = partial(drop_unused, mark=mark)
+    found["drop what is no longer used"] = partial(drop_unused, mark=mark, exact=exact)
     return found
 
 

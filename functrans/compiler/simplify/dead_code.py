@@ -1,4 +1,4 @@
-"""Dead code: equations that no result depends on, and what loops and branches compute for nobody."""
+"""Dead code: equations that no result depends on, and what loops, branches and others compute for nobody."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 from ...core.jaxpr import Eqn, Jaxpr, Var, programs_in
 
 
-def drop_unused(jaxpr: Jaxpr, mark: Callable[[Jaxpr], Jaxpr] | None = None) -> Jaxpr:
+def drop_unused(jaxpr: Jaxpr, mark: Callable[[Jaxpr], Jaxpr] | None = None, exact: bool = False) -> Jaxpr:
     """The same program without equations whose results nobody needs. Those with effects stay.
 
     An equation that would have raised an error (an index out of bounds) does not raise it once it is dropped.
 
     Args:
         mark: called with each program that is a part of one that was simplified; None: none was.
+        exact: no bit of what is left may change, as that of eigenvalues does without eigenvectors.
     """
     needed = {a for a in jaxpr.outputs if isinstance(a, Var)}
     kept: list[Eqn] = []
@@ -26,7 +27,7 @@ def drop_unused(jaxpr: Jaxpr, mark: Callable[[Jaxpr], Jaxpr] | None = None) -> J
             if not eqn.primitive.has_effects(eqn.params):
                 is_whole = False
                 continue
-        if eqn.primitive.holds_programs:
+        if eqn.primitive.holds_programs or (len(eqn.outputs) > 1 and not exact):
             smaller = _smaller(eqn, [v in needed for v in eqn.outputs], mark)
             is_whole = is_whole and smaller is eqn
             eqn = smaller
