@@ -161,15 +161,18 @@ def test_kernels_may_have_the_shared_memory_that_launches_ask_for(cupy):
     assert len({id(kernel) for kernel in kernels}) == 1, "the same kernels for all"
 
 
-def test_without_cublas_a_product_says_what_to_install(cupy, monkeypatch):
+def test_without_cublas_a_product_says_what_to_install(cupy):
     def missing(name):
         raise ImportError('Failure finding "libcublas.so"')
 
-    monkeypatch.delattr(cupy.cuda, "cublas")
-    monkeypatch.setattr(cupy.cuda, "__getattr__", missing, raising=False)
-    monkeypatch.setattr(gpu, "library", library)
-    with pytest.raises(MissingPackageError, match=r'(?s)A product .*"libcublas.so".*pip install functrans\[cuda13\]'):
-        ft.jit(np.matmul)(up(values(40, 50)), up(values(50, 30)))
+    with pytest.MonkeyPatch.context() as patch:  # undone before the driver's own replacement is
+        patch.delattr(cupy.cuda, "cublas")
+        patch.setattr(cupy.cuda, "__getattr__", missing, raising=False)
+        patch.setattr(gpu, "library", library)
+        with pytest.raises(
+            MissingPackageError, match=r'(?s)A product .*"libcublas.so".*pip install functrans\[cuda13\]'
+        ):
+            ft.jit(np.matmul)(up(values(40, 50)), up(values(50, 30)))
 
 
 def test_a_fault_is_explained_by_whoever_waits(cupy, monkeypatch):
