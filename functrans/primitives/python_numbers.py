@@ -46,6 +46,8 @@ class PythonNumber(Primitive):
     may_be_weak = True
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
+        if np.dtype(type(x.dtype.type(0).item())) != x.dtype:
+            raise TypeError(f"Python has no numbers of dtype {x.dtype}")
         return [ShapedArray(x.shape, x.dtype, True)]
 
     def impl(self, x: Any) -> list[Any]:

@@ -29,6 +29,10 @@ class Pointer(NamedTuple):
 #: A number of at most eight bytes, by its bits, or an address.
 Argument = int | Pointer
 
+#: Bytes of shared memory that the functions of a kernel declare at most, each its own: CUDA has 48 KiB for a kernel, of
+#: which functions other than reductions declare some.
+MOST_DECLARED: Final = 40 << 10
+
 
 class Launch(NamedTuple):
     """A kernel for some threads.
@@ -58,6 +62,11 @@ class Launch(NamedTuple):
         blocks = f"{x} x {y} blocks" if y > 1 else "1 block" if x == 1 else f"{x} blocks"
         memory = f" and {self.shared} bytes of shared memory" if self.shared else ""
         return f"{blocks} of {'1 thread' if threads == 1 else f'{threads} threads'}{memory}"
+
+
+def declared_by(launches: Iterable[Launch]) -> int:
+    """The bytes of shared memory that the texts of launches declare, if they are functions of one kernel."""
+    return sum({launch.source: launch.declared for launch in launches}.values())
 
 
 def prelude_for(functions: Iterable[str]) -> str:

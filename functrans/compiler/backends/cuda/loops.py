@@ -28,7 +28,7 @@ from ...instructions import (
 )
 from ...loopnest import Apply, Kernel, Load, Output, axis_index
 from . import layouts
-from .launches import NAME, Argument, Launch, Pointer, parameters_of
+from .launches import MOST_DECLARED, NAME, Argument, Launch, Pointer, declared_by, parameters_of
 from .layouts import BLOCK
 from .operations import type_name
 from .text import Text, signature
@@ -36,9 +36,6 @@ from .text import Text, signature
 #: Launches of a step at most, and arguments of all of them: a kernel has four kilobytes for these.
 MOST_LAUNCHES: Final = 64
 MOST_ARGUMENTS: Final = 400
-#: Bytes of shared memory that the functions of a step declare at most, each its own: CUDA has 48 KiB for a kernel, of
-#: which functions other than reductions declare some.
-MOST_DECLARED: Final = 40 << 10
 
 #: What stands around the type of a parameter that is none of the type.
 _QUALIFIERS: Final = re.compile(r"(?<=\*)(__restrict__ )?const \w+$| \w+$")
@@ -81,15 +78,16 @@ def block_loop(run: LoopRun | WhileRun, lower: Lower, failed: int | None) -> Lau
     if found is None:
         return None
     launches = [f.launch for f in functions_in((found,))]
-    values = sum(len(launch.arguments) for launch in launches)
-    declared = sum({launch.source: launch.declared for launch in launches}.values())
+    values, declared = sum(len(launch.arguments) for launch in launches), declared_by(launches)
     if not launches or len(launches) > MOST_LAUNCHES or values > MOST_ARGUMENTS or declared > MOST_DECLARED:
         return None
     writer = _Writer(found, failed)
     source = writer.function()
     shared, scratch = (max(sizes) for sizes in zip(*((launch.shared, launch.scratch) for launch in launches)))
     about = "\n".join(["a loop, in one block, of", *dict.fromkeys(launch.about for launch in launches)])
-    return Launch(source, (1, 1, 1), (BLOCK, 1, 1), shared, tuple(writer.arguments), about, scratch)
+    return Launch(
+        source, (1, 1, 1), (BLOCK, 1, 1), shared, tuple(writer.arguments), about, scratch, declared
+    )
 
 
 def functions_in(statements: Statements) -> Iterator[Function]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from .launches import Launch, Pointer
+from .launches import MOST_DECLARED, Launch, Pointer, declared_by
 from .layouts import BLOCK
 from .lowering import Target
 from .parts import MOST_ARGUMENTS, Parts, may_be_part
@@ -33,13 +33,15 @@ def _moved(launch: Launch, scratch: int, by: int) -> Launch:
 
 
 def _merged(launches: Sequence[Launch]) -> Iterator[Launch]:
-    """Launches as few: those that may be one as one, if it has room for what all are told."""
+    """Launches as few: those that may be one as one, if it has room for what all are told and declare."""
     group: list[Launch] = []
     for launch in launches:
         if not may_be_part(launch):
             yield launch
             continue
-        if group and sum(2 + len(x.arguments) for x in (*group, launch)) > MOST_ARGUMENTS:
+        together = [*group, launch]
+        is_much = sum(2 + len(x.arguments) for x in together) > MOST_ARGUMENTS or declared_by(together) > MOST_DECLARED
+        if group and is_much:
             yield _as_one(group)
             group = []
         group.append(launch)
@@ -75,4 +77,5 @@ def _as_one(launches: Sequence[Launch]) -> Launch:
         max(launch.shared for launch in launches),
         tuple(parts.arguments),
         "\n".join(launch.about for launch in launches),
+        declared=declared_by(launches),
     )

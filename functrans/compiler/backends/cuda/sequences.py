@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from . import layouts
-from .launches import Launch, Pointer
+from .launches import MOST_DECLARED, Launch, Pointer, declared_by
 from .parts import MOST_ARGUMENTS, Parts, may_be_part
 from .text import Text
 
@@ -56,6 +56,7 @@ def in_sequence(launches: Sequence[Launch], counter: int) -> Launch:
         arguments=tuple(parts.arguments),
         about="\n".join(launch.about for launch in launches),
         scratch=max(launch.scratch for launch in launches),
+        declared=declared_by(launches),
     )
 
 
@@ -64,6 +65,8 @@ def may_follow(launches: Sequence[Launch], launch: Launch) -> bool:
     first = launches[0]
     told = sum(1 + len(x.arguments) for x in (*launches, launch))
     if told > MOST_ARGUMENTS or len(launches) == MOST_LAUNCHES or not (may_be_part(first) and may_be_part(launch)):
+        return False
+    if declared_by([*launches, launch]) > MOST_DECLARED:
         return False
     is_alone = blocks_of(first) == blocks_of(launch) == 1
     is_short = is_alone or launch.source.count("\n") <= MOST_LINES_AFTER
