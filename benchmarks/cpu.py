@@ -256,12 +256,13 @@ def by_loss(results: list[Result]) -> list[Result]:
 
 def print_markdown(results: list[Result]) -> None:
     """The same, for a README."""
-    print(f"| | {' | '.join(CONTENDERS)} | may take | ratio |")
-    print("|---" * (len(CONTENDERS) + 3) + "|")
+    print(f"| | {' | '.join(CONTENDERS)} | may take | ratio | of minima |")
+    print("|---" * (len(CONTENDERS) + 4) + "|")
     for result in by_loss(results):
-        target, ratio = result.target(), result.ratio()
+        target = result.target()
         cells = [result.cell(name) for name in CONTENDERS]
-        cells += [shown(target, result.row.kind) if target else "-", f"{ratio:.2f}"]
+        cells += [shown(target, result.row.kind) if target else "-"]
+        cells += [f"{ratio:.2f}" for ratio in (result.ratio(), result.ratio(min))]
         print(f"| {result.row.label} | {' | '.join('' if c == '-' else c for c in cells)} |")
 
 
