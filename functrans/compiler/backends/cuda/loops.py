@@ -85,9 +85,7 @@ def block_loop(run: LoopRun | WhileRun, lower: Lower, failed: int | None) -> Lau
     source = writer.function()
     shared, scratch = (max(sizes) for sizes in zip(*((launch.shared, launch.scratch) for launch in launches)))
     about = "\n".join(["a loop, in one block, of", *dict.fromkeys(launch.about for launch in launches)])
-    return Launch(
-        source, (1, 1, 1), (BLOCK, 1, 1), shared, tuple(writer.arguments), about, scratch, declared
-    )
+    return Launch(source, (1, 1, 1), (BLOCK, 1, 1), shared, tuple(writer.arguments), about, scratch, declared)
 
 
 def functions_in(statements: Statements) -> Iterator[Function]:
