@@ -159,12 +159,14 @@ def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
         args = tuple(laid_out(x, draw(layouts)) for x in (example.cotangent, *example.inputs))
         return Case(kind, Named("derivatives", slopes, program), args, 1e-8)
     program = draw(structured_programs())
-    args = (laid_out(draw(vectors()), draw(layouts)), laid_out(draw(vectors()), draw(layouts)))
+    size, dtype = draw(st.sampled_from([(2, "f8"), (2, "f8"), (2, "f4"), (40, "f4")]))
+    args = tuple(laid_out(draw(vectors(size, dtype)), draw(layouts)) for _ in range(2))
     if kind == "loops":
-        return Case(kind, Named("", program.ours, program), args, 1e-9)
+        return Case(kind, Named("", program.ours, program), args, 1e-9 if dtype == "f8" else 1e-3)
     loss = lambda x, p: np.sum(program.ours(x, p))  # noqa: E731
     which = draw(st.sampled_from([lambda f: ft.grad(f, (0, 1)), lambda f: ft.jvp(f, args, args) and ft.hessian(f)]))
-    return Case(kind, Named("derivatives", lambda x, p: which(loss)(x, p), program), args, 1e-7)
+    tolerance = 1e-7 if dtype == "f8" else 1e-2
+    return Case(kind, Named("derivatives", lambda x, p: which(loss)(x, p), program), args, tolerance)
 
 
 _all_kinds = tuple(kind for kind, share in KINDS.items() for _ in range(share))

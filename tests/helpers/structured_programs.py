@@ -18,7 +18,7 @@ STEPS: tuple[tuple[str, Callable[[Any, Any, Any], Any]], ...] = (
     ("swap", lambda x, p, outer: x[::-1] * np.cos(outer)),
     ("ratio", lambda x, p, outer: x / (1 + outer**2) + p),
     ("square", lambda x, p, outer: x * x * 0.3 - outer * p),
-    ("gather", lambda x, p, outer: x[np.array([1, 1])] * outer[0] + x),
+    ("gather", lambda x, p, outer: x[np.minimum(np.arange(x.shape[0]), 1)] * outer[0] + x),
     ("assign", lambda x, p, outer: _assigned(x, outer)),
     ("bell", lambda x, p, outer: np.exp(-x * x) * outer + p),
 )
@@ -98,11 +98,14 @@ class Scan(NamedTuple):
             c = self.body.run(language, c + row, p, outer)
             return c, c * row
 
-        x, ys = language.scan(step, x, ROWS, self.reverse, self.options)
+        rows = np.resize(ROWS, (len(ROWS), x.shape[0])).astype(x.dtype)
+        x, ys = language.scan(step, x, rows, self.reverse, self.options)
         return x + np.sum(ys, axis=0)
 
 
 class While(NamedTuple):
+    """A loop that carries a number of Python's beside the array: it takes the dtype of what it meets."""
+
     body: Block
     most: int
     options: dict[str, Any]
@@ -112,9 +115,10 @@ class While(NamedTuple):
             return (carry[0] < self.most) & (np.sum(carry[1] ** 2) < 9)
 
         def step(carry: Any) -> Any:
-            return carry[0] + 1, self.body.run(language, carry[1] * 1.3, p, outer)
+            number, x, factor = carry
+            return number + 1, self.body.run(language, x * factor, p, outer), factor * 1.1
 
-        return language.while_loop(goes_on, step, (0, x), self.options)[1]
+        return language.while_loop(goes_on, step, (0, x, 1.3), self.options)[1]
 
 
 class Counted(NamedTuple):
@@ -122,8 +126,11 @@ class Counted(NamedTuple):
     options: dict[str, Any]
 
     def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        def turned(y: Any) -> Any:  # the number of a step may be an integer of 64 bits
+            return np.cos(y).astype(x.dtype)
+
         count = 1 + (outer[0] > 0) + (p[0] > 0)
-        return language.fori_loop(count, lambda i, x: self.body.run(language, x * np.cos(i + x), p, outer), x, self.options)
+        return language.fori_loop(count, lambda i, x: self.body.run(language, x * turned(i + x), p, outer), x, self.options)
 
 
 class Branch(NamedTuple):
@@ -165,7 +172,7 @@ class Block(NamedTuple):
 
 
 class StructuredProgram(NamedTuple):
-    """A function of two vectors of two elements."""
+    """A function of two vectors of one dtype and length."""
 
     block: Block
 
@@ -177,7 +184,7 @@ class StructuredProgram(NamedTuple):
 
 
 _scan_options = st.sampled_from([{}, {}, {"checkpoint": True}, {"checkpoint": 1}, {"checkpoint": "log"}, {"unroll": 2}])
-_loop_options = st.sampled_from([{}, {}, {"checkpoint": True}, {"checkpoint": 2}, {"budget": 64}])
+_loop_options = st.sampled_from([{}, {}, {"checkpoint": True}, {"checkpoint": 2}, {"budget": 400}])
 
 
 @st.composite
@@ -208,6 +215,6 @@ def structured_programs() -> st.SearchStrategy[StructuredProgram]:
     return st.builds(StructuredProgram, blocks(3))
 
 
-def vectors() -> st.SearchStrategy[np.ndarray]:
-    """Vectors of two elements between -1.5 and 1.5."""
-    return st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, 2))
+def vectors(size: int = 2, dtype: str = "f8") -> st.SearchStrategy[np.ndarray]:
+    """Vectors of numbers between -1.5 and 1.5."""
+    return st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, size).astype(dtype))
