@@ -40,6 +40,8 @@ with _no_collection():  # nothing of what is imported is garbage, and a tenth of
     from .core.avals import ShapeDtypeStruct, float0
     from .settings import config
 
+    _keep_what_is_imported()  # before the collector is back, who would look at all of it at once
+
 remat = checkpoint  # JAX's other name for it
 
 __all__ = [
@@ -51,5 +53,3 @@ __all__ = [
     "pure_callback", "random", "remat", "saved_residuals", "scipy", "testing", "tree", "tree_util", "value_and_grad",
     "vjp", "vmap",
 ]  # fmt: skip
-
-_keep_what_is_imported()

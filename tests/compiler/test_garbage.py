@@ -25,6 +25,13 @@ def test_an_import_leaves_no_collection_due() -> None:
     assert shown("print(*gc.get_count()[1:], gc.isenabled(), gc.get_freeze_count())") == ["0", "0", "True", "0"]
 
 
+def test_an_import_looks_for_no_garbage_in_what_it_brings() -> None:
+    seen = "gc.callbacks.append(lambda phase, info: sizes.append(gc.get_count()[0]))"
+    program = f"import gc, numpy; sizes = [0]; {seen}; import functrans; print(max(sizes) < 10_000)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
+
+
 def test_what_there_is_becomes_old() -> None:
     young = "print(any(x is things for x in gc.get_objects(generation=0)))"
     assert shown(f"gc.disable(); things = []; {young}; keep_what_is_imported(); {young}") == ["True", "False"]
