@@ -40,11 +40,10 @@ def advice() -> str:
 
 def _expression(frame: FrameType) -> ast.expr | None:
     """What the instruction that a frame is at was compiled from; None if the source cannot be read."""
-    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-    if None in positions:
+    first, last, start, end = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    if first is None or last is None or start is None or end is None:
         return None
-    first, last, start, end = positions
-    lines = [linecache.getline(frame.f_code.co_filename, n).encode() for n in range(first, last + 1)]  # type: ignore[arg-type]
+    lines = [linecache.getline(frame.f_code.co_filename, n).encode() for n in range(first, last + 1)]
     lines[-1] = lines[-1][:end]
     lines[0] = lines[0][start:]
     try:
