@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import format_seconds, write_figures
+from harness import format_seconds, see_for_yourself, write_figures
 from workloads import groups
 from workloads.row import CALL, CONTENDERS, FIRST, MEMORY, OURS, TORCH, Row
 
@@ -301,6 +301,7 @@ def main() -> None:
     parser.add_argument("--cpu-time", action="store_true", help="time of the processor: for one core of a busy machine")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a contender may take for a row")
     options = parser.parse_args()
+    see_for_yourself()
     options.sample, options.rounds = (0.005, 7) if options.quick else (0.02, 25)
     options.environment = {"PYTHONPATH": str(HERE.parent), **os.environ}
     wanted = re.compile(options.rows)

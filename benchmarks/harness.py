@@ -9,6 +9,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ WARMING = 10
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("functrans", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "torch", "autograd",
             "cupy-cuda12x", "cupy-cuda13x", "nvidia-cuda-nvrtc")  # fmt: skip
+#: What tells OpenBLAS which processor this is, in place of its own judgement.
+PROCESSOR_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 @dataclass
@@ -128,6 +131,16 @@ def write_figures(benchmark: str, rows: list[dict[str, Any]], **settings: Any) -
     path = RESULTS / f"{benchmark}-{today}.json"
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def see_for_yourself() -> None:
+    """Begin anew without the variables that tell OpenBLAS which processor this is, if there are any.
+
+    They would hold NumPy and us to products made for that one, but none of the peers that have products of their own.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in PROCESSOR_VARIABLES}
+    if len(environment) < len(os.environ):
+        os.execve(sys.executable, sys.orig_argv, environment)
 
 
 def _versions() -> dict[str, str]:
