@@ -159,3 +159,13 @@ def _unknown(name: str) -> str:
 
 
 config = Config()
+
+
+def processors() -> int:
+    """How many processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """How many threads to use: as many as `config.threads` says, and no more than there are processors."""
+    return min(config.threads or processors(), processors())

@@ -52,7 +52,7 @@ FLOORS = {
 # compiled programs is much, and is imported when somebody looks.
 DEFERRED = {("functrans/core/tracer.py", "functrans.numpy"), ("functrans/api/jit.py", "functrans.api.lowering")}
 # Imported by one file each, when it is first needed; never by `import functrans`.
-OPTIONAL = {"cupy", "cupyx", "numba", "llvmlite", "matplotlib", "ml_dtypes", "platformdirs", "scipy", "tqdm"}
+OPTIONAL = {"concurrent", "cupy", "cupyx", "numba", "llvmlite", "matplotlib", "ml_dtypes", "platformdirs", "scipy", "tqdm"}
 
 MAX_LINES = 600
 LONG_FILES: dict[str, str] = {}  # file -> why it may be longer

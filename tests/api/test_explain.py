@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans.compiler.backends.cpu.threads import available
+from functrans.settings import processors
 
 pytest.importorskip("llvmlite")
 X = np.linspace(0.1, 2.0, 1000)
@@ -153,7 +153,7 @@ def test_handed_on_results():
 
 def test_threads_and_compilation():
     large = ft.ShapeDtypeStruct((3_000_000,), float)
-    count = min(2, available())
+    count = min(2, processors())
     with ft.config.using(threads=2):
         found = text(lambda x: np.exp(np.sin(x)), large)
     assert f"It is divided among {count} threads." in found or count == 1

@@ -6,8 +6,10 @@ import functools
 import gc
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import weakref
@@ -28,6 +30,7 @@ from functrans.compiler.backends.cpu import machine_code, native, tiers
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.disk import DiskCache
 from functrans.core.jaxpr import Jaxpr
+from functrans.settings import processors
 
 ROOT = Path(__file__).parents[2]
 KEYS = [f"{share:02x}{'0' * 37}{number}" for share in (0, 255) for number in range(3)]
@@ -279,6 +282,7 @@ def test_the_usual_folder_is_the_users(monkeypatch):
 
 PROGRAM = """
 import sys
+import threading
 import numpy as np
 import scipy.special
 import functrans as ft
@@ -338,6 +342,47 @@ def test_processes_may_write_at_once(tmp_path):
     assert results[0] == results[1] == results[2]
     assert not [path for path in files(tmp_path) if path.name.startswith(".")]
     assert output(process(tmp_path))[0] == "0"
+
+
+# ---- threads that compile
+
+
+def several(x: Any) -> Any:
+    """Enough kernels for several threads, each worth compiling thoroughly at once."""
+    return np.sin(x).sum(0), np.cos(x).sum(1), np.sort(x, 0) * x, np.tanh(x).max()
+
+
+@pytest.mark.skipif(processors() < 2, reason="one processor compiles one by one")
+def test_objects_are_the_same_whoever_makes_them(folder, compiled, monkeypatch):
+    names = set()
+    original = engines._object
+    monkeypatch.setattr(engines, "_object", lambda *args: (names.add(threading.get_ident()), original(*args))[1])
+    x = np.random.default_rng(0).uniform(size=(400, 500))
+    with ft.config.using(threads=2):
+        got = ft.jit(several)(x)
+    assert len(compiled) > 3
+    assert names - {threading.get_ident()}
+    objects = {path.name: path.read_bytes() for path in files(folder)}
+    forget()
+    shutil.rmtree(folder)
+    with ft.config.using(threads=1):
+        again = ft.jit(several)(x)
+    assert objects == {path.name: path.read_bytes() for path in files(folder)}
+    for one, other in zip(got, again):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_interpreter_that_shuts_down_compiles_without_threads(tmp_path):
+    program = """
+import atexit
+import numpy as np
+import functrans as ft
+
+x = np.ones((400, 500))
+f = ft.jit(lambda x: (np.sin(x).sum(0), np.cos(x).sum(1), np.tanh(x).max()))
+atexit.register(lambda: print(float(f(x)[2])))
+"""
+    assert output(process(tmp_path, program)) == [str(float(np.tanh(1.0)))]
 
 
 # ---- what keys depend on

@@ -24,14 +24,14 @@ def run_in_two_parts(part: ctypes._CFuncPtr) -> int:
     """Call a function for each of two parts, or once for both if there is nobody to share them with."""
     arguments = array("q", [threads.POOL, ctypes.cast(part, ctypes.c_void_p).value or 0, 2, 0, 2, 1])
     slots = array("q", [0] * HEADER)
-    slots[THREADS] = threads.awake(2)
+    slots[THREADS] = min(2, threads.awake())
     run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(engine().runtime["run_parallel"])
     return run(arguments.buffer_info()[0], slots.buffer_info()[0])
 
 
 def test_nobody_looks_for_parts_that_have_all_been_taken() -> None:
     """Whoever kept looking would need the processor that the last part may be waiting for."""
-    if threads.awake(2) < 2:
+    if threads.awake() < 2:
         pytest.skip("there is one processor only")
     is_open = ctypes.c_int64.from_address(threads.POOL + 8 * pool.POOL_OPEN)
     caller, found = threading.get_ident(), []

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ....settings import processors
 from ...assembly import Assembled
 from ...instructions import (
     Block,
@@ -81,7 +82,7 @@ class Encoder:
         self.is_divided = self.is_apart_from_blas = False
         self.slot_count = HEADER + len(assembled.slots)
         self.runtime = engine().runtime
-        self.processors = threads.available()
+        self.processors = processors()
         self.work = 0
         self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
         self.is_unbounded = False  # whether there are loops of which nobody knows how long they take

@@ -3,13 +3,15 @@ llvmlite, when first used."""
 
 from __future__ import annotations
 
+import ctypes
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, wraps
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from ....settings import thread_count
 from ...disk import disk_cache
 from .arenas import keep_freed_memory
 from .lowlevel.modules import Module
@@ -70,9 +72,10 @@ class _Compiler:
         data = None if disk is None else disk.get(self.key(text))
         return None if data is None else self.engine.library.load(data, names)
 
-    def compiled(self, text: str, names: Sequence[str]) -> list[Code]:
-        """The functions of a module, compiled now."""
-        return self.engine.library.load(self._new_object(text), names)
+    def compiled(self, modules: Sequence[tuple[str, Sequence[str]]]) -> list[list[Code]]:
+        """The functions of modules, each a text and the names in it, compiled now: by several threads, if there are."""
+        objects = _in_threads(self._new_object, [text for text, _ in modules])
+        return [self.engine.library.load(data, names) for data, (_, names) in zip(objects, modules)]
 
     def added(self, module: Module, symbols: Mapping[str, int] | None = None) -> dict[str, int]:
         """The addresses of low-level functions, by their names; they are never freed.
@@ -103,23 +106,46 @@ class _Compiler:
 
     def _emitted(self, text: str, key: str) -> bytes:
         """The object of a text, which the disk gets too."""
-        data = self.machine.emit_object(self.optimized(text))
+        machine = self.engine.new_machine(self.level)  # one of its own, as several threads may be here
+        data = _object(self.engine.llvm, self.optimized(text, machine), machine)
         disk = disk_cache()
         if disk is not None:
             disk.put(key, data)
         return data
 
-    def optimized(self, text: str) -> Any:
+    def optimized(self, text: str, machine: Any) -> Any:
         """LLVM's module of a text, after its passes if these are run."""
         llvm = self.engine.llvm
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(text, llvm.create_context())
         module.verify()
         if self.optimizes:
             options = llvm.create_pipeline_tuning_options(speed_level=self.level)
             options.loop_vectorization = options.slp_vectorization = True
-            builder = llvm.create_pass_builder(self.machine, options)
-            builder.getModulePassManager().run(module, builder)
+            builder = llvm.create_pass_builder(machine, options)
+            run = _unlocked(llvm.ffi.lib.LLVMPY_RunNewModulePassManager)
+            run(builder.getModulePassManager(), module, builder)
         return module
+
+
+def _object(llvm: Any, module: Any, machine: Any) -> bytes:
+    """The object of a module, as `machine.emit_object(module)` makes it."""
+    library = llvm.ffi.lib
+    with llvm.ffi.OutputString() as error:
+        buffer = _unlocked(library.LLVMPY_TargetMachineEmitToMemory)(machine, module, 1, error)
+        if not buffer:
+            raise RuntimeError(str(error))
+    try:
+        return ctypes.string_at(library.LLVMPY_GetBufferStart(buffer), library.LLVMPY_GetBufferSize(buffer))
+    finally:
+        library.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def _unlocked(function: Any) -> Any:
+    """A function of LLVM without the lock that llvmlite puts around each.
+
+    That is for those who share a context. What is worked on here has a context, and a machine, of its own.
+    """
+    return getattr(function, "_cfn", function)
 
 
 class Engine:
@@ -186,11 +212,12 @@ class Engine:
             codes = {text: self._found(text, called, is_quick) for text, called in functions.items()}
             missing = [text for text, code in codes.items() if code is None]
             compiler, together = (self.quick, QUICK_TOGETHER) if is_quick else (self.thorough, 1)
-            for start in range(0, len(missing), together):
-                batch = missing[start : start + together]
-                module, names = self._module({text: functions[text] for text in batch}, compiler)
-                found = compiler.stored(module, names) if is_quick else None
-                codes.update(zip(batch, found or compiler.compiled(module, names)))
+            batches = [missing[start : start + together] for start in range(0, len(missing), together)]
+            modules = [self._module({text: functions[text] for text in batch}, compiler) for batch in batches]
+            found = [compiler.stored(*module) if is_quick else None for module in modules]
+            new = iter(compiler.compiled([module for module, known in zip(modules, found) if known is None]))
+            for batch, known in zip(batches, found):
+                codes.update(zip(batch, known or next(new)))
         return [code for writer in writers if (code := codes[writer.text]) is not None]
 
     def clear(self) -> None:
@@ -273,6 +300,21 @@ def _with_hints(text: str) -> tuple[str, list[str]]:
         return f"!{own}"
 
     return re.sub("|".join(HINTS), number, text), lines
+
+
+def _in_threads(function: Callable[[str], bytes], texts: Sequence[str]) -> Iterable[bytes]:
+    """What a function makes of each text, by as many threads as there may be."""
+    threads = min(len(texts), thread_count())
+    if threads < 2:
+        return map(function, texts)
+    try:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(threads) as pool:
+            made = [pool.submit(function, text) for text in texts]
+    except RuntimeError:  # an interpreter that shuts down starts no more threads
+        return map(function, texts)
+    return [found.result() for found in made]
 
 
 def _name(text: str, compiler: _Compiler) -> str:

@@ -9,11 +9,10 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
-from ....settings import config
+from ....settings import thread_count
 from ...assembly import Assembled
 from ...inspection.listing import Row
 from ...instructions import ChainRun, KernelRun, ProductRun
-from . import threads
 from .encoding import Encoder
 from .engine import engine
 from .native import Binding, Result
@@ -101,19 +100,19 @@ class NativeInspection:
         functions = self.functions()
         called = {"\n".join(writer.lines): writer.functions for writer in functions.values()}
         text = engine().module_of(called, list(functions))
-        return str(engine().thorough.optimized(text)) if is_optimized else text
+        compiler = engine().thorough
+        return str(compiler.optimized(text, compiler.machine)) if is_optimized else text
 
     def assembly(self) -> str:
         """The machine's instructions, as text."""
         compiler = engine().thorough
-        return compiler.machine.emit_assembly(compiler.optimized(self.llvm(False)))
+        return compiler.machine.emit_assembly(compiler.optimized(self.llvm(False), compiler.machine))
 
     def threads_of(self, row: Row) -> int:
         """How many threads an instruction is divided among."""
         addresses = {function for function, _ in self.recorder.entries.get(id(row.instruction), [])}
         names = {name for name, address in engine().runtime.items() if address in addresses}
-        count = min(config.threads or threads.available(), threads.available())
-        return count if any("parallel" in name for name in names) else 1
+        return thread_count() if any("parallel" in name for name in names) else 1
 
     def wakes(self, row: Row) -> bool:
         """Whether threads that sleep are woken for an instruction that is divided."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from ....core.avals import ShapedArray
 from ....core.jaxpr import Jaxpr, Literal
-from ....settings import config
 from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
 from ...donation import handed_out, is_of_type
@@ -241,7 +240,7 @@ class Binding:
             frame.objects[number] = values[i]
         results = self.rooms(values, slots)
         if self.is_divided:
-            slots[THREADS] = threads.awake(config.threads)
+            slots[THREADS] = threads.awake()
         with threads_of_blas() if self.is_apart_from_blas else nullcontext():
             self.run(self.code, self.count, frame.pointer)
         self.unpack(results, frame, given)
@@ -309,7 +308,7 @@ class Binding:
             found = self.entries.setdefault(key, (entry, frame))  # another thread may have been quicker
         entry, frame = found
         if self.is_divided:
-            frame.slots[THREADS] = threads.awake(config.threads)
+            frame.slots[THREADS] = threads.awake()
         return entry
 
 

@@ -14,7 +14,7 @@ import os
 import threading
 from array import array
 
-from ....settings import changes
+from ....settings import changes, processors, thread_count
 from .engine import engine
 from .runtime import POOL_SIZE
 
@@ -25,14 +25,9 @@ POOL = -(-_room.buffer_info()[0] // 64) * 64
 _workers: list[threading.Thread] = []
 
 
-def available() -> int:
-    """How many processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def awake(wanted: int | None) -> int:
-    """How many threads to use, which are there now: as many as wanted, and no more than there are processors."""
-    count = min(wanted or available(), available())
+def awake() -> int:
+    """How many threads to use, which are there now."""
+    count = thread_count()
     if count > 1 and not _workers:
         with _lock:
             if not _workers:
@@ -45,7 +40,7 @@ def _start() -> None:
     function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
     function(engine().runtime["start_pool"])(POOL)
     work = function(engine().runtime["work"])
-    for number in range(available() - 1):
+    for number in range(processors() - 1):
         _workers.append(threading.Thread(target=work, args=(POOL,), name=f"functrans-{number}", daemon=True))
         _workers[-1].start()
 
