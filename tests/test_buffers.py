@@ -151,6 +151,48 @@ def test_returned_constants_do_not_change_the_program():
     np.testing.assert_array_equal(table, X)
 
 
+# ---- what is written to, or into, while another function is traced
+
+
+#: Transformations of the identity, at an array.
+IDENTITIES = {
+    "vmap": lambda y: ft.vmap(lambda v: v)(y),
+    "vmap of a constant": lambda y: ft.vmap(lambda v: y, out_axes=None)(y),
+    "two results": lambda y: ft.vmap(lambda v: (v, v))(y)[1],
+    "tangent": lambda y: ft.jvp(lambda v: v, (y * 2,), (y,))[1],
+    "value of vjp": lambda y: ft.vjp(lambda v: v, y)[0],
+    "cotangent": lambda y: ft.vjp(lambda v: v, y * 2)[1](y)[0],
+    "value of linearize": lambda y: ft.linearize(lambda v: v, y)[0],
+    "pushed forward": lambda y: ft.linearize(lambda v: v, y * 2)[1](y),
+    "transposed": lambda y: ft.linear_transpose(lambda v: v, y)(y)[0],
+    "value of jet": lambda y: ft.jet(lambda v: v, (y,), ([y],))[0],
+    "coefficient": lambda y: ft.jet(lambda v: v, (y * 2,), ([y],))[1][0],
+    "jit": lambda y: ft.jit(lambda v: v)(y),
+    "checkpoint": lambda y: ft.checkpoint(lambda v: v)(y),
+}
+OUTER = [
+    lambda f: f, ft.jit, lambda f: lambda x: ft.vmap(f)(x[None])[0], lambda f: lambda x: ft.jvp(f, (x,), (x,))[0],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+@pytest.mark.parametrize("outer", OUTER, ids=["plain", "jit", "vmap", "jvp"])
+def test_results_of_inner_transformations_are_apart(name: str, outer: Any):
+    """Writing to the result leaves the operand alone, and the other way round, whether something is traced or not."""
+
+    def after_writing(which: int) -> Any:
+        def f(x: Any) -> Any:
+            y = x * 1.0
+            pair = y, IDENTITIES[name](y)
+            pair[which][...] = 7.0
+            return pair[1 - which] * 1.0
+
+        return outer(f)(X)
+
+    np.testing.assert_array_equal(after_writing(0), X)
+    np.testing.assert_array_equal(after_writing(1), X)
+
+
 # ---- results
 
 

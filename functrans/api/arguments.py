@@ -263,6 +263,8 @@ def result_tangent(t: Any, aval: ShapedArray) -> Any:
 def own_results(results: list[Any], inputs: Sequence[Any], donated: Collection[int] = ()) -> list[Any]:
     """Results that their receiver may write to: copies of those that share memory with another or with an input.
 
+    Traced ones are copied in any case, which takes nothing but a tracer: they may be what the function closes over.
+
     Args:
         donated: the numbers of inputs whose memory may be handed out.
     """
@@ -279,6 +281,8 @@ def own_results(results: list[Any], inputs: Sequence[Any], donated: Collection[i
             if id(owner) in taken or (is_host and not result.flags.writeable):
                 results[i] = owner = copied(result)
             taken.add(id(owner))
+        elif isinstance(result, Tracer):
+            results[i] = result.twin()
     return results
 
 
