@@ -201,10 +201,10 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     shape = tuple(sizes[order[i]] for i in range(ndim))
     grids = []
     for number, x in enumerate(lines):
-        grid = with_shape(x, tuple(sizes[number] if order[i] == number else 1 for i in range(ndim)))
-        grid = grid if sparse else stretched(grid, shape)
-        grids.append(grid.copy() if grid is xi[number] else grid)
-    return tuple(map(owned, grids))
+        grid = np.reshape(x, tuple(sizes[number] if order[i] == number else 1 for i in range(ndim)))
+        grid = grid if sparse else np.broadcast_to(grid, shape)
+        grids.append(owned(grid.copy()) if copy else grid)
+    return tuple(grids)
 
 
 @creates

@@ -163,9 +163,11 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     """numpy.nan_to_num; the derivative is zero where something was replaced."""
     dtype = typeof(x).dtype
     if not is_inexact(dtype):
-        return _convert(x, dtype=dtype)
+        return _convert(x, dtype=dtype) if copy else x
+    if not copy:
+        return stored(nan_to_num(x, True, nan, posinf, neginf), x)
     if dtype.kind == "c":
-        parts = (nan_to_num(part(x), copy, nan, posinf, neginf) for part in (_complex.real, _complex.imag))
+        parts = (nan_to_num(part(x), True, nan, posinf, neginf) for part in (_complex.real, _complex.imag))
         return _complex.complex_(*parts)
     limits = dtypes.finfo(dtype)
     high = limits.max if posinf is None else posinf

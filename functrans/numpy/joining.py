@@ -103,7 +103,8 @@ def block(arrays: Any) -> Any:
     """numpy.block."""
     levels = _depth(arrays)
     count = max(levels, *(typeof(as_operand(x)).ndim for x in _entries(arrays)))
-    return _joined(arrays, levels, count)
+    joined = _joined(arrays, levels, count)
+    return joined if levels else np.copy(joined)
 
 
 def _depth(nest: Any) -> int:
@@ -259,7 +260,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     """numpy.insert; the places must be known while tracing."""
     x, axis = _flat_unless(arr, axis)
     extent = typeof(x).shape[axis]
-    places = obj if isinstance(obj, slice) else concrete_value(obj, "The place to insert at", "Pass a plain integer.")
+    places = _known_places(obj, "The place to insert at")
     new = cast(as_operand(values), typeof(x).dtype)
     new = with_shape(new, (1,) * (typeof(x).ndim - typeof(new).ndim) + typeof(new).shape)
     if not isinstance(places, slice) and places.dtype != bool and places.size == 1:
@@ -275,8 +276,16 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
 def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     """numpy.delete; the places must be known while tracing."""
     x, axis = _flat_unless(arr, axis)
-    places = obj if isinstance(obj, slice) else concrete_value(obj, "The place to delete", "Pass a plain integer.")
+    places = _known_places(obj, "The place to delete")
     return np.take(x, here(np.delete(np.arange(typeof(x).shape[axis]), places)), axis=axis)
+
+
+def _known_places(obj: Any, what: str) -> Any:
+    """A slice, or integers or booleans as an array; an empty list is one of integers, as in NumPy."""
+    if isinstance(obj, slice):
+        return obj
+    places = concrete_value(obj, what, "Pass a plain integer.")
+    return places.astype(int) if isinstance(obj, (list, tuple)) and not places.size else places
 
 
 def _flat_unless(arr: Any, axis: Any) -> tuple[Any, int]:

@@ -11,6 +11,7 @@ from ..api.vmap import vmap
 from ..core.avals import is_inexact
 from ..core.dtypes import result_type
 from ..core.trace import typeof
+from ..core.tracer import view_of
 from ..errors import ConcretizationError
 from ..primitives.elementwise import absolute, add, equal, greater, less, logical_and, remainder, subtract
 from ..primitives.selection import select
@@ -33,7 +34,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     if 0 in others:
         raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
     flat = with_shape(lines, (int(np.prod(others, dtype=int)), extent))
-    found = vmap(lambda line: asarray(func1d(line, *args, **kwargs)))(flat)
+    found = vmap(lambda line: asarray(func1d(line, *args, **kwargs)))(flat)  # never a view of x, as in NumPy
     result = with_shape(found, (*others, *typeof(found).shape[1:]))
     rest = list(range(len(others), typeof(result).ndim))
     return moveaxis(result, rest, [axis + i for i in range(len(rest))])
@@ -42,8 +43,8 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 def _sliding_window_view(
     x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
 ) -> Any:
-    """numpy.lib.stride_tricks.sliding_window_view, as a copy."""
-    x = as_operand(x)
+    """numpy.lib.stride_tricks.sliding_window_view, of which nothing can be written through to x."""
+    base = x = as_operand(x)
     lengths = tuple(map(int, np.atleast_1d(window_shape)))
     every = range(typeof(x).ndim) if axis is None else axis
     axes = np.lib.array_utils.normalize_axis_tuple(every, typeof(x).ndim, allow_duplicate=True)
@@ -55,7 +56,7 @@ def _sliding_window_view(
             raise ValueError("window shape cannot be larger than input array shape, or negative")
         index = add(counted(count, 2), counted(length, 2, 1))
         x = moveaxis(take(x, index, place), place + 1, -1)
-    return x
+    return view_of(base, x)
 
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:

@@ -34,16 +34,19 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Any
     x = as_operand(a)
     if order not in ("C", "F", "A"):
         raise ValueError(f"order must be one of 'C', 'F', or 'A' (got {order!r})")
-    target = _resolved_shape(shape, typeof(x).size)
+    shape, target = typeof(x).shape, _resolved_shape(shape, typeof(x).size)
     if order == "F":
-        flipped = _structural.transpose(x, permutation=_backwards(typeof(x).ndim))
-        y = _structural.transpose(with_shape(flipped, target[::-1]), permutation=_backwards(len(target)))
-        return view_of(x, y) if typeof(x).ndim <= 1 and not copy else y
-    y = _foundation.reshape(x, shape=target)
-    if copy:
-        return y
-    shape = typeof(x).shape
-    return view_of(x, y, restore=partial(_foundation.reshape, shape=shape) if _only_splits(shape, target) else None)
+        reshaped, is_view = _reshaped_backwards, _only_splits(shape[::-1], target[::-1])
+    else:
+        reshaped, is_view = _foundation.reshape, _only_splits(shape, target)
+    y = reshaped(x, shape=target)
+    return y if copy else view_of(x, y, restore=partial(reshaped, shape=shape) if is_view else None)
+
+
+def _reshaped_backwards(x: Any, shape: Shape) -> Any:
+    """With the elements in column-major order."""
+    flipped = _structural.transpose(x, permutation=_backwards(typeof(x).ndim))
+    return _structural.transpose(with_shape(flipped, shape[::-1]), permutation=_backwards(len(shape)))
 
 
 def _only_splits(shape: Shape, target: Shape) -> bool:

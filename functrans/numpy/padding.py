@@ -40,6 +40,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     widths = _widths(pad_width, typeof(x).ndim)
     if mode in ("constant", "empty"):
         return _padded_with(x, widths, kwargs.get("constant_values", 0))
+    if not any(map(any, widths)):
+        return np.copy(x)
     options = _pairs(kwargs.get("end_values", 0) if mode == "linear_ramp" else kwargs.get("stat_length"), len(widths))
     for axis, width in enumerate(widths):
         if not any(width):

@@ -324,6 +324,12 @@ FUNCTIONS = [
     "np.einsum('ii->i', x[:, :3])", "fnp.ascontiguousarray(x)", "np.squeeze(x[:1])", "np.rollaxis(x, 1)",
     "np.unstack(x)[0]", "np.matrix_transpose(x)", "x.mT", "np.ravel(x[0])", "np.reshape(x[0], (2, 2))",
     "np.compress([1, 0, 1], x, axis=0)", "np.triu(x[0])", "x.squeeze()", "x.swapaxes(0, 1)", "x.conj()",
+    "np.lib.stride_tricks.sliding_window_view(x, 2, 0)", "np.lib.stride_tricks.sliding_window_view(x, (1, 1))",
+    "np.meshgrid(x[0], x[1], copy=False)[0]", "np.meshgrid(x[0], x[1], copy=False, sparse=True)[1]",
+    "np.meshgrid(x[0])[0]", "np.nan_to_num(x, copy=False)", "np.nan_to_num(x * 1j, copy=False)", "np.block(x)",
+    "np.block([x])", "np.apply_along_axis(lambda v: v, 0, x)", "np.pad(x, 0, mode='wrap')", "np.delete(x, [], 0)",
+    "np.insert(x, [], 0, 0)", "x.reshape((3, 4), order='F')", "x.reshape((4, 3), order='F')", "x.T.ravel('F')",
+    "np.reshape(x, (3, 2, 2), order='F')", "np.reshape(x, (3, 4), copy=True)", "np.trim_zeros(x[0] * 0 + 1)",
 ]  # fmt: skip
 
 
