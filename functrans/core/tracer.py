@@ -169,7 +169,12 @@ class Tracer(Traced):
         return operator.index(self.known("index"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self.known("array"), dtype=dtype)
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array out of a traced one.")
+        array = np.array(self.known("array"), dtype=dtype)
+        # Writing into what NumPy's asarray made of an array would change the array.
+        array.flags.writeable = copy is True or array.dtype != self.dtype
+        return array
 
     def item(self, *index: Any) -> Any:
         return self.known("item").item(*index)

@@ -641,6 +641,22 @@ def test_plain_arrays_cannot_hold_traced_values(run):
             run(lambda x, g=inplace: g(np.zeros(6), x), X)
 
 
+def test_plain_arrays_of_known_values_are_not_written_into():
+    """In NumPy, x would change with what asarray makes of it."""
+
+    def f(x):
+        signs = (x > 0) * 1
+        with pytest.raises(ValueError, match="read-only"):
+            np.asarray(signs)[0] = 5
+        with pytest.raises(ValueError, match="Unable to avoid copy"):
+            np.array(signs, copy=False)
+        for copy in (np.array(signs), np.asarray(signs, float)):
+            copy[0] = 5
+        return x * signs
+
+    np.testing.assert_array_equal(ft.jvp(f, (M,), (M,))[0], M * (M > 0))
+
+
 @pytest.mark.parametrize("transform", [ft.jit, ft.vmap])
 def test_plain_tables_are_not_indexed_by_traced_integers(transform):
     table, i = np.arange(4.0), np.array([1, 2])
