@@ -500,6 +500,11 @@ def view_of(
     return result
 
 
+def is_view(x: Any) -> bool:
+    """Whether an array shares memory with another one in NumPy's eyes, so that its elements may lie apart."""
+    return type(getattr(x, "origin", None)) is View
+
+
 def _retire_views(base: Tracer, index: Any) -> None:
     """Make the views of an array stale, but for those that share no element with `base[index]`."""
     kept: list[Any] = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.devices import here
 from ..core.trace import typeof
-from ..core.tracer import view_of
+from ..core.tracer import is_view, view_of
 from ..errors import ShapeMismatchError
 from ..primitives import foundation as _foundation
 from ..primitives import structural as _structural
@@ -32,15 +32,20 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Any
     The result counts as a view of the array, as it is in NumPy for an array in row-major order.
     """
     x = as_operand(a)
+    y, restore = _reshaped(x, shape, order)
+    return y if copy else view_of(x, y, restore=restore)
+
+
+def _reshaped(x: Any, target: Any, order: str) -> tuple[Any, Callable[[Any], Any] | None]:
+    """An array in another shape; and the way back, if NumPy always makes a view of it."""
     if order not in ("C", "F", "A"):
         raise ValueError(f"order must be one of 'C', 'F', or 'A' (got {order!r})")
-    shape, target = typeof(x).shape, _resolved_shape(shape, typeof(x).size)
+    shape, target = typeof(x).shape, _resolved_shape(target, typeof(x).size)
     if order == "F":
-        reshaped, is_view = _reshaped_backwards, _only_splits(shape[::-1], target[::-1])
+        reshaped, always = _reshaped_backwards, _only_splits(shape[::-1], target[::-1])
     else:
-        reshaped, is_view = _foundation.reshape, _only_splits(shape, target)
-    y = reshaped(x, shape=target)
-    return y if copy else view_of(x, y, restore=partial(reshaped, shape=shape) if is_view else None)
+        reshaped, always = _foundation.reshape, _only_splits(shape, target)
+    return reshaped(x, shape=target), partial(reshaped, shape=shape) if always else None
 
 
 def _reshaped_backwards(x: Any, shape: Shape) -> Any:
@@ -87,7 +92,8 @@ def _backwards(ndim: int) -> Shape:
 def ravel(a: Any, order: str = "C") -> Any:
     """numpy.ravel."""
     x = as_operand(a)
-    return reshape(x, (typeof(x).size,), "C" if order == "K" else order)
+    flat, restore = _reshaped(x, (typeof(x).size,), "C" if order == "K" else order)
+    return view_of(x, flat, restore=None if is_view(x) else restore)  # NumPy copies what has gaps
 
 
 def squeeze(a: Any, axis: Any = None) -> Any:

@@ -330,6 +330,7 @@ FUNCTIONS = [
     "np.block([x])", "np.apply_along_axis(lambda v: v, 0, x)", "np.pad(x, 0, mode='wrap')", "np.delete(x, [], 0)",
     "np.insert(x, [], 0, 0)", "x.reshape((3, 4), order='F')", "x.reshape((4, 3), order='F')", "x.T.ravel('F')",
     "np.reshape(x, (3, 2, 2), order='F')", "np.reshape(x, (3, 4), copy=True)", "np.trim_zeros(x[0] * 0 + 1)",
+    "x[0, ::-1].ravel()", "x[:, 0].ravel()", "x[0].ravel()", "np.ravel(x[::2, 0], order='F')", "x[0, ::-1].reshape(-1)",
 ]  # fmt: skip
 
 
