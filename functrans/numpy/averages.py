@@ -36,9 +36,9 @@ def var(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: bool = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
-    """numpy.var: the mean squared magnitude of deviations, with `ddof` (or `correction`) taken off the count; real."""
+    """numpy.var: the mean squared magnitude of deviations, with `ddof` (or `correction`) taken off the count."""
     y, final = _variance(a, axis, dtype, chosen_correction(ddof, correction), keepdims, where, mean)
-    return stored(cast(y, real_dtype(final)), out)
+    return stored(cast(y, final), out)
 
 
 def std(
@@ -47,7 +47,7 @@ def std(
 ) -> Any:  # fmt: skip
     """numpy.std. Like that of a norm, its derivative is zero where all elements are equal."""
     y, final = _variance(a, axis, dtype, chosen_correction(ddof, correction), keepdims, where, mean)
-    return stored(cast(root(y, degree=2), real_dtype(final)), out)
+    return stored(cast(root(y, degree=2), final), out)
 
 
 def _variance(
@@ -57,6 +57,7 @@ def _variance(
     x = as_operand(a)
     axes = normalize_axes(axis, typeof(x).ndim)
     working, final = working_dtypes(x, dtype)
+    final = real_dtype(final) if typeof(x).dtype.kind == "c" else final
     return divide(*_squares_and_count(cast(x, working), axes, correction, keepdims, where, mean)), final
 
 

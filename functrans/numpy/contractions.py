@@ -17,7 +17,7 @@ from ..primitives.complex import conjugate
 from ..primitives.contractions import DimensionNumbers, contraction_error, dot_general
 from ..primitives.convolution import conv_general
 from ..primitives.elementwise import add, multiply, subtract
-from ..primitives.foundation import Shape
+from ..primitives.foundation import Shape, zeros
 from ..primitives.structural import concatenate, reverse, slice_axis
 from ..primitives.structural import transpose as _transpose
 from .common import as_operand, cast, normalize_axes, normalize_axis, with_shape
@@ -288,10 +288,10 @@ def _slide(x: Any, w: Any, mode: str) -> Any:
 
 def polyval(p: Any, x: Any) -> Any:
     """numpy.polyval: the polynomial with coefficients p, highest power first, at x; Horner's rule."""
-    p, x = _operands(p, x)
-    y = multiply(x, typeof(x).dtype.type(0))
-    for i in range(typeof(p).size):
-        y = add(multiply(y, x), with_shape(slice_axis(p, i, i + 1, axis=0), ()))
+    p, x = as_operand(p), as_operand(x)
+    y = zeros(typeof(x).strong())
+    for i in range(len(p)):
+        y = add(multiply(y, x), p[i])
     return y
 
 

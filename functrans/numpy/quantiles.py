@@ -222,7 +222,7 @@ def _interpolated(rows: Any, count: Any, q: Any, method: _Method, weak: bool) ->
     place = method.place(count, q)
     below = floor(place)
     low = _elements(rows, minimum(maximum(below, 0), last))
-    if method.fraction is None:
+    if method.fraction is None or not is_inexact(typeof(place).dtype):
         return low
     high = _elements(rows, minimum(maximum(add(below, 1), 0), last))
     part = cast(method.fraction(place, subtract(place, below)), typeof(place).dtype)

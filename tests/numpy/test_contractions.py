@@ -199,7 +199,9 @@ def test_polyval():
     for shapes in ([(3,), ()], [(4,), (2, 3)], [(1,), (3,)]):
         check(np.polyval, arrays(shapes))
     x = array(3, dtype="f4")
-    assert_same_type(ft.jit(lambda x: np.polyval([1, 2], x))(x), np.polyval([1, 2], x))
+    for p in ([1, 2], np.zeros(0), array(3, 1), array(2, 3)):
+        assert_same_type(ft.jit(lambda x, p=p: np.polyval(p, x))(x), np.polyval(p, x))
+        np.testing.assert_allclose(ft.jit(np.polyval)(np.asarray(p), x), np.polyval(p, x))
 
 
 # ---- einsum

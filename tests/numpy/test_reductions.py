@@ -64,7 +64,10 @@ def test_options_of_variances(name):
         ft.jit(lambda x: function(x, ddof=1, correction=1))(x)
 
 
-@pytest.mark.parametrize("name", ["sum", "prod", "mean", "cumsum", "cumprod", "nansum", "nanprod", "nancumsum", "nancumprod"])
+@pytest.mark.parametrize(
+    "name",
+    ["sum", "prod", "mean", "cumsum", "cumprod", "nansum", "nanprod", "nancumsum", "nancumprod", "var", "std"],
+)
 @pytest.mark.parametrize("dtype", ["c16", "f4"])
 def test_dtype_is_that_of_the_computation(name, dtype):
     function, x = named(name)

@@ -162,6 +162,13 @@ def test_dtypes_of_quantiles(method, q, dtype):
     check_agreement(lambda x: np.nanpercentile(x, q, axis=0, method=method), x, smooth=False, lanes=False)
 
 
+@pytest.mark.parametrize("q", [0, 1, np.array([0, 1])], ids=repr)
+def test_extremes_as_quantiles_of_integers_are_integers(q):
+    x = np.array([[3, 1, 2, 0], [1, 1, 0, 2]], "i1")
+    check_agreement(lambda x: np.quantile(x, q, axis=0), x)
+    check_agreement(lambda x: np.nanquantile(x, q, axis=1), x)
+
+
 @pytest.mark.parametrize("options", [{}, {"axis": 0}, {"axis": (0, 1), "keepdims": True}, {"axis": 1}], ids=str)
 def test_median(options):
     check_agreement(lambda x: np.median(x, **options), X)
