@@ -247,7 +247,17 @@ INDICES = {
     2: ["0", "-1", "1:", ":, 0", "0, 1", "::-1, 1:", "..., -1", "[0, 1, 0]", "[1, 0], 1", ":, [0, 0]", "{0} > 0.2"],
     3: ["0", ":, 1", "..., 0", "0, :, 1", "[0], :, [1, 0]", "1:, 0", "None, 0, ::-1"],
 }
-VIEWS = ["{0}.T", "np.flip({0})", "{0}[...]", "{0}[None]", "{0}.reshape(-1)", "np.swapaxes({0}, 0, -1)"]
+VIEWS = [
+    "{0}.T", "np.flip({0})", "{0}[...]", "{0}[None]", "{0}.reshape(-1)", "np.swapaxes({0}, 0, -1)", "{0}.ravel()",
+    "{0}[..., None]", "{0}.reshape(-1, order='F')", "np.split({0}, [1])[1]", "np.diagonal({0})",
+    "np.lib.stride_tricks.sliding_window_view({0}, 2, axis=0)", "np.broadcast_to({0}, (2, *{0}.shape))",
+]  # fmt: skip
+#: What writes into an array without item assignment.
+CALLS = [
+    "{0}.fill(0.5)", "np.sin({0}, out={0})", "np.add({0}, {1}, out={0})", "np.negative({0}[::-1], out={0})",
+    "np.copyto({0}, {1})", "np.put({0}, [0, -1], 0.5)", "np.cumsum({0}, axis=0, out={0})", "np.fill_diagonal({0}, 0.5)",
+    "np.add.at({0}, [0, 0], 0.5)", "np.nan_to_num({0}, copy=False)", "{0}.ravel()[-1] += 0.5",
+]  # fmt: skip
 VALUES = ["0.5", "{1} * 2.0", "x[0, 0] * x[1, 1]", "np.sin({1})", "x[0, 2]"]
 
 
@@ -272,7 +282,7 @@ def programs(draw) -> str:
         source, other = draw(st.sampled_from(arrays)), draw(st.sampled_from(arrays))
         name = f"a{number}"
         index = draw(st.sampled_from(INDICES.get(np.ndim(state[source]), ["..."]))).format(source)
-        kind = draw(st.sampled_from(["new", "view", "view", "set", "set", "update", "update"]))
+        kind = draw(st.sampled_from(["new", "view", "view", "set", "set", "update", "update", "call", "call"]))
         if kind == "new" or len(arrays) == 1:
             made = draw(st.sampled_from(["{0}.copy()", "np.zeros_like({0})", "{0} * {0}", "np.sin({0})"]))
             line = f"{name} = {made.format(source)}"
@@ -280,6 +290,8 @@ def programs(draw) -> str:
             continue
         elif kind == "view":
             line = f"{name} = " + draw(st.sampled_from([*VIEWS, f"{source}[{index}]"])).format(source)
+        elif kind == "call":
+            line = draw(st.sampled_from(CALLS)).format(source, other)
         else:
             value = draw(st.sampled_from(VALUES)).format(source, f"{other}[{index}]")
             line = f"{source}[{index}] {'=' if kind == 'set' else draw(st.sampled_from(['+=', '*=', '-=']))} {value}"
