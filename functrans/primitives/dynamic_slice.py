@@ -97,8 +97,8 @@ class DynamicUpdateSlice(Primitive):
     def transpose(self, cotangents: Any, x: Any, update: Any, *starts: Any) -> list[Any]:
         (ct,) = cotangents
         aval = update.aval if is_hole(update) else typeof(update)
-        by_x = self(ct, zeros(aval), *starts) if is_hole(x) else None
         by_update = dynamic_slice(ct, *starts, sizes=aval.shape) if is_hole(update) else None
+        by_x = self(ct, zeros(aval), *starts) if is_hole(x) else None  # may overwrite what was read for the other
         return [by_x, by_update, *(None for _ in starts)]
 
     def batch(self, size: int, values: Any, mapped: Sequence[bool]) -> tuple[Any, Any]:
@@ -147,8 +147,8 @@ class UpdateSlice(Primitive):
 
     def transpose(self, cotangents: Any, x: Any, update: Any, **region: Shape) -> list[Any]:
         (ct,) = cotangents
-        by_x = self(ct, typeof(ct).dtype.type(0), **region) if is_hole(x) else None
         by_update = unbroadcast(static_slice(ct, **region), update.aval) if is_hole(update) else None
+        by_x = self(ct, typeof(ct).dtype.type(0), **region) if is_hole(x) else None  # may overwrite what was read here
         return [by_x, by_update]
 
     def batch(

@@ -543,7 +543,7 @@ def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
     if have.shape != aval.shape:
         lead = len(have.shape) - len(aval.shape)
         stretched = (i + lead for i, extent in enumerate(aval.shape) if extent == 1 != have.shape[i + lead])
-        axes = (*range(lead), *stretched)
+        axes = (*(i for i in range(lead) if have.shape[i] != 1), *stretched)
         if axes:
             ct = reduce_sum(ct, axes=axes)
         if typeof(ct).shape != aval.shape:

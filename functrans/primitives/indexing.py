@@ -283,15 +283,15 @@ class ScatterSet(LinearScatter):
     def transpose(self, cotangents: Any, x: Any, updates: Any, *indices: Any, spec: Indexing) -> list[Any]:
         (ct,) = cotangents
         by_x = by_updates = None
-        if is_hole(x):
-            by_x = self(ct, zeros(typeof(updates) if not is_hole(updates) else updates.aval), *indices, spec=spec)
-        if is_hole(updates):
+        if is_hole(updates):  # before by_x, which may overwrite what is read here
             by_updates = gather(ct, *indices, spec=spec)
             if not spec.unique:
                 last = _is_last(typeof(ct).shape, indices, spec)
                 after = len(updates.aval.shape) - spec.position - len(typeof(last).shape)
                 last = reshape(last, shape=typeof(last).shape + (1,) * after)
                 by_updates = select(last, by_updates, typeof(ct).dtype.type(0))
+        if is_hole(x):
+            by_x = self(ct, zeros(typeof(updates) if not is_hole(updates) else updates.aval), *indices, spec=spec)
         return [by_x, by_updates, *(None for _ in indices)]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
@@ -331,6 +333,24 @@ def test_what_is_added_as_a_negative_piece_is_taken_away():
     assert "negative" not in gradient_names(lambda x: np.diff(x, axis=0) ** 2 * np.diff(x, axis=1)[:4, :1], x)
 
 
+REGIONS = [(slice(1, -1),), (slice(None, None, 2),), (slice(1, 6, 3), slice(1, 3)), (2, slice(1, 4, 2))]
+
+
+@pytest.mark.parametrize("index", [*REGIONS, "element", "row"])
+def test_what_is_added_to_a_part_leaves_nothing_to_do_backwards(index: Any) -> None:
+    x, y, weights = np.random.default_rng(0).normal(size=(3, 7, 4))
+    at = {"element": lambda i: (i, i + 1), "row": lambda i: i}.get(str(index), lambda i: index)
+
+    def f(x, y, weights, i):
+        return np.sum(fnp.at(x)[at(i)].set(x[at(i)] + y[at(i)]) * weights)
+
+    jaxpr = ft.jit(ft.grad(f)).lower(x, y, weights, 2).simplified
+    assert not {"pad", "update_slice", "scatter_add", "scatter_set", "add_any"} & {e.primitive.name for e in jaxpr.eqns}
+    gradient = ft.grad(f, (0, 1))
+    for found, wanted in zip(ft.jit(gradient)(x, y, weights, 2), gradient(x, y, weights, 2)):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_elements_out_of_bounds_are_no_pieces():
     def f(x, ct):
         y = ft.numpy.at(ft.numpy.zeros(3))[5].add(ct)
@@ -338,3 +358,78 @@ def test_elements_out_of_bounds_are_no_pieces():
 
     with pytest.raises(IndexError):
         ft.jit(f)(np.ones(3), 1.0)
+
+
+# ---- what is added at places known only when the program runs
+
+READS = {
+    "element": lambda x, i, j: x[i, j],
+    "row": lambda x, i, j: x[i],
+    "column": lambda x, i, j: x[:, j],
+    "rows": lambda x, i, j: x[np.stack([i, j, i])],
+    "region": lambda x, i, j: lax.dynamic_slice(x, (i, j), (2, 3)),
+}
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Those of a program, and of the programs in it."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for value in eqn.params.values():
+            if isinstance(value, ft.core.jaxpr.Jaxpr):
+                yield from equations(value)
+
+
+def whole_sums(f: Callable[..., Any], *args: Any) -> int:
+    """How often arrays as large as the first argument are added in a program."""
+    found = equations(ft.jit(f).lower(*args).simplified)
+    return sum(eqn.primitive.name == "add_any" and eqn.outputs[0].aval.shape == args[0].shape for eqn in found)
+
+
+@settings(max_examples=30)
+@given(reads=st.lists(st.sampled_from(sorted(READS)), min_size=1, max_size=5), looped=st.booleans())
+def test_cotangents_of_parts_are_added_to_one_array(reads: list[str], looped: bool) -> None:
+    """In loops too, to what they close over and to what they carry."""
+    x = np.arange(30.0).reshape(5, 6)
+
+    def step(i, carry):
+        total, y = carry
+        for k, name in enumerate(reads):
+            total += np.sum(READS[name](x_now, i, i + 1) * READS[name](y, i + 1, i) * (k + 1))
+        return total, fnp.at(y)[i].add(y[i + 1] * 2)
+
+    def f(x):
+        nonlocal x_now
+        x_now = x
+        carry = 0.0, x * 2
+        return lax.fori_loop(1, 4, step, carry)[0] if looped else step(2, carry)[0]
+
+    x_now: Any = None
+    gradient = ft.grad(f)
+    np.testing.assert_array_equal(ft.jit(gradient)(x), gradient(x))
+    if looped:
+        assert whole_sums(gradient, x) <= 1  # what came by way of y to what x has itself
+
+
+def test_sums_of_additions_to_other_arrays_stay():
+    """There is nothing to gain where both sides have been something else before."""
+    x, i = np.arange(12.0).reshape(3, 4), 1
+
+    def f(x, i):
+        return add_any(fnp.at(np.sin(x))[i].add(x[0]), fnp.at(np.cos(x))[i + 1].add(x[1]))
+
+    np.testing.assert_allclose(ft.jit(f)(x, i), f(x, i), rtol=1e-15)
+    assert whole_sums(f, x, i) == 1
+
+
+def test_long_chains_of_additions_take_linear_time():
+    def f(x, i):
+        total, zero = x, fnp.zeros_like(x)
+        for k in range(100):
+            zero = fnp.at(zero)[i + k].add(x[k])
+            total = add_any(total, zero)
+        return total
+
+    x, i = np.zeros(200), 0
+    np.testing.assert_array_equal(ft.jit(f)(x, i), f(x, i))
+    assert len(ft.jit(f).lower(x, i).simplified.eqns) < 4000

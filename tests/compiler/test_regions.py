@@ -17,6 +17,7 @@ from functrans import lax
 from functrans.compiler import regions
 from functrans.compiler.assembly import assemble
 from functrans.compiler.backends.cpu.codegen import supports
+from functrans.compiler.inspection.listing import is_copy
 from functrans.compiler.instructions import VIEWS, KernelRun, LoopRun, Place, contiguous_strides
 from functrans.compiler.overlap import accessed, are_same, do_overlap, with_units
 from functrans.compiler.program import fused
@@ -400,6 +401,23 @@ def test_what_surrounds_a_region_is_all_that_is_copied() -> None:
     x = np.ones((100, 100))
     runs = kernels(lambda x, y: set_at(x, slice(10, None), y), x, np.zeros((90, 100)))
     assert sorted(sizes(runs)) == [1000, 9000]
+
+
+@pytest.mark.parametrize("name", ["row", "element", "window"])
+def test_cotangents_of_what_was_overwritten_are_written_where_they_are(name: str) -> None:
+    """The cotangent of the new part is read before zeros are put in its place."""
+    large = np.ones((60, 60))
+    part = {"row": lambda i: i, "element": lambda i: (i, i + 1)}.get(name)
+
+    def step(i: Any, x: Any) -> Any:
+        if part is None:
+            return lax.dynamic_update_slice(x, np.sin(lax.dynamic_slice(x, (i, i), (2, 2))), (i, i))
+        return set_at(x, part(i), np.sin(x[part(i)]))
+
+    gradient = ft.grad(lambda x: np.sum(lax.fori_loop(2, 50, step, x)))
+    np.testing.assert_allclose(ft.jit(gradient)(large), gradient(large), rtol=1e-14)
+    copied = [row for row in ft.jit(gradient).lower(large)._rows if row.depth and is_copy(row.instruction)]
+    assert all(prod(row.instruction.targets[0].shape) < large.size // 2 for row in copied)
 
 
 def test_copies_of_small_arrays_are_single() -> None:

@@ -17,7 +17,7 @@ from ...core.jaxpr import Atom, Eqn
 from ...primitives import elementwise as e
 from ...primitives.complex import real
 from ...primitives.foundation import Primitive
-from .pieces import sum_of_pieces, sum_with_negative_piece
+from .pieces import sum_of_pieces, sum_with_negative_piece, sum_with_what_was_there
 from .rewriting import Rewriter, Rule, Rules
 
 Test = Callable[[Any, Eqn], bool]
@@ -274,5 +274,5 @@ ALGEBRA: Rules = {
     # derivatives
     "scale": (unit_scale, zero_scale, scale_by_constant),
     "scale_both": (unit_scale, zero_scale, scale_by_constant),
-    "add_any": (plus_zero, with_negative, sum_of_pieces, sum_with_negative_piece),
+    "add_any": (plus_zero, with_negative, sum_with_what_was_there, sum_of_pieces, sum_with_negative_piece),
 }

@@ -2,20 +2,24 @@
 
 What a loop over `x[0]`, `x[1]`, ... leaves in reverse mode is a sum of such arrays, each as large as x. Side by side
 they are a concatenation, at the same place the sum of two parts, and added to a concatenation they change one part.
-These are sums of cotangents (`add_any`), where the signs of zeros are not defined.
+Where the places are known only when the program runs, the parts are added to one array, one after the other. These are
+sums of cotangents (`add_any`), where the signs of zeros are not defined.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
 from ...core.jaxpr import Atom, Eqn
+from ...primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from ...primitives.elementwise import subtract
 from ...primitives.foundation import add_any, reshape
+from ...primitives.indexing import scatter_add
 from ...primitives.structural import concatenate, pad
 from ...primitives.structural import slice as static_slice
-from .rewriting import Rewriter
+from .rewriting import Rewriter, Rules
 
 #: Rows of an array, and its elements, up to which it is cut into rows where something is added to one of them.
 FEW_ROWS, FEW_ELEMENTS = 4, 16
@@ -56,6 +60,21 @@ def sum_of_pieces(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     return None
 
 
+def sum_with_what_was_there(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """x with zeros in a region, plus what x had there, as x: what `x[region] += y` is backwards."""
+    for zeroed, padded in (eqn.inputs, eqn.inputs[::-1]):
+        overwritten, placed_back = rewriter.definition(zeroed, "update_slice"), rewriter.definition(padded, "pad")
+        if overwritten is None or placed_back is None or zeroed.aval != padded.aval:
+            continue
+        (x, value), (part, rest) = overwritten.inputs, placed_back.inputs
+        read = rewriter.definition(part, "slice")
+        is_same = read is not None and read.inputs[0] is x and read.params == overwritten.params
+        is_zero = rewriter.constant(value) == rewriter.constant(rest) == 0
+        if is_same and is_zero and region_of(placed_back) == overwritten.params:
+            return x
+    return None
+
+
 def sum_with_negative_piece(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """x plus a piece of -y as x less a piece of y: differences of neighbours leave both, and y need only be stored."""
     for x, padded in (eqn.inputs, eqn.inputs[::-1]):
@@ -64,6 +83,15 @@ def sum_with_negative_piece(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
         if made is not None and part is not None and rewriter.constant(made.inputs[1]) == 0 and x.aval == padded.aval:
             return rewriter.emit(subtract, x, rewriter.emit(pad, part, made.inputs[1], **made.params))
     return None
+
+
+def region_of(eqn: Eqn) -> dict[str, tuple[int, ...]]:
+    """Where padding puts what it pads, as the parameters of a slice."""
+    padding, shape = eqn.params["padding"], eqn.inputs[0].aval.shape
+    starts = tuple(before for before, _, _ in padding)
+    strides = tuple(1 + between for _, _, between in padding)
+    limits = tuple(first + (n - 1) * step + 1 for first, n, step in zip(starts, shape, strides))
+    return {"starts": starts, "limits": limits, "strides": strides}
 
 
 def zeros_between(rewriter: Rewriter, first: Piece, second: Piece) -> list[Atom]:
@@ -161,3 +189,79 @@ def _piece_of_region(rewriter: Rewriter, eqn: Eqn) -> Piece | None:
     extent = want[axes[0]]
     clamped = max(0, min(int(start) + (extent if start < 0 else 0), extent - have[axes[0]]))
     return Piece(part, axes[0], clamped, want)
+
+
+# ---- at places known only when the program runs
+
+
+def sum_with_additions(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """x plus zeros to which something was added at places, as x with that added to it there.
+
+    A loop that reads elements or rows adds to elements or rows backwards, and goes through no whole array for it.
+    """
+    for x, total in (eqn.inputs, eqn.inputs[::-1]):
+        additions = additions_to_zeros(rewriter, total) if x.aval == total.aval else None
+        if additions is not None:
+            for addition in reversed(additions):
+                x = with_addition(rewriter, x, addition)
+            return x
+    return None
+
+
+class Addition(NamedTuple):
+    """What an equation adds to an array at places: the elements that indices name, or a region."""
+
+    eqn: Eqn
+    update: Atom
+
+
+def additions_to_zeros(rewriter: Rewriter, atom: Atom) -> list[Addition] | None:
+    """The additions that an array of zeros went through, the last one first; None if it is anything else."""
+    additions: list[Addition] = []
+    while len(additions) < MOST_PARTS:
+        eqn = rewriter.definition(atom, "scatter_add", "dynamic_update_slice")
+        if eqn is None:
+            return None
+        atom, update, *starts = eqn.inputs
+        is_first = rewriter.constant(atom) == 0
+        if eqn.primitive is dynamic_update_slice and not is_first:
+            found = added_to_region(rewriter, atom, update, starts)
+            if found is None:
+                return None
+            update = found
+        additions.append(Addition(eqn, update))
+        if is_first:
+            return additions
+    return None
+
+
+def added_to_region(rewriter: Rewriter, x: Atom, update: Atom, starts: Sequence[Atom]) -> Atom | None:
+    """What the update of a region adds to what was there."""
+    total = rewriter.definition(update, "add_any")
+    if total is None:
+        return None
+    for before, added in (total.inputs, total.inputs[::-1]):
+        read = rewriter.definition(before, "dynamic_slice")
+        if read is not None and read.inputs == [x, *starts]:
+            return added
+    return None
+
+
+def with_addition(rewriter: Rewriter, x: Atom, addition: Addition) -> Atom:
+    """An array with something added to it at places: what it was before zeros were put there, if this was there."""
+    (_, _, *places), params = addition.eqn.inputs, addition.eqn.params
+    zeroed = rewriter.definition(x, "scatter_set")
+    read = None if zeroed is None else rewriter.definition(addition.update, "gather")
+    if zeroed is not None and read is not None and params.get("spec") == zeroed.params["spec"] == read.params["spec"]:
+        before, value, *there = zeroed.inputs
+        is_same = read.inputs == [before, *places] and there == places and rewriter.constant(value) == 0
+        if is_same and params["spec"].unique:
+            return before
+    if addition.eqn.primitive is scatter_add:
+        return rewriter.emit(scatter_add, x, addition.update, *places, **params)
+    before = rewriter.emit(dynamic_slice, x, *places, sizes=addition.update.aval.shape)
+    total = rewriter.emit(add_any, before, addition.update)
+    return rewriter.emit(dynamic_update_slice, x, total, *places)
+
+
+ADDITIONS: Rules = {"add_any": (sum_with_additions,)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .algebra import ALGEBRA
 from .moves import MOVES
 from .one_hot import SUMS, UPDATES
+from .pieces import ADDITIONS
 from .powers import EXACT_POWERS, POWERS
 from .rewriting import Rule, Rules
 from .stability import EXPANSIONS, STABILITY
@@ -24,4 +25,4 @@ def merged(*tables: Rules) -> Rules:
 #: Rules that change no bit of a result.
 EXACT_RULES: Rules = merged(ALGEBRA, MOVES, UPDATES, EXACT_POWERS, EXPANSIONS)
 #: With those that change results by rounding, or where they would overflow.
-ALL_RULES: Rules = merged(STABILITY, SUMS, EXACT_RULES, POWERS)
+ALL_RULES: Rules = merged(STABILITY, SUMS, EXACT_RULES, ADDITIONS, POWERS)
