@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
-from types import CodeType, FrameType, FunctionType, TracebackType
+from itertools import takewhile
+from traceback import walk_tb
+from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
 _HIDDEN_PACKAGES = ("numpy", "scipy", "optree", "opt_einsum")
@@ -91,18 +93,11 @@ def user_frame() -> FrameType | None:
     return None
 
 
-def library_calls() -> Iterator[tuple[str, str]]:
-    """The functions of libraries, as module and name, between here and the user's code, innermost first.
-
-    A library may wrap its functions (SciPy's do), so that there is no frame of the one that was called but one of a
-    wrapper, whose variables hold it.
-    """
+def library_frames() -> Iterator[FrameType]:
+    """What runs between here and the user's code, innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_internal(frame.f_code.co_filename):
-        yield frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        for value in frame.f_locals.values():
-            if isinstance(value, FunctionType):
-                yield value.__module__ or "", value.__name__
+        yield frame
         frame = frame.f_back
 
 
@@ -113,6 +108,12 @@ def where(source: Source | None = None) -> str:
         return ""
     text = source.text
     return f'At {source.file}:{source.line}, in {source.code.co_name}' + (f": `{text}`." if text else ".")
+
+
+def library_frames_of(error: BaseException) -> list[FrameType]:
+    """What ran of libraries, innermost first, when an error was raised; nothing if the user's own code raised it."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)][::-1]
+    return list(takewhile(lambda frame: is_internal(frame.f_code.co_filename), frames))
 
 
 def is_from_library(error: BaseException) -> bool:

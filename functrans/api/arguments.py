@@ -15,6 +15,7 @@ from ..compiler.program import fault_of_kernel
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.devices import CUPY, copied, is_device_type, placed
 from ..core.dtypes import can_cast, kind_of
+from ..core.libraries import about_scipy
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
 from ..core.tracer import Tracer, check_not_stale
@@ -28,7 +29,7 @@ from ..errors import (
     TracerConversionError,
 )
 from ..primitives.foundation import convert, zeros
-from ..source import user_traceback
+from ..source import library_frames_of, user_traceback
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +72,7 @@ def hides_frames(function: F) -> F:
 
 def _for_users(error: Exception) -> Exception:
     """What users see of an error."""
-    shown = fault_of_kernel(_behind_numpys_words(error))
+    shown = fault_of_kernel(_behind_their_words(error))
     return shown.with_traceback(user_traceback(error.__traceback__))
 
 
@@ -92,14 +93,25 @@ def argument_name(treedef: Any, position: int) -> str:
     return f"{'argument' if kind == 0 else 'keyword argument'} {path[0]}{inner}"
 
 
-def _behind_numpys_words(error: Exception) -> Exception:
-    """Our error, where NumPy replaced it by one that says nothing: `ndarray[i] = tracer` calls `float(tracer)`."""
-    is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
-    ours = error.__cause__
-    if not is_numpys or not isinstance(ours, FunctransError):
+def _behind_their_words(error: Exception) -> Exception:
+    """Our error, where NumPy or SciPy replaced it by one that says nothing: `ndarray[i] = tracer` calls `float`.
+
+    Where ours is lost, theirs gets a note.
+    """
+    if isinstance(error, FunctransError):
         return error
-    ours.__suppress_context__ = True  # else NumPy's would be shown too, and first, with all frames of the library
-    return ours
+    ours, frames = error.__cause__, library_frames_of(error)
+    is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
+    if isinstance(ours, (ConcretizationError, TracerConversionError)) and (is_numpys or frames):
+        ours.__suppress_context__ = True  # else theirs would be shown too, and first, with all frames of the library
+        return ours
+    note = about_scipy(frames) or (_NO_ITERATOR if str(error).startswith("Iterator operand is flagged as") else "")
+    if note and not hasattr(error, "__notes__"):
+        error.add_note(f"If a traced value was involved: {note}")
+    return error
+
+
+_NO_ITERATOR = "np.nditer does not take it. Loop over np.ndindex(x.shape) and read x[i], or over x.flat."
 
 
 def check_function(fun: Any, taker: str) -> None:

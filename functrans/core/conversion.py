@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Final, NoReturn
 
 from ..errors import ConcretizationError, TracerConversionError
-from ..source import library_calls
 from .culprits import advice
+from .libraries import about_scipy
 from .trace import Traced
 
 _WANTED: Final = {
@@ -32,30 +31,11 @@ _REPAIRS: Final = {
 }
 
 
-def _about_scipy() -> str:
-    """The repair where a function of SciPy was called: its namesake, if functrans.scipy has that."""
-    called = ""
-    for module, name in library_calls():
-        library, _, rest = module.partition(".")
-        package = f"scipy.{rest.partition('.')[0]}"
-        if library != "scipy" or name not in getattr(sys.modules.get(package), "__all__", ()):
-            continue
-        if name in getattr(sys.modules.get(f"functrans.{package}"), "__all__", ()):
-            return f"Call functrans.{package}.{name}, which takes traced values."
-        called = f"{package}.{name}"
-    if not called:
-        return ""
-    return (
-        f"{called} computes with plain numbers: write it with NumPy functions, or have functrans.pure_callback call it "
-        "and functrans.custom_jvp say its derivative."
-    )
-
-
 def _repair(wanted: str, otherwise: str) -> str:
     """The repair where it is known what wanted a value; else nothing."""
     if wanted == "format":
         return "To print it, use functrans.debug.print('{x:.2f}', x=x), which does so when its value is there."
-    found = _about_scipy() or ("" if wanted == "bool" else advice())
+    found = about_scipy() or ("" if wanted == "bool" else advice())
     return f"{found} {otherwise}".rstrip() if found else ""
 
 

@@ -23,6 +23,12 @@ _BUILTINS: Final = {
     "complex": "Write x.astype(complex) instead of complex(x).",
     "range": "Take functrans.lax.fori_loop or functrans.lax.scan for a loop over so many steps.",
 }
+#: Iterators of NumPy's over arrays, and what else does not look for traced values.
+_ITERATORS: Final = {
+    np.ndenumerate: "Loop over np.ndindex(x.shape) and read x[i].",
+    np.broadcast: "Take np.broadcast_arrays, or np.broadcast_shapes for the shape.",
+}
+_POLYNOMIALS: Final = "Take np.polyval(p, x), whose coefficients begin with that of the highest power."
 _STACKED: Final = "NumPy does not look for traced values inside of lists: put them together with np.stack first."
 
 
@@ -73,6 +79,10 @@ def _about_call(node: ast.Call, frame: FrameType) -> str:
         function = _value_of(node.func.func, frame)
     name = getattr(function, "__name__", "")
     owner = getattr(function, "__self__", None)
+    if isinstance(function, type) and function in _ITERATORS:
+        return _ITERATORS[function]
+    if str(getattr(function, "__module__", "")).startswith("numpy.polynomial."):
+        return _POLYNOMIALS
     if function is np.vectorize or isinstance(function, np.vectorize):
         return "Instead of np.vectorize take functrans.numpy.vectorize."
     if isinstance(owner, np.ufunc) and any(isinstance(arg, (ast.List, ast.Tuple)) for arg in node.args):

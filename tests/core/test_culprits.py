@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.integrate
+import scipy.interpolate
+import scipy.linalg
+import scipy.optimize
+import scipy.stats
 
 import functrans as ft
 from functrans.errors import ConcretizationError, TracerConversionError
@@ -72,6 +77,18 @@ CASES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: f"{x[0]:.2f}", "functrans.debug.print"),
     (lambda x: "{:.2f}".format(x[0]), "functrans.debug.print"),  # noqa: UP032
     (lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1)[0], "scipy.integrate.quad computes with plain numbers"),
+    (lambda x: scipy.integrate.solve_ivp(lambda t, y: -x[0] * y, (0, 1), [1.0]), "functrans.integrate.odeint"),
+    (lambda x: scipy.optimize.minimize(lambda t: t @ t + x[0], np.ones(2)), "functrans.optimize.minimize"),
+    (lambda x: scipy.stats.norm.logpdf(1.0, x), "Call functrans.scipy.stats.norm.logpdf,"),
+    (lambda x: scipy.stats.norm(x).pdf(1.0), "Call functrans.scipy.stats.norm.pdf,"),
+    (lambda x: scipy.stats.multivariate_normal.logpdf(x, x), "scipy.stats.multivariate_normal.logpdf,"),
+    (lambda x: scipy.fft.dct(x), "Call functrans.scipy.fft.dct,"),
+    (lambda x: scipy.fft.rfft(x), "Call np.fft.rfft,"),
+    (lambda x: scipy.linalg.norm(x), "Call np.linalg.norm,"),
+    (lambda x: scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, 4])(x), "scipy.interpolate.CubicSpline computes"),
+    (lambda x: [v for _, v in np.ndenumerate(x)], "np.ndindex"),
+    (lambda x: np.broadcast(x, x).shape, "np.broadcast_shapes"),
+    (lambda x: np.polynomial.Polynomial([1.0, 2.0])(x), "np.polyval"),
 ]
 
 
@@ -91,3 +108,39 @@ def test_without_source_the_message_says_all_there_is_to_say():
     exec("f = lambda x: np.array([x, x])", names)
     with pytest.raises(ConcretizationError, match=r"functrans\.numpy\.array(.|\n)*functrans\.numpy\.vectorize"):
         ft.jit(names["f"])(1.0)
+
+
+def zero_by_brent(a: Any) -> Any:
+    return scipy.optimize.brentq(lambda x: x**2 - a, 0, 5)
+
+
+def test_an_error_that_a_library_has_replaced_is_shown_all_the_same():
+    with pytest.raises(TracerConversionError, match=r"functrans\.optimize\.minimize"):
+        ft.grad(lambda a: scipy.optimize.minimize(lambda x: (x - a) @ (x - a), np.ones(2)).fun)(2.0)
+
+
+LOST: list[tuple[Callable[..., Any], Callable[[Any], Any], str]] = [  # where nothing is left of our error
+    (ft.jit, zero_by_brent, "functrans.optimize.root"),
+    (ft.grad, lambda a: scipy.optimize.fsolve(lambda x: x**2 - a, 1.0)[0], "functrans.optimize.root"),
+    (ft.grad, lambda a: sum(np.nditer(a)), "np.ndindex"),
+]
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_errors_of_libraries_get_a_note(case: Any, capfd: Any):
+    transform, function, phrase = case
+    with pytest.raises(Exception, match=r"is NaN|proper array|Iterator operand") as caught:
+        ft.jit(transform(function))(2.0)
+    assert [phrase in note for note in caught.value.__notes__] == [True]
+
+
+def test_errors_of_users_are_left_as_they_are():
+    def function(x: Any) -> Any:
+        try:
+            return np.zeros(3)[x]
+        except ConcretizationError as error:
+            raise ValueError("mine") from error
+
+    with pytest.raises(ValueError, match="^mine$") as caught:
+        ft.jit(function)(1)
+    assert not hasattr(caught.value, "__notes__")

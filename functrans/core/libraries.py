@@ -1,0 +1,96 @@
+"""What to use instead of SciPy's functions, which compute with plain numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from itertools import accumulate
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+
+from ..source import library_frames
+
+_OURS: Final = {
+    "functrans.integrate.odeint, which takes traced values": ("integrate.odeint", "integrate.solve_ivp"),
+    "functrans.optimize.root, whose solution has derivatives": tuple(
+        f"optimize.{name}"
+        for name in ("bisect", "brenth", "brentq", "fsolve", "newton", "ridder", "root", "root_scalar", "toms748")
+    ),
+    "functrans.optimize.minimize, whose solution has derivatives": tuple(
+        f"optimize.{name}"
+        for name in (
+            "curve_fit", "fmin", "fmin_bfgs", "fmin_cg", "fmin_l_bfgs_b", "fmin_ncg", "least_squares", "leastsq",
+            "minimize", "minimize_scalar",
+        )
+    ),
+    "functrans.optimize.fixed_point, which takes traced values": ("optimize.fixed_point",),
+    "np.interp": ("interpolate.interp1d",),
+    "np.linalg.norm(x[:, None] - y, axis=-1)": ("spatial.distance.cdist",),
+    "np.sum(w * f(x)), with the places x and the weights w of np.polynomial.legendre.leggauss": (
+        "integrate.fixed_quad", "integrate.quad", "integrate.quad_vec",
+    ),
+}  # fmt: skip
+_INSTEAD: Final = {f"scipy.{name}": ours for ours, names in _OURS.items() for name in names}
+
+
+def about_scipy(frames: Iterable[FrameType] | None = None) -> str:
+    """The repair where a function of SciPy was called, by default where one runs now; nothing where none was.
+
+    Args:
+        frames: what runs between the user's code and the library, innermost first.
+    """
+    called = None
+    for frame in library_frames() if frames is None else frames:
+        found = next(filter(None, map(_public_name, _functions_of(frame))), None)
+        if found and found not in _INSTEAD and (ours := _namesake(found)):
+            return f"Call {ours}, which takes traced values."
+        called = found or called
+    if called is None:
+        return ""
+    if called in _INSTEAD:
+        return f"{called} computes with plain numbers: take {_INSTEAD[called]}."
+    return (
+        f"{called} computes with plain numbers: write it with NumPy functions, or have functrans.pure_callback call it "
+        "and functrans.custom_jvp say its derivative."
+    )
+
+
+def _functions_of(frame: FrameType) -> Iterable[tuple[str, ...]]:
+    """What may be running in a frame, as module and names: its function, or the method of an object of the library.
+
+    A library may wrap its functions (SciPy's do), so that there is no frame of the one that was called but one of a
+    wrapper, whose variables hold it. Its distributions are objects of classes with other names.
+    """
+    name = frame.f_code.co_name
+    yield frame.f_globals.get("__name__", ""), name
+    for variable, value in frame.f_locals.items():
+        if variable == "self":
+            owner = type(value).__name__.removesuffix("_gen")
+            yield type(value).__module__, owner, *([] if name in ("__init__", "__call__") else [name])
+        elif callable(value) and hasattr(value, "__name__"):
+            yield getattr(value, "__module__", None) or "", value.__name__
+
+
+def _public_name(function: tuple[str, ...]) -> str | None:
+    """The name by which users know a function of SciPy's; None for what is not theirs or not public."""
+    (library, *path), names = function[0].split("."), function[1:]
+    for package in accumulate(path, "{}.{}".format, initial=library) if library == "scipy" else ():
+        if names[0] in getattr(sys.modules.get(package), "__all__", ()):
+            return ".".join([package, *names])
+    return None
+
+
+def _namesake(called: str) -> str:
+    """The function of ours, or of NumPy's, that a function of SciPy's has its name from."""
+    path = called.split(".")
+    for n in range(len(path) - 1, 1, -1):
+        found: Any = sys.modules.get("functrans." + ".".join(path[:n]))
+        for name in path[n:]:
+            found = getattr(found, name, None)
+        if found is not None:
+            return f"functrans.{called}"
+    _, package, name = path if len(path) == 3 else ("", "", "")
+    numpys = {"fft": np.fft, "linalg": np.linalg}.get(package)
+    return f"np.{package}.{name}" if hasattr(numpys, name) else ""
