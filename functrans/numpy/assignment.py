@@ -10,7 +10,7 @@ import numpy as np
 from ..core.avals import BOOL, INT
 from ..core.devices import here, place_of
 from ..core.trace import Traced, typeof
-from ..core.tracer import Tracer
+from ..core.tracer import Tracer, view_of
 from ..primitives.elementwise import add, divide, less, maximum, minimum, multiply, power, subtract
 from ..primitives.foundation import full
 from ..primitives.indexing import scatter_add, scatter_max, scatter_min, scatter_multiply
@@ -20,7 +20,7 @@ from ..primitives.subscripts import Subscript, as_array, converted, getitem, par
 from .common import as_operand, cast, check_cast, normalize_axis, stretched, with_shape
 from .indexing import take
 from .positions import along_axis, cell, default_fill, index_mode
-from .protocols import METHODS, UFUNC_METHODS
+from .protocols import METHODS, PROPERTIES, SETTERS, UFUNC_METHODS
 
 # ---- in place
 
@@ -44,6 +44,16 @@ def _cycled(values: Any, count: int) -> Any:
         raise ValueError("Cannot insert from an empty array!")
     flat = with_shape(values, (size,))
     return stretched(flat, (count,)) if size == 1 else np.take(flat, here(np.arange(count) % size))
+
+
+def _flat(x: Any) -> Any:
+    """ndarray.flat as an array of one axis, whose elements are those of x: `x.flat[::n + 1] = 1`."""
+    return view_of(x, with_shape(x, (x.size,)), restore=lambda flat: with_shape(flat, x.shape))
+
+
+def _set_flat(x: Any, values: Any) -> None:
+    """`x.flat = values`, which are repeated as needed."""
+    x[...] = with_shape(converted(_cycled(values, x.size), x.dtype), x.shape)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:
@@ -253,3 +263,5 @@ for _ufunc, _method in (
 ):  # fmt: skip
     UFUNC_METHODS[_ufunc, "at"] = _ufunc_at(_method)
 METHODS.update(put=put, fill=_fill)
+PROPERTIES.update(flat=_flat)
+SETTERS.update(flat=_set_flat)

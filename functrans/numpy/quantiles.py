@@ -198,6 +198,8 @@ def _quantiles(
         raise TypeError("a must be an array of real numbers")
     if method not in _METHODS:
         raise ValueError(f"{method!r} is not a valid method. Use one of: {', '.join(_METHODS)}")
+    if ignore_nan and not typeof(x).size:
+        return mean(x, axis, keepdims=keepdims)  # as NumPy does, whatever q is
     rows = _sorted_rows(x, axis)
     n, lanes = typeof(rows).shape[0], typeof(rows).shape[1:]
     if not n:

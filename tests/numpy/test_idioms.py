@@ -54,8 +54,26 @@ def real_of_real(x: Any) -> Any:
     return y
 
 
+def diagonal_written(x: Any) -> Any:
+    y = x.T.copy()
+    y.flat[:: len(x) + 1] += 10.0
+    y.flat[1] = x[0, 0] * 7
+    y.flat[[0, 2]] *= 2
+    return y
+
+
+def filled_by_turns(x: Any) -> Any:
+    y = x.copy()
+    y.flat = [1.0, 2.0, 3.0]
+    return x * y
+
+
+def read_one_by_one(x: Any) -> Any:
+    return sum(i * v**2 for i, v in enumerate(x.flat)) + np.sum(x.flat) + x.T.flat[1] * len(x.flat)
+
+
 CASES = [
-    (limited, X), (rounded, X), (signs_of_infinity, X), (parts_written, Z), (real_of_real, X),
+    (diagonal_written, M), (filled_by_turns, M), (read_one_by_one, M), (limited, X), (rounded, X), (signs_of_infinity, X), (parts_written, Z), (real_of_real, X),
     (lambda x: windows(x, 3), X), (lambda x: windows(x, (2, 3)), M), (lambda x: windows(x, 2, axis=0), M),
     (lambda x: windows(x, (2, 2), axis=(0, 0)), M), (lambda x: windows(x, (), axis=()), M),
     (lambda x: special.log1p(x * x) + special.expm1(x) + special.cosm1(x) + special.exp2(x), X),

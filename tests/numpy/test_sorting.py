@@ -191,6 +191,14 @@ def test_nothing_but_nan():
     assert np.isnan(ft.jit(np.median)(np.zeros(0)))
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((0, 3)), np.zeros((3, 0), "f4"), np.zeros((0, 2), int)], ids=repr)
+@pytest.mark.parametrize("q", [0.5, [0.2, 0.3]])
+def test_quantiles_of_nothing(x, q):
+    for keepdims in (False, True):
+        check_agreement(lambda x: np.nanquantile(x, q, axis=0, keepdims=keepdims), x, smooth=False, lanes=False)
+
+
 @pytest.mark.parametrize(
     "function",
     [
