@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ import optree
 
 NAMESPACE = "functrans"
 TreeDef = optree.PyTreeSpec
+_MISSING = object()
 _none_is_leaf: Callable[[Any], bool] = lambda x: x is None  # noqa: E731
 
 
@@ -89,44 +91,182 @@ def all(tree: Any, *, is_leaf: Callable[[Any], bool] | None = None) -> bool:
     return builtins.all(leaves(tree, is_leaf))
 
 
-def transpose(outer: TreeDef, inner: TreeDef | None, tree: Any) -> Any:
+def transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_transpose: Any) -> Any:
     """A tree of trees with the levels exchanged.
 
     Args:
-        outer: the structure that is now outside; inner: that of each of its leaves, by default that of the first.
+        outer_treedef: the structure that is now outside.
+        inner_treedef: that of each of its leaves, by default that of the first.
+        pytree_to_transpose: the tree.
 
     Example:
         >>> import functrans as ft
         >>> ft.tree.transpose(ft.tree.structure([0, 0]), ft.tree.structure((0, 0)), [(1, 2), (3, 4)])
         ([1, 3], [2, 4])
     """
-    subtrees = outer.flatten_up_to(tree)
-    inner = structure(subtrees[0]) if inner is None else inner
+    outer, subtrees = outer_treedef, outer_treedef.flatten_up_to(pytree_to_transpose)
+    inner = structure(subtrees[0]) if inner_treedef is None else inner_treedef
     rows = [inner.flatten_up_to(subtree) for subtree in subtrees]
     return inner.unflatten(outer.unflatten(row[i] for row in rows) for i in range(inner.num_leaves))
 
 
+def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """A tree with the structure of `full_tree`, each leaf of `prefix_tree` standing wherever it stood for a subtree.
+
+    Raises:
+        ValueError: prefix_tree is not a prefix of full_tree.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.broadcast({"a": 1, "b": 2}, {"a": (0, 0), "b": 0})
+        {'a': (1, 1), 'b': 2}
+    """
+    full = structure(full_tree, is_leaf)
+    marked = full.unflatten(range(full.num_leaves))
+    result: list[Any] = [None] * full.num_leaves
+
+    def spread(leaf: Any, subtree: Any) -> None:
+        for position in leaves(subtree):
+            result[position] = leaf
+
+    optree.tree_map_(spread, prefix_tree, marked, is_leaf=is_leaf, namespace=NAMESPACE)
+    return full.unflatten(result)
+
+
+def reduce_associative(
+    operation: Callable[[Any, Any], Any],
+    tree: Any,
+    *,
+    identity: Any = _MISSING,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> Any:
+    """Combine all leaves, neighbours first: as `reduce` does, but by a tree of calls that is as low as can be.
+
+    Raises:
+        TypeError: there are no leaves and no identity.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.reduce_associative(lambda x, y: f"({x}{y})", list("abcde"))
+        '(((ab)(cd))e)'
+    """
+    values = leaves(tree, is_leaf)
+    if not values and identity is _MISSING:
+        raise TypeError("reduce_associative() of a tree without leaves needs an identity")
+    while len(values) > 1:
+        pairs = [operation(x, y) for x, y in zip(values[::2], values[1::2])]
+        values = [*pairs, *values[2 * len(pairs) :]]
+    return values[0] if values else identity
+
+
+def static(**options: Any) -> Any:
+    """A field of a dataclass that is part of the structure (`tree_util.register_dataclass`).
+
+    Args:
+        options: those of `dataclasses.field`.
+    """
+    metadata = {"static": True, **(options.pop("metadata", None) or {})}
+    return field(metadata=metadata, **options)
+
+
+# ---- paths
+
+
+@dataclass(frozen=True)
+class DictKey:
+    """The part of a path that is a key of a dictionary."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """The part of a path that is a place in a tuple, list or deque."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """The part of a path that is a field, of a named tuple or of a class that is registered with names."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+
+@dataclass(frozen=True)
+class FlattenedIndexKey:
+    """The part of a path that is the number of a child, of a class that is registered without names."""
+
+    key: int
+
+    def __str__(self) -> str:
+        return f"[<flat index {self.key}>]"
+
+
+KeyPath = tuple[Any, ...]
+
+
+class GivenEntry(optree.PyTreeEntry):
+    """A part of a path that whoever registered the class has named."""
+
+
+def _key(entry: optree.PyTreeEntry) -> Any:
+    """JAX's key for optree's."""
+    match entry:
+        case GivenEntry():
+            return entry.entry
+        case optree.MappingEntry():
+            return DictKey(entry.entry)
+        case optree.NamedTupleEntry():
+            return GetAttrKey(entry.field)
+        case optree.SequenceEntry():
+            return SequenceKey(entry.entry)
+    return FlattenedIndexKey(entry.entry)
+
+
+def plain_key(key: Any) -> Any:
+    """The key, index or name that is a part of a path."""
+    match key:
+        case DictKey(value) | SequenceKey(value) | GetAttrKey(value) | FlattenedIndexKey(value):
+            return value
+    return key
+
+
+def paths(treedef: TreeDef) -> list[KeyPath]:
+    """The paths of the leaves of a structure, of DictKey, SequenceKey, GetAttrKey and FlattenedIndexKey."""
+    return [tuple(builtins.map(_key, accessor)) for accessor in treedef.accessors()]
+
+
 def flatten_with_path(
     tree: Any, is_leaf: Callable[[Any], bool] | None = None
-) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeDef]:
+) -> tuple[list[tuple[KeyPath, Any]], TreeDef]:
     """Pairs of a path and a leaf, and the structure; a path holds keys, indices and field names.
 
     Example:
         >>> import functrans as ft
         >>> ft.tree.flatten_with_path({"a": [1, 2]})[0]
-        [(('a', 0), 1), (('a', 1), 2)]
+        [((DictKey(key='a'), SequenceKey(idx=0)), 1), ((DictKey(key='a'), SequenceKey(idx=1)), 2)]
     """
-    paths, flat, treedef = optree.tree_flatten_with_path(tree, is_leaf, namespace=NAMESPACE)
-    return list(zip(paths, flat)), treedef
+    flat, treedef = flatten(tree, is_leaf)
+    return list(zip(paths(treedef), flat)), treedef
 
 
-def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[tuple[Any, ...], Any]]:
+def leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[KeyPath, Any]]:
     """Pairs of a path and a leaf: the first of the two that `flatten_with_path` returns.
 
     Example:
         >>> import functrans as ft
-        >>> ft.tree.leaves_with_path({"a": [1, 2]})
-        [(('a', 0), 1), (('a', 1), 2)]
+        >>> ft.tree.leaves_with_path({"a": 1})
+        [((DictKey(key='a'),), 1)]
     """
     return flatten_with_path(tree, is_leaf)[0]
 
@@ -141,7 +281,12 @@ def map_with_path(
         >>> ft.tree.map_with_path(lambda path, x: f"{ft.tree_util.keystr(path)} = {x}", {"a": [1, 2]})
         {'a': ["['a'][0] = 1", "['a'][1] = 2"]}
     """
-    return optree.tree_map_with_path(f, tree, *rest, is_leaf=is_leaf, namespace=NAMESPACE)
+    flat, treedef = flatten(tree, is_leaf)
+    others = [treedef.flatten_up_to(other) for other in rest]
+    return treedef.unflatten(f(*leaf) for leaf in zip(paths(treedef), flat, *others))
+
+
+# ---- prefixes
 
 
 def flatten_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:

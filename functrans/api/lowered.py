@@ -251,5 +251,5 @@ def argument_names(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[st
 
 
 def _name(name: str, path: Sequence[Any]) -> str:
-    shown = name + "".join(f".{key}" if isinstance(key, str) else f"[{key}]" for key in path)
+    shown = name + "".join(f".{key}" if isinstance(key, str) else f"[{key}]" for key in map(tree.plain_key, path))
     return f"{shown}_" if TAKEN.fullmatch(shown) else shown

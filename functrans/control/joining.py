@@ -13,6 +13,7 @@ from ..core.paths import Block, Decision, joining
 from ..core.staging import trace_closed
 from ..errors import BranchMismatchError
 from ..primitives.foundation import convert, reshape
+from ..tree import paths
 from ..tree_util import keystr
 from .agreement import meet, with_result_types
 from .cond import cond
@@ -121,7 +122,7 @@ def _leaf_name(structure: Sequence[Any] | None, position: int) -> str:
     """Where in the results a leaf stands; nothing for a bare one."""
     for treedef in structure or ():
         if position < treedef.num_leaves:
-            return keystr(treedef.paths()[position])
+            return keystr(paths(treedef)[position])
         position -= treedef.num_leaves
     return ""
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import optree
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import tree, tree_util
@@ -42,6 +44,21 @@ class Interval:
         return cls(*children, unit)
 
 
+@tree_util.register_pytree_with_keys_class
+class Ring:
+    """A user's node, with names of its own."""
+
+    def __init__(self, inner: Any, outer: Any):
+        self.inner, self.outer = inner, outer
+
+    def tree_flatten_with_keys(self) -> Any:
+        return ((tree_util.GetAttrKey("inner"), self.inner), (tree_util.GetAttrKey("outer"), self.outer)), None
+
+    @classmethod
+    def tree_unflatten(cls, metadata: None, children: Any) -> Ring:
+        return cls(*children)
+
+
 class Bag:
     """A user's node, by functions."""
 
@@ -62,6 +79,7 @@ TREES = {
     "named tuple": (Pair(1, Pair(2, 3)), [1, 2, 3]),
     "dataclass": (Layer(1, {"x": 2}), [1, 2]),
     "class": (Interval(1, 2), [1, 2]),
+    "class with names": (Ring(1, [2]), [1, 2]),
     "functions": (Bag([1, 2, 3]), [1, 2, 3]),
     "none inside": ((1, None, [None, 2]), [1, 2]),
 }
@@ -147,11 +165,108 @@ def test_paths():
     paths = [path for path, _ in tree_util.tree_flatten_with_path(x)[0]]
     assert paths == [path for path, _ in tree_util.tree_leaves_with_path(x)]
     assert [leaf for _, leaf in tree_util.tree_leaves_with_path(x)] == [1.0, 2.0, 3.0]
-    assert paths[0] == ("a", 0)
+    assert paths[0] == (tree_util.DictKey("a"), tree_util.SequenceKey(0))
     assert len(set(paths)) == 3
-    assert tree_util.keystr(("a", 1, 0)) == "['a'][1][0]"
+    assert list(map(tree_util.keystr, paths)) == ["['a'][0]", "['a'][1].left", "['a'][1].right"]
     shown = tree_util.tree_map_with_path(lambda path, leaf: f"{tree_util.keystr(path[:1])}={leaf}", x)
     assert shown["a"][0] == "['a']=1.0"
+
+
+def at_path(x: Any, path: Any) -> Any:
+    for key in path:
+        match key:
+            case tree_util.DictKey(k) | tree_util.SequenceKey(k):
+                x = x[k]
+            case tree_util.GetAttrKey(name):
+                x = getattr(x, name)
+            case tree_util.FlattenedIndexKey(k):
+                x = (x.low, x.high)[k] if isinstance(x, Interval) else x.items[k]
+    return x
+
+
+@each_tree
+def test_paths_lead_to_their_leaves(name: str):
+    x, wanted = TREES[name]
+    found = tree.leaves_with_path({"x": [x]})
+    assert [leaf for _, leaf in found] == wanted
+    assert [at_path({"x": [x]}, path) for path, _ in found] == wanted
+    for path, _ in found:
+        assert tree_util.keystr(path).startswith("['x'][0]")
+        assert tree_util.keystr(path, simple=True, separator="/").startswith("x/0")
+
+
+def test_fields_that_are_no_leaves():
+    @tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Step:
+        x: Any
+        n: int = tree.static(default=2)
+        seen: int = 0
+
+    assert tree.leaves(Step(1.0, 3, 5)) == [1.0, 5]
+    assert ft.jit(ft.grad(lambda s: s.x**s.n))(Step(3.0, seen=4.0)) == Step(6.0, seen=0.0)
+    assert tree.structure(Step(1.0)) != tree.structure(Step(1.0, 3))
+
+    @dataclasses.dataclass
+    class Cached:
+        x: Any
+        seen: int = 0
+
+    tree_util.register_dataclass(Cached, drop_fields=("seen",))
+    assert tree.map(lambda v: 2 * v, Cached(1.0, 5)) == Cached(2.0, 0)
+
+
+@each_tree
+def test_static_containers_have_no_leaves(name: str):
+    @tree_util.register_static
+    @dataclasses.dataclass(frozen=True)
+    class Static:
+        value: str
+
+    leaves, structure = tree.flatten((Static(name), TREES[name][0]))
+    assert leaves == TREES[name][1]
+    assert tree.unflatten(structure, leaves)[0] == Static(name)
+    assert structure != tree.structure((Static("other"), TREES[name][0]))
+
+
+@each_tree
+def test_structures_of_children(name: str):
+    x, _ = TREES[name]
+    whole = tree.structure((x, 1))
+    assert tree_util.treedef_children(whole) == [tree.structure(x), tree.structure(1)]
+    assert tree_util.treedef_tuple(tree_util.treedef_children(whole)) == whole
+    assert tree_util.treedef_is_leaf(tree.structure(1))
+    assert not tree_util.treedef_is_leaf(whole)
+
+
+def test_broadcast_prefix():
+    full = {"a": (1, Pair(2, 3)), "b": [4, {"c": 5}]}
+    assert tree.broadcast(0, full) == tree.map(lambda _: 0, full)
+    assert tree.broadcast({"a": "x", "b": [8, "y"]}, full) == {"a": ("x", Pair("x", "x")), "b": [8, {"c": "y"}]}
+    assert tree.leaves(tree.broadcast({"a": (1, 2), "b": 3}, full)) == [1, 2, 2, 3, 3]
+    with pytest.raises(ValueError):
+        tree.broadcast({"a": 1}, full)
+
+
+@given(st.lists(st.integers()), st.none() | st.integers())
+def test_associative_reductions_are_reductions(values: list[int], identity: int | None):
+    if not values and identity is None:
+        with pytest.raises(TypeError):
+            tree.reduce_associative(lambda a, b: a + b, values)
+        return
+    options = {} if identity is None else {"identity": identity}
+    joined = tree.reduce_associative(lambda a, b: a + b, [[(v,)] for v in values], is_leaf=is_tuple, **options)
+    assert joined == (tuple(values) if values else identity)
+
+
+def is_tuple(x: Any) -> bool:
+    return isinstance(x, tuple)
+
+
+def test_all_leaves():
+    assert tree_util.all_leaves([1.0, "a", np.zeros(2)])
+    assert not tree_util.all_leaves([1.0, None])
+    assert tree_util.all_leaves([(1, 2)], is_leaf=is_tuple)
 
 
 def test_reductions():
@@ -181,10 +296,11 @@ def test_transpose():
 
 def test_paths_of_leaves_as_told():
     x = {"a": (1, 2), "b": [3]}
+    a, b = (tree_util.DictKey("a"),), (tree_util.DictKey("b"), tree_util.SequenceKey(0))
     is_pair = lambda v: isinstance(v, tuple)  # noqa: E731
-    assert tree.leaves_with_path(x, is_leaf=is_pair) == [(("a",), (1, 2)), (("b", 0), 3)]
+    assert tree.leaves_with_path(x, is_leaf=is_pair) == [(a, (1, 2)), (b, 3)]
     assert tree.flatten_with_path(x, is_pair)[1] == tree.structure(x, is_pair)
-    assert tree.map_with_path(lambda path, v, w: (path, v, w), x, x, is_leaf=is_pair)["b"] == [(("b", 0), 3, 3)]
+    assert tree.map_with_path(lambda path, v, w: (path, v, w), x, x, is_leaf=is_pair)["b"] == [(b, 3, 3)]
 
 
 def test_names_of_jax():
