@@ -25,6 +25,7 @@ with _no_collection():  # nothing of what is imported is garbage, and a tenth of
     from .api.caches import clear_caches
     from .api.callbacks import io_callback, pure_callback
     from .api.checkpoint import checkpoint, checkpoint_name
+    from .api.custom_gradient import closure_convert, custom_gradient
     from .api.custom_rule import custom_rule
     from .api.custom_rules import custom_jvp, custom_vjp
     from .api.devices import block_until_ready, device_get, device_put, devices
@@ -46,10 +47,10 @@ remat = checkpoint  # JAX's other name for it
 
 __all__ = [
     "Array", "ShapeDtypeStruct", "block_until_ready", "checkpoint", "checkpoint_name", "checkpoint_policies",
-    "clear_caches", "config", "custom_derivatives", "custom_jvp", "custom_rule", "custom_vjp", "debug", "device_get",
-    "device_put", "devices", "elementwise", "errors", "eval_shape", "explain", "flatten_util", "float0", "grad",
-    "hessian", "hvp", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax",
-    "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "ops", "optimize", "print_saved_residuals",
-    "pure_callback", "random", "remat", "saved_residuals", "scipy", "testing", "tree", "tree_util", "value_and_grad",
-    "vjp", "vmap",
+    "clear_caches", "closure_convert", "config", "custom_derivatives", "custom_gradient", "custom_jvp",
+    "custom_rule", "custom_vjp", "debug", "device_get", "device_put", "devices", "elementwise", "errors",
+    "eval_shape", "explain", "flatten_util", "float0", "grad", "hessian", "hvp", "integrate", "io_callback",
+    "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn",
+    "numpy", "ops", "optimize", "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals",
+    "scipy", "testing", "tree", "tree_util", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

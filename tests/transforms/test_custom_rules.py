@@ -53,6 +53,11 @@ def with_vjp_rule(f: Callable[..., Any]) -> Any:
     return g
 
 
+def with_own_gradient(f: Callable[..., Any]) -> Any:
+    """The rule is a closure over what the function has computed."""
+    return ft.custom_gradient(lambda x: ft.vjp(f, x))
+
+
 Function = Callable[[Any], Any]
 DERIVATIVES: dict[str, Callable[[Function], Function]] = {
     "value": lambda f: f,
@@ -79,11 +84,43 @@ def assert_same(found: Function, wanted: Function, transform: Callable[[Function
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("rule", [with_jvp_rule, with_vjp_rule])
+@pytest.mark.parametrize("rule", [with_jvp_rule, with_vjp_rule, with_own_gradient])
 @pytest.mark.parametrize("f", [plainly, by_assignment, by_copy, by_result])
 @pytest.mark.parametrize("derivative", DERIVATIVES)
 def test_a_true_rule_changes_nothing(derivative: str, f: Function, rule: Any):
     assert_same(rule(f), f, DERIVATIVES[derivative])
+
+
+def test_gradients_of_several_arguments_use_what_was_computed():
+    @ft.custom_gradient
+    def f(x: Any, y: Any) -> Any:
+        product = {"xy": x * y}
+        return product, lambda ct: (10 * ct["xy"] * product["xy"], ct["xy"] * x)
+
+    g = lambda x, y: np.sum(f(x, y)["xy"])  # noqa: E731
+    for gradient in (ft.grad(g, (0, 1)), ft.jit(ft.grad(g, (0, 1))), ft.grad(ft.jit(g), (0, 1))):
+        by_x, by_y = gradient(X, V)
+        np.testing.assert_allclose(by_x, 10 * X * V)
+        np.testing.assert_allclose(by_y, X)
+
+
+def test_converted_closures():
+    def f(x: Any, y: Any) -> Any:
+        fun = lambda z: {"a": np.sin(z["b"]) * x, "c": z["b"] + y}  # noqa: E731
+        converted, consts = ft.closure_convert(fun, {"b": x})
+        with pytest.raises(ft.errors.PytreeMismatchError, match="made for"):
+            converted(x, *consts)
+        assert len(consts) <= 2
+        by_const = ft.jvp(lambda c: converted({"b": V}, c, *consts[1:])["a"], consts[:1], [1.0]) if consts else None
+        return converted({"b": V}, *consts), by_const, len(consts)
+
+    expected = {"a": np.sin(V) * 2.0, "c": V + 3.0}
+    for call, count in ((f, 0), (ft.jit(f), 2), (lambda x, y: ft.jvp(lambda x: f(x, y), (x,), (1.0,))[0], 1)):
+        found, by_const, consts = call(2.0, 3.0)
+        assert consts == count
+        np.testing.assert_allclose([found["a"], found["c"]], [expected["a"], expected["c"]])
+        if by_const is not None:
+            np.testing.assert_allclose(by_const[1], np.sin(V))
 
 
 def f_by_hand(x: Any) -> Any:
