@@ -29,6 +29,14 @@ def linalg() -> Any:
 
 
 @cache
+def signal() -> Any:
+    """scipy.signal."""
+    import scipy.signal
+
+    return scipy.signal
+
+
+@cache
 def c_function(name: str, signature: str) -> int:
     """The address of a function of scipy.special for native code, 0 if there is none with this signature."""
     import scipy.special.cython_special

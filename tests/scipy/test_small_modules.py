@@ -52,6 +52,72 @@ def test_detrend(kind: str):
     check_agreement(lambda x: signal.detrend(x, 0, kind), X)
 
 
+# ---- spectra
+
+LONG = RANDOM.normal(size=(2, 30, 2))
+PIECES: tuple[dict[str, Any], ...] = (
+    {"nperseg": 8}, {"nperseg": 9, "noverlap": 2}, {"nperseg": 8, "nfft": 11, "fs": 3.0}, {"nperseg": 1},
+    {"window": np.hanning(7) + 0.1}, {"window": ("tukey", 0.3), "nperseg": 10, "noverlap": 9}, {},
+)  # fmt: skip
+
+
+def assert_same_arrays(found: Any, wanted: Any) -> None:
+    for mine, other in zip(found, wanted, strict=True):
+        assert (mine.shape, mine.dtype) == (other.shape, other.dtype)
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-12 if other.itemsize > 4 else 1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:nperseg", "ignore:Input data is complex")
+@pytest.mark.parametrize("options", PIECES, ids=str)
+@pytest.mark.parametrize("x", [LONG, LONG + 1j * LONG[::-1], LONG.astype("f4")], ids=["real", "complex", "single"])
+def test_spectra_are_those_of_scipy(x: Any, options: Any):
+    for axis, onesided, scaling in ((1, True, "density"), (-2, False, "spectrum")):
+        given = {**options, "axis": axis, "return_onesided": onesided and x.dtype.kind != "c", "scaling": scaling}
+        for more in ({}, {"average": "median"}, {"detrend": "linear"}):
+            if options.get("nperseg") != 1 or "detrend" not in more:
+                assert_same_arrays(signal.welch(x, **given, **more), scipy.signal.welch(x, **given, **more))
+        assert_same_arrays(signal.csd(x, x[:, :22], **given), scipy.signal.csd(x, x[:, :22], **given))
+        assert_same_arrays(signal.spectrogram(x, **given), scipy.signal.spectrogram(x, **given))
+    for nfft in (None, 20, 41):
+        found, wanted = (s.periodogram(x, nfft=nfft, axis=1, return_onesided=False) for s in (signal, scipy.signal))
+        assert_same_arrays(found, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:nperseg", "ignore:NOLA")
+@pytest.mark.parametrize("options", PIECES[:3] + PIECES[4:], ids=str)
+@pytest.mark.parametrize("boundary", ["zeros", "even", "odd", "constant", None])
+def test_short_time_transforms_and_back(options: Any, boundary: str | None):
+    options = {"nperseg": 7, **options} if isinstance(options.get("window"), np.ndarray) else options
+    for x, onesided in ((LONG, True), (LONG + 1j * LONG[::-1], False)):
+        for scaling, padded in (("spectrum", True), ("psd", False)):
+            given = {**options, "axis": 1, "scaling": scaling, "return_onesided": onesided}
+            found = signal.stft(x, boundary=boundary, padded=padded, **given)
+            assert_same_arrays(found, scipy.signal.stft(x, boundary=boundary, padded=padded, **given))
+            back = {**options, "scaling": scaling, "input_onesided": onesided, "boundary": boundary is not None}
+            back.setdefault("nperseg", 30)
+            z = np.moveaxis(found[2], 1, -1)
+            wanted = scipy.signal.istft(z, time_axis=-2, freq_axis=-1, **back)[1]
+            times, again = signal.istft(z, time_axis=-2, freq_axis=-1, **back)
+            assert_same_arrays([again], [wanted])
+            np.testing.assert_allclose(times, np.arange(again.shape[-1]) / options.get("fs", 1.0))
+            if boundary and padded and options.get("noverlap") != 2:
+                np.testing.assert_allclose(again[..., :30], np.swapaxes(x, 1, 2), atol=1e-12)
+
+
+def test_derivatives_of_spectra():
+    x, w = LONG[0, :16, 0], np.hanning(6) + 0.1
+    check_agreement(lambda x, w: signal.welch(x, window=w, noverlap=2)[1], x, w)
+    check_agreement(lambda x: np.abs(signal.stft(x, nperseg=6)[2]) ** 2, x)
+    check_agreement(lambda x: signal.istft(signal.stft(x, nperseg=6)[2] * np.arange(4)[:, None], nperseg=6)[1], x)
+
+
+@pytest.mark.parametrize("options", [{"nperseg": 8, "noverlap": 8}, {"nperseg": 8, "nfft": 7}, {"nperseg": 0},
+                                     {"window": np.ones(40)}, {"window": np.ones(4), "nperseg": 5}])  # fmt: skip
+def test_pieces_that_do_not_fit(options: Any):
+    with pytest.raises(ShapeMismatchError, match="Correct nperseg"):
+        signal.welch(LONG, axis=1, **options)
+
+
 @pytest.mark.parametrize("mode", ["constant", "nearest", "wrap", "mirror", "reflect"])
 @pytest.mark.parametrize("order", [0, 1])
 def test_map_coordinates(order: int, mode: str):
@@ -111,6 +177,10 @@ def test_what_is_refused():
         lambda: signal.convolve(X, W, method="slow"),
         lambda: signal.convolve2d(X, W, boundary="wrap"),
         lambda: signal.detrend(X, type="square"),
+        lambda: signal.welch(X, detrend="square"),
+        lambda: signal.csd(X, X, average="most"),
+        lambda: signal.stft(X, boundary="wrap"),
+        lambda: signal.istft(X, scaling="density"),
         lambda: ndimage.map_coordinates(X, [0, 0], order=3),
         lambda: fft.dct(X, type=3),
         lambda: interpolate.RegularGridInterpolator([np.arange(5.0)], np.arange(5.0), "cubic"),

@@ -43,9 +43,31 @@ def test_derivatives(method: Any):
     )
 
 
-def test_derivatives_of_an_equation_that_is_not_symmetric():
-    a, b = system(3, 6, positive=False)
-    check_agreement(lambda a, b: linalg.bicgstab(a, b, **TIGHT)[0], a, b, tolerance=1e-9)
+@pytest.mark.parametrize(("method", "size"), [(linalg.bicgstab, 3), (linalg.gmres, 2)], ids=["bicgstab", "gmres"])
+def test_derivatives_of_an_equation_that_is_not_symmetric(method: Any, size: int):
+    a, b = system(size, 6, positive=False)
+    check_agreement(lambda a, b: method(a, b, **TIGHT)[0], a, b, tolerance=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_solutions_by_minimal_residuals(n: int, dtype: Any):
+    a, b = system(n, 7, positive=False, dtype=dtype)
+    wanted = np.linalg.solve(a, b)
+    np.testing.assert_allclose(linalg.gmres(a, b, **TIGHT)[0], wanted, rtol=1e-8)
+    improved = linalg.gmres(lambda x: a @ x, b, np.ones(n), M=lambda x: x / np.diag(a), **TIGHT)[0]
+    np.testing.assert_allclose(improved, wanted, rtol=1e-8)
+
+
+def test_restarts_and_ends_of_minimal_residuals():
+    a, b = system(8, 3, positive=False)
+    for restart in (1, 3, 8):
+        found = linalg.gmres(a, b, tol=1e-10, restart=restart, maxiter=100)[0]
+        np.testing.assert_allclose(found, np.linalg.solve(a, b), rtol=1e-7)
+    assert np.linalg.norm(a @ linalg.gmres(a, b, tol=0.1, restart=2)[0] - b) <= 0.1 * np.linalg.norm(b)
+    shifted = np.roll(np.eye(8), 1, axis=0)  # no space smaller than all of it helps
+    np.testing.assert_array_equal(linalg.gmres(shifted, np.eye(8)[0], restart=4)[0], np.zeros(8))
+    np.testing.assert_allclose(linalg.gmres(shifted, np.eye(8)[0])[0], np.eye(8)[7], atol=1e-12)
 
 
 def test_pytrees():
@@ -62,7 +84,8 @@ def test_pytrees():
 def test_ends():
     np.testing.assert_array_equal(linalg.cg(np.eye(2), np.zeros(2))[0], np.zeros(2))
     np.testing.assert_array_equal(linalg.bicgstab(np.eye(2), np.zeros(2))[0], np.zeros(2))
-    for method in (linalg.cg, linalg.bicgstab):
+    np.testing.assert_array_equal(linalg.gmres(np.eye(2), np.zeros(2))[0], np.zeros(2))
+    for method in (linalg.cg, linalg.bicgstab, linalg.gmres):
         np.testing.assert_allclose(method(np.diag([1.0, 5.0]), np.zeros(2), np.ones(2))[0], 0, atol=1e-12)
     a, b = system(6, 1, positive=True)
     np.testing.assert_array_equal(linalg.cg(a, b, maxiter=0)[0], np.zeros(6))

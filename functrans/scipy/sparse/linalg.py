@@ -1,7 +1,8 @@
 """Linear equations solved by iteration, with derivatives of the equation and not of the iteration.
 
 M. Hestenes and E. Stiefel, "Methods of conjugate gradients for solving linear systems", J. Res. Natl. Bur. Stand. 49,
-1952; H. van der Vorst, "Bi-CGSTAB", SIAM J. Sci. Stat. Comput. 13, 1992.
+1952; H. van der Vorst, "Bi-CGSTAB", SIAM J. Sci. Stat. Comput. 13, 1992; Y. Saad and M. Schultz, "GMRES", SIAM J. Sci.
+Stat. Comput. 7, 1986.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from ...core.avals import is_inexact
+from ...core.devices import beside
 from ...core.trace import typeof
 from ...errors import MatrixShapeError
 from ...flatten_util import ravel_pytree
 from ...lax.implicit import custom_linear_solve
-from ...lax.loops import while_loop
+from ...lax.loops import scan, while_loop
 from ...numpy.common import as_operand, cast
+from ...numpy.indexing import take
 from ...primitives.selection import stop_gradient
 
 Operator = Callable[[Any], Any]
@@ -81,6 +84,39 @@ def bicgstab(
         array([1., 2.])
     """
     return _solve(_stabilized, A, b, x0, tol, atol, maxiter, M, symmetric=False), None
+
+
+def gmres(
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    tol: float = 1e-5,
+    atol: float = 0.0,
+    restart: int = 20,
+    maxiter: int | None = None,
+    M: Any = None,
+    solve_method: str = "batched",
+) -> tuple[Any, None]:
+    """The solution x of A x = b for any A, by minimal residuals; the arguments are those of `cg`.
+
+    Args:
+        restart: after so many products with A it begins anew, from what it has found.
+        maxiter: begin at most so often.
+        M: about the inverse of A; residuals are those of M A x = M b.
+        solve_method: of no effect.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy.sparse import linalg
+        >>> linalg.gmres(lambda x: np.array([[4.0, 1.0], [-1.0, 3.0]]) @ x, np.array([6.0, 5.0]))[0].round(6)
+        array([1., 2.])
+    """
+
+    def method(matvec: Operator, rhs: Any, start: Any, largest: Any, steps: int, improve: Operator) -> Any:
+        return _minimal_residuals(matvec, rhs, start, largest, steps, improve, restart)
+
+    return _solve(method, A, b, x0, tol, atol, maxiter, M, symmetric=False), None
 
 
 def _solve(
@@ -169,6 +205,41 @@ def _stabilized(matvec: Operator, b: Any, x0: Any, largest: Any, steps: int, imp
     one = np.vdot(r, r) * 0 + 1
     state = (x0, r, r * 0, r * 0, one, one, one, np.int64(0), np.bool_(True))
     return while_loop(goes_on, step, state)[0]
+
+
+def _minimal_residuals(
+    matvec: Operator, b: Any, x0: Any, largest: Any, steps: int, improve: Operator, restart: int
+) -> Any:
+    """Cycles of Arnoldi's method, which looks for the best x in a growing space, until one does not help."""
+    aval = typeof(b)
+    count = min(restart, aval.size)
+    unit = beside(b, np.eye(count + 1, dtype=aval.dtype))
+
+    def arnoldi(basis: Any, j: Any) -> tuple[Any, Any]:
+        w = improve(matvec(take(basis, j, axis=0)))
+        column = basis.conj() @ w
+        w = w - column @ basis
+        again = basis.conj() @ w  # once more: rounding has left something of the basis
+        w = w - again @ basis
+        length = _norm(w)
+        row = take(unit, j + 1, axis=0)
+        return basis + row[:, None] * _quotient(w, length), column + again + row * length
+
+    def cycle(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, r, size, k, _ = state
+        basis, columns = scan(arnoldi, unit[0][:, None] * _quotient(r, size), np.arange(count))
+        y = np.linalg.pinv(columns.T) @ (unit[0] * size)
+        x = x + y @ basis[:count]
+        r = improve(b - matvec(x))
+        after = _norm(r)
+        return x, r, after, k + 1, after < size
+
+    def goes_on(state: tuple[Any, ...]) -> Any:
+        return (state[2] > goal) & (state[3] < steps) & state[4]
+
+    r = improve(b - matvec(x0))
+    goal = largest * _quotient(_norm(improve(b)), _norm(b))
+    return while_loop(goes_on, cycle, (x0, r, _norm(r), np.int64(0), np.bool_(True)))[0]
 
 
 def _quotient(x: Any, y: Any) -> Any:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.devices import beside
-from ..core.trace import typeof
-from ..errors import ShapeMismatchError, UnsupportedArgumentError
-from ..lax.convolution import conv_general_dilated
-from ..numpy.common import as_operand, cast, normalize_axes
-from .linalg.operands import operands
+from ...core.devices import beside
+from ...core.trace import typeof
+from ...errors import ShapeMismatchError, UnsupportedArgumentError
+from ...lax.convolution import conv_general_dilated
+from ...numpy.common import as_operand, cast, normalize_axes
+from ..linalg.operands import operands
 
 
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto", precision: Any = None) -> Any:

@@ -1,0 +1,9 @@
+"""Convolutions, correlations and spectra (`jax.scipy.signal`)."""
+
+from .convolutions import convolve, convolve2d, correlate, correlate2d, detrend, fftconvolve
+from .spectra import csd, istft, periodogram, spectrogram, stft, welch
+
+__all__ = [
+    "convolve", "convolve2d", "correlate", "correlate2d", "csd", "detrend", "fftconvolve", "istft", "periodogram",
+    "spectrogram", "stft", "welch",
+]  # fmt: skip
