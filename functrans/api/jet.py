@@ -7,11 +7,9 @@ from math import factorial
 from typing import Any
 
 from .. import tree
-from ..core.avals import ZERO
 from ..core.trace import typeof
 from ..errors import PytreeMismatchError
-from ..primitives.foundation import scale
-from ..transforms.jet import jet_flat
+from ..transforms.jet import jet_flat, scaled
 from .arguments import (
     FlatFunction,
     check_same_structure,
@@ -61,13 +59,13 @@ def jet(fun: Callable[..., Any], primals: Sequence[Any], series: Sequence[Any]) 
         check_same_structure(structure, treedef, f"series terms of order {k + 1}", "primals")
         flat_terms.append([check_tangent(t, typeof(p), "series term", no_name) for t, p in zip(terms, leaves)])
     curves = [
-        [p, *(_scaled(terms[i], 1.0 / factorial(k + 1)) for k, terms in enumerate(flat_terms))]
+        [p, *(scaled(terms[i], 1.0 / factorial(k + 1)) for k, terms in enumerate(flat_terms))]
         for i, p in enumerate(leaves)
     ]
     flat = FlatFunction(fun, treedef.unflatten, {}, False)
     results = jet_flat(flat, curves, order)
     flat_derivatives = [
-        result_tangent(_scaled(r[k], float(factorial(k))), typeof(r[0])) for k in range(1, order + 1) for r in results
+        result_tangent(scaled(r[k], float(factorial(k))), typeof(r[0])) for k in range(1, order + 1) for r in results
     ]
     given = [*leaves, *(t for terms in flat_terms for t in terms)]
     value, *derivatives = _rows(own_results([*(r[0] for r in results), *flat_derivatives], given), order + 1)
@@ -78,7 +76,3 @@ def _rows(values: list[Any], count: int) -> list[list[Any]]:
     """A flat list cut into `count` lists of one length."""
     length = len(values) // count
     return [values[i * length : (i + 1) * length] for i in range(count)]
-
-
-def _scaled(c: Any, factor: float) -> Any:
-    return c if c is ZERO or factor == 1.0 else scale(c, factor)

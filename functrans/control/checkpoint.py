@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import ZERO
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, memoized, prune, substitute
-from ..core.trace import Params, typeof
+from ..core.trace import Params
 from ..errors import CheckpointPolicyError
-from ..primitives.foundation import instantiate
 from ..primitives.names import name as name_primitive
-from ..transforms.jet import jet_jaxpr
+from ..transforms.jet import active_coefficients, jet_jaxpr, series_of
 from ..transforms.partial_eval import partial_eval_jaxpr
 from .call import Call
 from .cond import with_some_inputs, with_some_results
@@ -52,16 +50,10 @@ class Checkpoint(Call):
         return {**params, "jaxpr": with_some_inputs(smaller, used)}, used, tuple(wanted)
 
     def jet(self, order: int, series: Sequence[Any], /, *, jaxpr: Jaxpr, **params: Any) -> list[Any]:
-        active = tuple(any(c is not ZERO for c in s[1:]) for s in series)
+        active, coefficients = active_coefficients(series)
         derived, out_active = jet_jaxpr(jaxpr, order, active)
-        coefficients = [instantiate(c, typeof(s[0]).strong()) for s, f in zip(series, active) if f for c in s[1:]]
         outs = self.bind(*(s[0] for s in series), *coefficients, jaxpr=derived, **params)
-        count = len(out_active)
-        rest = iter(outs[count:])
-        return [
-            [y, *((next(rest) if is_active else ZERO) for _ in range(order))]
-            for y, is_active in zip(outs[:count], out_active)
-        ]
+        return series_of(outs, out_active, order)
 
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
         split = split_for_recomputation(params["jaxpr"], tuple(unknown), params.get("policy"))

@@ -14,11 +14,11 @@ from ..core.primitive import SharedOperands, is_hole
 from ..core.staging import trace_closed
 from ..core.trace import Params, typeof
 from ..primitives.elementwise import equal
-from ..primitives.foundation import convert, instantiate, zeros
+from ..primitives.foundation import convert, zeros
 from ..primitives.reductions import argmax, reduce_any
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
-from ..transforms.jet import jet_jaxpr
+from ..transforms.jet import active_coefficients, jet_jaxpr, series_of
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from .loop import Flags, choose_lanes, spread, stand_in, used_inputs
@@ -58,18 +58,10 @@ class Cond(HoldsPrograms):
         return outs[:count], spread(outs[count:], out_active)
 
     def jet(self, order: int, series: Sequence[Any], *, branches: Branches) -> list[Any]:
-        active = tuple(any(c is not ZERO for c in s[1:]) for s in series[1:])
+        active, coefficients = active_coefficients(series[1:])
         derived, out_active = agreeing(branches, lambda branch, forced: jet_jaxpr(branch, order, active, forced))
-        coefficients = [
-            instantiate(c, typeof(s[0]).strong()) for s, f in zip(series[1:], active) if f for c in s[1:]
-        ]
         outs = self.bind(*(s[0] for s in series), *coefficients, branches=derived)
-        count = len(out_active)
-        rest = iter(outs[count:])
-        return [
-            [y, *((next(rest) if is_active else ZERO) for _ in range(order))]
-            for y, is_active in zip(outs[:count], out_active)
-        ]
+        return series_of(outs, out_active, order)
 
     def transpose(self, cotangents: Sequence[Any], index: Any, *args: Any, branches: Branches) -> Sequence[Any]:
         linear = tuple(map(is_hole, args))

@@ -18,7 +18,7 @@ from ..core.trace import EVAL, Params, running, typeof
 from ..errors import CustomRuleError
 from ..transforms.batching import batch_flat
 from ..transforms.forward import jvp_flat
-from ..transforms.jet import jet_by_tangents
+from ..transforms.jet import is_moving, jet_by_tangents
 from .closed_rules import Flat, Rules, Series, closed_function, closed_rules, flat_jet, flat_jvp, rows
 from .custom_linear import batched_vjp_rule, jvp_by_vjp
 from .programs import guarded, jaxpr_has_effects, mentions_axis
@@ -75,9 +75,8 @@ class CustomCall(Primitive):
     def jet(
         self, order: int, series: Sequence[Series], /, *, function: Flat, rules: Rules, name: str
     ) -> list[Series] | None:
-        is_moving = [any(c is not ZERO for c in s[1:]) for s in series]
-        if rules.jet is None or any(is_moving[: rules.captured]):
-            if not rules.for_tangents or not any(is_moving[rules.captured :]):
+        if rules.jet is None or any(map(is_moving, series[: rules.captured])):
+            if not rules.for_tangents or not any(map(is_moving, series[rules.captured :])):
                 return None
             by_tangents = partial(self.jvp, function=function, rules=rules, name=name)
             return jet_by_tangents(by_tangents, order, series)

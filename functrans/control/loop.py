@@ -23,7 +23,7 @@ from ..primitives.stacks import choose_entries
 from ..primitives.structural import transpose
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
-from ..transforms.jet import jet_jaxpr
+from ..transforms.jet import is_moving, jet_jaxpr
 from ..transforms.partial_eval import partial_eval_jaxpr
 from .eager import run_loop
 from .programs import HoldsPrograms, inlined, jaxpr_has_effects
@@ -103,7 +103,7 @@ class Loop(HoldsPrograms):
         return outs, [ZERO if t is ZERO else t[0] for t in out_slopes]
 
     def jet(self, order: int, series: Sequence[Any], **params: Any) -> list[Any]:
-        slopes = [ZERO if all(c is ZERO for c in s[1:]) else s[1:] for s in series]
+        slopes = [s[1:] if is_moving(s) else ZERO for s in series]
         outs, out_slopes = self._push_forward(order, [s[0] for s in series], slopes, params)
         return [[y, *([ZERO] * order if dy is ZERO else dy)] for y, dy in zip(outs, out_slopes)]
 

@@ -134,14 +134,14 @@ def jet_by_tangents(
         outs, out_tangents = rule(primals, tangents)
     slopes = [[ZERO] * order if t is ZERO else lower.split(t) for t in out_tangents]
     firsts = [lower.split(y)[0] for y in outs]
-    return [[y, *(_times(c, 1.0 / (k + 1)) for k, c in enumerate(s))] for y, s in zip(firsts, slopes)]
+    return [[y, *(scaled(c, 1.0 / (k + 1)) for k, c in enumerate(s))] for y, s in zip(firsts, slopes)]
 
 
 def _derivative(trace: JetTrace, series: Series) -> Any:
     if all(c is ZERO for c in series[1:]):
         return ZERO
     like = series[0]
-    slopes = [_times(c, float(k)) for k, c in enumerate(series)][1:]
+    slopes = [scaled(c, float(k)) for k, c in enumerate(series)][1:]
     first = match(0.0, like) if slopes[0] is ZERO else slopes[0]
     return JetTracer(trace, [first, *slopes[1:]])
 
@@ -151,11 +151,12 @@ def _extended(series: Series, lower: JetTrace, slope: Any) -> Series:
 
     The others stay the same objects, so that results of lower order are found again in `known`.
     """
-    top = ZERO if slope is ZERO else _times(lower.split(slope)[-1], 1.0 / (lower.order + 1))
+    top = ZERO if slope is ZERO else scaled(lower.split(slope)[-1], 1.0 / (lower.order + 1))
     return [*series, top]
 
 
-def _times(c: Any, factor: float) -> Any:
+def scaled(c: Any, factor: float) -> Any:
+    """A coefficient times a number."""
     return c if c is ZERO or factor == 1.0 else scale(c, factor)
 
 
@@ -172,7 +173,7 @@ def _sum(primitive: Elementwise, series: list[Series]) -> Series:
     y = primitive(*(s[0] for s in series))
     result = [y]
     for coefficients in list(zip(*series))[1:]:
-        terms = (_times(c, float(d)) for d, c in zip(primitive.derivatives, coefficients))
+        terms = (scaled(c, float(d)) for d, c in zip(primitive.derivatives, coefficients))
         result.append(reduce(add_tangents, (match(term, y) for term in terms)))
     return result
 
@@ -207,6 +208,25 @@ def jet_flat(
         return [trace.split(out) for out in function(*(argument(JetTracer(trace, s)) for s in series))]
 
 
+def is_moving(series: Series) -> bool:
+    """Whether anything but the value is there."""
+    return any(c is not ZERO for c in series[1:])
+
+
+def active_coefficients(series: Sequence[Series]) -> tuple[tuple[bool, ...], list[Any]]:
+    """Which series are active, and the coefficients of these one after the other, for `jet_jaxpr`."""
+    active = tuple(map(is_moving, series))
+    return active, [instantiate(c, typeof(s[0]).strong()) for s, f in zip(series, active) if f for c in s[1:]]
+
+
+def series_of(values: Sequence[Any], active: Sequence[bool], order: int) -> list[Series]:
+    """The series of inputs or results of a program that `jet_jaxpr` has made."""
+    rest = iter(values[len(active) :])
+    return [
+        [x, *((next(rest) if is_active else ZERO) for _ in range(order))] for x, is_active in zip(values, active)
+    ]
+
+
 @memoized
 def jet_jaxpr(
     jaxpr: Jaxpr, order: int, active: tuple[bool, ...], forced: tuple[bool, ...] | None = None
@@ -221,13 +241,8 @@ def jet_jaxpr(
     out_active: list[bool] = []
 
     def function(*args: Any) -> list[Any]:
-        rest = iter(args[len(active) :])
-        series = [
-            [x, *(next(rest) for _ in range(order))] if is_active else [x, *[ZERO] * order]
-            for x, is_active in zip(args, active)
-        ]
-        outs = jet_flat(lambda *xs: eval_jaxpr(jaxpr, *xs), series, order)
-        moving = [any(c is not ZERO for c in out[1:]) for out in outs]
+        outs = jet_flat(lambda *xs: eval_jaxpr(jaxpr, *xs), series_of(args, active, order), order)
+        moving = [is_moving(out) for out in outs]
         out_active[:] = [a or b for a, b in zip(moving, forced or moving)]
         coefficients = [
             match(instantiate(c, aval.strong()), out[0])
