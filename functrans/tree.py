@@ -311,3 +311,14 @@ def flatten_prefix(prefix: Any, tree: Any, is_leaf: Callable[[Any], bool] | None
 
     optree.tree_map_(spread, prefix, marked, is_leaf=_none_is_leaf, namespace=NAMESPACE)
     return result
+
+
+def structure_text(treedef: TreeDef) -> str:
+    """A structure as messages show it.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.tree.structure_text(ft.tree.structure({"a": 1, "b": (2, 3)}))
+        "{'a': *, 'b': (*, *)}"
+    """
+    return str(treedef).removeprefix("PyTreeSpec(").removesuffix(f", namespace={NAMESPACE!r})").removesuffix(")")

@@ -30,6 +30,8 @@ from ..errors import (
 )
 from ..primitives.foundation import convert, zeros
 from ..source import library_frames_of, user_traceback
+from ..tree import structure_text
+from ..tree_util import keystr
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -244,8 +246,7 @@ def describe_leaf(treedef: Any, position: int) -> str:
 
     That takes as long as there are leaves: for messages, once one is needed.
     """
-    path = treedef.paths()[position]
-    return "".join(f"[{entry!r}]" for entry in path)
+    return keystr(treedef.paths()[position])
 
 
 def no_name() -> str:
@@ -357,11 +358,6 @@ def check_same_structure(found: Any, wanted: Any, what: str, reference: str) -> 
             f"There is one leaf of the {what} for each leaf of the {reference}.",
             "Build them with functrans.tree.map over the same tree.",
         )
-
-
-def structure_text(treedef: Any) -> str:
-    """A structure for a message: `{'a': *, 'b': (*, *)}`."""
-    return str(treedef).removeprefix("PyTreeSpec(").removesuffix(", namespace='functrans')").removesuffix(")")
 
 
 def is_concrete(leaves: Iterable[Any]) -> bool:

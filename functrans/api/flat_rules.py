@@ -15,7 +15,8 @@ from ..core.paths import Leaves, leaves_of
 from ..core.trace import typeof
 from ..errors import CustomRuleError
 from ..primitives.foundation import instantiate, match, scale, unbroadcast
-from .arguments import FlatFunction, describe_leaf, input_leaf, normalize_argnums, structure_text
+from ..tree import structure_text
+from .arguments import FlatFunction, describe_leaf, input_leaf, normalize_argnums
 from .symbolic_zeros import CustomVJPPrimal, SymbolicZero
 
 Rule = Callable[..., Any]

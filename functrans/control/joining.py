@@ -13,7 +13,7 @@ from ..core.paths import Block, Decision, joining
 from ..core.staging import trace_closed
 from ..errors import BranchMismatchError
 from ..primitives.foundation import convert, reshape
-from ..tree import paths
+from ..tree import paths, structure_text
 from ..tree_util import keystr
 from .agreement import meet, with_result_types
 from .cond import cond
@@ -91,7 +91,7 @@ def _check_structures(decision: Decision, ways: Sequence[Block]) -> None:
     if false.structure is None or true.structure is None:
         _mismatch(decision, f"results: {len(true.outputs)}", str(len(false.outputs)), "number")
     shown = next((a, b) for a, b in zip(false.structure, true.structure) if a != b)
-    _mismatch(decision, f"structures: {_shown(shown[1])}", _shown(shown[0]), "pytree")
+    _mismatch(decision, f"structures: {structure_text(shown[1])}", structure_text(shown[0]), "pytree")
 
 
 def _common_type(decision: Decision, ways: Sequence[Block], position: int) -> Any:
@@ -112,10 +112,6 @@ def _mismatch(decision: Decision, true: str, false: str, what: str) -> NoReturn:
         "`return` returns None.",
         source=decision.source,
     )
-
-
-def _shown(treedef: Any) -> str:
-    return str(treedef).removeprefix("PyTreeSpec(").removesuffix(", namespace='functrans')").removesuffix(")")
 
 
 def _leaf_name(structure: Sequence[Any] | None, position: int) -> str:

@@ -23,8 +23,9 @@ from ..errors import (
     TimesError,
 )
 from ..flatten_util import ravel_pytree
-from ..lax.programs import Program, leaf_name, shown_tree, staged
+from ..lax.programs import Program, leaf_name, staged
 from ..primitives.foundation import convert
+from ..tree import structure_text
 from .solution import REACHED, TOO_MANY_STEPS, Field, Options, Solution, solution
 
 
@@ -168,8 +169,8 @@ def _traced(func: Callable[..., Any], y0: Any, time: np.dtype[Any], args: tuple[
     program = staged(func, rebuild, [*avals, typeof(time.type(0)), *given])
     if program.out_tree != y_tree:
         raise PytreeMismatchError(
-            f"The right side of the differential equation returned the structure {shown_tree(program.out_tree)} for y "
-            f"of structure {shown_tree(y_tree)}.",
+            "The right side of the differential equation returned the structure "
+            f"{structure_text(program.out_tree)} for y of structure {structure_text(y_tree)}.",
             "dy/dt is a pytree like y.",
             "Return a pytree like the first argument.",
             source=program.source_of(0),

@@ -17,7 +17,8 @@ from ..core.trace import typeof
 from ..errors import BranchMismatchError, ConditionError
 from ..primitives.elementwise import maximum, minimum
 from ..primitives.foundation import convert
-from .programs import Program, leaf_name, operand_leaves, shown_tree, staged, with_common_operands
+from ..tree import structure_text
+from .programs import Program, leaf_name, operand_leaves, staged, with_common_operands
 
 _INDEX = np.dtype(np.int64)
 
@@ -111,8 +112,8 @@ def _check_structures(name: str, programs: Sequence[Program], names: Sequence[st
     for program, branch in zip(programs, names):
         if program.out_tree != first.out_tree:
             raise BranchMismatchError(
-                f"The branches of {name} return different structures: {names[0]} {shown_tree(first.out_tree)}, "
-                f"{branch} {shown_tree(program.out_tree)}.",
+                f"The branches of {name} return different structures: {names[0]} {structure_text(first.out_tree)}, "
+                f"{branch} {structure_text(program.out_tree)}.",
                 "Whichever branch runs, what comes after it must find the same pytree.",
                 "Return the same structure from all branches.",
                 source=program.source_of(0),

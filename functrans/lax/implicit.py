@@ -12,7 +12,8 @@ from ..control.implicit import implicit_root, linear_solve, transposed_matvec
 from ..core.jaxpr import Jaxpr, eval_jaxpr
 from ..core.trace import EVAL, current_trace, typeof
 from ..errors import CustomRuleError
-from .programs import Program, operand_leaves, shown_tree, staged
+from ..tree import structure_text
+from .programs import Program, operand_leaves, staged
 
 
 @hides_internals
@@ -166,7 +167,7 @@ def _staged_solver(
         children = found_tree.children()
         if len(children) != 2:
             raise CustomRuleError(
-                f"With has_aux=True `{name}` returns a pair `(x, aux)`, but it returned {shown_tree(found_tree)}.",
+                f"With has_aux=True `{name}` returns a pair `(x, aux)`, but it returned {structure_text(found_tree)}.",
                 "The second element is passed through.",
                 "Return `(x, aux)`, or leave has_aux out.",
             )
@@ -196,8 +197,8 @@ def _check_types(
     """Raise CustomRuleError unless what a function returned is like what it was given."""
     if found_tree != x_tree:
         raise CustomRuleError(
-            f"`{name}` returned the structure {shown_tree(found_tree)} for a problem of structure "
-            f"{shown_tree(x_tree)}.",
+            f"`{name}` returned the structure {structure_text(found_tree)} for a problem of structure "
+            f"{structure_text(x_tree)}.",
             "The solution, the guess, the right side and the value of the function are pytrees of one kind.",
             "Return a pytree like the argument.",
             source=program.source_of(0) if program is not None else None,

@@ -25,7 +25,8 @@ from ..core.trace import Traced, typeof
 from ..errors import CarryMismatchError, ConditionError, ScanLengthError
 from ..primitives.foundation import convert, reshape
 from ..primitives.structural import concatenate, slice
-from .programs import Program, leaf_name, operand_leaves, shown_tree, staged, with_common_operands
+from ..tree import structure_text
+from .programs import Program, leaf_name, operand_leaves, staged, with_common_operands
 from .unrolling import unrolled
 
 
@@ -291,8 +292,8 @@ def _stage_body(
         found_tree = carry_structure(program, name)
         if found_tree != carry_tree:
             raise CarryMismatchError(
-                f"The carry of {name} changes its structure: it was {shown_tree(carry_tree)} and became "
-                f"{shown_tree(found_tree)}.",
+                f"The carry of {name} changes its structure: it was {structure_text(carry_tree)} and became "
+                f"{structure_text(found_tree)}.",
                 "What one step returns is what the next one is given.",
                 "Return a carry of the same structure (it comes first in the pair that the body of a scan returns).",
                 source=program.source_of(0),
@@ -333,7 +334,7 @@ def _carry_and_output(program: Program, name: str) -> Any:
     children = program.out_tree.children()
     if program.out_tree.type is not tuple or len(children) != 2:
         raise CarryMismatchError(
-            f"The body of {name} returned {shown_tree(program.out_tree)} instead of a pair.",
+            f"The body of {name} returned {structure_text(program.out_tree)} instead of a pair.",
             "It returns the next carry, and what to collect from this step.",
             "Return `(carry, y)`, with None for y if there is nothing to collect.",
             source=program.source_of(0),

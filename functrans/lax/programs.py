@@ -67,11 +67,6 @@ def leaf_name(treedef: Any, position: int) -> str:
     return f"leaf {name}" if name else "value"
 
 
-def shown_tree(treedef: Any) -> str:
-    """A structure as a message shows it."""
-    return str(treedef).removeprefix("PyTreeSpec(").removesuffix(", namespace='functrans')").removesuffix(")")
-
-
 def operand_leaves(values: Any, checked: Callable[[Any], Any]) -> tuple[list[Any], Any]:
     """The leaves of a pytree as operands, and its structure."""
     leaves, treedef = tree.flatten(values)
