@@ -30,7 +30,7 @@ from ..errors import (
 )
 from ..primitives.foundation import convert, zeros
 from ..source import library_frames_of, user_traceback
-from ..tree import structure_text
+from ..tree import paths, structure_text
 from ..tree_util import keystr
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -246,7 +246,7 @@ def describe_leaf(treedef: Any, position: int) -> str:
 
     That takes as long as there are leaves: for messages, once one is needed.
     """
-    return keystr(treedef.paths()[position])
+    return keystr(paths(treedef)[position])
 
 
 def no_name() -> str:

@@ -24,7 +24,7 @@ from ..core.staging import trace_closed
 from ..core.trace import Traced, typeof
 from ..errors import CarryMismatchError, ConditionError, ScanLengthError
 from ..primitives.foundation import convert, reshape
-from ..primitives.structural import concatenate, slice
+from ..primitives.structural import concatenate, slice_axis
 from ..tree import structure_text
 from .programs import Program, leaf_name, operand_leaves, staged, with_common_operands
 from .unrolling import unrolled
@@ -263,11 +263,7 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 
 
 def _rows(x: Any, start: int, stop: int) -> Any:
-    shape = typeof(x).shape
-    if (start, stop) == (0, shape[0]):
-        return x
-    zeros = (0,) * (len(shape) - 1)
-    return slice(x, starts=(start, *zeros), limits=(stop, *shape[1:]), strides=(1,) * len(shape))
+    return x if (start, stop) == (0, typeof(x).shape[0]) else slice_axis(x, start, stop, axis=0)
 
 
 @memoized

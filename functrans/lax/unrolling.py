@@ -12,7 +12,7 @@ from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.staging import trace_closed
 from ..core.trace import typeof
 from ..primitives.foundation import reshape
-from ..primitives.structural import concatenate, slice
+from ..primitives.structural import concatenate, slice_axis
 
 
 def unrolled(scan: Loop, unroll: int | bool, args: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -34,7 +34,7 @@ def unrolled(scan: Loop, unroll: int | bool, args: Sequence[Any], params: dict[s
     for start, stop in ((whole, length), (0, whole)) if rest_first else ((0, whole), (whole, length)):
         if start == stop:
             continue
-        xs = [_rows(x, start, stop) for x in groups.xs]
+        xs = [slice_axis(x, start, stop, axis=0) for x in groups.xs]
         if start == 0:
             xs = [reshape(x, shape=(whole // steps, steps, *typeof(x).shape[1:])) for x in xs]
             body = several_steps(params["body"], params["consts"], params["carry"], steps, params["reverse"])
@@ -51,13 +51,6 @@ def unrolled(scan: Loop, unroll: int | bool, args: Sequence[Any], params: dict[s
     return [*carry, *(y[0] if len(y) == 1 else concatenate(*y, axis=0) for y in zip(*in_order))]
 
 
-def _rows(x: Any, start: int, stop: int) -> Any:
-    shape = typeof(x).shape
-    return slice(
-        x, starts=(start, *[0] * (len(shape) - 1)), limits=(stop, *shape[1:]), strides=(1,) * len(shape)
-    )
-
-
 @memoized
 def several_steps(body: Jaxpr, consts: int, carry: int, steps: int, reverse: bool) -> Jaxpr:
     """The body of a scan over blocks of elements."""
@@ -66,7 +59,7 @@ def several_steps(body: Jaxpr, consts: int, carry: int, steps: int, reverse: boo
         given, state, blocks = args[:consts], list(args[consts : consts + carry]), args[consts + carry :]
         collected: list[Any] = [None] * steps
         for i in reversed(range(steps)) if reverse else range(steps):
-            rows = [_rows(block, i, i + 1) for block in blocks]
+            rows = [slice_axis(block, i, i + 1, axis=0) for block in blocks]
             elements = [reshape(row, shape=typeof(row).shape[1:]) for row in rows]
             outs = eval_jaxpr(body, *given, *state, *elements)
             state, collected[i] = outs[:carry], outs[carry:]

@@ -13,16 +13,16 @@ from ..core.dtypes import result_type
 from ..core.trace import typeof
 from ..core.tracer import operators
 from ..errors import ShapeMismatchError
-from ..primitives.complex import conjugate
 from ..primitives.contractions import DimensionNumbers, contraction_error, dot_general
 from ..primitives.convolution import conv_general
 from ..primitives.elementwise import add, multiply, subtract
 from ..primitives.foundation import Shape, zeros
+from ..primitives.matrices import conj
 from ..primitives.structural import concatenate, reverse, slice_axis
 from ..primitives.structural import transpose as _transpose
 from .common import as_operand, cast, normalize_axes, normalize_axis, with_shape
 from .manipulation import moveaxis
-from .positions import cell
+from .positions import stored
 from .protocols import METHODS
 
 
@@ -34,14 +34,6 @@ def _operands(a: Any, b: Any) -> tuple[Any, Any]:
         return a, b
     dtype = result_type(x.dtype, y.dtype)
     return cast(a, dtype), cast(b, dtype)
-
-
-def _stored(result: Any, out: Any) -> Any:
-    """What a function with an argument `out` returns."""
-    if out is None:
-        return result
-    cell(out, "out")[...] = result
-    return out
 
 
 def _contract(a: Any, b: Any, a_axes: Sequence[int], b_axes: Sequence[int]) -> Any:
@@ -58,7 +50,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = _operands(a, b)
     m, n = len(typeof(a).shape), len(typeof(b).shape)
     product = _contract(a, b, (m - 1,), (max(n - 2, 0),)) if m and n else multiply(a, b)
-    return product if out is None else _stored(product, out)
+    return stored(product, out)
 
 
 def inner(a: Any, b: Any, /) -> Any:
@@ -71,17 +63,13 @@ def inner(a: Any, b: Any, /) -> Any:
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """numpy.outer: all products of two elements."""
     a, b = _operands(a, b)
-    return _stored(multiply(with_shape(a, (typeof(a).size, 1)), with_shape(b, (typeof(b).size,))), out)
+    return stored(multiply(with_shape(a, (typeof(a).size, 1)), with_shape(b, (typeof(b).size,))), out)
 
 
 def vdot(a: Any, b: Any, /) -> Any:
     """numpy.vdot: the inner product of two flattened arrays, of the conjugate of a."""
     a, b = _operands(a, b)
-    return dot(*(with_shape(x, (typeof(x).size,)) for x in (_conjugate(a), b)))
-
-
-def _conjugate(x: Any) -> Any:
-    return conjugate(x) if typeof(x).dtype.kind == "c" else x
+    return dot(*(with_shape(x, (typeof(x).size,)) for x in (conj(a), b)))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
@@ -173,7 +161,7 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
     """numpy.vecmat: conjugated vectors times matrices."""
     _check_core("vecmat", x1, x2, 1, 2)
     x1, x2 = _operands(x1, x2)
-    return _broadcast_product(_conjugate(x1), x2, True, False)
+    return _broadcast_product(conj(x1), x2, True, False)
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
@@ -182,7 +170,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     x1, x2 = _operands(x1, x2)
     if axis != -1:
         x1, x2 = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
-    return _broadcast_product(_conjugate(x1), x2, True, True)
+    return _broadcast_product(conj(x1), x2, True, True)
 
 
 def _check_core(name: str, x1: Any, x2: Any, first: int, second: int) -> None:
@@ -255,7 +243,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """numpy.correlate of two vectors: of a with the conjugate of v."""
     a, v = _vectors(a, v)
-    v = _conjugate(v)
+    v = conj(v)
     if typeof(v).size > typeof(a).size:
         return reverse(_slide(v, a, mode), axes=(0,))
     return _slide(a, v, mode)

@@ -20,7 +20,6 @@ from ..primitives.elementwise import (
     absolute,
     add,
     arctan2,
-    conjugate,
     copysign,
     divide,
     equal,
@@ -50,6 +49,7 @@ from ..primitives.elementwise import isnan as _isnan
 from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
 from ..primitives.foundation import promoted, zeros
+from ..primitives.matrices import conj as _conj
 from ..primitives.sorting import argsort
 from .common import as_operand, check_cast
 from .indexing import take as _take
@@ -447,11 +447,7 @@ def _in_half(y: Any, x: Any) -> Any:
     return _convert(y, dtype=typeof(x).dtype) if dtypes.is_half(typeof(x).dtype) else y
 
 
-def _conj(x: Any) -> Any:
-    """ndarray.conj, which unlike numpy.conj leaves booleans as they are."""
-    return conjugate(x) if typeof(x).dtype.kind == "c" else x
-
-
-METHODS.update(astype=_astype, clip=clip, conj=_conj, conjugate=_conj, round=round)
+METHODS.update(astype=_astype, clip=clip, round=round)
+METHODS.update(conj=_conj, conjugate=_conj)  # which unlike numpy.conj leaves booleans as they are
 PROPERTIES.update(real=real, imag=imag)
 SETTERS.update(real=_set_real, imag=_set_imag)

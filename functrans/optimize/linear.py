@@ -37,14 +37,15 @@ def solve_symmetric(matvec: Matvec, b: Any) -> Any:
     """x with A x = b for a positive definite matrix, as exact as possible."""
     if typeof(b).size <= DENSE:
         return np.linalg.solve(dense_matrix(matvec, b), b)
-    return conjugate_gradients(matvec, b, _tightest(b) * _norm(b), 10 * typeof(b).size)
+    return conjugate_gradients(matvec, b, _tightest(b) * norm(b), 10 * typeof(b).size)
 
 
 def _tightest(b: Any) -> float:
     return 100 * float(finfo(typeof(b).dtype).eps)
 
 
-def _norm(x: Any) -> Any:
+def norm(x: Any) -> Any:
+    """The Euclidean norm of a vector."""
     return np.sqrt(np.sum(x * x))
 
 
@@ -58,7 +59,7 @@ def conjugate_gradients(matvec: Matvec, b: Any, tolerance: Any, maxiter: int) ->
 
     def goes_on(state: tuple[Any, ...]) -> Any:
         _, r, _, k, is_positive = state
-        return is_positive & (_norm(r) > tolerance) & (k < maxiter)
+        return is_positive & (norm(r) > tolerance) & (k < maxiter)
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
         x, r, p, k, _ = state
@@ -81,7 +82,7 @@ def gmres(matvec: Matvec, b: Any, tolerance: Any) -> Any:
     """
     aval = typeof(b)
     count = min(_RESTART, aval.size)
-    goal = tolerance * _norm(b)
+    goal = tolerance * norm(b)
 
     def cycle(state: tuple[Any, ...]) -> tuple[Any, ...]:
         x, r, size, _ = state
@@ -95,7 +96,7 @@ def gmres(matvec: Matvec, b: Any, tolerance: Any) -> Any:
             w = w - column @ basis
             again = basis @ w
             w = w - again @ basis
-            length = _norm(w)
+            length = norm(w)
             is_new = length > 0
             unit = _unit(j + 1, count + 1, aval.dtype)
             basis = basis + unit[:, None] * np.where(is_new, w / np.where(is_new, length, 1), 0)
@@ -105,13 +106,13 @@ def gmres(matvec: Matvec, b: Any, tolerance: Any) -> Any:
         y = np.linalg.pinv(columns.T) @ (_unit(0, count + 1, aval.dtype) * size)
         x = x + y @ basis[:count]
         r = b - matvec(x)
-        after = _norm(r)
+        after = norm(r)
         return x, r, after, after < size / 2
 
     def goes_on(state: tuple[Any, ...]) -> Any:
         return (state[2] > goal) & state[3]
 
-    return while_loop(goes_on, cycle, (b * 0, b, _norm(b), np.bool_(True)))[0]
+    return while_loop(goes_on, cycle, (b * 0, b, norm(b), np.bool_(True)))[0]
 
 
 def _unit(i: Any, size: int, dtype: Any) -> Any:

@@ -11,7 +11,7 @@ from ..api.grad import linearize, vjp
 from ..core.devices import here
 from ..core.trace import typeof
 from ..lax.loops import while_loop
-from .linear import DENSE, dense_matrix, gmres
+from .linear import DENSE, dense_matrix, gmres, norm
 from .result import CONVERGED, NOT_A_NUMBER, RUNNING, STALLED, TOO_MANY_ITERATIONS
 
 _DECREASE, _SHORTEST = 1e-4, 1e-9
@@ -35,7 +35,7 @@ def newton(function: Callable[[Any], Any], x: Any, tol: float, maxiter: int) -> 
 
     def step(now: Iterate) -> Iterate:
         p, is_newtons = _newton_step(function, now.x, now.f)
-        size = _norm(now.f)
+        size = norm(now.f)
 
         def shortened(trial: tuple[Any, ...]) -> tuple[Any, ...]:
             a, _, _, evaluations = trial
@@ -70,7 +70,7 @@ def _newton_step(function: Callable[[Any], Any], x: Any, f: Any) -> tuple[Any, A
     _, times = linearize(function, x)
     if typeof(x).size > DENSE:
         p = gmres(times, -f, 1e-6)
-        return p, _norm(times(p) + f) <= 1e-3 * _norm(f)
+        return p, norm(times(p) + f) <= 1e-3 * norm(f)
     matrix = dense_matrix(times, x)
     sign, size = np.linalg.slogdet(matrix)
     is_regular = (sign != 0) & np.isfinite(size)
@@ -85,12 +85,8 @@ def _newton_step(function: Callable[[Any], Any], x: Any, f: Any) -> tuple[Any, A
 def _value(function: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     """The function and its size."""
     f = function(x)
-    return f, _norm(f)
+    return f, norm(f)
 
 
 def _largest(x: Any) -> Any:
     return np.max(np.abs(x), initial=0.0)
-
-
-def _norm(x: Any) -> Any:
-    return np.sqrt(np.sum(x * x))
