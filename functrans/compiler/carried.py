@@ -50,17 +50,12 @@ class Carried:
     def begins(self) -> list[Step]:
         """What the slots are to be set to."""
         pairs = [(self.before, self.first), (self.after, self.second)]
-        return [Step(own.slot, _only(place)) for own, place in pairs[: 1 + (self.first != self.second)]]
+        return [Step(own.slot, place.alone) for own, place in pairs[: 1 + (self.first != self.second)]]
 
     @property
     def places(self) -> tuple[Place, ...]:
         """What is in use as long as the loop runs."""
         return self.before, self.after, self.final, self.other
-
-
-def _only(place: Place) -> Place:
-    """An array as the only element of one."""
-    return place._replace(shape=(1, *place.shape), strides=(0, *place.strides))
 
 
 def begun(

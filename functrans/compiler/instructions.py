@@ -19,7 +19,7 @@ import numpy as np
 from ..core.avals import StackAval
 from ..core.dtypes import is_half
 from ..source import Source
-from .loopnest import Kernel, Load, Output, point
+from .loopnest import Index, Kernel, Load, Output, point
 
 
 class Place(NamedTuple):
@@ -41,6 +41,16 @@ class Place(NamedTuple):
     def is_contiguous(self) -> bool:
         """Whether the elements lie one after another in row-major order."""
         return contiguous_strides(self.shape, self.dtype.itemsize) == self.strides or 0 in self.shape
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all elements together."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def alone(self) -> Place:
+        """The array as the only element of one."""
+        return self._replace(shape=(1, *self.shape), strides=(0, *self.strides))
 
     def broadcast(self, shape: tuple[int, ...]) -> Place:
         """The array repeated along new leading axes and axes of extent one."""
@@ -70,6 +80,11 @@ class Place(NamedTuple):
                     return None
         strides = tuple(steps.pop() if n != 1 else self.dtype.itemsize for n in shape)
         return self._replace(shape=shape, strides=strides)
+
+
+def space_of(place: Place) -> Index:
+    """The index of an element of an array, over the space of its own axes."""
+    return point(len(place.shape))
 
 
 class ObjectPlace(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from math import prod
 from typing import Any
 
 from .instructions import ObjectPlace, Place, contiguous_strides
@@ -37,7 +36,7 @@ class Lent:
     ):
         self.outputs = outputs
         self.holders = holders
-        self.sizes = {place.slot: _bytes(place) for place in places}
+        self.sizes = {place.slot: place.nbytes for place in places}
         self.slots: dict[int, list[int]] = {}
         for slot, size in self.sizes.items():
             self.slots.setdefault(size, []).append(slot)
@@ -80,7 +79,7 @@ class Lent:
 
     def is_whole(self, place: Place) -> bool:
         """Whether a place is all of an argument, and an array: numbers are made of what is in memory of their own."""
-        is_all = place.offset == 0 and place.is_contiguous and _bytes(place) == self.sizes.get(place.slot)
+        is_all = place.offset == 0 and place.is_contiguous and place.nbytes == self.sizes.get(place.slot)
         return is_all and bool(place.shape)
 
     def rank(self, result: int | None, place: Any) -> int:
@@ -103,7 +102,3 @@ class Lent:
             return False
         self.take(number, source)
         return True
-
-
-def _bytes(place: Place) -> int:
-    return prod(place.shape) * place.dtype.itemsize

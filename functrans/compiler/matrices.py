@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.avals import ShapedArray, real_dtype
 from .builder import Builder
-from .instructions import VIEWS, Block, Place, PythonRun, is_row_major
+from .instructions import VIEWS, Block, Place, PythonRun, is_row_major, space_of
 from .loopnest import BOOL, INT, ORIGIN, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
 from .matrix_parts import (
     INT32,
@@ -30,7 +30,6 @@ from .matrix_parts import (
     position,
     readable,
     room_to_work,
-    space_of,
     unless_failed,
     wide,
 )

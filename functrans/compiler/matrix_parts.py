@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
-from .instructions import VIEWS, Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers
-from .loopnest import BOOL, INT, Affine, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
+from .instructions import VIEWS, Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers, space_of
+from .loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
 from .small_matrices import refusal
 
 INT32 = np.dtype(np.int32)
@@ -159,10 +159,6 @@ def as_vectors(place: Place) -> Place:
 
 def flipped(x: Place) -> Place:
     return VIEWS["transpose"](x, (0, 2, 1))
-
-
-def space_of(place: Place) -> tuple[Affine, ...]:
-    return tuple(map(axis_index, range(len(place.shape))))
 
 
 def position(axis: int, dtype: np.dtype[Any], offset: int = 0) -> Expression:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
 from .checks import refusal
-from .instructions import VIEWS, Block, Place, PythonRun
+from .instructions import VIEWS, Block, Place, PythonRun, space_of
 from .loopnest import (
     BOOL,
     INT,
@@ -29,6 +29,7 @@ from .loopnest import (
     fits,
     named_element,
     normalized,
+    point,
 )
 from .overlap import are_same
 
@@ -188,14 +189,14 @@ def integer_power(assembler: Any, block: Block, x: Place, n: Place, target: Plac
     if not {p.dtype.kind for p in (x, n, target)} <= set("iu") or 0 in target.shape:
         return False
     if n.dtype.kind == "i":
-        exponent = cast(Load(0, _space(n), n.dtype), INT)
+        exponent = cast(Load(0, space_of(n), n.dtype), INT)
         below = Apply("less", (exponent, constant(0, INT)), BOOL)
         refused = Apply("select", (below, Apply("subtract", (exponent, constant(1, INT)), INT), constant(0, INT)), INT)
         numbers = assembler.contiguous("temporary", ShapedArray(n.shape, INT))
         assembler.kernel(block, Kernel(n.shape, 0, (Output(refused, None),), (0,)), (n,), (numbers,))
         assembler.check(block, numbers, 1, run)
     places = tuple(place.broadcast(target.shape) for place in (x, n))
-    operands = (cast(Load(k, _space(target), place.dtype), target.dtype) for k, place in enumerate(places))
+    operands = (cast(Load(k, space_of(target), place.dtype), target.dtype) for k, place in enumerate(places))
     powers = Apply("integer_power", tuple(operands), target.dtype)
     assembler.kernel(block, Kernel(target.shape, 0, (Output(powers, None),), (0, 1)), places, (target,))
     return True
@@ -232,7 +233,7 @@ def update_region(
     for number, (axis, start) in enumerate(computed, 1):
         load = Load(number, (), start.dtype)
         place[axis] = place[axis].shifted(normalized(load, x.shape[axis], x.shape[axis] - sizes[axis]))
-    element = cast(Load(0, _space(update), update.dtype), target.dtype)
+    element = cast(Load(0, space_of(update), update.dtype), target.dtype)
     kernel = Kernel(sizes, 0, (Output(element, None, tuple(place)),), tuple(range(1 + len(computed))))
     assembler.kernel(block, kernel, (update, *(start for _, start in computed)), (target,))
 
@@ -296,7 +297,7 @@ def scatter(
         beyond = Apply("select", (is_inside, inside_index, constant(extent, INT)), INT)
         place = (*place[:axis], ORIGIN.shifted(beyond), *place[axis + 1 :])
     assembler.copy(block, x, own)
-    element = Load(0, _space(updates), updates.dtype)
+    element = Load(0, space_of(updates), updates.dtype)
     kernel = Kernel(updates.shape, 0, (Output(element, combine, place),), tuple(range(1 + len(indices))))
     assembler.kernel(block, kernel, (updates, *indices), (to,))
     assembler.copy(block, own, target)
@@ -323,7 +324,7 @@ def _selected(
         The index, and whether there is such an element, where that is not certain.
     """
     ndim = len(shape) - (len(x.shape) - len(which.axes))  # of the index arrays, broadcast
-    space = tuple(map(axis_index, range(len(shape))))
+    space = point(len(shape))
     end = which.position + ndim
     own, rest = space[which.position : end], iter([*space[: which.position], *space[end:]])
     found: list[Affine | None] = [None] * len(x.shape)
@@ -339,7 +340,3 @@ def _selected(
             is_inside = exists if is_inside is None else Apply("logical_and", (is_inside, exists), BOOL)
         found[axis] = ORIGIN.shifted(i)
     return tuple(next(rest) if i is None else i for i in found), is_inside
-
-
-def _space(place: Place) -> Index:
-    return tuple(map(axis_index, range(len(place.shape))))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, ShapedArray, real_dtype
-from .instructions import VIEWS, Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides
-from .loopnest import ORIGIN, Kernel, Load, Output, axis_index
+from .instructions import VIEWS, Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides, space_of
+from .loopnest import ORIGIN, Kernel, Load, Output
 
 #: What lies at multiples of this distance, in bytes, contends for the same few places of the cache, if it is so many.
 SAME_PLACE, MANY = 2048, 16
@@ -181,7 +181,7 @@ def _take(assembler: Any, block: Block, rows: Place, order: Place, target: Place
     order = order._replace(shape=shape, strides=contiguous_strides(shape, INT.itemsize))
     source = as_numbers(rows._replace(shape=shape, strides=contiguous_strides(shape, rows.dtype.itemsize)))
     target = as_numbers(target)
-    space = tuple(map(axis_index, range(len(target.shape))))
+    space = space_of(target)
     place = ORIGIN.shifted(Load(1, space[:rank], INT))
     element = Load(0, (*space[: rank - 1], place, *space[rank:]), source.dtype)
     kernel = Kernel(target.shape, 0, (Output(element, None),), (0, 1))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
-from .instructions import Block, BranchRun, Place, PythonRun
+from .instructions import Block, BranchRun, Place, PythonRun, space_of
 from .loopnest import BOOL, INT, ORIGIN, Apply, Kernel, Load, Output, Position, cast, constant
 from .matrix_parts import (
     as_vectors,
@@ -19,7 +19,6 @@ from .matrix_parts import (
     like,
     room_to_work,
     rooms_to_work,
-    space_of,
     unless_failed,
     wide,
 )

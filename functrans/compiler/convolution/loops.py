@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..instructions import Block, Place
-from ..loopnest import Affine, Apply, Expression, Kernel, Load, Output, axis_index
+from ..loopnest import Affine, Apply, Expression, Kernel, Load, Output, axis_index, point
 from .geometry import Parts, Shape, blocks, compact, ordered, part, pieces, split
 
 #: Taps that are written out, and features that are computed at once: more need more registers than there are.
@@ -185,7 +185,7 @@ def _position_kernel(
         *(axis_index(last + 2 + i) for i in range(len(positions) - axis - 1)),
     )
     batch, group = axis_index(0), axis_index(1)
-    place = tuple(map(axis_index, range(first))) if adds else None
+    place = point(first) if adds else None
     outputs: list[Output] = []
     for f in range(features):
         factors: list[tuple[Expression, Expression]] = []

@@ -83,10 +83,10 @@ def _by_positions(assembler: Any, block: Block, x: Place, weights: Place, z: Pla
         columns = assembler.contiguous_copy(inner, some).reshaped((1, length, prod(to.shape[1:])))
         target = as_matrices(to, ((), (0,), range(1, len(to.shape))))
         if target is not None and is_row_major(target):
-            assembler.multiply(inner, _one(own), columns, target)
+            assembler.multiply(inner, own.alone, columns, target)
             return
         room = assembler.contiguous("temporary", ShapedArray(to.shape, to.dtype))
-        assembler.multiply(inner, _one(own), columns, room.reshaped((1, to.shape[0], columns.shape[2])))
+        assembler.multiply(inner, own.alone, columns, room.reshaped((1, to.shape[0], columns.shape[2])))
         assembler.copy(inner, room, to)
 
     for start, stop, size in pieces(points[axis], width):
@@ -152,7 +152,7 @@ def _by_taps(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> 
         some, own, to = places
         rows = assembler.contiguous_copy(inner, some).reshaped((1, prod(points), prod(own.shape[1:])))
         matrix = assembler.matrices(inner, own, ((), (0,), range(1, len(own.shape))))
-        assembler.multiply(inner, matrix, ordered(rows, (0, 2, 1)), _one(to), adds=True)
+        assembler.multiply(inner, matrix, ordered(rows, (0, 2, 1)), to.alone, adds=True)
 
     for start, stop, size in pieces(window[axis], width):
         some = split(part(x, 2 + axis, start, stop), 2 + axis, size)
@@ -178,7 +178,7 @@ def _by_channels(assembler: Any, block: Block, x: Place, w: Place, total: Place)
         some, own, to = places
         rows = assembler.contiguous_copy(inner, some).reshaped((1, prod(own.shape[1:]), points))
         matrix = assembler.matrices(inner, own, ((), (0,), range(1, len(own.shape))))
-        assembler.multiply(inner, matrix, rows, _one(to), adds=True)
+        assembler.multiply(inner, matrix, rows, to.alone, adds=True)
 
     for start, stop, count in pieces(channels, size):
         some = split(part(x, 1, start, stop), 1, count)
@@ -204,11 +204,6 @@ def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> N
 def _room(assembler: Any) -> int:
     """The bytes of windows that are copied for one product."""
     return ROOM_ON_GPU if assembler.is_plain else ROOM
-
-
-def _one(matrix: Place) -> Place:
-    """A matrix as a batch of one."""
-    return matrix._replace(shape=(1, *matrix.shape), strides=(0, *matrix.strides))
 
 
 def _repeated(place: Place, axis: int, extents: Sequence[int]) -> Place:

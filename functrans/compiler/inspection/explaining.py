@@ -12,7 +12,7 @@ from ...core.jaxpr import Atom, Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
 from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun, ScanRun
-from ..loopnest import Apply, Kernel, Load, Position, axis_index
+from ..loopnest import Apply, Kernel, Load, Position, point
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
 from ..small_matrices import RULES, is_written_out
@@ -512,7 +512,7 @@ def why_apart(maker: Row, step: KernelStep, var: Var) -> str:
         return "others need the value too, so it is stored; to compute it again here would cost more than to read it"
     if len(other.equations) >= LARGEST_KERNEL:
         return f"a kernel has about {LARGEST_KERNEL} operations at most"
-    space = tuple(map(axis_index, range(len(step.kernel.shape))))
+    space = point(len(step.kernel.shape))
     if any(atom is var and load.index != space for atom, load in step.reads()):
         return "it needs the value at other places than the point it is at"
     return "what it needs besides is made between the two"

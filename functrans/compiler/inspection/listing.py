@@ -33,7 +33,7 @@ from ..instructions import (
     WhileRun,
     contiguous_strides,
 )
-from ..loopnest import Load, axis_index
+from ..loopnest import Load, point
 from ..small_matrices import RULES
 from .costs import cost
 from .texts import INDENT, kernel_text, recurrence_text
@@ -124,7 +124,7 @@ def is_copy(instruction: Any) -> bool:
     if not isinstance(instruction, KernelRun):
         return isinstance(instruction, PythonRun) and instruction.name == "copy"
     ((expression, combine, place), *others) = instruction.kernel.outputs
-    space = tuple(map(axis_index, range(len(instruction.kernel.shape))))
+    space = point(len(instruction.kernel.shape))
     is_stored = not others and combine is None and place is None
     return is_stored and isinstance(expression, Load) and expression.index == space
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -303,7 +302,7 @@ def _sorted(steps: Sequence[StackStep]) -> tuple[list[Way], list[tuple[int, int]
     record = 0
     for step in sorted(steps, key=lambda s: -s.aval.dtype.itemsize):
         if isinstance(step.entry, Place):
-            size = prod(step.entry.shape) * step.entry.dtype.itemsize
+            size = step.entry.nbytes
             ways.append(Way(step.stack.number, HEADER + step.entry.slot, size, record, step.aval))
             record += size
     objects = [(s.stack.number, s.entry.number) for s in steps if isinstance(s.entry, ObjectPlace)]
