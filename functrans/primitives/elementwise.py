@@ -28,6 +28,8 @@ DOUBLE = np.dtype(np.float64)
 class Multiply(PowerLike, Product):
     """Products; those of powers of one base are powers of it."""
 
+    is_bilinear = True
+
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Power | None]
     ) -> tuple[Any, Any, list[Power | None]]:

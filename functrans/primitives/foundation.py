@@ -184,11 +184,14 @@ def _may_be_zero(x: Any) -> bool:
 class Product(Elementwise):
     """An elementwise function linear in its first operand, or in each of two: multiply and divide."""
 
+    #: Whether it is linear in its second operand too.
+    is_bilinear = False
+
     def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
         (ct,) = cotangents
         if is_hole(x) and not is_hole(y):
             return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]
-        if is_hole(y) and not is_hole(x) and self.name == "multiply":
+        if is_hole(y) and not is_hole(x) and self.is_bilinear:
             return [None, unbroadcast(scale(ct, x), y.aval)]
         raise TransposeError(
             f"`{self.name}` is not linear in the operands that are to be transposed.",

@@ -21,7 +21,7 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..primitives.families import Bilinear
-from ..primitives.foundation import Elementwise, Linear, Scale, add_tangents, instantiate, match, scale
+from ..primitives.foundation import Elementwise, Linear, Product, Scale, add_tangents, instantiate, match, scale
 
 Series = list[Any]
 
@@ -93,10 +93,10 @@ class JetTrace(Trace):
             return outs
         if isinstance(primitive, Linear):
             return _linear(primitive, series[0], params)
-        if isinstance(primitive, (Bilinear, Scale)) or primitive.name == "multiply":
-            return [_cauchy(lambda x, y: primitive(x, y, **params), *series, self.order)]
-        if primitive.name == "divide":
+        if isinstance(primitive, Product) and not primitive.is_bilinear:
             return [_quotient(primitive, *series, self.order)]
+        if isinstance(primitive, (Bilinear, Product, Scale)):
+            return [_cauchy(lambda x, y: primitive(x, y, **params), *series, self.order)]
         if isinstance(primitive, Elementwise) and all(type(d) is int for d in primitive.derivatives):
             return [_sum(primitive, series)]
         return self._remembered(primitive, series, params)

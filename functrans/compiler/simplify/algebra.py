@@ -202,7 +202,7 @@ def unit_scale(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 def zero_scale(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """0 * c is 0, whatever c is; for `scale_both` also t * 0."""
     t, c = map(rewriter.constant, eqn.inputs)
-    is_zero = (t is not None and t == 0) or (c is not None and c == 0 and eqn.primitive.name == "scale_both")
+    is_zero = (t is not None and t == 0) or (c is not None and c == 0 and eqn.primitive.both)
     return rewriter.filled(0, eqn.outputs[0].aval) if is_zero and eqn.outputs[0].aval.dtype.kind in "fc" else None
 
 
@@ -210,7 +210,7 @@ def scale_by_constant(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """A product that cannot be zero times infinity is a product."""
     t, c = map(rewriter.constant, eqn.inputs)
     never_absorbs = c is not None and is_finite(c) and c != 0
-    if eqn.primitive.name == "scale":
+    if not eqn.primitive.both:
         never_absorbs = never_absorbs or (t is not None and t != 0)
     return rewriter.emit(e.multiply, *eqn.inputs) if never_absorbs else None
 
