@@ -23,8 +23,6 @@ LITTLE_WORK = 1 << 20
 #: Members at most, and instructions that a kernel looks back to: the time to find them stays bounded.
 MOST_MEMBERS, MOST_BETWEEN = 16, 8
 
-Member = KernelRun | ChainRun | ScanRun
-
 
 def in_parallel(block: Sequence[Any], slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
     """The instructions of a block, with those that can be run at the same time as one.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from ..core.dtypes import can_cast
 from ..errors import (
     ArgumentMutationError,
     DtypeMismatchError,
@@ -19,6 +18,7 @@ from ..errors import (
     StaleViewError,
     ViewAssignmentError,
 )
+from .dtypes import can_cast
 from .trace import Trace, Traced, Uncounted, current_trace
 
 #: What the operators of a tracer mean; the primitives fill it when they are imported.
@@ -564,8 +564,3 @@ def argument(tracer: Tracer) -> Tracer:
     """Mark a tracer as standing for an argument, which may not be assigned into."""
     tracer.origin = ARGUMENT
     return tracer
-
-
-def is_traced(x: Any) -> bool:
-    """Whether x is a tracer."""
-    return isinstance(x, Traced)

@@ -100,7 +100,7 @@ def _choose(
         _common_type(name, programs, names, position, [program.jaxpr.out_avals[position] for program in programs])
         for position in range(len(programs[0].jaxpr.outputs))
     ]
-    jaxprs, common = with_common_operands(programs, len(leaves))
+    jaxprs, common = with_common_operands(programs)
     branches = tuple(interned(with_result_types(jaxpr, avals)) for jaxpr in jaxprs)
     args = [*common, *leaves]
     outs = cond_primitive.bind(index, *args, branches=branches)

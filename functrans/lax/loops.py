@@ -149,7 +149,7 @@ def while_loop(
     body, carry = _stage_body(body_fun, rebuild, carry, [], carry_tree, "while_loop", _carry_only)
     cond = staged(cond_fun, rebuild, [typeof(c) for c in carry])
     _check_condition(cond)
-    programs, common = with_common_operands([cond, body], len(carry))
+    programs, common = with_common_operands([cond, body])
     cond_jaxpr, body_jaxpr = (interned(program) for program in programs)
     slots = _slots(checkpoint, budget, carry)
     args = [*common, *carry]

@@ -47,8 +47,8 @@ def staged(
     return Program(jaxpr, captured, flat.out_tree, function)
 
 
-def with_common_operands(programs: Sequence[Program], own: int) -> tuple[list[Jaxpr], list[Any]]:
-    """Jaxprs that all take what any of them captured, before the `own` operands that they have anyway; and that."""
+def with_common_operands(programs: Sequence[Program]) -> tuple[list[Jaxpr], list[Any]]:
+    """Jaxprs that all take what any of them captured, before the operands that they have anyway; and that."""
     common = list({id(value): value for program in programs for value in program.captured}.values())
     avals = tuple(map(typeof, common))
     jaxprs: list[Jaxpr] = []

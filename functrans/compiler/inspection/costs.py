@@ -63,9 +63,6 @@ class Cost(NamedTuple):
         )
 
 
-NOTHING = Cost(0, 0, 0)
-
-
 def total(costs: Iterable[Cost]) -> Cost:
     """What several things cost together."""
     found = list(costs)

@@ -28,8 +28,10 @@ class Code(Protocol):
     * absolute, square_root, floor, ceil, trunc, rint (to even), copysign, and fma, a product and sum rounded once;
     * multiply_add, a product and sum rounded once or twice, whichever is quicker;
     * convert to another dtype, where the number is in range; reinterpret the bits in a dtype of the same size;
-    * functions of C by their names for double precision, those of `DEFINED`, `SPECIAL`, `SPECIAL_OF_TWO` and, if it has
-      them, `LIBRARY`.
+    * fmod, the remainder with the sign of the first, of floats; gcd, of unsigned integers; integer_power, modulo the
+      size of the type, of integers with an exponent not negative: functions of two operands with branches;
+    * functions of C by their names for double precision, those of `SPECIAL`, `SPECIAL_OF_TWO` and, if it has them,
+      `LIBRARY`.
 
     Attributes:
         built_in: functions with a formula here that the backend has a quicker one for.
@@ -62,9 +64,6 @@ class Code(Protocol):
         ...
 
 
-#: Functions of two operands with branches: the remainder with the sign of the first, of floats; the greatest common
-#: divisor, of unsigned integers; a power modulo the size of the type, of integers with an exponent not negative.
-DEFINED: Final = ("fmod", "gcd", "integer_power")
 #: Functions that the C library has not, by the names of primitives.
 SPECIAL: Final = (
     "erfcinv", "ndtri", "log_ndtr", "lgamma", "digamma", "i0", "i1", "i0e", "i1e",
