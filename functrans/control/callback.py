@@ -12,7 +12,7 @@ from ..core.devices import here, is_on_device
 from ..core.primitive import Primitive
 from ..core.trace import EVAL, Params, running, typeof
 from ..errors import CallbackError, NonDifferentiableError
-from ..primitives.foundation import broadcast_lanes, reshape
+from ..primitives.foundation import all_mapped, reshape
 from ..source import inherited_source
 
 #: Takes the types of the results and arrays; returns a list of arrays, or None if there was no call.
@@ -85,7 +85,7 @@ class Callback(Primitive):
         out_avals = tuple(aval.with_lanes(size) for aval in params["out_avals"])
         changed = {**params, "out_avals": out_avals}
         if method == "broadcast_all":
-            values = [v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)]
+            values = all_mapped(size, values, mapped)
         elif method == "expand_dims":
             values = [v if m else reshape(v, shape=(1, *typeof(v).shape)) for v, m in zip(values, mapped)]
         else:

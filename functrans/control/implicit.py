@@ -10,7 +10,7 @@ from ..core.avals import ZERO
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import is_hole
 from ..core.trace import Params, typeof
-from ..primitives.foundation import add_any, broadcast_lanes, instantiate, scale
+from ..primitives.foundation import add_any, all_mapped, instantiate, scale
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_flat
 from ..transforms.transpose import transpose_jaxpr
@@ -70,7 +70,7 @@ class LinearSolve(HoldsPrograms):
         counts = params["counts"]
         flags = partition(mapped, counts)
         *consts, b = partition(values, counts)
-        lanes = [v if m else broadcast_lanes(v, size) for v, m in zip(b, flags[3])]
+        lanes = all_mapped(size, b, flags[3])
         everywhere = (True,) * len(lanes)
 
         def batched(program: Jaxpr | None, consts_mapped: Sequence[bool]) -> Jaxpr | None:
@@ -137,7 +137,7 @@ class Root(HoldsPrograms):
         counts = params["counts"]
         of_function, of_solve, of_tangent, of_guess = map(tuple, partition(mapped, counts))
         guess = values[sum(counts) :]
-        lanes = [v if m else broadcast_lanes(v, size) for v, m in zip(guess, of_guess)]
+        lanes = all_mapped(size, guess, of_guess)
         x = (True,) * len(lanes)
 
         def batched(program: Jaxpr, flags: Flags) -> Jaxpr:

@@ -16,7 +16,7 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, current_trace, running, typeof
 from ..core.tracer import operators
 from ..primitives.elementwise import add, less, subtract
-from ..primitives.foundation import add_any, broadcast_lanes, instantiate, zeros
+from ..primitives.foundation import add_any, all_mapped, broadcast_lanes, instantiate, zeros
 from ..primitives.reductions import reduce_max
 from ..primitives.stacks import stack_length
 from ..transforms.batching import batch_jaxpr
@@ -137,7 +137,7 @@ class Scan(Loop):
         (counts,) = operands.head
         longest = reduce_max(counts, axes=(0,))
         body = frozen_body(params["body"], params["carry"], size, tuple(flags.consts), tuple(flags.xs), axis_name)
-        carry = [c if m else broadcast_lanes(c, size) for c, m in zip(operands.carry, flags.carry)]
+        carry = all_mapped(size, operands.carry, flags.carry)
         first, step = (subtract(longest, 1), -1) if params["reverse"] else (instantiate(ZERO, typeof(longest)), 1)
         xs = [swap_lanes(x) if m else x for x, m in zip(operands.xs, flags.xs)]
         outs = self.bind(

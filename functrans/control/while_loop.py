@@ -14,7 +14,7 @@ from ..core.stack import Stack
 from ..core.staging import trace_closed
 from ..core.trace import Params
 from ..primitives.elementwise import add, bitwise_and, less
-from ..primitives.foundation import broadcast_lanes, convert, instantiate
+from ..primitives.foundation import all_mapped, convert, instantiate
 from ..primitives.reductions import argmax, reduce_any
 from ..transforms.batching import batch_jaxpr
 from .loop import (
@@ -150,7 +150,7 @@ class WhileLoop(Loop):
         """
         check_no_collective((params["cond"], params["body"]), axis_name, "a loop that some lanes leave before others")
         operands, flags = self.split(params, values), self.split(params, mapped)
-        carry = [c if m else broadcast_lanes(c, size) for c, m in zip(operands.carry, flags.carry)]
+        carry = all_mapped(size, operands.carry, flags.carry)
         cond, _ = batch_jaxpr(
             params["cond"], size, (*flags.consts, *[True] * len(carry)), (True,), axis_name
         )

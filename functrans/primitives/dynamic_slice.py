@@ -14,6 +14,7 @@ from ..errors import ShapeMismatchError
 from .elementwise import add, less, maximum, minimum
 from .foundation import (
     Shape,
+    all_mapped,
     broadcast_lanes,
     convert,
     full,
@@ -103,8 +104,7 @@ class DynamicUpdateSlice(Primitive):
 
     def batch(self, size: int, values: Any, mapped: Sequence[bool]) -> tuple[Any, Any]:
         x, update, *starts = values
-        x = x if mapped[0] else broadcast_lanes(x, size)
-        update = update if mapped[1] else broadcast_lanes(update, size)
+        x, update = all_mapped(size, (x, update), mapped[:2])
         if not any(mapped[2:]):
             return [self(x, update, 0, *starts)], [True]
         sizes = typeof(update).shape[1:]

@@ -239,7 +239,7 @@ class AddAny(Plain):
         return [by_x, unbroadcast(ct, y.aval) if isinstance(y, UndefinedPrimal) else None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)))], [True]
+        return [self(*all_mapped(size, values, mapped))], [True]
 
     def lower(self, result: Any, x: Any, y: Any) -> Any:
         return lambda index: result.apply("add", x.at(index), y.at(index))
@@ -577,6 +577,11 @@ def broadcast_lanes(x: Any, size: int) -> Any:
     if type(typeof(x)) is StackAval:
         return operators.broadcast_stack(x, size)
     return broadcast_to(x, shape=(size, *typeof(x).shape))
+
+
+def all_mapped(size: int, values: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
+    """Operands all of which have lanes, for rules that treat them alike."""
+    return [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped, strict=True)]
 
 
 def multiply_by_size(x: Any, size: int) -> Any:

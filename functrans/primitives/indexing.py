@@ -21,7 +21,7 @@ from .foundation import (
     Shape,
     add_tangents,
     align_ranks,
-    broadcast_lanes,
+    all_mapped,
     broadcast_shapes,
     full,
     instantiate,
@@ -247,8 +247,7 @@ class Scatter(Primitive):
 
     def batch(self, size: int, values: Any, mapped: Sequence[bool], *, spec: Indexing) -> tuple[Any, Any]:
         x, updates, *indices = values
-        x = x if mapped[0] else broadcast_lanes(x, size)
-        updates = updates if mapped[1] else broadcast_lanes(updates, size)
+        x, updates = all_mapped(size, (x, updates), mapped[:2])
         if not any(mapped[2:]):
             return [self(x, updates, *indices, spec=spec.behind_lanes())], [True]
         indices = _lane_indices(size, indices, mapped[2:])

@@ -16,7 +16,7 @@ from ..errors import MatrixShapeError, UnsupportedDtypeError
 from .contractions import dot_general
 from .elementwise import add, conjugate, multiply
 from .families import Structural
-from .foundation import broadcast_lanes, broadcast_to, reduce_sum, reshape
+from .foundation import all_mapped, broadcast_to, reduce_sum, reshape
 from .selection import select
 from .structural import transpose
 
@@ -27,7 +27,7 @@ class MatrixPrimitive(Primitive):
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any
     ) -> tuple[Sequence[Any], Sequence[bool]]:
-        outs = self.bind(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)), **params)
+        outs = self.bind(*all_mapped(size, values, mapped), **params)
         return outs, [True] * len(outs)
 
 

@@ -14,7 +14,7 @@ from ..core.dtypes import result_type
 from ..core.primitive import Primitive
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
-from .foundation import broadcast_lanes
+from .foundation import all_mapped
 from .on_gpu import lexsort
 
 
@@ -40,8 +40,7 @@ class Argsort(Primitive):
         return [self(*primals, axis=axis)], [ZERO]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
-        lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
-        return [self(*lanes, axis=axis + 1)], [True]
+        return [self(*all_mapped(size, values, mapped), axis=axis + 1)], [True]
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
@@ -118,8 +117,7 @@ class SearchSorted(Primitive):
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, side: str) -> tuple[Any, Any]:
         a, v = values
         if mapped[0] or len(typeof(a).shape) > 1:
-            a = a if mapped[0] else broadcast_lanes(a, size)
-            v = v if mapped[1] else broadcast_lanes(v, size)
+            a, v = all_mapped(size, values, mapped)
         return [self(a, v, side=side)], [True]
 
 

@@ -32,7 +32,7 @@ from .elementwise import (
     sqrt,
     subtract,
 )
-from .foundation import broadcast_lanes, reduce_sum, reshape, scale
+from .foundation import all_mapped, reduce_sum, reshape, scale
 from .random import check_key, fold_in, random_bits
 from .special import digamma, erfinv
 
@@ -64,7 +64,7 @@ class LogGamma(Primitive):
         return [y], [scale(tangents[1], log_gamma_slope(primals[1], y))]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Sequence[Any], Sequence[bool]]:
-        return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped, strict=True)))], [True]
+        return [self(*all_mapped(size, values, mapped))], [True]
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params

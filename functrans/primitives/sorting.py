@@ -13,7 +13,7 @@ from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .elementwise import subtract
-from .foundation import broadcast_lanes, reshape
+from .foundation import all_mapped, reshape
 from .indexing import Indexing, gather
 from .permutations import argsort, check_same_shape, searchsorted
 from .structural import iota, reverse, slice_axis
@@ -56,7 +56,7 @@ class Sort(Primitive):
     def batch(
         self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int, num_keys: int
     ) -> tuple[Any, Any]:
-        lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
+        lanes = all_mapped(size, values, mapped)
         return self.bind(*lanes, axis=axis + 1, num_keys=num_keys), [True] * len(lanes)
 
     def assemble(

@@ -12,7 +12,7 @@ from ..core.primitive import Primitive, is_hole
 from ..core.stack import Stack
 from ..core.trace import typeof
 from ..core.tracer import operators
-from .foundation import broadcast_lanes
+from .foundation import all_mapped
 
 
 class EmptyStack(Primitive):
@@ -76,7 +76,7 @@ class ChooseEntries(Primitive):
         return [None, self(lanes, ct, zero) if is_hole(x) else None, self(lanes, zero, ct) if is_hole(y) else None]
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(*(v if m else broadcast_lanes(v, size) for v, m in zip(values, mapped)))], [True]
+        return [self(*all_mapped(size, values, mapped))], [True]
 
 
 empty_stack = EmptyStack("empty_stack")

@@ -18,6 +18,7 @@ from .foundation import (
     Moving,
     Shape,
     add_any,
+    all_mapped,
     broadcast_lanes,
     broadcast_to,
     convert,
@@ -214,8 +215,7 @@ class Concatenate(Primitive):
         return found
 
     def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
-        lanes = [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped)]
-        return [self(*lanes, axis=axis + 1)], [True]
+        return [self(*all_mapped(size, values, mapped), axis=axis + 1)], [True]
 
     def part_of_result(self, number: int, avals: Sequence[ShapedArray], *, axis: int) -> Any:
         return self.parts_of_result(avals[: number + 1], axis=axis)[-1]
