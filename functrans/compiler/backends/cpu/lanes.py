@@ -35,7 +35,7 @@ from ...recurrence import (
 from .codegen import alignment
 from .operations import type_in_memory, type_name
 from .recurrences import RecurrenceWriter
-from .runtime import LOOK, STOPPED
+from .runtime import STOPPED
 from .work import likely_work, work_of
 
 #: What the lanes of a block keep takes about so many bytes.
@@ -244,22 +244,14 @@ class LanesWriter(RecurrenceWriter):
     def look(self) -> None:
         w = self.writer
         ask, alone, ended, failed, fine = (self.label(part) for part in ("ask", "alone", "ended", "failed", "fine"))
-        due = w.emit(f"icmp sgt i64 {w.emit('load i64, ptr %work')}, {PATIENT_OPERATIONS}")
-        w.write(f"br i1 {due}, label %{ask}, label %{fine}")
-        w.label(ask)
-        w.write("store i64 0, ptr %work")
+        self.if_due(PATIENT_OPERATIONS, ask, fine)
         stopped = w.emit(f"getelementptr i64, ptr %slots, i64 {STOPPED}")
         others = w.emit(f"load atomic i64, ptr {stopped} seq_cst, align 8")
         w.write(f"br i1 {w.emit(f'icmp eq i64 {others}, 0')}, label %{alone}, label %{ended}")
         w.label(ended)
         w.write(f"ret i64 {others}")
         w.label(alone)
-        looks = w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %slots, i64 {LOOK}')}")
-        status = w.emit(f"call i64 {looks}(ptr null, ptr %slots)")
-        w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %{fine}, label %{failed}")
-        w.label(failed)
-        w.write("ret i64 1")
-        w.label(fine)
+        self.end_if_wanted(failed, fine)
 
     # ---- registers
 

@@ -336,12 +336,21 @@ class RecurrenceWriter(ExpressionWriter):
 
     def look(self) -> None:
         """After many operations, see whether somebody wants the loop to end."""
-        w = self.writer
         ask, failed, fine = (self.label(part) for part in ("ask", "failed", "fine"))
-        due = w.emit(f"icmp sgt i64 {w.emit('load i64, ptr %work')}, {PATIENT_OPERATIONS}")
+        self.if_due(PATIENT_OPERATIONS, ask, fine)
+        self.end_if_wanted(failed, fine)
+
+    def if_due(self, operations: int, ask: str, fine: str) -> None:
+        """Go to a label after so many operations, which are counted anew from there, and to another one otherwise."""
+        w = self.writer
+        due = w.emit(f"icmp sgt i64 {w.emit('load i64, ptr %work')}, {operations}")
         w.write(f"br i1 {due}, label %{ask}, label %{fine}")
         w.label(ask)
         w.write("store i64 0, ptr %work")
+
+    def end_if_wanted(self, failed: str, fine: str) -> None:
+        """End the function if a look says so; the labels are for that, and for what comes after it."""
+        w = self.writer
         looks = w.emit(f"load ptr, ptr {w.emit(f'getelementptr ptr, ptr %slots, i64 {LOOK}')}")
         status = w.emit(f"call i64 {looks}(ptr null, ptr %slots)")
         w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %{fine}, label %{failed}")
