@@ -24,42 +24,35 @@ def _part(x: ShapedArray) -> ShapedArray:
     return ShapedArray(x.shape, dtype, x.weak)
 
 
-class Real(Linear):
-    """The real part; real numbers as they are."""
+class Part(Linear):
+    """The real or the imaginary part, which are properties of numbers and arrays under the same names."""
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
         return [_part(x)]
 
     def impl(self, x: Any) -> list[Any]:
-        return [x.real if type(x) in PYTHON_SCALARS else x.real.copy()]
+        part = getattr(x, self.name)
+        return [part if type(x) in PYTHON_SCALARS else part.copy()]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
+        return [self(values[0])], [True]
+
+    def lower(self, result: Any, x: Any) -> Any:
+        return lambda index: result.apply(self.name, x.at(index), computes_in=x.aval.dtype)
+
+
+class Real(Part):
+    """The real part; real numbers as they are."""
 
     def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
         return [unbroadcast(cotangents[0], x.aval)]
 
-    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(values[0])], [True]
 
-    def lower(self, result: Any, x: Any) -> Any:
-        return lambda index: result.apply(self.name, x.at(index), computes_in=x.aval.dtype)
-
-
-class Imag(Linear):
+class Imag(Part):
     """The imaginary part; zero for real numbers."""
-
-    def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
-        return [_part(x)]
-
-    def impl(self, x: Any) -> list[Any]:
-        return [x.imag if type(x) in PYTHON_SCALARS else x.imag.copy()]
 
     def transpose(self, cotangents: Sequence[Any], x: Any) -> list[Any]:
         return [scale(unbroadcast(cotangents[0], x.aval), -1j) if x.aval.dtype.kind == "c" else ZERO]
-
-    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool]) -> tuple[Any, Any]:
-        return [self(values[0])], [True]
-
-    def lower(self, result: Any, x: Any) -> Any:
-        return lambda index: result.apply(self.name, x.at(index), computes_in=x.aval.dtype)
 
 
 class Conjugate(Elementwise):
