@@ -251,6 +251,19 @@ def test_a_scale_that_absorbs_stays():
         assert_same_bits(InterpretedProgram(shorter)(t, c), InterpretedProgram(ft.jit(f).lower(t, c).jaxpr)(t, c))
 
 
+@pytest.mark.parametrize("primitive", [scale, scale_both])
+@pytest.mark.parametrize("dtype", ["f8", "c16"])
+def test_scaling_by_any_constant_absorbs_the_zeros_that_it_absorbs_elsewhere(primitive: Any, dtype: str) -> None:
+    values, numbers = special_values(dtype), special_values("f8").tolist()
+    if dtype == "c16":
+        numbers = [z for v in numbers for z in (complex(v, 0.0), complex(0.0, v)) if z != 1]  # 1 * inf is inf, not NaN
+    for number in numbers:
+        for f in (lambda x, c=number: primitive(x, c), lambda x, c=number: primitive(c, x)):
+            jaxpr = ft.make_jaxpr(f)(values)
+            found, wanted = InterpretedProgram(simplify(jaxpr))(values), InterpretedProgram(jaxpr)(values)
+            assert_same_bits(found, wanted, signs_of_zeros=False)
+
+
 def test_small_integers_wrap_around_before_they_meet_larger_ones():
     x, y = np.array([-128, 127, 5], np.int8), np.array([1000, -1000, 7])
     for f in (lambda x, y: y + -x, lambda x, y: y - -x, lambda x, y: -x * -y, lambda x, y: abs(-x) + y):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
-from functrans.compiler import regions
+from functrans.compiler import overlap, regions
 from functrans.compiler.assembly import assemble
 from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.inspection.listing import is_copy
@@ -82,6 +82,19 @@ def test_overlap_of_large_arrays() -> None:
     assert not do_overlap(VIEWS["slice"](whole, (0, 6999), (5000, 7000), (1, 1)), VIEWS["slice"](whole, (0, 0), (5000, 6999), (1, 1)))
     many = Place(0, 0, (9,) * 6, F8, (7008, 5008, 3024, 1008, 512, 96))
     assert do_overlap(many, many._replace(offset=10008))  # no, but that takes too long to find out
+
+
+spans = st.tuples(st.integers(0, 29), st.integers(1, 30))
+
+
+@given(x=st.tuples(*[spans] * 3), y=st.tuples(*[spans] * 3), steps=st.tuples(*[st.integers(1, 4)] * 3))
+def test_whether_parts_with_the_same_steps_overlap_is_found_out_in_few_attempts(x: Any, y: Any, steps: Any) -> None:
+    whole = Place(0, 0, (30, 30, 30), F8, contiguous_strides((30, 30, 30), 8))
+    ranges = [[range(first, min(first + n, 30), step) for (first, n), step in zip(part, steps)] for part in (x, y)]
+    parts = [VIEWS["slice"](whole, *zip(*[(r.start, r.stop, r.step) for r in part])) for part in ranges]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "MOST_ATTEMPTS", 16)  # two numbers for each stride
+        assert do_overlap(*parts) == all(set(a) & set(b) for a, b in zip(*ranges))
 
 
 @given(x=places(), shape=st.permutations([1, 1, 4, 5]))
