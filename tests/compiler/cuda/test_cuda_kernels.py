@@ -230,6 +230,14 @@ def test_chains_of_short_rows(data):
     check(function, *args, order=order, tolerance=1e-11)
 
 
+def test_long_columns_are_no_rows_of_chains():
+    """Threads beside each other have neighbouring columns, or each would read a number here and a number there."""
+    launches = check(lambda x: np.var(x, 0), values((300, 40)), tolerance=1e-11)
+    assert all("of_column<" in launch.source and "meet<" not in launch.source for launch in launches)
+    *_, last = check(lambda x: np.var(x, 0), values((90, 40)), tolerance=1e-11)  # too little to be worth launches
+    assert "meet<" in last.source
+
+
 def test_rows_that_are_needed_one_after_the_other_share_their_place():
     def smoothed(x):
         for _ in range(4):

@@ -18,6 +18,7 @@ from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
 from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, contiguous_strides, copying
 from ...loopnest import Output, axis_index
+from . import layouts
 from .codegen import KernelWriter
 from .contractions import contraction_of
 from .launches import NAME, Argument, Launch, Pointer
@@ -34,7 +35,8 @@ SHARED = 48 * 1024
 #: Rows of more elements are in no multiprocessor's memory, but may stay in the cache of all while a block goes through
 #: them: a large one, and as many of these at a time as there are multiprocessors.
 LONG_ROW, LARGE_BLOCK = 1 << 14, 1024
-#: Rows of more elements are too long for one block, if there are fewer rows than multiprocessors.
+#: Rows of more elements are too long for one block, if there are fewer rows than multiprocessors, or if they are
+#: columns.
 LONGEST_OF_FEW = 1 << 12
 #: The elements of a row that a thread should have, if that leaves threads for all of the GPU.
 PER_THREAD = 4
@@ -59,12 +61,13 @@ class Link(NamedTuple):
 
 
 def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
-    """A chain as one launch; as several, if rows are too few and too long, or if a link shares tiles among rows."""
+    """A chain as one launch; as several, if rows are too few and too long, or if a link had better go across rows."""
     run = run._replace(links=tuple(map(_as_kernel, run.links)))
     if len(run.links) == 1:
         return _alone(run.links[0], target)
-    if target.processors and any(map(_has_tiles, run.links)):
-        groups = groupby(run.links, lambda link: id(link) if _has_tiles(link) else 0)
+    across = {id(link) for link in run.links if target.processors and _goes_across(link, target)}
+    if across:
+        groups = groupby(run.links, lambda link: id(link) if id(link) in across else 0)
         pieces = [ChainRun(tuple(links), ()) for _, links in groups]  # each leaves all that it writes to the others
         return [launch for piece in pieces for launch in chain_launches(piece, target)]
     rows = run.links[0].kernel.shape[0]
@@ -143,11 +146,26 @@ def _size(run: ChainRun, teams: int, target: Target) -> int:
     return _homes(staged, teams).size
 
 
-def _has_tiles(link: KernelRun) -> bool:
-    """Whether a kernel sums up products of rows and columns, or reads an operand along another direction than rows."""
+def _goes_across(link: KernelRun, target: Target) -> bool:
+    """Whether a kernel has to do with neighbouring rows at a time: it sums up products of rows and columns, or reads an
+    operand along another direction than rows, or its rows lie beside each other."""
+    if _has_columns(link, target):
+        return True
     if link.kernel.reduced:
         return contraction_of(in_single(link)) is not None
     return bool(turned(along_results(nest_of(link.kernel, link.sources, link.targets)))[0])
+
+
+def _has_columns(link: KernelRun, target: Target) -> bool:
+    """Whether long rows, or many, are columns in memory: threads side by side had better have neighbouring ones."""
+    nest = nest_of(link.kernel, link.sources, link.targets, has_rows=True)
+    rows, length = nest.extents[0], prod(nest.extents[1:])
+    is_much = length > LONGEST_OF_FEW or rows * length >= target.threads
+
+    def distance(loop: int) -> int:
+        return sum(abs(a.strides[loop]) for a in nest.accesses if a.slot is not None)
+
+    return is_much and length > layouts.SHORT_ROW and distance(0) < distance(-1)
 
 
 def _is_single(place: Place) -> bool:
