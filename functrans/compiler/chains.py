@@ -19,7 +19,23 @@ from operator import mul
 from typing import Any, NamedTuple
 
 from .instructions import ChainRun, CheckRun, KernelRun, Place, ProductRun, ScanRun, Slot
-from .loopnest import Kernel, Load, derived, kernel_over, point, replaced
+from .loopnest import (
+    INT,
+    ORIGIN,
+    Affine,
+    Expression,
+    Index,
+    Kernel,
+    Load,
+    Position,
+    at_index,
+    axis_index,
+    derived,
+    digit,
+    has_terms,
+    index_strides,
+    kernel_over,
+)
 from .overlap import accessed
 
 #: Chains over fewer elements are left as they are: everything is in the cache anyway.
@@ -29,6 +45,9 @@ MOST_LINKS = 64
 #: A product belongs to a chain if there are at least so many rows, or else threads had better share each product, and
 #: if one matrix of each kind has so many bytes together at most.
 FEWEST_ROWS, LARGEST_PRODUCT = 8, 1 << 20
+
+#: Rows are read at indices that are computed from their number if they have so many elements.
+LONG_ROW = 32
 
 Run = KernelRun | ProductRun | ScanRun
 
@@ -55,7 +74,7 @@ def chained(
     """
     times = notes[0]
     found: list[Any] = []
-    given = with_rows_of_products(block, notes) if may_be_mixed else block
+    given = (with_rows_of_products if may_be_mixed else with_rows_of_reductions)(block, notes)
     for may_be_links, instructions in groupby(given, lambda run: isinstance(run, Run | CheckRun)):
         runs = list(instructions)
         if may_be_links and len(runs) > 1 and (not may_be_mixed or any(map(_is_long, runs))):
@@ -130,56 +149,137 @@ def with_rows_of_products(block: Sequence[Any], notes: Iterable[dict[int, Any]])
     Args:
         notes: what is known of instructions, by their ids; the same is known of those that take the place of others.
     """
-    found = list(block)
+    found = _Block(block, notes, may_compute=False)
     for k, product in enumerate(block):
-        if not (isinstance(product, ProductRun) and _has_rows(product, True)):
+        if isinstance(product, ProductRun) and _has_rows(product, True):
+            found.give_rows_beside(k, product.rows)
+    return found.runs
+
+
+def with_rows_of_reductions(block: Sequence[Any], notes: Iterable[dict[int, Any]]) -> list[Any]:
+    """The instructions of a block; reductions of rows take all other axes as one, and so do the kernels next to them.
+
+    The same goes for the softmax of matrices and of batches of these then.
+    """
+    found = _Block(block, notes, may_compute=True)
+    for k, run in enumerate(block):
+        if not (isinstance(run, KernelRun) and run.kernel.reduced and _has_rows(run, False)):
             continue
+        rows = prod(run.kernel.shape[: len(run.kernel.shape) - run.kernel.reduced])
+        if found.runs[k] is run and run.rows != rows and found.gives_rows(k, rows):
+            found.give_rows_beside(k, rows)
+    return found.runs
+
+
+class _Block:
+    """Instructions, some of which give way to those that do the same with several axes as one.
+
+    Attributes:
+        runs: the instructions.
+    """
+
+    def __init__(self, block: Sequence[Any], notes: Iterable[dict[int, Any]], may_compute: bool):
+        self.given = block
+        self.may_compute = may_compute
+        self.runs = list(block)
+        self.notes = notes
+
+    def give_rows_beside(self, k: int, rows: int) -> None:
+        """Have the kernels before and after an instruction go through so many rows, as far as they can."""
         for way in (-1, 1):
             j = k + way
-            while 0 <= j < len(found) and isinstance(found[j], KernelRun) and _has_rows(found[j], True):
-                is_given = found[j] is block[j]
-                run = _with_one_axis(found[j], product.rows) if is_given or found[j].rows == product.rows else None
-                if run is None:
+            while 0 <= j < len(self.runs) and isinstance(self.runs[j], KernelRun) and _has_rows(self.runs[j], True):
+                if not self.gives_rows(j, rows):
                     break
-                for known in notes:
-                    if id(found[j]) in known:
-                        known[id(run)] = known[id(found[j])]
-                found[j] = run
                 j += way
-    return found
+
+    def gives_rows(self, j: int, rows: int) -> bool:
+        """Have a kernel that has not been changed yet go through so many rows; whether it does."""
+        run = self.runs[j]
+        if run.rows == rows:
+            return True
+        found = _with_one_axis(run, rows, self.may_compute) if run is self.given[j] else None
+        if found is None:
+            return False
+        for known in self.notes:
+            if id(run) in known:
+                known[id(found)] = known[id(run)]
+        self.runs[j] = found
+        return True
 
 
-def _with_one_axis(run: KernelRun, extent: int) -> KernelRun | None:
-    """A kernel with so many rows: the same, or with its first axes as one, if all that it touches is walked so."""
+def _with_one_axis(run: KernelRun, extent: int, may_compute: bool) -> KernelRun | None:
+    """A kernel with so many rows: with its first axes as one, if that can be done.
+
+    Args:
+        may_compute: whether rows that do not lie in memory as one axis, those of a mask for all matrices of a batch,
+            say, may be read at indices that are computed from the number of a row.
+    """
     kernel, (shape, reduced, outputs, _) = run.kernel, run.kernel
-    if run.rows == extent:
-        return run
     sizes = list(accumulate(shape[: len(shape) - reduced], mul))
-    if extent not in sizes or kernel.positions():
+    if extent not in sizes:
         return None
-    count, places, loads = sizes.index(extent) + 1, dict(zip(kernel.operands, run.sources)), kernel.loads()
-    if any(i.terms for load in loads for i in load.index):
+    count, places, rank = sizes.index(extent) + 1, dict(zip(kernel.operands, run.sources)), len(shape)
+    may_compute = may_compute and prod(shape[count:]) >= LONG_ROW
+    kept = [axis for axis in range(count, rank) if shape[axis] != 1 or axis >= rank - reduced]
+    inside = {axis: axis_index(k) for k, axis in enumerate(kept, 1)}
+    moves = (*_digits(shape[:count]), *(inside.get(axis, ORIGIN) for axis in range(count, rank)))
+    targets = [_merged(place, count, [k for k in kept if k < rank - reduced]) for place in run.targets]
+    sources: list[Place] = []
+    found: dict[int, Expression] = {}
+    has_rows = not reduced  # a reduction of what is no row anywhere sums up products of rows and columns, or windows
+    for e in kernel.expressions():
+        moved = at_index(e, moves, found)
+        if isinstance(e, Load):
+            own = places[e.operand]
+            merged, walked = _merged_rows(e, own, shape, count)
+            if merged is not None:
+                moved, own = moved._replace(index=(axis_index(0), *(inside[axis] for axis in walked))), merged
+                has_rows = has_rows or merged.strides[0] != 0
+            elif not (may_compute and _is_along(e, own, rank)):
+                return None
+            moved = moved._replace(operand=len(sources))
+            sources.append(own)
+        elif isinstance(e, Position) and moved.index.terms and not may_compute:
+            return None
+        found[id(e)] = moved
+    if None in targets or not has_rows:
         return None
-    touched = [accessed(load, places[load.operand], shape) for load in loads]
-    merged = [_merged(place, count) for place in (*touched, *run.targets)]
-    if None in merged:
-        return None
-    new_shape = (extent, *shape[count:])
-    new_loads = {load: Load(k, point(len(new_shape)), load.dtype) for k, load in enumerate(loads)}
-    new_outputs = tuple(o._replace(expression=replaced(o.expression, new_loads.__getitem__)) for o in outputs)
-    new_kernel = kernel_over(new_shape, reduced, new_outputs)
-    sources = tuple(merged[k] for k in new_kernel.operands)
-    return KernelRun(new_kernel, sources, tuple(merged[len(loads) :]))
+    new_outputs = tuple(output._replace(expression=found[id(output.expression)]) for output in outputs)
+    new_kernel = kernel_over((extent, *(shape[axis] for axis in kept)), reduced, new_outputs)
+    return KernelRun(new_kernel, tuple(sources[k] for k in new_kernel.operands), tuple(targets))
 
 
-def _merged(place: Place, count: int) -> Place | None:
-    """An array with its first axes as one; None if they do not lie in memory as one."""
-    axes = list(zip(place.shape[:count], place.strides))
-    walked = [(n, stride) for n, stride in axes if n != 1]
+def _digits(shape: Sequence[int]) -> Index:
+    """The indices along axes by the number of a point, which counts all of them."""
+    row = Position(axis_index(0), INT)
+    numbers = [digit(row, prod(shape[axis + 1 :]), extent) for axis, extent in enumerate(shape)]
+    return tuple(Affine(0, (), ((1, i),)) if n != 1 else ORIGIN for i, n in zip(numbers, shape))
+
+
+def _merged_rows(load: Load, place: Place, shape: tuple[int, ...], count: int) -> tuple[Place | None, list[int]]:
+    """What a load reads, with the first axes as one, and those of the other axes along which it moves."""
+    if has_terms(load.index):
+        return None, []
+    touched = accessed(load, place, shape)
+    walked = [axis for axis in range(count, len(shape)) if shape[axis] != 1 and touched.strides[axis]]
+    return _merged(touched, count, walked), walked
+
+
+def _is_along(load: Load, place: Place, rank: int) -> bool:
+    """Whether a load moves by one element at most with the last axis."""
+    return abs(index_strides(load.index, place.strides, rank)[-1]) <= place.dtype.itemsize
+
+
+def _merged(place: Place, count: int, kept: Sequence[int]) -> Place | None:
+    """An array with its first axes as one, and some of the others; None if they do not lie in memory as one."""
+    axes = list(zip(place.shape, place.strides))
+    walked = [(n, stride) for n, stride in axes[:count] if n != 1]
     if any(outer != n * inner for (_, outer), (n, inner) in pairwise(walked)):
         return None
-    strides = (walked[-1][1] if walked else 0, *place.strides[count:])
-    return place._replace(shape=(prod(place.shape[:count]), *place.shape[count:]), strides=strides)
+    rows = prod(place.shape[:count]), walked[-1][1] if walked else 0
+    shape, strides = zip(rows, *(axes[axis] for axis in kept))
+    return place._replace(shape=shape, strides=strides)
 
 
 class _Chain:

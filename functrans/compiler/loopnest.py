@@ -420,6 +420,12 @@ def at_index(expression: Expression, index: Index, results: dict[int, Expression
     return expression
 
 
+def digit(number: Expression, inside: int, extent: int) -> Expression:
+    """The index along an axis, of so many points inside it, of the point with a number."""
+    rows = Apply("floor_divide", (number, constant(inside, INT)), INT) if inside > 1 else number
+    return Apply("remainder", (rows, constant(extent, INT)), INT)
+
+
 def flattened(index: Index, shape: Sequence[int]) -> Affine:
     """How many elements of an array come before one."""
     factors = [prod(shape[axis + 1 :]) for axis in range(len(shape))]

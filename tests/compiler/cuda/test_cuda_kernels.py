@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+import functrans.numpy as fnp
 from functrans.compiler import extremes
 from functrans.compiler.instructions import PythonRun
 from tests.helpers.bits import assert_same_bits, special_array
@@ -228,6 +231,59 @@ def test_chains_of_short_rows(data):
     function, count = CHAINS[name]
     args = [values((rows, length)), values((length,), seed=1), values((length,), seed=2)][:count]
     check(function, *args, order=order, tolerance=1e-11)
+
+
+def masked_softmax(x, mask):
+    return softmax(np.where(mask, x * 0.5, -1e9))
+
+
+def causal_softmax(x):
+    queries, keys = (fnp.arange(n) for n in x.shape[-2:])
+    return softmax(np.where(queries[:, None] >= keys, x, -1e9))
+
+
+@settings(max_examples=10)
+@given(data=st.data())
+def test_rows_along_several_axes_are_rows_of_one_chain(data):
+    """As many launches as for a matrix of the same rows."""
+    leading = tuple(data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=3)))
+    length, order = data.draw(st.integers(2, 70)), data.draw(st.sampled_from(ORDERS))
+    x, rows = values((*leading, length)), values((prod(leading), length))
+    function, count = CHAINS[data.draw(st.sampled_from(["softmax", "layer norm", "gradient of softmax"]))]
+    others = [values((length,), seed=1), values((length,), seed=2)][: count - 1]
+    assert len(check(function, x, *others, order=order, tolerance=1e-11)) == len(check(function, rows, *others))
+
+
+@settings(max_examples=10)
+@given(data=st.data())
+def test_what_chains_read_need_not_lie_in_rows_as_they_do(data):
+    """What is broadcast along axes, turned, or made of indices is read at those of each row."""
+    leading = tuple(data.draw(st.lists(st.integers(1, 6), min_size=2, max_size=3)))
+    length, order = data.draw(st.integers(30, 70)), data.draw(st.sampled_from(ORDERS))
+    x = values((*leading, length))
+    shape = [n if data.draw(st.booleans()) else 1 for n in x.shape]
+    mask = values(shape, seed=1) < 0.7
+    function, *args = data.draw(
+        st.sampled_from([
+            (masked_softmax, x, mask),
+            (lambda x: softmax(x) + np.swapaxes(x, 0, 1), values((leading[0], leading[0], length))),
+            (causal_softmax, x),
+        ])
+    )
+    check(function, *args, order=order, tolerance=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        (masked_softmax, (values((3, 4, 50, 60)), values((50, 60)) < 0.7)),
+        (causal_softmax, (values((3, 4, 50, 60)),)),
+        (lambda x: ft.grad(lambda x: np.sum(np.sin(softmax(x))))(x), (values((3, 4, 20, 60)),)),
+        (lambda x: (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True), (values((9, 8, 10, 12)),)),
+    ],
+)
+def test_chains_of_rows_along_several_axes_are_one_kernel(function, args):
+    assert len(check(function, *args, tolerance=1e-11)) == 1
 
 
 def test_long_columns_are_no_rows_of_chains():

@@ -17,7 +17,6 @@ from ...loopnest import (
     INT,
     Affine,
     Apply,
-    Expression,
     Kernel,
     Load,
     Output,
@@ -25,6 +24,7 @@ from ...loopnest import (
     axis_index,
     cast,
     constant,
+    digit,
     substituted,
 )
 from .layouts import FEW, colliding_axes
@@ -99,7 +99,7 @@ def _fetching(kernel: Kernel, target: Place) -> Kernel:
     vote = Load(votes, space, _VOTE)
     number = Apply("maximum", (cast(vote, INT), constant(0, INT)), INT)
     point = tuple(
-        Affine(0, (), ((1, _digit(number, stride, extent)),)) if extent > 1 else Affine(0, ())
+        Affine(0, (), ((1, digit(number, stride, extent)),)) if extent > 1 else Affine(0, ())
         for stride, extent in zip(_strides(kernel.shape), kernel.shape)
     )
     (output,) = kernel.outputs
@@ -108,8 +108,3 @@ def _fetching(kernel: Kernel, target: Place) -> Kernel:
     chosen = Apply("select", (has_won, value, Load(before, space, dtype)), dtype)
     return Kernel(target.shape, 0, (Output(chosen, None),), (*kernel.operands, votes, before))
 
-
-def _digit(number: Expression, stride: int, extent: int) -> Expression:
-    """The index along an axis of the point with a number."""
-    rows = Apply("floor_divide", (number, constant(stride, INT)), INT) if stride > 1 else number
-    return Apply("remainder", (rows, constant(extent, INT)), INT)
