@@ -63,6 +63,24 @@ def test_reductions_by_shape(shape, axis, text, is_divided, order):
     assert all(("of_warp", "of_block", "of_column")[k] not in launch.source or text for k in range(3))
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("shape", "dtype", "team"),
+    [
+        ((4099, 17), "f8", 4),
+        ((4099, 20), "f4", 2),
+        ((2100, 33), "f4", 8),
+        ((1100, 64), "f8", 8),
+        ((300, 64), "f8", 32),  # so few rows that all threads of a warp share each
+        ((300, 128), "f4", 32),
+        ((1100, 520), "f4", 32),
+    ],
+)
+def test_short_rows_are_reduced_by_parts_of_warps(shape, dtype, team, order):
+    launches = check(lambda x: (np.sum(x * x, 1), np.max(x, 1)), values(shape, dtype), order=order, tolerance=1e-5)
+    assert all(f"of_warp<Add, {team}>" in launch.source for launch in launches)
+
+
 @settings(max_examples=30)
 @given(data=st.data())
 def test_reductions_of_columns(data):

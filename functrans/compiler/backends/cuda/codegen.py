@@ -262,8 +262,8 @@ class KernelWriter:
             reduced[-1] = text.let(self.index, f"quotient(n{self.inner}, {form.lanes})")
         all_ = text.let(self.index, self.product(parallel))
         length = text.let(self.index, self.product(reduced))
-        own = {1: "threadIdx.x", 32: "threadIdx.x / 32", BLOCK: "0"}[team]
-        member = {1: "0", 32: "threadIdx.x % 32", BLOCK: "threadIdx.x"}[team]
+        own = {1: "threadIdx.x", BLOCK: "0"}.get(team, f"threadIdx.x / {team}")
+        member = {1: "0", BLOCK: "threadIdx.x"}.get(team, f"threadIdx.x % {team}")
         begin, end = self.share(length)
         head = f"{self.index} u = ({self.index})blockIdx.x * {per_block} + {own}; u < {all_}"
         with text.block(f"for ({head}; u += ({self.index})gridDim.x * {per_block})"):

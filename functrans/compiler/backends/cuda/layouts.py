@@ -23,7 +23,7 @@ MOST_HELD = 128
 FEW = 1 << 30
 #: Threads that a multiprocessor has room for.
 RESIDENT = 2048
-#: A row of fewer elements is reduced by one thread, one of more by a warp.
+#: A row of fewer elements is reduced by one thread, one of more by a warp, or by a part of one.
 SHORT_ROW = 16
 #: A row of more elements is reduced by a block.
 LONG_ROW = 2048
@@ -91,8 +91,8 @@ class Form(NamedTuple):
 
     Attributes:
         parallel, reduced: how many loops there are.
-        team: the threads that work on one result together: 1, 32, or all of a block. 0 for columns: threads of a block
-            that are side by side work on neighbouring results.
+        team: the threads that work on one result together: one, some of a warp, a warp, or all of a block. 0 for
+            columns: threads of a block that are side by side work on neighbouring results.
         lanes: how many neighbours along the innermost loop (of columns: the innermost one of results) a thread works on
             at once.
         moves: for each access, how it moves along that loop: "one" element, "none" or "any".

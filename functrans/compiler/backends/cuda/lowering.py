@@ -36,8 +36,8 @@ from .updates import by_vote, walked_axes
 
 #: The neighbouring results of a block that reduces columns, at most, and the threads that each of them then has.
 COLUMNS, ROWS = 32, BLOCK // 32
-#: The threads of a warp, and the warps that a block has room for.
-WARP = 32
+#: The threads of a warp, and the loads of a row that each of them should have, if that leaves threads for all of the GPU.
+WARP, LOADS = 32, 4
 #: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
 WAVES = 32
 
@@ -206,7 +206,17 @@ def _team(nest: Nest, target: Target) -> int:
         return 1 if is_many or nest.reduced < 2 * ROWS else 0
     if nest.reduced < layouts.SHORT_ROW:
         return 1
-    return 32 if nest.reduced <= layouts.LONG_ROW else BLOCK
+    return _part_of_warp(nest, target) if nest.reduced <= layouts.LONG_ROW else BLOCK
+
+
+def _part_of_warp(nest: Nest, target: Target) -> int:
+    """How many threads of a warp share a row: so many that each has some loads on their way at a time, and no more if
+    there are rows enough for all of the GPU, or most threads of a warp would have nothing to do."""
+    loads = nest.reduced // lanes(nest, -1, target.is_aligned)
+    team = 2
+    while team < WARP and (team * 2 * LOADS <= loads or team * nest.results < target.threads):
+        team *= 2
+    return team
 
 
 def _parts(nest: Nest, target: Target, form: Form) -> int:
