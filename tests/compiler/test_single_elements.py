@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
+from functrans.compiler.backends.cpu.work import WORTH_VECTORS, longest_chain, work_at_once
+from functrans.compiler.backends.cpu.writer import NUMBER_BY_NUMBER
+from functrans.compiler.costs import COSTS
 from functrans.compiler.instructions import LoopRun, RecurrenceRun, WhileRun
+from functrans.compiler.loopnest import Apply, Register, constant
+from functrans.compiler.recurrence import Assign, Choose, Repeat
 from tests.fuzz import Case
 from tests.helpers.interruptions import interrupted
 from tests.helpers.tiers import TIERS, tier
@@ -641,3 +646,38 @@ def test_a_number_without_axes_goes_to_a_known_index(update):
         want = ft.jit(lambda *args: f(*args))(x, x)
     for got, expected in zip(ft.jit(f)(x, x), want):
         np.testing.assert_array_equal(got, expected)
+
+
+def waiting(length: int, width: int) -> Any:
+    """A loop over numbers, each of which waits in a step for so many sums of its own one after the other."""
+
+    def step(_: Any, x: Any) -> Any:
+        for k in range(length):
+            x = x + (k + 0.5)
+        return x
+
+    return lambda *x: lax.fori_loop(0, 50, lambda i, x: tuple(step(i, y) for y in x), x), np.linspace(1.0, 2.0, width)
+
+
+@pytest.mark.parametrize(("length", "width"), [(12, 1), (3, 7), (3, 8), (12, 16)])
+def test_vectors_are_for_steps_with_more_operations_than_wait(length: int, width: int) -> None:
+    function, numbers = waiting(length, width)
+    lowered = ft.jit(function).lower(*numbers)
+    (own,) = (run for run in instructions(lowered._assembled.block) if isinstance(run, RecurrenceRun))
+    (body,) = (s.body for s in own.recurrence.statements if isinstance(s, Repeat))
+    assert (longest_chain(body), work_at_once(body)) == (length, length * width)
+    assert (NUMBER_BY_NUMBER in lowered.llvm) == (width < WORTH_VECTORS)
+    assert ("fadd <" in lowered.optimized_llvm) == (width >= WORTH_VECTORS)
+
+
+def test_what_does_not_wait_for_the_step_before() -> None:
+    """A new value of what comes from elsewhere, whole numbers, and branches, of which the longer one counts."""
+    x, n = Register(0, np.dtype(float)), Register(1, np.dtype(int))
+    more = lambda e, times: more(Apply("sqrt", (e,), e.dtype), times - 1) if times else e  # noqa: E731
+    fresh = Assign((x,), (constant(2.0, x.dtype),))
+    grown, again = (Assign((x,), (more(x, 1),)) for _ in range(2))
+    longer = Choose(n, ((Assign((x,), (more(x, 3),)),), (fresh,)))
+    assert longest_chain([grown, again]) == 2 * COSTS["sqrt"]
+    assert longest_chain([grown, fresh]) == longest_chain([Assign((n,), (Apply("add", (n, n), n.dtype),))]) == 0
+    assert longest_chain([longer, grown]) == 4 * COSTS["sqrt"]
+    assert work_at_once([longer, grown]) == 4 * 4 * COSTS["sqrt"]

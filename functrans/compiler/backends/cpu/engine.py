@@ -18,7 +18,7 @@ from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
 from .runtime import RUNTIME
-from .writer import Writer
+from .writer import NUMBER_BY_NUMBER, Writer
 
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
 #: others. A chain of ten functions takes half the time that it takes with one.
@@ -31,7 +31,7 @@ HINTS = {
 #: What a function is called in its own text.
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
-VERSION = "2"
+VERSION = "3"
 #: Begins the names of the C library's functions in modules. By its own name, LLVM would know the logarithm of what is
 #: positive, and then forget that there is a vector version.
 OWN = "functrans_c_"
@@ -120,7 +120,8 @@ class _Compiler:
         module.verify()
         if self.optimizes:
             options = llvm.create_pipeline_tuning_options(speed_level=self.level)
-            options.loop_vectorization = options.slp_vectorization = True
+            options.loop_vectorization = True
+            options.slp_vectorization = NUMBER_BY_NUMBER not in text
             builder = llvm.create_pass_builder(machine, options)
             run = _unlocked(llvm.ffi.lib.LLVMPY_RunNewModulePassManager)
             run(builder.getModulePassManager(), module, builder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
@@ -18,7 +18,7 @@ from .engine import engine
 from .native import Binding, Result
 from .runtime import PATIENCE, WORK_LEFT
 from .runtime.threads import SMALL
-from .writer import Writer
+from .writer import NUMBER_BY_NUMBER, Writer
 
 #: An instruction is run so many times in a row that this many nanoseconds go by, if it may be run again at all.
 LONG_ENOUGH = 50_000
@@ -96,17 +96,28 @@ class NativeInspection:
         return found
 
     def llvm(self, is_optimized: bool) -> str:
-        """A module with all functions, as it is written or as LLVM makes it."""
-        functions = self.functions()
-        called = {"\n".join(writer.lines): writer.functions for writer in functions.values()}
-        text = engine().module_of(called, list(functions))
+        """A module with all functions as they are written; or as LLVM makes them, then maybe two modules."""
+        if not is_optimized:
+            return self.module(self.functions())
         compiler = engine().thorough
-        return str(compiler.optimized(text, compiler.machine)) if is_optimized else text
+        return "\n".join(str(compiler.optimized(text, compiler.machine)) for text in self.modules())
 
     def assembly(self) -> str:
         """The machine's instructions, as text."""
         compiler = engine().thorough
-        return compiler.machine.emit_assembly(compiler.optimized(self.llvm(False), compiler.machine))
+        return "\n".join(compiler.machine.emit_assembly(compiler.optimized(text, compiler.machine)) for text in self.modules())
+
+    def modules(self) -> list[str]:
+        """One module, or two where LLVM treats some functions otherwise than the others."""
+        functions = self.functions()
+        special = {name: writer for name, writer in functions.items() if NUMBER_BY_NUMBER in writer.lines}
+        others = {name: writer for name, writer in functions.items() if name not in special}
+        return [self.module(group) for group in (others, special) if group] or [self.module({})]
+
+    def module(self, functions: Mapping[str, Writer]) -> str:
+        """A module with functions, by their names."""
+        called = {"\n".join(writer.lines): writer.functions for writer in functions.values()}
+        return engine().module_of(called, list(functions))
 
     def threads_of(self, row: Row) -> int:
         """How many threads an instruction is divided among."""

@@ -45,8 +45,8 @@ from .codegen import alignment
 from .formulas import Formulas
 from .operations import literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
-from .work import is_innermost, is_short, work_of
-from .writer import Writer
+from .work import do_wait, is_innermost, is_short, work_of
+from .writer import NUMBER_BY_NUMBER, Writer
 
 #: After about so many operations somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 20
@@ -90,6 +90,8 @@ class RecurrenceWriter(ExpressionWriter):
         w.write(f"%status = call i64 @{name}_body({', '.join(arguments)}{self.range_parameters})")
         w.write("ret i64 %status")
         w.lines += ["}", *self.formulas.lines]
+        if self.run.recurrence.lanes is None and do_wait(self.statements):
+            w.lines.append(NUMBER_BY_NUMBER)
         return w
 
     def body(self, name: str, parameters: Sequence[str]) -> None:

@@ -1,17 +1,23 @@
-"""How long recurrences take: for Ctrl-C, and to tell what is worth compiling well and sharing among threads."""
+"""How long recurrences take: for Ctrl-C, and to tell what is worth vectors, threads and compiling well."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...costs import operation_cost
 from ...instructions import RecurrenceRun
-from ...loopnest import Apply, Constant, Load, expressions_in
-from ...recurrence import Choose, Repeat, Statement, inside, roots, statements_in
+from ...loopnest import Apply, Constant, Expression, Load, Register, expressions_in, parts
+from ...recurrence import Assign, Choose, Repeat, Statement, inside, registers_in, roots, statements_in
 
 #: A loop of at most so many operations in all is never interrupted.
 SHORT = 1 << 16
 #: The steps that a loop of unknown length is thought to have.
 USUAL_STEPS = 1000
+#: From this cost on an operation keeps others of its kind from beginning: a division, a root, a function. It counts as
+#: so many times its cost among operations that a processor does at the same time.
+SLOW, BLOCKING = 4, 4
+#: So many operations at least, for each of the longest chain, are worth being put side by side in vectors.
+WORTH_VECTORS = 8
 
 
 def is_innermost(s: Repeat) -> bool:
@@ -91,3 +97,57 @@ def likely_steps(s: Repeat, usual_steps: int) -> int:
 def is_unbounded(run: RecurrenceRun) -> bool:
     """Whether nobody knows how long a recurrence takes."""
     return most_work(run.recurrence.statements) is None
+
+
+def do_wait(statements: Sequence[Statement]) -> bool:
+    """Whether the steps of loops take as long as their longest chains of operations, each of which waits for the one
+    before and the first for the last step: there is time enough for the other operations meanwhile."""
+    bodies = [(*s.test, *s.body) for s in statements_in(statements) if isinstance(s, Repeat)]
+    chains = [(longest_chain(body), body) for body in bodies]
+    return any(chain for chain, _ in chains) and all(
+        work_at_once(body) < WORTH_VECTORS * chain for chain, body in chains if chain
+    )
+
+
+def longest_chain(body: Sequence[Statement]) -> int:
+    """The cost of the longest chain of operations from a float of the step before to one of this step."""
+    lengths = {register.number: 0 for register in registers_in(body) if register.dtype.kind in "fc"}
+    _follow(body, lengths, {})
+    return max(lengths.values(), default=0)
+
+
+def _follow(statements: Sequence[Statement], lengths: dict[int, int], known: dict[int, int | None]) -> None:
+    """Find the lengths of chains that end in registers, by their numbers, after some statements.
+
+    Args:
+        lengths: those before; what does not depend on the step before has none.
+        known: those of expressions by their ids, None for what has none.
+    """
+    for s in statements:
+        for e in expressions_in(roots(s)):
+            if isinstance(e, Register) or id(e) not in known:
+                known[id(e)] = _length(e, lengths, known)
+        if isinstance(s, Assign):
+            for register, value in zip(s.registers, s.values):
+                lengths.pop(register.number, None)
+                if known[id(value)] is not None:
+                    lengths[register.number] = known[id(value)]
+        ways = [dict(lengths) for _ in inside(s)]
+        for block, way in zip(inside(s), ways):
+            _follow(block, way, dict(known))
+            lengths.update({number: max(length, lengths.get(number, 0)) for number, length in way.items()})
+
+
+def _length(e: Expression, lengths: dict[int, int], known: dict[int, int | None]) -> int | None:
+    if isinstance(e, Register):
+        return lengths.get(e.number)
+    before = [length for part in parts(e) if (length := known[id(part)]) is not None]
+    return max(before) + (operation_cost(e) if isinstance(e, Apply) else 1) if before else None
+
+
+def work_at_once(body: Sequence[Statement]) -> int:
+    """The operations of a step, as a processor counts them that does several at a time; without loops inside."""
+    own = [s for s in body if not isinstance(s, Repeat)]
+    costs = [operation_cost(e) for e in expressions_in(e for s in own for e in roots(s)) if isinstance(e, Apply)]
+    branches = [max(map(work_at_once, s.branches)) for s in own if isinstance(s, Choose)]
+    return sum(BLOCKING * cost if cost >= SLOW else 1 for cost in costs) + sum(branches)

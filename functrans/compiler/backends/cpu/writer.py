@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+#: The line of a text of which LLVM makes no vectors but those of whole loops.
+NUMBER_BY_NUMBER = "; number by number"
+
 
 class Writer:
     """Collects lines, and counts registers and blocks.
