@@ -36,7 +36,7 @@ from .updates import by_vote, walked_axes
 
 #: The neighbouring results of a block that reduces columns, at most, and the threads that each of them then has.
 COLUMNS, ROWS = 32, BLOCK // 32
-#: The threads of a warp, and the loads of a row that each of them should have, if that leaves threads for all of the GPU.
+#: The threads of a warp, and the loads of a row that each of them should have, if that leaves threads for a whole GPU.
 WARP, LOADS = 32, 4
 #: Blocks of one launch at most, for each multiprocessor: a thread then works on several points, one after the other.
 WAVES = 32
