@@ -18,6 +18,7 @@ import pytest
 import functrans as ft
 from functrans import errors
 from functrans import numpy as fnp
+from functrans.numpy.protocols import ELSEWHERE
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -709,6 +710,19 @@ def test_unknown_ufunc():
     ufunc = np.frompyfunc(lambda a: a, 1, 1)
     with mistake(errors.UnknownFunctionError, TypeError, "<lambda> (vectorized)", "custom_jvp"):
         ft.jit(lambda x: ufunc(x))(X)  # here
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_attributes_of_other_libraries_name_what_to_write(name: str):
+    assert not hasattr(np.ndarray, name)
+
+    def f(x):
+        assert not hasattr(x, name)
+        return getattr(x, name)
+
+    for transform in (ft.jit, ft.grad, ft.vmap):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}', as a NumPy array has none. Write `"):
+            transform(f)(np.ones(3) if transform is ft.vmap else 1.0)
 
 
 def test_unknown_ufunc_method():

@@ -177,11 +177,27 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
     return out
 
 
+#: What arrays of JAX and tensors of PyTorch have and those of NumPy do not, and what to write instead.
+ELSEWHERE = {
+    "at": "`functrans.numpy.at(x)[i].set(v)`, or `x[i] = v` for an array that the function has made",
+    "block_until_ready": "`functrans.block_until_ready(f(x))` around the call of the transformed function",
+    "backward": "`functrans.grad(f)(x)`",
+    "detach": "`functrans.lax.stop_gradient(x)`",
+    "numpy": "`functrans.device_get(f(x))` around the call of the transformed function",
+    "unsqueeze": "`np.expand_dims(x, axis)`",
+    "permute": "`x.transpose(axes)`",
+    "expand": "`np.broadcast_to(x, shape)`",
+    "masked_fill": "`np.where(mask, value, x)`",
+}
+
+
 def complete_tracers() -> None:
     """Give tracers the methods and properties of ndarray; those that functrans does not trace raise an error."""
     for name in dir(np.ndarray):
         if not name.startswith("_") and not hasattr(Tracer, name):
             setattr(Tracer, name, _attribute(name))
+    for name in ELSEWHERE:
+        setattr(Tracer, name, property(partial(_missing, name)))
     Tracer.shape = Tracer.shape.setter(_fixed_shape)
 
 
@@ -189,6 +205,11 @@ def _attribute(name: str) -> Any:
     if name in METHODS:
         return _Method(METHODS[name])
     return property(PROPERTIES.get(name, partial(_untraced, name)), SETTERS.get(name))
+
+
+def _missing(name: str, tracer: Tracer) -> NoReturn:
+    about = f"A traced array has no attribute {name!r}, as a NumPy array has none."
+    raise AttributeError(f"{about} Write {ELSEWHERE[name]}.")
 
 
 def _fixed_shape(tracer: Tracer, shape: Any) -> NoReturn:
