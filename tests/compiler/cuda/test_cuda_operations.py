@@ -86,3 +86,23 @@ def test_powers_of_complex_numbers(exponent):
     launch(device, found, [device.upload(z), got])
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(got, z**exponent, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sines_of_single_precision(name):
+    """Within two units in the last place, also beside multiples of pi; zeros keep their sign, large angles are CUDA's."""
+    rng, dtype, function = np.random.default_rng(0), np.dtype(np.float32), getattr(np, name)
+    multiples = rng.integers(-67_000, 67_000, 8000) * (np.pi / 2)
+    sizes = np.exp(rng.uniform(np.log(1e-42), np.log(105_614), 8000)) * rng.choice([-1, 1], 8000)
+    x = np.concatenate([multiples, sizes, rng.uniform(-9, 9, 8000), [105_615, -1e9, 3e38, 0.0, -0.0]]).astype(dtype)
+    special = np.array([np.inf, -np.inf, np.nan], dtype)
+    kernel = Kernel((len(x) + 3,), 0, (Output(Apply(name, (Load(0, POINT, dtype),), dtype), None),), (0,))
+    run = KernelRun(kernel, (place(0, len(x) + 3, dtype),), (place(1, len(x) + 3, dtype),))
+    device = Emulator()
+    got = device.empty(kernel.shape, dtype)
+    (found,) = launches_of(run, Target(4, [False, False], 0, None))
+    launch(device, found, [device.upload(np.concatenate([x, special])), got])
+    wanted = function(x.astype(np.float64))
+    assert np.max(np.abs(got[:-3] - wanted) / np.spacing(np.abs(wanted).astype(dtype))) < 2
+    assert list(np.signbit(got[-5:-3])) == [False, name == "sin"]
+    assert np.all(np.isnan(got[-3:]))

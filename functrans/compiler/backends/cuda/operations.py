@@ -36,6 +36,8 @@ _FUNCTIONS: Final = {
 _DOUBLE: Final = frozenset(("digamma", "log_ndtr", "i0e", "i1e", *SPECIAL_OF_TWO))
 #: Those of `LIBRARY` that CUDA has; in double precision always, for in single they lose digits at their zeros.
 OF_CUDA: Final = frozenset(("erfcx", "gamma", "j0", "j1", "y0", "y1"))
+#: Functions of the prelude in single precision.
+_SINGLE: Final = {"sin": "sine", "cos": "cosine"}
 #: Functions of the prelude for integers.
 _INTEGER: Final = frozenset(("gcd", "integer_power"))
 
@@ -157,7 +159,9 @@ class CudaCode:
         if name in _DOUBLE or name in OF_CUDA:
             wide = ", ".join(f"(float64){register}" for register in registers)
             return f"({dtype.name}){_FUNCTIONS.get(name, name)}({wide})"
-        return f"{_FUNCTIONS.get(name, name)}{'f' if dtype == SINGLE else ''}({', '.join(registers)})"
+        if dtype == SINGLE:
+            return f"{_SINGLE.get(name, _FUNCTIONS.get(name, name) + 'f')}({', '.join(registers)})"
+        return f"{_FUNCTIONS.get(name, name)}({', '.join(registers)})"
 
 
 def _infix(name: str, operands: np.dtype[Any], registers: Sequence[str], dtype: np.dtype[Any]) -> str:
