@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ..core.avals import INT, is_inexact
 from ..core.devices import here, is_on_device
-from ..core.dtypes import kind_of
 from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..primitives import structural as _structural
 from ..primitives.elementwise import add, floor, multiply, rint, subtract
+from ..primitives.selection import select
 from ..primitives.structural import concatenate, slice_axis
 from .averages import mean
 from .common import as_operand, cast, stretched
@@ -122,15 +123,24 @@ def _with_statistics(
     parts = slice_axis(x, 0, counts[0], axis=axis), slice_axis(x, extent - counts[1], extent, axis=axis)
     values = [statistic(part, axis, keepdims=True) for part in parts]
     if dtype.kind in "iu":
-        values = [rint(value) for value in values]
+        values = [rint(value) if is_inexact(typeof(value).dtype) else value for value in values]
     before, after = (_with_extent(cast(value, dtype), axis, steps) for value, steps in zip(values, width))
     return concatenate(before, x, after, axis=axis)
 
 
 def _with_odd_reflections(x: Any, axis: int, width: tuple[int, int], mode: str) -> Any:
-    """Reflected at the edge element as at a point; a linear map, whose matrix is what NumPy makes of the identity."""
-    extent = typeof(x).shape[axis]
-    kind = typeof(x).dtype if kind_of(typeof(x).dtype) in "fc" else np.int64
-    matrix = np.pad(np.eye(extent, dtype=kind), (width, (0, 0)), mode=mode, reflect_type="odd")
-    product = np.tensordot(matrix, x, axes=(1, axis))
-    return cast(np.moveaxis(product, 0, axis), typeof(x).dtype)
+    """Reflected at the edge element as at a point: multiples of few elements, by what NumPy makes of the identity.
+
+    A product with that matrix would make NaN of all elements if one of them is.
+    """
+    given = typeof(x)
+    x = cast(x, INT) if given.dtype.kind == "b" else x
+    dtype, extent = typeof(x).dtype, given.shape[axis]
+    matrix = np.pad(np.eye(extent, dtype=INT), (width, (0, 0)), mode=mode, reflect_type="odd")
+    elements = np.argsort(matrix == 0, axis=1, kind="stable")[:, : np.count_nonzero(matrix, 1).max()]
+    along = (-1, *(1,) * (given.ndim - axis - 1))
+    total = dtype.type(0)
+    for place, factor in zip(elements.T, np.take_along_axis(matrix, elements, 1).T):
+        term = multiply(np.take(x, here(place), axis=axis), here(factor.astype(dtype).reshape(along)))
+        total = add(total, select(here(factor.reshape(along) != 0), term, dtype.type(0)))
+    return cast(total, given.dtype)

@@ -136,9 +136,16 @@ def test_agrees_with_numpy(function):
 
 
 @each(PADDING)
-@pytest.mark.parametrize("dtype", ["i4", "f4", "c8"])
+@pytest.mark.parametrize("dtype", ["i4", "u8", "f4", "c8"])
 def test_padding_has_numpys_dtypes(function, dtype):
     check_agreement(function, INTS.astype(dtype), lanes=False)
+
+
+@each(PADDING)
+def test_padding_spreads_nan_as_far_as_numpy(function):
+    x = X.copy()
+    x[1, 2] = np.nan
+    np.testing.assert_allclose(ft.jit(function)(x), function(x), rtol=1e-12)
 
 
 def test_positions_of_gradient_and_trapezoid_are_differentiable():
