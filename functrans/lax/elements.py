@@ -10,6 +10,7 @@ import numpy as np
 from ..core.trace import typeof
 from ..numpy.common import as_operand, cast
 from ..numpy.scipy_ufuncs import hurwitz_zeta, polygamma
+from ..primitives.complex import complex_
 from ..primitives.incomplete import betainc
 from ..primitives.incomplete import gammainc as igamma
 from ..primitives.incomplete import gammaincc as igammac
@@ -75,7 +76,7 @@ def select(pred: Any, on_true: Any, on_false: Any) -> Any:
 
 def complex(x: Any, y: Any) -> Any:
     """x + i y, of two real numbers."""
-    return np.add(x, np.multiply(1j, y))
+    return complex_(as_operand(x), as_operand(y))
 
 
 def population_count(x: Any) -> Any:

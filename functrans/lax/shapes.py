@@ -224,8 +224,8 @@ def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
 
 
 def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
-    """Whether all along axes are true."""
-    return np.all(operand, axis=tuple(axes))
+    """Whether all along axes are true; of integers, bit by bit."""
+    return _of_bits(np.all, np.bitwise_and, operand, axes)
 
 
 def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
@@ -234,8 +234,14 @@ def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
 
 
 def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
-    """Whether any along axes is true."""
-    return np.any(operand, axis=tuple(axes))
+    """Whether any along axes is true; of integers, bit by bit."""
+    return _of_bits(np.any, np.bitwise_or, operand, axes)
+
+
+def _of_bits(of_booleans: Any, of_integers: np.ufunc, operand: Any, axes: Sequence[int]) -> Any:
+    x = as_operand(operand)
+    reduce = of_booleans if typeof(x).dtype.kind == "b" else of_integers.reduce
+    return reduce(x, axis=tuple(axes))
 
 
 class Precision(Enum):
