@@ -154,7 +154,14 @@ def conv(
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Any:
-    """conv_general_dilated in the layout (batch, channels, *space), without dilation and groups."""
+    """conv_general_dilated in the layout (batch, channels, *space), without dilation and groups.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> x, w = np.arange(4.0).reshape(1, 1, 4), np.ones((1, 1, 2))
+        >>> ft.lax.conv(x, w, (2,), "VALID")
+        array([[[1., 5.]]])
+    """
     return conv_general_dilated(lhs, rhs, window_strides, padding, preferred_element_type=preferred_element_type)
 
 
@@ -177,6 +184,12 @@ def conv_transpose(
         dimension_numbers: by default ("NHWC", "HWIO", "NHWC") and its like.
         transpose_kernel: reverse the window and exchange its channels and features, which gives the transpose of the
             convolution with `strides`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> x, w = np.ones((1, 2, 1)), np.array([[[1.0]], [[2.0]]])
+        >>> ft.lax.conv_transpose(x, w, (2,), "VALID")[0, :, 0]
+        array([2., 1., 2., 1.])
     """
     lhs, rhs = as_operand(lhs), as_operand(rhs)
     count = typeof(lhs).ndim - 2

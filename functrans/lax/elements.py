@@ -55,27 +55,57 @@ def div(x: Any, y: Any) -> Any:
 
 
 def rsqrt(x: Any) -> Any:
-    """1 / sqrt(x)."""
+    """1 / sqrt(x).
+
+    Example:
+        >>> import functrans as ft
+        >>> float(ft.lax.rsqrt(4.0))
+        0.5
+    """
     return np.reciprocal(np.sqrt(x))
 
 
 def integer_pow(x: Any, y: int) -> Any:
-    """x**y for a Python integer y; negative ones too, of floats."""
+    """x**y for a Python integer y; negative ones too, of floats.
+
+    Example:
+        >>> import functrans as ft
+        >>> float(ft.lax.integer_pow(2.0, -2))
+        0.25
+    """
     return np.power(x, y)
 
 
 def clamp(min: Any, x: Any, max: Any) -> Any:
-    """x, but at least min and at most max."""
+    """x, but at least min and at most max.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.clamp(0.0, np.array([-1.0, 0.5, 2.0]), 1.0)
+        array([0. , 0.5, 1. ])
+    """
     return np.clip(x, min, max)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
-    """on_true where the condition holds, else on_false."""
+    """on_true where the condition holds, else on_false.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.select(np.array([True, False]), np.array([1, 2]), np.array([3, 4]))
+        array([1, 4])
+    """
     return np.where(pred, on_true, on_false)
 
 
 def complex(x: Any, y: Any) -> Any:
-    """x + i y, of two real numbers."""
+    """x + i y, of two real numbers.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.complex(1.0, np.array([2.0, np.inf]))
+        array([1. +2.j, 1.+infj])
+    """
     return complex_(as_operand(x), as_operand(y))
 
 
@@ -157,7 +187,13 @@ def select_n(which: Any, *cases: Any) -> Any:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
-    """The operand in another dtype, as `astype` does it."""
+    """The operand in another dtype, as `astype` does it.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.convert_element_type(np.array([1.7, -1.7]), np.int32)
+        array([ 1, -1], dtype=int32)
+    """
     return cast(as_operand(operand), np.dtype(new_dtype))
 
 

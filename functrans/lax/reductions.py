@@ -202,12 +202,24 @@ def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 
 def cumprod(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
-    """Products of all elements up to each one along an axis; from each one on with `reverse`."""
+    """Products of all elements up to each one along an axis; from each one on with `reverse`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.cumprod(np.array([1, 2, 3]))
+        array([1, 2, 6])
+    """
     return _cumulated(_cumulative.cumprod, operand, axis, reverse)
 
 
 def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
-    """The largest of all elements up to each one along an axis; from each one on with `reverse`."""
+    """The largest of all elements up to each one along an axis; from each one on with `reverse`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.cummax(np.array([1, 3, 2]))
+        array([1, 3, 3])
+    """
     return _cumulated(_cumulative.cummax, operand, axis, reverse)
 
 
@@ -217,7 +229,13 @@ def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 
 def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
-    """log(sum(exp)) of all elements up to each one along an axis; from each one on with `reverse`."""
+    """log(sum(exp)) of all elements up to each one along an axis; from each one on with `reverse`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.cumlogsumexp(np.array([1000.0, 1000.0])).round(4)
+        array([1000.    , 1000.6931])
+    """
     return _cumulated(_cumulative.cumlogsumexp, operand, axis, reverse)
 
 

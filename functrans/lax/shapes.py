@@ -18,22 +18,46 @@ from ..primitives.sorting import top_k
 
 
 def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
-    """An array of one number."""
+    """An array of one number.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.lax.full((2,), 0.5)
+        array([0.5, 0.5])
+    """
     return creation.full(shape, fill_value, dtype)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Sequence[int] | None = None) -> Any:
-    """An array of one number, by default with the dtype and shape of x."""
+    """An array of one number, by default with the dtype and shape of x.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.full_like(np.zeros(2, np.float32), 7)
+        array([7., 7.], dtype=float32)
+    """
     return np.full_like(x, fill_value, dtype=dtype, shape=shape)
 
 
 def iota(dtype: Any, size: int) -> Any:
-    """0, 1, ..., size - 1."""
+    """0, 1, ..., size - 1.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.iota(np.float32, 3)
+        array([0., 1., 2.], dtype=float32)
+    """
     return ranges.arange(size, dtype=dtype)
 
 
 def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
-    """The operand repeated along new axes in front."""
+    """The operand repeated along new axes in front.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.broadcast(np.zeros(2), (4, 3)).shape
+        (4, 3, 2)
+    """
     x = as_operand(operand)
     return stretched(x, (*sizes, *typeof(x).shape))
 
@@ -64,7 +88,14 @@ def empty(shape: Sequence[int], dtype: Any = float) -> Any:
 
 
 def tile(operand: Any, reps: Sequence[int]) -> Any:
-    """The array repeated along each axis."""
+    """The array repeated along each axis.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.tile(np.array([[1, 2]]), (2, 2))
+        array([[1, 2, 1, 2],
+               [1, 2, 1, 2]])
+    """
     return np.tile(operand, tuple(reps))
 
 
@@ -99,12 +130,25 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
 
 
 def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
-    """The same elements in another shape."""
+    """The same elements in another shape.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reshape(np.arange(4), (2, 2))
+        array([[0, 1],
+               [2, 3]])
+    """
     return np.reshape(operand, new_sizes)
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
-    """Axes from one up to another in one; to the last without another."""
+    """Axes from one up to another in one; to the last without another.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.collapse(np.zeros((2, 3, 4)), 0, 2).shape
+        (6, 4)
+    """
     x = as_operand(operand)
     shape = typeof(x).shape
     start, stop, _ = slice(start_dimension, stop_dimension).indices(len(shape))
@@ -112,27 +156,57 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
 
 
 def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
-    """New axes of extent one, at these places of the result."""
+    """New axes of extent one, at these places of the result.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.expand_dims(np.zeros(3), (0, 2)).shape
+        (1, 3, 1)
+    """
     return np.expand_dims(array, tuple(dimensions))
 
 
 def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
-    """Without these axes, which have extent one."""
+    """Without these axes, which have extent one.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.squeeze(np.zeros((1, 3, 1)), (0,)).shape
+        (3, 1)
+    """
     return np.squeeze(array, tuple(dimensions))
 
 
 def transpose(operand: Any, permutation: Sequence[int]) -> Any:
-    """Axes in another order."""
+    """Axes in another order.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.transpose(np.zeros((2, 3, 4)), (2, 0, 1)).shape
+        (4, 2, 3)
+    """
     return np.transpose(operand, permutation)
 
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Any:
-    """Elements from last to first along axes."""
+    """Elements from last to first along axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.rev(np.array([1, 2, 3]), (0,))
+        array([3, 2, 1])
+    """
     return np.flip(operand, tuple(dimensions))
 
 
 def concatenate(operands: Sequence[Any], dimension: int) -> Any:
-    """Arrays one after the other along an axis."""
+    """Arrays one after the other along an axis.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.concatenate([np.zeros(1), np.ones(2)], 0)
+        array([0., 1., 1.])
+    """
     return np.concatenate(operands, dimension)
 
 
@@ -170,7 +244,13 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
 
 
 def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
-    """Keys in order along an axis, and values in the order of the keys."""
+    """Keys in order along an axis, and values in the order of the keys.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.sort_key_val(np.array([2, 1]), np.array([5, 6]))
+        (array([1, 2]), array([6, 5]))
+    """
     found = sort((keys, values), dimension, is_stable)
     return found[0], found[1]
 
@@ -192,7 +272,13 @@ def approx_min_k(
 
 
 def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
-    """Where the first of the largest elements is."""
+    """Where the first of the largest elements is.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.argmax(np.array([1, 3, 3]), 0, np.int32)
+        np.int32(1)
+    """
     return np.argmax(operand, axis).astype(index_dtype)
 
 
@@ -202,7 +288,13 @@ def argmin(operand: Any, axis: int, index_dtype: Any) -> Any:
 
 
 def reduce_sum(operand: Any, axes: Sequence[int]) -> Any:
-    """Sums along axes."""
+    """Sums along axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_sum(np.ones((2, 3)), (1,))
+        array([3., 3.])
+    """
     x = as_operand(operand)
     return np.sum(x, axis=tuple(axes), dtype=typeof(x).dtype)
 
@@ -214,7 +306,13 @@ def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
 
 
 def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
-    """The largest along axes."""
+    """The largest along axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_max(np.array([[1, 5], [3, 2]]), (0,))
+        array([3, 5])
+    """
     return np.max(operand, axis=tuple(axes))
 
 
@@ -253,12 +351,24 @@ class Precision(Enum):
 
 
 def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """Products of vectors and matrices; operands are cast to a dtype that is preferred for the result."""
+    """Products of vectors and matrices; operands are cast to a dtype that is preferred for the result.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.dot(np.array([[1.0, 2.0]]), np.array([3.0, 4.0]))
+        array([11.])
+    """
     return np.dot(*_preferred(lhs, rhs, preferred_element_type))
 
 
 def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
-    """Products of many matrices."""
+    """Products of many matrices.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.batch_matmul(np.ones((5, 2, 3)), np.ones((5, 3, 4))).shape
+        (5, 2, 4)
+    """
     return np.matmul(lhs, rhs)
 
 

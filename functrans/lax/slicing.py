@@ -41,7 +41,13 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
 
 
 def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
-    """A region of static size at a traced place along one axis; the start is clamped."""
+    """A region of static size at a traced place along one axis; the start is clamped.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.dynamic_slice_in_dim(np.arange(5), 9, 2)    # 9 is too far
+        array([3, 4])
+    """
     x = as_operand(operand)
     sizes = list(typeof(x).shape)
     sizes[axis] = slice_size
@@ -49,19 +55,38 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
 
 
 def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
-    """What is at a traced place along one axis, which stays, with extent one, unless `keepdims=False`."""
+    """What is at a traced place along one axis, which stays, with extent one, unless `keepdims=False`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.dynamic_index_in_dim(np.array([[1, 2], [3, 4]]), 1, keepdims=False)
+        array([3, 4])
+    """
     x = dynamic_slice_in_dim(operand, index, 1, axis)
     return x if keepdims else np.squeeze(x, axis)
 
 
 def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
-    """The operand with an update in place of a region at a traced place along one axis; the start is clamped."""
+    """The operand with an update in place of a region at a traced place along one axis; the start is clamped.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.dynamic_update_slice_in_dim(np.zeros(4), np.ones(2), 1, 0)
+        array([0., 1., 1., 0.])
+    """
     x = as_operand(operand)
     return dynamic_update_slice(x, update, _starts(x, start_index, axis))
 
 
 def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
-    """The operand with an update at a traced place along one axis, which the update may lack."""
+    """The operand with an update at a traced place along one axis, which the update may lack.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.dynamic_update_index_in_dim(np.zeros((2, 2)), np.ones(2), 1, 0)
+        array([[0., 0.],
+               [1., 1.]])
+    """
     x, new = as_operand(operand), as_operand(update)
     if typeof(new).ndim < typeof(x).ndim:
         new = np.expand_dims(new, axis)
@@ -82,7 +107,13 @@ def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[in
 
 
 def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
-    """A region along one axis; None stands for its ends, and negative places count from the last."""
+    """A region along one axis; None stands for its ends, and negative places count from the last.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.slice_in_dim(np.arange(6), 1, None, 2)
+        array([1, 3, 5])
+    """
     x = as_operand(operand)
     extent = typeof(x).shape[axis]
     start, limit, _ = builtins.slice(start_index, limit_index).indices(extent)
@@ -90,7 +121,14 @@ def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None,
 
 
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
-    """What is at a static place along one axis, which stays, with extent one, unless `keepdims=False`."""
+    """What is at a static place along one axis, which stays, with extent one, unless `keepdims=False`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.index_in_dim(np.array([[1, 2], [3, 4]]), -1, axis=1)
+        array([[2],
+               [4]])
+    """
     x = as_operand(operand)
     place = normalize_axis_index(index, typeof(x).shape[axis])
     found = slice_axis(x, place, place + 1, axis=axis % typeof(x).ndim)

@@ -51,7 +51,13 @@ def relu(x: Any) -> Any:
 
 
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
-    """x where it is positive, and negative_slope * x elsewhere."""
+    """x where it is positive, and negative_slope * x elsewhere.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.leaky_relu([-1.0, 2.0], 0.1)
+        array([-0.1,  2. ])
+    """
     x = as_operand(x)
     return select(greater(x, 0), x, multiply(negative_slope, x))
 
@@ -84,7 +90,13 @@ hard_swish = hard_silu
 
 
 def elu(x: Any, alpha: Any = 1.0) -> Any:
-    """x where it is positive, and alpha * (exp(x) - 1) elsewhere."""
+    """x where it is positive, and alpha * (exp(x) - 1) elsewhere.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.elu([-1.0, 2.0]).round(4)
+        array([-0.6321,  2.    ])
+    """
     x = as_operand(x)
     is_positive = greater(x, 0)
     return select(is_positive, x, multiply(alpha, expm1(select(is_positive, _zero(x), x))))
@@ -96,22 +108,46 @@ def celu(x: Any, alpha: Any = 1.0) -> Any:
 
 
 def selu(x: Any) -> Any:
-    """elu, scaled so that means and variances stay as they are from layer to layer (Klambauer et al. 2017)."""
+    """elu, scaled so that means and variances stay as they are from layer to layer (Klambauer et al. 2017).
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.selu([-1.0, 1.0]).round(4)
+        array([-1.1113,  1.0507])
+    """
     return multiply(1.0507009873554805, elu(x, 1.6732632423543772))
 
 
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x)), without overflow."""
+    """1 / (1 + exp(-x)), without overflow.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.sigmoid([-1000.0, 0.0, 1000.0])
+        array([0. , 0.5, 1. ])
+    """
     return expit(as_operand(x))
 
 
 def log_sigmoid(x: Any) -> Any:
-    """log(sigmoid(x)), without loss for large negative x."""
+    """log(sigmoid(x)), without loss for large negative x.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.log_sigmoid([-1000.0, 0.0]).round(4)
+        array([-1.000e+03, -6.931e-01])
+    """
     return log_expit(as_operand(x))
 
 
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), without overflow."""
+    """log(1 + exp(x)), without overflow.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.softplus([-1000.0, 0.0, 1000.0]).round(4)
+        array([0.000e+00, 6.931e-01, 1.000e+03])
+    """
     return negative(log_expit(negative(as_operand(x))))
 
 
@@ -145,7 +181,13 @@ def identity(x: Any) -> Any:
 
 
 def mish(x: Any) -> Any:
-    """x * tanh(softplus(x))."""
+    """x * tanh(softplus(x)).
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.mish([-1.0, 0.0, 1.0]).round(4)
+        array([-0.3034,  0.    ,  0.8651])
+    """
     x = as_operand(x)
     return multiply(x, tanh(softplus(x)))
 
@@ -155,6 +197,11 @@ def glu(x: Any, axis: int = -1) -> Any:
 
     Raises:
         ShapeMismatchError: the extent of the axis is odd.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.glu([3.0, 4.0, 0.0, 1000.0])
+        array([1.5, 4. ])
     """
     x = as_operand(x)
     axis = normalize_axis(axis, typeof(x).ndim)
@@ -168,7 +215,13 @@ def glu(x: Any, axis: int = -1) -> Any:
 
 
 def silu(x: Any) -> Any:
-    """x * sigmoid(x)."""
+    """x * sigmoid(x).
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.silu([-1.0, 0.0, 1.0]).round(4)
+        array([-0.2689,  0.    ,  0.7311])
+    """
     x = as_operand(x)
     return multiply(x, expit(x))
 
@@ -177,7 +230,13 @@ swish = silu
 
 
 def gelu(x: Any, approximate: bool = True) -> Any:
-    """x times the normal distribution function of x; by default approximated with tanh (Hendrycks, Gimpel 2016)."""
+    """x times the normal distribution function of x; by default approximated with tanh (Hendrycks, Gimpel 2016).
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.gelu([-1.0, 1.0]).round(5), ft.nn.gelu([-1.0, 1.0], approximate=False).round(5)
+        (array([-0.15881,  0.84119]), array([-0.15866,  0.84134]))
+    """
     x = as_operand(x)
     if approximate:
         inner = multiply(float(np.sqrt(2 / np.pi)), add(x, multiply(0.044715, multiply(x, multiply(x, x)))))
@@ -261,18 +320,41 @@ def log1mexp(x: Any) -> Any:
 
 
 def log_softmax(x: Any, axis: Any = -1, *, where: Any = None) -> Any:
-    """x - logsumexp(x), of the elements where a mask holds; minus infinity elsewhere."""
+    """x - logsumexp(x), of the elements where a mask holds; minus infinity elsewhere.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.log_softmax([0.0, 1000.0])
+        array([-1000.,     0.])
+    """
     x = as_operand(x)
     return _masked(subtract(x, logsumexp(x, axis, keepdims=True, where=where)), where)
 
 
 def softmax(x: Any, axis: Any = -1, *, where: Any = None) -> Any:
-    """exp(x) / sum(exp(x)), without overflow, of the elements where a mask holds; zero elsewhere."""
+    """exp(x) / sum(exp(x)), without overflow, of the elements where a mask holds; zero elsewhere.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.nn.softmax([0.0, 1000.0])
+        array([0., 1.])
+        >>> ft.nn.softmax(np.zeros((2, 4)), axis=0)
+        array([[0.5, 0.5, 0.5, 0.5],
+               [0.5, 0.5, 0.5, 0.5]])
+        >>> ft.nn.softmax([1.0, 2.0, 1.0], where=np.array([True, False, True]))
+        array([0.5, 0. , 0.5])
+    """
     return exp(log_softmax(x, axis, where=where))
 
 
 def standardize(x: Any, axis: Any = -1, epsilon: Any = 1e-5) -> Any:
-    """x with a mean of 0 and a variance of 1, but for epsilon, along axes."""
+    """x with a mean of 0 and a variance of 1, but for epsilon, along axes.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.nn.standardize([[1.0, 2.0, 3.0]]).round(3)
+        array([[-1.225,  0.   ,  1.225]])
+    """
     x = as_operand(x)
     centred = x - np.mean(x, axis=axis, keepdims=True)
     return centred / np.sqrt(np.var(x, axis=axis, keepdims=True) + epsilon)

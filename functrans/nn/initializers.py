@@ -25,7 +25,14 @@ _TRUNCATED_DEVIATION: Final = 0.8796256610342398
 
 
 def zeros(key: Any, shape: Sequence[int], dtype: Any = float) -> Any:
-    """Zeros; the key is not used."""
+    """Zeros; the key is not used.
+
+    Example:
+        >>> from functrans import random
+        >>> from functrans.nn import initializers
+        >>> initializers.zeros(random.key(0), (2,))
+        array([0., 0.])
+    """
     return creation.zeros(shape, dtype)
 
 
@@ -35,7 +42,14 @@ def ones(key: Any, shape: Sequence[int], dtype: Any = float) -> Any:
 
 
 def constant(value: Any, dtype: Any = float) -> Initializer:
-    """One value everywhere."""
+    """One value everywhere.
+
+    Example:
+        >>> from functrans import random
+        >>> from functrans.nn import initializers
+        >>> initializers.constant(0.5)(random.key(0), (2,))
+        array([0.5, 0.5])
+    """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         return creation.full(shape, value, dtype)
@@ -44,7 +58,14 @@ def constant(value: Any, dtype: Any = float) -> Initializer:
 
 
 def uniform(scale: Any = 1e-2, dtype: Any = float) -> Initializer:
-    """Uniform numbers of [0, scale)."""
+    """Uniform numbers of [0, scale).
+
+    Example:
+        >>> from functrans import random
+        >>> from functrans.nn import initializers
+        >>> initializers.uniform(0.1)(random.key(0), (1000,)).max().round(2)
+        np.float64(0.1)
+    """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         return _scaled(random.uniform(key, shape, dtype), scale)
@@ -53,7 +74,14 @@ def uniform(scale: Any = 1e-2, dtype: Any = float) -> Initializer:
 
 
 def normal(stddev: Any = 1e-2, dtype: Any = float) -> Initializer:
-    """Normal numbers of a standard deviation."""
+    """Normal numbers of a standard deviation.
+
+    Example:
+        >>> from functrans import random
+        >>> from functrans.nn import initializers
+        >>> initializers.normal(0.1)(random.key(0), (1000,)).std().round(2)
+        np.float64(0.1)
+    """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         return _scaled(random.normal(key, shape, dtype), stddev)

@@ -64,6 +64,12 @@ def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:
 
     Raises:
         InvalidKeyError: it is none. RandomParameterError: another generator than threefry2x32 is asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans import random
+        >>> random.wrap_key_data(np.array([0, 7], np.uint32))
+        array([0, 7], dtype=uint32)
     """
     if impl not in (None, "threefry2x32"):
         raise RandomParameterError(

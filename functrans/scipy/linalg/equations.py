@@ -127,10 +127,23 @@ def solve_sylvester(A: Any, B: Any, C: Any, *, method: str = "schur", tol: float
 
 
 def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The inverse of square matrices."""
+    """The inverse of square matrices.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> linalg.inv([[2.0, 0.0], [0.0, 4.0]])
+        array([[0.5 , 0.  ],
+               [0.  , 0.25]])
+    """
     return np.linalg.inv(*operands(a))
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The determinant of square matrices; at singular ones too the first and second derivatives are right."""
+    """The determinant of square matrices; at singular ones too the first and second derivatives are right.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> float(linalg.det([[2.0, 1.0], [0.0, 4.0]]).round(6))
+        8.0
+    """
     return np.linalg.det(*operands(a))

@@ -50,7 +50,14 @@ def cho_factor(
 
 
 def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
-    """The solution of a x = b from what `cho_factor` made of a; b is a vector or has columns."""
+    """The solution of a x = b from what `cho_factor` made of a; b is a vector or has columns.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import linalg
+        >>> linalg.cho_solve(linalg.cho_factor([[4.0, 2.0], [2.0, 5.0]]), np.array([8.0, 8.0])).round(6)
+        array([1.5, 1. ])
+    """
     c, lower = c_and_lower
     c, b = operands(c, b)
 
@@ -145,6 +152,13 @@ def qr(
 
     Raises:
         UnsupportedArgumentError: another mode, or pivoting.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> q, r = linalg.qr([[3.0, 1.0], [4.0, 2.0]])
+        >>> abs(r).round(6)
+        array([[5. , 2.2],
+               [0. , 0.4]])
     """
     modes = {"full": "complete", "economic": "reduced", "r": "complete"}
     if mode not in modes or pivoting:
@@ -166,7 +180,13 @@ def svd(
     check_finite: bool = True,
     lapack_driver: str = "gesdd",
 ) -> Any:
-    """(u, s, vh) with a = u s vh and the singular values s, largest first; s alone without `compute_uv`."""
+    """(u, s, vh) with a = u s vh and the singular values s, largest first; s alone without `compute_uv`.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> linalg.svd([[0.0, 2.0], [3.0, 0.0]], compute_uv=False)
+        array([3., 2.])
+    """
     (a,) = operands(a)
     found = np.linalg.svd(a, full_matrices=full_matrices, compute_uv=compute_uv)
     return tuple(found) if compute_uv else found

@@ -25,7 +25,13 @@ from ...primitives.special import y1 as _y1
 
 
 def j0(x: Any) -> Any:
-    """The Bessel function of the first kind of order 0."""
+    """The Bessel function of the first kind of order 0.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.j0([0.0, 1.0]).round(6)
+        array([1.      , 0.765198])
+    """
     return _j0(as_operand(x))
 
 
@@ -45,7 +51,13 @@ def y1(x: Any) -> Any:
 
 
 def i0(x: Any) -> Any:
-    """The modified Bessel function of the first kind of order 0."""
+    """The modified Bessel function of the first kind of order 0.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.i0([0.0, 1.0]).round(6)
+        array([1.      , 1.266066])
+    """
     return _i0(as_operand(x))
 
 
@@ -85,12 +97,24 @@ def k1e(x: Any) -> Any:
 
 
 def jv(v: int, z: Any) -> Any:
-    """The Bessel function of the first kind of integer order."""
+    """The Bessel function of the first kind of integer order.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.jv(2, 1.0).round(6))
+        0.114903
+    """
     return _jv(v, as_operand(z))
 
 
 def iv(v: int, z: Any) -> Any:
-    """The modified Bessel function of the first kind of integer order."""
+    """The modified Bessel function of the first kind of integer order.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.iv(2, 1.0).round(6))
+        0.135748
+    """
     return _iv(v, as_operand(z))
 
 

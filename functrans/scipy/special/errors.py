@@ -30,7 +30,13 @@ def erf(x: Any) -> Any:
 
 
 def erfc(x: Any) -> Any:
-    """1 - erf(x), without loss for large x."""
+    """1 - erf(x), without loss for large x.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float((special.erfc(10.0) * 1e45).round(4))
+        2.0885
+    """
     return _erfc(as_operand(x))
 
 
@@ -40,7 +46,13 @@ def erfcx(x: Any) -> Any:
 
 
 def erfinv(y: Any) -> Any:
-    """The x with erf(x) = y."""
+    """The x with erf(x) = y.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.erfinv(special.erf(0.5)).round(6))
+        0.5
+    """
     return _erfinv(as_operand(y))
 
 
@@ -50,7 +62,13 @@ def erfcinv(y: Any) -> Any:
 
 
 def ndtr(x: Any) -> Any:
-    """The distribution function of the standard normal distribution."""
+    """The distribution function of the standard normal distribution.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.ndtr([0.0, 1.96]).round(4)
+        array([0.5  , 0.975])
+    """
     return _ndtr(as_operand(x))
 
 
@@ -66,7 +84,13 @@ def log_ndtr(x: Any) -> Any:
 
 
 def ndtri(y: Any) -> Any:
-    """The x with ndtr(x) = y."""
+    """The x with ndtr(x) = y.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.ndtri([0.5, 0.975]).round(4)
+        array([0.  , 1.96])
+    """
     return _ndtri(as_operand(y))
 
 

@@ -44,7 +44,13 @@ def gamma(z: Any) -> Any:
 
 
 def gammaln(x: Any) -> Any:
-    """The logarithm of the absolute value of the gamma function."""
+    """The logarithm of the absolute value of the gamma function.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.gammaln(171.0).round(4))
+        706.5731
+    """
     return _lgamma(as_operand(x))
 
 
@@ -59,17 +65,35 @@ def loggamma(z: Any) -> Any:
 
 
 def digamma(x: Any) -> Any:
-    """The derivative of gammaln."""
+    """The derivative of gammaln.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.digamma(1.0).round(6))    # minus Euler's constant
+        -0.577216
+    """
     return _digamma(as_operand(x))
 
 
 def beta(a: Any, b: Any) -> Any:
-    """gamma(a) * gamma(b) / gamma(a + b)."""
+    """gamma(a) * gamma(b) / gamma(a + b).
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.beta(2.0, 3.0).round(6))    # 1 / 12
+        0.083333
+    """
     return _beta(as_operand(a), as_operand(b))
 
 
 def betaln(a: Any, b: Any) -> Any:
-    """The logarithm of the absolute value of the beta function."""
+    """The logarithm of the absolute value of the beta function.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.betaln(200.0, 300.0).round(4))
+        -337.9801
+    """
     return _betaln(as_operand(a), as_operand(b))
 
 
@@ -81,17 +105,35 @@ def poch(z: Any, m: Any) -> Any:
 def gammainc(a: Any, x: Any) -> Any:
     """The regularized lower incomplete gamma function: how gamma variates of shape parameter a are distributed.
 
-    It differentiates in both operands, to any order."""
+    It differentiates in both operands, to any order.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.gammainc(1.0, 2.0).round(6))    # 1 - exp(-2)
+        0.864665
+    """
     return _gammainc(as_operand(a), as_operand(x))
 
 
 def gammaincc(a: Any, x: Any) -> Any:
-    """1 - gammainc(a, x), without loss for large x."""
+    """1 - gammainc(a, x), without loss for large x.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float((special.gammaincc(1.0, 100.0) * 1e44).round(6))    # exp(-100) * 1e44
+        3.720076
+    """
     return _gammaincc(as_operand(a), as_operand(x))
 
 
 def gammaincinv(a: Any, y: Any) -> Any:
-    """The x with gammainc(a, x) = y; it differentiates in both operands."""
+    """The x with gammainc(a, x) = y; it differentiates in both operands.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.gammaincinv(1.0, 0.5).round(6))    # log(2)
+        0.693147
+    """
     return _gammaincinv(as_operand(a), as_operand(y))
 
 
@@ -119,12 +161,24 @@ def betaincinv(a: Any, b: Any, y: Any) -> Any:
 
 
 def binom(n: Any, k: Any) -> Any:
-    """The binomial coefficient of real numbers: gamma(n + 1) / (gamma(k + 1) * gamma(n - k + 1))."""
+    """The binomial coefficient of real numbers: gamma(n + 1) / (gamma(k + 1) * gamma(n - k + 1)).
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.binom(5, 2)), float(special.binom(0.5, 2))
+        (10.0, -0.125)
+    """
     return _binom(as_operand(n), as_operand(k))
 
 
 def stdtr(df: Any, t: Any) -> Any:
-    """The distribution function of Student's t with df degrees of freedom; it differentiates in both operands."""
+    """The distribution function of Student's t with df degrees of freedom; it differentiates in both operands.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.stdtr(1.0, 1.0).round(6))
+        0.75
+    """
     return _stdtr(as_operand(df), as_operand(t))
 
 

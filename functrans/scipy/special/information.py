@@ -22,7 +22,13 @@ from ...primitives.special import xlogy as _xlogy
 
 
 def expit(x: Any) -> Any:
-    """1 / (1 + exp(-x)), without overflow."""
+    """1 / (1 + exp(-x)), without overflow.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.expit([-1000.0, 0.0, 1000.0])
+        array([0. , 0.5, 1. ])
+    """
     return _expit(as_operand(x))
 
 
@@ -32,32 +38,68 @@ def log_expit(x: Any) -> Any:
 
 
 def logit(p: Any) -> Any:
-    """log(p / (1 - p))."""
+    """log(p / (1 - p)).
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.logit(special.expit(2.0)).round(6))
+        2.0
+    """
     return _logit(as_operand(p))
 
 
 def xlogy(x: Any, y: Any) -> Any:
-    """x * log(y), and 0 where x is 0."""
+    """x * log(y), and 0 where x is 0.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.xlogy([0.0, 2.0], [0.0, 1.0])
+        array([0., 0.])
+    """
     return _xlogy(as_operand(x), as_operand(y))
 
 
 def xlog1py(x: Any, y: Any) -> Any:
-    """x * log(1 + y), and 0 where x is 0."""
+    """x * log(1 + y), and 0 where x is 0.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.xlog1py([0.0, 2.0], [-1.0, 0.0])
+        array([0., 0.])
+    """
     return _xlog1py(as_operand(x), as_operand(y))
 
 
 def entr(x: Any) -> Any:
-    """-x * log(x); 0 at 0, and minus infinity below."""
+    """-x * log(x); 0 at 0, and minus infinity below.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.entr([-1.0, 0.0, 0.5]).round(4)
+        array([  -inf, 0.    , 0.3466])
+    """
     return _entr(as_operand(x))
 
 
 def rel_entr(x: Any, y: Any) -> Any:
-    """x * log(x / y); 0 where x is 0 and y is not negative, infinity where either is negative."""
+    """x * log(x / y); 0 where x is 0 and y is not negative, infinity where either is negative.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.rel_entr([0.0, 0.5, -1.0], [0.5, 1.0, 1.0]).round(4)
+        array([ 0.    , -0.3466,     inf])
+    """
     return _rel_entr(as_operand(x), as_operand(y))
 
 
 def kl_div(x: Any, y: Any) -> Any:
-    """x * log(x / y) - x + y; infinity where either is negative."""
+    """x * log(x / y) - x + y; infinity where either is negative.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.kl_div([0.5, 0.5], [0.5, 1.0]).round(4)
+        array([0.    , 0.1534])
+    """
     return _kl_div(as_operand(x), as_operand(y))
 
 
@@ -78,7 +120,13 @@ def boxcox1p(x: Any, lmbda: Any) -> Any:
 
 
 def exprel(x: Any) -> Any:
-    """(exp(x) - 1) / x, and 1 at 0."""
+    """(exp(x) - 1) / x, and 1 at 0.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.exprel([0.0, 1e-9, 1.0]).round(4)
+        array([1.    , 1.    , 1.7183])
+    """
     return _exprel(as_operand(x))
 
 
@@ -106,7 +154,13 @@ def _log_inverse(y: Any, lmbda: Any) -> Any:
 
 
 def huber(delta: Any, r: Any) -> Any:
-    """r**2 / 2 where |r| <= delta, and delta * (|r| - delta / 2) beyond; infinity for negative delta."""
+    """r**2 / 2 where |r| <= delta, and delta * (|r| - delta / 2) beyond; infinity for negative delta.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.huber(1.0, [0.5, 3.0])
+        array([0.125, 2.5  ])
+    """
     delta, size = as_operand(delta), np.abs(as_operand(r))
     value = np.where(size <= delta, 0.5 * size**2, delta * (size - np.multiply(0.5, delta)))
     return np.where(np.less(delta, 0), np.inf, value)[()]
@@ -131,5 +185,11 @@ def softmax(x: Any, axis: Any = None) -> Any:
 
 
 def log_softmax(x: Any, axis: Any = None) -> Any:
-    """log(softmax(x)) along axes (by default all of them), without overflow."""
+    """log(softmax(x)) along axes (by default all of them), without overflow.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> special.log_softmax([0.0, 1000.0])
+        array([-1000.,     0.])
+    """
     return nn.log_softmax(x, axis)

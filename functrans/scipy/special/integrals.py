@@ -21,7 +21,13 @@ def exp1(x: Any) -> Any:
 
 
 def expi(x: Any) -> Any:
-    """The exponential integral Ei: of exp(t) / t from minus infinity to x, as a principal value."""
+    """The exponential integral Ei: of exp(t) / t from minus infinity to x, as a principal value.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> float(special.expi(1.0).round(6))
+        1.895118
+    """
     return _expi(as_operand(x))
 
 
@@ -54,7 +60,13 @@ def hyp2f1(a: Any, b: Any, c: Any, x: Any) -> Any:
 
 
 def sici(x: Any) -> tuple[Any, Any]:
-    """The sine and the cosine integral: of sin(t) / t from 0 to x, and of cos(t) / t from infinity to x."""
+    """The sine and the cosine integral: of sin(t) / t from 0 to x, and of cos(t) / t from infinity to x.
+
+    Example:
+        >>> from functrans.scipy import special
+        >>> [float(y.round(6)) for y in special.sici(1.0)]
+        [0.946083, 0.337404]
+    """
     return _sici(x)
 
 
