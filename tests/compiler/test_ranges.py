@@ -25,6 +25,7 @@ UNARY = {"negative", "positive", "convert", "absolute", "square", "logical_not"}
 COMPARISONS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
 LOGICAL = {"logical_and", "logical_or", "logical_not"}
 COUNTER, K, NUMBER = Register(0, INT), Register(1, INT), Register(2, INT)
+UNKNOWN = Load(0, (Affine(0, ()),), INT)
 FAILURE = Failure(None, (), "gather", None)
 
 
@@ -132,6 +133,12 @@ def repeated(length: Expression | None, body: Sequence[Statement], going: Expres
     return Repeat(COUNTER, length, (), going, (*body, Store(1, (), COUNTER)))
 
 
+def limited(register: Register, low: int, high: int) -> list[Statement]:
+    """Make a register an unknown number, but at least `low` and at most `high`, which goes before it."""
+    number = Apply("maximum", (NUMBER, constant(low, INT)), INT)
+    return [Assign((NUMBER,), (UNKNOWN,)), Assign((register,), (Apply("minimum", (number, constant(high, INT)), INT),))]
+
+
 def is_inside(numbers: Sequence[int], extent: int) -> bool:
     return all(-extent <= i < extent for i in numbers)
 
@@ -146,13 +153,20 @@ def test_a_counter_is_checked_only_if_it_leaves_its_axis(length: int, factor: in
     assert checks_in(statements) == (not is_inside([factor * i + offset for i in range(length)], extent))
 
 
+@given(most=st.integers(1, 6), offset=st.integers(-2, 3), step=st.sampled_from([1, -1]), extent=st.integers(0, 9))
+def test_a_counter_is_less_than_a_length_that_is_not_known(most: int, offset: int, step: int, extent: int) -> None:
+    own = Apply("subtract", (plus(K, offset), COUNTER), INT) if step < 0 else plus(COUNTER, offset)
+    statements = narrowed([*limited(K, 0, most), repeated(K, [check(own, extent)])])
+    numbers = [(n - i if step < 0 else i) + offset for n in range(most + 1) for i in range(n)]
+    assert checks_in(statements) == (not is_inside(numbers, extent))
+
+
 @given(numbers=st.lists(st.none() | small, min_size=2, max_size=3), before=small, extent=st.integers(0, 5))
 def test_after_a_choice_a_number_is_what_any_branch_makes_it(
     numbers: list[int | None], before: int, extent: int
 ) -> None:
     branches = tuple(() if n is None else (Assign((K,), (constant(n, INT),)),) for n in numbers)
-    unknown = Load(0, (Affine(0, ()),), INT)
-    statements = [Assign((K,), (constant(before, INT),)), Choose(unknown, branches), check(K, extent), Store(1, (), K)]
+    statements = [Assign((K,), (constant(before, INT),)), Choose(UNKNOWN, branches), check(K, extent), Store(1, (), K)]
     is_known = is_inside([before if n is None else n for n in numbers], extent)
     assert checks_in(narrowed(statements)) == (not is_known)
     for chosen, number in enumerate(numbers):
@@ -170,11 +184,7 @@ def test_what_a_loop_changes_is_bounded_by_its_condition(start: int, step: int, 
 
 @given(low=small, high=small, first=st.integers(0, 6), second=st.integers(0, 6))
 def test_a_check_that_was_passed_is_not_made_again(low: int, high: int, first: int, second: int) -> None:
-    limited = Apply("minimum", (Apply("maximum", (NUMBER, constant(low, INT)), INT), constant(high, INT)), INT)
-    unknown = Load(0, (Affine(0, ()),), INT)
-    statements = [
-        Assign((NUMBER,), (unknown,)), Assign((K,), (limited,)), check(K, first), check(K, second), Store(1, (), K),
-    ]  # fmt: skip
+    statements = [*limited(K, low, high), check(K, first), check(K, second), Store(1, (), K)]
     numbers = sorted({min(max(i, low), high) for i in range(-9, 10)})
     passed = [i for i in numbers if -first <= i < first]
     needed = (not is_inside(numbers, first)) + (not is_inside(passed or numbers, second))
