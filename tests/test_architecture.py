@@ -44,6 +44,7 @@ FLOORS = {
     "checkpoint_policies": 7,
     "custom_derivatives": 7,
     "flatten_util": 7,
+    "image": 7,
     "integrate": 7,
     "optimize": 7,
     "__init__": 8,
