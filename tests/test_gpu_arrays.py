@@ -22,6 +22,7 @@ from functrans.errors import (
     DeviceMismatchError,
     MissingPackageError,
     ScalarFunctionError,
+    SolverOptionError,
     TracerConversionError,
 )
 from functrans.primitives import determinants, linalg, special
@@ -502,6 +503,30 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("f", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_functions_that_work_with_arrays_of_their_own(f: Callable[[Any], Any]) -> None:
     same(ft.jvp(f, (up(VECTOR),), (up(VECTOR),)), ft.jvp(f, (VECTOR,), (VECTOR,)))
+
+
+SOLVERS: dict[str, Callable[[Any], Any]] = {
+    **{
+        method: lambda x, method=method: ft.optimize.minimize(
+            lambda y: np.sum((y - x) ** 2 + y**4), 0 * x, method=method, tol=1e-9
+        ).x
+        for method in ("BFGS", "L-BFGS", "Newton-CG")
+    },
+    "root": lambda x: ft.optimize.root(lambda y: y**3 + y - x, 0 * x).x,
+    "fixed_point": lambda x: ft.optimize.fixed_point(lambda y: np.cos(y) / 2 + x, x),
+}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_work_where_they_begin(name: str) -> None:
+    found, wanted = SOLVERS[name](up(VECTOR)), SOLVERS[name](VECTOR)
+    assert isinstance(found, ndarray)
+    np.testing.assert_allclose(ft.device_get(found), wanted, atol=1e-5)
+
+
+def test_what_only_scipy_can_do_is_not_done_on_a_gpu() -> None:
+    with pytest.raises(SolverOptionError, match=r"'trust-ncg' while tracing, or with arrays on a GPU"):
+        ft.optimize.minimize(lambda y: np.sum(y**2), up(VECTOR), method="trust-ncg")
 
 
 @pytest.mark.parametrize("method", ["set", "add", "max", "divide"])

@@ -13,7 +13,7 @@ from ..core.dtypes import finfo
 from ..core.trace import typeof
 from ..lax.loops import scan, while_loop
 from .line_search import line_search
-from .linear import conjugate_gradients
+from .linear import conjugate_gradients, largest
 from .result import CONVERGED, NOT_A_NUMBER, RUNNING, STALLED, TOO_MANY_ITERATIONS
 
 Objective = Callable[[Any], Any]
@@ -78,7 +78,7 @@ class LBFGS(Method):
 
     def start(self, x: Any) -> Any:
         aval = typeof(x)
-        rows = np.zeros((self.count, aval.size), aval.dtype)
+        rows = here(np.zeros((self.count, aval.size), aval.dtype))
         return self.Memory(rows, rows, here(np.zeros(self.count, aval.dtype)), np.ones((), aval.dtype)[()])
 
     def direction(self, objective: Objective, memory: Any, x: Any, g: Any) -> Any:
@@ -154,7 +154,7 @@ def descend(objective: Objective, x: Any, method: Method, limits: Limits) -> Des
     both = value_and_grad(objective)
 
     def is_flat(g: Any) -> Any:
-        return np.max(np.abs(g), initial=0.0) <= limits.gtol
+        return largest(g) <= limits.gtol
 
     def step(now: Descent) -> Descent:
         p = method.direction(objective, now.memory, now.x, now.g)

@@ -44,6 +44,11 @@ def _tightest(b: Any) -> float:
     return 100 * float(finfo(typeof(b).dtype).eps)
 
 
+def largest(x: Any) -> Any:
+    """The largest size of an element, zero where there is none."""
+    return np.max(np.abs(x)) if typeof(x).size else np.zeros((), typeof(x).dtype)[()]
+
+
 def norm(x: Any) -> Any:
     """The Euclidean norm of a vector."""
     return np.sqrt(np.sum(x * x))

@@ -45,7 +45,8 @@ def minimize(
     """A local minimum of `fun(x, *args)`, found from x0 with the function's derivatives.
 
     Outside of transformations `scipy.optimize.minimize` does it, with gradients and Hessian-vector products of ours.
-    Under `grad`, `jvp`, `vmap`, `jit` and in loops our own BFGS, L-BFGS and Newton-CG do, with SciPy's stopping rules.
+    Under `grad`, `jvp`, `vmap`, `jit`, in loops and on a GPU our own BFGS, L-BFGS and Newton-CG do, with SciPy's rules
+    for when to stop.
 
     The solution differentiates with respect to args and to the traced values that fun closes over, to any order, as an
     implicit function: the gradient of fun is zero at x whatever these are. So the derivatives are as good as x is; they
@@ -99,8 +100,8 @@ def minimize(
     if bounds is not None or callback is not None:
         what = "bounds" if bounds is not None else "a callback"
         raise SolverOptionError(
-            f"minimize was given {what} while tracing.",
-            "Under grad, jvp, vmap and jit it is done by functrans itself, which has no such thing.",
+            f"minimize was given {what} while tracing, or with arrays on a GPU.",
+            "There it is done by functrans itself, which has no such thing.",
             "Change variables to keep bounds (x = np.exp(u)); call functrans.debug.callback in the function.",
         )
     tracing, limits = _own_method(name, tol, options, typeof(given.start).size)
@@ -146,8 +147,8 @@ def _own_method(name: str, tol: Any, options: Any, size: int) -> tuple[Method, L
         known = {"xtol": given.get("xtol", 1e-5), "maxiter": 200 * size}
     else:
         raise SolverOptionError(
-            f"minimize was asked for the method {name!r} while tracing.",
-            "Under grad, jvp, vmap and jit it is done by functrans itself, which has BFGS, L-BFGS and Newton-CG.",
+            f"minimize was asked for the method {name!r} while tracing, or with arrays on a GPU.",
+            "There it is done by functrans itself, which has BFGS, L-BFGS and Newton-CG.",
             "Choose one of these; Newton-CG is closest to the trust region methods.",
         )
     chosen = checked_options(options, known, f"minimize with {name}")

@@ -11,7 +11,7 @@ from ..api.grad import linearize, vjp
 from ..core.devices import here
 from ..core.trace import typeof
 from ..lax.loops import while_loop
-from .linear import DENSE, dense_matrix, gmres, norm
+from .linear import DENSE, dense_matrix, gmres, largest, norm
 from .result import CONVERGED, NOT_A_NUMBER, RUNNING, STALLED, TOO_MANY_ITERATIONS
 
 _DECREASE, _SHORTEST = 1e-4, 1e-9
@@ -48,7 +48,7 @@ def newton(function: Callable[[Any], Any], x: Any, tol: float, maxiter: int) -> 
         one = np.ones_like(size)
         a, f, after, evaluations = while_loop(is_too_long, shortened, (one, *_value(function, now.x + p), np.int64(1)))
         is_lower = after <= (1 - _DECREASE * a) * size
-        is_small = is_newtons & (_largest(p) <= tol * np.maximum(_largest(now.x), tol))
+        is_small = is_newtons & (largest(p) <= tol * np.maximum(largest(now.x), tol))
         is_done = (after == 0) | (is_small & ((a == 1) | ~is_lower))
         status = np.where(now.nit + 1 >= maxiter, TOO_MANY_ITERATIONS, RUNNING)
         status = np.where(is_lower, status, STALLED)
@@ -86,7 +86,3 @@ def _value(function: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     """The function and its size."""
     f = function(x)
     return f, norm(f)
-
-
-def _largest(x: Any) -> Any:
-    return np.max(np.abs(x), initial=0.0)

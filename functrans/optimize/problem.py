@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import tree
 from ..api.arguments import check_function, describe_leaf, input_leaf
+from ..core.devices import is_on_device
 from ..core.dtypes import kind_of
 from ..core.trace import EVAL, current_trace, typeof
 from ..errors import NonDifferentiableError, SolverOptionError
@@ -24,7 +25,7 @@ class Problem(NamedTuple):
         function: of the vector; what it returns is as the user's function returned it.
         start: the vector to begin with.
         unravel: from vectors to what the user calls x.
-        is_plain: whether no transformation is under way, so that SciPy can be asked.
+        is_plain: whether no transformation is under way and x is on the host, so that SciPy can be asked.
     """
 
     function: Callable[[Any], Any]
@@ -44,7 +45,8 @@ def problem(fun: Callable[..., Any], x0: Any, args: Any, name: str) -> Problem:
     leaves, treedef = tree.flatten(x0)
     leaves = [_as_real(input_leaf(x), partial(describe_leaf, treedef, i), name) for i, x in enumerate(leaves)]
     start, unravel = ravel_pytree(treedef.unflatten(leaves))
-    return Problem(lambda z: fun(unravel(z), *args), start, unravel, current_trace.get() is EVAL)
+    is_plain = current_trace.get() is EVAL and not is_on_device(start)
+    return Problem(lambda z: fun(unravel(z), *args), start, unravel, is_plain)
 
 
 def _as_real(x: Any, leaf_name: Callable[[], str], name: str) -> Any:
@@ -69,7 +71,7 @@ def checked_options(options: Any, known: dict[str, Any], name: str) -> dict[str,
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise SolverOptionError(
-            f"{name} was given the option {unknown[0]!r} while tracing.",
+            f"{name} was given the option {unknown[0]!r} while tracing, or with arrays on a GPU.",
             f"There it is done by functrans itself, whose options are {', '.join(sorted(known))}.",
             "Leave it out, or solve outside of grad, vmap and jit, where SciPy has it.",
         )

@@ -15,7 +15,7 @@ from ..flatten_util import ravel_pytree
 from ..lax.implicit import custom_root
 from ..lax.loops import while_loop
 from ..primitives.late_scipy import optimize
-from .linear import solve_general
+from .linear import largest, solve_general
 from .newton import newton
 from .problem import Problem, checked_options, problem
 from .result import CONVERGED, OptimizeResult
@@ -36,8 +36,8 @@ def root(
     """A solution of `fun(x, *args) = 0`, found from x0 with the function's Jacobian.
 
     Outside of transformations `scipy.optimize.root` does it, but for the method "newton". Under `grad`, `jvp`, `vmap`,
-    `jit` and in loops it is our own method of Newton with halved steps, for any `method`: with the Jacobian written out
-    for up to 200 unknowns, and by GMRES on products with it beyond.
+    `jit`, in loops and on a GPU it is our own method of Newton with halved steps, for any `method`: with the Jacobian
+    written out for up to 200 unknowns, and by GMRES on products with it beyond.
 
     The solution differentiates with respect to args and to the traced values that fun closes over, to any order, as an
     implicit function: fun is zero at x whatever these are. x0 has derivative zero.
@@ -167,13 +167,13 @@ def fixed_point(
     residual = _residual(given._replace(function=lambda z: _change(given, z)), "fixed_point")
 
     def is_small(x: Any, change: Any) -> Any:
-        return change <= xtol * np.maximum(np.max(np.abs(x), initial=0.0), xtol)
+        return change <= xtol * np.maximum(largest(x), xtol)
 
     def solve(residual: Any, x: Any) -> tuple[Any, Any]:
         def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
             x, _, k = state
             change = residual(x)
-            return x + change, np.max(np.abs(change), initial=0.0), k + 1
+            return x + change, largest(change), k + 1
 
         far = np.full((), np.inf, typeof(x).dtype)[()]
         x, change, _ = while_loop(lambda s: ~is_small(s[0], s[1]) & (s[2] < maxiter), step, (x, far, np.int64(0)))
