@@ -17,7 +17,7 @@ from ..numpy.common import as_operand
 from ..primitives import cumulative as _cumulative
 from ..primitives.foundation import broadcast_to, reshape
 from ..primitives.indexing import move_axis
-from ..primitives.structural import concatenate, reverse, slice, transpose
+from ..primitives.structural import concatenate, reverse, slice_axis, transpose
 
 
 @hides_internals
@@ -94,9 +94,7 @@ def _interleaved(even: Any, odd: Any, length: int) -> Any:
 
 
 def _strided(x: Any, start: int, stop: int, stride: int) -> Any:
-    shape = typeof(x).shape
-    ones = (1,) * (len(shape) - 1)
-    return slice(x, starts=(start, *[0] * len(ones)), limits=(stop, *shape[1:]), strides=(stride, *ones))
+    return slice_axis(x, start, stop, axis=0, stride=stride)
 
 
 def _reversed(x: Any) -> Any:
