@@ -218,10 +218,7 @@ class Scatter(Primitive):
             self._write_once_on_gpu(y, updates, indices, spec)
             return
         # NumPy writes in memory order of the index arrays: the last of equal indices wins only in row-major ones.
-        indices = [np.ascontiguousarray(i) if np.ndim(i) > 1 else i for i in indices]
-        places, natural, ndim = _numpy_index(y.shape, indices, spec.axes)
-        updates = _moved(updates, spec.position, natural, ndim)
-        y[places] = updates if self.ufunc is None else self.ufunc(y[places], updates)
+        self._write(y, updates, [np.ascontiguousarray(i) if np.ndim(i) > 1 else i for i in indices], spec)
 
     def _write_once_on_gpu(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         """On a GPU any of several updates to one element may win, unless they are made one after the other."""
@@ -229,7 +226,10 @@ class Scatter(Primitive):
             flat, ndim = _flat_places(y.shape, indices, spec.axes)
             updates = np.broadcast_to(_moved(updates, spec.position, 0, ndim), flat.shape)
             write_in_order(y.reshape(-1), flat.reshape(-1), updates.reshape(-1))
-            return
+        else:
+            self._write(y, updates, indices, spec)
+
+    def _write(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         places, natural, ndim = _numpy_index(y.shape, indices, spec.axes)
         updates = _moved(updates, spec.position, natural, ndim)
         y[places] = updates if self.ufunc is None else self.ufunc(y[places], updates)
