@@ -50,12 +50,9 @@ def custom_linear_solve(
     """
     leaves, b_tree = operand_leaves(b, input_leaf)
     if current_trace.get() is EVAL and is_concrete(leaves):
-        found = solve(matvec, b)
-        _check_solution(found[0] if has_aux else found, leaves, b_tree)
-        return found
+        return _checked_solution(solve(matvec, b), leaves, b_tree, has_aux)
     avals = [typeof(x).strong() for x in leaves]
-    of_matvec = staged(matvec, lambda flat: (b_tree.unflatten(flat),), avals)
-    _check_program(of_matvec, of_matvec.out_tree, avals, b_tree, "matvec")
+    of_matvec = _staged_function(matvec, avals, b_tree, "matvec")
     consts = len(of_matvec.captured)
     vecmat = of_matvec.jaxpr if symmetric else transposed_matvec(of_matvec.jaxpr, consts)
     of_solve = _staged_solver(solve, matvec, avals, b_tree, has_aux, "solve")
@@ -113,12 +110,9 @@ def custom_root(
     """
     leaves, x_tree = operand_leaves(initial_guess, input_leaf)
     if current_trace.get() is EVAL and is_concrete(leaves):
-        found = solve(f, initial_guess)
-        _check_solution(found[0] if has_aux else found, leaves, x_tree)
-        return found
+        return _checked_solution(solve(f, initial_guess), leaves, x_tree, has_aux)
     avals = [typeof(x).strong() for x in leaves]
-    of_function = staged(f, lambda flat: (x_tree.unflatten(flat),), avals)
-    _check_program(of_function, of_function.out_tree, avals, x_tree, "f")
+    of_function = _staged_function(f, avals, x_tree, "f")
     of_solve = _staged_solver(solve, f, avals, x_tree, has_aux, "solve")
     of_tangent = _staged_tangent_solve(of_function, tangent_solve, avals, x_tree)
     outs = implicit_root.bind(
@@ -158,6 +152,13 @@ def _with_consts_first(of_tangent: Program, consts: int) -> Jaxpr:
     return Jaxpr(ordered, of_tangent.jaxpr.eqns, of_tangent.jaxpr.outputs)
 
 
+def _staged_function(function: Callable[[Any], Any], avals: Sequence[Any], x_tree: Any, name: str) -> Program:
+    """A function from pytrees like x to such pytrees as a program."""
+    program = staged(function, lambda flat: (x_tree.unflatten(flat),), avals)
+    _check_program(program, program.out_tree, avals, x_tree, name)
+    return program
+
+
 def _staged_solver(
     solve: Callable[..., Any], function: Callable[..., Any], avals: Sequence[Any], x_tree: Any, has_aux: bool, name: str
 ) -> Program:
@@ -185,10 +186,12 @@ def _check_program(program: Program, found_tree: Any, avals: Sequence[Any], x_tr
     _check_types(program.jaxpr.out_avals[: found_tree.num_leaves], found_tree, avals, x_tree, name, program)
 
 
-def _check_solution(found: Any, leaves: Sequence[Any], x_tree: Any) -> None:
-    found_leaves, found_tree = tree.flatten(found)
+def _checked_solution(found: Any, leaves: Sequence[Any], x_tree: Any, has_aux: bool) -> Any:
+    """What `solve` returned, which is like what it was given."""
+    found_leaves, found_tree = tree.flatten(found[0] if has_aux else found)
     found_avals, avals = [typeof(input_leaf(x)) for x in found_leaves], [typeof(x) for x in leaves]
     _check_types(found_avals, found_tree, avals, x_tree, "solve", None)
+    return found
 
 
 def _check_types(
