@@ -8,7 +8,7 @@ backend that is plain reads matrices as they are, in their own precision, for a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.avals import ShapedArray, real_dtype
@@ -282,31 +282,35 @@ def linear_algebra(
         return False
     name, run = primitive.name, assembler.python(primitive, sources, targets, params)
     operands = [in_lanes(assembler, block, x) for x in sources]
-    common = assembler, block, *operands
-    if name in ("lu", "factors"):
-        lu(*common, *targets)
-    elif name == "qr":
-        qr(*common, targets[0] if len(targets) > 1 else None, targets[-1])
-    elif name == "det":
-        determinant(*common, *targets)
-    elif name == "slogdet":
-        sign_and_log(*common, *targets)
-    elif name == "triangular_solve":
-        triangular_solve(*common, *targets, **options)
-    elif name == "eigh":
-        eigh(*common, targets[0], targets[1] if len(targets) > 1 else None, run, **options)
-    elif name == "eig":
-        eig(*common, targets[0], targets[1] if len(targets) > 1 else None, run)
-    elif name == "svd":
-        u, values, vh = targets if len(targets) > 1 else (None, targets[0], None)
-        svd(*common, u, values, vh, run)
-    elif name == "pinv":
-        pseudo_inverse(*common, *targets, run)
+    if name in WITHOUT_PYTHON:
+        WITHOUT_PYTHON[name](assembler, block, *operands, *_with_vectors(name, targets), **options)
     elif name == "solve_with_factors":
-        solve_with_factors(*common[:2], *operands[1:], *targets, run, **options)
+        solve_with_factors(assembler, block, *operands[1:], *targets, run, **options)
     else:
-        {"cholesky": cholesky, "solve": solve, "cofactors": cofactors}[name](*common, *targets, run)
+        WITH_PYTHON[name](assembler, block, *operands, *_with_vectors(name, targets), run, **options)
     return True
+
+
+#: What adds the instructions for a primitive, by its name.
+WITHOUT_PYTHON: dict[str, Callable[..., None]] = {
+    "lu": lu, "factors": lu, "qr": qr, "det": determinant, "slogdet": sign_and_log,
+    "triangular_solve": triangular_solve,
+}  # fmt: skip
+#: The same where Python raises the error if a library finds no result.
+WITH_PYTHON: dict[str, Callable[..., None]] = {
+    "eigh": eigh, "eig": eig, "svd": svd, "pinv": pseudo_inverse, "cholesky": cholesky, "solve": solve,
+    "cofactors": cofactors,
+}  # fmt: skip
+
+
+#: How many results with vectors there are before and after the one that a decomposition always has.
+VECTORS = {"qr": (1, 0), "eigh": (0, 1), "eig": (0, 1), "svd": (1, 1)}
+
+
+def _with_vectors(name: str, targets: Sequence[Place]) -> Sequence[Place | None]:
+    """The places of all results, None for vectors that nobody needs."""
+    before, after = VECTORS.get(name, (0, 0)) if len(targets) == 1 else (0, 0)
+    return *[None] * before, *targets, *[None] * after
 
 
 def element_by_element(
