@@ -18,7 +18,7 @@ from ..simplify import passes
 from ..small_matrices import RULES, is_written_out
 from .costs import Memory, cost, size
 from .donations import donations
-from .listing import Names, Row, is_copy, joined, kind, lines_of
+from .listing import Names, Row, is_copy, is_of_matrices, joined, kind, lines_of
 from .units import bytes_text, escaped, plural, seconds_text
 
 
@@ -395,7 +395,7 @@ class _Instructions:
 
     def CheckRun(self, row: Row) -> Iterator[str]:
         run, numbers = row.instruction, self.names.place(row.instruction.numbers)
-        if run.otherwise.name in RULES:
+        if is_of_matrices(run):
             yield f"If `{run.otherwise.name}`{self.where(row)} has no result for a matrix, {numbers} says so: an error."
         else:
             yield f"The indices {numbers}{self.where(row)} are checked to lie within {run.extent}."

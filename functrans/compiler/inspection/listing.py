@@ -129,13 +129,18 @@ def is_copy(instruction: Any) -> bool:
     return is_stored and isinstance(expression, Load) and expression.index == space
 
 
+def is_of_matrices(run: CheckRun) -> bool:
+    """Whether a check is of small matrices, which may have no result, and not of indices."""
+    return run.otherwise.name in RULES
+
+
 def kind(instruction: Any) -> str:
     """What an instruction is, in a word or two."""
     if is_copy(instruction):
         return "copy"
     if isinstance(instruction, PythonRun):
         return f"Python: {instruction.name}"
-    if isinstance(instruction, CheckRun) and instruction.otherwise.name in RULES:
+    if isinstance(instruction, CheckRun) and is_of_matrices(instruction):
         return "check of matrices"
     return KINDS[type(instruction)]
 
@@ -300,7 +305,7 @@ class Listing:
         self.add(depth, f"{target}[...] = {run.kind}({source}, axis=-1)")
 
     def CheckRun(self, run: CheckRun, _: str, depth: int) -> None:
-        if run.otherwise.name in RULES:
+        if is_of_matrices(run):
             self.add(depth, f"assert not any({self.names.place(run.numbers)})  # {run.otherwise.name} has results")
             return
         self.add(depth, f"assert all(-{run.extent} <= {self.names.place(run.numbers)} < {run.extent})")
