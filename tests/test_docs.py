@@ -1,4 +1,4 @@
-"""Every ```python block in a Markdown file runs.
+"""Every ```python block in a Markdown file runs, and every link between pages leads somewhere.
 
 A session (>>>) must print what it shows, a program must not raise. The blocks of one file share their names,
 from top to bottom, as a reader would type them.
@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "functrans/**/*.md", "notebooks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "functrans/**/*.md", "benchmarks/*.md", "notebooks/*.md")
     for path in ROOT.glob(pattern)
 )
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -44,6 +44,36 @@ def run_page(text: str, name: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page(page: Path) -> None:
     run_page(page.read_text(encoding="utf-8"), str(page))
+
+
+def headings(text: str) -> set[str]:
+    """What links call the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def dead_links(page: Path) -> list[str]:
+    """The links of a page to files, or to headings, that are not there; those of code are none."""
+    dead = []
+    text = re.sub(r"`[^`\n]*`", "", FENCED.sub("", page.read_text(encoding="utf-8")))
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        is_known = not heading or heading in headings(target.read_text(encoding="utf-8") if target.is_file() else "")
+        if not link.startswith("http") and not (target.exists() and is_known):
+            dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    assert not dead_links(page)
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# The one\n[a](page.md#the-one) [b](#the-one) [c](page.md#other) [d](none.md) `[e](none.md)`")
+    assert dead_links(page) == ["page.md#other", "none.md"]
 
 
 SESSION = """
