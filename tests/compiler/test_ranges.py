@@ -24,7 +24,7 @@ OTHERS: dict[str, Callable[..., Any]] = {
 UNARY = {"negative", "positive", "convert", "absolute", "square", "logical_not"}
 COMPARISONS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
 LOGICAL = {"logical_and", "logical_or", "logical_not"}
-COUNTER, K, NUMBER = Register(0, INT), Register(1, INT), Register(2, INT)
+COUNTER, K, L, NUMBER = Register(0, INT), Register(1, INT), Register(2, INT), Register(3, INT)
 UNKNOWN = Load(0, (Affine(0, ()),), INT)
 FAILURE = Failure(None, (), "gather", None)
 
@@ -37,7 +37,7 @@ def computed(expression: Expression, values: dict[Expression, Any]) -> Any:
         return values[expression]
     function = OTHERS.get(expression.operation) or getattr(np, expression.operation)
     with np.errstate(all="ignore"):
-        return function(*(computed(x, values) for x in expression.operands)).astype(expression.dtype)
+        return np.asarray(function(*(computed(x, values) for x in expression.operands))).astype(expression.dtype)
 
 
 def numbers_in(expression: Apply, intervals: Sequence[Interval]) -> list[Any]:
@@ -74,7 +74,7 @@ def applications(draw: st.DrawFn) -> tuple[Apply, list[Interval]]:
     return Apply(name, operands, result), [(low, high) for low, high in ends]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(case=applications())
 def test_an_interval_is_that_of_all_numbers_in_the_operands(case: tuple[Apply, list[Interval]]) -> None:
     expression, intervals = case
@@ -159,6 +159,23 @@ def test_a_counter_is_less_than_a_length_that_is_not_known(most: int, offset: in
     statements = narrowed([*limited(K, 0, most), repeated(K, [check(own, extent)])])
     numbers = [(n - i if step < 0 else i) + offset for n in range(most + 1) for i in range(n)]
     assert checks_in(statements) == (not is_inside(numbers, extent))
+
+
+@given(
+    terms=st.lists(st.tuples(st.sampled_from(["add", "subtract"]), st.sampled_from([COUNTER, K, L])), max_size=4),
+    low=small, way=st.integers(0, 4), offset=small, extent=st.integers(0, 12),
+)  # fmt: skip
+def test_sums_with_counters_and_lengths_are_checked_if_they_may_leave_their_axis(
+    terms: list[tuple[str, Register]], low: int, way: int, offset: int, extent: int
+) -> None:
+    own: Expression = constant(offset, INT)
+    for operation, register in terms:
+        own = Apply(operation, (own, register), INT)
+    given = [*limited(K, low, low + way), *limited(L, -1, 2)]
+    statements = narrowed([*given, repeated(K, [check(own, extent)])])
+    values = [(i, n, k) for n in range(low, low + way + 1) for i in range(n) for k in range(-1, 3)]
+    numbers = [int(computed(own, {COUNTER: i, K: n, L: k})) for i, n, k in values]
+    assert checks_in(statements) or is_inside(numbers, extent)
 
 
 @given(numbers=st.lists(st.none() | small, min_size=2, max_size=3), before=small, extent=st.integers(0, 5))
