@@ -92,6 +92,21 @@ def test_an_interval_is_that_of_all_numbers_in_the_operands(case: tuple[Apply, l
         np.testing.assert_array_equal(computed(better, operands), values)
 
 
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_an_extreme_that_is_known_is_the_operand(name: str) -> None:
+    for low, high in ((0, 2), (-3, 2), (2, 2), (0, 3)):
+        for operands, intervals in (((K, L), [(low, high), (2, 5)]), ((L, K), [(2, 5), (low, high)])):
+            known = {"maximum": L, "minimum": K}[name] if high <= 2 else None
+            expression = Apply(name, operands, INT)
+            assert simpler(expression, intervals, interval_of(expression, intervals)) in (known, constant(2, INT))
+
+
+@pytest.mark.parametrize(("condition", "known"), [((1, 1), K), ((0, 0), L), ((0, 1), None)])
+def test_a_choice_that_is_known_is_not_made(condition: Interval, known: Register | None) -> None:
+    expression, intervals = Apply("select", (Register(5, BOOL), K, L), INT), [condition, (0, 2), (1, 5)]
+    assert simpler(expression, intervals, interval_of(expression, intervals)) is known
+
+
 def operations_in(expression: Expression) -> set[str]:
     own = {expression.operation} if isinstance(expression, Apply) else set()
     return own.union(*map(operations_in, parts(expression)))
