@@ -323,8 +323,8 @@ class KernelWriter:
         type_ = str(type_name(output.expression.dtype))
         if team == 1:
             return own
-        function = f"of_warp<{combine_of(output)}, {team}>" if team <= 32 else f"of_block<{combine_of(output)}>"
-        return self.text.let(type_, f"{function}({own})")
+        function, count = ("of_warp", team) if team <= 32 else ("of_block", team // 32)
+        return self.text.let(type_, f"{function}<{combine_of(output)}, {count}>({own})")
 
     def write_results(self, totals: Sequence[str], condition: str, i: str = "") -> None:
         text, i = self.text, i or f"i{self.inner}"

@@ -267,6 +267,29 @@ template <class N> FUNCTION int64 quotient(int64 x, N n) { return x / (int64)n; 
 
 // ---- reductions: how two values are put together
 
+// NaN if one is; of zeros the positive one, or the negative one. GPUs from sm_80 on have an instruction for that.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+FUNCTION float32 larger(float32 x, float32 y) {
+  float32 z;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+  return z;
+}
+FUNCTION float32 smaller(float32 x, float32 y) {
+  float32 z;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+  return z;
+}
+#else
+FUNCTION float32 larger(float32 x, float32 y) {
+  if (x == y) return reinterpret<float32>(reinterpret<uint32>(x) & reinterpret<uint32>(y));
+  return x > y || x != x ? x : y;
+}
+FUNCTION float32 smaller(float32 x, float32 y) {
+  if (x == y) return reinterpret<float32>(reinterpret<uint32>(x) | reinterpret<uint32>(y));
+  return x < y || x != x ? x : y;
+}
+#endif
+
 struct Add {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return x + y; }
   static __device__ __forceinline__ int8 of(int8 x, int8 y) { return (int8)(x + y); }
@@ -282,12 +305,9 @@ struct Multiply {
   static __device__ __forceinline__ int32 of(int32 x, int32 y) { return (int32)((uint32)x * (uint32)y); }
   static __device__ __forceinline__ int64 of(int64 x, int64 y) { return (int64)((uint64)x * (uint64)y); }
 };
-struct Maximum {  // NaN if one is; of zeros the positive one
+struct Maximum {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return x > y ? x : y; }
-  static __device__ __forceinline__ float32 of(float32 x, float32 y) {
-    if (x == y) return reinterpret<float32>(reinterpret<uint32>(x) & reinterpret<uint32>(y));
-    return x > y || x != x ? x : y;
-  }
+  static __device__ __forceinline__ float32 of(float32 x, float32 y) { return larger(x, y); }
   static __device__ __forceinline__ float64 of(float64 x, float64 y) {
     if (x == y) return reinterpret<float64>(reinterpret<uint64>(x) & reinterpret<uint64>(y));
     return x > y || x != x ? x : y;
@@ -297,10 +317,7 @@ struct Maximum {  // NaN if one is; of zeros the positive one
 };
 struct Minimum {
   template <class T> static __device__ __forceinline__ T of(T x, T y) { return x < y ? x : y; }
-  static __device__ __forceinline__ float32 of(float32 x, float32 y) {
-    if (x == y) return reinterpret<float32>(reinterpret<uint32>(x) | reinterpret<uint32>(y));
-    return x < y || x != x ? x : y;
-  }
+  static __device__ __forceinline__ float32 of(float32 x, float32 y) { return smaller(x, y); }
   static __device__ __forceinline__ float64 of(float64 x, float64 y) {
     if (x == y) return reinterpret<float64>(reinterpret<uint64>(x) | reinterpret<uint64>(y));
     return x < y || x != x ? x : y;
@@ -394,15 +411,15 @@ template <class Operation, int TEAM = 32, class T> FUNCTION T of_warp(T x) {
   return x;
 }
 
-// What all threads of a block have together, whole warps of a number that is known; every one of them gets it.
-template <class Operation, class T> FUNCTION T of_block(T x) {
-  __shared__ T of_warps[32];
-  const int32 warps = blockDim.x / 32;
+// What all threads of a block have together, so many warps; every one of them gets it.
+template <class Operation, int WARPS, class T> FUNCTION T of_block(T x) {
+  __shared__ T of_warps[WARPS];
   x = of_warp<Operation>(x);
   if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = x;
   __syncthreads();
   x = of_warps[0];
-  for (int32 warp = 1; warp < warps; ++warp) x = Operation::of(x, of_warps[warp]);
+#pragma unroll
+  for (int32 warp = 1; warp < WARPS; ++warp) x = Operation::of(x, of_warps[warp]);
   __syncthreads();
   return x;
 }
