@@ -97,6 +97,8 @@ class KernelWriter:
             found += [f"const int64 w{j}" for j in range(len(self.outputs))]
         if self.form.is_guarded:
             found.append("const int32 *const failed")
+        if self.form.has_copies:
+            found.append("const int32 copied")
         return found
 
     def split(self, accesses: Sequence[Access]) -> tuple[Sequence[Access], Sequence[Access]]:
@@ -109,6 +111,8 @@ class KernelWriter:
                 self.text.line("if (*failed) return;")
             if self.form.turned:
                 self.tiles()
+            elif self.form.has_copies:
+                self.points_with_copies()
             elif not self.kernel.reduced:
                 self.points()
             elif self.is_by_columns:
@@ -141,7 +145,8 @@ class KernelWriter:
                 name = rest
 
     def pointers(self) -> list[str]:
-        return [f"p{k}" for k in range(len(self.nest.accesses))]
+        found = [f"p{k}" for k in range(len(self.nest.accesses))]
+        return [*found[:-1], "own"] if self.form.has_copies else found
 
     def loaded(self) -> dict[int, str]:
         """The accesses that need not be loaded, and the variables that they are in."""
@@ -160,6 +165,19 @@ class KernelWriter:
         with text.block(f"for ({self.index} u = {begin}; u < {all_}; u += ({self.index})gridDim.x * {BLOCK})"):
             self.unpack("u", range(form.parallel), extents)
             self.nested(serial, self.stores)
+
+    def points_with_copies(self) -> None:
+        """The same on a copy of the result that each block has in shared memory, and in the end puts together with the
+        others: all of them would wait for each other at its few places."""
+        text, type_, (output,), k = self.text, self.types[-1], self.outputs, self.first_output
+        nothing = literal(identity_value(output.combine, output.expression.dtype), output.expression.dtype)
+        each = f"for (int32 k = threadIdx.x; k < copied; k += {BLOCK})"
+        text.line(f"{type_} *const own = ({type_} *)shared_memory;")
+        text.line(f"{each} own[k] = {nothing};")
+        text.line("__syncthreads();")
+        self.points()
+        text.line("__syncthreads();")
+        text.line(f"{each} atomic_update<{combine_of(output)}>(p{k} + k, own[k]);")
 
     def tiles(self) -> None:
         """A block for each tile of points: some operands are read along one loop, results written along another one."""

@@ -45,6 +45,9 @@ LITTLE_WORK = 1 << 16
 FEW_BLOCKS = 4
 #: Parts that a reduction is divided into at most.
 MOST_PARTS = 512
+#: Where updates meet in so few bytes, each block has a copy of these, which it updates with so many points for each
+#: place at least.
+MOST_COPIED, LEAST_MEETINGS = 8 << 10, 4
 
 
 class Access(NamedTuple):
@@ -104,6 +107,7 @@ class Form(NamedTuple):
         across: the loop along which these move by one element.
         columns: how many threads of a block are side by side, if it works on columns.
         is_apart: whether neighbours are loaded one by one.
+        has_copies: whether each block updates a copy of its own of the one result, in shared memory.
     """
 
     parallel: int
@@ -119,6 +123,7 @@ class Form(NamedTuple):
     across: int = -1
     columns: int = 1
     is_apart: bool = False
+    has_copies: bool = False
 
 
 def nest_of(

@@ -86,7 +86,11 @@ def _points(run: KernelRun, target: Target) -> list[Launch]:
     nest = nest_of(kernel, run.sources, run.targets, serial)
     is_plain = nest.parallel == len(nest.extents) and not any(updates)
     if not is_plain:
-        return [_launch(nest, _form(nest, target, 1, 1, updates), target, nest.results, 1)]
+        form = _form(nest, target, 1, 1, updates)
+        blocks = _blocks_with_copies(run, nest, updates, target)
+        if blocks:
+            return [_with_copies(_launch(nest, form._replace(has_copies=True), target, blocks * BLOCK, 1), run)]
+        return [_launch(nest, form, target, nest.results, 1)]
     nest = along_results(nest)
     tiles, across = turned(nest)
     if tiles and target.processors:
@@ -94,6 +98,26 @@ def _points(run: KernelRun, target: Target) -> list[Launch]:
         return [_launch(nest, form, target, _tiles(nest, across) * BLOCK, 1)]
     count = lanes(nest, -1, target.is_aligned)
     return [_launch(nest, _form(nest, target, 1, count, updates), target, nest.results // count, 1)]
+
+
+def _blocks_with_copies(run: KernelRun, nest: Nest, updates: tuple[str | None, ...], target: Target) -> int:
+    """How many blocks are to update copies of their own of what all points update; 0 if none, for there are so many
+    places that points hardly meet, or so few points that it takes longer to put the copies together."""
+    (place, *others), access = run.targets, nest.accesses[-1]
+    if others or updates != ("atomic",) or not place.is_contiguous or access.offset != place.offset:
+        return 0
+    if not place.shape or prod(place.shape) * place.dtype.itemsize > layouts.MOST_COPIED:
+        return 0
+    blocks = nest.results // max(BLOCK, layouts.LEAST_MEETINGS * prod(place.shape))
+    return min(blocks, target.threads // BLOCK) if blocks >= target.processors > 0 else 0
+
+
+def _with_copies(launch: Launch, run: KernelRun) -> Launch:
+    """A launch whose blocks have copies: it is told of how many elements, and has room for them."""
+    (place,) = run.targets
+    count = prod(place.shape)
+    shared = -(-count * place.dtype.itemsize // 16) * 16  # parts of words are updated by whole words
+    return launch._replace(shared=shared, arguments=(*launch.arguments, count))
 
 
 def _tiles(nest: Nest, across: int) -> int:
