@@ -17,6 +17,7 @@ from .loopnest import Kernel
 from .overlap import are_same, do_overlap
 from .parallel import in_parallel
 from .patchworks import MOST_BOXES, Patchwork, divided, put_together
+from .staggered import staggered
 from .totals import added_up
 from .uses import is_number, is_view, region_of, viewed
 
@@ -98,7 +99,8 @@ class BlockAssembler:
         notes = known.times, known.origins, known.remarks
         instructions = added_up(self.instructions, known.slots, notes) if known.is_plain else self.instructions
         found = chained(instructions, known.slots, notes, not known.is_plain, results)
-        return in_parallel(found, known.slots, known.times) if known.is_plain else found
+        finish = in_parallel if known.is_plain else staggered
+        return finish(found, known.slots, known.times)
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:
         """Where a step computes a variable."""

@@ -95,14 +95,14 @@ def _in_chains(
     found: list[Any] = []
     chain = _Chain(may_be_mixed)
     for instruction in runs:
-        if _has_rows(instruction, may_be_mixed) and chain.takes(instruction):
+        if has_rows(instruction, may_be_mixed) and chain.takes(instruction):
             chain.add(instruction)
         elif (may_be_mixed or isinstance(instruction, CheckRun)) and chain.may_come_after(instruction):
             start = times[id(chain.links[0])]
             for target in () if isinstance(instruction, CheckRun) else instruction.targets:
                 slots[target.slot].use(start, start)
             found.append(instruction)
-        elif _has_rows(instruction, may_be_mixed):
+        elif has_rows(instruction, may_be_mixed):
             found += chain.instructions(slots, times, results)
             chain = _Chain(may_be_mixed)
             chain.add(instruction)
@@ -113,7 +113,7 @@ def _in_chains(
     return found + chain.instructions(slots, times, results)
 
 
-def _has_rows(run: Any, may_be_mixed: bool) -> bool:
+def has_rows(run: Any, may_be_mixed: bool) -> bool:
     """Whether an instruction can be run for some rows only."""
     if isinstance(run, ProductRun):
         matrices = sum(prod(p.shape[1:]) for p in (run.x, run.y, run.z)) * run.z.dtype.itemsize
@@ -151,7 +151,7 @@ def with_rows_of_products(block: Sequence[Any], notes: Iterable[dict[int, Any]])
     """
     found = _Block(block, notes, may_compute=False)
     for k, product in enumerate(block):
-        if isinstance(product, ProductRun) and _has_rows(product, True):
+        if isinstance(product, ProductRun) and has_rows(product, True):
             found.give_rows_beside(k, product.rows)
     return found.runs
 
@@ -163,7 +163,7 @@ def with_rows_of_reductions(block: Sequence[Any], notes: Iterable[dict[int, Any]
     """
     found = _Block(block, notes, may_compute=True)
     for k, run in enumerate(block):
-        if not (isinstance(run, KernelRun) and run.kernel.reduced and _has_rows(run, False)):
+        if not (isinstance(run, KernelRun) and run.kernel.reduced and has_rows(run, False)):
             continue
         rows = prod(run.kernel.shape[: len(run.kernel.shape) - run.kernel.reduced])
         if found.runs[k] is run and run.rows != rows and found.gives_rows(k, rows):
@@ -188,7 +188,7 @@ class _Block:
         """Have the kernels before and after an instruction go through so many rows, as far as they can."""
         for way in (-1, 1):
             j = k + way
-            while 0 <= j < len(self.runs) and isinstance(self.runs[j], KernelRun) and _has_rows(self.runs[j], True):
+            while 0 <= j < len(self.runs) and isinstance(self.runs[j], KernelRun) and has_rows(self.runs[j], True):
                 if not self.gives_rows(j, rows):
                     break
                 j += way
@@ -312,7 +312,7 @@ class _Chain:
         self.look()
         rows = min(*self.extents, run.rows)
         writes = {target.slot for target in run.targets}
-        self.asked = run, _touched(run)
+        self.asked = run, touched_by(run)
         return all(
             _are_apart([*self.touched[slot], *places], rows)
             for slot, places in self.asked[1].items()
@@ -357,7 +357,7 @@ class _Chain:
         """Note what the links touch that have come since somebody asked; most kernels are in no chain at all."""
         for run in self.links[self.looked_at :]:
             asked, touched = self.asked
-            for slot, places in (touched if asked is run else _touched(run)).items():
+            for slot, places in (touched if asked is run else touched_by(run)).items():
                 self.touched.setdefault(slot, []).extend(places)
         self.looked_at = len(self.links)
 
@@ -387,7 +387,7 @@ class _Chain:
         for link in self.links:
             rows = {
                 slot
-                for slot, places in _touched(link).items()
+                for slot, places in touched_by(link).items()
                 if slot in self.written or any(place is not None and place.strides[0] for place in places)
             }
             together = [part for part in found if part[0] & rows]
@@ -397,7 +397,7 @@ class _Chain:
         return [links for _, links in found]
 
 
-def _touched(run: Run) -> _Touched:
+def touched_by(run: Run) -> _Touched:
     """What is read and written over all rows, by slot; None for what is read at computed indices."""
     found: _Touched = {place.slot: [] for place in run.sources}
     if not isinstance(run, KernelRun):

@@ -172,6 +172,13 @@ class ProductRun(NamedTuple):
         return self.z.shape[0]
 
 
+class Shift(NamedTuple):
+    """How many of the first and of the last rows of a strip wait until the strips above and below it have been done."""
+
+    above: int
+    below: int
+
+
 class ChainRun(NamedTuple):
     """Run kernels, scans and products of a batch of matrices over the same rows, block of rows by block of rows.
 
@@ -179,10 +186,12 @@ class ChainRun(NamedTuple):
 
     Attributes:
         own: the targets that only the chain needs, row by row: a block may take the place of the one before.
+        shifts: for each link of a staggered chain (compiler/staggered.py), which rows wait; else nothing.
     """
 
     links: tuple[KernelRun | ProductRun | ScanRun, ...]
     own: tuple[Place, ...]
+    shifts: tuple[Shift, ...] = ()
 
     @property
     def sources(self) -> tuple[Place, ...]:
@@ -194,8 +203,8 @@ class ChainRun(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """The number of rows, or of groups."""
-        return min(link.rows for link in self.links)
+        """The number of rows, or of groups; the largest in a staggered chain."""
+        return (max if self.shifts else min)(link.rows for link in self.links)
 
 
 class PythonRun(NamedTuple):

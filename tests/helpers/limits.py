@@ -24,6 +24,7 @@ from functrans.compiler import (
     recurring,
     regions,
     small_matrices,
+    staggered,
     unrolling,
 )
 from functrans.compiler.apart import access, collector, elements, programs, updates
@@ -48,7 +49,8 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
         (contractions, "_SHORT", 0), (contractions, "_WORTH_A_CALL", 0), (contractions, "_FEW_TERMS", 0),
     ],
     "short chains": [(chains, "MOST_LINKS", 2)],
-    "few rows at a time": [(rows, "CACHE", 1 << 9), (rows, "WORTH_BLOCK", 1)],
+    "few rows at a time": [(rows, "CACHE", 1 << 9), (rows, "WORTH_BLOCK", 1), (rows, "FIRST_CACHE", 1 << 8)],
+    "staggered chains": [(staggered, "LARGE", 0), (staggered, "FEWEST_STRIPS", 1), (staggered, "ROWS_OF_STRIP", 1)],
     "tiles": [(layouts, "FIRST_CACHE", 1), (layouts, "NARROW", (5, 3)), (layouts, "WIDE", (3, 4))],
     "small parts for threads": [(layouts, "LANES", 2)],
     "results one by one": [(streams, "MOST_STREAMS", 0), (streams, "CACHE", 0)],

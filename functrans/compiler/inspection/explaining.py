@@ -16,6 +16,7 @@ from ..loopnest import Apply, Kernel, Load, Position, point
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
 from ..small_matrices import RULES, is_written_out
+from ..staggered import strip_rows
 from .costs import Memory, cost, size
 from .donations import donations
 from .listing import Names, Row, is_copy, is_of_matrices, joined, kind, lines_of
@@ -288,13 +289,16 @@ class _Instructions:
 
     def ChainRun(self, row: Row) -> Iterator[str]:
         run = row.instruction
-        is_grouped = any(link.rows != run.rows for link in run.links)
+        is_grouped = not run.shifts and any(link.rows != run.rows for link in run.links)
         rows = f"{run.rows} {'groups of ' if is_grouped else ''}rows"
         kinds = {ProductRun: "products", ScanRun: "scans"}
         others = [name for kind, name in kinds.items() if any(isinstance(link, kind) for link in run.links)]
         what = joined(["kernels", *others])
         yield f"{len(run.links)} {what} over the same {rows} run together: {cost(run)}."
         yield "They do some rows and then the next ones: what they read of each other, or again, is in the cache."
+        if any(map(any, run.shifts)):
+            strip = strip_rows(run.rows, run.shifts)
+            yield f"Rows that need others beside them wait where strips of {strip} rows meet, until these are done."
         yield from self.threads(row)
 
     def threads(self, row: Row) -> Iterator[str]:

@@ -272,7 +272,8 @@ class Listing:
             self.add(depth, kernel_text(run.kernel, sources, targets))
 
     def ChainRun(self, run: ChainRun, number: str, depth: int) -> None:
-        self.add(depth, f"for rows in blocks(range({run.rows})):  # some rows at a time")
+        note = ", and last those that need others beside these" if any(map(any, run.shifts)) else ""
+        self.add(depth, f"for rows in blocks(range({run.rows})):  # some rows at a time{note}")
         self.block(list(run.links), f"{number}.", depth + 1)
 
     def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:

@@ -8,8 +8,9 @@ from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
-from ...instructions import KernelRun, Place, ProductRun, ScanRun
+from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun
 from ...overlap import accessed
+from ...staggered import strip_rows
 from .engine import NAME
 from .layouts import LANES
 from .library import gemm_arguments, product_work
@@ -21,12 +22,14 @@ from .tiers import Written
 
 #: The part of the second-level cache that rows of a chain may take, in bytes.
 CACHE = 192 * 1024
+#: The part of the first-level cache that rows of a staggered chain may take.
+FIRST_CACHE = 32 * 1024
 #: Into at least so many blocks of rows a chain is divided, as long as each of them has so much work, in nanoseconds.
 MANY_BLOCKS, WORTH_BLOCK = 64, 2000
 
 
 class EncodedChain(NamedTuple):
-    """The arguments of `run_rows`.
+    """The arguments of `run_rows`, or of what runs a staggered chain.
 
     Attributes:
         links: kernels by the places in `numbers` where the addresses of their functions belong.
@@ -71,6 +74,20 @@ def encoded_chain(
                 found += [0, encoder.address(link.arguments), link.extent // rows]
     head = [rows_at_a_time(pieces, rows, work), encoder.slot_count, len(own), len(found) // 3]
     return EncodedChain([*head, *ways, *found], links, work)
+
+
+def encoded_staggered(encoder: Any, run: ChainRun) -> EncodedChain:
+    """The arguments of `run_strips` and `run_borders`."""
+    found: list[int] = []
+    links: dict[int, Link] = {}
+    for kernel, shift in zip(run.links, run.shifts):
+        for link in links_of(kernel, True):
+            links[4 + len(found)] = link
+            found += [0, encoder.address(link.arguments), link.extent // kernel.rows, kernel.rows, *shift]
+    sizes = [_sizes_of_rows(kernel, kernel.rows) for kernel in run.links]
+    block = max(1, FIRST_CACHE // max(1, sum(_largest(sizes).values())))
+    head = [strip_rows(run.rows, run.shifts), run.rows, block, len(links)]
+    return EncodedChain([*head, *found], links, sum(link.work for link in links.values()))
 
 
 def rows_at_a_time(links: Sequence[KernelRun | ProductRun | ScanRun], rows: int, work: int) -> int:

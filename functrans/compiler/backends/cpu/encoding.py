@@ -31,7 +31,7 @@ from ...instructions import (
     WhileRun,
 )
 from . import lapack, threads
-from .chains import encoded_chain
+from .chains import encoded_chain, encoded_staggered
 from .engine import NAME, engine
 from .lanes import LanesWriter, lanes_work, parts_of
 from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
@@ -143,6 +143,8 @@ class Encoder:
         return self.runtime["run_parallel" if is_divided else "run_kernel"], arguments.buffer_info()[0]
 
     def ChainRun(self, run: ChainRun) -> list[tuple[int, int]]:
+        if run.shifts:
+            return self.staggered(run)
         chain = encoded_chain(self, run.links, run.rows, run.own)
         self.work += chain.work
         are_large = any(isinstance(link, ProductRun) and is_large(link) for link in run.links)
@@ -153,6 +155,22 @@ class Encoder:
         arguments = self.kept[-1]
         self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
         return [code]
+
+    def staggered(self, run: ChainRun) -> list[tuple[int, int]]:
+        """A chain in strips, and then what has waited at the borders between these."""
+        chain = encoded_staggered(self, run)
+        self.work += chain.work
+        strip = chain.numbers[0]
+        strips, waiting = -(-run.rows // strip), max(sum(shift) for shift in run.shifts)
+        ranges = [("run_strips", Range(strips, 1, chain.work))]
+        if waiting:
+            ranges.append(("run_borders", Range(strips - 1, 1, chain.work * waiting // strip)))
+        code: list[tuple[int, int]] = []
+        for function, range_ in ranges:
+            code.append(self.spread(range_, range_.work > WORTH_THREADS, chain.numbers, self.runtime[function]))
+            arguments = self.kept[-1]
+            self.kernels += chain.written(arguments, len(arguments) - len(chain.numbers))
+        return code
 
     def ScanRun(self, run: ScanRun) -> list[tuple[int, int]]:
         link = scan_link(run, NAME)

@@ -268,3 +268,45 @@ def run_rows(a: Words, slots: Words, begin: int, end: int) -> int:
             function(arguments, mine, low * points, high * points)
         low = high
     return 0
+
+
+@exported
+def run_strips(a: Words, slots: Words, begin: int, end: int) -> int:
+    """Strips of a staggered chain, for `run_kernel` and `run_parallel`.
+
+    The arguments: how many rows a strip has, how many there are in all, how many to run at a time, and the number of
+    kernels; function, arguments, points in a row and number of rows of each, and how many of these wait at the upper
+    and at the lower border of a strip. A kernel is as many rows behind as wait below.
+    """
+    size, rows, block, n_kernels = a[0:]
+    strip = begin
+    while strip < end:
+        top, bottom = strip * size, min((strip + 1) * size, rows)
+        low = top
+        while low < bottom:
+            high = min(low + block, bottom)
+            for k in range(n_kernels):
+                function, arguments, points, extent, above, below = a[4 + 6 * k :]
+                first = max(low - below, top + above if strip > 0 else 0)
+                last = extent if high == rows else min(high - below, extent)
+                if first < last:
+                    function(arguments, slots, first * points, last * points)
+            low = high
+        strip += 1
+    return 0
+
+
+@exported
+def run_borders(a: Words, slots: Words, begin: int, end: int) -> int:
+    """The rows that have waited at borders between strips, with the arguments of `run_strips`."""
+    size, _, _, n_kernels = a[0:]
+    border = begin
+    while border < end:
+        row = (border + 1) * size
+        for k in range(n_kernels):
+            function, arguments, points, extent, above, below = a[4 + 6 * k :]
+            first, last = row - below, min(row + above, extent)
+            if first < last:
+                function(arguments, slots, first * points, last * points)
+        border += 1
+    return 0

@@ -1,0 +1,160 @@
+"""Staggered chains: kernels in a row that run together, some rows at a time, though rows have to do with neighbours.
+
+A step on a staggered grid computes the electric field from the magnetic one, row i from rows i and i + 1, and then the
+magnetic field from that, in place. Kernel after kernel, each array comes from memory for every kernel. So the rows are
+divided into strips, in each of which all kernels run over a few rows and then over the next ones, in the cache. Where a
+row needs what the strip above or below has still to compute, it waits: such rows, a few for each border between two
+strips, come last, when all strips have been done. Threads take strips, and then borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from .chains import has_rows, row_bytes, touched_by
+from .instructions import ChainRun, KernelRun, Place, Shift, Slot
+
+#: There are at most so many strips, and at least, of at least so many rows for each that waits at a border.
+MOST_STRIPS, FEWEST_STRIPS, ROWS_OF_STRIP = 64, 8, 12
+#: Kernels belong together whose numbers of rows differ by so much at most.
+DIFFERENCE = 4
+#: Arrays that are smaller together stay in the cache anyway; the rows that kernels work at together should, in bytes.
+LARGE, CACHE = 256 * 1024, 192 * 1024
+
+_Run = KernelRun | ChainRun
+
+
+def staggered(block: Sequence[Any], slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
+    """The instructions of a block, with kernels and chains of kernels that can be run together as staggered chains.
+
+    Temporaries of a chain last as long as all of it.
+
+    Args:
+        times: when instructions run, by their ids.
+    """
+    found: list[Any] = []
+    for may_be_links, instructions in groupby(block, _may_be_link):
+        runs = list(instructions)
+        found += _in_chains(runs, slots, times) if may_be_links and len(runs) > 1 else runs
+    return found
+
+
+def _in_chains(runs: Sequence[_Run], slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
+    """Kernels and chains of kernels, with those that can be run together as staggered chains."""
+    found: list[Any] = []
+    chain = _Staggered()
+    for run in runs:
+        if not chain.takes(run):
+            found += chain.instructions(slots, times)
+            chain = _Staggered()
+            if not chain.takes(run):
+                found.append(run)
+    return found + chain.instructions(slots, times)
+
+
+def _may_be_link(run: Any) -> bool:
+    if isinstance(run, ChainRun):
+        return not run.own and all(_may_be_link(link) and link.rows == run.rows for link in run.links)
+    return isinstance(run, KernelRun) and has_rows(run, True)
+
+
+def _links(run: _Run) -> Sequence[KernelRun]:
+    return run.links if isinstance(run, ChainRun) else (run,)
+
+
+def strip_rows(rows: int, shifts: Iterable[Shift]) -> int:
+    """How many rows a strip has."""
+    waiting = max(shift.above + shift.below for shift in shifts)
+    return max(-(-rows // MOST_STRIPS), ROWS_OF_STRIP * waiting)
+
+
+class _Staggered:
+    """Kernels that can be run together, in order.
+
+    Attributes:
+        runs: as what they came.
+        links, shifts: the kernels, and how their rows wait.
+        touched: what each of them reads and writes over all points, by slot.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[_Run] = []
+        self.links: list[KernelRun] = []
+        self.shifts: list[Shift] = []
+        self.touched: list[dict[int, list[Place | None]]] = []
+
+    def takes(self, run: _Run) -> bool:
+        """Add an instruction, if its kernels may run together with those that are there, and have something of that."""
+        count = len(self.links)
+        for link in _links(run):
+            shift = self.shift_of(link)
+            if shift is None:
+                del self.links[count:], self.shifts[count:], self.touched[count:]
+                return False
+            self.links.append(link)
+            self.shifts.append(shift)
+            self.touched.append(touched_by(link))
+        self.runs.append(run)
+        return True
+
+    def shift_of(self, link: KernelRun) -> Shift | None:
+        """How the rows of one more kernel have to wait; None if it cannot be run together with the others."""
+        above = below = 0
+        own = touched_by(link)
+        if self.links and (abs(link.rows - self.links[0].rows) > DIFFERENCE or not self.have_rows_in_common(own)):
+            return None
+        for other, shift, theirs in zip(self.links, self.shifts, self.touched):
+            written = {place.slot for place in (*other.targets, *link.targets)}
+            for slot in written & own.keys() & theirs.keys():
+                for x in theirs[slot]:
+                    for y in own[slot]:
+                        ahead = rows_ahead(x, y)
+                        if ahead is None:
+                            return None
+                        if ahead:
+                            above = max(above, shift.above - ahead[0])
+                            below = max(below, shift.below + ahead[-1])
+        return Shift(above, below)
+
+    def have_rows_in_common(self, own: dict[int, list[Place | None]]) -> bool:
+        """Whether what a kernel touches row by row is touched by others too."""
+        common = own.keys() & {slot for theirs in self.touched for slot in theirs}
+        return any(place is not None and place.strides[0] for slot in common for place in own[slot])
+
+    def instructions(self, slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
+        """The kernels as one instruction, if that pays; else as they came."""
+        if len(self.runs) < 2:
+            return [*self.runs]
+        rows, sizes = max(link.rows for link in self.links), self.sizes_of_rows()
+        strips, size = rows // strip_rows(rows, self.shifts), sum(sizes.values())
+        if strips < FEWEST_STRIPS or size * rows < LARGE or size * self.rows_at_work() > CACHE:
+            return [*self.runs]
+        first, last = times[id(self.links[0])], times[id(self.links[-1])]
+        for place in (place for link in self.links for place in (*link.sources, *link.targets)):
+            slots[place.slot].use(first, last)
+        return [ChainRun(tuple(self.links), (), tuple(self.shifts))]
+
+    def rows_at_work(self) -> int:
+        """How many rows are in use where each kernel is at one."""
+        return 1 + max(shift.above + shift.below for shift in self.shifts)
+
+    def sizes_of_rows(self) -> dict[int, int]:
+        """The bytes of a row in each of the arrays that kernels walk through."""
+        found: dict[int, int] = {}
+        for own in self.touched:
+            for slot, places in own.items():
+                for row in (row_bytes(p, p.shape[0]) for p in places if p is not None and p.strides[0]):
+                    found[slot] = max(found.get(slot, 0), min(row.high - row.low, abs(row.way)))
+        return found
+
+
+def rows_ahead(x: Place | None, y: Place | None) -> range | None:
+    """By how many rows one access may be ahead of another one where both touch the same byte; None if nobody knows."""
+    if x is None or y is None:
+        return None
+    own, other = row_bytes(x, x.shape[0]), row_bytes(y, y.shape[0])
+    if own.way != other.way or own.way <= 0:
+        return None
+    return range((other.low - own.high) // own.way + 1, -((own.low - other.high) // own.way))
