@@ -242,22 +242,22 @@ def determinant(a: Rows) -> Expression:
     factors = factored_determinant(a)
     if len(a) == 2:  # one product
         return apply("multiply", *factors)
-    scaled = [_scaled(x) for x in factors]
-    product = reduce(lambda x, y: apply("multiply", x, y), [x for x, _ in scaled])
-    return _times_power_of_two(product, reduce(lambda x, y: apply("add", x, y), [e for _, e in scaled]))
+    parts = [scaled(x) for x in factors]
+    product = reduce(lambda x, y: apply("multiply", x, y), [x for x, _ in parts])
+    return times_power_of_two(product, reduce(lambda x, y: apply("add", x, y), [e for _, e in parts]))
 
 
-def _scaled(x: Expression) -> tuple[Expression, Expression]:
+def scaled(x: Expression) -> tuple[Expression, Expression]:
     """A number as one near one times a power of two, whose exponent is an integer."""
     if x.dtype.kind != "c":
         return apply("significand", x), apply("binary_exponent", x, gives=INT)
     real = real_dtype(x.dtype)
     parts = [apply(part, x, gives=real) for part in ("real", "imag")]
     exponent = apply("binary_exponent", apply("maximum", *(apply("absolute", part) for part in parts)), gives=INT)
-    return _times_power_of_two(x, apply("negative", exponent)), exponent
+    return times_power_of_two(x, apply("negative", exponent)), exponent
 
 
-def _times_power_of_two(x: Expression, exponent: Expression) -> Expression:
+def times_power_of_two(x: Expression, exponent: Expression) -> Expression:
     if x.dtype.kind != "c":
         return apply("ldexp", x, exponent)
     real = real_dtype(x.dtype)
@@ -278,15 +278,19 @@ def sign_and_log(a: Rows) -> tuple[Expression, Expression]:
         directions = [choose(compared("less", x, zero), apply("negative", one), one) for x in factors]
     sign = reduce(lambda x, y: apply("multiply", x, y), directions)
     vanishes = any_of([compared("equal", size, number_like(size, 0)) for size in sizes])
-    scaled = [_scaled(size) for size in sizes]
-    product = reduce(lambda x, y: apply("multiply", x, y), [x for x, _ in scaled])
-    exponent = reduce(lambda x, y: apply("add", x, y), [e for _, e in scaled])
-    # The logarithm of the determinant itself, where that is no number too large or too small: so it is right near one.
+    parts = [scaled(size) for size in sizes]
+    product = reduce(lambda x, y: apply("multiply", x, y), [x for x, _ in parts])
+    exponent = reduce(lambda x, y: apply("add", x, y), [e for _, e in parts])
+    return choose(vanishes, number_like(sign, 0), sign), logarithm(product, exponent)
+
+
+def logarithm(product: Expression, exponent: Expression) -> Expression:
+    """The logarithm of a positive number times a power of two."""
+    # Of the number itself, where that is not too large or too small: so it is right near one.
     near = apply("minimum", apply("maximum", exponent, constant(-1000, INT)), constant(1000, INT))
     far = cast(apply("subtract", exponent, near), product.dtype)
-    logarithm = apply("log", apply("ldexp", product, near))
-    logarithm = apply("add", logarithm, apply("multiply", far, number_like(far, np.log(2))))
-    return choose(vanishes, number_like(sign, 0), sign), logarithm
+    found = apply("log", apply("ldexp", product, near))
+    return apply("add", found, apply("multiply", far, number_like(far, np.log(2))))
 
 
 def cofactors(a: Rows, *directions: Rows) -> Rows:

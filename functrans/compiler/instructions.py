@@ -375,7 +375,7 @@ class RecurrenceRun(NamedTuple):
     """Run a loop as one function (compiler/recurrence.py).
 
     Attributes:
-        arrays: what it reads and writes, by number.
+        arrays: what it reads and writes, by number: in memory, or rooms of lanes.
         refused: room for the indices that a check has refused, int64 numbers in a row.
         otherwise: for each failure what raises the error.
         registers: how many numbers its state has in registers.
@@ -384,7 +384,7 @@ class RecurrenceRun(NamedTuple):
     """
 
     recurrence: Any
-    arrays: tuple[Place, ...]
+    arrays: tuple[Place | Room, ...]
     refused: Place | None
     otherwise: tuple[PythonRun, ...]
     registers: int
@@ -392,6 +392,27 @@ class RecurrenceRun(NamedTuple):
     length: int | Place | None = None
     count: Place | None = None
     is_reverse: bool = False
+
+    @property
+    def places(self) -> list[Place]:
+        """The arrays in memory."""
+        return [array for array in self.arrays if isinstance(array, Place)]
+
+
+class Room(NamedTuple):
+    """An array in which lanes that run side by side, the last axis, keep what is theirs while they run."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return contiguous_strides(self.shape, self.dtype.itemsize)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return prod(self.shape) * self.dtype.itemsize
 
 
 class WhileRun(NamedTuple):

@@ -15,6 +15,7 @@ from ..core.avals import ShapedArray, real_dtype
 from .builder import Builder
 from .instructions import VIEWS, Block, Place, PythonRun, is_row_major, space_of
 from .loopnest import BOOL, INT, ORIGIN, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
+from .matrix_loops import add_loops, are_loops
 from .matrix_parts import (
     INT32,
     as_vectors,
@@ -275,13 +276,20 @@ def linear_algebra(
         params: those of the primitive.
         options: what the function that is named after it wants to know.
     """
-    if is_written_out(primitive.name, sources) and add_kernel(assembler, block, primitive, sources, targets, params):
+    is_in_loops = not assembler.is_plain and are_loops(primitive.name, sources)
+    is_short = is_written_out(primitive.name, sources) and not is_in_loops
+    if is_short and add_kernel(assembler, block, primitive, sources, targets, params):
         return True
     is_empty = any(0 in place.shape for place in (*sources, *targets))
     if not _has_library(assembler, primitive.name, sources) or is_empty or not all(y.is_contiguous for y in targets):
         return False
+    rank = len(sources[0].shape) - 2
+    operands = [in_lanes(assembler, block, x, rank) for x in sources]
+    if is_in_loops:
+        lanes = [[batched(x, rank) for x in places] for places in (operands, targets)]
+        add_loops(assembler, block, primitive, *lanes, params)
+        return True
     name, run = primitive.name, assembler.python(primitive, sources, targets, params)
-    operands = [in_lanes(assembler, block, x) for x in sources]
     if name in WITHOUT_PYTHON:
         WITHOUT_PYTHON[name](assembler, block, *operands, *_with_vectors(name, targets), **options)
     elif name == "solve_with_factors":
@@ -335,9 +343,9 @@ def _has_library(assembler: Any, name: str, sources: Sequence[Place]) -> bool:
     return name not in LEFT and max(sources[0].shape[-2:]) <= MOST_ROWS
 
 
-def in_lanes(assembler: Any, block: Block, x: Place) -> Place:
-    """An array whose lanes follow from one stride; a copy, if they do not."""
-    lanes, ways = x.shape[:-2], x.strides[:-2]
+def in_lanes(assembler: Any, block: Block, x: Place, rank: int) -> Place:
+    """An array whose lanes, its first axes, follow from one stride; a copy, if they do not."""
+    lanes, ways = x.shape[:rank], x.strides[:rank]
     if all(way == ways[i + 1] * lanes[i + 1] for i, way in enumerate(ways[:-1])):
         return x
     target = assembler.contiguous("temporary", ShapedArray(x.shape, x.dtype))

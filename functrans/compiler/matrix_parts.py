@@ -4,6 +4,7 @@ column by column, room to work in, and what is done where a library has found no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,14 @@ MOST_ROOM = 1 << 22
 FALLIBLE = frozenset(("cholesky", "solve"))
 
 
-def batched(place: Place) -> Place:
-    """Matrices with one axis for all lanes, which must follow from one stride."""
-    count = int(np.prod(place.shape[:-2], dtype=np.int64))
-    if len(place.shape) == 3:
+def batched(place: Place, rank: int | None = None) -> Place:
+    """Matrices, or what there is for so many axes of lanes, with one axis for all lanes, which must follow from one
+    stride."""
+    rank = len(place.shape) - 2 if rank is None else rank
+    if rank == 1:
         return place
-    way = place.strides[-3] if len(place.shape) > 2 else 0
-    return place._replace(shape=(count, *place.shape[-2:]), strides=(way, *place.strides[-2:]))
+    way = place.strides[rank - 1] if rank else 0
+    return place._replace(shape=(prod(place.shape[:rank]), *place.shape[rank:]), strides=(way, *place.strides[rank:]))
 
 
 def readable(assembler: Any, block: Block, x: Place) -> Place:

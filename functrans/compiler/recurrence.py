@@ -102,11 +102,13 @@ class Lanes(NamedTuple):
         number: the register that has the number of the lane.
         count: how many lanes there are.
         axes: for each array the axis along which lanes lie; None: all lanes share it.
+        together: how many lanes run side by side, as long as rooms are (`instructions.Room`); None: whatever suits.
     """
 
     number: Register
     count: int
     axes: tuple[int | None, ...]
+    together: int | None = None
 
 
 class Recurrence(NamedTuple):

@@ -79,7 +79,7 @@ def add_run(assembler: Any, block: Block, run: RecurrenceRun) -> None:
     otherwise = tuple(refusing(failure, refused) for failure in failures if refused is not None)
     run = run._replace(refused=refused, otherwise=otherwise)
     others = [place for place in (refused, run.length, run.count) if isinstance(place, Place)]
-    assembler.step(block, run, [*run.arrays, *others])
+    assembler.step(block, run, [*run.places, *others])
 
 
 def has_long_loops(statements: Sequence[Statement]) -> bool:

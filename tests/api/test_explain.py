@@ -50,6 +50,9 @@ def test_small_matrices():
     assert "a matrix at each point" in found
     assert "has no result for a matrix" in found
     assert "LAPACK" not in found
+    found = text(np.linalg.cholesky, np.eye(9) + np.zeros((40, 1, 1)))
+    assert "Loops over the rows of 40 matrices, 8 of them side by side, compute cholesky" in found
+    assert "A matrix may have no result, which is an error." in found
     found = text(lambda a: ft.lax.scan(lambda x, m: (np.linalg.solve(m, x), None), np.ones(3), a)[0], a)
     assert "At 1 place in it a matrix may have no result, which is an error." in found
     assert "Indices are checked" not in found

@@ -18,6 +18,7 @@ from functrans.compiler.program import fused
 from functrans.primitives import determinants, linalg
 from tests.helpers.cuda.device import is_possible
 from tests.helpers.cuda.running import emulated
+from tests.helpers.limits import limited
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, natively, staged
 
@@ -244,6 +245,130 @@ def test_cofactors(run: Any, data: Any, dtype: str, lanes: Any, n: int, kind: st
         bound = np.prod(sizes) / sizes  # of the cofactors of each row
         error = np.abs(x - y).max(-1)
         assert (error <= 1e3 * eps(dtype) * bound * (1 if kind == "any" else 1e10)).all()
+
+
+# ---- loops over rows and columns (compiler/matrix_loops.py) do the same, in the same order
+
+
+#: What there is for primitives of matrices: functions of one batch of n x m and one of n x k.
+PRIMITIVES: dict[str, Callable[..., Any]] = {
+    "solve": lambda a, b: linalg.solve(square(a), b),
+    "factors": lambda a, b: linalg.lu.bind(a),
+    "solve_with_factors": lambda a, b: solved_by_factors(square(a), b, False),
+    "solve_with_factors_of_transposed": lambda a, b: solved_by_factors(square(a), b, True),
+    "cholesky": lambda a, b: linalg.cholesky(square(a) + 4 * np.eye(a.shape[-2], dtype=a.dtype)),
+    "det": lambda a, b: determinants.det(square(a)),
+    "slogdet": lambda a, b: determinants.slogdet.bind(square(a)),
+    "qr": lambda a, b: linalg.qr.bind(a, full_matrices=False),
+    "full_qr": lambda a, b: linalg.qr.bind(a, full_matrices=True),
+    "triangle_of_qr": lambda a, b: linalg.qr.bind(a, full_matrices=False, orthogonal=False),
+}
+
+
+def square(a: Any) -> Any:
+    """A batch of square matrices, of the first columns and zeros."""
+    n, m = a.shape[-2:]
+    return a[..., :n] if n <= m else np.concatenate([a, np.zeros((*a.shape[:-1], n - m), a.dtype, like=a)], -1)
+
+
+def solved_by_factors(a: Any, b: Any, transposed: bool) -> Any:
+    packed, _, order = linalg.lu.bind(a)
+    return linalg.solve_with_factors(a, packed, order, b, transposed=transposed)
+
+
+MANY = st.sampled_from([(8,), (9,), (17,), (5, 7), (2, 1, 8)])
+IN_LOOPS, WRITTEN_OUT = ["small matrices in loops"], ["no matrices in loops"]
+TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads"])
+
+
+def outcome_with(limits: list[str], name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """The results of native code with some limits, or the error that it raises."""
+    with limited(limits):
+        return outcome(lambda jaxpr, args: natively(jaxpr, args, name), function, *args)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    data=st.data(), name=st.sampled_from([*PRIMITIVES]), tier=TIER, dtype=st.sampled_from(["f4", "f8"]), lanes=MANY,
+    shape=st.tuples(SIZES, SIZES), columns=SIZES, kind=KINDS, special=st.sampled_from([None, None, np.nan, np.inf]),
+)  # fmt: skip
+def test_loops_do_what_is_written_out(
+    data: Any, name: str, tier: str, dtype: str, lanes: Any, shape: Any, columns: int, kind: str, special: Any
+) -> None:
+    a, b = (data.draw(matrices(dtype, lanes, s, kind)) for s in (shape, (shape[0], columns)))
+    if special is not None:
+        a = a.copy()
+        a.flat[data.draw(st.integers(0, a.size - 1))] = special
+    function = PRIMITIVES[name]
+    wanted, found = (outcome_with(limits, tier, function, a, b) for limits in (WRITTEN_OUT, IN_LOOPS))
+    if isinstance(wanted, str) or isinstance(found, str):
+        assert found == wanted
+        return
+    for x, y in zip(found, wanted, strict=True):
+        if name == "det":  # of few rows it is not scaled on the way
+            np.testing.assert_allclose(x, y, 4 * eps(dtype))
+        elif special is not None and "qr" in name:  # where zeros are multiplied with what is no number
+            np.testing.assert_array_equal(x[is_finite(a)], y[is_finite(a)])
+        else:
+            np.testing.assert_array_equal(x, y)
+
+
+def is_finite(a: Any) -> Any:
+    """The matrices of a batch that have nothing but numbers."""
+    return np.isfinite(a).all((-1, -2))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    data=st.data(), tier=TIER, dtype=st.sampled_from(["f4", "f8"]), lanes=MANY, n=SIZES, columns=SIZES,
+    options=st.fixed_dictionaries(
+        {key: st.booleans() for key in ("left_side", "lower", "transpose_a", "conjugate_a", "unit_diagonal")}
+    ),
+)  # fmt: skip
+def test_loops_solve_triangular_equations(
+    data: Any, tier: str, dtype: str, lanes: Any, n: int, columns: int, options: Any
+) -> None:
+    shape = (n, columns) if options["left_side"] else (columns, n)
+    a, b = data.draw(matrices(dtype, lanes, (n, n))), data.draw(matrices(dtype, lanes, shape))
+    function = lambda a, b: linalg.triangular_solve.bind(a, b, **options)  # noqa: E731
+    wanted, found = (outcome_with(limits, tier, function, a, b) for limits in (WRITTEN_OUT, IN_LOOPS))
+    np.testing.assert_array_equal(found[0], wanted[0])
+
+
+def test_many_matrices_are_loops() -> None:
+    random = np.random.default_rng(0)
+    a, b = 0.1 * random.normal(size=(40, 9, 9)), random.normal(size=(40, 9, 9))
+    for function in PRIMITIVES.values():
+        kinds = instructions(function, a, b)
+        assert RecurrenceRun in kinds
+        assert not {PythonRun, LibraryRun} & {*kinds}
+
+
+@pytest.mark.parametrize("place", [0, 7, 8, 32, 39])
+def test_one_of_many_matrices_has_no_result(place: int) -> None:
+    random = np.random.default_rng(place)
+    a, b = random.normal(size=(40, 7, 7)), np.ones((40, 7, 1))
+    a[place] = np.ones((7, 7))
+    definite = a @ np.swapaxes(a, -1, -2)
+    definite[place, 3, 3] = -1
+    for function, args in ((linalg.solve, (a, b)), (linalg.cholesky, (definite,))):
+        wanted = outcome(interpreted, function, *args)
+        assert isinstance(wanted, str)
+        for run in (quickly, in_threads):
+            assert outcome(run, function, *args) == wanted
+
+
+@settings(max_examples=5, deadline=None)
+@given(data=st.data(), n=st.sampled_from([6, 11, 20]), steps=st.integers(1, 3), dtype=st.sampled_from(["f4", "f8"]))
+def test_loops_of_matrices_in_loops(data: Any, n: int, steps: int, dtype: str) -> None:
+    """What a step makes of the state takes its place."""
+    a = data.draw(matrices(dtype, (19,), (n, n))) / n + 2 * np.eye(n, dtype=dtype)
+
+    def function(a: Any) -> Any:
+        return lax.fori_loop(0, steps, lambda i, x: linalg.solve(x, a) + np.tril(linalg.lu.bind(x)[0]), a)
+
+    wanted, found = (call(way, function, a) for way in (interpreted, quickly))
+    assert_all_close(found, wanted, eps(dtype) ** 0.5)
 
 
 # ---- where there is no result, and numbers that are none

@@ -15,6 +15,7 @@ from functrans.compiler import (
     dividing,
     extremes,
     fuse,
+    matrix_loops,
     overlap,
     partials,
     patchworks,
@@ -83,6 +84,8 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "row after row": [(accumulations, "SHORT", 1), (accumulations, "WIDE", 1 << 20)],
     "places by NumPy": [(extremes, "MANY", 0)],
     "no small matrices": [(small_matrices, "MOST_OPERATIONS", 0)],
+    "small matrices in loops": [(matrix_loops, "FEWEST_ROWS", 1), (matrix_loops, "FEWEST", matrix_loops.TOGETHER)],
+    "no matrices in loops": [(matrix_loops, "MOST_ROWS", 0)],
     "convolutions by products": [
         (products, "SPEED", 1e-9), (products, "CALL", 0), (products, "COPY_APART", 0), (products, "COPY", 0),
     ],

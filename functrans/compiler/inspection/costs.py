@@ -21,6 +21,7 @@ from ..instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    Room,
     ScanRun,
     SortRun,
     WhileRun,
@@ -203,6 +204,9 @@ def _branch(run: BranchRun) -> Cost:
 
 def _recurrence(run: RecurrenceRun) -> Cost:
     lanes, own = run.recurrence.lanes, total(map(_statement, run.recurrence.statements))
+    if any(isinstance(array, Room) for array in run.arrays):  # most of what is read and written is there
+        memory = sum(map(size, run.places))
+        return Cost(memory, memory, own.times(lanes.count).operations, False)
     return own if lanes is None else own.times(lanes.count)
 
 
@@ -218,7 +222,8 @@ def _statement(s: Statement) -> Cost:
     step = total(map(_statement, (*s.test, *s.body)))
     if isinstance(s.length, Constant):
         return step.times(int(s.length.number))
-    return total([own, step])._replace(is_complete=False)
+    steps = 1 if s.most is None else max(1, s.most // 2)
+    return total([own, step.times(steps)])._replace(is_complete=False)
 
 
 COSTS: dict[type, Any] = {

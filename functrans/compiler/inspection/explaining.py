@@ -19,7 +19,7 @@ from ..small_matrices import RULES, is_written_out
 from ..staggered import strip_rows
 from .costs import Memory, cost, size
 from .donations import donations
-from .listing import Names, Row, is_copy, is_of_matrices, joined, kind, lines_of
+from .listing import Names, Row, are_matrices, is_copy, is_of_matrices, joined, kind, lines_of
 from .units import bytes_text, escaped, plural, seconds_text
 
 
@@ -435,6 +435,9 @@ class _Instructions:
 
     def RecurrenceRun(self, row: Row) -> Iterator[str]:
         run, recurrence = row.instruction, row.instruction.recurrence
+        if are_matrices(run):
+            yield from self.matrices(row)
+            return
         length = recurrence.length
         times = f"{length} steps" if length is not None else "as many steps as it takes"
         yield f"A loop of {times}{self.where(row)} as one function: {cost(run)}."
@@ -457,6 +460,16 @@ class _Instructions:
         if solved:
             yield f"At {plural(solved, 'place')} in it a matrix may have no result, which is an error."
         yield from self.tape(run)
+
+    def matrices(self, row: Row) -> Iterator[str]:
+        """Linear algebra of many matrices in loops."""
+        lanes = row.instruction.recurrence.lanes
+        what = joined(list(_counted([e.primitive.name for e in row.equations]))) or "linear algebra"
+        over = f"{lanes.count} matrices, {lanes.together} of them side by side"
+        yield f"Loops over the rows of {over}, compute {what}{self.where(row)}: {cost(row.instruction)}."
+        yield from self.threads(row)
+        if row.instruction.otherwise:
+            yield "A matrix may have no result, which is an error."
 
     def BranchRun(self, row: Row) -> Iterator[str]:
         blocks = row.instruction.blocks

@@ -26,6 +26,7 @@ from ..instructions import (
     ProductRun,
     PythonRun,
     RecurrenceRun,
+    Room,
     ScanRun,
     SortRun,
     Step,
@@ -142,7 +143,14 @@ def kind(instruction: Any) -> str:
         return f"Python: {instruction.name}"
     if isinstance(instruction, CheckRun) and is_of_matrices(instruction):
         return "check of matrices"
+    if isinstance(instruction, RecurrenceRun) and are_matrices(instruction):
+        return KINDS[LibraryRun]
     return KINDS[type(instruction)]
+
+
+def are_matrices(run: RecurrenceRun) -> bool:
+    """Whether the lanes of a loop are matrices (compiler/matrix_loops.py)."""
+    return run.recurrence.lanes is not None and run.recurrence.lanes.together is not None
 
 
 KINDS: dict[type, str] = {
@@ -191,7 +199,7 @@ class Names:
         return view_text(place) or None
 
 
-def aval_text(place: Place) -> str:
+def aval_text(place: Place | Room) -> str:
     """`f64[3,4]`."""
     return f"{short_dtype(place.dtype)}[{','.join(map(str, place.shape))}]"
 
@@ -250,6 +258,9 @@ class Listing:
         """Names for places; a view of an array gets one of its own."""
         found: list[str] = []
         for place in places:
+            if isinstance(place, Room):
+                found.append(f"room{len(found)}")
+                continue
             name = self.names.slot(place.slot)
             if self.names.alias(place):
                 alias = f"{letter}{len(found)}"
@@ -278,6 +289,9 @@ class Listing:
 
     def RecurrenceRun(self, run: RecurrenceRun, _: str, depth: int) -> None:
         self.tape(run.tape, depth)
+        for k, room in enumerate(run.arrays):
+            if isinstance(room, Room):
+                self.add(depth, f"room{k} = empty({aval_text(room)})  # of the lanes that run side by side")
         self.add(depth, recurrence_text(run.recurrence, self.arrays(run.arrays, "x", depth)))
 
     def ProductRun(self, run: ProductRun, _: str, depth: int) -> None:

@@ -43,6 +43,7 @@ from .runtime import HEADER, setting
 from .scans import scan_link
 from .tapes import Reel, shared_objects
 from .tiers import Written
+from .vectors import VectorsWriter
 from .work import is_unbounded, likely_work
 from .writer import Writer
 
@@ -309,7 +310,8 @@ class Encoder:
         """
         extent, work = parts_of(run.recurrence.lanes), lanes_work(run)
         self.work += work
-        writer = LanesWriter(run).function(NAME)
+        kind = LanesWriter if run.recurrence.lanes.together is None else VectorsWriter
+        writer = kind(run).function(NAME)
         code = self.spread(Range(extent, 1, work), work > WORTH_THREADS, numbers, writer, is_unbounded(run))
         return (self.runtime["run_lanes"], self.address([*code, *failing])) if failing else code
 

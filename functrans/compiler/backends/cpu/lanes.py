@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...accesses import steps_of
 from ...instructions import RecurrenceRun
 from ...lanes.statements import differs, varying_registers
-from ...loopnest import INT, Index, Load, Register, constant, expressions_in
+from ...loopnest import INT, Constant, Index, Load, Register, constant, expressions_in
 from ...recurrence import (
     Assign,
     Check,
@@ -36,7 +36,7 @@ from .codegen import alignment
 from .operations import type_in_memory, type_name
 from .recurrences import RecurrenceWriter
 from .runtime import STOPPED
-from .work import likely_work, work_of
+from .work import is_short, likely_work, work_of
 
 #: What the lanes of a block keep takes about so many bytes.
 BLOCK_BYTES = 1 << 13
@@ -143,17 +143,23 @@ class LanesWriter(RecurrenceWriter):
         last = w.emit(f"call i64 @llvm.smin.i64(i64 {w.emit(f'mul nsw i64 %end, {FEWEST}')}, i64 {count})")
         w.write("br label %blocks")
         w.label("blocks")
-        w.write("%first = load i64, ptr %block")
-        w.write(f"%left = sub i64 {last}, %first")
-        w.write(f"%size = call i64 @llvm.smin.i64(i64 %left, i64 {self.block_size})")
+        w.write("%start = load i64, ptr %block")
+        w.write(f"%left = sub i64 {last}, %start")
         w.write("%is_left = icmp sgt i64 %left, 0")
         w.write("br i1 %is_left, label %run, label %over")
         w.label("run")
+        self.place_block(count)
         run()
-        w.write("%following = add nsw i64 %first, %size")
+        self.done(self.statements)
+        w.write("%following = add nsw i64 %start, %size")
         w.write("store i64 %following, ptr %block")
         w.write("br label %blocks")
         w.label("over")
+
+    def place_block(self, count: str) -> None:
+        """Which lanes are in the block that begins at `%start`."""
+        self.writer.write("%first = add i64 %start, 0")
+        self.writer.write(f"%size = call i64 @llvm.smin.i64(i64 %left, i64 {self.block_size})")
 
     # ---- statements
 
@@ -225,8 +231,12 @@ class LanesWriter(RecurrenceWriter):
             return
         length = self.length(s, s.length, known)
         body, end = self.steps(s, "0", length, dict(known))
-        self.step_done(s)
+        if not is_short(s):
+            self.step_done(s)
         self.next_step(s, length, body, end)
+        if is_short(s) and not isinstance(s.length, Constant):
+            steps = self.writer.emit(f"mul i64 {length}, %size")
+            self.worked(self.writer.emit(f"mul i64 {steps}, {work_of(s.body)}"))
 
     def going_on(self, s: Repeat, known: dict[int, str]) -> str:
         """Whether a condition holds in any lane of the block."""
@@ -238,7 +248,11 @@ class LanesWriter(RecurrenceWriter):
         return w.emit(f"icmp ne i8 {w.emit('load i8, ptr %any')}, 0")
 
     def step_done(self, s: Repeat) -> None:
-        self.worked(self.writer.emit(f"mul i64 %size, {work_of((*s.test, *s.body))}"))
+        self.done((*s.test, *s.body))
+
+    def done(self, statements: Sequence[Statement]) -> None:
+        """Count the operations of all lanes of a block, and look for signals after many."""
+        self.worked(self.writer.emit(f"mul i64 %size, {work_of(statements)}"))
         self.look()
 
     def look(self) -> None:

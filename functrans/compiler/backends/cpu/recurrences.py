@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...accesses import is_argument, steps_of, wide_axes
-from ...instructions import RecurrenceRun
+from ...instructions import Place, RecurrenceRun, Room
 from ...loopnest import (
     INT,
     Affine,
@@ -67,7 +67,8 @@ class RecurrenceWriter(ExpressionWriter):
         self.written = {s.array for s in statements_in(self.statements) if isinstance(s, Store)}
         self.failures = {id(failure): k for k, failure in enumerate(failures_in(self.statements))}
         self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_given(run.recurrence))}
-        self.taped = {k for k in self.arrays if run.arrays[k].slot in slots(run.tape)}
+        self.rooms = [k for k in self.arrays if isinstance(run.arrays[k], Room)]
+        self.taped = {k for k in self.arrays if k not in self.rooms and run.arrays[k].slot in slots(run.tape)}
         self.sums: frozenset[int] = frozenset()
         self.labels = 0
         self.writer = Writer("a loop that keeps its state in registers")
@@ -79,7 +80,10 @@ class RecurrenceWriter(ExpressionWriter):
         alone = lone_arrays(self.run)
         parameters: list[str] = []
         for k in self.arrays:
-            parameters.append(f"ptr {'noalias ' if k in alone else ''}%a{k}")
+            if k in self.rooms:
+                parameters.append(f"i64 %size{k}")
+            else:
+                parameters.append(f"ptr {'noalias ' if k in alone else ''}%a{k}")
             parameters += [f"i64 %o{k}"] if k in self.taped else []
             parameters += [f"i64 %s{k}_{axis}" for axis in wide_axes(self.run, k)]
         parameters += [f"i64 {register}" for register in self.numbers.values()]
@@ -126,6 +130,9 @@ class RecurrenceWriter(ExpressionWriter):
 
         found: list[str] = []
         for k in self.arrays:
+            if k in self.rooms:
+                found += [f"i64 {following()}" for _ in range(1 + len(wide_axes(self.run, k)))]
+                continue
             slot = w.emit(f"getelementptr ptr, ptr %slots, i64 {following()}")
             if k in self.taped:
                 found += [f"ptr {slot}", f"i64 {following()}"]
@@ -166,11 +173,15 @@ class RecurrenceWriter(ExpressionWriter):
     def Check(self, s: Check, known: dict[int, str]) -> None:
         w = self.writer
         refused, accepted = self.label("refused"), self.label("accepted")
-        values = [self.value(e, known) for e in s.indices]
+        values = self.looked_at(s, known)
         w.write(f"br i1 {self.fits(s, values)}, label %{accepted}, label %{refused}")
         w.label(refused)
         self.refuse(s, values)
         w.label(accepted)
+
+    def looked_at(self, s: Check, known: dict[int, str]) -> list[str]:
+        """The numbers that a check is of."""
+        return [self.value(e, known) for e in s.indices]
 
     def fits(self, s: Check, values: Sequence[str]) -> str:
         """Whether all indices are in range."""
@@ -406,13 +417,16 @@ class RecurrenceWriter(ExpressionWriter):
 
     def address(self, array: int, index: Index, known: dict[int, str]) -> str:
         """The address of an element."""
+        return self.address_at(array, [self.position(i, known) for i in index])
+
+    def address_at(self, array: int, positions: Sequence[str]) -> str:
+        """The address of the element at some positions along the axes."""
         place, address, total = self.run.arrays[array], f"%a{array}", ""
         if array in self.taped:
             base = self.writer.emit(f"load ptr, ptr {address}")
             address = self.writer.emit(f"getelementptr i8, ptr {base}, i64 %o{array}")
         steps = steps_of(self.run, array)
-        for axis, i in enumerate(index):
-            position = self.position(i, known)
+        for axis, position in enumerate(positions):
             if position == "0":
                 continue
             if steps[axis] is None:
@@ -428,9 +442,12 @@ class RecurrenceWriter(ExpressionWriter):
 
     def position(self, index: Affine, known: dict[int, str]) -> str:
         """An index as a number."""
+        return self.total(index, [self.value(e, known) for _, e in index.terms])
+
+    def total(self, index: Affine, terms: Sequence[str]) -> str:
+        """An index whose expressions are known."""
         total = ""
-        for factor, e in index.terms:
-            term = self.value(e, known)
+        for (factor, _), term in zip(index.terms, terms):
             if factor != 1:
                 term = self.writer.emit(f"mul nsw i64 {term}, {factor}")
             total = self.writer.emit(f"add nsw i64 {total}, {term}") if total else term
@@ -443,13 +460,17 @@ class RecurrenceWriter(ExpressionWriter):
 def lone_arrays(run: RecurrenceRun) -> set[int]:
     """The arrays that no other name of the same memory changes."""
     statements = run.recurrence.statements
-    used = [k for k in arrays_in(statements) if run.arrays[k].slot not in slots(run.tape)]
+    used = [k for k, place in places_of(run) if place.slot not in slots(run.tape)]
     written = {s.array for s in statements_in(statements) if isinstance(s, Store)}
     names = Counter(run.arrays[k].slot for k in used)
-    changed = {run.arrays[k].slot for k in written}
+    changed = {run.arrays[k].slot for k in used if k in written}
     return {k for k in used if names[run.arrays[k].slot] == 1 or run.arrays[k].slot not in changed}
 
 
+def places_of(run: RecurrenceRun) -> list[tuple[int, Place]]:
+    """The arrays in memory that statements read or write, with their numbers."""
+    arrays = [(k, run.arrays[k]) for k in arrays_in(run.recurrence.statements)]
+    return [(k, array) for k, array in arrays if isinstance(array, Place)]
 
 
 def recurrence_arguments(run: RecurrenceRun) -> list[int]:
@@ -457,8 +478,9 @@ def recurrence_arguments(run: RecurrenceRun) -> list[int]:
     statements = run.recurrence.statements
     found: list[int] = []
     for k in arrays_in(statements):
-        place = run.arrays[k]
-        found += [HEADER + place.slot, place.offset, *(place.strides[axis] for axis in wide_axes(run, k))]
+        array = run.arrays[k]
+        found += [array.size] if isinstance(array, Room) else [HEADER + array.slot, array.offset]
+        found += [array.strides[axis] for axis in wide_axes(run, k)]
     found += [int(number.number) for number in numbers_given(run.recurrence)]
     refused = run.refused
     return [*found, *((0, 0) if refused is None else (HEADER + refused.slot, refused.offset))]

@@ -9,7 +9,7 @@ from .....primitives.scalar_functions import known
 from ....loopnest import Apply
 from ....operations import COMPLEX_LIBRARY, has_formula, write_operation
 from ....operations.values import DOUBLE
-from .llvm import LlvmCode, literal, type_in_memory, type_name
+from .llvm import LlvmCode, literal, type_in_memory, type_name, vector_literal
 from .runtime import (
     COMPLEX_SCIPY_FUNCTIONS,
     COMPLEX_WRITTEN_HERE,
@@ -40,18 +40,19 @@ def is_supported(applied: Apply) -> bool:
 
 
 def emit_operation(
-    applied: Apply, operands: Sequence[str], emit: Callable[[str], str], call: Callable[..., str]
+    applied: Apply, operands: Sequence[str], emit: Callable[[str], str], call: Callable[..., str], lanes: int = 0
 ) -> str:
     """Write an operation on registers; the register of its result.
 
     Args:
         emit: writes the right side of an assignment, and returns the register.
         call: `(function, type, operands)` writes the call of a C function with a vector version.
+        lanes: as in `LlvmCode`.
     """
-    return write_operation(LlvmCode(emit, call), applied, operands)
+    return write_operation(LlvmCode(emit, call, lanes), applied, operands)
 
 
 __all__ = [
     "HALF_RUNTIME", "LlvmCode", "emit_operation", "is_supported", "literal", "runtime_calls", "runtime_symbols",
-    "runtime_text", "type_in_memory", "type_name",
+    "runtime_text", "type_in_memory", "type_name", "vector_literal",
 ]  # fmt: skip

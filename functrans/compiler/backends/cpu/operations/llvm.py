@@ -30,7 +30,6 @@ _TYPES: Final = {
     "u4": "i32", "u2": "i16", "u1": "i8", "b1": "i1", "c16": "{double, double}", "c8": "{float, float}",
     "V2": "i16",  # bfloat16, by its bits
 }  # fmt: skip
-_SUFFIXES: Final = {"double": "f64", "float": "f32", "half": "f16"}
 #: Instructions on two operands of a type, for floats and for integers; what depends on the sign is in `_instruction`.
 _FLOATS: Final = {
     "add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv", "less": "fcmp olt",
@@ -86,20 +85,35 @@ def literal(number: Any, dtype: np.dtype[Any]) -> str:
     return str(int(number))
 
 
+def vector_literal(number: str, type_: str | None, lanes: int) -> str:
+    """A vector of equal numbers of a type."""
+    return f"<{', '.join([f'{type_} {number}'] * lanes)}>"
+
+
 class LlvmCode(NamedTuple):
     """Where instructions are written; the contract is `Code`.
 
     Attributes:
         emit: writes the right side of an assignment, and returns the register.
         call: `(function, type, operands)` writes the call of a C function with a vector version.
+        lanes: how many real numbers each register has, side by side; 0: one number.
     """
 
     emit: Callable[[str], str]
     call: Callable[..., str]
+    lanes: int = 0
     built_in = frozenset()
 
     def literal(self, number: Any, dtype: np.dtype[Any]) -> str:
-        return literal(number, dtype)
+        found = literal(number, dtype)
+        return vector_literal(found, type_name(dtype), self.lanes) if self.lanes else found
+
+    def type(self, dtype: np.dtype[Any]) -> str:
+        type_ = _TYPES[dtype.kind + str(dtype.itemsize)]
+        return f"<{self.lanes} x {type_}>" if self.lanes else type_
+
+    def _type(self, x: Value) -> str:
+        return self.type(x.dtype)
 
     def operation(self, name: str, operands: Sequence[Value], dtype: np.dtype[Any]) -> str:
         own = getattr(self, f"_{name}", None)
@@ -107,10 +121,10 @@ class LlvmCode(NamedTuple):
             return own(*operands, dtype)
         x = operands[0]
         if x.dtype.kind == "f" and name in _INTRINSICS:
-            return self._intrinsic(f"{_INTRINSICS[name]}.{_SUFFIXES[_type(x)]}", operands)
+            return self._intrinsic(_INTRINSICS[name], operands)
         instruction = _instruction(name, x.dtype)
         if instruction is not None:
-            return self.emit(f"{instruction} {_type(x)} {x.register}, {operands[1].register}")
+            return self.emit(f"{instruction} {self._type(x)} {x.register}, {operands[1].register}")
         if name in (*SPECIAL, *SPECIAL_OF_TWO, *LIBRARY):
             return self._scipy(name, operands)
         return self._function(name, *operands)
@@ -120,7 +134,7 @@ class LlvmCode(NamedTuple):
         return self.emit(f"extractvalue {t} {register}, 0"), self.emit(f"extractvalue {t} {register}, 1")
 
     def whole(self, re: Value, im: Value) -> str:
-        t = _type(re)
+        t = self._type(re)
         half = self.emit(f"insertvalue {{{t}, {t}}} poison, {t} {re.register}, 0")
         return self.emit(f"insertvalue {{{t}, {t}}} {half}, {t} {im.register}, 1")
 
@@ -146,13 +160,16 @@ class LlvmCode(NamedTuple):
     # ---- operations that are no instruction on operands of one type
 
     def _negate(self, x: Value, dtype: np.dtype[Any]) -> str:
-        return self.emit(f"fneg {_type(x)} {x.register}" if x.dtype.kind == "f" else f"sub {_type(x)} 0, {x.register}")
+        if x.dtype.kind == "f":
+            return self.emit(f"fneg {self._type(x)} {x.register}")
+        return self.emit(f"sub {self._type(x)} {self.literal(0, x.dtype)}, {x.register}")
 
     def _is_nan(self, x: Value, dtype: np.dtype[Any]) -> str:
-        return self.emit(f"fcmp uno {_type(x)} {x.register}, {literal(0.0, x.dtype)}")
+        return self.emit(f"fcmp uno {self._type(x)} {x.register}, {self.literal(0.0, x.dtype)}")
 
     def _select(self, condition: Value, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
-        return self.emit(f"select i1 {condition.register}, {_type(x)} {x.register}, {_type(x)} {y.register}")
+        t = self._type(x)
+        return self.emit(f"select {self._type(condition)} {condition.register}, {t} {x.register}, {t} {y.register}")
 
     def _convert(self, x: Value, dtype: np.dtype[Any]) -> str:
         have = x.dtype
@@ -166,15 +183,15 @@ class LlvmCode(NamedTuple):
             instruction = "trunc"
         else:
             instruction = "sext" if have.kind == "i" else "zext"
-        return self.emit(f"{instruction} {_type(x)} {x.register} to {type_name(dtype)}")
+        return self.emit(f"{instruction} {self._type(x)} {x.register} to {self.type(dtype)}")
 
     def _reinterpret(self, x: Value, dtype: np.dtype[Any]) -> str:
-        if _type(x) == type_name(dtype):  # LLVM's integers have no sign
+        if self._type(x) == self.type(dtype):  # LLVM's integers have no sign
             return x.register
-        return self.emit(f"bitcast {_type(x)} {x.register} to {type_name(dtype)}")
+        return self.emit(f"bitcast {self._type(x)} {x.register} to {self.type(dtype)}")
 
     def _count_ones(self, x: Value, dtype: np.dtype[Any]) -> str:
-        return self._intrinsic(f"ctpop.{_type(x)}", [x])
+        return self._intrinsic("ctpop", [x])
 
     def _log(self, x: Value, dtype: np.dtype[Any]) -> str:
         """Logarithms of zeros and negative numbers, which are often masked out, are left out (`_function`)."""
@@ -192,12 +209,13 @@ class LlvmCode(NamedTuple):
         return self._defined(f"power{8 * x.dtype.itemsize}", x, y)
 
     def _defined(self, name: str, x: Value, y: Value) -> str:
-        return self.emit(f"call {_type(x)} @functrans_{name}({_type(x)} {x.register}, {_type(y)} {y.register})")
+        t, u = self._type(x), self._type(y)
+        return self.emit(f"call {t} @functrans_{name}({t} {x.register}, {u} {y.register})")
 
     def _function(self, name: str, *operands: Value) -> str:
         """A function of the C library. Its vector versions take ten times as long where one operand is special."""
         x = operands[0]
-        return self.call(name + ("f" if x.dtype == SINGLE else ""), _type(x), [o.register for o in operands])
+        return self.call(name + ("f" if x.dtype == SINGLE else ""), self._type(x), [o.register for o in operands])
 
     def _scipy(self, name: str, operands: Sequence[Value]) -> str:
         """A function of scipy.special, computed in double precision as its ufunc does, or one that stands for it."""
@@ -209,12 +227,10 @@ class LlvmCode(NamedTuple):
         return convert(Value(self, DOUBLE, found), operands[0].dtype).register
 
     def _intrinsic(self, name: str, operands: Sequence[Value]) -> str:
-        t = _type(operands[0])
-        return self.emit(f"call {t} @llvm.{name}({', '.join(f'{t} {o.register}' for o in operands)})")
-
-
-def _type(x: Value) -> str:
-    return _TYPES[x.dtype.kind + str(x.dtype.itemsize)]
+        x = operands[0]
+        t, suffix = self._type(x), ("f" if x.dtype.kind == "f" else "i") + str(8 * x.dtype.itemsize)
+        full = f"{name}.v{self.lanes}{suffix}" if self.lanes else f"{name}.{suffix}"
+        return self.emit(f"call {t} @llvm.{full}({', '.join(f'{t} {o.register}' for o in operands)})")
 
 
 def _instruction(name: str, dtype: np.dtype[Any]) -> str | None:
