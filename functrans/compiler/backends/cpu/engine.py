@@ -27,6 +27,7 @@ INTERLEAVED = 4
 HINTS = {
     "!interleaved": f'!"llvm.loop.interleave.count", i32 {INTERLEAVED}',
     "!one_by_one": '!"llvm.loop.vectorize.enable", i1 false',
+    "!rolled": '!"llvm.loop.unroll.disable"',
 }
 #: What a function is called in its own text.
 NAME = "kernel"

@@ -59,6 +59,8 @@ class RecurrenceWriter(ExpressionWriter):
 
     #: What it is called with beside arguments and slots, and what else it is handed on as.
     range_parameters = ""
+    #: What LLVM is told of loops.
+    hint = ""
 
     def __init__(self, run: RecurrenceRun):
         self.run = run
@@ -339,7 +341,7 @@ class RecurrenceWriter(ExpressionWriter):
         count = w.emit(f"load i64, ptr %q{s.counter.number}")
         following = w.emit(f"add nuw nsw i64 {count}, 1")
         w.write(f"store i64 {following}, ptr %q{s.counter.number}")
-        w.write(f"br i1 {w.emit(f'icmp slt i64 {following}, {stop}')}, label %{body}, label %{end}")
+        w.write(f"br i1 {w.emit(f'icmp slt i64 {following}, {stop}')}, label %{body}, label %{end}{self.hint}")
         w.label(end)
 
     def worked(self, amount: str) -> None:

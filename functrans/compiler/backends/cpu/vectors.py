@@ -24,6 +24,9 @@ ALIGNED = 64
 class VectorsWriter(LanesWriter):
     """Writes one function."""
 
+    #: Unrolled, what is vectors anyway would take twice as long to compile, and as long to run.
+    hint = ", !llvm.loop !rolled"
+
     def __init__(self, run: RecurrenceRun):
         super().__init__(run)
         assert self.lanes.together is not None
