@@ -85,6 +85,68 @@ def test_several_axes():
     np.testing.assert_array_equal(over_two_axes(lambda x: lax.all_gather(x, ("j", "i")))[1, 2], LANES.T.ravel())
 
 
+# ---- what lanes give each other
+
+PARTS = np.sin(np.arange(64.0)).reshape(4, 2, 4, 2)  # four lanes
+
+
+def lanes(f, x=PARTS, wrap=lambda f: f):
+    return ft.vmap(wrap(f), axis_name="i")(x)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit], ids=["eager", "jit"])
+def test_lanes_give_to_others(wrap):
+    found = lanes(lambda x: lax.ppermute({"a": x}, "i", [(0, 2), (3, 0)])["a"], wrap=wrap)
+    np.testing.assert_array_equal(found, np.stack([PARTS[3], 0 * PARTS[0], PARTS[0], 0 * PARTS[0]]))
+    order = [2, 0, 3, 1]
+    np.testing.assert_array_equal(lanes(lambda x: lax.pshuffle(x, "i", order), wrap=wrap), PARTS[order])
+    for split, concat in ((1, 0), (-2, 1), (1, -1)):
+        found = lanes(lambda x, s=split, c=concat: lax.all_to_all(x, "i", s, c), wrap=wrap)
+        for i in range(4):
+            np.testing.assert_array_equal(found[i], np.stack(list(np.take(PARTS, i, 2)), concat))
+    wide = np.arange(4 * 3 * 8.0).reshape(4, 3, 8)
+    for concat in (0, -1):
+        found = lanes(lambda x, c=concat: lax.all_to_all(x, "i", 1, c, tiled=True), wide, wrap)
+        for i in range(4):
+            np.testing.assert_array_equal(found[i], np.concatenate(list(wide[:, :, 2 * i : 2 * i + 2]), concat))
+    np.testing.assert_array_equal(
+        lanes(lambda x: lax.psum_scatter(x, "i", scatter_dimension=1), wrap=wrap), np.moveaxis(PARTS.sum(0), 1, 0)
+    )
+    found = lanes(lambda x: lax.psum_scatter(x, "i", scatter_dimension=-1, tiled=True), wide, wrap)
+    np.testing.assert_array_equal(found, np.stack(np.split(wide.sum(0), 4, -1)))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: lax.ppermute(x, "i", [(0, 2), (3, 0)]),
+        lambda x: lax.all_to_all(x, "i", 1, 0),
+        lambda x: lax.psum_scatter(x, "i", scatter_dimension=1),
+    ],
+    ids=["ppermute", "all_to_all", "psum_scatter"],
+)
+def test_gradients_of_what_was_given(f):
+    ft.testing.check_grads(lambda x: lanes(lambda x: np.sin(f(x)) * f(x * x), x), (PARTS,), order=1)
+    twice = ft.vmap(lambda x: lanes(f, x), in_axes=-1, out_axes=-1)(PARTS)
+    np.testing.assert_array_equal(twice, np.stack([lanes(f, PARTS[..., k]) for k in range(2)], axis=-1))
+
+
+def test_lanes_over_two_axes_give_to_others():
+    both = ("i", "j")
+    ring = [(k, (k + 1) % 6) for k in range(6)]
+    found = over_two_axes(lambda x: lax.ppermute(x, both, ring))
+    np.testing.assert_array_equal(found, np.roll(LANES.ravel(), 1).reshape(2, 3))
+
+
+def test_gifts_that_are_none():
+    for perm in ([(0, 4)], [(0, 1), (2, 1)], [(0, 1), (0, 2)], [(-1, 0)]):
+        with pytest.raises(ft.errors.MappedAxisError, match="over 4 lanes"):
+            lanes(lambda x, perm=perm: lax.ppermute(x, "i", perm))
+    for f in (lambda x: lax.all_to_all(x, "i", 0, 0), lambda x: lax.psum_scatter(x, "i", tiled=True)):
+        with pytest.raises(ft.errors.MappedAxisError, match="for 4 lanes"):
+            lanes(f)
+
+
 def test_where_gathered_lanes_go():
     x = np.arange(24.0).reshape(2, 3, 4)
     for axis, wanted in ((0, x), (1, np.moveaxis(x, 0, 1)), (-1, np.moveaxis(x, 0, 2))):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from operator import index
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ..core.devices import beside
 from ..core.dtypes import result_type
 from ..core.trace import typeof
 from ..errors import ConvolutionError
@@ -212,6 +216,44 @@ def conv_transpose(
     )
 
 
+def conv_general_dilated_patches(
+    lhs: Any,
+    filter_shape: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """The windows that a convolution sees, as channels: for each channel of lhs the elements of a window, in order.
+
+    Args:
+        filter_shape: the extents of the window.
+
+    The others are those of `conv_general_dilated`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.conv_general_dilated_patches(np.arange(4.0).reshape(1, 1, 4), (2,), (1,), "VALID")
+        array([[[0., 1., 2.],
+                [1., 2., 3.]]])
+    """
+    lhs = as_operand(lhs)
+    aval, extents = typeof(lhs), tuple(map(index, filter_shape))
+    numbers = conv_dimension_numbers(aval.shape, (1, 1, *extents), dimension_numbers)
+    channels = aval.shape[numbers.lhs_spec[1]]
+    dtype = preferred_element_type or aval.dtype
+    one_hot = np.eye(prod(extents), dtype=dtype).reshape(-1, 1, *extents)
+    window = np.tile(one_hot, (channels, *(1,) * (len(extents) + 1)))
+    inverse = tuple(map(numbers.rhs_spec.index, range(len(numbers.rhs_spec))))
+    return conv_general_dilated(
+        lhs, beside(lhs, np.transpose(window, inverse)), window_strides, padding, lhs_dilation, rhs_dilation, numbers,
+        feature_group_count=channels, preferred_element_type=dtype,
+    )  # fmt: skip
+
+
 def _arranged(x: Any, order: Shape) -> Any:
     return x if order == tuple(range(len(order))) else transpose(x, permutation=order)
 
@@ -281,6 +323,6 @@ def _padding_error(padding: str) -> ConvolutionError:
 
 
 __all__ = [
-    "ConvDimensionNumbers", "conv", "conv_dimension_numbers", "conv_general_dilated", "conv_transpose",
-    "conv_with_general_padding",
+    "ConvDimensionNumbers", "conv", "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_patches",
+    "conv_transpose", "conv_with_general_padding",
 ]  # fmt: skip

@@ -110,6 +110,22 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
     return list(np.split(operand, np.cumsum(sizes)[:-1].tolist(), axis))
 
 
+def stack(operands: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape along a new axis."""
+    return np.stack(list(operands), axis)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """The parts of an array along an axis, without it.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.unstack(np.array([[1, 2], [3, 4]]), axis=1)
+        (array([1, 3]), array([2, 4]))
+    """
+    return tuple(np.moveaxis(x, axis, 0))
+
+
 def optimization_barrier(operand: Any) -> Any:
     """The operand, a pytree; nothing is moved across values that are needed anyway."""
     return operand
@@ -413,6 +429,6 @@ __all__ = [
     "Precision", "approx_max_k", "approx_min_k", "argmax", "argmin", "batch_matmul", "broadcast", "broadcast_in_dim",
     "broadcast_to_rank", "broadcasted_iota", "collapse", "concatenate", "dot", "dot_general", "empty", "expand_dims",
     "full", "full_like", "iota", "optimization_barrier", "pad", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
-    "reduce_prod", "reduce_sum", "reduce_xor", "reshape", "rev", "sort", "sort_key_val", "split", "squeeze", "tile",
-    "transpose",
+    "reduce_prod", "reduce_sum", "reduce_xor", "reshape", "rev", "sort", "sort_key_val", "split", "squeeze", "stack",
+    "tile", "transpose", "unstack",
 ]  # fmt: skip

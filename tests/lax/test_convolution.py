@@ -28,6 +28,21 @@ def spread(x: Any, dilation: Any) -> Any:
     return wide
 
 
+@pytest.mark.parametrize("numbers", [None, ("NHWC", "HWIO", "NHWC"), ("NHWC", "OIHW", "NWHC")], ids=str)
+def test_patches_are_what_a_convolution_sees(numbers: Any):
+    x, w = normal(2, 3, 6, 5), normal(4, 3, 2, 3)
+    options = {"window_strides": (2, 1), "padding": "SAME", "rhs_dilation": (1, 2)}
+    wanted = lax.conv_general_dilated(x, w, **options)
+    order = (0, 1, 2, 3) if numbers is None else (0, 2, 3, 1)
+    patches = lambda x: lax.conv_general_dilated_patches(  # noqa: E731
+        np.transpose(x, order), (2, 3), dimension_numbers=numbers, **options
+    )
+    found = patches(x)
+    back = {None: (0, 1, 2, 3), "NHWC": (0, 3, 1, 2), "NWHC": (0, 3, 2, 1)}[numbers and numbers[2]]
+    np.testing.assert_allclose(np.einsum("ok,nkhw->nohw", w.reshape(4, -1), np.transpose(found, back)), wanted)
+    check_grads(patches, (x,), order=1)
+
+
 def written_out(
     x: Any, w: Any, strides: Any, padding: Any, x_dilation: Any = (1, 1), w_dilation: Any = (1, 1), groups: int = 1
 ) -> Any:
