@@ -139,6 +139,10 @@ class UnknownFunctionError(FunctransError, TypeError):
     """A NumPy function that functrans does not trace."""
 
 
+class ForeignAttributeError(FunctransError, AttributeError):
+    """An attribute that arrays of JAX or PyTorch have, and NumPy's have not."""
+
+
 class UnsupportedArgumentError(FunctransError, TypeError):
     """A NumPy function was traced with an argument that cannot be honoured."""
 

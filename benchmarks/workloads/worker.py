@@ -174,7 +174,7 @@ class Worker:
         """How often the programs of functrans call which function in Python."""
         if self.contender != OURS:
             return {}
-        program = self.prepared.compiled.lower(*self.prepared.args).compile()
+        program = self.prepared.compiled.lower(*self.prepared.args).compile().program
         counts: dict[str, int] = {}
         kinds: dict[str, int] = {}
         for binding in getattr(program, "bindings", {}).values():

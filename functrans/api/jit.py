@@ -161,7 +161,7 @@ class Jitted:
 
         backend = None if takes_argument(self.fun, "backend") else kwargs.pop("backend", None)
         leaves, signature, rebuild = self._signature(args, kwargs)
-        return lowered_for(self, self._stage(signature, rebuild), leaves, args, kwargs, signature.static, backend)
+        return lowered_for(self, self._stage(signature, rebuild), leaves, args, kwargs, signature, rebuild, backend)
 
     def staged_for(self, args: Any, kwargs: Any) -> Staged:
         """The trace for the signature of these arguments."""

@@ -28,7 +28,9 @@ from ..core.avals import ShapedArray
 from ..core.devices import is_on_device
 from ..core.jaxpr import Jaxpr
 from ..core.printing import jaxpr_text
-from ..errors import ShapeMismatchError
+from ..core.trace import typeof
+from ..errors import PytreeMismatchError, ShapeMismatchError
+from .arguments import hides_frames, input_leaf
 
 #: What temporaries, results, axes and so on are called, so that no argument is.
 TAKEN = re.compile(r"[acioqrstvxy]\d+|t")
@@ -48,6 +50,37 @@ class Text(str):
         return preformatted(self)
 
 
+class Compiled:
+    """What `jit(f).lower(x).compile()` returns: f for arguments of these types, all of them but the static ones.
+
+    Attributes:
+        program: what runs: a function of flat arguments that returns a list of results.
+    """
+
+    def __init__(self, function: Any, signature: Any, rebuild: Callable[..., Any], program: Callable[..., list[Any]]):
+        self.function, self.program = function, program
+        self._signature, self._rebuild = signature, rebuild
+
+    @hides_frames
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The result.
+
+        Raises:
+            PytreeMismatchError: the arguments are not of the structure or types that the function was lowered for.
+        """
+        leaves, treedef = tree.flatten((args, kwargs))
+        wanted = self._signature
+        if treedef != wanted.treedef or tuple(typeof(input_leaf(x)) for x in leaves) != wanted.avals:
+            raise PytreeMismatchError(
+                f"`{self.function.name}` was compiled for other arguments than those it was called with.",
+                "A compiled program is one for arguments of some structure, shapes and dtypes, and has its static "
+                "arguments already.",
+                "Call the jitted function itself, which compiles for any; or lower it for these.",
+            )
+        args, kwargs = self._rebuild(leaves)
+        return self.function(*args, **kwargs)
+
+
 class Lowered:
     """What `jit(f).lower(x)` returns: the program for arguments of these types, in all its stages.
 
@@ -60,9 +93,12 @@ class Lowered:
         donated: the numbers of its inputs that are donated.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, staged: Any, leaves: Sequence[Any], names: list[str]):
+    def __init__(
+        self, function: Any, staged: Any, leaves: Sequence[Any], names: list[str], signature: Any, rebuild: Any
+    ):
         self.function = function
-        self.name = name
+        self.name: str = function.name
+        self.signature, self._rebuild = signature, rebuild
         self.jaxpr: Jaxpr = staged.jaxpr
         self.donated: tuple[int, ...] = staged.donated
         own = len(self.jaxpr.inputs) - len(leaves)  # the first inputs are what the function closes over
@@ -155,9 +191,15 @@ class Lowered:
             self.name, self.jaxpr, self.simplified, self._assembled, self._rows, self._buffers, facts
         )
 
-    def compile(self) -> Callable[..., list[Any]]:
-        """The program: a function of flat arguments that returns a list of results."""
-        return compile_jaxpr(self.jaxpr, self.donated)
+    def compile(self) -> Compiled:
+        """The function, compiled for arguments of these types.
+
+        Example:
+            >>> import functrans as ft
+            >>> ft.jit(lambda p, n: p["w"] * n, static_argnums=1).lower({"w": 2.0}, 3).compile()({"w": 5.0})
+            15.0
+        """
+        return Compiled(self.function, self.signature, self._rebuild, compile_jaxpr(self.jaxpr, self.donated))
 
     def as_text(self, sources: bool = True) -> str:
         """The jaxpr that is run as text, each equation with the line of the user's code behind it."""

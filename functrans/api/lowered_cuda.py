@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -14,7 +13,7 @@ from ..compiler.backends.cuda.program import Layout, bound, computed_part
 from ..compiler.program import fused_for_gpu, program_for_gpu
 from ..errors import UnsupportedArgumentError
 from .devices import check_gpu
-from .lowered import Lowered, Text
+from .lowered import Compiled, Lowered, Text
 
 #: The multiprocessors that launches are made for, as there need not be a GPU: those of an H100.
 PROCESSORS = 132
@@ -45,14 +44,14 @@ class LoweredForCuda(Lowered):
         """The kernels in NVIDIA's assembly, before it is one for an architecture."""
         return Text(ptx(self._encoder.source, architecture))
 
-    def compile(self) -> Callable[..., list[Any]]:
-        """The program for the first GPU: a function of flat arguments that returns a list of results.
+    def compile(self) -> Compiled:
+        """The function, compiled for arguments of these types on the first GPU.
 
         Raises:
             DeviceUnavailableError: there is no GPU.
         """
         check_gpu()
-        return program_for_gpu(self.jaxpr, 0, self.donated)
+        return Compiled(self.function, self.signature, self._rebuild, program_for_gpu(self.jaxpr, 0, self.donated))
 
     @property
     def kernels_in_cuda(self) -> list[Text]:

@@ -12,14 +12,15 @@ from .lowered_cuda import LoweredForCuda
 
 
 def lowered_for(
-    function: Any, staged: Any, leaves: Sequence[Any], args: Any, kwargs: Any, static: Any, backend: str | None
-) -> Lowered:
+    function: Any, staged: Any, leaves: Sequence[Any], args: Any, kwargs: Any, signature: Any, rebuild: Any,
+    backend: str | None,
+) -> Lowered:  # fmt: skip
     """The program of a jitted function, for a backend if one is named; else where the arrays are.
 
     Raises:
         UnsupportedArgumentError: there is no such backend.
     """
-    names = argument_names(function.fun, args, kwargs, static)
+    names = argument_names(function.fun, args, kwargs, signature.static)
     if backend not in (None, "cpu", "cuda"):
         raise UnsupportedArgumentError(
             f"There is no backend {backend!r} to lower a function for.",
@@ -28,4 +29,4 @@ def lowered_for(
         )
     is_for_gpu = backend == "cuda" or (backend is None and any(map(is_on_device, leaves)))
     kind = LoweredForCuda if is_for_gpu else Lowered
-    return kind(function, function.name, staged, leaves, names)
+    return kind(function, staged, leaves, names, signature, rebuild)

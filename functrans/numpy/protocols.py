@@ -16,7 +16,7 @@ import numpy as np
 from ..core.avals import BOOL
 from ..core.trace import typeof
 from ..core.tracer import Tracer
-from ..errors import TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
+from ..errors import ForeignAttributeError, TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
 from ..primitives.elementwise import select
 from ..primitives.foundation import Elementwise, convert
 from ..primitives.late_scipy import known_ufunc
@@ -41,6 +41,30 @@ CONSTANTS = (
     "printoptions", "set_printoptions", "__array_namespace_info__", "iterable", "half", "single", "double", "csingle",
     "cdouble", "byte", "short", "intc", "longlong", "ubyte", "ushort", "uintc", "ulonglong", "uintp",
 )  # fmt: skip
+
+#: Attributes that arrays of JAX and PyTorch have, and what to write instead: it works for NumPy's arrays as well.
+ELSEWHERE = {
+    "at": "functrans.numpy.at(x)[i].set(v)",
+    "backward": "functrans.grad(f)(x) for a function f",
+    "block_until_ready": "functrans.block_until_ready(x)",
+    "clone": "x.copy()",
+    "contiguous": "x itself",
+    "cpu": "functrans.device_get(x)",
+    "cuda": "functrans.device_put(x, 'cuda')",
+    "detach": "functrans.lax.stop_gradient(x)",
+    "dim": "x.ndim",
+    "expand": "np.broadcast_to(x, shape)",
+    "float": "x.astype(float)",
+    "grad": "functrans.grad(f)(x) for a function f",
+    "long": "x.astype(int)",
+    "masked_fill": "np.where(mask, value, x)",
+    "norm": "np.linalg.norm(x)",
+    "numel": "x.size",
+    "numpy": "x itself",
+    "permute": "x.transpose(axes)",
+    "requires_grad": "functrans.grad(f, argnums=...)",
+    "unsqueeze": "np.expand_dims(x, axis)",
+}
 
 _DISPATCHED = type(np.mean)
 
@@ -177,27 +201,13 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
     return out
 
 
-#: What arrays of JAX and tensors of PyTorch have and those of NumPy do not, and what to write instead.
-ELSEWHERE = {
-    "at": "`functrans.numpy.at(x)[i].set(v)`, or `x[i] = v` for an array that the function has made",
-    "block_until_ready": "`functrans.block_until_ready(f(x))` around the call of the transformed function",
-    "backward": "`functrans.grad(f)(x)`",
-    "detach": "`functrans.lax.stop_gradient(x)`",
-    "numpy": "`functrans.device_get(f(x))` around the call of the transformed function",
-    "unsqueeze": "`np.expand_dims(x, axis)`",
-    "permute": "`x.transpose(axes)`",
-    "expand": "`np.broadcast_to(x, shape)`",
-    "masked_fill": "`np.where(mask, value, x)`",
-}
-
-
 def complete_tracers() -> None:
     """Give tracers the methods and properties of ndarray; those that functrans does not trace raise an error."""
     for name in dir(np.ndarray):
         if not name.startswith("_") and not hasattr(Tracer, name):
             setattr(Tracer, name, _attribute(name))
     for name in ELSEWHERE:
-        setattr(Tracer, name, property(partial(_missing, name)))
+        setattr(Tracer, name, property(partial(_foreign, name)))
     Tracer.shape = Tracer.shape.setter(_fixed_shape)
 
 
@@ -205,11 +215,6 @@ def _attribute(name: str) -> Any:
     if name in METHODS:
         return _Method(METHODS[name])
     return property(PROPERTIES.get(name, partial(_untraced, name)), SETTERS.get(name))
-
-
-def _missing(name: str, tracer: Tracer) -> NoReturn:
-    about = f"A traced array has no attribute {name!r}, as a NumPy array has none."
-    raise AttributeError(f"{about} Write {ELSEWHERE[name]}.")
 
 
 def _fixed_shape(tracer: Tracer, shape: Any) -> NoReturn:
@@ -232,9 +237,20 @@ class _Method:
         return self.function if tracer is None else MethodType(self.function, tracer)
 
 
+def _foreign(name: str, tracer: Tracer) -> NoReturn:
+    raise ForeignAttributeError(
+        f"`.{name}` of a traced array was used, which arrays of NumPy do not have.",
+        "A function does the same with arrays and with what stands for them while it is traced.",
+        f"Write {ELSEWHERE[name]}.",
+    )
+
+
+_UNTRACED = {"view": "Write x.reshape(shape) for another shape, x.astype(dtype) for numbers of another dtype."}
+
+
 def _untraced(name: str, tracer: Tracer) -> NoReturn:
     raise UnknownFunctionError(
         f"`.{name}` of a traced array was used, and functrans does not trace it.",
         "Only the methods and attributes of ndarray that have a pure meaning are there.",
-        "Use a function of functrans.numpy instead.",
+        _UNTRACED.get(name, "Use a function of functrans.numpy instead."),
     )

@@ -273,9 +273,28 @@ def test_lower():
     lowered = ft.jit(lambda x: np.sin(x) * 2).lower(ft.ShapeDtypeStruct((3,), "f4"))
     assert [eqn.primitive.name for eqn in lowered.jaxpr.eqns] == ["sin", "multiply"]
     assert lowered.jaxpr.out_avals[0].dtype == np.float32
-    (result,) = lowered.compile()(X.astype("f4"))
+    result = lowered.compile()(X.astype("f4"))
     np.testing.assert_allclose(result, np.sin(X.astype("f4")) * 2, rtol=1e-6)
     assert result.dtype == np.float32
+
+
+def test_compiled_ahead_of_time():
+    runs = []
+
+    def f(p, n, *, scale):
+        runs.append(n)
+        return {"y": [p["a"] * n * scale, p["b"]]}
+
+    p = {"a": X, "b": 2.0}
+    compiled = ft.jit(f, static_argnums=1).lower(p, 3, scale=0.5).compile()
+    found = compiled({"a": 2 * X, "b": 5.0}, scale=4.0)
+    np.testing.assert_array_equal(found["y"][0], 24 * X)
+    assert found["y"][1] == 5.0
+    assert runs == [3]
+    for args in (({"a": X[:1], "b": 2.0},), (p, 3), ({"a": X},), ({"a": X.astype("f4"), "b": 2.0},)):
+        with pytest.raises(ft.errors.PytreeMismatchError, match="`f` was compiled for other arguments"):
+            compiled(*args, scale=0.5)
+    np.testing.assert_allclose(ft.grad(lambda x: compiled({"a": x, "b": 2.0}, scale=1.0)["y"][0].sum())(X), 3.0)
 
 
 def test_lower_with_static_arguments():
