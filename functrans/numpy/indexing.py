@@ -20,7 +20,7 @@ from ..primitives.masks import known_mask
 from ..primitives.selection import select
 from ..primitives.sorting import argsort
 from ..primitives.structural import slice_axis
-from ..primitives.subscripts import as_array, parse, read
+from ..primitives.subscripts import as_array, getitem, parse, read
 from . import reductions as _reductions
 from .common import as_operand, cast, normalize_axis, stretched, with_shape
 from .positions import along_axis, as_integers, counted, default_fill, index_mode, stored
@@ -84,16 +84,20 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
 
 
 def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
-    """numpy.compress; the condition must be known while tracing."""
-    chosen = np.nonzero(_known(condition, "compress"))[0]
+    """numpy.compress; along other axes than the first the condition must be known while tracing."""
     if axis is None:
         a, axis = with_shape(as_operand(a), (typeof(as_operand(a)).size,)), 0
-    return take(a, chosen, axis, out)
+    if axis == 0 and out is None and _is_unknown(condition):
+        mask = as_operand(not_equal(condition, 0))
+        return getitem(slice_axis(as_operand(a), 0, typeof(mask).shape[0], axis=0), mask)[0]
+    return take(a, np.nonzero(_known(condition, "compress"))[0], axis, out)
 
 
 def extract(condition: Any, arr: Any) -> Any:
-    """numpy.extract; the condition must be known while tracing."""
-    return compress(_known(condition, "extract").reshape(-1), arr)
+    """numpy.extract."""
+    if not _is_unknown(condition):
+        return compress(_known(condition, "extract").reshape(-1), arr)
+    return compress(with_shape(condition, (typeof(condition).size,)), arr)
 
 
 # ---- positions

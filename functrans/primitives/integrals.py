@@ -73,6 +73,9 @@ hyp2f1 = Elementwise(
         ),
     ),
 )
+#: Complete elliptic integrals are pi / 2 times hypergeometric functions of the parameter; so are their derivatives.
+ellipk = Elementwise("ellipk", LateUfunc("ellipk"), (lambda y, m: multiply(pi / 8, hyp2f1(1.5, 1.5, 2.0, m)),))
+ellipe = Elementwise("ellipe", LateUfunc("ellipe"), (lambda y, m: multiply(-pi / 8, hyp2f1(0.5, 1.5, 2.0, m)),))
 #: (exp(x) - 1) / x, and its derivative by a power series.
 exprel = Elementwise("exprel", LateUfunc("exprel"), (lambda y, x: multiply(0.5, hyp1f1(2.0, 3.0, x)),))
 

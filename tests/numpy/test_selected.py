@@ -95,6 +95,8 @@ CASES = [
     (lambda x: (x[np.nonzero(x[:, 0] > 0.6)][:, 1] * np.where(x[:, 0] > 0.6)[0]).sum() + np.where(x > 0)[0][0], M),
     (doubled, X), (replaced, X, Y), (masks_taken_twice, X), (by_number, X), (values, X), (one_column, M), (centred, M),
     (nested, X), (residual, X, Y),
+    (lambda x: np.extract(x > 0, x).sum() * np.compress(x[:3] > 0, x).max() + x.compress(x > 1).mean(), X),
+    (lambda x: np.extract(x > 0, 2 * x).sum() + np.compress(x[:, 0] > 0.6, x, axis=0).sum(), M),
     (lambda x: x[x > 0].sum(), X),
     (lambda x: x[x > 0].sum() / x[x > 0].size, X),
     (lambda x: x[:2].sum() * x[x > 0].max() - np.min(x[x < 0]) * x[0], X),
@@ -133,7 +135,7 @@ def test_what_a_mask_selects_is_what_numpy_says(case):
         np.testing.assert_allclose(mapped(*lanes)[1], function(*(lane[1] for lane in lanes)), rtol=1e-14)
 
 
-@pytest.mark.parametrize("case", CASES[:24], ids=range(24))
+@pytest.mark.parametrize("case", CASES[:26], ids=range(26))
 def test_derivatives_are_those_of_the_elements_that_are_selected(case):
     """Eager derivatives know the mask, so that NumPy's own indexing selects."""
     function, *args = case

@@ -144,6 +144,7 @@ EXAMPLES = [
     Example("hyp1f1", (2, np.array([1, 3, 4]), X[0])),
     Example("hyp2f1", (2, 3, 5, INSIDE)),
     *unary("exprel", X),
+    *unary("ellipk ellipe", np.array([-2.3, -0.4, *INSIDE])),
     *binary("boxcox boxcox1p", (POSITIVE, np.array([0.5, 0.0, -1.3, 2.0])), (POSITIVE, 0.0)),
     *unary("spence", POSITIVE),
     *unary("dawsn", X),

@@ -33,7 +33,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     **each("dawsn erf erfc erfcx expit log_expit log_ndtr ndtr j0 j1 i0 i1 i0e i1e exprel sici fresnel", REAL),
     **each("softmax log_softmax logsumexp", REAL),
     **each("digamma gamma gammaln loggamma entr exp1 expi spence k0 k1 k0e k1e y0 y1", POSITIVE),
-    **each("erfcinv erfinv logit ndtri", INSIDE),
+    **each("ellipe ellipk erfcinv erfinv logit ndtri", INSIDE),
     **each("beta betaln binom boxcox boxcox1p gammainc gammaincc kl_div rel_entr poch xlogy xlog1py", POSITIVE, OTHER),
     **each("pseudo_huber huber", POSITIVE, OTHER),
     **each("gammaincinv gammainccinv inv_boxcox inv_boxcox1p owens_t", POSITIVE, INSIDE),
@@ -114,6 +114,8 @@ def test_removable_singularities():
         (lambda k: ours.boxcox(3.0, k), 0.0, [np.log(3.0) ** (j + 1) / (j + 1) for j in range(3)]),
         (lambda k: ours.boxcox1p(2.0, k), 0.0, [np.log(3.0) ** (j + 1) / (j + 1) for j in range(3)]),
         (ours.spence, 1.0, (0, -1, 1 / 2)),
+        (ours.ellipk, 0.0, [np.pi / 2 * v for v in (1, 1 / 4, 9 / 32)]),
+        (ours.ellipe, 0.0, [np.pi / 2 * v for v in (1, -1 / 4, -3 / 32)]),
         (lambda x: ours.sici(x)[0], 0.0, (0, 1, 0)),
         (lambda k: ours.inv_boxcox(0.5, k), 0.0, [np.exp(0.5) * v for v in (1, -0.125, 0.125**2 + 2 * 0.5**3 / 3)]),
     ]:

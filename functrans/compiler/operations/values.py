@@ -76,7 +76,8 @@ LIBRARY: Final = (
     "erfcx", "gamma", "loggamma", "gammasgn", "beta", "betaln", "poch", "gammainc", "gammaincc", "betainc", "exp1",
     "expi", "rel_entr", "kl_div", "j0", "j1", "y0", "y1", "k0", "k1", "k0e", "k1e",
     "gammaincinv", "gammainccinv", "betaincinv", "hyp1f1", "hyp2f1", "exprel", "boxcox", "boxcox1p", "spence", "dawsn",
-    "expn", "owens_t", "binom", "stdtr", "stdtrit", "sine_integral", "cosine_integral", "fresnel_s", "fresnel_c",
+    "ellipk", "ellipe", "expn", "owens_t", "binom", "stdtr", "stdtrit", "sine_integral", "cosine_integral", "fresnel_s",
+    "fresnel_c",
 )  # fmt: skip
 #: Functions of complex numbers that are no formulas here.
 COMPLEX_FUNCTIONS: Final = (

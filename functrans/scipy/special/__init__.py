@@ -82,6 +82,8 @@ from .information import (
     xlogy,
 )
 from .integrals import (
+    ellipe,
+    ellipk,
     exp1,
     expi,
     expn,
@@ -94,10 +96,10 @@ from .integrals import (
 
 __all__ = [
     "bernoulli", "bessel_jn", "beta", "betainc", "betaincc", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p",
-    "comb", "dawsn", "digamma", "entr", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "exp1", "expi", "expit", "expn",
-    "exprel", "factorial", "fresnel", "gamma", "gammainc", "gammaincc", "gammainccinv", "gammaincinv", "gammaln",
-    "gammasgn", "huber", "hyp1f1", "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "inv_boxcox1p", "iv", "ive", "j0",
-    "j1", "jv", "k0", "k0e", "k1", "k1e", "kl_div", "log_expit", "log_ndtr", "log_softmax", "loggamma", "logit",
-    "logsumexp", "multigammaln", "ndtr", "ndtri", "owens_t", "poch", "polygamma", "pseudo_huber", "rel_entr", "sici",
-    "softmax", "spence", "stdtr", "stdtrit", "wofz", "xlog1py", "xlogy", "y0", "y1", "zeta",
+    "comb", "dawsn", "digamma", "ellipe", "ellipk", "entr", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "exp1", "expi",
+    "expit", "expn", "exprel", "factorial", "fresnel", "gamma", "gammainc", "gammaincc", "gammainccinv", "gammaincinv",
+    "gammaln", "gammasgn", "huber", "hyp1f1", "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "inv_boxcox1p", "iv",
+    "ive", "j0", "j1", "jv", "k0", "k0e", "k1", "k1e", "kl_div", "log_expit", "log_ndtr", "log_softmax", "loggamma",
+    "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "owens_t", "poch", "polygamma", "pseudo_huber", "rel_entr",
+    "sici", "softmax", "spence", "stdtr", "stdtrit", "wofz", "xlog1py", "xlogy", "y0", "y1", "zeta",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exponential, sine and cosine integrals, and hypergeometric functions."""
+"""Exponential, sine, cosine and elliptic integrals, and hypergeometric functions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from ...numpy.common import as_operand
 from ...numpy.scipy_ufuncs import fresnel as _fresnel
 from ...numpy.scipy_ufuncs import sici as _sici
+from ...primitives.integrals import ellipe as _ellipe
+from ...primitives.integrals import ellipk as _ellipk
 from ...primitives.integrals import expn as _expn
 from ...primitives.integrals import hyp1f1 as _hyp1f1
 from ...primitives.integrals import hyp2f1 as _hyp2f1
@@ -57,6 +59,24 @@ def hyp1f1(a: Any, b: Any, x: Any) -> Any:
 def hyp2f1(a: Any, b: Any, c: Any, x: Any) -> Any:
     """Gauss's hypergeometric function; it differentiates in x."""
     return _hyp2f1(as_operand(a), as_operand(b), as_operand(c), as_operand(x))
+
+
+def ellipk(m: Any) -> Any:
+    """The complete elliptic integral of the first kind: of 1 / sqrt(1 - m sin(t)**2) from 0 to pi / 2.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> from functrans.scipy import special
+        >>> period = lambda angle: 4 * special.ellipk(np.sin(angle / 2) ** 2)    # of a pendulum
+        >>> float(period(1.0).round(6)), float(ft.grad(period)(1.0).round(6))
+        (6.699976, 0.885207)
+    """
+    return _ellipk(as_operand(m))
+
+
+def ellipe(m: Any) -> Any:
+    """The complete elliptic integral of the second kind: of sqrt(1 - m sin(t)**2) from 0 to pi / 2."""
+    return _ellipe(as_operand(m))
 
 
 def sici(x: Any) -> tuple[Any, Any]:
