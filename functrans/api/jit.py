@@ -14,7 +14,7 @@ from ..compiler.backends.cpu.dispatch import native_call
 from ..compiler.garbage import fewer_collections
 from ..compiler.program import compile_jaxpr
 from ..control.call import Call, call
-from ..core.avals import ShapeDtypeStruct
+from ..core.avals import ShapeDtypeStruct, told_apart
 from ..core.devices import placed
 from ..core.jaxpr import Jaxpr
 from ..core.staging import trace_to_jaxpr
@@ -250,19 +250,20 @@ def _merge_static(treedef: Any, static: Any, leaves: Sequence[Any]) -> tuple[lis
 
 
 class _Static:
-    """A static argument; equal to another only if the types agree too (1 is not True, nor 1.0)."""
+    """A static argument; equal to another only if types and zeros agree too (1 is not True, nor 1.0, nor 0.0 -0.0)."""
 
-    __slots__ = ("hash", "value")
+    __slots__ = ("hash", "key", "value")
 
     def __init__(self, value: Any):
         self.value = value
-        self.hash = hash(value)
+        self.key = type(value), told_apart(value)
+        self.hash = hash(self.key)
 
     def __hash__(self) -> int:
         return self.hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Static) and type(self.value) is type(other.value) and self.value == other.value
+        return isinstance(other, _Static) and self.key == other.key
 
     def __lt__(self, other: _Static) -> bool:
         return False

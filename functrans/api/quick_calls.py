@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .. import tree
 from ..compiler.nests import Nest, is_made_by_namedtuple, nest_of, static_nest
+from ..core.avals import told_apart
 
 #: How many signatures are tried one after the other.
 MOST = 4
@@ -171,4 +172,4 @@ def _are_equal(args: Sequence[Any], static: Static) -> bool:
         if type(args[-1]) is not dict or name not in args[-1]:
             return False
         pairs.append((args[-1][name], value))
-    return all(x is y or (type(x) is type(y) and x == y) for x, y in pairs)
+    return all(x is y or (type(x) is type(y) and told_apart(x) == told_apart(y)) for x, y in pairs)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Types of keys, and of other values, that are compared without calling anything in Python.
+#: Types of keys, and of other values, that are compared without calling anything in Python. No floats: 0.0 is -0.0.
 _KEYS = (str, int)
-_PLAIN = (*_KEYS, bool, float, complex, bytes)
+_PLAIN = (*_KEYS, bool, bytes)
 
 
 class Nest(NamedTuple):

@@ -233,3 +233,12 @@ class ShapeDtypeStruct:
 
     def __hash__(self) -> int:
         return hash((self.shape, self.dtype))
+
+
+def told_apart(value: Any) -> Any:
+    """What stands for a parameter in a key: numbers by how they are written, for 0.0 is not -0.0, nor 1 True."""
+    if isinstance(value, (bool, int, float, complex, np.generic)):
+        return type(value), repr(value)
+    if isinstance(value, tuple):
+        return (type(value), *map(told_apart, value))
+    return value

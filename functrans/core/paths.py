@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConditionalExceptionError, FunctransError, ImpureFunctionError, TooManyPathsError
 from ..settings import config
 from ..source import Source, current_source, user_traceback
+from .avals import told_apart
 from .jaxpr import Atom, Eqn, Literal, Var, literal, substitute
 from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
@@ -243,7 +244,7 @@ class EqualValues:
         for eqn in eqns:
             if not eqn.outputs or eqn.outputs[0] in self.representatives or eqn.primitive.has_effects(eqn.params):
                 continue
-            params = [(name, type(value), value) for name, value in sorted(eqn.params.items())]
+            params = [(name, told_apart(value)) for name, value in sorted(eqn.params.items())]
             key = eqn.primitive, *map(self._key, eqn.inputs), *params
             try:
                 same = self.known.setdefault(key, eqn.outputs)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import INT, ZERO, ShapedArray
+from ..core.avals import INT, ZERO, ShapedArray, told_apart
 from ..core.devices import is_on_device
 from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params, typeof
@@ -149,7 +149,7 @@ class Gather(Moving):
 
     def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
         spec = params["spec"]
-        return (*params.items(), *(avals[0].shape[axis] for axis in spec.axes))
+        return (spec, told_apart(params.get("fill", 0)), *(avals[0].shape[axis] for axis in spec.axes))
 
     def checked_operands(
         self, avals: Sequence[Any], *, spec: Indexing, fill: Any = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,28 @@ def test_static_arguments_by_name_or_position():
 def test_equal_static_arguments_of_different_types_are_told_apart():
     jitted = ft.jit(lambda x, n: x + (10 if n is True else 20 if isinstance(n, float) else 30), static_argnums=1)
     assert (jitted(1.0, True), jitted(1.0, 1.0), jitted(1.0, 1)) == (11.0, 21.0, 31.0)
+
+
+EQUAL = [(0.0, -0.0), ((1,), (1.0,)), ((2, -0.0), (2, 0.0)), (np.float32(0), np.float32(-0.0)), (0j, complex(0, -0.0))]
+
+
+@pytest.mark.parametrize("pair", EQUAL, ids=repr)
+@pytest.mark.parametrize("options", [{"static_argnums": 1}, {"static_argnames": "n"}], ids=repr)
+def test_static_arguments_are_the_same_only_if_types_and_zeros_are(pair: Any, options: Any):
+    """In tuples, too; on the first call and on those that take the quick way."""
+
+    def f(x: Any, n: Any) -> Any:
+        last = n[-1] if isinstance(n, tuple) else n
+        return x * last, np.full_like(x, last, dtype=complex)
+
+    x = np.arange(1, 3)
+    by_name = "static_argnames" in options
+    jitted = ft.jit(f, **options)
+    for k in (0, 1, 0, 1, 1, 1, 1, 0):
+        fresh = pickle.loads(pickle.dumps(pair[k]))  # not the object of the last call
+        found = jitted(x, n=fresh) if by_name else jitted(x, fresh)
+        for y, wanted in zip(found, f(x, pair[k]), strict=True):
+            assert (y.dtype, y.tobytes()) == (wanted.dtype, wanted.tobytes())
 
 
 def test_static_arguments_that_are_objects():

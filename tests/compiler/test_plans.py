@@ -247,3 +247,9 @@ def test_places_of_extremes_among_few_elements(function: Callable[..., Any]):
     for extent in (12, 15, 9, 16, 20, 10):
         x = np.arange(3.0 * extent).reshape(3, extent) * 7 % 5
         np.testing.assert_array_equal(ft.jit(lambda x: function(x, axis=1))(x), function(x, axis=1))
+
+
+def test_zeros_of_other_signs_are_not_shared() -> None:
+    for fill in (0.0, -0.0, 0.0):
+        x = ft.jit(lambda x, i, fill=fill: ft.numpy.at(x)[i].get(mode="fill", fill_value=fill))(np.ones(3), np.array([0, 9]))
+        np.testing.assert_array_equal(np.signbit(x), [False, np.signbit(fill)])

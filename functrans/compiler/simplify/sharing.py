@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.avals import told_apart
 from ...core.jaxpr import Eqn, Literal
 
 #: Primitives whose operands may be exchanged without any change of the result (not maximum, for zeros of either sign;
@@ -28,12 +29,7 @@ def equation_key(eqn: Eqn, commutes: bool, alive: list[Any]) -> Any:
     if commutes:
         operands = frozenset(operands)
     params = sorted(eqn.params.items()) if len(eqn.params) > 1 else eqn.params.items()
-    return eqn.primitive, operands, tuple([(name, _param_key(value)) for name, value in params])
-
-
-def _param_key(value: Any) -> Any:
-    """Numbers by how they are written: 0.0 is not -0.0, nor 1 True."""
-    return (type(value), repr(value)) if isinstance(value, (bool, int, float, complex)) else value
+    return eqn.primitive, operands, tuple([(name, told_apart(value)) for name, value in params])
 
 
 def _literal_key(literal: Literal, alive: list[Any]) -> Any:
