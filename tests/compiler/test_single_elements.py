@@ -591,6 +591,21 @@ def test_what_is_read_at_an_index_is_computed_once_and_updated_where_it_is(compi
     Case("updated", function, (x,), 1e-14).check(compiled)
 
 
+@pytest.mark.parametrize("compiled", TIERS)
+def test_of_what_is_overwritten_no_more_is_copied_than_is_needed_later(compiled: str) -> None:
+    def step(i: Any, state: Any) -> Any:
+        x, y = state
+        row = x[i]
+        x = fnp.at(x)[i + 1].set(0.0)
+        x = fnp.at(x)[i].set(x[i, ::-1] * 2)
+        return x, fnp.at(y)[i].set(np.sum(row[:, None] * row[2:4], axis=0))
+
+    x = np.random.default_rng(0).integers(-9, 9, (500, 8)).astype(float)
+    function = lambda x: lax.fori_loop(0, 499, step, (x, np.zeros((500, 2))))  # noqa: E731
+    assert ft.jit(function).lower(x)._assembled.arena < x.nbytes
+    Case("overwritten", function, (x,), None).check(compiled)
+
+
 def test_an_index_array_out_of_bounds() -> None:
     f = ft.jit(reflected)
     index = np.arange(100)

@@ -438,9 +438,24 @@ class _Program:
         return not is_known or (eqn.primitive.name not in MOVING_BY_INDEX and eqn.primitive.name != "update_slice")
 
     def own(self, number: int, eqn: Eqn, position: int, operands: Sequence[Any]) -> Array:
-        """An operand as an array that may be overwritten: a copy, if somebody needs what it is now."""
+        """An operand as an array that may be overwritten: a copy, if somebody needs what it is now.
+
+        Where that is less, what is needed of it is copied instead.
+        """
         value = operands[position]
+        if self.is_free(number, eqn, position, operands):
+            return value
+        needed = self.needed(number, value)
+        if needed and value.may_write and sum(v.aval.size for v in needed) < value.aval.size:
+            self.env.update((v, self.body.moved(self.env[v])) for v in needed)
         return value if self.is_free(number, eqn, position, operands) else self.body.moved(value)
+
+    def needed(self, number: int, value: Any) -> list[Var]:
+        """The variables needed after an equation that are computed from what is in memory for a value."""
+        if not isinstance(value, Array) or value.home is None:
+            return []
+        later = [v for v, last in self.last.items() if last > number and isinstance(self.env.get(v), Array)]
+        return [v for v in later if self.env[v].uses(value.home[0])]
 
     def is_free(self, number: int, eqn: Eqn, position: int, operands: Sequence[Any]) -> bool:
         """Whether nobody but one equation needs what is in memory for an operand of it."""
@@ -450,8 +465,7 @@ class _Program:
         buffer = value.home[0]
         holds_programs = eqn.primitive.name in (*LOOPS, "cond")
         others = [x for k, x in enumerate(operands) if k != position] if holds_programs else []
-        later = [self.env[v] for v, last in self.last.items() if last > number and v in self.env]
-        return not any(isinstance(x, Array) and x.uses(buffer) for x in (*others, *later))
+        return not self.needed(number, value) and not any(isinstance(x, Array) and x.uses(buffer) for x in others)
 
     def loop(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
         """The results of a loop: a number of steps, if it is not known beforehand, the carry, and what is stacked."""
