@@ -11,12 +11,26 @@ from ..core.avals import BOOL, INT, is_inexact
 from ..core.devices import here
 from ..core.trace import Traced, typeof
 from ..errors import ConcretizationError
-from ..primitives.elementwise import add, divide, equal, greater, less, logical_or, multiply, subtract
+from ..primitives.elementwise import (
+    add,
+    divide,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    minimum,
+    multiply,
+    subtract,
+)
 from ..primitives.foundation import full
-from ..primitives.indexing import Indexing, scatter_add
+from ..primitives.indexing import Indexing, gather, scatter_add
 from ..primitives.permutations import searchsorted
 from ..primitives.selection import select
-from ..primitives.structural import slice_axis
+from ..primitives.structural import iota, slice_axis
 from .common import as_operand, cast, concrete_value, known_value, with_shape
 from .differences import diff
 from .reductions import max, min, sum
@@ -90,7 +104,8 @@ def histogram(
         weights = _flattened(weights)
         weights = cast(weights, INT) if typeof(weights).dtype == BOOL else weights
     bin_count = typeof(edges).size - 1
-    places, outside = _places(x, edges)
+    are_even = isinstance(bins, str) or not typeof(as_operand(bins)).ndim
+    places, outside = _even_places(x, edges) if are_even else _places(x, edges)
     counts = _counts(select(outside, bin_count, places), bin_count, weights, "drop")
     if density:
         return divide(divide(counts, cast(diff(edges), np.float64)), sum(counts)), edges
@@ -104,6 +119,26 @@ def _places(x: Any, edges: Any) -> tuple[Any, Any]:
     places = subtract(searchsorted(edges, x, side="right"), 1)
     places = select(equal(x, last), count - 1, places)
     return places, logical_or(less(places, 0), logical_or(greater(x, last), np.isnan(x)))
+
+
+def _even_places(x: Any, edges: Any) -> tuple[Any, Any]:
+    """The same where all bins are as wide: their numbers are computed, and compared with the edges next to them.
+
+    So NumPy finds them, too. Rounding may be wrong by one bin.
+    """
+    count = typeof(edges).size - 1
+    low, high = (slice_axis(edges, i, i + 1, axis=0) for i in (0, count))
+    inside = logical_and(greater_equal(x, low), less_equal(x, high))
+    number, first, last = (cast(v, np.float64) for v in (x, low, high))
+    found = multiply(divide(subtract(number, first), subtract(last, first)), count)
+    found = minimum(cast(select(inside, found, 0.0), INT), count - 1)
+    found = subtract(found, cast(less(x, _edge(edges, found)), INT))
+    is_next = logical_and(greater_equal(x, _edge(edges, add(found, 1))), less(found, count - 1))
+    return add(found, cast(is_next, INT)), logical_not(inside)
+
+
+def _edge(edges: Any, number: Any) -> Any:
+    return gather(edges, number, spec=Indexing((0,), mode="clip"))
 
 
 def histogramdd(
@@ -180,7 +215,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     low, high = (x if is_inexact(typeof(x).dtype) else cast(x, np.float64) for x in (low, high))
     margin = cast(select(equal(low, high), 0.5, 0.0), typeof(low).dtype)
     low, high = subtract(low, margin), add(high, margin)
-    steps = here(np.arange(int(bins) + 1))
+    steps = iota(shape=(int(bins) + 1,), axis=0, dtype=INT)
     edges = add(multiply(steps, divide(subtract(high, low), int(bins))), low)
     edges = select(equal(steps, int(bins)), high, edges)  # exactly
     return cast(edges, typeof(low).dtype)

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import functrans as ft
 import functrans.numpy as fnp
@@ -307,6 +309,26 @@ HISTOGRAMS = {
 @pytest.mark.parametrize("x", [X, WITH_NAN[1], np.arange(12), X.astype("f4")], ids=["f8", "row", "i8", "f4"])
 def test_histogram(function, x):
     check_agreement(function, x)
+
+
+@settings(max_examples=20)
+@given(
+    bins=st.integers(1, 40),
+    low=st.sampled_from([-3.0, 0.1, 1e3, -1e-9]),
+    width=st.sampled_from([1e-3, 0.3, 1.0, 7.0]),
+    dtype=st.sampled_from(["f8", "f4", "i8"]),
+    given_range=st.booleans(),
+)
+def test_numbers_on_the_edges_of_even_bins_are_where_they_belong(bins, low, width, dtype, given_range):
+    """Where rounding decides, and for numbers right beside the edges; some lie outside of the range."""
+    edges = np.linspace(low, low + width * bins, bins + 1)
+    beside = [np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf), np.repeat(edges, 2)]
+    x = np.concatenate([edges, *beside, [low - width, low + width * (bins + 1)]]).astype(dtype)
+    span = (float(low), float(low + width * bins)) if given_range else None
+    function = lambda x: np.histogram(x, bins, span)  # noqa: E731
+    for counts, found in (ft.jit(function)(x), map(np.ravel, ft.vmap(function)(x[None]))):
+        np.testing.assert_allclose(found, np.histogram_bin_edges(x, bins, span), rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(counts, np.histogram(x, found)[0])
 
 
 def test_weights_of_histograms_are_differentiable():
