@@ -238,6 +238,21 @@ def test_constants_go_inside():
     assert len(loop.inputs) == 2
 
 
+def test_counts_go_inside():
+    """And stay there: loops in loops find them too, and masks made of them divide loops (compiler/dividing.py)."""
+
+    def f(x):
+        places = fnp.arange(3)
+        inner = lambda i, c: c + np.where(places < i, x, 0.0)  # noqa: E731
+        return lax.fori_loop(0, 4, lambda i, c: lax.fori_loop(0, 3, inner, c) * 2, x)
+
+    outer = only(simplified(f, X))
+    inner = only(outer.params["body"])
+    assert "iota" in names(inner.params["body"])
+    assert not any(a.aval.dtype.kind == "i" and a.aval.shape for a in outer.inputs)
+    np.testing.assert_allclose(ft.jit(f)(X), f(X), rtol=1e-14)
+
+
 def test_constants_go_into_branches_and_checkpoints():
     def f(p, x):
         one = fnp.ones_like(x)

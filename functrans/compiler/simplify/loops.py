@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, substitute
 from ...core.primitive import SharedOperands
 from ...core.trace import Params
-from ...primitives.foundation import full
 from .invariants import Invariants
 
 if TYPE_CHECKING:
@@ -133,14 +132,14 @@ def _widened(program: Jaxpr, place: int, new: Sequence[Var]) -> Jaxpr:
 
 
 def _with_constants_inside(rewriter: Rewriter, eqn: Eqn) -> Eqn:
-    """An equation without the operands that are constant scalars or arrays of one value: programs hold those."""
+    """An equation without operands that are constant scalars, arrays of one value, or counts: programs hold those."""
     shared = eqn.primitive.shared_operands(eqn.params)
     assert shared is not None
     programs = [p for name in shared.programs for p in _as_tuple(eqn.params[name])]
     known: dict[int, Atom] = {}
     for i in range(shared.number):
         atom = eqn.inputs[shared.start + i]
-        is_constant = rewriter.constant(atom) is not None
+        is_constant = rewriter.constant(atom) is not None or rewriter.definition(atom, "iota") is not None
         if is_constant and all(program.inputs[i].aval == atom.aval for program in programs):
             known[i] = atom
     if not known:
@@ -167,7 +166,7 @@ def _with_inputs_known(rewriter: Rewriter, program: Jaxpr, known: dict[int, Atom
         if isinstance(atom, Literal):
             atoms[var] = atom
         else:
-            made.append(Eqn(full, [], rewriter.definitions[atom].params, [var], rewriter.definitions[atom].source))
+            made.append(rewriter.definitions[atom]._replace(outputs=[var]))
     outputs = [atoms.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     inputs = [v for i, v in enumerate(program.inputs) if i not in known]
     return Jaxpr(inputs, [*made, *substitute(program.eqns, atoms)], outputs)
