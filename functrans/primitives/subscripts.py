@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..errors import (
     ShapeMismatchError,
 )
 from .dynamic_slice import update_slice
-from .foundation import Shape, broadcast_shapes, broadcast_to, convert, reshape
+from .foundation import Shape, broadcast_shapes, broadcast_to, convert, reshape, without
 from .indexing import Indexing, gather, out_of_bounds_error, scatter_set
 from .masks import BASIC, concrete_mask, known_mask, leading_mask, per_element, selected, written
 from .selection import select
@@ -70,6 +71,13 @@ class Region(NamedTuple):
             if flipped:
                 value = reverse(value, axes=flipped)
         return update_slice(x, value, starts=self.starts, limits=self.limits, strides=self.strides)
+
+    def without(self, axes: Shape) -> Region:
+        """The region in an array without some axes, which are taken whole; there are no new ones."""
+        spans = (without(spans, axes) for spans in (self.starts, self.limits, self.strides))
+        kept = without(tuple(range(len(self.axes))), axes)
+        flipped, shape = tuple(map(kept.index, self.flipped)), without(self.shape, axes)
+        return Region(*spans, flipped, shape, tuple(range(len(kept))), False)
 
 
 class Subscript(NamedTuple):
@@ -192,6 +200,11 @@ def write(x: Any, subscript: Subscript, value: Any, scatter: Callable[..., Any] 
     updates = value if typeof(value).shape == shape else broadcast_to(value, shape=shape)
     if region.is_whole and region.shape == typeof(x).shape:
         return scatter(x, updates, *indices, spec=spec)
+    is_row = not any(typeof(i).ndim for i in indices) and len(region.shape) == len(region.axes) == typeof(x).ndim
+    if is_row and scatter is scatter_set and prod(without(typeof(x).shape, spec.axes)) <= prod(region.shape):
+        # a part of a row, which is less to write back than all rows of the region
+        row = region.without(spec.axes).write(gather(x, *indices, spec=spec), value)
+        return scatter_set(x, row, *indices, spec=spec)
     return region.write(x, scatter(region.read(x), updates, *indices, spec=spec))
 
 
@@ -254,7 +267,7 @@ class Along(NamedTuple):
     """An index array along one axis, or along a new axis of extent one.
 
     Attributes:
-        extent: what the axis must measure, for the part of a mask.
+        extent: what the axis must measure, for the part of a mask; names no element twice.
         is_new: whether the axis is new, for a mask without axes.
     """
 
@@ -293,17 +306,23 @@ def parse(shape: Shape, index: Any, mode: str = "raise") -> Subscript:
             f"It has {len(shape)} axes.",
             "Leave indices out, or add axes with `x[..., None]`.",
         )
-    walk = _Walk(shape)
+    walk = _Walk(shape, any(type(e) is Along and not e.is_new for e in entries))
     for entry in entries if has_ellipsis else [*entries, Ellipsis]:
         walk.step(entry, missing)
     return walk.subscript(mode, has_ellipsis)
 
 
 class _Walk:
-    """Goes through the entries of an index and the axes of the array together."""
+    """Goes through the entries of an index and the axes of the array together.
 
-    def __init__(self, shape: Shape):
+    Args:
+        has_arrays: whether there are index arrays, along which integers go too: so no part of the array is written back
+            to change elements of that part.
+    """
+
+    def __init__(self, shape: Shape, has_arrays: bool):
         self.extents = shape
+        self.has_arrays = has_arrays
         self.spans: list[tuple[int, int, int]] = []
         self.flipped: list[int] = []
         self.shape: list[int] = []
@@ -325,8 +344,12 @@ class _Walk:
             if not -extent <= entry < extent:
                 raise out_of_bounds_error(entry, axis, self.extents)
             start = entry + extent if entry < 0 else entry
-            self.spans.append((start, start + 1, 1))
-            self.axes.append(None)
+            if self.has_arrays:
+                self.arrays.append((Along(start, extent), len(self.shape)))
+                self.take(range(extent))
+            else:
+                self.spans.append((start, start + 1, 1))
+                self.axes.append(None)
         elif entry is None:
             self.shape.append(1)
         elif entry is Ellipsis:
@@ -389,7 +412,7 @@ class _Walk:
             mode,
             scalars or of_masks,
         )
-        is_view = scalars and not is_scalar and all(isinstance(i, Traced) for i in indices)
+        is_view = scalars and not is_scalar and all(isinstance(i, (Traced, int)) for i in indices)
         return Subscript(region, indices, spec, is_view)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
@@ -101,6 +101,41 @@ def test_random_indices(data: st.DataObject):
     counts = np.zeros_like(x)
     np.add.at(counts, index, 1.0)
     assert_same(ft.grad(lambda x: np.sum(x[index]))(x), counts)
+
+
+ENTRIES = [0, -1, 1, "i", "j", slice(None), slice(1, 3), slice(None, None, -1), slice(0, 1), np.array([0, 2, 0]), None]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(ENTRIES), min_size=1, max_size=4))
+def test_integers_that_are_not_known_beside_whatever_else(entries: list[Any]):
+    """They are NumPy's integers, in reading and in writing, also where they differ from lane to lane."""
+
+    def index(i, j):
+        return tuple({"i": i, "j": j}.get(e, e) if isinstance(e, str) else e for e in entries)
+
+    def changed(x, i, j):
+        x = fnp.array(x)
+        part = x[index(i, j)] * 2
+        x[index(i, j)] = part + np.arange(float(part.shape[-1])) if part.shape else part + 1
+        return x, part
+
+    x, places = CUBE[:, :, :3], (np.array([2, -1]), np.array([0, -3]))
+    assume(sum(e is not None for e in entries) <= 3)
+    wanted = [changed(x, int(i), int(j)) for i, j in zip(*places)]
+    lanes = ft.vmap(changed, (None, 0, 0))(x, *places)
+    for lane, want in enumerate(wanted):
+        assert_same(ft.jit(changed)(x, *(int(place[lane]) for place in places)), want)
+        assert_same(tuple(values[lane] for values in lanes), want)
+
+
+@pytest.mark.parametrize("index", [lambda i: (i, 2), lambda i: (slice(1, 40), i), lambda i: (3, i), lambda i: (I, 4)])
+def test_what_is_written_beside_an_index_is_no_more_than_a_row(index):
+    """Not all of the part that slices and integers cut out."""
+    x, value = np.zeros((50, 60)), 1.0
+    jaxpr = ft.make_jaxpr(lambda x, i: fnp.at(x)[index(i)].set(value))(x, 1)
+    whole = [eqn.primitive.name for eqn in jaxpr.eqns if eqn.outputs[0].aval.size > 60]
+    assert whole == ["scatter_set"]
 
 
 @pytest.mark.parametrize("index", [1.0, "a", (0, 1, 2, 3), np.array([1.5]), (..., ...), 4, (0, 0, -6), [7], object()])
