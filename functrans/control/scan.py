@@ -16,7 +16,7 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, current_trace, running, typeof
 from ..core.tracer import operators
 from ..primitives.elementwise import add, less, subtract
-from ..primitives.foundation import add_any, all_mapped, broadcast_lanes, instantiate, zeros
+from ..primitives.foundation import all_mapped, broadcast_lanes, instantiate
 from ..primitives.reductions import reduce_max
 from ..primitives.stacks import stack_length
 from ..transforms.batching import batch_jaxpr
@@ -52,6 +52,8 @@ class Scan(Loop):
             the residuals of every step.
         progress: the text of a progress bar, or None.
     """
+
+    adds_to_totals = True
 
     def abstract_eval(self, *avals: Any, body: Jaxpr, carry: int, length: int | None, **params: Any) -> list[Any]:
         out = body.out_avals
@@ -146,17 +148,20 @@ class Scan(Loop):
         )  # fmt: skip
         return outs[1:], [True] * (len(outs) - 1)
 
-    def transpose(self, cotangents: Sequence[Any], *args: Any, **params: Any) -> Sequence[Any]:
+    def transpose(
+        self, cotangents: Sequence[Any], *args: Any, totals: Sequence[Any], **params: Any
+    ) -> Sequence[Any]:
         operands = self.split(params, args)
         holes = Groups(*(tuple(map(is_hole, group)) for group in operands))
         linear = unknown_carry(params["body"], holes.consts, holes.carry, holes.xs)
         if all(linear) or params["slots"] is not None:
-            found = self._transpose_linear(cotangents, operands, holes._replace(carry=linear), params)
+            given = self.split(params, totals).consts
+            found = self._transpose_linear(cotangents, operands, holes._replace(carry=linear), given, params)
             return [*[None] * len(operands.head), *found]
-        return self._transpose_after_splitting(cotangents, args, params)
+        return self._transpose_after_splitting(cotangents, args, totals, params)
 
     def _transpose_after_splitting(
-        self, cotangents: Sequence[Any], args: Sequence[Any], params: Params
+        self, cotangents: Sequence[Any], args: Sequence[Any], totals: Sequence[Any], params: Params
     ) -> list[Any]:
         """Some carries are known: run the loop for them first, which leaves residuals for a loop that is linear."""
         trace = PartialEvalTrace(current_trace.get())
@@ -164,20 +169,26 @@ class Scan(Loop):
         with running(trace):
             outputs = [trace.atom(out) for out in self.bind(*inputs, **params)]
         variables = [x.atom if is_hole(a) else None for x, a in zip(inputs, args)]
-        return backward_pass(trace.eqns, variables, outputs, cotangents)
+        return backward_pass(trace.eqns, variables, outputs, cotangents, totals)
 
     def _transpose_linear(
-        self, cotangents: Sequence[Any], operands: Groups, linear: Groups, params: Params
+        self,
+        cotangents: Sequence[Any],
+        operands: Groups,
+        linear: Groups,
+        totals: Sequence[Any],
+        params: Params,
     ) -> list[Any]:
-        """The loop backwards. Cotangents of constants are summed on the way, those of the carry handed on."""
+        """The loop backwards. Cotangents of constants are added to `totals` on the way, the carry's handed on."""
         count, body = params["carry"], params["body"]
         carry_cts, ys_cts = cotangents[:count], cotangents[count:]
         ct_active = tuple(ct is not ZERO and f for ct, f in zip(carry_cts, linear.carry))
         ys_active = tuple(ct is not ZERO for ct in ys_cts)
         pull = pull_back_body(body, linear.consts, linear.carry, linear.xs, ct_active, ys_active)
+        totals = _chosen(totals, linear.consts)
         sums = [
-            zeros(var.aval.strong())
-            for var, is_active in zip(_chosen(body.inputs, linear.consts), pull.consts_active)
+            instantiate(total, var.aval.strong())
+            for var, total, is_active in zip(_chosen(body.inputs, linear.consts), totals, pull.consts_active)
             if is_active
         ]
         handed = [
@@ -203,8 +214,9 @@ class Scan(Loop):
             )  # fmt: skip
         consts_found, carry_found, xs_found = partition(outs, (len(sums), len(handed)))
         by_carry = spread(carry_found, pull.carry_active)
+        by_consts = [t if ct is ZERO else ct for ct, t in zip(spread(consts_found, pull.consts_active), totals)]
         return [
-            *_placed(spread(consts_found, pull.consts_active), linear.consts),
+            *_placed(by_consts, linear.consts),
             *(ct if is_linear else None for ct, is_linear in zip(by_carry, linear.carry)),
             *_placed(spread(xs_found, pull.xs_active), linear.xs),
         ]
@@ -228,34 +240,21 @@ def pull_back_body(
     """Transpose a body by its linear inputs. `carry_active` of the result has a flag for each carry."""
     linear = (*consts, *carry, *xs)
     out_avals = [aval.strong() for aval in body.out_avals]
+    totals = (*[True] * sum(consts), *[False] * (sum(linear) - sum(consts)))
     while True:
         active = (*ct_active, *ys_active)
         ct_avals = tuple(aval for aval, is_active in zip(out_avals, active) if is_active)
         forced = (*[False] * sum(consts), *_chosen(ct_active, carry), *[False] * sum(xs))
-        transposed, found = transpose_jaxpr(body, linear, active, ct_avals, forced)
+        transposed, found = transpose_jaxpr(body, linear, active, ct_avals, forced, totals)
         consts_active, moving, xs_active = partition(found, (sum(consts), sum(carry)))
         after = tuple(_placed_flags(moving, carry))
         if after == ct_active:
             break
         ct_active = after
-    others = [not f for f in linear]
-    known_avals = _chosen(body.in_avals, others)
-    known_consts = consts.count(False)
-    sum_avals = _chosen([a.strong() for a in _chosen(body.in_avals[: len(consts)], consts)], consts_active)
-    moving_count, sums_count = sum(ct_active), len(sum_avals)
-
-    def function(*args: Any) -> list[Any]:
-        first, sums, cts, rest, ys = partition(
-            args, (known_consts, sums_count, moving_count, len(known_avals) - known_consts)
-        )
-        outs = eval_jaxpr(transposed, *first, *rest, *cts, *ys)
-        return [*(add_any(total, ct) for total, ct in zip(sums, outs)), *outs[sums_count:]]
-
-    avals = [
-        *known_avals[:known_consts], *sum_avals, *ct_avals[:moving_count], *known_avals[known_consts:],
-        *ct_avals[moving_count:],
-    ]  # fmt: skip
-    return PullBack(trace_closed(function, avals), tuple(consts_active), ct_active, tuple(xs_active))
+    others = (consts.count(False), len(linear) - len(consts) - sum((*carry, *xs)))
+    first, rest, cts, ys, sums = partition(transposed.inputs, (*others, sum(ct_active), sum(ys_active)))
+    ordered = Jaxpr([*first, *sums, *cts, *rest, *ys], transposed.eqns, transposed.outputs)
+    return PullBack(ordered, tuple(consts_active), ct_active, tuple(xs_active))
 
 
 @memoized

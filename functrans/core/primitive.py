@@ -87,6 +87,8 @@ class Primitive:
     only_moves = False
     #: Whether the result is a part of the first operand, so that `add_cotangent` may add to the cotangent of that part.
     reads_part = False
+    #: Whether `transpose` takes `totals`, cotangents that `shared_operands` have already, and adds to them.
+    adds_to_totals = False
     #: Whether the result is an array of one number, the parameter `value`.
     fills = False
     #: Whether results say something of the dtype, so that more precision would be another function.
@@ -168,6 +170,9 @@ class Primitive:
         `args` holds an UndefinedPrimal for each operand to be transposed and a value for each other one. A
         cotangent, given or returned, may be ZERO, but not all that are given are. What is returned for operands
         that are not linear is ignored.
+
+        With `adds_to_totals` there is one more keyword argument, `totals`: for each operand the cotangent that it has
+        already, or ZERO. What is returned holds that; it is the total itself where nothing was added.
         """
         raise TransposeError(
             f"`{self.name}` is not linear in the argument that is to be transposed.",

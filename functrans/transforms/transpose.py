@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress, zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..core.avals import ZERO, ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.staging import trace_closed
-from ..core.trace import EVAL, Params, current_trace, running
+from ..core.trace import EVAL, Params, current_trace, running, typeof
 from ..primitives.foundation import add_any, instantiate
 from ..source import inherited_source
 from .partial_eval import PartialEvalTrace, UnknownTracer
@@ -20,13 +21,20 @@ _KNOWN: Final = (np.ndarray, np.generic)
 
 
 def backward_pass(
-    eqns: Sequence[Eqn], inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]
+    eqns: Sequence[Eqn],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    cotangents: Sequence[Any],
+    totals: Sequence[Any] = (),
 ) -> list[Any]:
     """Cotangents of `inputs` from those of `outputs`; some may be ZERO. Every operand is linear or a literal.
 
     Inputs and outputs that are no variables (None, ZERO, a literal) have no cotangent.
+
+    Args:
+        totals: for each input a cotangent that it has already, or ZERO; none for all of them. It is added to.
     """
-    pending: dict[Any, Any] = {}
+    pending: dict[Any, Any] = {var: total for var, total in zip(inputs, totals) if total is not ZERO}
     own: dict[Any, Any] = {}
     _accumulate(pending, outputs, cotangents)
     outer_source = inherited_source.get()
@@ -47,6 +55,8 @@ def backward_pass(
                 args.append(atom if type(atom) is Var else atom.value)
             if primitive.reads_part and _added_in_place(pending, own, primitive, given[0], args, params):
                 continue
+            if primitive.adds_to_totals:
+                params = {**params, "totals": _taken_totals(pending, primitive, atoms, params)}
             _accumulate(pending, atoms, primitive.transpose(given, *args, **params))
     finally:
         if inherited_source.get() is not outer_source:
@@ -63,6 +73,25 @@ def _accumulate(pending: dict[Any, Any], atoms: Sequence[Atom], cotangents: Sequ
         if type(atom) is Var and cotangent is not ZERO and cotangent is not None:
             so_far = pending.get(atom)
             pending[atom] = cotangent if so_far is None else add_any(so_far, cotangent)
+
+
+def _taken_totals(pending: dict[Any, Any], primitive: Primitive, atoms: Sequence[Atom], params: Params) -> list[Any]:
+    """The cotangents of shared operands so far, which are no longer pending: a loop adds to them what each step gives.
+
+    From zeros it would make another array as large as the operand, and a loop around it one in each of its steps.
+    """
+    shared = primitive.shared_operands(params)
+    totals: list[Any] = []
+    for number, atom in enumerate(atoms):
+        is_shared = type(atom) is Var and 0 <= number - shared.start < shared.number
+        total = pending.get(atom, ZERO) if is_shared else ZERO
+        if total is not ZERO:
+            if typeof(total) == atom.aval.strong():
+                del pending[atom]
+            else:
+                total = ZERO
+        totals.append(total)
+    return totals
 
 
 def _added_in_place(
@@ -97,13 +126,16 @@ def transpose_jaxpr(
     active: tuple[bool, ...],
     ct_avals: tuple[ShapedArray, ...],
     forced: tuple[bool, ...] | None = None,
+    totals: tuple[bool, ...] = (),
 ) -> tuple[Jaxpr, tuple[bool, ...]]:
-    """The jaxpr `other inputs, active cotangents -> nonzero cotangents of the linear inputs`.
+    """The jaxpr `other inputs, active cotangents, totals -> nonzero cotangents of the linear inputs`.
 
     Args:
         linear: which inputs to transpose; `jaxpr` must be linear in them for any value of the others.
         active: which results have a cotangent that is not ZERO; `ct_avals` are the types of those.
         forced: which of the linear inputs must have a cotangent, zeros if need be.
+        totals: which of the linear inputs have a cotangent already (none of them by default), to which theirs is
+            added. Those that nothing is added to are no inputs of the jaxpr, and have no cotangent.
 
     What does not depend on the linear inputs is evaluated first, by partial evaluation.
 
@@ -119,10 +151,12 @@ def transpose_jaxpr(
             UnknownTracer(trace, aval) if is_linear else next(given) for aval, is_linear in zip(jaxpr.in_avals, linear)
         ]
         cotangents = [next(given) if is_active else ZERO for is_active in active]
+        so_far = [next(given) if has_total else ZERO for has_total in totals]
         with running(trace):
             outputs = [trace.atom(out) for out in eval_jaxpr(jaxpr, *inputs)]
         variables = [x.atom for x, is_linear in zip(inputs, linear) if is_linear]
-        found = backward_pass(trace.eqns, variables, outputs, cotangents)
+        found = backward_pass(trace.eqns, variables, outputs, cotangents, so_far)
+        found = [ZERO if c is not ZERO and c is t else c for c, t in zip_longest(found, so_far, fillvalue=ZERO)]
         if forced is not None:
             found = [
                 instantiate(c, v.aval) if is_forced else c for c, v, is_forced in zip(found, variables, forced)
@@ -131,6 +165,8 @@ def transpose_jaxpr(
         return [c for c in found if c is not ZERO]
 
     others = [a for a, is_linear in zip(jaxpr.in_avals, linear) if not is_linear]
-    derived = trace_closed(function, [*others, *ct_avals])
-    return derived, tuple(out_active)
+    linear_avals = [a.strong() for a, is_linear in zip(jaxpr.in_avals, linear) if is_linear]
+    derived = trace_closed(function, [*others, *ct_avals, *compress(linear_avals, totals)])
+    kept = [True] * (len(others) + len(ct_avals)) + list(compress(out_active, totals))
+    return Jaxpr(list(compress(derived.inputs, kept)), derived.eqns, derived.outputs), tuple(out_active)
 
