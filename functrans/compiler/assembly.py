@@ -252,7 +252,7 @@ class Assembler:
             order = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]))
             source, target = (as_numbers(VIEWS["transpose"](place, order)) for place in (source, target))
             self.step(block, KernelRun(copying(source), (source,), (target,)), (source, target))
-        else:
+        elif source != target:  # a stack that a loop leaves is written where it is wanted
             self.step(block, PythonRun(_same, {}, (source,), (target,), "copy"), (source, target))
 
     def note_origin(self, block: Block, step: Eqn | KernelStep) -> None:

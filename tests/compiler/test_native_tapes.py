@@ -159,6 +159,29 @@ def test_steps_of_loops_in_loops_run_without_python() -> None:
     assert not {"while_loop", "scan"} & {*calls_of_python(ft.grad(nested), np.ones(70), 3, 2)}
 
 
+def test_loops_in_loops_call_python_only_for_their_tapes() -> None:
+    assert not calls_of_python(ft.grad(nested), np.ones(70), 3, 2)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_inner_loops_of_any_lengths(lengths: list[int]) -> None:
+    """What an inner loop had last is only a guess at what it will have next."""
+
+    def loss(x: Any, lengths: Any) -> Any:
+        def outer(total: Any, n: Any) -> Any:
+            return lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, np.sin(s[1]) * x), (0, total))[1], None
+
+        return lax.scan(outer, x, lengths)[0]
+
+    f = ft.jit(ft.value_and_grad(loss))
+    value, slope = 1.3, 1.0
+    for _ in range(sum(lengths)):
+        value, slope = np.sin(value) * 1.3, np.cos(value) * slope * 1.3 + np.sin(value)
+    padded = np.array(lengths + [0] * (8 - len(lengths)))
+    assert_all_close(f(1.3, padded), (value, slope), 1e-12)
+
+
 def test_a_gradient_from_eight_threads() -> None:
     f = ft.jit(ft.grad(power))
     args = [(np.linspace(0.1, 0.4, 3) * k, 30 * k) for k in range(1, 9)]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....core.avals import StackAval
-from ....core.stack import Stack, block_size, entry_bytes, new_block
+from ....core.stack import BLOCK_BYTES, FIRST_BLOCK, Stack, block_size, entry_bytes, new_block
 from ...assembly import Assembled
 from ...inspection.listing import blocks_in
 from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, StackStep, Tape
@@ -128,6 +128,9 @@ class Reel:
         counts_steps: whether the loop adds the number of the step, times the way to the next entry, to the address in
             a slot; otherwise it changes the address after each step.
         shared: the objects that something else than tapes may see, during a call or after it.
+
+    Attributes:
+        usual: about how many steps the loop had last, if it is not known before: one block for a loop in a loop.
     """
 
     def __init__(
@@ -149,6 +152,7 @@ class Reel:
         self.writes, self.objects_left, self.record = _sorted(tape.written)
         self.stacks_of_objects = [(s.stack.number, s.aval) for s in tape.written if isinstance(s.entry, ObjectPlace)]
         self.is_private = not any(way.stack in shared for way in self.writes)
+        self.usual = FIRST_BLOCK
 
     @property
     def ways(self) -> list[tuple[int, int]]:
@@ -185,7 +189,8 @@ class Reel:
         if self.writes and length is None:
             spool = objects[self.writes[0].stack].spool
             if spool.room == now:
-                spool.add_block(block_size(now, self.record))
+                is_first = now == 0 and not self.is_private
+                spool.add_block(self.usual if is_first else block_size(now, self.record))
         for stack, entry in self.objects_read:
             objects[entry] = objects[stack][at]
         if now:
@@ -199,8 +204,11 @@ class Reel:
         count = self.number(frame, self.count) if known is None and self.count is not None else known or 0
         if count:
             self._take_objects(frame.objects, 0 if self.reverse else count - 1)
-        for way in self.writes if known is None else ():
-            frame.objects[way.stack].length = count
+        if known is None and self.writes:
+            for way in self.writes:
+                frame.objects[way.stack].length = count
+            if not self.usual // 2 <= count <= self.usual:
+                self.usual = min(max(FIRST_BLOCK, count + count // 8), max(1, BLOCK_BYTES // self.record))
 
     def _length(self, frame: Any) -> int | None:
         return self.number(frame, self.length) if isinstance(self.length, Place) else self.length
