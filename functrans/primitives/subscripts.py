@@ -179,8 +179,21 @@ def _leading(count: int) -> Indexing:
 
 def read(x: Any, subscript: Subscript, fill: Any = 0) -> Any:
     """The elements that a parsed index selects."""
-    x = subscript.region.read(x)
-    return x if subscript.spec is None else gather(x, *subscript.indices, spec=subscript.spec, fill=fill)
+    region, indices, spec, _ = subscript
+    if spec is None:
+        return region.read(x)
+    if _is_of_row(x, subscript):
+        return region.without(spec.axes).read(gather(x, *indices, spec=spec, fill=fill))
+    return gather(region.read(x), *indices, spec=spec, fill=fill)
+
+
+def _is_of_row(x: Any, subscript: Subscript) -> bool:
+    """Whether an index selects a part of a row, and the row is less to read and to write back than a part of all."""
+    region, indices, spec, _ = subscript
+    if spec is None or region.is_whole or any(typeof(i).ndim for i in indices):
+        return False
+    shape = typeof(x).shape
+    return len(region.shape) == len(region.axes) == len(shape) and prod(without(shape, spec.axes)) <= prod(region.shape)
 
 
 def write(x: Any, subscript: Subscript, value: Any, scatter: Callable[..., Any] = scatter_set) -> Any:
@@ -200,9 +213,7 @@ def write(x: Any, subscript: Subscript, value: Any, scatter: Callable[..., Any] 
     updates = value if typeof(value).shape == shape else broadcast_to(value, shape=shape)
     if region.is_whole and region.shape == typeof(x).shape:
         return scatter(x, updates, *indices, spec=spec)
-    is_row = not any(typeof(i).ndim for i in indices) and len(region.shape) == len(region.axes) == typeof(x).ndim
-    if is_row and scatter is scatter_set and prod(without(typeof(x).shape, spec.axes)) <= prod(region.shape):
-        # a part of a row, which is less to write back than all rows of the region
+    if scatter is scatter_set and _is_of_row(x, subscript):
         row = region.without(spec.axes).write(gather(x, *indices, spec=spec), value)
         return scatter_set(x, row, *indices, spec=spec)
     return region.write(x, scatter(region.read(x), updates, *indices, spec=spec))

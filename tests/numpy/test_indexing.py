@@ -130,12 +130,14 @@ def test_integers_that_are_not_known_beside_whatever_else(entries: list[Any]):
 
 
 @pytest.mark.parametrize("index", [lambda i: (i, 2), lambda i: (slice(1, 40), i), lambda i: (3, i), lambda i: (I, 4)])
-def test_what_is_written_beside_an_index_is_no_more_than_a_row(index):
+def test_what_is_read_and_written_beside_an_index_is_no_more_than_a_row(index):
     """Not all of the part that slices and integers cut out."""
     x, value = np.zeros((50, 60)), 1.0
     jaxpr = ft.make_jaxpr(lambda x, i: fnp.at(x)[index(i)].set(value))(x, 1)
     whole = [eqn.primitive.name for eqn in jaxpr.eqns if eqn.outputs[0].aval.size > 60]
     assert whole == ["scatter_set"]
+    jaxpr = ft.make_jaxpr(lambda x, i: x[index(i)])(x, 1)
+    assert all(eqn.outputs[0].aval.size <= 60 for eqn in jaxpr.eqns)
 
 
 @pytest.mark.parametrize("index", [1.0, "a", (0, 1, 2, 3), np.array([1.5]), (..., ...), 4, (0, 0, -6), [7], object()])
