@@ -114,10 +114,15 @@ def interval_of(expression: Expression, operands: Sequence[Interval | None]) -> 
         return None
     if isinstance(expression, Constant):
         return int(expression.number), int(expression.number)
-    if isinstance(expression, Apply) and expression.operation in OPERATIONS and None not in operands:
-        found = OPERATIONS[expression.operation](*operands)
-        if dtype.kind == "b" and expression.operation in ("add", "multiply", "convert"):
-            found = None
+    if isinstance(expression, Apply) and expression.operation in OPERATIONS:
+        return interval_of_operation(expression.operation, dtype, operands)
+    return full(dtype)
+
+
+def interval_of_operation(name: str, dtype: np.dtype[Any], operands: Sequence[Interval | None]) -> Interval:
+    """The interval of an operation of the table by those of its operands, where the result has a dtype."""
+    if None not in operands and not (dtype.kind == "b" and name in ("add", "multiply", "convert")):
+        found = OPERATIONS[name](*operands)
         if found is not None and full(dtype)[0] <= found[0] and found[1] <= full(dtype)[1]:
             return found
     return full(dtype)

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.instructions import CheckRun, KernelRun
+from functrans.compiler.simplify.bounds import DEEPEST, interval_of_atom
+from functrans.compiler.simplify.rewriting import Rewriter
+from functrans.compiler.simplify.tables import ALL_RULES
 from functrans.errors import OutOfBoundsError
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.tiers import TIERS, interpreted, natively, staged
@@ -120,6 +123,83 @@ def test_reads_are_parts_of_the_kernels_that_need_them() -> None:
     assert kinds(blended, X, I, X) == [KernelRun]
     assert kinds(lambda x, i, j, w: np.sum(w * np.square(x[i, j])), X, I, J, X).count(KernelRun) == 1
     assert kinds(lambda x, i, j: x[i, j] * 2.0 - x[j, i], X, I, J) == [CheckRun, CheckRun, KernelRun]
+
+
+WITHIN = {
+    "clipped": lambda x, i, j: x[np.clip(i, 0, N - 1), np.clip(j + 1, 0, N - 1)] * 2.0,
+    "clipped to less": lambda x, i, j: x[np.minimum(np.maximum(3, i), 5), 1 + np.clip(j, 0, N - 2)],
+    "remainders": lambda x, i, j: x[(i + 1) % N, (j * 3) % 7],
+    "one of two": lambda x, i, j: x[np.where(i > j, np.abs(i) % 9, 0), np.where(i < 3, 2, 5)],
+    "small integers": lambda x, i, j: x[:, (i[0] % 50).astype(np.int8)] + 1.0,
+    "unsigned": lambda x, i, j: x[i.astype(np.uint64) % N, 3],
+    "moved": lambda x, i, j: x[(i % N).T.reshape(-1)[::-1], 2],
+    "counted": lambda x, i, j: x[np.floor_divide(fnp.arange(N), 2)[:, None], (j % N)],
+    "logical": lambda x, i, j: x[(i > 3).astype(int), 0],
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_what_is_surely_within_bounds_is_not_looked_at(name: str) -> None:
+    assert CheckRun not in kinds(WITHIN[name], X, I, J)
+    jaxpr = staged(WITHIN[name], (X, I, J))
+    assert_same_bits(natively(jaxpr, (X, I, J), "quick"), interpreted(jaxpr, (X, I, J)))
+
+
+@pytest.mark.parametrize("place", [np.argmax, np.argmin, np.argsort])
+def test_places_of_elements_are_within_bounds(place: Any) -> None:
+    function = lambda x, y: x[place(y, axis=1)]  # noqa: E731
+    assert CheckRun not in kinds(function, X, X[:, :9])
+    np.testing.assert_array_equal(ft.jit(function)(X, X[:, :9]), function(X, X[:, :9]))
+    with pytest.raises(OutOfBoundsError):
+        ft.jit(function)(X[:5], X[:, :9])
+
+
+#: Operations on integers, any of which may wrap around.
+STEPS = {
+    "add": lambda i, k: i + k, "subtract": lambda i, k: k - i, "multiply": lambda i, k: i * k,
+    "remainder": lambda i, k: i % max(k, 1), "divide": lambda i, k: i // max(abs(k), 1),
+    "least": np.minimum, "greatest": np.maximum, "clip": lambda i, k: np.clip(i, 0, 4), "absolute": lambda i, k: abs(i),
+    "other": lambda i, k: np.where(i > k, i, 2), "bits": lambda i, k: i & k, "turn": lambda i, k: i[::-1],
+    "narrow": lambda i, k: i.astype(np.int8), "unsigned": lambda i, k: i.astype(np.uint8),
+    "wide": lambda i, k: i.astype(np.int64), "number": lambda i, k: i.astype(float).astype(np.int64),
+}  # fmt: skip
+
+
+#: Integers at the bounds of types and of small arrays.
+NUMBERS = np.array([-(2**63), -300, -129, -128, -6, -5, -1, 0, 1, 4, 5, 127, 128, 200, 255, 256, 260, 2**63 - 1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(-6, 6)), min_size=1, max_size=5))
+def test_integers_lie_where_they_are_thought_to(steps: list[tuple[str, int]]) -> None:
+    def function(i: Any) -> Any:
+        for name, k in steps:
+            i = STEPS[name](i, k)
+        return i
+
+    try:
+        jaxpr = staged(function, (NUMBERS,))
+    except OverflowError:  # a negative number and unsigned integers
+        return
+    rewriter = Rewriter(ALL_RULES, lambda inner: inner, lambda inner: inner)
+    (result,) = rewriter.run(jaxpr)
+    low, high = interval_of_atom(rewriter, result, {}, DEEPEST)
+    (found,) = interpreted(jaxpr, (NUMBERS,))
+    assert low <= found.min()
+    assert found.max() <= high
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4), (0, 5), (-1, 4), (1, 3), (-5, 4), (-6, 0)])
+@pytest.mark.parametrize("number", [-7, -1, 0, 2, 4, 5, 7])
+def test_only_what_is_within_bounds_is_not_looked_at(low: int, high: int, number: int) -> None:
+    x, i = np.arange(5.0), np.array([2, number])
+    function = ft.jit(lambda x, i: x[np.minimum(np.maximum(i, low), high)])
+    place = min(max(number, low), high)
+    if -5 <= place < 5:
+        np.testing.assert_array_equal(function(x, i), x[[min(max(2, low), high), place]])
+    else:
+        with pytest.raises(OutOfBoundsError):
+            function(x, i)
 
 
 @pytest.mark.parametrize("compiled", TIERS)

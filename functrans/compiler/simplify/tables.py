@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .algebra import ALGEBRA
+from .bounds import BOUNDS
 from .moves import MOVES
 from .one_hot import SUMS, UPDATES
 from .pieces import ADDITIONS
@@ -23,6 +24,6 @@ def merged(*tables: Rules) -> Rules:
 
 
 #: Rules that change no bit of a result.
-EXACT_RULES: Rules = merged(ALGEBRA, MOVES, UPDATES, EXACT_POWERS, EXPANSIONS)
+EXACT_RULES: Rules = merged(ALGEBRA, MOVES, BOUNDS, UPDATES, EXACT_POWERS, EXPANSIONS)
 #: With those that change results by rounding, or where they would overflow.
 ALL_RULES: Rules = merged(STABILITY, SUMS, EXACT_RULES, ADDITIONS, POWERS)
