@@ -110,7 +110,20 @@ class Homes:
             if holder is None or self.last_uses[holder] < number:
                 self.occupy(var, place)
                 return place
-        return self.assembler.temporary(var.aval)
+        return self.reshaped(var) or self.assembler.temporary(var.aval)
+
+    def reshaped(self, var: Var) -> Place | None:
+        """The room of a result that is a value under another shape, if it is free."""
+        for step in (self.steps[number] for number in self.readers.get(var, ())):
+            if isinstance(step, KernelStep) or step.primitive.name != "reshape":
+                continue
+            result = self.wanted.get(step.outputs[0])
+            place = None if result is None or result < len(self.carry) else self.outputs[result]
+            if isinstance(place, Place) and place.is_contiguous and place.slot not in self.holders:
+                place = place.reshaped(var.aval.shape)
+                self.occupy(var, place)
+                return place
+        return None
 
     def occupy(self, var: Var, place: Place) -> None:
         """A value takes a place that may be held by an earlier one."""

@@ -303,6 +303,7 @@ def pipelines(draw: st.DrawFn) -> Callable[..., Any]:
     operand = st.integers(0, 2)  # counted from the last value
     steps = draw(st.lists(st.tuples(st.sampled_from(range(len(makers))), operand, operand), min_size=2, max_size=8))
     wanted = draw(st.sets(st.integers(0, len(steps)), max_size=3))
+    reshaped = draw(st.sets(st.integers(0, len(steps)), max_size=2))
     repeats = draw(st.booleans())
 
     def once(x: Any, y: Any) -> Any:
@@ -315,7 +316,7 @@ def pipelines(draw: st.DrawFn) -> Callable[..., Any]:
         if repeats:
             x = lax.fori_loop(0, 3, lambda _, c: once(c, y)[-1], x)
         values = once(x, y)
-        return values[-1], [values[-1 - k] for k in sorted(wanted)]
+        return values[-1], [values[-1 - k] for k in sorted(wanted)], [values[-1 - k].reshape(-1) for k in reshaped]
 
     return function
 
@@ -398,6 +399,15 @@ def test_what_becomes_a_result_is_computed_in_its_place() -> None:
     (*_, run) = [link for run in assembled.block for link in getattr(run, "links", [run])]
     assert run.targets[0] == assembled.results[0]
     assert run.targets[0].slot in {source.slot for source in run.sources}
+
+
+def test_what_becomes_a_result_under_another_shape_is_computed_in_its_place() -> None:
+    def shares(x: Any) -> Any:
+        y = np.exp(x)
+        return (y / np.sum(y, 0)).reshape(-1)
+
+    assert sizes(kernels(shares, X)) == [X.size] * 3
+    assert len(kernels(lambda x: [np.cumsum(x, 1).reshape(shape) for shape in (-1, (50, 40))], X)) == 1  # copies one
 
 
 def test_what_is_needed_again_keeps_its_place() -> None:
