@@ -11,6 +11,7 @@ from ..core.trace import typeof
 from ..numpy.common import as_operand, cast
 from ..numpy.scipy_ufuncs import hurwitz_zeta, polygamma
 from ..primitives.complex import complex_
+from ..primitives.elementwise import bits
 from ..primitives.incomplete import betainc
 from ..primitives.incomplete import gammainc as igamma
 from ..primitives.incomplete import gammaincc as igammac
@@ -109,6 +110,29 @@ def complex(x: Any, y: Any) -> Any:
     return complex_(as_operand(x), as_operand(y))
 
 
+def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
+    """The bits of integers or floats as numbers of another dtype; they have derivative zero.
+
+    Of a narrower dtype there are several for each, along a new last axis; of a wider one the last axis is what makes
+    one, lowest bits first.
+
+    Raises:
+        UnsupportedDtypeError: one of the dtypes is another kind of number.
+        ShapeMismatchError: the last axis does not make up one number.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> bits = ft.lax.bitcast_convert_type(np.float32(1.0), np.int32)
+        >>> hex(bits), ft.lax.bitcast_convert_type(bits, np.float32)
+        ('0x3f800000', np.float32(1.0))
+        >>> ft.lax.bitcast_convert_type(np.array([1.0]), np.uint32)
+        array([[         0, 1072693248]], dtype=uint32)
+    """
+    x, dtype = as_operand(operand), np.dtype(new_dtype)
+    bits.abstract_eval(typeof(x), dtype=dtype)  # where nothing is traced, nobody else looks at the types
+    return x if typeof(x).dtype == dtype and not typeof(x).weak else bits(x, dtype=dtype)
+
+
 def population_count(x: Any) -> Any:
     """How many bits are one; of a negative number too, unlike `numpy.bitwise_count`, which takes its magnitude.
 
@@ -132,11 +156,11 @@ def clz(x: Any) -> Any:
     """
     x = as_operand(x)
     dtype = typeof(x).dtype
-    bits = cast(x, np.dtype(f"u{dtype.itemsize}"))
+    filled = cast(x, np.dtype(f"u{dtype.itemsize}"))
     for shift in (1, 2, 4, 8, 16, 32):  # fill with ones below the first one
         if shift < 8 * dtype.itemsize:
-            bits = bits | (bits >> shift)
-    return cast(8 * dtype.itemsize - np.bitwise_count(bits), dtype)
+            filled = filled | (filled >> shift)
+    return cast(8 * dtype.itemsize - np.bitwise_count(filled), dtype)
 
 
 def shift_right_logical(x: Any, y: Any) -> Any:
@@ -199,10 +223,11 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Any:
 
 __all__ = [
     "RoundingMethod", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e",
-    "bessel_i1e", "betainc", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp", "clz",
-    "complex", "conj", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "erfc", "exp",
-    "exp2", "expm1", "floor", "ge", "gt", "igamma", "igammac", "imag", "integer_pow", "is_finite", "le", "lgamma",
-    "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "polygamma", "population_count",
-    "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "select_n", "shift_left", "shift_right_arithmetic",
-    "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "zeta",
+    "bessel_i1e", "betainc", "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt",
+    "ceil", "clamp", "clz", "complex", "conj", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erf",
+    "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "igamma", "igammac", "imag", "integer_pow",
+    "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter",
+    "polygamma", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "select_n",
+    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub",
+    "tan", "tanh", "zeta",
 ]  # fmt: skip

@@ -12,10 +12,10 @@ import numpy as np
 from ..core.devices import here
 from ..core.trace import typeof
 from ..core.tracer import is_view, view_of
-from ..errors import ShapeMismatchError
+from ..errors import ShapeMismatchError, UnsupportedDtypeError
 from ..primitives import foundation as _foundation
 from ..primitives import structural as _structural
-from ..primitives.elementwise import remainder, subtract
+from ..primitives.elementwise import bits, remainder, subtract
 from ..primitives.foundation import broadcast_shapes
 from ..primitives.structural import concatenate, slice_axis
 from .common import as_operand, known_value, normalize_axes, normalize_axis, with_shape
@@ -314,8 +314,37 @@ def _flatten_method(x: Any, order: str = "C") -> Any:
     return ravel(x, order).copy()
 
 
+def _view(x: Any, dtype: Any = None) -> Any:
+    """ndarray.view: the same bits as numbers of another dtype; the last axis becomes longer or shorter with it."""
+    if dtype is None:
+        return x[...]
+    want, shape = np.dtype(dtype), x.shape
+    if not {x.dtype.kind, want.kind} <= set("iuf") or (not shape and x.dtype.itemsize != want.itemsize):
+        raise UnsupportedDtypeError(
+            f"The bits of {x.aval} were to be read as {want.name}.",
+            "Traced arrays of integers and floats can be read so, along the last axis.",
+            "Convert numbers with `.astype(...)`; take the real and imaginary parts of complex ones.",
+        )
+    return view_of(x, _read_as(x, want), restore=lambda y: _read_as(y, x.dtype))
+
+
+def _read_as(x: Any, dtype: np.dtype[Any]) -> Any:
+    shape, have, want = typeof(x).shape, typeof(x).dtype.itemsize, dtype.itemsize
+    if have == want:
+        return bits(x, dtype=dtype)
+    size = shape[-1] * have
+    if size % want:
+        raise ValueError(
+            "When changing to a larger dtype, its size must be a divisor of the total size in bytes of the last axis "
+            "of the array."
+        )
+    if have < want:
+        x = with_shape(x, (*shape[:-1], size // want, want // have))
+    return with_shape(bits(x, dtype=dtype), (*shape[:-1], size // want))
+
+
 METHODS.update(
     reshape=_reshape_method, transpose=_transpose_method, flatten=_flatten_method, ravel=ravel, squeeze=squeeze,
-    swapaxes=swapaxes,
+    swapaxes=swapaxes, view=_view,
 )  # fmt: skip
 PROPERTIES.update(T=transpose, mT=matrix_transpose)

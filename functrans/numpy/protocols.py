@@ -245,12 +245,9 @@ def _foreign(name: str, tracer: Tracer) -> NoReturn:
     )
 
 
-_UNTRACED = {"view": "Write x.reshape(shape) for another shape, x.astype(dtype) for numbers of another dtype."}
-
-
 def _untraced(name: str, tracer: Tracer) -> NoReturn:
     raise UnknownFunctionError(
         f"`.{name}` of a traced array was used, and functrans does not trace it.",
         "Only the methods and attributes of ndarray that have a pure meaning are there.",
-        _UNTRACED.get(name, "Use a function of functrans.numpy instead."),
+        "Use a function of functrans.numpy instead.",
     )

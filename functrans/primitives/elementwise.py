@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, INT, ZERO, ShapedArray, real_dtype
+from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, real_dtype
 from ..core.devices import is_on_device
 from ..core.dtypes import resolve_dtypes
+from ..core.primitive import Primitive
 from ..core.trace import Params, typeof
 from ..core.tracer import operators
+from ..errors import ShapeMismatchError, UnsupportedDtypeError
 from .complex import conjugate, imag
 from .foundation import Elementwise, Plain, Product, add_any, full, match, scale, zeros
 from .powers import Power, PowerLike, constant
@@ -295,7 +297,59 @@ class PartOfFrexp(Plain):
         return lambda index: result.cast(result.apply(self.operation, x.at(index), computes_in=DOUBLE, gives=gives))
 
 
+class Bits(Primitive):
+    """The bits of numbers, integers or floats, as numbers of another dtype.
+
+    A wider one becomes several along a new last axis, and several along the last axis become one, lowest bits first.
+    """
+
+    lowers_by_dtype = True
+    is_of_dtype = True
+
+    def abstract_eval(self, x: ShapedArray, *, dtype: np.dtype[Any]) -> list[ShapedArray]:
+        have, want = x.dtype.itemsize, dtype.itemsize
+        if have < want and x.shape[-1:] != (want // have,):
+            raise ShapeMismatchError(
+                f"The bits of {x} were to be read as {dtype.name}.",
+                f"{want // have} numbers of {x.dtype.name} make up one, and are along the last axis.",
+                f"Reshape to (..., {want // have}).",
+            )
+        if not {x.dtype.kind, dtype.kind} <= set("iuf"):
+            raise UnsupportedDtypeError(
+                f"The bits of {x} were to be read as {dtype.name}.",
+                "They are those of integers and floats.",
+                "Convert booleans with `.astype(np.uint8)`, and take real and imaginary parts of complex numbers.",
+            )
+        shape = x.shape if have == want else (*x.shape, have // want) if have > want else x.shape[:-1]
+        return [ShapedArray(shape, dtype)]
+
+    def impl(self, x: Any, *, dtype: np.dtype[Any]) -> list[Any]:
+        x = np.asarray(x) if type(x) in PYTHON_SCALARS else x
+        if x.dtype.itemsize == dtype.itemsize:
+            return [x.view(dtype).copy()]
+        if x.dtype.itemsize > dtype.itemsize:
+            return [x[..., None].copy(order="C").view(dtype)]
+        return [x.copy(order="C").view(dtype)[..., 0].copy()]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        return [self(*primals, dtype=dtype)], [ZERO]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Any, *, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        return [self(*values, dtype=dtype)], [True]
+
+    def lower(self, result: Any, x: Any, *, dtype: np.dtype[Any]) -> Any:
+        if x.aval.dtype.itemsize != dtype.itemsize:
+            return None
+        signed = result.of(np.dtype(f"i{dtype.itemsize}"))
+        if dtype.kind == "f":
+            return lambda index: result.apply_to("number_of_bits", signed.cast(x.at(index)))
+        if x.aval.dtype.kind == "f":
+            return lambda index: result.cast(signed.apply_to("bits_of_number", x.at(index)))
+        return lambda index: result.cast(x.at(index))
+
+
 sign = Sign("sign", np.sign)
+bits = Bits("bits")
 mantissa = PartOfFrexp("mantissa", 0, "significand")
 exponent = PartOfFrexp("exponent", 1, "binary_exponent")
 

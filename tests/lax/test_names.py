@@ -14,7 +14,7 @@ from scipy import special
 
 import functrans as ft
 from functrans import lax
-from functrans.errors import ShapeMismatchError
+from functrans.errors import ShapeMismatchError, UnsupportedDtypeError
 from functrans.testing import check_grads
 
 _random = np.random.default_rng(5)
@@ -194,3 +194,21 @@ def test_pooling_has_derivatives_and_the_paddings_with_names() -> None:
     check_grads(ft.jit(pooled), (X,), order=2)
     with pytest.raises(ShapeMismatchError):
         lax.reduce_window(X, 0.0, lax.add, (2,), (1,), "VALID")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=5), st.sampled_from(["f8", "f4", "f2", "i4", "u1"]))
+def test_bits_go_there_and_back(numbers: list[int], dtype: str) -> None:
+    x = np.array(numbers, np.uint64)
+    for run in (lambda f: f, ft.jit):
+        there = run(lambda x: lax.bitcast_convert_type(x, dtype))(x)
+        assert there.tobytes() == x.tobytes()
+        np.testing.assert_array_equal(run(lambda y: lax.bitcast_convert_type(y, "u8"))(there), x)
+
+
+def test_bits_of_what_has_none_to_give() -> None:
+    for x, dtype in ((1j, "i8"), (np.ones(4, "f4"), complex), (np.array(True), "u1")):
+        with pytest.raises(UnsupportedDtypeError, match="integers and floats"):
+            lax.bitcast_convert_type(x, dtype)
+    with pytest.raises(ShapeMismatchError, match="2 numbers of float32"):
+        lax.bitcast_convert_type(np.zeros(4, "f4"), "f8")

@@ -69,6 +69,15 @@ EXAMPLES = [
     *binary("heaviside", (X, ROW), (X, 0.5)),
     *binary("nextafter", (X, Y), smooth=False),
     *binary("ldexp", (X, np.array([1, -2, 3])), (X.astype(F32), 2)),
+    *[
+        Example("bits", (x,), {"dtype": np.dtype(dtype)}, smooth=False)
+        for x, dtypes in (
+            (X, ("u8", "i8", "u1", "f4")), (X.astype(F32), ("u4", "i4", "u2")), (HALF, ("u2", "i2")), (INTS, ("f4", "u4")),
+            (np.array([[1, 2**62 - 3]]), ("f8", "u4")), (BITS[:2], ("i1", "u2", "f2")), (np.arange(4, dtype="u2"), ("f8",)),
+            (np.float32(1.5), ("i4",)), (EMPTY, ("u8",)),
+        )
+        for dtype in dtypes
+    ],
     *unary("mantissa", X), *unary("exponent", X, smooth=False),
     # exponentials and logarithms
     *unary("exp exp2 expm1", X, COMPLEX),

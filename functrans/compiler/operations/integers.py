@@ -10,7 +10,7 @@ import numpy as np
 
 from .conversions import convert
 from .reals import COMPARISONS, LOGIC
-from .values import DOUBLE, Value, function, quotient, where
+from .values import DOUBLE, Value, from_bits, function, quotient, where
 
 Operation = Callable[..., Value]
 
@@ -124,6 +124,7 @@ INTEGERS: Final[dict[str, Operation]] = {
     "left_shift": _left_shift,
     "right_shift": _right_shift,
     "bitwise_count": _bit_count,
+    "number_of_bits": from_bits,
     "gcd": _gcd,
     "lcm": _lcm,
     "maximum": lambda x, y: where(x >= y, x, y),

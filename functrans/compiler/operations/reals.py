@@ -357,6 +357,7 @@ REALS: Final[dict[str, Operation]] = {
     "isfinite": lambda x: fabs(x) < float("inf"),
     "nextafter": nextafter,
     "spacing": _spacing,
+    "bits_of_number": bits,
     "ldexp": ldexp,
     "significand": significand,
     "binary_exponent": binary_exponent,
@@ -413,6 +414,7 @@ BFLOATS: Final[dict[str, Operation]] = {"nextafter": _bfloat16_nextafter, "spaci
 HALVES: Final[dict[str, Operation]] = {
     "nextafter": _half_nextafter,
     "spacing": _half_spacing,
+    "bits_of_number": bits,
     "maximum": _extreme(op.ge, _first),
     "minimum": _extreme(op.le, _first),
     "fmax": _extreme(op.ge, _second),
