@@ -29,7 +29,9 @@ def equation_key(eqn: Eqn, commutes: bool, alive: list[Any]) -> Any:
     if commutes:
         operands = frozenset(operands)
     params = sorted(eqn.params.items()) if len(eqn.params) > 1 else eqn.params.items()
-    return eqn.primitive, operands, tuple([(name, told_apart(value)) for name, value in params])
+    # Tuples are shapes and axes, all of integers: to look into each of them would take long.
+    told = [(name, value if type(value) is tuple else told_apart(value)) for name, value in params]
+    return eqn.primitive, operands, tuple(told)
 
 
 def _literal_key(literal: Literal, alive: list[Any]) -> Any:
