@@ -14,7 +14,7 @@ _ALWAYS = {"absolute", "fabs", "square", "exp", "exp2", "hypot", "cosh"}
 #: Functions with such values where all operands are such.
 _KEEP = {
     "add", "add_any", "multiply", "divide", "sqrt", "power", "reduce_sum", "reduce_max", "reduce_min", "reduce_prod",
-    "reshape", "transpose", "broadcast_to", "slice", "reverse", "concatenate", "convert", "copy",
+    "reshape", "transpose", "broadcast_to", "slice", "reverse", "concatenate", "convert",
 }  # fmt: skip
 #: The same, of the first operand.
 _KEEP_FIRST = {"gather", "dynamic_slice"}
