@@ -193,17 +193,20 @@ def test_sums_with_counters_and_lengths_are_checked_if_they_may_leave_their_axis
     assert checks_in(statements) or is_inside(numbers, extent)
 
 
-@given(numbers=st.lists(st.none() | small, min_size=2, max_size=3), before=small, extent=st.integers(0, 5))
+@given(
+    numbers=st.lists(st.none() | st.tuples(small, st.integers(0, 3)), min_size=2, max_size=3),
+    before=small, extent=st.integers(0, 8),
+)  # fmt: skip
 def test_after_a_choice_a_number_is_what_any_branch_makes_it(
-    numbers: list[int | None], before: int, extent: int
+    numbers: list[tuple[int, int] | None], before: int, extent: int
 ) -> None:
-    branches = tuple(() if n is None else (Assign((K,), (constant(n, INT),)),) for n in numbers)
+    ends = [(before, before) if pair is None else (pair[0], sum(pair)) for pair in numbers]
+    branches = tuple(() if pair is None else tuple(limited(K, *own)) for pair, own in zip(numbers, ends))
     statements = [Assign((K,), (constant(before, INT),)), Choose(UNKNOWN, branches), check(K, extent), Store(1, (), K)]
-    is_known = is_inside([before if n is None else n for n in numbers], extent)
-    assert checks_in(narrowed(statements)) == (not is_known)
-    for chosen, number in enumerate(numbers):
+    assert checks_in(narrowed(statements)) == (not is_inside([i for own in ends for i in own], extent))
+    for chosen, own in enumerate(ends):
         statements[1] = Choose(constant(chosen, INT), branches)
-        assert checks_in(narrowed(statements)) == (not is_inside([before if number is None else number], extent))
+        assert checks_in(narrowed(statements)) == (not is_inside(own, extent))
 
 
 @given(start=small, step=st.integers(1, 3), way=st.integers(1, 12), extent=st.integers(0, 16))
@@ -212,6 +215,13 @@ def test_what_a_loop_changes_is_bounded_by_its_condition(start: int, step: int, 
     body = [check(K, extent), Assign((K,), (plus(K, step),))]
     statements = narrowed([Assign((K,), (constant(start, INT),)), repeated(None, body, going)])
     assert checks_in(statements) == (not is_inside([start, start + way - 1], extent))
+
+
+@given(start=small, step=st.integers(-3, 3), length=st.integers(1, 6), extent=st.integers(0, 20))
+def test_what_grows_by_the_same_in_each_step_is_known(start: int, step: int, length: int, extent: int) -> None:
+    body = [check(K, extent), Assign((K,), (plus(K, step),))]
+    statements = narrowed([Assign((K,), (constant(start, INT),)), repeated(constant(length, INT), body)])
+    assert checks_in(statements) == (not is_inside([start, start + step * (length - 1)], extent))
 
 
 @given(low=small, high=small, first=st.integers(0, 6), second=st.integers(0, 6))
