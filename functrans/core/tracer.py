@@ -524,7 +524,7 @@ def _frozen(index: Any) -> Any:
     """An index that stays as it is if a traced integer in it is assigned into."""
     if type(index) is tuple:
         return tuple(map(_frozen, index))
-    return index.copy() if isinstance(index, Tracer) else index
+    return index.twin() if isinstance(index, Tracer) else index
 
 
 def check_not_stale(values: Iterable[Any], operation: str) -> None:
@@ -535,11 +535,19 @@ def check_not_stale(values: Iterable[Any], operation: str) -> None:
 
 
 def _same_index(a: Any, b: Any) -> bool:
-    """Whether two indices of views (integers, slices, ellipses, None, tuples of them) are the same."""
+    """Whether two indices of views (integers, known or not, slices, ellipses, None, tuples of them) are the same."""
     a, b = (a if isinstance(a, tuple) else (a,)), (b if isinstance(b, tuple) else (b,))
-    return len(a) == len(b) and all(
-        x is y or (isinstance(x, (int, slice, np.integer)) and type(x) is type(y) and x == y) for x, y in zip(a, b)
-    )
+    return len(a) == len(b) and all(map(_same_entry, a, b))
+
+
+def _same_entry(x: Any, y: Any) -> bool:
+    if x is y:
+        return True
+    if type(x) is not type(y):
+        return False
+    if isinstance(x, Tracer):
+        return x.trace is y.trace and all(getattr(x, slot) is getattr(y, slot) for slot in x.payload)
+    return isinstance(x, (int, slice, np.integer)) and x == y
 
 
 def _are_disjoint(a: Any, b: Any, shape: tuple[int, ...]) -> bool:

@@ -769,3 +769,33 @@ def test_reading_rows_in_a_loop_does_not_pile_up():
 
     ft.grad(f)(M)
     assert sizes[0] < 100
+
+
+@pytest.mark.parametrize("index", ["i", "(i, slice(1, 3))", "(0, j)", "(slice(None), i, None)"])
+def test_an_augmented_assignment_at_unknown_places_is_one(index: str):
+    at = eval(f"lambda i, j: {index}")
+
+    def f(x: Any, i: Any, j: Any) -> Any:
+        x = x.copy()
+        x[at(i, j)] *= np.sin(x[at(j, i)])
+        return x
+
+    x = np.linspace(1, 2, 36).reshape(3, 3, 4)
+    np.testing.assert_allclose(ft.jit(f)(x, 1, 2), f(x, 1, 2), rtol=1e-12)
+    assert str(ft.make_jaxpr(f)(x, 1, 2)).count("scatter_set") == 1
+    inner = ft.make_jaxpr(lambda x, i, j: ft.jvp(lambda x: f(x, i, j), (x,), (x,))[1])(x, 1, 2)
+    assert str(inner).count("scatter_set") == 2  # of values, and of tangents
+
+
+def test_an_augmented_assignment_at_another_place_than_before():
+    def f(x: Any, i: Any) -> Any:
+        x, i = x.copy(), i.copy()
+        row = x[i[0]]
+        i[0] = 2
+        row += 1.0
+        x[i[0]] = row
+        return x
+
+    x = np.arange(12.0).reshape(3, 4)
+    for i in range(3):
+        np.testing.assert_array_equal(ft.jit(f)(x, np.array([i])), f(x, np.array([i])))
