@@ -140,6 +140,47 @@ def test_what_is_read_and_written_beside_an_index_is_no_more_than_a_row(index):
     assert all(eqn.outputs[0].aval.size <= 60 for eqn in jaxpr.eqns)
 
 
+@st.composite
+def indices_with_numbers(draw: st.DrawFn) -> tuple[Any, ...]:
+    """Numbers, slices, new axes and perhaps an ellipsis, for CUBE."""
+    entries: list[Any] = [draw(st.one_of(st.integers(-n, n - 1), st.slices(n))) for n in CUBE.shape]
+    entries = entries[: draw(st.integers(1, 3))]
+    for _ in range(draw(st.integers(0, 2))):
+        entries.insert(draw(st.integers(0, len(entries))), None)
+    missing = sum(entry is not None for entry in entries) < CUBE.ndim
+    return (*entries, ...) if missing and draw(st.booleans()) else tuple(entries)
+
+
+@settings(max_examples=30, deadline=None)
+@given(indices_with_numbers(), st.data())
+def test_numbers_that_are_not_known_among_slices(index: tuple[Any, ...], data: st.DataObject):
+    unknown = [k for k, entry in enumerate(index) if type(entry) is int and data.draw(st.booleans())]
+    numbers = np.array([index[k] for k in unknown], int)
+
+    def with_numbers(numbers: Any) -> tuple[Any, ...]:
+        entries = list(index)
+        for k, number in zip(unknown, numbers):
+            entries[k] = number
+        return tuple(entries)
+
+    def changed(x: Any, numbers: Any) -> tuple[Any, ...]:
+        i = with_numbers(numbers)
+        written = x.copy()
+        written[i] = x[i] * 2
+        return x[i], written, fnp.at(x)[i].add(5.0), fnp.at(x)[i].min(x[i] - 1, mode="clip")
+
+    lowered, raised = CUBE.copy(), CUBE.copy()
+    lowered[index] -= 1
+    raised[index] += 5
+    doubled = CUBE.copy()
+    doubled[index] *= 2
+    wanted = CUBE[index], doubled, raised, lowered
+    numbers = list(map(np.int64, numbers))
+    assert_same(ft.jit(changed)(CUBE, numbers), wanted)
+    lanes = ft.vmap(changed)(np.stack([CUBE, -CUBE]), [np.array([n, n]) for n in numbers])
+    assert_same(tuple(x[0] for x in lanes), wanted)
+
+
 @pytest.mark.parametrize("index", [1.0, "a", (0, 1, 2, 3), np.array([1.5]), (..., ...), 4, (0, 0, -6), [7], object()])
 def test_what_is_no_index_raises_as_in_numpy(index):
     with pytest.raises(IndexError):
