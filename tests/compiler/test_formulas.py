@@ -73,4 +73,5 @@ def test_the_length_of_a_text_counts_every_use() -> None:
 def test_thorough_compilation_puts_formulas_in_their_places() -> None:
     text = ft.jit(lambda x: in_kernel(x, [np.tanh] * 3)).lower(np.ones(5)).llvm
     assert "_formula" in text
-    assert "_formula" not in str(engine().thorough.optimized(text))
+    compiler = engine().thorough
+    assert "_formula" not in str(compiler.optimized(text, compiler.machine))
