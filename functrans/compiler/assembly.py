@@ -49,6 +49,7 @@ from .matrices import element_by_element, linear_algebra
 from .overlap import are_same
 from .partials import divided_reduction
 from .recurring import add_recurrence
+from .small_products import batch_of_products
 
 
 class Assembled(NamedTuple):
@@ -281,6 +282,10 @@ class Assembler:
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
+        product = None if self.is_plain else batch_of_products(kernel, sources, targets)
+        if product is not None and product.x.dtype.char in self.product_types:
+            self.contract(block, product.x, product.y, targets[0], product.x_axes, product.y_axes)
+            return
         divided = None if self.is_plain else divided_reduction(kernel, sources)
         if divided is not None:
             sources = self.partial_results(block, divided.pieces, sources)

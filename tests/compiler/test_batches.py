@@ -15,7 +15,7 @@ from functrans.compiler.simplify import simplify
 from tests.compiler.test_partials import assembled
 from tests.fuzz import Case
 from tests.helpers.limits import limited
-from tests.helpers.tiers import TIERS, staged
+from tests.helpers.tiers import TIERS, natively, staged
 
 fnp = ft.numpy
 EXTENTS = {"b": 3, "h": 2, "t": 4, "s": 5, "d": 2}
@@ -65,11 +65,37 @@ def programs(draw: Any) -> Any:
 
 
 @settings(max_examples=80, deadline=None)
-@given(drawn=programs(), tier=st.sampled_from(sorted(TIERS)))
-def test_any_order_of_axes(drawn: Any, tier: str) -> None:
+@given(
+    drawn=programs(), tier=st.sampled_from(sorted(TIERS)),
+    by=st.sampled_from([["products by a library"], ["batches by a library", "nothing written out"]]),
+)  # fmt: skip
+def test_any_order_of_axes(drawn: Any, tier: str, by: list[str]) -> None:
     function, args = drawn
-    with limited(["chains of products", "products by a library"]):
+    with limited(["chains of products", *by]):
         Case("batches", function, args, None).check(tier)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    axes=st.tuples(*map(st.permutations, ("bik", "bkj", "bij"))), data=st.data(), dtype=st.sampled_from(["f4", "f8", "i8"]),
+    step=st.sampled_from([1, 2, -1]), summed=st.sampled_from([9, 12, 16]),
+)  # fmt: skip
+def test_small_matrices_of_a_batch_are_multiplied_by_a_library(
+    axes: Any, data: Any, dtype: str, step: int, summed: int
+) -> None:
+    of_x, of_y, of_z = map("".join, axes)
+    rows, columns = data.draw(st.tuples(*[st.sampled_from([2, 5, 7])] * 2))
+    extents, random = {"b": 3, "i": rows, "j": columns, "k": summed}, np.random.default_rng(0)
+    x, y = (
+        random.integers(-3, 4, [abs(step) * extents[axis] for axis in own]).astype(dtype)[(slice(None, None, step),) * 3]
+        for own in (of_x, of_y)
+    )
+    function = lambda x, y: fnp.einsum(f"{of_x},{of_y}->{of_z}", x, y)  # noqa: E731
+    (found,) = natively(staged(function, (x, y)), (x, y), "quick")
+    np.testing.assert_array_equal(found, np.einsum(f"{of_x},{of_y}->{of_z}", x, y))
+    links = [link for i in assembled(function, x, y).block for link in getattr(i, "links", [i])]
+    is_for_library = dtype != "i8" and min(rows, columns) >= 5
+    assert any(isinstance(link, ProductRun) for link in links) == is_for_library
 
 
 def mixture(means: Any, factors: Any, x: Any) -> Any:

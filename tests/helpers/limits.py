@@ -25,6 +25,7 @@ from functrans.compiler import (
     recurring,
     regions,
     small_matrices,
+    small_products,
     staggered,
     unrolling,
 )
@@ -63,6 +64,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "everything stored": [(fuse, "CHEAP", -1)],
     "everything computed again": [(fuse, "CHEAP", 1000)],
     "short expressions": [(fuse, "LARGEST_EXPRESSION", 3)],
+    "batches by a library": [(small_products, "FEWEST_ROWS", 1)],
     "nothing written out": [(unrolling, "TINY", 0), (fuse, "FEW", 0)],
     "much written out": [(unrolling, "TINY", 8), (unrolling, "MOST_LOADS", 64), (unrolling, "MOST_OUTPUTS", 32)],
     "few lanes": [(lanes, "FEWEST_LANES", 2)],
