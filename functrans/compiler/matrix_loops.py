@@ -206,8 +206,9 @@ def eliminate(loops: Loops, x: Matrix, width: int, act: Callable[[Affine, Regist
         inverse = loops.kept(choose(is_tiny, number_like(own, 1), apply("reciprocal", own)))
         with loops.each(plus(j, 1), height, height) as i:
             loops.put(x, i, j, apply("multiply", loops.get(x, i, j), inverse))
-    with loops.each(rank, width, width) as j:
-        subtract_products(j)
+    if width > rank:
+        with loops.each(rank, width, width) as j:
+            subtract_products(j)
     return singular
 
 

@@ -637,6 +637,11 @@ SECOND_SHAPES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, .
         (shaped(17, 13, 14), shaped(17, 14, 15)),
         (shaped(31, 19, 18), shaped(31, 18, 17)),
     ),
+    "many matrices": (
+        lambda x, y: (np.linalg.solve(x, y), *np.linalg.qr(x)),
+        (shaped(17, 13, 13), shaped(17, 13, 1)),
+        (shaped(31, 19, 19), shaped(31, 19, 1)),
+    ),
     "attention": (attended, (shaped(15, 13), shaped(17, 13), shaped(17, 14)), (shaped(19, 18), shaped(20, 18), shaped(20, 16))),
     "scan of numbers": (scanned, (shaped(17),), (shaped(31),)),
     "scan of rows": (scanned, (shaped(17, 300),), (shaped(19, 350),)),

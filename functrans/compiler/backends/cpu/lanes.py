@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...accesses import steps_of
 from ...instructions import RecurrenceRun
 from ...lanes.statements import differs, varying_registers
-from ...loopnest import INT, Constant, Index, Load, Register, constant, expressions_in
+from ...loopnest import INT, Index, Load, Register, constant, expressions_in
 from ...recurrence import (
     Assign,
     Check,
@@ -36,7 +36,7 @@ from .codegen import alignment
 from .operations import type_in_memory, type_name
 from .recurrences import RecurrenceWriter
 from .runtime import STOPPED
-from .work import is_short, likely_work, work_of
+from .work import likely_work, work_of
 
 #: What the lanes of a block keep takes about so many bytes.
 BLOCK_BYTES = 1 << 13
@@ -150,14 +150,13 @@ class LanesWriter(RecurrenceWriter):
         w.label("run")
         self.place_block(count)
         run()
-        self.done(self.statements)
         w.write("%following = add nsw i64 %start, %size")
         w.write("store i64 %following, ptr %block")
         w.write("br label %blocks")
         w.label("over")
 
     def place_block(self, count: str) -> None:
-        """Which lanes are in the block that begins at `%start`."""
+        """Which lanes are in the block that is to begin at `%start`: the first one, and how many."""
         self.writer.write("%first = add i64 %start, 0")
         self.writer.write(f"%size = call i64 @llvm.smin.i64(i64 %left, i64 {self.block_size})")
 
@@ -231,12 +230,8 @@ class LanesWriter(RecurrenceWriter):
             return
         length = self.length(s, s.length, known)
         body, end = self.steps(s, "0", length, dict(known))
-        if not is_short(s):
-            self.step_done(s)
+        self.step_done(s)
         self.next_step(s, length, body, end)
-        if is_short(s) and not isinstance(s.length, Constant):
-            steps = self.writer.emit(f"mul i64 {length}, %size")
-            self.worked(self.writer.emit(f"mul i64 {steps}, {work_of(s.body)}"))
 
     def going_on(self, s: Repeat, known: dict[int, str]) -> str:
         """Whether a condition holds in any lane of the block."""
@@ -248,11 +243,7 @@ class LanesWriter(RecurrenceWriter):
         return w.emit(f"icmp ne i8 {w.emit('load i8, ptr %any')}, 0")
 
     def step_done(self, s: Repeat) -> None:
-        self.done((*s.test, *s.body))
-
-    def done(self, statements: Sequence[Statement]) -> None:
-        """Count the operations of all lanes of a block, and look for signals after many."""
-        self.worked(self.writer.emit(f"mul i64 %size, {work_of(statements)}"))
+        self.worked(self.writer.emit(f"mul i64 %size, {work_of((*s.test, *s.body))}"))
         self.look()
 
     def look(self) -> None:

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from ...accesses import steps_of
 from ...instructions import RecurrenceRun
 from ...loopnest import INT, Apply, Expression, Index, Load, Register, constant
-from ...recurrence import Check, Store, every_register
+from ...recurrence import Check, Repeat, Store, every_register
 from .codegen import alignment
-from .lanes import LanesWriter, Together
+from .lanes import PATIENT_OPERATIONS, LanesWriter, Together
 from .operations import emit_operation, type_in_memory, type_name, vector_literal
 from .recurrences import RecurrenceWriter
 
 #: Rooms begin at multiples of so many bytes.
 ALIGNED = 64
+#: A block counts as so many operations, however small its matrices are: signals are looked for between blocks.
+BLOCK_OPERATIONS = PATIENT_OPERATIONS // 32
 
 
 class VectorsWriter(LanesWriter):
@@ -45,11 +47,16 @@ class VectorsWriter(LanesWriter):
         w.write(f"%last = sub i64 {count}, {self.block_size}")
         w.write("%first = call i64 @llvm.smin.i64(i64 %start, i64 %last)")
         w.write(f"%size = add i64 {self.block_size}, 0")
+        self.worked(str(BLOCK_OPERATIONS))
+        self.look()
 
     # ---- statements
 
     def group(self, item: Together, known: dict[int, str]) -> None:
         RecurrenceWriter.block(self, (*item.statements, *item.checks), dict(known))
+
+    def step_done(self, s: Repeat) -> None:
+        """Steps are short, and are not counted."""
 
     def Store(self, s: Store, known: dict[int, str]) -> None:
         w, type_ = self.writer, type_in_memory(s.value.dtype)
