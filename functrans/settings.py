@@ -155,7 +155,10 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _unknown(name: str) -> str:
-    return f"there is no setting {name!r}; there are {', '.join(_DEFAULTS)}"
+    return (
+        f"there is no setting {name!r}; there are {', '.join(_DEFAULTS)}, set by `config.threads = 2` or, for a while, "
+        "`with config.using(threads=2):`"
+    )
 
 
 config = Config()

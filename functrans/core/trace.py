@@ -44,10 +44,15 @@ class Uncounted:
 
 
 def typeof(x: Any) -> ShapedArray:
-    """The abstract value of anything that can be an operand.
+    """The type of anything that can be an operand: shape, dtype, and whether it is a Python number.
 
     Raises:
         UnsupportedDtypeError: x is not an array of a supported dtype.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> print(ft.typeof(np.zeros((2, 3), "f4")), ft.typeof(1.0))
+        f32[2,3] f64[]*
     """
     kind = type(x)
     if kind is ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,6 +81,24 @@ def scan(
         >>> ft.lax.scan(lambda total, x: (total + x, total * x), 0.0, np.array([1.0, 2.0, 3.0]))
         (np.float64(6.0), array([0., 2., 9.]))
     """
+    return _scan(f, init, xs, length, reverse, unroll, checkpoint, budget, progress, _Caller("scan"))
+
+
+class _Caller(NamedTuple):
+    """The function that a user called, and how many values of the carry are not the user's but its own."""
+
+    name: str
+    own: int = 0
+
+    def carry(self, carry_tree: Any, position: int = 0) -> tuple[Any, int]:
+        """The structure of the user's part of a carry, and which of its leaves one is."""
+        return (carry_tree.children()[self.own], position - self.own) if self.own else (carry_tree, position)
+
+
+def _scan(
+    f: Any, init: Any, xs: Any, length: Any, reverse: bool, unroll: Any, checkpoint: Any, budget: Any, progress: Any,
+    caller: _Caller,
+) -> tuple[Any, Any]:  # fmt: skip
     carry, carry_tree = operand_leaves(init, input_leaf)
     elements, xs_tree = operand_leaves(xs, input_leaf)
     count = _scan_length(elements, xs_tree, length)
@@ -89,7 +107,7 @@ def scan(
     def rebuild(leaves: Sequence[Any]) -> Any:
         return carry_tree.unflatten(leaves[: carry_tree.num_leaves]), xs_tree.unflatten(leaves[carry_tree.num_leaves :])
 
-    program, carry = _stage_body(f, rebuild, carry, x_avals, carry_tree, "scan", _carry_and_output)
+    program, carry = _stage_body(f, rebuild, carry, x_avals, carry_tree, caller, _carry_and_output)
     carry_out, y_tree = program.out_tree.children()
     params = {
         "consts": len(program.captured),
@@ -141,12 +159,18 @@ def while_loop(
         >>> round(float(ft.grad(sqrt)(4.0)), 12)
         0.25
     """
+    return _while_loop(cond_fun, body_fun, init_val, checkpoint, budget, progress, _Caller("while_loop"))
+
+
+def _while_loop(
+    cond_fun: Any, body_fun: Any, init_val: Any, checkpoint: Any, budget: Any, progress: Any, caller: _Caller
+) -> Any:
     carry, carry_tree = operand_leaves(init_val, input_leaf)
 
     def rebuild(leaves: Sequence[Any]) -> Any:
         return (carry_tree.unflatten(leaves),)
 
-    body, carry = _stage_body(body_fun, rebuild, carry, [], carry_tree, "while_loop", _carry_only)
+    body, carry = _stage_body(body_fun, rebuild, carry, [], carry_tree, caller, _carry_only)
     cond = staged(cond_fun, rebuild, [typeof(c) for c in carry])
     _check_condition(cond)
     programs, common = with_common_operands([cond, body])
@@ -205,18 +229,18 @@ def fori_loop(
             i, value = carry
             return (i + 1, body_fun(i, value)), None
 
-        (_, value), _ = scan(
-            step, (lower, init_val), length=max(0, int(upper) - int(lower)), unroll=unroll, checkpoint=checkpoint,
-            budget=budget, progress=text,
-        )  # fmt: skip
+        length = max(0, int(upper) - int(lower))
+        caller = _Caller("fori_loop", 1)
+        (_, value), _ = _scan(step, (lower, init_val), None, length, False, unroll, checkpoint, budget, text, caller)
         return value
-    _, _, value = while_loop(
+    _, _, value = _while_loop(
         lambda carry: carry[0] < carry[1],
         lambda carry: (carry[0] + 1, carry[1], body_fun(carry[0], carry[2])),
         (lower, upper, init_val),
-        checkpoint=checkpoint,
-        budget=budget,
-        progress=text,
+        checkpoint,
+        budget,
+        text,
+        _Caller("fori_loop", 2),
     )
     return value
 
@@ -278,24 +302,24 @@ def _stage_body(
     carry: Sequence[Any],
     x_avals: Sequence[Any],
     carry_tree: Any,
-    name: str,
-    carry_structure: Callable[[Program, str], Any],
+    caller: _Caller,
+    carry_structure: Callable[[Program], Any],
 ) -> tuple[Program, list[Any]]:
     """Trace the body of a loop until its carry has the same types before and after: Python scalars give way."""
     while True:
         avals = [typeof(c) for c in carry]
         program = staged(function, rebuild, [*avals, *x_avals])
-        found_tree = carry_structure(program, name)
+        found_tree = carry_structure(program)
         if found_tree != carry_tree:
+            was, became = (structure_text(caller.carry(treedef)[0]) for treedef in (carry_tree, found_tree))
             raise CarryMismatchError(
-                f"The carry of {name} changes its structure: it was {structure_text(carry_tree)} and became "
-                f"{structure_text(found_tree)}.",
+                f"The carry of {caller.name} changes its structure: it was {was} and became {became}.",
                 "What one step returns is what the next one is given.",
                 "Return a carry of the same structure (it comes first in the pair that the body of a scan returns).",
                 source=program.source_of(0),
             )
         met = [
-            _carry_type(program, position, before, after, carry_tree, name)
+            _carry_type(program, position, before, after, carry_tree, caller)
             for position, (before, after) in enumerate(zip(avals, program.jaxpr.out_avals))
         ]
         if met == avals:
@@ -303,14 +327,16 @@ def _stage_body(
         carry = [_as_type(c, aval) for c, aval in zip(carry, met)]
 
 
-def _carry_type(program: Program, position: int, before: Any, after: Any, carry_tree: Any, name: str) -> Any:
+def _carry_type(program: Program, position: int, before: Any, after: Any, carry_tree: Any, caller: _Caller) -> Any:
     """The type that a carry must have before the step so that the step can return it."""
     met = meet(before, after)
     if met is None or (not before.weak and met.dtype != before.dtype):
+        leaf = leaf_name(*caller.carry(carry_tree, position))
+        begin = f"x.astype({str(after.dtype)!r})" if before.shape == after.shape else f"an array of type {after}"
         raise CarryMismatchError(
-            f"The carry of {name} changes its type: {leaf_name(carry_tree, position)} was {before} and became {after}.",
+            f"The carry of {caller.name} changes its type: {leaf} was {before} and became {after}.",
             "What one step returns is what the next one is given, in one compiled program.",
-            "Begin with an array of the type that the body returns, or convert what it returns (`.astype(...)`).",
+            f"Begin with {begin}, or convert what the body returns (`.astype`, `.reshape`).",
             source=program.source_of(position),
         )
     return met if before.weak else before
@@ -325,12 +351,12 @@ def _as_type(x: Any, aval: Any) -> Any:
     return convert(x, dtype=aval.dtype)
 
 
-def _carry_and_output(program: Program, name: str) -> Any:
+def _carry_and_output(program: Program) -> Any:
     """The structure of the carry in the pair that the body of a scan returns."""
     children = program.out_tree.children()
     if program.out_tree.type is not tuple or len(children) != 2:
         raise CarryMismatchError(
-            f"The body of {name} returned {structure_text(program.out_tree)} instead of a pair.",
+            f"The body of scan returned {structure_text(program.out_tree)} instead of a pair.",
             "It returns the next carry, and what to collect from this step.",
             "Return `(carry, y)`, with None for y if there is nothing to collect.",
             source=program.source_of(0),
@@ -338,7 +364,7 @@ def _carry_and_output(program: Program, name: str) -> Any:
     return children[0]
 
 
-def _carry_only(program: Program, name: str) -> Any:
+def _carry_only(program: Program) -> Any:
     return program.out_tree
 
 

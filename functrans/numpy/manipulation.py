@@ -12,7 +12,7 @@ import numpy as np
 from ..core.devices import here
 from ..core.trace import typeof
 from ..core.tracer import is_view, view_of
-from ..errors import ShapeMismatchError, UnsupportedDtypeError
+from ..errors import ShapeMismatchError, UnsupportedArgumentError, UnsupportedDtypeError
 from ..primitives import foundation as _foundation
 from ..primitives import structural as _structural
 from ..primitives.elementwise import bits, remainder, subtract
@@ -314,10 +314,16 @@ def _flatten_method(x: Any, order: str = "C") -> Any:
     return ravel(x, order).copy()
 
 
-def _view(x: Any, dtype: Any = None) -> Any:
+def _view(x: Any, dtype: Any = None, *shape: int) -> Any:
     """ndarray.view: the same bits as numbers of another dtype; the last axis becomes longer or shorter with it."""
     if dtype is None:
         return x[...]
+    if shape or isinstance(dtype, int):
+        raise UnsupportedArgumentError(
+            f"`.view` of an array of type {x.aval} was called with a shape.",
+            "Arrays of NumPy take a dtype there: it is their bits that are looked at in another way.",
+            f"Write x.reshape({', '.join(map(str, (dtype, *shape)))}).",
+        )
     want, shape = np.dtype(dtype), x.shape
     if not {x.dtype.kind, want.kind} <= set("iuf") or (not shape and x.dtype.itemsize != want.itemsize):
         raise UnsupportedDtypeError(

@@ -47,6 +47,16 @@ class TestCarries:
         with pytest.raises(CarryMismatchError, match=r"was i64\[\] and became f64\[\]"):
             loop(lambda c: c / 2, np.int64(1))
 
+    def test_where_and_what_to_write(self, loop: Any, request: Any) -> None:
+        name = request.node.callspec.id.split()[-1]
+        with pytest.raises(CarryMismatchError) as caught:
+            loop(lambda c: {"a": c["a"] * 1.1, "b": c["b"]}, {"a": np.arange(3), "b": 1.0})
+        text = str(caught.value)
+        assert f"The carry of {name} changes its type: leaf ['a'] was i64[3] and became f64[3]" in text
+        assert "Begin with x.astype('float64')," in text
+        with pytest.raises(CarryMismatchError, match=rf"carry of {name} .*: it was \* and became \(\*, \*\)"):
+            loop(lambda c: (c, c), 1.0)
+
     def test_structure(self, loop: Any) -> None:
         with pytest.raises(CarryMismatchError, match=r"structure: .*\(\*, \*\).*became.*\(\*, \*, \*\)"):
             loop(lambda c: (*c, c[0]), (1.0, 2.0))

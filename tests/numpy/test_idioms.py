@@ -143,6 +143,11 @@ def test_bits_that_are_no_numbers(call: Any):
         ft.jit(call)(X)
 
 
+def test_a_view_of_another_shape_is_pytorchs():
+    with pytest.raises(UnsupportedArgumentError, match=r"Write x\.reshape\(2, 3\)"):
+        ft.jit(lambda x: x.view(2, 3))(X)
+
+
 def test_what_cannot_be_says_so():
     with pytest.raises(UnsupportedArgumentError, match=r"x\.reshape\(shape\)"):
         ft.jit(lambda x: setattr(x.copy(), "shape", (2, 3)))(X)
