@@ -242,6 +242,57 @@ def test_subclasses_are_taken_for_arrays():
     np.testing.assert_array_equal(ft.grad(lambda x: np.sum(x * x))(x), [[2.0, 4.0]])
 
 
+def written(write: Callable[[Any, int], None]) -> Callable[[Any, int], Any]:
+    """A copy of an array after something was written into it."""
+
+    def function(x: Any, value: int) -> Any:
+        y = x.copy()
+        write(y, value)
+        return y
+
+    return function
+
+
+#: What casts a number to the dtype of an array.
+CASTS: dict[str, Callable[[Any, int], Any]] = {
+    "max": lambda x, v: np.max(x, initial=v),
+    "sum": lambda x, v: np.sum(x, dtype=x.dtype, initial=v),
+    "reduce": lambda x, v: np.bitwise_or.reduce(x, initial=v),
+    "full_like": np.full_like,
+    "pad": lambda x, v: np.pad(x, 1, constant_values=v),
+    "insert": lambda x, v: np.insert(x, 0, v),
+    "piecewise": lambda x, v: np.piecewise(x, [x > 1], [v]),
+    "put": written(lambda y, v: np.put(y, [0], v)),
+    "putmask": written(lambda y, v: np.putmask(y, y > 1, v)),
+    "place": written(lambda y, v: np.place(y, y > 1, [v])),
+    "fill_diagonal": lambda x, v: written(np.fill_diagonal)(np.stack([x, x, x]), v),
+    "fill": written(lambda y, v: y.fill(v)),
+    "element": written(lambda y, v: y.__setitem__(0, v)),
+    "list": written(lambda y, v: y.__setitem__(slice(2), [v, 1])),
+}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2"])
+@pytest.mark.parametrize("name", CASTS)
+def test_integers_that_a_dtype_has_not_are_refused_as_in_numpy(name: str, dtype: str):
+    x = np.array([1, 2, 3], dtype)
+    for value in (7, -1, 300, 70_000):
+        wanted = outcome(CASTS[name], x, value)
+        assert outcome(ft.jit(lambda x, v=value: CASTS[name](x, v)), x) is wanted
+        if wanted is not OverflowError:
+            np.testing.assert_array_equal(ft.jit(lambda x, v=value: CASTS[name](x, v))(x), CASTS[name](x, value))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "c8"])
+def test_numbers_to_choose_among_take_the_dtype_of_arrays(dtype: str):
+    x, places = np.array([1, 2, 3], dtype), np.array([0, 1, 2])
+    for numbers in ((1, 2), (1, 2.5), (True, 2)):
+        wanted = np.choose(places, [x, *numbers])
+        found = ft.jit(lambda x, p, n=numbers: np.choose(p, [x, *n]))(x, places)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
 class Foreign:
     """An array of another library, which has an `aval` of its own."""
 

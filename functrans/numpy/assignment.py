@@ -33,12 +33,12 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     if typeof(ind).size:
         flat = with_shape(array, (array.size,))
         subscript = parse((array.size,), ind, index_mode(mode))
-        array[...] = with_shape(write(flat, subscript, converted(_cycled(v, ind.size), array.dtype)), array.shape)
+        array[...] = with_shape(write(flat, subscript, _cycled(v, ind.size, array.dtype)), array.shape)
 
 
-def _cycled(values: Any, count: int) -> Any:
-    """The elements of an array in order, over and over, up to a count."""
-    values = as_array(values) if isinstance(values, (list, tuple)) else as_operand(values)
+def _cycled(values: Any, count: int, dtype: np.dtype[Any]) -> Any:
+    """The elements of an array in order, over and over, up to a count, in a dtype."""
+    values = converted(values, dtype)
     size = typeof(values).size
     if size == 0:
         raise ValueError("Cannot insert from an empty array!")
@@ -60,20 +60,19 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     """numpy.place: writes where a mask holds, repeating the values as needed."""
     array = cell(arr, "arr")
     mask = _mask(mask, array.shape)
-    size = typeof(vals := as_operand(vals)).size
+    size = typeof(vals := converted(vals, array.dtype)).size
     if size == 0:
         raise ValueError("Cannot insert from an empty array!")
     before = np.cumsum(with_shape(mask, (array.size,))) - 1
     taken = take(with_shape(vals, (size,)), before % size)
-    array[...] = select(mask, converted(with_shape(taken, array.shape), array.dtype), array)
+    array[...] = select(mask, with_shape(taken, array.shape), array)
 
 
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """numpy.putmask: writes the elements of `values` at their own positions, repeated, where a mask holds."""
     array = cell(a, "a")
     mask = _mask(mask, array.shape)
-    values = converted(with_shape(_cycled(values, array.size), array.shape), array.dtype)
-    array[...] = select(mask, values, array)
+    array[...] = select(mask, with_shape(_cycled(values, array.size, array.dtype), array.shape), array)
 
 
 def _mask(mask: Any, shape: tuple[int, ...]) -> Any:
@@ -112,7 +111,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     step = 1 + int(np.cumprod(shape[:0:-1])[: len(shape) - 1].sum()) if len(shape) > 2 else shape[1] + 1
     end = shape[1] * shape[1] if len(shape) == 2 and not wrap else array.size
     places = tuple(map(here, np.unravel_index(np.arange(0, min(end, array.size), step), shape)))
-    array[places] = _cycled(val, len(places[0]))
+    array[places] = _cycled(val, len(places[0]), array.dtype)
 
 
 def _fill(a: Any, value: Any) -> None:

@@ -35,11 +35,15 @@ def as_operand(x: Any) -> Any:
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """x with a dtype; itself if it has it already."""
-    aval = typeof(x)
-    return (
-        x if dtype is None or (aval.dtype == np.dtype(dtype) and not aval.weak) else convert(x, dtype=np.dtype(dtype))
-    )
+    """x with a dtype; itself if it has it already.
+
+    Raises:
+        OverflowError: x is a Python integer, and the dtype has none such.
+    """
+    aval, dtype = typeof(x), None if dtype is None else np.dtype(dtype)
+    if dtype is None or (aval.dtype == dtype and not aval.weak):
+        return x
+    return dtype.type(x) if type(x) is int and dtype.kind in "iu" else convert(x, dtype=dtype)
 
 
 def with_shape(x: Any, shape: tuple[int, ...]) -> Any:

@@ -51,7 +51,7 @@ from ..primitives.foundation import convert as _convert
 from ..primitives.foundation import promoted, zeros
 from ..primitives.matrices import conj as _conj
 from ..primitives.sorting import argsort
-from .common import as_operand, check_cast
+from .common import as_operand, cast, check_cast
 from .indexing import take as _take
 from .positions import cell, stored
 from .protocols import METHODS, PROPERTIES, SETTERS
@@ -282,7 +282,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     result = zeros(typeof(x).strong())
     for condition, piece in zip(conditions, funclist):
         value = piece(x, *args, **kw) if callable(piece) else piece
-        result = _select(condition, _cast(value, typeof(x).dtype), result)
+        result = _select(condition, cast(value, typeof(x).dtype), result)
     return result
 
 
@@ -306,6 +306,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     At a node the derivative by x is the slope to its right.
     """
     x, xp, fp = as_operand(x), as_operand(xp), as_operand(fp)
+    for places in (x, xp):
+        check_cast(places, np.dtype(float), "safe")
     x, xp = _convert(x, dtype=np.dtype(float)), _convert(xp, dtype=np.dtype(float))
     fp = _convert(fp, dtype=np.dtype(complex if typeof(fp).dtype.kind == "c" else float))
     if typeof(xp).ndim != 1 or typeof(xp).shape != typeof(fp).shape or not typeof(xp).size:

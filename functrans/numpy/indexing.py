@@ -14,7 +14,7 @@ from ..core.trace import Traced, typeof
 from ..core.tracer import Tracer, view_of
 from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
-from ..primitives.foundation import reduce_sum, zeros
+from ..primitives.foundation import promoted, reduce_sum, zeros
 from ..primitives.indexing import Indexing, gather, scatter_set
 from ..primitives.masks import known_mask
 from ..primitives.selection import select
@@ -73,10 +73,10 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
         OutOfBoundsError: there is no such choice, with mode "raise".
     """
     a = as_integers(a)
-    rows = [choices[i] for i in range(len(choices))]
-    count = len(rows)
-    shape = np.broadcast_shapes(typeof(a).shape, *(typeof(as_operand(row)).shape for row in rows))
-    table = as_array([stretched(as_operand(row), shape) for row in rows])
+    rows = [as_operand(choices[i]) for i in range(len(choices))]
+    count, avals = len(rows), list(map(typeof, rows))
+    shape, dtype = np.broadcast_shapes(typeof(a).shape, *(aval.shape for aval in avals)), promoted(*avals)
+    table = as_array([stretched(cast(row, dtype), shape) for row in rows])
     if mode == "raise":  # negative numbers name no choice
         a = select(less(a, 0), count, cast(a, INT))
     index = (stretched(a, shape), *(counted(n, len(shape), i) for i, n in enumerate(shape)))

@@ -84,6 +84,8 @@ def _pairs(values: Any, ndim: int) -> Pairs:
 
 def _padded_with(x: Any, widths: list[tuple[int, int]], values: Any) -> Any:
     dtype = typeof(x).dtype
+    if type(values) is int and dtype.kind == "u":
+        values = np.asarray(values)  # modulo a power of two, as in NumPy; signed integers are to be in range
     if not typeof(as_operand(values)).ndim:
         return _structural.pad(x, cast(as_operand(values), dtype), padding=tuple((*width, 0) for width in widths))
     for axis, (width, pair) in enumerate(zip(widths, _pairs(values, len(widths)))):

@@ -20,7 +20,7 @@ from .protocols import UFUNC_METHODS
 from .reducing import Reduction
 from .reductions import cumprod, cumsum, max, min, prod, sum
 
-_bits_and = Reduction("bitwise_and", reductions.reduce_and, -1, bitwise_and)
+_bits_and = Reduction("bitwise_and", reductions.reduce_and, np.int8(-1), bitwise_and)  # all bits, in any dtype
 _bits_or = Reduction("bitwise_or", reductions.reduce_or, 0, bitwise_or)
 _bits_xor = Reduction("bitwise_xor", reductions.reduce_xor, 0, bitwise_xor)
 _any = Reduction("logical_or", reductions.reduce_any, False, bitwise_or)

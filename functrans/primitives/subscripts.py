@@ -236,7 +236,9 @@ def converted(value: Any, dtype: np.dtype[Any]) -> Any:
             raise _complex_into_real(dtype)
         return dtype.type(value)
     if isinstance(value, (list, tuple)):
-        value = as_array(value)
+        array = as_array(value)
+        is_checked = type(array) is np.ndarray and array.dtype.kind in "iu" and dtype.kind in "iu"
+        value = np.array(value, dtype) if is_checked else array  # integers that the dtype has not are refused
     value = as_supported_array(value)
     aval = typeof(value)
     if aval.dtype == dtype and not aval.weak:
