@@ -74,15 +74,7 @@ def arrange(
     steps = tuple([step_of(move[-1], size) for move, size in zip(by_loop, sizes)])
     ways = tuple([tuple([step_of(way, size) for way in tail]) if tail else () for tail, size in zip(tails, sizes)])
     same = _same_elements(kernel, heads, moves)
-    arguments = [extent for _, extent in loops]
-    slots: list[int] = []
-    for head, way, tail in zip(heads, by_loop, tails):
-        if len(head) == 2:
-            slots.append(len(arguments))
-        arguments += head
-        arguments += way
-        arguments += tail
-    arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(kernel)]
+    arguments, slots = _arguments(kernel, [extent for _, extent in loops], heads, by_loop, tails)
     begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
     divides = has_fma and loops[-1][1] >= WORTH_DIVISORS
     may_be_tiled = not (kernel.reduced or keeps_first or any(output.place for output in kernel.outputs))
@@ -92,6 +84,26 @@ def arrange(
     grain = tile[0] if tile else LANES if split == len(loops) - 1 else 1
     arguments += [0] * has_unknown_steps(layout)
     return Arranged(layout, arguments, slots, loops[split][1], grain, begins)
+
+
+def _arguments(
+    kernel: Kernel,
+    extents: Sequence[int],
+    heads: Sequence[Sequence[int]],
+    ways: Sequence[Sequence[int]],
+    tails: Sequence[Sequence[int]],
+) -> tuple[list[int], list[int]]:
+    """What a kernel is told (extents, where operands are and how they move, numbers), and where slots are in that."""
+    arguments = [*extents]
+    slots: list[int] = []
+    for head, way, tail in zip(heads, ways, tails):
+        if len(head) == 2:
+            slots.append(len(arguments))
+        arguments += head
+        arguments += way
+        arguments += tail
+    arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(kernel)]
+    return arguments, slots
 
 
 def accessed_by(
