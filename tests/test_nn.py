@@ -51,6 +51,27 @@ def test_functions_are_their_formulas(name: str) -> None:
     check_grads(ft.jit(function), (X,), order=2)
 
 
+ACTIVATIONS = (
+    "relu", "leaky_relu", "relu6", "hard_tanh", "hard_sigmoid", "hard_silu", "elu", "celu", "selu", "sigmoid",
+    "log_sigmoid", "softplus", "soft_sign", "squareplus", "sparse_plus", "sparse_sigmoid", "mish", "silu", "gelu",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_nan_stays_nan(name: str) -> None:
+    function = getattr(nn, name)
+    for transformed in (function, ft.jit(function), ft.vmap(function)):
+        assert np.isnan(transformed(np.array([np.nan, 1.0]))).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("name", "kinks"), [("relu", [0.0]), ("relu6", [0.0, 6.0]), ("hard_tanh", [-1.0, 1.0])])
+def test_derivatives_at_kinks_are_zero(name: str, kinks: list[float]) -> None:
+    x = np.array([x + d for x in kinks for d in (0.0, -0.5, 0.5)])
+    slopes = ft.jit(ft.vmap(ft.grad(getattr(nn, name))))(x).reshape(-1, 3)
+    assert not slopes[:, 0].any()
+    assert (slopes[:, 1:].sum(1) == 1).all()
+
+
 def test_rows_that_are_masked_out_are_zero_and_have_no_derivative() -> None:
     mask = np.array([[True, True, False], [False, False, False]])
     x = np.array([[1.0, 1.0, 7.0], [1.0, 2.0, 3.0]])

@@ -18,6 +18,7 @@ from ..primitives.elementwise import (
     exp,
     expm1,
     greater,
+    less_equal,
     log,
     log1p,
     multiply,
@@ -39,7 +40,7 @@ def _zero(x: Any) -> Any:
 
 
 def relu(x: Any) -> Any:
-    """max(x, 0), with derivative 0 at 0.
+    """max(x, 0), with derivative 0 at 0; of NaN, NaN.
 
     Example:
         >>> import functrans as ft
@@ -47,7 +48,7 @@ def relu(x: Any) -> Any:
         0.0
     """
     x = as_operand(x)
-    return select(greater(x, 0), x, _zero(x))
+    return select(less_equal(x, 0), _zero(x), x)
 
 
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
@@ -65,14 +66,14 @@ def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
 def relu6(x: Any) -> Any:
     """x between 0 and 6, with derivative 0 at both."""
     x = as_operand(x)
-    return select(greater(x, 0), select(greater(6, x), x, typeof(x).dtype.type(6)), _zero(x))
+    return select(less_equal(x, 0), _zero(x), select(less_equal(6, x), typeof(x).dtype.type(6), x))
 
 
 def hard_tanh(x: Any) -> Any:
     """x between -1 and 1, with derivative 0 at both."""
     x = as_operand(x)
     one = typeof(x).dtype.type(1)
-    return select(greater(x, -1), select(greater(1, x), x, one), -one)
+    return select(less_equal(x, -1), -one, select(less_equal(1, x), one, x))
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -167,7 +168,7 @@ def sparse_plus(x: Any) -> Any:
     """0 up to -1, x from 1 on, and (x + 1)**2 / 4 in between."""
     x = as_operand(x)
     middle = multiply(0.25, square(add(x, 1.0)))
-    return select(greater(x, -1), select(greater(1, x), middle, x), _zero(x))
+    return select(less_equal(x, -1), _zero(x), select(less_equal(1, x), x, middle))
 
 
 def sparse_sigmoid(x: Any) -> Any:
