@@ -13,8 +13,9 @@ from ..errors import OutOfMemoryError
 from .avals import ShapedArray, StackAval
 from .devices import exemplar, here
 
-#: Entries that the first block of a growing stack has room for, at most.
-FIRST_BLOCK = 16
+#: Entries that the first block of a growing stack has room for, or bytes, whichever is more: a new block takes a loop
+#: in compiled code as long as a few dozen steps.
+FIRST_BLOCK, FIRST_BYTES = 16, 2048
 #: Bytes of a block, at most; one entry may take more.
 BLOCK_BYTES = 2**20
 
@@ -143,7 +144,8 @@ def entry_bytes(aval: ShapedArray | StackAval) -> int:
 
 def block_size(room: int, size: int) -> int:
     """How many entries of some size the next block of a growing stack is to have room for, after `room` of them."""
-    return min(max(FIRST_BLOCK, room), max(1, BLOCK_BYTES // max(1, size)))
+    size = max(1, size)
+    return min(max(FIRST_BLOCK, FIRST_BYTES // size, room), max(1, BLOCK_BYTES // size))
 
 
 def new_block(shape: tuple[int, ...], dtype: np.dtype[Any], steps: int, before: int) -> Any:

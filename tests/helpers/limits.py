@@ -82,7 +82,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "long steps": [(collector, "LARGEST_BODY", 40)],
     "divided loops": [(dividing, "FEWEST_STEPS", 1)],
     "many steps": [(recurrence, "FEW_STEPS", 1), (recurring, "FEW_STEPS", 1)],
-    "growing tapes": [(stack, "FIRST_BLOCK", 1), (stack, "BLOCK_BYTES", 64)],
+    "growing tapes": [(stack, "FIRST_BLOCK", 1), (stack, "FIRST_BYTES", 8), (stack, "BLOCK_BYTES", 64)],
     "row after row": [(accumulations, "SHORT", 1), (accumulations, "WIDE", 1 << 20)],
     "places by NumPy": [(extremes, "MANY", 0)],
     "no small matrices": [(small_matrices, "MOST_OPERATIONS", 0)],
