@@ -73,6 +73,12 @@ def test_overlap_is_what_elements_have_in_common(x: Place, y: Place) -> None:
     assert not do_overlap(x, y._replace(slot=1))
 
 
+@pytest.mark.parametrize("distance", range(-9, 10))
+def test_overlap_is_counted_in_bytes(distance: int) -> None:
+    one = Place(0, 16, (1,), F8, (8,))
+    assert do_overlap(one, one._replace(offset=16 + distance)) == (abs(distance) < 8)
+
+
 def test_overlap_of_large_arrays() -> None:
     whole = Place(0, 0, (5000, 7000), F8, (56000, 8))
     red = VIEWS["slice"](whole, (0, 0), (5000, 7000), (1, 2))
