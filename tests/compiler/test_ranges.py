@@ -177,14 +177,15 @@ def test_a_counter_is_less_than_a_length_that_is_not_known(most: int, offset: in
 
 
 @given(
-    terms=st.lists(st.tuples(st.sampled_from(["add", "subtract"]), st.sampled_from([COUNTER, K, L])), max_size=4),
-    low=small, way=st.integers(0, 4), offset=small, extent=st.integers(0, 12),
+    first=st.sampled_from([(), (("add", K), ("subtract", COUNTER))]),
+    terms=st.lists(st.tuples(st.sampled_from(["add", "subtract"]), st.sampled_from([COUNTER, K, L])), max_size=2),
+    low=small, way=st.integers(0, 4), offset=small, extent=st.integers(0, 6),
 )  # fmt: skip
 def test_sums_with_counters_and_lengths_are_checked_if_they_may_leave_their_axis(
-    terms: list[tuple[str, Register]], low: int, way: int, offset: int, extent: int
+    first: Sequence[tuple[str, Register]], terms: list[tuple[str, Register]], low: int, way: int, offset: int, extent: int
 ) -> None:
     own: Expression = constant(offset, INT)
-    for operation, register in terms:
+    for operation, register in (*first, *terms):
         own = Apply(operation, (own, register), INT)
     given = [*limited(K, low, low + way), *limited(L, -1, 2)]
     statements = narrowed([*given, repeated(K, [check(own, extent)])])
