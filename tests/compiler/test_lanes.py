@@ -275,6 +275,23 @@ def test_types(dtype: Any) -> None:
         check(ft.vmap(lambda x: lax.scan(lambda c, x: (c + x, c * x), x[0], x)), x, tolerance=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_numbers_of_lanes_are_kept_in_two_arrays(dtype: Any) -> None:
+    """Vectors of lanes are vectors of real parts and of imaginary ones, for functions of vectors too."""
+    c = (values(LANES, seed=1) - 1.5 + 1j * values(LANES, seed=2)).astype(dtype)
+
+    def escape(c: Any) -> Any:
+        body = lambda s: (s[0] * s[0] + c, s[1] + 1)  # noqa: E731
+        return lax.while_loop(lambda s: (np.abs(s[0]) < 2) & (s[1] < 8), body, (c, 0))
+
+    lowered = ft.jit(ft.vmap(escape)).lower(c)
+    assert is_by_lane(ft.vmap(escape), c)
+    number = {np.complex64: "float", np.complex128: "double"}[dtype]
+    assert f"x {number}], align 64" in lowered.llvm
+    assert f"x {{{number}, {number}}}]" not in lowered.llvm
+    check(ft.vmap(escape), c, tolerance=1e-3 if dtype is np.complex64 else TOLERANCE)
+
+
 def test_lanes_along_another_axis() -> None:
     """The longest axis of the state, where the first one is short."""
     x = values(3, 300)

@@ -12,12 +12,16 @@ down and has the others end; the call ends with two and the number of the failur
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from ....core.avals import real_dtype
 from ...accesses import steps_of
 from ...instructions import RecurrenceRun
 from ...lanes.statements import differs, varying_registers
 from ...loopnest import INT, Index, Load, Register, constant, expressions_in
+from ...operations.values import Value
 from ...recurrence import (
     Assign,
     Check,
@@ -33,7 +37,7 @@ from ...recurrence import (
     statements_in,
 )
 from .codegen import alignment
-from .operations import type_in_memory, type_name
+from .operations import LlvmCode, type_in_memory, type_name
 from .recurrences import RecurrenceWriter
 from .runtime import STOPPED
 from .work import likely_work, work_of
@@ -93,10 +97,11 @@ class LanesWriter(RecurrenceWriter):
     def declare(self) -> None:
         entry = self.writer.lines
         for register in [*every_register(self.statements), self.lanes.number]:
-            type_ = type_name(register.dtype)
-            if register.number in self.kept:
-                type_ = f"[{self.block_size} x {type_in_memory(register.dtype)}], align 64"
-            entry.append(f"  %q{register.number} = alloca {type_}")
+            if register.number not in self.kept:
+                entry.append(f"  %q{register.number} = alloca {type_name(register.dtype)}")
+                continue
+            for name, dtype in kept_arrays(register):
+                entry.append(f"  {name} = alloca [{self.block_size} x {type_in_memory(dtype)}], align 64")
         entry += ["  %within = alloca i64", "  %any = alloca i8", "  %refuses = alloca i8"]
 
     def body(self, name: str, parameters: Sequence[str]) -> None:
@@ -266,21 +271,37 @@ class LanesWriter(RecurrenceWriter):
             return
         if register.dtype.kind == "b":
             value = self.writer.emit(f"zext i1 {value} to i8")
-        type_ = type_in_memory(register.dtype)
-        self.writer.write(f"store {type_} {value}, ptr {self.own(register)}, align {alignment(register.dtype)}")
+        code = LlvmCode(self.writer.emit, self.writer.call)
+        values = code.parts(value, register.dtype) if register.dtype.kind == "c" else [value]
+        for (array, dtype), part in zip(kept_arrays(register), values, strict=True):
+            place = self.own(array, dtype)
+            self.writer.write(f"store {type_in_memory(dtype)} {part}, ptr {place}, align {alignment(dtype)}")
 
     def taken(self, register: Register) -> str:
         if register.number not in self.kept:
             return super().taken(register)
-        type_ = type_in_memory(register.dtype)
-        value = self.writer.emit(f"load {type_}, ptr {self.own(register)}, align {alignment(register.dtype)}")
-        value = self.writer.emit(f"freeze {type_} {value}")
-        return self.writer.emit(f"icmp ne i8 {value}, 0") if register.dtype.kind == "b" else value
+        code = LlvmCode(self.writer.emit, self.writer.call)
+        values = []
+        for array, dtype in kept_arrays(register):
+            type_, place = type_in_memory(dtype), self.own(array, dtype)
+            value = code.emit(f"load {type_}, ptr {place}, align {alignment(dtype)}")
+            values.append(Value(code, dtype, code.emit(f"freeze {type_} {value}")))
+        if register.dtype.kind == "c":
+            return code.whole(*values)
+        found = values[0].register
+        return code.emit(f"icmp ne i8 {found}, 0") if register.dtype.kind == "b" else found
 
-    def own(self, register: Register) -> str:
-        """Where the lane has a number that it keeps."""
-        within, type_ = self.writer.emit("load i64, ptr %within"), type_in_memory(register.dtype)
-        return self.writer.emit(f"getelementptr {type_}, ptr %q{register.number}, i64 {within}")
+    def own(self, array: str, dtype: np.dtype[Any]) -> str:
+        """Where the lane has a number that it keeps in an array."""
+        within = self.writer.emit("load i64, ptr %within")
+        return self.writer.emit(f"getelementptr {type_in_memory(dtype)}, ptr {array}, i64 {within}")
+
+
+def kept_arrays(register: Register) -> list[tuple[str, np.dtype[Any]]]:
+    """The arrays with a number of each lane, two for a complex one: vectors of lanes are vectors of real parts."""
+    if register.dtype.kind != "c":
+        return [(f"%q{register.number}", register.dtype)]
+    return [(f"%q{register.number}{part}", real_dtype(register.dtype)) for part in ("re", "im")]
 
 
 def walked(statements: Sequence[Statement]) -> set[int]:
