@@ -76,17 +76,33 @@ class Case:
         """The same of a jitted function that is called again and again, until it has been compiled thoroughly."""
         function = ft.jit(self.function, donate_argnums=self.donated)
         everything = self.args, *self.others
-        wanted = [interpreted(staged(self.function, args), args) for args in everything]
+        jaxprs = [staged(self.function, args) for args in everything]
+        wanted = [interpreted(jaxpr, args) for jaxpr, args in zip(jaxprs, everything)]
         with limited(self.limits), later():
             for k in [*range(len(everything)), *sorted([*range(len(everything))] * 4)]:
                 args = [np.array(x) if i in self.donated else x for i, x in enumerate(everything[k])]
                 found = in_order(ft.tree_util.tree_leaves(function(*args)))
-                compare(found, wanted[k], self.tolerance)
+                agree(found, jaxprs[k], everything[k], self.tolerance, wanted[k])
 
 
-def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None) -> None:
-    """Raise AssertionError unless results are those of the oracle."""
-    compare(found, interpreted(jaxpr, args), tolerance)
+def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None, wanted: list[Any] | None = None) -> None:
+    """Raise AssertionError unless results are those of the oracle, which may be known."""
+    wanted = interpreted(jaxpr, args) if wanted is None else wanted
+    try:
+        compare(found, wanted, tolerance)
+    except AssertionError:
+        if tolerance is None or not magnifies_rounding(jaxpr, args, wanted, tolerance):
+            raise
+
+
+def magnifies_rounding(jaxpr: Jaxpr, args: Any, wanted: list[Any], tolerance: float) -> bool:
+    """Whether the oracle's own results change as much with the last digits of arguments: loops may be chaotic."""
+    nudged = [x * x.dtype.type(1 + 8 * np.finfo(x.dtype).eps) if x.dtype.kind in "fc" else x for x in map(np.asarray, args)]
+    try:
+        compare(interpreted(jaxpr, nudged), wanted, tolerance)
+    except AssertionError:
+        return True
+    return False
 
 
 def compare(found: list[Any], wanted: list[Any], tolerance: float | None) -> None:
