@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 
+fnp = ft.numpy
 ROWS = np.random.default_rng(5).uniform(-1, 1, size=(3, 2))
 STEPS: tuple[tuple[str, Callable[[Any, Any, Any], Any]], ...] = (
     ("sin", lambda x, p, outer: np.sin(x) + p * 0.5),
@@ -21,13 +22,51 @@ STEPS: tuple[tuple[str, Callable[[Any, Any, Any], Any]], ...] = (
     ("gather", lambda x, p, outer: x[np.minimum(np.arange(x.shape[0]), 1)] * outer[0] + x),
     ("assign", lambda x, p, outer: _assigned(x, outer)),
     ("bell", lambda x, p, outer: np.exp(-x * x) * outer + p),
+    ("view", lambda x, p, outer: _written_through_a_view(x, outer)),
+    ("modes", lambda x, p, outer: fnp.at(x)[MODES].add(p[0], mode="drop") + fnp.at(outer)[MODES[:1]].get(mode="wrap")),
+    ("rule", lambda x, p, outer: _with_tangent_rule(x, p) + outer),
+    ("rule backwards", lambda x, p, outer: _with_cotangent_rule(x, p) - outer),
 )
+#: Places of which some are outside.
+MODES = np.array([-7, 0, 1, 99])
 
 
 def _assigned(x: Any, outer: Any) -> Any:
     y = x.copy()
     y[0] = y[1] * outer[0]
     return y
+
+
+def _written_through_a_view(x: Any, outer: Any) -> Any:
+    y = x.copy()
+    last = y[::-1]
+    last[0] = outer[0]
+    y[1:] += x[:-1]
+    return y
+
+
+@ft.custom_jvp
+def _with_tangent_rule(x: Any, p: Any) -> Any:
+    return np.sin(x) * p
+
+
+_with_tangent_rule.defjvp(
+    lambda primals, tangents: (
+        np.sin(primals[0]) * primals[1],
+        np.cos(primals[0]) * primals[1] * tangents[0] + np.sin(primals[0]) * tangents[1],
+    )
+)
+
+
+@ft.custom_vjp
+def _with_cotangent_rule(x: Any, p: Any) -> Any:
+    return np.tanh(x * p)
+
+
+_with_cotangent_rule.defvjp(
+    lambda x, p: (np.tanh(x * p), (x, p)),
+    lambda saved, ct: tuple(ct * factor * (1 - np.tanh(saved[0] * saved[1]) ** 2) for factor in saved[::-1]),
+)
 
 
 class Plain:
