@@ -53,7 +53,7 @@ def _flat(x: Any) -> Any:
 
 def _set_flat(x: Any, values: Any) -> None:
     """`x.flat = values`, which are repeated as needed."""
-    x[...] = with_shape(converted(_cycled(values, x.size), x.dtype), x.shape)
+    x[...] = with_shape(_cycled(values, x.size, x.dtype), x.shape)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:

@@ -347,6 +347,14 @@ class Bits(Primitive):
             return lambda index: result.cast(signed.apply_to("bits_of_number", x.at(index)))
         return lambda index: result.cast(x.at(index))
 
+    def assemble(
+        self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
+    ) -> bool:
+        (target,) = targets
+        numbers = assembler.contiguous_copy(block, sources[0])
+        assembler.copy(block, numbers._replace(dtype=target.dtype).reshaped(target.shape), target)
+        return True
+
 
 sign = Sign("sign", np.sign)
 bits = Bits("bits")
