@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from array import array
@@ -16,6 +17,7 @@ from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.runtime import HEADER
 from functrans.compiler.backends.cpu.runtime import threads as pool
 from functrans.compiler.backends.cpu.runtime.header import THREADS
+from functrans.settings import processors
 
 PART = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -78,3 +80,25 @@ def test_products_have_the_same_bits_whoever_takes_their_parts(shape: tuple[int,
             lock.value = 0
     np.testing.assert_array_equal(shared, alone)
     np.testing.assert_allclose(shared, x @ y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or processors() < 2, reason="there is one processor only")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_who_is_woken_on_the_callers_processor_leaves_it(is_there: bool) -> None:
+    own = array("q", [0] * pool.POOL_SIZE)
+    place = ctypes.c_void_p(own.buffer_info()[0])
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+    allowed, found = os.sched_getaffinity(0), []
+
+    def worker() -> None:
+        function(engine().runtime["start_pool"])(place)
+        first, other = sorted(allowed)[:2]
+        os.sched_setaffinity(0, {first})
+        own[pool.POOL_CALLER] = first if is_there else other
+        function(engine().runtime["make_way"])(place)
+        found.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    thread.join()
+    assert found == [allowed - {min(allowed)} if is_there else {min(allowed)}]

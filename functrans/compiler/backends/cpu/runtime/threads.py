@@ -24,15 +24,17 @@ from .header import STOPPED, THREADS
 #: OPEN, whether there are parts that workers may take; ACTIVE, how many are looking or at work; NEXT, the next part to
 #: be taken; then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; a
 #: semaphore that they sleep on; whether the caller is WAITING for the last one of them, and a semaphore that it sleeps
-#: on; HABITS, what small jobs have met with lately. Parts are taken one by one, by the caller too, who does all of them
+#: on; HABITS, what small jobs have met with lately; the processor that the CALLER is on, and those ALLOWED, as a mask
+#: of bits. Parts are taken one by one, by the caller too, who does all of them
 #: if nobody else comes: so on a busy machine it does not wait for threads that get no processor. Who finds no part left
 #: says that there are none, so that nobody looks for more who may be on the processor that the last part needs. A part
 #: that ends with another status than 0 stops the others.
 (
     POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE, POOL_WAITING,
-    POOL_DONE, POOL_HABITS,
-) = range(0, 88, 8)  # fmt: skip
-POOL_SIZE = 88
+    POOL_DONE, POOL_HABITS, POOL_CALLER, POOL_ALLOWED,
+) = range(0, 104, 8)  # fmt: skip
+MASK_WORDS = 16
+POOL_SIZE = POOL_ALLOWED + MASK_WORDS
 
 #: A job that is small takes about as long as it takes to wake a worker, so it is shared with those who are awake: in a
 #: loop of such jobs they stay awake. Where they sleep, as many small jobs as PERIOD says go without, then one wakes
@@ -68,6 +70,12 @@ def sem_init(semaphore: Words, is_shared: CInt, value: CInt) -> CInt: ...
 def sem_wait(semaphore: Words) -> CInt: ...
 @external
 def sem_post(semaphore: Words) -> CInt: ...
+@external
+def sched_getcpu() -> CInt: ...
+@external
+def sched_getaffinity(thread: CInt, size: int, mask: Words) -> CInt: ...
+@external
+def sched_setaffinity(thread: CInt, size: int, mask: Words) -> CInt: ...
 
 
 @exported
@@ -77,6 +85,7 @@ def start_pool(pool: Words) -> int:
     habits[PERIOD], habits[REST] = LEAST_PERIOD, LEAST_REST
     sem_init(pool[POOL_SEMAPHORE:], 0, 0)
     sem_init(pool[POOL_DONE:], 0, 0)
+    sched_getaffinity(0, 8 * MASK_WORDS, pool[POOL_ALLOWED:])
     return 0
 
 
@@ -144,11 +153,32 @@ def fall_asleep(pool: Words) -> None:
         return
     while sem_wait(pool[POOL_SEMAPHORE:]) != 0:
         pass
+    make_way(pool)
+
+
+@exported
+def make_way(pool: Words) -> int:
+    """Go to another processor if this thread is on that of the caller, and stay away from it.
+
+    In virtual machines Linux takes a processor that is idle for one that its host has taken away, and lets a thread
+    begin where the one runs that woke it. The two would take turns there until the scheduler evens out the load, which
+    takes milliseconds.
+    """
+    processor = sched_getcpu()
+    if processor == relaxed_load(pool[POOL_CALLER:]) and processor >= 0 and processor < 64 * MASK_WORDS:
+        mask = room(MASK_WORDS)
+        copy(mask, pool[POOL_ALLOWED:], MASK_WORDS)
+        word = processor >> 6
+        mask[word] = mask[word] & (-1 - (1 << (processor & 63)))
+        sched_setaffinity(0, 8 * MASK_WORDS, mask)
+    return 0
 
 
 def wake_workers(pool: Words, wanted: int) -> None:
     """Wake as many as are missing."""
     awake = atomic_load(pool[POOL_WORKERS:]) - atomic_load(pool[POOL_ASLEEP:])
+    if awake < wanted:
+        relaxed_store(pool[POOL_CALLER:], sched_getcpu())
     for _ in range(wanted - awake):
         if not count_down(pool[POOL_ASLEEP:]):
             return
