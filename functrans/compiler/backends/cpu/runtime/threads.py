@@ -24,17 +24,18 @@ from .header import STOPPED, THREADS
 #: OPEN, whether there are parts that workers may take; ACTIVE, how many are looking or at work; NEXT, the next part to
 #: be taken; then what to run; how many WORKERS there are, and how many of them are ASLEEP and not yet woken; a
 #: semaphore that they sleep on; whether the caller is WAITING for the last one of them, and a semaphore that it sleeps
-#: on; HABITS, what small jobs have met with lately; the processor that the CALLER is on, and those ALLOWED, as a mask
-#: of bits. Parts are taken one by one, by the caller too, who does all of them
-#: if nobody else comes: so on a busy machine it does not wait for threads that get no processor. Who finds no part left
-#: says that there are none, so that nobody looks for more who may be on the processor that the last part needs. A part
-#: that ends with another status than 0 stops the others.
+#: on; HABITS, what small jobs have met with lately; the processor that the CALLER is on. Parts are taken one by one, by
+#: the caller too, who does all of them if nobody else comes: so on a busy machine it does not wait for threads that get
+#: no processor. Who finds no part left says that there are none, so that nobody looks for more who may be on the
+#: processor that the last part needs. A part that ends with another status than 0 stops the others.
 (
     POOL_LOCK, POOL_OPEN, POOL_ACTIVE, POOL_NEXT, POOL_JOB, POOL_WORKERS, POOL_ASLEEP, POOL_SEMAPHORE, POOL_WAITING,
-    POOL_DONE, POOL_HABITS, POOL_CALLER, POOL_ALLOWED,
-) = range(0, 104, 8)  # fmt: skip
+    POOL_DONE, POOL_HABITS, POOL_CALLER,
+) = range(0, 96, 8)  # fmt: skip
+POOL_SIZE = 96
+
+#: The words of a mask of processors, a bit for each.
 MASK_WORDS = 16
-POOL_SIZE = POOL_ALLOWED + MASK_WORDS
 
 #: A job that is small takes about as long as it takes to wake a worker, so it is shared with those who are awake: in a
 #: loop of such jobs they stay awake. Where they sleep, as many small jobs as PERIOD says go without, then one wakes
@@ -71,6 +72,8 @@ def sem_wait(semaphore: Words) -> CInt: ...
 @external
 def sem_post(semaphore: Words) -> CInt: ...
 @external
+def getpid() -> CInt: ...
+@external
 def sched_getcpu() -> CInt: ...
 @external
 def sched_getaffinity(thread: CInt, size: int, mask: Words) -> CInt: ...
@@ -85,7 +88,6 @@ def start_pool(pool: Words) -> int:
     habits[PERIOD], habits[REST] = LEAST_PERIOD, LEAST_REST
     sem_init(pool[POOL_SEMAPHORE:], 0, 0)
     sem_init(pool[POOL_DONE:], 0, 0)
-    sched_getaffinity(0, 8 * MASK_WORDS, pool[POOL_ALLOWED:])
     return 0
 
 
@@ -166,11 +168,10 @@ def make_way(pool: Words) -> int:
     """
     processor = sched_getcpu()
     if processor == relaxed_load(pool[POOL_CALLER:]) and processor >= 0 and processor < 64 * MASK_WORDS:
-        mask = room(MASK_WORDS)
-        copy(mask, pool[POOL_ALLOWED:], MASK_WORDS)
-        word = processor >> 6
-        mask[word] = mask[word] & (-1 - (1 << (processor & 63)))
-        sched_setaffinity(0, 8 * MASK_WORDS, mask)
+        mask, word = room(MASK_WORDS), processor >> 6
+        if sched_getaffinity(getpid(), 8 * MASK_WORDS, mask) == 0:  # what the main thread may use now
+            mask[word] = mask[word] & (-1 - (1 << (processor & 63)))
+            sched_setaffinity(0, 8 * MASK_WORDS, mask)
     return 0
 
 
