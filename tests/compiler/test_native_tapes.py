@@ -79,7 +79,7 @@ def test_gradients_for_any_number_of_steps(steps: int, size: int, tier: str) -> 
 
 
 @settings(max_examples=30)
-@given(outer=st.integers(0, 20), inner=st.integers(-1, 20), size=st.sampled_from([1, 70]), tier=TIER)
+@given(outer=st.integers(0, 20), inner=st.integers(-1, 20), size=st.sampled_from([0, 1, 70]), tier=TIER)
 def test_loops_in_loops(outer: int, inner: int, size: int, tier: str) -> None:
     check(ft.grad(nested), np.linspace(0.1, 0.4, size), outer, inner, tier=tier)
 

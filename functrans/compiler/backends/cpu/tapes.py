@@ -208,7 +208,7 @@ class Reel:
             for way in self.writes:
                 frame.objects[way.stack].length = count
             if not self.usual // 2 <= count <= self.usual:
-                self.usual = min(max(FIRST_BLOCK, count + count // 8), max(1, BLOCK_BYTES // self.record))
+                self.usual = min(max(FIRST_BLOCK, count + count // 8), max(1, BLOCK_BYTES // max(1, self.record)))
 
     def _length(self, frame: Any) -> int | None:
         return self.number(frame, self.length) if isinstance(self.length, Place) else self.length
