@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....core.avals import StackAval
-from ....core.stack import BLOCK_BYTES, FIRST_BLOCK, Stack, block_size, entry_bytes, new_block
+from ....core.stack import Stack, block_size, entry_bytes, new_block
 from ...assembly import Assembled
 from ...inspection.listing import blocks_in
 from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, StackStep, Tape
@@ -152,7 +152,7 @@ class Reel:
         self.writes, self.objects_left, self.record = _sorted(tape.written)
         self.stacks_of_objects = [(s.stack.number, s.aval) for s in tape.written if isinstance(s.entry, ObjectPlace)]
         self.is_private = not any(way.stack in shared for way in self.writes)
-        self.usual = FIRST_BLOCK
+        self.usual = block_size(0, self.record)
 
     @property
     def ways(self) -> list[tuple[int, int]]:
@@ -208,7 +208,7 @@ class Reel:
             for way in self.writes:
                 frame.objects[way.stack].length = count
             if not self.usual // 2 <= count <= self.usual:
-                self.usual = min(max(FIRST_BLOCK, count + count // 8), max(1, BLOCK_BYTES // max(1, self.record)))
+                self.usual = block_size(count + count // 8, self.record)
 
     def _length(self, frame: Any) -> int | None:
         return self.number(frame, self.length) if isinstance(self.length, Place) else self.length
