@@ -78,6 +78,18 @@ def current_source() -> Source | None:
     return None if frame is None else Source(frame.f_code, frame.f_lasti)
 
 
+class one_source:
+    """`with one_source():` looks for the source once, for a block in which no code of a user's runs."""
+
+    __slots__ = ("token",)
+
+    def __enter__(self) -> None:
+        self.token = inherited_source.set(current_source())
+
+    def __exit__(self, *exc: object) -> None:
+        inherited_source.reset(self.token)
+
+
 def user_frame() -> FrameType | None:
     """The innermost frame that is not ours."""
     known = _internal_files

@@ -14,6 +14,7 @@ from ..core.trace import typeof
 from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
 from ..primitives.structural import slice
+from ..source import one_source
 from .arguments import describe_leaf, hides_internals, input_leaf, own_results, select_arguments, wraps_function
 from .grad import grad, jvp, vjp
 from .vmap import vmap
@@ -59,15 +60,16 @@ def jacfwd(
             _check_leaves(*tree.flatten(out), "output", "c" if holomorphic else "fc")
             return column, tuple(aux)
 
-        columns, aux = vmap(push_forward, out_axes=(-1, None))(*_basis(leaves))
+        columns, aux = _of_basis(push_forward, leaves, (-1, None))
 
         def by_argument(column: Any) -> Any:
-            shape = typeof(column).shape[:-1]
+            shape = typeof(column).shape[: -1 if _has_axis(leaves) else None]
             return selected.treedef.unflatten(
-                reshape(part, shape=(*shape, *typeof(x).shape)) for part, x in zip(_split(column, leaves, -1), leaves)
+                _shaped(part, (*shape, *typeof(x).shape)) for part, x in zip(_split(column, leaves, -1), leaves)
             )
 
-        jacobian = _owned(tree.map(by_argument, columns), leaves)
+        with one_source():
+            jacobian = _owned(tree.map(by_argument, columns), leaves)
         return (jacobian, aux[0]) if has_aux else jacobian
 
     return jacobian_fun
@@ -96,16 +98,17 @@ def jacrev(
         out, pull_back, *aux = vjp(function, *leaves, has_aux=has_aux)
         out_leaves, out_tree = tree.flatten(out)
         _check_leaves(out_leaves, out_tree, "output", "c" if holomorphic else "f")
-        rows = vmap(lambda *cts: pull_back(out_tree.unflatten(cts)))(*_basis(out_leaves))
-        rows_by_output = [
-            [
-                reshape(part, shape=(*typeof(y).shape, *typeof(x).shape))
-                for part, y in zip(_split(row, out_leaves, 0), out_leaves)
+        rows = _of_basis(lambda *cts: pull_back(out_tree.unflatten(cts)), out_leaves, 0)
+        with one_source():
+            rows_by_output = [
+                [
+                    _shaped(part, (*typeof(y).shape, *typeof(x).shape))
+                    for part, y in zip(_split(row, out_leaves, 0), out_leaves)
+                ]
+                for row, x in zip(rows, leaves)
             ]
-            for row, x in zip(rows, leaves)
-        ]
-        jacobian = out_tree.unflatten(selected.treedef.unflatten(parts) for parts in zip(*rows_by_output))
-        jacobian = _owned(jacobian, leaves)
+            jacobian = out_tree.unflatten(selected.treedef.unflatten(parts) for parts in zip(*rows_by_output))
+            jacobian = _owned(jacobian, leaves)
         return (jacobian, aux[0]) if has_aux else jacobian
 
     return jacobian_fun
@@ -170,6 +173,22 @@ def _check_leaves(leaves: Sequence[Any], treedef: Any, what: str, kinds: str) ->
             )
 
 
+def _of_basis(function: Callable[..., Any], leaves: Sequence[Any], out_axes: Any) -> Any:
+    """What a function makes of the unit vectors of the space of all leaves together, along an axis of its results.
+
+    A number has one unit vector, for which no axis is needed, and no vmap: the gradient of a loss is one row.
+    """
+    if _has_axis(leaves):
+        return vmap(function, out_axes=out_axes)(*_basis(leaves))
+    aval = typeof(leaves[0])
+    return function(here(np.ones(aval.shape, aval.dtype)))
+
+
+def _has_axis(leaves: Sequence[Any]) -> bool:
+    """Whether results for the unit vectors have an axis for them."""
+    return len(leaves) != 1 or typeof(leaves[0]).size != 1
+
+
 def _basis(leaves: Sequence[Any]) -> list[Any]:
     """The unit vectors of the space of all leaves together: for each leaf an array with one row for each of them."""
     sizes = [typeof(x).size for x in leaves]
@@ -177,9 +196,10 @@ def _basis(leaves: Sequence[Any]) -> list[Any]:
     basis: list[Any] = []
     for x, size in zip(leaves, sizes):
         aval = typeof(x)
-        block = np.zeros((total, size), aval.dtype)
-        block[start + np.arange(size), np.arange(size)] = 1
-        basis.append(here(block.reshape(total, *aval.shape)))
+        block = np.zeros((total, *aval.shape), aval.dtype)
+        block.reshape(total, size)[start + np.arange(size), np.arange(size)] = 1
+        block.flags.writeable = False  # so that nobody has to copy it
+        basis.append(here(block))
         start += size
     return basis
 
@@ -196,3 +216,8 @@ def _split(x: Any, leaves: Sequence[Any], axis: int) -> list[Any]:
         starts[axis], limits[axis] = limits[axis], limits[axis] + typeof(leaf).size
         parts.append(slice(x, starts=tuple(starts), limits=tuple(limits), strides=strides))
     return parts
+
+
+def _shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """A part in the shape that it has in the Jacobian, where what has no axes is one of NumPy's scalars."""
+    return x if shape and typeof(x).shape == shape else reshape(x, shape=shape)

@@ -38,11 +38,11 @@ class ShapedArray(NamedTuple):
 
     def with_lanes(self, size: int) -> ShapedArray:
         """The type of many such arrays along a leading axis."""
-        return ShapedArray((size, *self.shape), self.dtype)
+        return tuple.__new__(ShapedArray, ((size, *self.shape), self.dtype, False))
 
     def without_lanes(self) -> ShapedArray:
         """The type of one lane."""
-        return ShapedArray(self.shape[1:], self.dtype)
+        return tuple.__new__(ShapedArray, (self.shape[1:], self.dtype, False))
 
     def __str__(self) -> str:
         return f"{short_dtype(self.dtype)}[{','.join(map(str, self.shape))}]{'*' if self.weak else ''}"

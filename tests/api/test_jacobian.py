@@ -84,6 +84,40 @@ def test_jacrev_by_complex_numbers():
 # ---- second derivatives
 
 
+def primitives_of(function: Any, x: Any) -> list[str]:
+    """Those that a function binds, but for those that only move elements."""
+    return [e.primitive.name for e in ft.make_jaxpr(function)(x).eqns if e.primitive.name != "reshape"]
+
+
+def test_no_lanes_are_needed_for_one_number():
+    loss = lambda w: np.sum(np.tanh(A.T @ w) ** 2)  # noqa: E731
+    curve = lambda t: np.sin(t * X) + np.outer(X, X)  # noqa: E731
+    w = np.ones((2, 4))
+    assert primitives_of(ft.jacrev(loss), w) == primitives_of(ft.grad(loss), w)
+    assert primitives_of(ft.jacfwd(curve), 0.3) == primitives_of(lambda t: ft.jvp(curve, (t,), (1.0,))[1], 0.3)
+    np.testing.assert_array_equal(ft.jacrev(loss)(w), ft.grad(loss)(w))
+    for jacobian in (ft.jacfwd, ft.jacrev):
+        for x in (0.5, np.float64(0.5), np.full((1, 1), 0.5)):  # of something that does not depend on it, too
+            of_both = jacobian(lambda x: (np.sin(x), np.float64(3)))(x)
+            shape = np.shape(x)
+            for found, want, own in zip(of_both, (np.cos(0.5), 0), (2 * shape, shape)):
+                assert type(found) is (np.ndarray if own else np.float64)
+                np.testing.assert_array_equal(found, np.full(own, want))
+
+
+def test_blocks_are_for_the_line_that_asks_for_the_jacobian():
+    def function(p: Any) -> Any:
+        blocks = ft.jacfwd(ft.jacrev(lambda p: np.sum(p["a"]) * p["b"]))(p)
+        return np.exp(blocks["a"]["b"])
+
+    eqns = ft.make_jaxpr(function)({"a": X, "b": np.ones(2)}).eqns
+    first = function.__code__.co_firstlineno
+    lines = [(eqn.primitive.name, eqn.source.line - first) for eqn in eqns if eqn.source is not None]
+    assert len(lines) == len(eqns)
+    assert lines[-1] == ("exp", 2)
+    assert {line for _, line in lines[:-1]} == {1}
+
+
 def test_hessian_of_a_quadratic_form():
     matrix = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, -1.0], [1.0, 0.0, 1.0]])
     f = lambda x: x @ matrix @ x  # noqa: E731
