@@ -176,7 +176,7 @@ class Assembler:
         """Room for an array."""
         itemsize = aval.dtype.itemsize
         slot = self.slot(kind, aval.size * itemsize)
-        return Place(slot, 0, aval.shape, aval.dtype, contiguous_strides(aval.shape, itemsize))
+        return tuple.__new__(Place, (slot, 0, aval.shape, aval.dtype, contiguous_strides(aval.shape, itemsize)))
 
     def temporary(self, aval: Any) -> Place | ObjectPlace:
         return self.contiguous("temporary", aval) if isinstance(aval, ShapedArray) else self.object()
@@ -250,8 +250,10 @@ class Assembler:
             if are_same(source, target):
                 return
             # Along the lines that are written: those that are read across can be met again.
-            order = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]))
-            source, target = (as_numbers(VIEWS["transpose"](place, order)) for place in (source, target))
+            if not target.is_contiguous:
+                order = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]))
+                source, target = (VIEWS["transpose"](place, order) for place in (source, target))
+            source, target = as_numbers(source), as_numbers(target)
             self.step(block, KernelRun(copying(source), (source,), (target,)), (source, target))
         elif source != target:  # a stack that a loop leaves is written where it is wanted
             self.step(block, PythonRun(_same, {}, (source,), (target,), "copy"), (source, target))

@@ -287,7 +287,7 @@ class _Chain:
 
     Attributes:
         extents: those of their first axes: one, or another one for parts of sums, which is a divisor of it.
-        written: the slots that they write to.
+        written: the slots that they write to; slots: those, and what they read.
         touched: what the first of them, `looked_at`, read and write over all points, by slot; None for what is read at
             computed indices.
         asked: the same for the kernel that was asked for last.
@@ -299,6 +299,7 @@ class _Chain:
         self.has_products = False
         self.extents: set[int] = set()
         self.written: set[int] = set()
+        self.slots: set[int] = set()
         self.touched: _Touched = {}
         self.looked_at = 0
         self.asked: tuple[Run | None, _Touched] = None, {}
@@ -309,15 +310,18 @@ class _Chain:
             return True
         if len(self.links) == MOST_LINKS or not self.has_same_rows(run):
             return False
+        common = self.slots_in_common(run)
+        if not common:
+            return True
         self.look()
         rows = min(*self.extents, run.rows)
-        writes = {target.slot for target in run.targets}
         self.asked = run, touched_by(run)
-        return all(
-            _are_apart([*self.touched[slot], *places], rows)
-            for slot, places in self.asked[1].items()
-            if slot in self.written or (slot in writes and slot in self.touched)
-        )
+        return all(_are_apart([*self.touched[slot], *self.asked[1][slot]], rows) for slot in common)
+
+    def slots_in_common(self, run: Any) -> set[int]:
+        """The slots that an instruction touches and the links write to, or the other way round."""
+        reads, writes = ({place.slot for place in places} for places in (run.sources, run.targets))
+        return self.written & reads | self.slots & writes
 
     def may_come_after(self, run: Any) -> bool:
         """Whether an instruction between the links and others may as well run before them: a check of indices that they
@@ -331,9 +335,7 @@ class _Chain:
             return False
         if not self.has_products and _is_long(run):
             return False
-        self.look()
-        reads, writes = ({place.slot for place in places} for places in (run.sources, run.targets))
-        return not (self.written & reads or self.touched.keys() & writes)
+        return not self.slots_in_common(run)
 
     def has_same_rows(self, run: Run) -> bool:
         """Whether an instruction has the rows of the links, or reduces groups of rows that they have computed."""
@@ -352,6 +354,7 @@ class _Chain:
         self.has_products = self.has_products or isinstance(run, ProductRun)
         self.extents.add(run.rows)
         self.written.update([target.slot for target in run.targets])
+        self.slots.update([place.slot for place in (*run.sources, *run.targets)])
 
     def look(self) -> None:
         """Note what the links touch that have come since somebody asked; most kernels are in no chain at all."""

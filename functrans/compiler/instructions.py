@@ -58,7 +58,8 @@ class Place(NamedTuple):
 
     def reshaped(self, shape: tuple[int, ...]) -> Place:
         """The elements of a contiguous array under another shape."""
-        return Place(self.slot, self.offset, shape, self.dtype, contiguous_strides(shape, self.dtype.itemsize))
+        slot, offset, _, dtype, _ = self
+        return tuple.__new__(Place, (slot, offset, shape, dtype, contiguous_strides(shape, dtype.itemsize)))
 
     def viewed(self, shape: tuple[int, ...]) -> Place | None:
         """The elements in their order under another shape, None if that takes a copy."""
@@ -442,17 +443,14 @@ class BranchRun(NamedTuple):
 def _transposed(place: Place, permutation: Sequence[int]) -> Place:
     slot, offset, shape, dtype, strides = place
     permuted = tuple([shape[axis] for axis in permutation]), tuple([strides[axis] for axis in permutation])
-    return Place(slot, offset, permuted[0], dtype, permuted[1])
+    return tuple.__new__(Place, (slot, offset, permuted[0], dtype, permuted[1]))
 
 
 def _sliced(place: Place, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int]) -> Place:
     slot, offset, _, dtype, own = place
-    return Place(
-        slot,
-        offset + sum(map(mul, starts, own)),
-        tuple([len(range(*span)) for span in zip(starts, limits, strides)]),
-        dtype,
-        tuple(map(mul, strides, own)),
+    shape = tuple([len(range(*span)) for span in zip(starts, limits, strides)])
+    return tuple.__new__(
+        Place, (slot, offset + sum(map(mul, starts, own)), shape, dtype, tuple(map(mul, strides, own)))
     )
 
 

@@ -20,7 +20,8 @@ def accessed(load: Load, place: Place, shape: Sequence[int]) -> Place:
     if place.shape == shape and index == point(len(shape)):
         return place
     offset = place.offset + sum([i.offset * stride for i, stride in zip(index, strides)])
-    return Place(place.slot, offset, tuple(shape), place.dtype, tuple(index_strides(index, strides, len(shape))))
+    ways = tuple(index_strides(index, strides, len(shape)))
+    return tuple.__new__(Place, (place.slot, offset, tuple(shape), place.dtype, ways))
 
 
 def are_same(x: Place, y: Place) -> bool:

@@ -89,21 +89,29 @@ class _Staggered:
         """Add an instruction, if its kernels may run together with those that are there, and have something of that."""
         count = len(self.links)
         for link in _links(run):
-            shift = self.shift_of(link)
-            if shift is None:
+            own = touched_by(link) if self.has_same_rows(link) else None
+            shift = None if own is None else self.shift_of(link, own)
+            if own is None or shift is None:
                 del self.links[count:], self.shifts[count:], self.touched[count:]
                 return False
             self.links.append(link)
             self.shifts.append(shift)
-            self.touched.append(touched_by(link))
+            self.touched.append(own)
         self.runs.append(run)
         return True
 
-    def shift_of(self, link: KernelRun) -> Shift | None:
-        """How the rows of one more kernel have to wait; None if it cannot be run together with the others."""
+    def has_same_rows(self, link: KernelRun) -> bool:
+        """Whether one more kernel has about as many rows as the others."""
+        return not self.links or abs(link.rows - self.links[0].rows) <= DIFFERENCE
+
+    def shift_of(self, link: KernelRun, own: dict[int, list[Place | None]]) -> Shift | None:
+        """How the rows of one more kernel have to wait; None if it cannot be run together with the others.
+
+        Args:
+            own: what it touches.
+        """
         above = below = 0
-        own = touched_by(link)
-        if self.links and (abs(link.rows - self.links[0].rows) > DIFFERENCE or not self.have_rows_in_common(own)):
+        if self.links and not self.have_rows_in_common(own):
             return None
         for other, shift, theirs in zip(self.links, self.shifts, self.touched):
             written = {place.slot for place in (*other.targets, *link.targets)}
