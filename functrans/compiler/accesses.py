@@ -23,6 +23,7 @@ from .loopnest import (
     expressions_in,
     parts,
     point,
+    remember,
 )
 
 
@@ -98,6 +99,13 @@ def jumping_axes(kernel: Kernel) -> list[frozenset[int]]:
     return [_axes_of(operand.terms) for operand in operands_of(kernel)]
 
 
+def take_over(kernel: Kernel, other: Kernel) -> None:
+    """Remember with a kernel how another one walks, if the two differ in nothing but numbers."""
+    if kernel.loads() == other.loads() and kernel.positions() == other.positions():
+        for derive in (walks_of, jumping_axes):
+            remember(derive, kernel, derive(other))
+
+
 def _axes_of(terms: Sequence[Expression]) -> frozenset[int]:
     """The axes of the space that expressions depend on."""
     indices = [e.index if type(e) is Load else (e.index,) for e in expressions_in(terms) if type(e) in (Load, Position)]
@@ -146,9 +154,24 @@ def prepared(applied: Apply) -> Apply:
     return Apply("multiply", (applied.operands[0], constant(1 / divisor.number, divisor.dtype)), applied.dtype)
 
 
+class Structure:
+    """What functions are written from, as a key of which the hash is worked out once."""
+
+    __slots__ = ("hash", "value")
+
+    def __init__(self, value: Any):
+        self.value, self.hash = value, hash(value)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and self.value == other.value
+
+
 @derived
-def structure_of(kernel: Kernel) -> Any:
-    """All that the function of a kernel is written from beside its layout: hashable, and free of sizes."""
+def structure_of(kernel: Kernel) -> Structure:
+    """All that the function of a kernel is written from beside its layout; it is free of sizes."""
     loads = {load: k for k, load in enumerate(kernel.loads())}
     positions = {position: k for k, position in enumerate(kernel.positions())}
     arguments = {number: k for k, number in enumerate(numbers_of(kernel))}
@@ -179,7 +202,7 @@ def structure_of(kernel: Kernel) -> Any:
     terms = [[part(x) for i in o.place or () for _, x in i.terms] for o in kernel.outputs]
     places = [None if o.place is None else tuple(t) for o, t in zip(kernel.outputs, terms)]
     outputs = [(part(o.expression), o.combine, place) for o, place in zip(kernel.outputs, places)]
-    return len(kernel.shape), kernel.reduced, tuple(rows), tuple(outputs)
+    return Structure((len(kernel.shape), kernel.reduced, tuple(rows), tuple(outputs)))
 
 
 def index_of(source: Any) -> Sequence[Any]:

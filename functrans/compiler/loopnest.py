@@ -7,7 +7,7 @@ says nothing of sizes, so a second shape needs no second kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache, wraps
 from math import prod
 from operator import is_
@@ -254,6 +254,11 @@ def derived(derive: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
     return lookup
 
 
+def remember(derive: Callable[[Kernel], T], kernel: Kernel, found: T) -> None:
+    """Remember with a kernel what would be derived from it (`derived`)."""
+    kernel.__dict__[derive.__wrapped__] = found
+
+
 @derived
 def _expressions_of(kernel: Kernel) -> Sequence[Expression]:
     places = [e for output in kernel.outputs for i in output.place or () for _, e in i.terms]
@@ -275,8 +280,8 @@ def kernel_over(shape: tuple[int, ...], reduced: int, outputs: tuple[Output, ...
     everything = expressions_in([output.expression for output in outputs])
     loads = list(dict.fromkeys([e for e in everything if type(e) is Load]))
     kernel = Kernel(shape, reduced, outputs, tuple(dict.fromkeys([load.operand for load in loads])))
-    known: dict[Any, Any] = kernel.__dict__
-    known[_expressions_of.__wrapped__], known[_loads_of.__wrapped__] = everything, loads
+    remember(_expressions_of, kernel, everything)
+    remember(_loads_of, kernel, loads)
     return kernel
 
 
@@ -332,9 +337,15 @@ def replaced(
     return all_replaced(expressions_in([root]) if inside is None else inside, by)[id(root)]
 
 
-def all_replaced(inside: Sequence[Expression], by: Callable[[Load], Expression]) -> dict[int, Expression]:
-    """The same for expressions in the order of `expressions_in`; what became of each, by id."""
-    results: dict[int, Expression] = {}
+def all_replaced(
+    inside: Sequence[Expression], by: Callable[[Load], Expression], known: Mapping[int, Expression] | None = None
+) -> dict[int, Expression]:
+    """The same for expressions in the order of `expressions_in`; what became of each, by id.
+
+    Args:
+        known: what became of others that these are made of; they are among those that are returned.
+    """
+    results: dict[int, Expression] = dict(known or ())
     for expression in inside:
         kind = type(expression)
         if kind is Apply:

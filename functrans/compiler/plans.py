@@ -10,13 +10,15 @@ those that fusing anew would make; and what was derived from them (`loopnest.der
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.primitive import Primitive
-from .loopnest import Constant, Expression, Kernel, Load, Output, all_replaced, constant, kernel_over
+from .accesses import take_over
+from .loopnest import Constant, Expression, Kernel, Load, Output, all_replaced, constant, kernel_over, parts
 from .unrolling import FEW, TINY
 
 #: An extent of a program: which one of what atom, by its number; or a number.
@@ -192,15 +194,28 @@ class PlannedKernel:
         key = [constants[number] for number in self.literals]
         last = self.last
         if last is None or last[0] != key:
-            last = self.last = key, _with_constants(self.kernel, constants)
+            kernel = self.made_with(constants)
+            if last is not None:
+                take_over(kernel, last[1])
+            last = self.last = key, kernel
         return last[1]
 
+    def made_with(self, constants: Mapping[int, Constant]) -> Kernel:
+        """The kernel with constants in the place of loads of them."""
+        others = {id(e): e for e in self.kernel.expressions()}
+        found = all_replaced(self.with_literals, lambda load: constants.get(load.operand, load), others)
+        outputs = [Output(found[id(output.expression)], output.combine) for output in self.kernel.outputs]
+        return kernel_over(self.kernel.shape, self.kernel.reduced, tuple(outputs))
 
-def _with_constants(kernel: Kernel, constants: Mapping[int, Constant]) -> Kernel:
-    """A kernel with constants in the place of loads of them."""
-    found = all_replaced(kernel.expressions(), lambda load: constants.get(load.operand, load))
-    outputs = [Output(found[id(output.expression)], output.combine) for output in kernel.outputs]
-    return kernel_over(kernel.shape, kernel.reduced, tuple(outputs))
+    @cached_property
+    def with_literals(self) -> Sequence[Expression]:
+        """Literals among the expressions of the kernel, and all that is made of them."""
+        numbers = set(self.literals)
+        found: dict[int, Expression] = {}
+        for e in self.kernel.expressions():
+            if any(id(part) in found for part in parts(e)) or (type(e) is Load and e.operand in numbers):
+                found[id(e)] = e
+        return list(found.values())
 
 
 class Plan(NamedTuple):

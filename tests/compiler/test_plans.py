@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.compiler import plans
-from functrans.compiler.accesses import numbers_of, structure_of
+from functrans.compiler.accesses import jumping_axes, numbers_of, structure_of, walks_of
 from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.fuse import KernelStep, fuse
 from functrans.compiler.program import simplified
@@ -58,7 +58,8 @@ def described(steps: Sequence[Any]) -> list[Any]:
         if isinstance(step, KernelStep):
             kernel = step.kernel
             reads = [(atom, load.index, load.dtype) for atom, load in step.reads()]
-            found.append((kernel.shape, structure_of(kernel), numbers_of(kernel), reads, step[1:]))
+            derived = structure_of(kernel), numbers_of(kernel), walks_of(kernel), jumping_axes(kernel)
+            found.append((kernel.shape, derived, reads, step[1:]))
         else:
             found.append(step)
     return found
