@@ -37,8 +37,10 @@ def compute_in_single(jaxpr: Jaxpr, exact: bool = False) -> Jaxpr:
 
 
 def _computes_with_bfloat16(eqn: Eqn) -> bool:
-    avals = [a.aval for a in eqn.inputs]
-    return any(is_bfloat16(aval.dtype) for aval in avals) and eqn.primitive.computes(avals, eqn.params)
+    for atom in eqn.inputs:
+        if is_bfloat16(atom.aval.dtype):
+            return eqn.primitive.computes([a.aval for a in eqn.inputs], eqn.params)
+    return False
 
 
 def _multiplies_halves(eqn: Eqn) -> bool:

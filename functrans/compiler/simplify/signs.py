@@ -30,7 +30,10 @@ def is_nonnegative(rewriter: Rewriter, eqn: Eqn) -> bool:
     if name in _ALWAYS or (name == "multiply" and inputs[0] is inputs[1]):
         return True
     operands = inputs[:1] if name in _KEEP_FIRST else inputs[1:] if name == "select" else inputs
-    return all(_is_known(rewriter, atom) for atom in operands)
+    for atom in operands:  # noqa: SIM110 (called very often)
+        if not _is_known(rewriter, atom):
+            return False
+    return True
 
 
 def _is_known(rewriter: Rewriter, atom: Atom) -> bool:
