@@ -155,6 +155,7 @@ class Assembler:
         self.overwritten: set[int] = set()  # slots with arrays that are changed in place
         self.origins: dict[int, Eqn | KernelStep] = {}
         self.remarks: dict[int, str] = {}
+        self.nested: set[int] = set()  # stacks of stacks on tapes of recurrences, by their numbers among objects
         self.blocks: list[Block] = []  # all there have been, so that none has the id of another one
 
     @property
@@ -493,6 +494,7 @@ class Assembler:
     ) -> None:
         """Add the instruction that runs one of several programs."""
         blocks = tuple(self.block(branch, operands, results) for branch in branches)
+        self.nested -= {place.number for place in results if isinstance(place, ObjectPlace)}
         self.step(block, BranchRun(index, blocks), [index, *operands, *results])
 
     def element(self, along: Place | StackStep) -> Step | StackStep:

@@ -17,6 +17,7 @@ from .recurrence import (
     Assign,
     Check,
     Choose,
+    Extend,
     Repeat,
     Statement,
     Store,
@@ -190,6 +191,8 @@ def replaced_in(s: Statement, given: dict[Expression, Expression]) -> Statement:
         return s._replace(index=tuple(map(moved, s.index)), value=new(s.value))
     if isinstance(s, Check):
         return s._replace(indices=tuple(map(new, s.indices)))
+    if isinstance(s, Extend):
+        return s._replace(count=new(s.count))
     if isinstance(s, Choose):
         return s._replace(number=new(s.number), branches=tuple(_with(branch, given) for branch in inside(s)))
     length, going = (None if e is None else new(e) for e in (s.length, s.going))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.avals import StackAval
+from ..core.avals import ShapedArray, StackAval
 from ..core.dtypes import is_half
 from ..source import Source
 from .loopnest import Index, Kernel, Load, Output, point
@@ -354,6 +354,46 @@ class Tape(NamedTuple):
     written: tuple[StackStep, ...]
 
 
+class Column(NamedTuple):
+    """An array with one entry behind the other, on a tape that grows while a recurrence runs, or has grown before.
+
+    Attributes:
+        tape: the number of the former; None: it is the latter.
+        aval: of as much of it as one entry.
+    """
+
+    tape: int | None
+    aval: ShapedArray
+
+
+class NestedStack(NamedTuple):
+    """A stack of stacks that a recurrence goes through.
+
+    Attributes:
+        columns: the numbers of the arrays that it is in: two for each level of stacks inside it, which say where each
+            of these begins and how many entries it has, and one with the innermost entries.
+    """
+
+    stack: ObjectPlace
+    aval: StackAval
+    columns: tuple[int, ...]
+
+
+class Nest(NamedTuple):
+    """The tapes of loops in loops of a recurrence.
+
+    Attributes:
+        rooms: for each tape that grows the slot with the number of entries that it has room for.
+        columns: for each the numbers of its arrays.
+        read, written: the stacks of stacks that the outermost loop reads and leaves.
+    """
+
+    rooms: tuple[int, ...]
+    columns: tuple[tuple[int, ...], ...]
+    read: tuple[NestedStack, ...]
+    written: tuple[NestedStack, ...]
+
+
 class LoopRun(NamedTuple):
     """Run a block so many times; after each time the slots of the carry before and after are exchanged.
 
@@ -393,6 +433,12 @@ class RecurrenceRun(NamedTuple):
     length: int | Place | None = None
     count: Place | None = None
     is_reverse: bool = False
+    nest: Nest | None = None
+
+    @property
+    def grown(self) -> dict[int, int]:
+        """The arrays that grow, with the numbers of their tapes."""
+        return {} if self.nest is None else {k: tape for tape, own in enumerate(self.nest.columns) for k in own}
 
     @property
     def places(self) -> list[Place]:

@@ -26,7 +26,19 @@ from .loopnest import (
     expressions_in,
     parts,
 )
-from .recurrence import Assign, Check, Choose, Repeat, Statement, Store, registers_in, roots, statements_in, useful
+from .recurrence import (
+    Assign,
+    Check,
+    Choose,
+    Extend,
+    Repeat,
+    Statement,
+    Store,
+    registers_in,
+    roots,
+    statements_in,
+    useful,
+)
 
 #: So many expressions are looked at in loops with care; then everything that a loop changes may be anything.
 PATIENCE = 100_000
@@ -226,6 +238,9 @@ class _Pass:
         if not unclear:
             return []
         return [s._replace(indices=indices, unclear=tuple(unclear))]
+
+    def Extend(self, s: Extend, known: Known) -> list[Statement]:
+        return [s._replace(count=known.simplified(s.count))]
 
     def Choose(self, s: Choose, known: Known) -> list[Statement]:
         number, interval = known.look(s.number)

@@ -92,7 +92,18 @@ class Choose(NamedTuple):
     branches: tuple[tuple[Statement, ...], ...]
 
 
-Statement = Assign | Store | Check | Repeat | Choose
+class Extend(NamedTuple):
+    """A tape gets memory for entries up to some number of them, if it has no more than for fewer.
+
+    Attributes:
+        tape: its number.
+    """
+
+    tape: int
+    count: Expression
+
+
+Statement = Assign | Store | Check | Repeat | Choose | Extend
 
 
 class Lanes(NamedTuple):
@@ -141,6 +152,8 @@ def roots(statement: Statement) -> Sequence[Expression]:
         return statement.indices
     if isinstance(statement, Choose):
         return (statement.number,)
+    if isinstance(statement, Extend):
+        return (statement.count,)
     return [e for e in (statement.length, statement.going) if e is not None]
 
 

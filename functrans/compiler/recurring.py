@@ -13,7 +13,7 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Literal
 from . import tapes
 from .apart import LARGEST_MATRIX, PlacedLoop, TooLarge, take_apart
-from .instructions import Block, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
+from .instructions import Block, Column, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
 from .lanes import take_lanes_apart
 from .loopnest import Constant, Kernel, Load, Output, axis_index
 from .recurrence import Failure, Repeat, Statement, failures_in, statements_in
@@ -25,20 +25,31 @@ FEW_STEPS = 16
 def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | None) -> str | None:
     """Add a loop as one function, if its body is one over single numbers, or that of one of many lanes is; else say
     why not."""
-    if not all(isinstance(place, Place) for place in (*loop.consts, *loop.xs, *loop.ys)):
-        return "a step reads or leaves a stack, the tape of another loop"
     if tape is not None and assembler.is_plain:
         return "a step reads or leaves an entry of a stack, and a kernel gets no more memory while it runs"
+    if not all(isinstance(place, Place) for place in loop.consts):
+        return "a step reads a stack"
+    nested, tape = tapes.divided(tape)
+    if any(step.stack.number not in assembler.nested for step in nested.read):
+        return "a step reads a stack that was not made by a loop as one function"
+    xs, ys = (tapes.with_types(group, steps) for group, steps in zip((loop.xs, loop.ys), nested))
+    loop = loop._replace(xs=xs, ys=ys)
     if tape is not None and loop.is_reverse:
-        xs, ys = ([tapes.backwards(tape, place) for place in group] for group in (loop.xs, loop.ys))
+        xs, ys = (
+            [tapes.backwards(tape, place) if isinstance(place, Place) else place for place in group]
+            for group in (loop.xs, loop.ys)
+        )
         loop = loop._replace(xs=xs, ys=ys)
-    why = "" if tape is not None else add_lanes(assembler, block, loop)
+    has_stacks = tape is not None or any(nested)
+    why = "" if has_stacks else add_lanes(assembler, block, loop)
     if why is None:
         return None
     prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr  # noqa: E731
     known, zero = partial(known_value, assembler), None if assembler.is_plain else partial(is_zero, assembler)
     try:
-        found = take_apart(loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), zero)
+        found = take_apart(
+            loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), not assembler.is_plain, zero
+        )
     except TooLarge as reason:
         return f"{reason}; nor can lanes run on their own, for {why}" if why else str(reason)
     if assembler.is_plain and has_long_loops(found.recurrence.statements):
@@ -47,7 +58,8 @@ def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | 
         assembler.copy(block, first, final)
     arrays = tuple(working_place(assembler, array) for array in found.arrays)
     steps = loop.length, loop.count, loop.is_reverse
-    add_run(assembler, block, RecurrenceRun(found.recurrence, arrays, None, (), found.registers, tape, *steps))
+    nest = tapes.nest(assembler, found, nested)
+    add_run(assembler, block, RecurrenceRun(found.recurrence, arrays, None, (), found.registers, tape, *steps, nest))
     return None
 
 
@@ -57,12 +69,12 @@ def add_lanes(assembler: Any, block: Block, loop: PlacedLoop) -> str | None:
     found = take_lanes_apart(assembler, loop, partial(known_value, assembler))
     if isinstance(found, str):
         return found
-    recurrence, given, copied, registers = found.apart
-    for first, final in copied:
+    apart = found.apart
+    for first, final in apart.copied:
         assembler.copy(block, first, final)
-    arrays = tuple(working_place(assembler, array) for array in given)
+    arrays = tuple(working_place(assembler, array) for array in apart.arrays)
     steps = loop.length, None, loop.is_reverse
-    add_run(assembler, block, RecurrenceRun(recurrence, arrays, None, (), registers, None, *steps))
+    add_run(assembler, block, RecurrenceRun(apart.recurrence, arrays, None, (), apart.registers, None, *steps))
     for place, final in found.delivered:
         assembler.copy(block, place, final)
     if found.counts is not None:
@@ -106,6 +118,9 @@ def working_place(assembler: Any, array: Any) -> Place:
     """Where an array of a recurrence is: its place, that of a constant, or new room."""
     if isinstance(array, Place):
         return array
+    if isinstance(array, Column):
+        strides = contiguous_strides(array.aval.shape, array.aval.dtype.itemsize)
+        return Place(assembler.slot("step"), 0, array.aval.shape, array.aval.dtype, strides)
     return assembler.constant(array) if isinstance(array, Literal) else assembler.contiguous("temporary", array)
 
 

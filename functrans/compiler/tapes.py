@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray, StackAval
 from ..core.jaxpr import Jaxpr
-from .instructions import ObjectPlace, Place, StackStep, Tape, contiguous_strides
+from .instructions import Column, Nest, NestedStack, ObjectPlace, Place, StackStep, Tape, contiguous_strides
 
 
 def along(
@@ -56,6 +56,52 @@ def backwards(tape: Tape, whole: Place) -> Place:
         return whole
     first, *others = whole.strides
     return whole._replace(strides=(-first, *others))
+
+
+class Nested(NamedTuple):
+    """The stacks of stacks that a loop reads and leaves."""
+
+    read: tuple[StackStep, ...]
+    written: tuple[StackStep, ...]
+
+
+def divided(tape: Tape | None) -> tuple[Nested, Tape | None]:
+    """The stacks of stacks among those of a loop, and a tape of the others."""
+    if tape is None:
+        return Nested((), ()), None
+    nested, others = (
+        [tuple(s for s in steps if isinstance(s.entry, kind)) for steps in (tape.read, tape.written)]
+        for kind in (ObjectPlace, Place)
+    )
+    return Nested(*nested), tape._replace(read=others[0], written=others[1]) if any(others) else None
+
+
+def with_types(group: Sequence[Any], steps: Sequence[StackStep]) -> list[Any]:
+    """What a loop goes along, with types in place of stacks of stacks."""
+    types = {step.entry: step.aval for step in steps}
+    return [types.get(place, place) for place in group]
+
+
+def nest(assembler: Any, apart: Any, nested: Nested) -> Nest | None:
+    """The tapes of a loop taken apart; notes which stacks of stacks are on them."""
+    count = max((array.tape + 1 for array in apart.arrays if is_growing(array)), default=0)
+    if not count and not any(nested):
+        return None
+    columns = tuple(
+        tuple(k for k, array in enumerate(apart.arrays) if is_growing(array) and array.tape == tape)
+        for tape in range(count)
+    )
+    read, written = (
+        tuple(NestedStack(step.stack, step.aval, own) for step, own in zip(steps, numbers))
+        for steps, numbers in zip(nested, (apart.given, apart.left))
+    )
+    assembler.nested.update(stack.stack.number for stack in written)
+    return Nest(tuple(assembler.slot("step") for _ in columns), columns, read, written)
+
+
+def is_growing(array: Any) -> bool:
+    """Whether an array of a recurrence is on a tape that grows."""
+    return isinstance(array, Column) and array.tape is not None
 
 
 def can_loop(assembler: Any, carry: Sequence[Place | ObjectPlace]) -> bool:

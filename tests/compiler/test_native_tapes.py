@@ -25,12 +25,13 @@ from functrans.compiler.program import fused
 from functrans.core import stack
 from tests.fuzz import Case
 from tests.helpers.interruptions import interrupted
-from tests.helpers.oracles import assert_all_close
+from tests.helpers.oracles import assert_all_close, assert_close
 from tests.helpers.tiers import staged
 
 fnp = ft.numpy
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 TIER = st.sampled_from(["quick", "thorough"])
+X = np.linspace(0.3, 1.2, 8)
 
 
 def check(function: Any, *args: Any, tolerance: float | None = 1e-12, tier: str = "quick") -> None:
@@ -163,6 +164,134 @@ def test_loops_in_loops_call_python_only_for_their_tapes() -> None:
     assert not calls_of_python(ft.grad(nested), np.ones(70), 3, 2)
 
 
+# ---- loops in loops as one function
+
+
+def solved(n: int, x: Any) -> Any:
+    """A triangular system, one unknown after the other."""
+
+    def row(i: Any, y: Any) -> Any:
+        rest = lax.fori_loop(0, i, lambda j, rest: rest - np.cos(x[(i * j) % 8]) * y[j], x[i % 8])
+        return fnp.at(y)[i].set(rest / (1.5 + np.sin(x[i % 8])))
+
+    return np.sum(lax.fori_loop(0, n, row, fnp.zeros(n + 1)) ** 2)
+
+
+def eliminated(n: int, x: Any) -> Any:
+    """Gauss' elimination where the matrix is: three loops."""
+    a = x * np.cos(np.arange(64.0)).reshape(8, 8) + 4.0 * np.eye(8)
+
+    def step(k: Any, a: Any) -> Any:
+        def row(i: Any, a: Any) -> Any:
+            a = fnp.at(a)[i, k].set(a[i, k] / a[k, k])
+            return lax.fori_loop(k + 1, n, lambda j, a: fnp.at(a)[i, j].add(-0.1 * a[i, k] * a[k, j]), a)
+
+        return lax.fori_loop(k + 1, n, row, a)
+
+    return np.sum(lax.fori_loop(0, n, step, a) ** 2)
+
+
+def halved(n: int, x: Any) -> Any:
+    """Loops of lengths that nobody knows before they end, in one another."""
+
+    def outer(state: Any) -> Any:
+        k, c = state
+        small = lax.while_loop(lambda v: np.any(v > 1), lambda v: v * 0.6, np.abs(c) * 9)  # a vector for each step
+        product = lax.while_loop(lambda s: s[0] < k % 4, lambda s: (s[0] + 1, np.sin(s[1]) + x[k]), (0, c[0]))[1]
+        return k + 1, np.sin(c) * small + product
+
+    return np.sum(lax.while_loop(lambda s: s[0] < n, outer, (0, x[:3]))[1])
+
+
+def descended(n: int, x: Any) -> Any:
+    """Each step takes a gradient of a loop: its tapes are needed in that step only."""
+
+    def loss(c: Any, i: Any) -> Any:
+        return lax.fori_loop(0, i % 5, lambda j, s: np.sin(s) * x[j], c) ** 2
+
+    return lax.fori_loop(0, n, lambda i, c: c - 0.1 * ft.grad(loss)(c, i), x[0])
+
+
+def chosen(n: int, x: Any) -> Any:
+    """Loops in branches of loops."""
+
+    def row(i: Any, c: Any) -> Any:
+        def long(c: Any) -> Any:
+            return lax.fori_loop(0, i, lambda j, c: np.sin(c) * x[j % 8], c)
+
+        return lax.cond(i % 3 == 0, long, lambda c: lax.fori_loop(0, 2, lambda j, c: c * x[j], c), c) + x[i % 8]
+
+    return lax.fori_loop(0, n, row, x[0])
+
+
+def stacked(n: int, x: Any) -> Any:
+    """Inner loops that leave an array for whoever comes next."""
+
+    def row(i: Any, c: Any) -> Any:
+        last, all_of_them = lax.scan(lambda c, a: (np.sin(c) * a, c * a), c, x)
+        return lax.fori_loop(0, i % 8, lambda j, c: c + all_of_them[j] * last, c)
+
+    return lax.fori_loop(0, n, row, x[0])
+
+
+def mixed(n: int, x: Any) -> Any:
+    """Entries of several types."""
+
+    def row(i: Any, c: Any) -> Any:
+        z = lax.while_loop(
+            lambda s: (abs(s[0]) > 0.5) & (s[1] < 9),
+            lambda s: (np.where(s[1] % 2 == 0, s[0] * 0.7j, s[0] * s[0] * 0.3), s[1] + np.int8(1)),
+            (c + x[i % 8] * (1 + 1j), np.int8(0)),
+        )[0]
+        return c * 0.5 + z
+
+    return lax.fori_loop(0, n, row, x[0] * (1 + 0j)).real
+
+
+NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, stacked, mixed]
+
+
+@pytest.mark.parametrize("nest", NESTS)
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_gradients_of_nests(nest: Any, data: Any) -> None:
+    tier, n = data.draw(TIER), data.draw(st.integers(0, 7))
+    x = np.array(data.draw(st.lists(st.floats(0.2, 1.5), min_size=8, max_size=8)))
+    check(lambda x: ft.grad(lambda x: nest(n, x))(x), x, tolerance=1e-9, tier=tier)
+
+
+@pytest.mark.parametrize("nest", NESTS)
+@pytest.mark.parametrize("transformed", [lambda f: ft.hvp(f, X, X), lambda f: ft.vmap(ft.grad(f))(np.stack([X, X / 2]))])
+def test_other_derivatives_of_nests(nest: Any, transformed: Any) -> None:
+    wanted = transformed(lambda x: nest(5, x))
+    with ft.config.using(backend="interpreter"):
+        assert_all_close(wanted, transformed(lambda x: nest(5, x)), 1e-8)
+
+
+@pytest.mark.parametrize("nest", [solved, eliminated, halved])
+def test_a_gradient_of_a_nest_is_two_functions(nest: Any) -> None:
+    """One runs all its loops forwards, and one backwards."""
+    program = native.NativeProgram(staged(ft.grad(lambda x: nest(7, x)), (X,)), fused)
+    program(X)
+    (binding,) = program.bindings.values()
+    kinds = [type(instruction).__name__ for instruction in binding.assembled.block]
+    assert kinds.count("RecurrenceRun") == 2
+    assert not {"LoopRun", "WhileRun"} & {*kinds}
+
+
+def test_a_nest_of_another_size_each_time() -> None:
+    """Tapes are kept from call to call, and grow."""
+
+    def loss(x: Any, n: Any) -> Any:
+        return lax.fori_loop(0, n, lambda i, c: lax.fori_loop(0, i, lambda j, c: np.sin(c) * x[j % 8], c) + x[0], x[1])
+
+    f = ft.jit(ft.grad(loss))
+    value = ft.jit(loss)
+    for n in (3, 200, 0, 50, 1, 300):
+        slope = (value(X + 1e-6, n) - value(X - 1e-6, n)) / 2e-6
+        assert_close(np.sum(f(X, n)), slope, 1e-6)
+
+
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_inner_loops_of_any_lengths(lengths: list[int]) -> None:
@@ -197,8 +326,14 @@ def test_a_gradient_from_eight_threads() -> None:
         list(pool.map(many, range(8)))
 
 
-def test_no_memory_for_a_tape(monkeypatch: pytest.MonkeyPatch) -> None:
-    f = ft.jit(ft.grad(power))
+def twice(x: Any, n: Any) -> Any:
+    """The same number of steps in two loops, one in the other."""
+    return lax.fori_loop(0, 2, lambda i, c: lax.fori_loop(0, n, lambda j, c: np.sin(c) * x[i], c), x[0])
+
+
+@pytest.mark.parametrize("function", [power, twice])
+def test_no_memory_for_a_tape(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
+    f = ft.jit(ft.grad(function))
     x = np.linspace(0.1, 0.4, 3)
     wanted = f(x, 10)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Eqn, Literal
-from ..instructions import Place
+from ..instructions import Column, Place
 from ..loopnest import INT, Apply, Constant, Expression, Index, Load, Register, cast, constant
 from ..recurrence import Assign, Repeat, Statement, Store
 from .elements import (
@@ -25,6 +25,7 @@ from .elements import (
     Buffer,
     ElementBuilder,
     Elements,
+    Rows,
     TooLarge,
     at_value,
     boxed,
@@ -48,7 +49,7 @@ class Collector:
         self.operations = 0
         self.statements: list[Statement] = []
         self.count = 0
-        self.arrays: list[Place | Literal | ShapedArray] = []
+        self.arrays: list[Place | Literal | ShapedArray | Column] = []
         self.buffers: list[Buffer] = []
         self.literals: dict[int, Array] = {}
         self.supported: dict[Any, bool] = {}
@@ -59,9 +60,9 @@ class Collector:
         self.count += 1
         return Register(self.count - 1, dtype)
 
-    def buffer(self, array: Place | Literal | ShapedArray, is_fixed: bool) -> Buffer:
+    def buffer(self, array: Place | Literal | ShapedArray | Column, is_fixed: bool) -> Buffer:
         """An array in memory; the one that it was before, if it is at the same place."""
-        aval = array.aval if isinstance(array, Literal) else array
+        aval = array.aval if isinstance(array, (Literal, Column)) else array
         if isinstance(array, Place):
             for known, buffer in zip(self.arrays, self.buffers):
                 if known == array and buffer.is_fixed == is_fixed:
@@ -121,7 +122,7 @@ class Collector:
 
     def kept(self, value: Any) -> Any:
         """A value as others can use it later: what is computed is in registers."""
-        if isinstance(value, Array):
+        if isinstance(value, (Array, Rows)):
             return value
         found = np.empty(value.shape, object)
         for index, box in np.ndenumerate(value):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -128,6 +128,11 @@ class Array:
         """Whether it is the same all the time that the recurrence runs."""
         return all(buffer.is_fixed for buffer in self.reads)
 
+    @property
+    def is_taped(self) -> bool:
+        """Whether it is an entry of a stack, which somebody moves before some steps."""
+        return any(buffer.is_taped for buffer in self.reads)
+
     def uses(self, buffer: Buffer) -> bool:
         """Whether a part of it is in a buffer, as that is now."""
         return self.reads.get(buffer) == buffer.version
@@ -139,6 +144,27 @@ class Array:
 
     def broadcast(self, index: Index) -> Expression:
         return self.at(broadcast_index(index, self.aval.shape))
+
+
+class Rows(NamedTuple):
+    """A stack as a value: entries that lie one after the other in a buffer, behind those of earlier stacks.
+
+    Attributes:
+        levels: if the entries are stacks themselves, where each of them begins and how many entries it has; if those
+            are stacks, the same for these, and so on.
+        entries: the buffer with the innermost entries, which are arrays.
+        start: the place of the first entry.
+        count: the number of entries.
+    """
+
+    levels: tuple[tuple[Buffer, Buffer], ...]
+    entries: Buffer
+    start: Expression
+    count: Expression
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        return [*(buffer for level in self.levels for buffer in level), self.entries]
 
 
 class Elements:

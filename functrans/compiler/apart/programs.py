@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.avals import ShapedArray
+from ...core.avals import ShapedArray, StackAval
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..accesses import identity_value
 from ..costs import cost_of_expressions
-from ..instructions import Place
+from ..instructions import Column, Place
 from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant
-from ..recurrence import Choose, Recurrence, Repeat, Statement, Store
+from ..recurrence import Assign, Choose, Recurrence, Repeat, Statement, Store
 from ..small_matrices import is_written_out
 from .access import SCATTERS, UPDATES, check_operands, gather, scatter, update_region, update_slice
-from .collector import Collector, no_rule
+from .collector import no_rule
 from .counting import steps_of
 from .cumulative import OPERATIONS, accumulated
 from .elements import (
@@ -33,6 +33,7 @@ from .elements import (
     Array,
     Buffer,
     ElementBuilder,
+    Rows,
     TooLarge,
     added,
     at_value,
@@ -44,6 +45,7 @@ from .elements import (
     too_many,
 )
 from .matrices import linear_algebra
+from .stacks import Tapes, Winding
 from .triangles import LARGEST_MATRIX, has_masks, simplified
 from .updates import LOOPS, addressed, reads_first, written
 
@@ -73,7 +75,7 @@ class PlacedLoop(NamedTuple):
         cond: from `consts, carry` to whether there is one more step, where the length is not known.
         consts, carry, xs: the constants, the carry at the beginning, and what has one element for each step.
         finals, ys: the carry at the end, and what is computed in each step. The carry at the end may be where it was at
-            the beginning.
+            the beginning. Of xs and ys that are stacks of stacks there are types only.
         count: where the number of steps goes, if that is wanted.
     """
 
@@ -81,9 +83,9 @@ class PlacedLoop(NamedTuple):
     cond: Jaxpr | None
     consts: Sequence[Place]
     carry: Sequence[Place]
-    xs: Sequence[Place]
+    xs: Sequence[Place | StackAval]
     finals: Sequence[Place]
-    ys: Sequence[Place]
+    ys: Sequence[Place | StackAval]
     length: int | Place | None = None
     is_reverse: bool = False
     count: Place | None = None
@@ -96,12 +98,15 @@ class Apart(NamedTuple):
         arrays: for each array of the recurrence its place, or a constant, or the type of one that is room to work in.
         copied: places of the carry at the beginning and at the end that must be the same when the recurrence begins.
         registers: how many numbers of its state are in registers.
+        given, left: the stacks of stacks among xs and among ys, each as the numbers of its arrays (`Rows.buffers`).
     """
 
     recurrence: Recurrence
-    arrays: list[Place | Literal | ShapedArray]
+    arrays: list[Place | Literal | ShapedArray | Column]
     copied: list[tuple[Place, Place]]
     registers: int
+    given: tuple[tuple[int, ...], ...] = ()
+    left: tuple[tuple[int, ...], ...] = ()
 
 
 def take_apart(
@@ -111,6 +116,7 @@ def take_apart(
     known: Callable[[Place], Any],
     source: Any,
     taped: frozenset[int] = frozenset(),
+    has_tapes: bool = False,
     is_zero: Callable[[Place], bool] | None = None,
 ) -> Apart:
     """A loop as a recurrence.
@@ -119,6 +125,7 @@ def take_apart(
         known: what is at a place, if that is a constant.
         source: the line of the user's code that the loop stands in.
         taped: slots of arrays that are entries of stacks: those go forwards, even if the loop does not.
+        has_tapes: whether whoever runs it has memory for the stacks of loops inside.
         is_zero: whether what is at a place is known to be 0.0 everywhere; None leaves matrices to kernels, whatever may
             be left out of them.
 
@@ -128,7 +135,7 @@ def take_apart(
     indexed, first = addressed(loop.body, prepare), len(loop.consts)
     starts_at_zero = [is_zero is not None and first + i in indexed and is_zero(p) for i, p in enumerate(loop.carry)]
     has_triangles = is_zero is not None and (any(starts_at_zero) or has_masks(prepare(loop.body)))
-    apart = _Body(prepare, supports, source, bool(indexed), bool(indexed) and has_triangles)
+    apart = _Body(prepare, supports, source, bool(indexed), bool(indexed) and has_triangles, has_tapes)
     steps = apart.steps(loop.length)
     consts = [apart.given(p, known(p)) for p in loop.consts]
     stays = apart.addressed_carry(loop.body, first, len(loop.carry))
@@ -136,11 +143,14 @@ def take_apart(
         Array.of(apart.buffer(final, False), may_write=True) if is_addressed else apart.boxes(apart.given(p, known(p)))
         for p, final, is_addressed in zip(loop.carry, loop.finals, stays)
     ]
-    rows = [Array.of(apart.buffer(p, True)) for p in loop.xs]
-    targets = [Array.of(apart.buffer(p, False), may_write=True) for p in loop.ys]
+    rows = [
+        Array.of(apart.buffer(x, True)) if isinstance(x, Place) else apart.given_stack(x, constant(0, INT))
+        for x in loop.xs
+    ]
+    targets = [Array.of(apart.buffer(y, False), may_write=True) if isinstance(y, Place) else None for y in loop.ys]
     for buffer, array in zip(apart.buffers, apart.arrays):
         buffer.is_taped = isinstance(array, Place) and array.slot in taped
-    done, after = apart.loop(
+    done, after, ys = apart.loop(
         loop.body, loop.cond, steps, loop.is_reverse, consts, begin, stays, rows, targets, bool(taped)
     )
     for value, final, is_addressed in zip(after, loop.finals, stays):
@@ -148,15 +158,21 @@ def take_apart(
             apart.fill(Array.of(apart.buffer(final, False), may_write=True), value)
     if loop.count is not None:
         apart.statements.append(Store(apart.buffer(loop.count, False).number, (), done))
+    if apart.ends:
+        begin = Assign(tuple(apart.ends), (constant(0, INT),) * len(apart.ends))
+        apart.statements.insert(0, begin)
     zeros = frozenset(apart.buffer(final, False).number for final, zero in zip(loop.finals, starts_at_zero) if zero)
     statements = simplified(apart.statements, apart.arrays, zeros, apart.sums)
     recurrence = Recurrence(statements, None if isinstance(loop.length, Place) else loop.length)
     copied = [(p, final) for p, final, is_addressed in zip(loop.carry, loop.finals, stays) if is_addressed]
     registers = sum(prod(p.shape) for p, is_addressed in zip(loop.carry, stays) if not is_addressed)
-    return Apart(recurrence, apart.arrays, copied, registers)
+    given, left = (
+        tuple(tuple(b.number for b in x.buffers) for x in group if isinstance(x, Rows)) for group in (rows, ys)
+    )
+    return Apart(recurrence, apart.arrays, copied, registers, given, left)
 
 
-class _Body(Collector):
+class _Body(Tapes):
     """Takes programs apart.
 
     Args:
@@ -174,8 +190,11 @@ class _Body(Collector):
         source: Any,
         has_vectors: bool,
         has_triangles: bool,
+        has_tapes: bool,
     ):
         super().__init__(supports, source)
+        self.has_tapes = has_tapes
+        self.ends: list[Register] = []
         self.prepare = prepare
         self.has_vectors = has_vectors
         self.has_triangles = has_triangles
@@ -305,6 +324,8 @@ class _Body(Collector):
     def addressed_carry(self, body: Jaxpr, consts: int, carry: int) -> list[bool]:
         """Which parts of a loop's carry stay in memory: large ones, and those that are indexed as the program runs."""
         avals = [v.aval for v in body.inputs[consts : consts + carry]]
+        if any(isinstance(aval, StackAval) for aval in avals):
+            raise TooLarge("a stack is a part of its state")
         indexed = addressed(body, self.prepare)
         found = [aval.size > LARGEST_ARRAY or consts + i in indexed for i, aval in enumerate(avals)]
         size = sum(aval.size for aval, stays in zip(avals, found) if not stays)
@@ -322,25 +343,27 @@ class _Body(Collector):
         carry: Sequence[Any],
         stays: Sequence[bool],
         rows: Sequence[Any],
-        targets: Sequence[Array],
+        targets: Sequence[Array | None],
         turns: bool = False,
-    ) -> tuple[Expression, list[Any]]:
+    ) -> tuple[Expression, list[Any], list[Any]]:
         """Add a loop.
 
         Args:
             carry: what it begins with; what stays in memory may be overwritten.
             rows: what has one element for each step.
-            targets: where what is computed in each step goes.
-            turns: whether some of these are entries of stacks.
+            targets: where what is computed in each step goes; None: to a tape.
+            turns: whether some of these are entries of stacks that somebody moves.
 
         Returns:
-            The number of steps, and the carry at the end.
+            The number of steps, the carry at the end, and what was computed in each step.
         """
         state = [x if s else self.registers(x) for x, s in zip(carry, stays)]
         numbers = [b.expression for x, s in zip(state, stays) if not s for b in x.flat]
         self.assign(numbers, [b.expression for x, s in zip(carry, stays) if not s for b in x.flat])
-        rows = [self.in_memory(x) for x in rows]
+        rows = [x if isinstance(x, Rows) else self.in_memory(x) for x in rows]
         counter = self.register(INT)
+        winding = Winding(self) if None in targets else None
+        inner = len(self.ends)
         with self.block() as test:
             shown = [*consts, *map(protected, state)]
             going = None if cond is None else self.boxes(self.run(cond, shown)[0])[()].expression
@@ -348,24 +371,36 @@ class _Body(Collector):
             forwards = step = at_value(counter)
             if is_reverse and length is not None:
                 step = added(at_value(length).plus(-1), step.times(-1))
-            along = [forwards if turns and any(b.is_taped for b in x.reads) else step for x in (*rows, *targets)]
+            along = [forwards if isinstance(x, Array) and x.is_taped else step for x in (*rows, *targets)]
             outs = self.run(body, [*consts, *state, *map(self.row, rows, along)])
-            for target, y, own in zip(targets, outs[len(carry) :], along[len(rows) :]):
-                assert target.home is not None
-                self.fill(Array.of(target.home[0], (*target.home[1], own), may_write=True), y)
+            ys = zip(outs[len(carry) :], body.out_avals[len(carry) :])
+            for target, (y, aval), own in zip(targets, ys, along[len(rows) :]):
+                if target is not None:
+                    self.fill(Array.of(target.home[0], (*target.home[1], own), may_write=True), y)
+                elif winding is not None:
+                    winding.leave(y, aval, own)
             following = self.following(state, outs[: len(carry)], stays)
             self.assign(numbers, following)
+            statements[:0] = self.emptied(inner, [] if winding is None else winding.stacks)
         if length is None:
             length = steps_of(test, going, {r.number: e for r, e in zip(numbers, following)})
         length = None if length is None else self.kept_expression(length)
+        if winding is not None and length is None:
+            statements.insert(0, winding.room(Apply("add", (counter, constant(1, INT)), INT)))
+        elif winding is not None:
+            self.statements.append(winding.room(length))
         most = int(length.number) if isinstance(length, Constant) else None
         repeated = Repeat(counter, length, tuple(test), going, tuple(statements), most=most, turns=turns)
         self.statements.append(repeated)
         after = [self.renewed(x) if s else x for x, s in zip(state, stays)]
-        return counter if length is None else length, after
+        done = counter if length is None else length
+        stacks = iter([] if winding is None else winding.done(done))
+        return done, after, [next(stacks) if target is None else self.renewed(target) for target in targets]
 
-    def row(self, whole: Array, step: Affine) -> Array:
+    def row(self, whole: Any, step: Affine) -> Any:
         """The element of a step."""
+        if isinstance(whole, Rows):
+            return self.entry(whole, step)
         aval = ShapedArray(whole.aval.shape[1:], whole.aval.dtype)
         return Array(aval, lambda index: whole.at((step, *index)), whole.reads)
 
@@ -397,9 +432,9 @@ class _Program:
 
     def run(self) -> list[Any]:
         for number, eqn in enumerate(self.eqns):
-            for v in eqn.outputs:
-                if not isinstance(v.aval, ShapedArray):
-                    raise TooLarge(f"`{eqn.primitive.name}` makes something that is no array")
+            is_loop = self.body.has_tapes and eqn.primitive.name in LOOPS
+            if not is_loop and any(not isinstance(v.aval, ShapedArray) for v in eqn.outputs):
+                raise TooLarge(f"`{eqn.primitive.name}` makes something that is no array")
             outer, self.body.source = self.body.source, eqn.source or self.body.source
             results = self.equation(number, eqn)
             self.env.update((v, self.shared(v, y)) for v, y in zip(eqn.outputs, results))
@@ -484,13 +519,14 @@ class _Program:
         if is_scan:
             steps = body.boxes(operands[0])[()].expression if head else constant(params["length"], INT)
             length = body.kept_expression(cast(steps, INT))
-        stacked = [body.scratch(v.aval) for v in eqn.outputs[params["carry"] :]] if is_scan else []
-        done, after = body.loop(
+        ys = [v.aval for v in eqn.outputs[params["carry"] + int(not is_scan) :]]
+        stacked = [body.scratch(aval) if isinstance(aval, ShapedArray) else None for aval in ys]
+        done, after, ys = body.loop(
             params["body"], params.get("cond"), length, params.get("reverse", False),
             [protected(body.kept(x)) for x in operands[head:consts]], begin, stays, operands[carry:], stacked,
         )  # fmt: skip
         leading = [] if is_scan else [boxed((), lambda _: done)]
-        return [*leading, *after, *map(body.renewed, stacked)]
+        return [*leading, *after, *ys]
 
     def branch(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
         """The results of one of several programs."""

@@ -11,7 +11,7 @@ from ...core.avals import ShapedArray
 from ...core.jaxpr import Atom, Jaxpr, Var
 from ..assembly import Assembled
 from ..fuse import LARGEST_KERNEL, KernelStep
-from ..instructions import VIEWS, ChainRun, ProductRun, PythonRun, ScanRun
+from ..instructions import VIEWS, ChainRun, Nest, ProductRun, PythonRun, ScanRun
 from ..loopnest import Apply, Kernel, Load, Position, point
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
@@ -448,7 +448,7 @@ class _Instructions:
             of_lanes = "" if recurrence.lanes is None else " a lane"
             yield f"Its state, {plural(run.registers, 'number')}{of_lanes}, stays in registers."
         changed = {s.array for s in statements_in(recurrence.statements) if isinstance(s, Store)}
-        in_memory = [k for k in sorted(changed) if run.arrays[k].shape]
+        in_memory = [k for k in sorted(changed) if run.arrays[k].shape and k not in run.grown]
         if in_memory:
             names = joined([self.names.place(run.arrays[k]) for k in in_memory])
             yield f"Elements of {names} are written one by one, where they are."
@@ -460,6 +460,17 @@ class _Instructions:
         if solved:
             yield f"At {plural(solved, 'place')} in it a matrix may have no result, which is an error."
         yield from self.tape(run)
+        if run.nest is not None:
+            yield from self.nest(run.nest)
+
+    def nest(self, nest: Nest) -> Iterator[str]:
+        """What a loop as one function does with stacks of stacks."""
+        if nest.columns:
+            tapes = plural(len(nest.columns), "tape")
+            yield f"Its loops leave what derivatives need on {tapes}, one run behind the other."
+        for verb, stacks in (("leaves", nest.written), ("reads", nest.read)):
+            if stacks:
+                yield f"Each step {verb} {joined([str(stack.aval.entry) for stack in stacks])} there."
 
     def matrices(self, row: Row) -> Iterator[str]:
         """Linear algebra of many matrices in loops."""

@@ -232,6 +232,10 @@ class _RecurrenceText:
         for k in range(len(s.indices)) if s.unclear is None else s.unclear:
             self.add(depth, f"assert -{s.extents[k]} <= {values.text(s.indices[k])} < {s.extents[k]}")
 
+    def Extend(self, s: Extend, depth: int) -> None:
+        count = self.written([s.count], depth).text(s.count)
+        self.add(depth, f"extend(tape{s.tape}, {count})  # room for so many entries")
+
     def Repeat(self, s: Repeat, depth: int) -> None:
         self.names[s.counter.number] = f"t{self.counters or ''}"
         self.counters += 1

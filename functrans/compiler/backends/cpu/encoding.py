@@ -41,7 +41,7 @@ from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
 from .runtime import HEADER, setting
 from .scans import scan_link
-from .tapes import Reel, shared_objects
+from .tapes import NestReel, Reel, shared_objects
 from .tiers import Written
 from .vectors import VectorsWriter
 from .work import is_unbounded, likely_work
@@ -234,6 +234,12 @@ class Encoder:
             self.shared = shared_objects(self.assembled)
         return Reel(tape, *length_and_ways, self.shared)
 
+    def nest_reel(self, run: RecurrenceRun) -> NestReel:
+        """What Python does for the tapes of loops inside a recurrence."""
+        if self.shared is None:
+            self.shared = shared_objects(self.assembled)
+        return NestReel(run, self.shared)
+
     def with_tape(self, reel: Reel | None, loop: tuple[int, int]) -> list[tuple[int, int]]:
         """A loop between what begins its stacks and what ends them."""
         if reel is None:
@@ -296,11 +302,15 @@ class Encoder:
             steps = None if run.count is not None else run.length
             reel = self.reel(run.tape, steps, run.count, run.is_reverse, True)
             numbers += [reel.limit, *self.call_of_python(reel.turn)]
+        nest = None if run.nest is None else self.nest_reel(run)
+        if nest is not None:
+            numbers += self.call_of_python(nest.extend)
         work = likely_work(run.recurrence.statements)
         self.work += work
         arguments = self.keep([0, *numbers])
         self.kernels.append(Written(arguments, 0, RecurrenceWriter(run).function(NAME), work, is_guess))
-        return self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
+        code = self.with_tape(reel, (self.runtime["run_function"], arguments.buffer_info()[0]))
+        return code if nest is None else [self.call_of_python(nest.begin), *code, self.call_of_python(nest.end)]
 
     def lanes(self, run: RecurrenceRun, numbers: Sequence[int], failing: Sequence[int]) -> tuple[int, int]:
         """A recurrence of many lanes, which threads share.

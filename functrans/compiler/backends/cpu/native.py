@@ -29,7 +29,7 @@ from .functions import is_possible
 from .library import threads_of_blas
 from .rows import has_library
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
-from .tapes import Reel, Spool, address_of, keep_some
+from .tapes import address_of, keep_some
 from .tiers import CompilationFailure, Tiers
 
 #: Raises what is raised inside.
@@ -132,7 +132,7 @@ class Frame:
         self.assembled = assembled
         self.objects: list[Any] = [None] * assembled.objects
         self.views: dict[int, tuple[int, np.ndarray[Any, Any]]] = {}  # addresses and arrays, by the ids of places
-        self.spools: dict[Reel, Spool] = {}  # memory of tapes, kept for the next run
+        self.spools: dict[Any, Any] = {}  # memory of tapes, kept for the next run
         self.slots[FRAME] = id(self)
         self.slots[WORK_LEFT] = PATIENCE
         self.slots[LOOK] = engine().runtime["look_for_signals"]

@@ -3,7 +3,8 @@
 Registers are places on the stack, which LLVM turns into registers. The function takes an array of 64-bit numbers and
 the slots: for each array the slot that its address is in, an offset, and its strides in bytes where elements do not lie
 one after another; then numbers that may well be sizes; then where indices go that a check has refused, for each such
-failure what to call, and what the loop needs to know of its tape.
+failure what to call, what the loop needs to know of its tape, and what has the tapes of loops inside extended. Of an
+array on one of these there is the slot that its address is in: it may move.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ...recurrence import (
     Check,
     Choose,
     ExpressionWriter,
+    Extend,
     Repeat,
     Statement,
     Store,
@@ -71,6 +73,8 @@ class RecurrenceWriter(ExpressionWriter):
         self.numbers = {number: f"%k{k}" for k, number in enumerate(numbers_given(run.recurrence))}
         self.rooms = [k for k in self.arrays if isinstance(run.arrays[k], Room)]
         self.taped = {k for k in self.arrays if k not in self.rooms and run.arrays[k].slot in slots(run.tape)}
+        self.grown = run.grown
+        self.tapes = () if run.nest is None else run.nest.rooms
         self.sums: frozenset[int] = frozenset()
         self.labels = 0
         self.writer = Writer("a loop that keeps its state in registers")
@@ -88,6 +92,7 @@ class RecurrenceWriter(ExpressionWriter):
                 parameters.append(f"ptr {'noalias ' if k in alone else ''}%a{k}")
             parameters += [f"i64 %o{k}"] if k in self.taped else []
             parameters += [f"i64 %s{k}_{axis}" for axis in wide_axes(self.run, k)]
+        parameters += [f"ptr %t{tape}" for tape in range(len(self.tapes))]
         parameters += [f"i64 {register}" for register in self.numbers.values()]
         parameters += ["ptr %failing", "ptr %slots"]
         self.body(name, parameters)
@@ -107,7 +112,13 @@ class RecurrenceWriter(ExpressionWriter):
         w.label("entry")
         w.lines.append("  %work = alloca i64")
         self.declare()
+        for k in self.own_columns():
+            w.lines.append(f"  %b{k} = alloca ptr")
+        for tape in range(len(self.tapes)):
+            w.lines.append(f"  %room{tape} = alloca i64")
         w.write("store i64 0, ptr %work")
+        for tape in range(len(self.tapes)):
+            self.place_tape(tape)
         self.all_statements()
         w.write("ret i64 0")
         w.lines.append("}")
@@ -136,12 +147,15 @@ class RecurrenceWriter(ExpressionWriter):
                 found += [f"i64 {following()}" for _ in range(1 + len(wide_axes(self.run, k)))]
                 continue
             slot = w.emit(f"getelementptr ptr, ptr %slots, i64 {following()}")
-            if k in self.taped:
+            if k in self.grown:
+                found.append(f"ptr {slot}")
+            elif k in self.taped:
                 found += [f"ptr {slot}", f"i64 {following()}"]
             else:
                 base = w.emit(f"load ptr, ptr {slot}")
                 found.append(f"ptr {w.emit(f'getelementptr i8, ptr {base}, i64 {following()}')}")
             found += [f"i64 {following()}" for _ in wide_axes(self.run, k)]
+        found += [f"ptr {w.emit(f'getelementptr ptr, ptr %slots, i64 {following()}')}" for _ in self.tapes]
         found += [f"i64 {following()}" for _ in self.numbers]
         return [*found, f"ptr {w.emit(f'getelementptr i64, ptr %arguments, i64 {place}')}", "ptr %slots"]
 
@@ -239,6 +253,33 @@ class RecurrenceWriter(ExpressionWriter):
             self.whole(s, self.length(s, s.length, known), dict(known))
         self.sums = outer
 
+    def Extend(self, s: Extend, known: dict[int, str]) -> None:
+        w, room = self.writer, f"%t{s.tape}"
+        few, failed, longer, enough = (self.label(part) for part in ("few", "failed", "longer", "enough"))
+        wanted, most = self.value(s.count, known), w.emit(f"load i64, ptr %room{s.tape}")
+        w.write(f"br i1 {w.emit(f'icmp sgt i64 {wanted}, {most}')}, label %{few}, label %{enough}")
+        w.label(few)
+        w.write(f"store i64 {wanted}, ptr {room}")
+        status = self.call_of_python(2 + 2 * len(self.failures) + (3 if self.run.tape is not None else 0))
+        w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %{longer}, label %{failed}")
+        w.label(failed)
+        w.write("ret i64 1")
+        w.label(longer)
+        self.place_tape(s.tape)
+        w.write(f"br label %{enough}")
+        w.label(enough)
+
+    def own_columns(self, tape: int | None = None) -> list[int]:
+        """The arrays on a tape that grows, or on any."""
+        return [k for k in self.arrays if k in self.grown and tape in (None, self.grown[k])]
+
+    def place_tape(self, tape: int) -> None:
+        """Find the arrays of a tape, and for how many entries there is room."""
+        w = self.writer
+        for k in self.own_columns(tape):
+            w.write(f"store ptr {w.emit(f'load ptr, ptr %a{k}')}, ptr %b{k}")
+        w.write(f"store i64 {w.emit(f'load i64, ptr %t{tape}')}, ptr %room{tape}")
+
     # ---- loops
 
     def length(self, s: Repeat, length: Expression, known: dict[int, str]) -> str:
@@ -323,18 +364,23 @@ class RecurrenceWriter(ExpressionWriter):
         """Let somebody place the entries of stacks, if that is due."""
         w, first = self.writer, 2 + 2 * len(self.failures)
         turn, failed, run = (self.label(part) for part in ("turn", "failed", "run"))
-        numbers = [w.emit(f"getelementptr i64, ptr %failing, i64 {first + k}") for k in range(3)]
-        slot = w.emit(f"load i64, ptr {numbers[0]}")
+        slot = w.emit(f"load i64, ptr {w.emit(f'getelementptr i64, ptr %failing, i64 {first}')}")
         limit = w.emit(f"load i64, ptr {w.emit(f'getelementptr i64, ptr %slots, i64 {slot}')}")
         is_over = w.emit(f"icmp eq i64 {w.emit(f'load i64, ptr %q{s.counter.number}')}, {limit}")
         w.write(f"br i1 {is_over}, label %{turn}, label %{run}")
         w.label(turn)
-        function, argument = (w.emit(f"load ptr, ptr {number}") for number in numbers[1:])
-        status = w.emit(f"call i64 {function}(ptr {argument}, ptr %slots)")
+        status = self.call_of_python(first + 1)
         w.write(f"br i1 {w.emit(f'icmp eq i64 {status}, 0')}, label %{run}, label %{failed}")
         w.label(failed)
         w.write("ret i64 1")
         w.label(run)
+
+    def call_of_python(self, first: int) -> str:
+        """Call what the numbers behind the arguments say, from one on; the status."""
+        w = self.writer
+        pointers = [w.emit(f"getelementptr ptr, ptr %failing, i64 {first + k}") for k in range(2)]
+        function, argument = (w.emit(f"load ptr, ptr {pointer}") for pointer in pointers)
+        return w.emit(f"call i64 {function}(ptr {argument}, ptr %slots)")
 
     def next_step(self, s: Repeat, stop: str, body: str, end: str) -> None:
         w = self.writer
@@ -424,6 +470,8 @@ class RecurrenceWriter(ExpressionWriter):
     def address_at(self, array: int, positions: Sequence[str]) -> str:
         """The address of the element at some positions along the axes."""
         place, address, total = self.run.arrays[array], f"%a{array}", ""
+        if array in self.grown:
+            address = self.writer.emit(f"load ptr, ptr %b{array}")
         if array in self.taped:
             base = self.writer.emit(f"load ptr, ptr {address}")
             address = self.writer.emit(f"getelementptr i8, ptr {base}, i64 %o{array}")
@@ -462,7 +510,7 @@ class RecurrenceWriter(ExpressionWriter):
 def lone_arrays(run: RecurrenceRun) -> set[int]:
     """The arrays that no other name of the same memory changes."""
     statements = run.recurrence.statements
-    used = [k for k, place in places_of(run) if place.slot not in slots(run.tape)]
+    used = [k for k, place in places_of(run) if place.slot not in slots(run.tape) and k not in run.grown]
     written = {s.array for s in statements_in(statements) if isinstance(s, Store)}
     names = Counter(run.arrays[k].slot for k in used)
     changed = {run.arrays[k].slot for k in used if k in written}
@@ -481,8 +529,12 @@ def recurrence_arguments(run: RecurrenceRun) -> list[int]:
     found: list[int] = []
     for k in arrays_in(statements):
         array = run.arrays[k]
-        found += [array.size] if isinstance(array, Room) else [HEADER + array.slot, array.offset]
+        if isinstance(array, Room):
+            found.append(array.size)
+        else:
+            found += [HEADER + array.slot] if k in run.grown else [HEADER + array.slot, array.offset]
         found += [array.strides[axis] for axis in wide_axes(run, k)]
+    found += [HEADER + room for room in (() if run.nest is None else run.nest.rooms)]
     found += [int(number.number) for number in numbers_given(run.recurrence)]
     refused = run.refused
     return [*found, *((0, 0) if refused is None else (HEADER + refused.slot, refused.offset))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from ....core.avals import StackAval
 from ....core.stack import Stack, block_size, entry_bytes, new_block
 from ...assembly import Assembled
 from ...inspection.listing import blocks_in
-from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, StackStep, Tape
+from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, RecurrenceRun, StackStep, Tape
 from .runtime import HEADER
 
 #: Where in NumPy's structure of an array the address of the first element is, in bytes.
@@ -61,6 +62,15 @@ class Spool:
     def memory(self, size: int, count: int) -> Any:
         """Room for so many steps, of some bytes."""
         return new_block((size,), np.dtype(np.uint8), count, self.room)
+
+    def keep_some(self) -> None:
+        """Let go of most of it, if it is much."""
+        size = 0
+        for number, block in enumerate(self.blocks):
+            size += block.nbytes
+            if size > KEPT:
+                del self.blocks[number:]
+                break
 
     @staticmethod
     def address(block: Any) -> int:
@@ -272,15 +282,144 @@ class Reel:
         return known[way.stack]
 
 
-def keep_some(spools: dict[Reel, Spool]) -> None:
+class RaggedStack(Stack):
+    """A stack of stacks on the tapes of a recurrence, or an entry of one: a stretch of arrays.
+
+    Attributes:
+        columns: the arrays, two for each level of stacks inside it and one of the innermost entries.
+        first: where its first entry is.
+    """
+
+    __slots__ = ("columns", "first")
+
+    def __init__(self, aval: StackAval, columns: Sequence[np.ndarray[Any, Any]], first: int, length: int):
+        self.aval = aval
+        self.columns = columns
+        self.first = first
+        self.length = length
+
+    @property
+    def blocks(self) -> list[Any]:
+        if not isinstance(self.aval.entry, StackAval):
+            return [self.columns[0][self.first : self.first + self.length]]
+        return [[self.inner(self.first + step) for step in range(self.length)]]
+
+    def inner(self, place: int) -> RaggedStack:
+        """The entry at a place."""
+        starts, counts, *others = self.columns
+        return RaggedStack(self.aval.entry, others, int(starts[place]), int(counts[place]))
+
+    def block_of(self, step: int) -> tuple[Any, int]:
+        if not isinstance(self.aval.entry, StackAval):
+            return self.blocks[0], step
+        return [self.inner(self.first + step)], 0
+
+    @property
+    def starts(self) -> list[int]:
+        return [0]
+
+    @property
+    def room(self) -> int:
+        return self.length
+
+
+class Coil:
+    """Memory for the tapes of loops inside one recurrence: for each tape its arrays, with room for as many entries.
+
+    Attributes:
+        types: the shapes of an entry and the dtypes of the arrays of each tape.
+    """
+
+    __slots__ = ("rooms", "tapes", "types")
+
+    def __init__(self, types: Sequence[Sequence[tuple[tuple[int, ...], np.dtype[Any]]]]):
+        self.types = types
+        self.rooms = [0] * len(types)
+        self.tapes: list[list[np.ndarray[Any, Any]]] = [[np.empty((0, *s), t) for s, t in own] for own in types]
+
+    def extend(self, tape: int, count: int) -> None:
+        """Make room for so many entries in all, array by array: what is there is copied."""
+        before = self.rooms[tape]
+        room = max(count, 2 * before)
+        for k, ((shape, dtype), old) in enumerate(zip(self.types[tape], self.tapes[tape])):
+            array = new_block((room, *shape), dtype, room - before, before)
+            array[:before] = old[:before]
+            self.tapes[tape][k] = array
+        self.rooms[tape] = room
+
+    def keep_some(self) -> None:
+        """Let go of long tapes."""
+        for tape, arrays in enumerate(self.tapes):
+            if sum(array.nbytes for array in arrays) > KEPT:
+                self.tapes[tape] = [array[:0].copy() for array in arrays]
+                self.rooms[tape] = 0
+
+
+class NestReel:
+    """What Python does for the tapes of loops inside a recurrence: it makes room, and stacks of what is there then.
+
+    Attributes:
+        usual: how many entries the tapes had room for last, or of long ones a part.
+    """
+
+    def __init__(self, run: RecurrenceRun, shared: set[int]):
+        nest = run.nest
+        assert nest is not None
+        self.rooms = [HEADER + slot for slot in nest.rooms]
+        self.slots = [[HEADER + run.arrays[k].slot for k in own] for own in nest.columns]
+        self.types = [[(run.arrays[k].shape[1:], run.arrays[k].dtype) for k in own] for own in nest.columns]
+        self.read = [(s.stack.number, [HEADER + run.arrays[k].slot for k in s.columns]) for s in nest.read]
+        places = {k: (tape, n) for tape, own in enumerate(nest.columns) for n, k in enumerate(own)}
+        self.written = [(s.stack.number, s.aval, [places[k] for k in s.columns]) for s in nest.written]
+        self.length = run.length if run.count is None else run.count
+        self.is_private = not any(number in shared for number, *_ in self.written)
+        self.sizes = [max(1, sum(prod(shape) * dtype.itemsize for shape, dtype in own)) for own in self.types]
+        self.usual = [block_size(0, size) for size in self.sizes]
+
+    def begin(self, frame: Any) -> None:
+        """Before the loop: memory, and where what it reads is."""
+        for number, slots in self.read:
+            for slot, column in zip(slots, frame.objects[number].columns):
+                frame.slots[slot] = address_of(column)
+        coil = frame.spools.get(self) if self.is_private else None
+        frame.spools[self] = coil = Coil(self.types) if coil is None else coil
+        for tape, room in enumerate(self.usual):
+            if coil.rooms[tape] < room:
+                coil.extend(tape, room)
+            self.place(frame, coil, tape)
+
+    def extend(self, frame: Any) -> None:
+        """Make room for as many entries as a slot says."""
+        coil = frame.spools[self]
+        for tape, slot in enumerate(self.rooms):
+            if frame.slots[slot] > coil.rooms[tape]:
+                coil.extend(tape, frame.slots[slot])
+                self.usual[tape] = min(coil.rooms[tape], max(1, KEPT // self.sizes[tape]))
+                self.place(frame, coil, tape)
+
+    def place(self, frame: Any, coil: Coil, tape: int) -> None:
+        """Note where a tape is, and how long."""
+        frame.slots[self.rooms[tape]] = coil.rooms[tape]
+        for slot, column in zip(self.slots[tape], coil.tapes[tape]):
+            frame.slots[slot] = address_of(column)
+
+    def end(self, frame: Any) -> None:
+        """After the loop: stacks."""
+        coil, length = frame.spools[self], self.length
+        if isinstance(length, Place):
+            address = frame.slots[HEADER + length.slot] + length.offset
+            length = ctypes.c_int64.from_address(address).value
+        for number, aval, columns in self.written:
+            arrays = [coil.tapes[tape][k] for tape, k in columns]
+            frame.objects[number] = RaggedStack(aval, arrays, 0, length)
+        if not self.is_private:
+            del frame.spools[self]
+
+
+def keep_some(spools: dict[Any, Any]) -> None:
     """Let go of most of the memory of long loops after a call."""
     for spool in spools.values():
-        size = 0
-        for number, block in enumerate(spool.blocks):
-            size += block.nbytes
-            if size > KEPT:
-                del spool.blocks[number:]
-                break
+        spool.keep_some()
 
 
 def shared_objects(assembled: Assembled) -> set[int]:
