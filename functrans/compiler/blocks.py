@@ -17,6 +17,7 @@ from .loopnest import Kernel
 from .overlap import are_same, do_overlap
 from .parallel import in_parallel
 from .patchworks import MOST_BOXES, Patchwork, divided, put_together
+from .scanned import with_kernels
 from .staggered import staggered
 from .totals import added_up
 from .uses import is_number, is_view, region_of, viewed
@@ -97,7 +98,9 @@ class BlockAssembler:
         results = {place.slot for place in self.outputs if isinstance(place, Place)}
         known = self.assembler
         notes = known.times, known.origins, known.remarks
-        instructions = added_up(self.instructions, known.slots, notes) if known.is_plain else self.instructions
+        instructions = self.instructions
+        if known.is_plain:
+            instructions = with_kernels(added_up(instructions, known.slots, notes), known.slots, notes, results)
         found = chained(instructions, known.slots, notes, not known.is_plain, results)
         finish = in_parallel if known.is_plain else staggered
         return finish(found, known.slots, known.times)

@@ -225,23 +225,33 @@ class PythonRun(NamedTuple):
     is_rare: bool = False
 
 
+#: What the other outputs of a scan's kernel load the result of the scan from, at the point.
+SCANNED = "scanned"
+
+
 class ScanRun(NamedTuple):
     """Combine all elements along the last axis up to each one, by an operation that is associative but for rounding.
 
     The two places have the same shape, of which no extent is zero, and are the same or have no memory in common.
+
+    Attributes:
+        around: a kernel over that shape with what is done before and after (compiler/scanned.py). Its first output is
+            what is combined, and goes nowhere: there are targets for the others, which may load from SCANNED. Then
+            nothing is read from the source, and nothing written to the target, but by this kernel.
     """
 
     operation: str
     source: Place
     target: Place
+    around: KernelRun | None = None
 
     @property
     def sources(self) -> tuple[Place, ...]:
-        return (self.source,)
+        return (self.source,) if self.around is None else self.around.sources
 
     @property
     def targets(self) -> tuple[Place, ...]:
-        return (self.target,)
+        return (self.target,) if self.around is None else self.around.targets
 
     @property
     def rows(self) -> int:

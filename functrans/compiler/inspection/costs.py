@@ -155,7 +155,10 @@ def _product(run: ProductRun) -> Cost:
 
 
 def _scan(run: ScanRun) -> Cost:
-    return Cost(size(run.source), size(run.target), elements(run.target))
+    read, written = sum(_reads(run).values()), sum(_writes(run).values())
+    own = elements(run.target)
+    others = () if run.around is None else run.around.kernel.expressions()
+    return Cost(read, written, own * (1 + operations_in(others)))
 
 
 def _python(run: PythonRun) -> Cost:

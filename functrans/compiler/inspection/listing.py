@@ -37,7 +37,7 @@ from ..instructions import (
 from ..loopnest import Load, point
 from ..small_matrices import RULES
 from .costs import cost
-from .texts import INDENT, kernel_text, recurrence_text
+from .texts import INDENT, kernel_text, recurrence_text, scan_text
 from .units import bytes_text, plural
 
 #: What the parts of instructions are, where these hold blocks.
@@ -299,6 +299,11 @@ class Listing:
         self.add(depth, f"{z} = {x} @ {y}  # BLAS")
 
     def ScanRun(self, run: ScanRun, _: str, depth: int) -> None:
+        if run.around is not None:
+            kernel, sources, targets = run.around
+            names = self.arrays(sources, "x", depth), self.arrays(targets, "y", depth)
+            self.add(depth, scan_text(kernel, run.operation, *names))
+            return
         (source,), (target,) = self.arrays([run.source], "x", depth), self.arrays([run.target], "y", depth)
         self.add(depth, f"{target}[...] = {run.operation}.accumulate({source}, axis=-1)")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.avals import short_dtype
 from ...primitives.scalar_functions import shown_operation
+from ..instructions import SCANNED
 from ..loopnest import (
     Affine,
     Apply,
@@ -157,7 +158,26 @@ def kernel_text(kernel: Kernel, sources: Sequence[str] = (), targets: Sequence[s
         own = axes[:parallel] if combine else axes
         where = statements.index(index) if index is not None else f"[{', '.join(own) or '()'}]"
         inner.append(combination(target + where, combine, statements.text(expression)))
-    loops = [f"{INDENT * depth}for {axis} in range({n}):" for depth, (axis, n) in enumerate(zip(axes, kernel.shape))]
+    return _nested(axes, kernel.shape, inner)
+
+
+def scan_text(kernel: Kernel, operation: str, sources: Sequence[str] = (), targets: Sequence[str] = ()) -> str:
+    """A scan with what is done before and after it, as nested loops; the names are those of `kernel_text`."""
+    sources = sources or [f"x{i}" for i in range(len(kernel.operands))]
+    targets = targets or [f"y{i}" for i in range(len(kernel.outputs) - 1)]
+    axes = [f"i{axis}" for axis in range(len(kernel.shape))]
+    name, where = {**dict(zip(kernel.operands, sources)), SCANNED: SCANNED}.__getitem__, f"[{', '.join(axes)}]"
+    first, *others = (output.expression for output in kernel.outputs)
+    before = Statements([first], axes, name)
+    after = Statements(others, axes, name, before.used)
+    scan = f"{SCANNED}{where} = {operation}.accumulate({before.text(first)})  # along {axes[-1]}"
+    stores = [f"{target}{where} = {after.text(e)}" for target, e in zip(targets, others)]
+    return _nested(axes, kernel.shape, [*before.lines, scan, *after.lines, *stores])
+
+
+def _nested(axes: Sequence[str], shape: Sequence[int], inner: Sequence[str]) -> str:
+    """Lines in loops."""
+    loops = [f"{INDENT * depth}for {axis} in range({n}):" for depth, (axis, n) in enumerate(zip(axes, shape))]
     return "\n".join([*loops, *(INDENT * len(axes) + line for line in inner)])
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans import lax
 from functrans.compiler.backends.cuda import layouts, scans
 from functrans.lax import associative_scan
 from functrans.primitives.cumulative import cumlogsumexp, cummax, cummin, cumprod, cumsum
@@ -46,9 +47,9 @@ def forms_of(monkeypatch, jaxpr, x, division):
     found = []
     write = scans._ScanWriter.__init__
 
-    def spy(self, form):
-        found.append((form.phase, form.team))
-        write(self, form)
+    def spy(self, run, nest, form, items, phase):
+        found.append((phase, form.team))
+        write(self, run, nest, form, items, phase)
 
     monkeypatch.setattr(scans._ScanWriter, "__init__", spy)
     lowered(jaxpr, (x,), division)
@@ -168,7 +169,7 @@ def test_wide_indices(monkeypatch):
     monkeypatch.setattr(layouts, "FEW", 0)
     jaxpr = program(cumsum, x, 1)
     (launch,) = (launch for found in lowered(jaxpr, (x,)).launches.values() for launch in found)
-    assert "const int64 length" in launch.source
+    assert "const int64 n0" in launch.source
     assert_all_close(emulated(jaxpr, (x,)), interpreted(jaxpr, (x,)), 0)
 
 
@@ -192,3 +193,80 @@ def test_scans_of_rows_are_one_kernel_with_what_is_around_them(primitive, shape)
         np.testing.assert_array_equal(own_counts, counts)
         tolerance = 1e-5 if dtype == np.float32 else 1e-12
         np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * np.max(np.abs(wanted)))
+
+
+def wave(x):
+    return np.sin(x) + 1
+
+
+#: Functions of one array, and their scans, each of which is two launches where it is divided, and they are one otherwise.
+WITH_KERNELS = {
+    "before and after": (lambda x: np.cumsum(wave(x)) * 2, (5000,), 1),
+    "reverse": (lambda x: 3 - lax.cumsum(wave(x), reverse=True), (5000,), 1),
+    "what is scanned is a result as well": (lambda x: (np.cumsum(wave(x)), wave(x)), (5000,), 1),
+    "what is scanned is read again": (lambda x: lax.cummax(wave(x)) - wave(x), (5000,), 1),
+    "results are read twice": (lambda x: (np.cumsum(x) * 2, 1 / (2 + np.cumsum(x) ** 2)), (5000,), 1),
+    "columns": (lambda x: np.cumsum(wave(x), 0) * x, (200, 3), 1),
+    "long rows": (lambda x: np.cumsum(wave(x), 1) * x, (2, 5000), 1),
+    "matrices": (lambda x: np.cumsum(wave(x), 1)[::-1] * 2, (3, 60, 5), 1),
+    "broadcast": (lambda x: np.cumsum(wave(x), 0) * x[0], (200, 3), 1),
+    "one scan after the other": (lambda x: np.cumsum(np.sin(lax.cummax(wave(x)))) - 1, (5000,), 2),
+    "gradient": (ft.grad(lambda x: np.sum(np.sin(np.cumsum(wave(x))))), (5000,), 2),
+    "gathered": (lambda x: np.cumsum(np.take(x, (np.abs(x) * 1000).astype(int), mode="clip")) * 2, (5000,), 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_KERNELS)
+def test_kernels_before_and_after_scans_are_part_of_these(name):
+    function, shape, scans = WITH_KERNELS[name]
+    x = np.random.default_rng(0).uniform(-1, 1, shape)
+    jaxpr = staged(lambda x: ft.tree.leaves(function(x)), (x,))
+    wanted = interpreted(jaxpr, (x,))
+    for division, launches in ("usual", 1), ("warps", 2 * scans):
+        found = lowered(jaxpr, (x,), division)
+        assert not found.calls_python
+        assert sum(map(len, found.launches.values())) == launches
+        for order in ORDERS:
+            assert_all_close(emulated(jaxpr, (x,), order, division), wanted, 1e-11)
+
+
+#: Of two arrays, what is scanned; and of the two, what is scanned and the result, what is computed.
+BEFORE = (
+    lambda x, y: x * 3 + y,
+    lambda x, y: np.flip(x) - 1,
+    lambda x, y: x,
+    lambda x, y: np.roll(x, 1, 0) * y,
+    lambda x, y: np.take(x, y % 50, 0, mode="clip") if x.ndim == 1 else x & y,
+)
+AFTER = (
+    lambda x, y, made, found: found * 2,
+    lambda x, y, made, found: np.flip(found) + y,
+    lambda x, y, made, found: made,
+    lambda x, y, made, found: found - made,
+    lambda x, y, made, found: found ^ np.flip(x, 0),
+    lambda x, y, made, found: found.T + 1,
+    lambda x, y, made, found: np.where(found > x, found, np.flip(y)),
+    lambda x, y, made, found: found + found[:1],
+    lambda x, y, made, found: np.sum(found, 0) + y,
+)
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_kernels_around_scans_are_as_apart(data):
+    """Whatever is read of what is written, with arguments that may be overwritten: integers come out the same."""
+    shape = tuple(data.draw(st.lists(st.sampled_from([1, 2, 7, 40, 300]), min_size=1, max_size=2)))
+    axis, reverse = data.draw(st.integers(0, len(shape) - 1)), data.draw(st.booleans())
+    scan = data.draw(st.sampled_from([cumsum, cumprod, cummax]))
+    before = data.draw(st.sampled_from(BEFORE))
+    afters = data.draw(st.lists(st.sampled_from(AFTER), min_size=1, max_size=3))
+
+    def function(x, y):
+        made = before(x, y)
+        (found,) = scan.bind(made, axis=axis, reverse=reverse)
+        return [after(x, y, made, found) for after in afters]
+
+    x, y = integers(shape), integers(shape)[::-1].copy()
+    jaxpr, donated = staged(function, (x, y)), data.draw(st.sampled_from([(), (0,), (0, 1)]))
+    order, division = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from(list(DIVISIONS)))
+    assert_same_bits(emulated(jaxpr, (x, y), order, division, donated), interpreted(jaxpr, (x, y)))

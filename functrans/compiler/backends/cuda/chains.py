@@ -18,6 +18,7 @@ from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
 from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, contiguous_strides, copying
 from ...loopnest import Output, axis_index
+from ...scanned import scans_with_kernels
 from . import layouts
 from .codegen import KernelWriter
 from .contractions import contraction_of
@@ -62,7 +63,7 @@ class Link(NamedTuple):
 
 def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     """A chain as one launch; as several, if rows are too few and too long, or if a link had better go across rows."""
-    run = run._replace(links=tuple(map(_as_kernel, run.links)))
+    given, run = run, run._replace(links=tuple(map(_as_kernel, run.links)))
     if len(run.links) == 1:
         return _alone(run.links[0], target)
     across = {id(link) for link in run.links if target.processors and _goes_across(link, target)}
@@ -73,7 +74,8 @@ def chain_launches(run: ChainRun, target: Target) -> list[Launch]:
     rows = run.links[0].kernel.shape[0]
     longest = max(prod(link.kernel.shape[1:]) for link in run.links)
     if _has_idle_processors(rows, longest, target):
-        return [launch for link in run.links for launch in _alone(link, target)]
+        links = scans_with_kernels(given.links, run.own)
+        return [launch for link in links for launch in _alone(link, target)]
     team, teams = _team(run, rows, longest, target)
     run, target = _staged(run, teams, target)
     homes = _homes(run, teams)
@@ -105,8 +107,11 @@ def _is_scan(link: KernelRun) -> bool:
     return str(link.kernel.outputs[0].combine).startswith(SCAN)
 
 
-def _alone(link: KernelRun, target: Target) -> list[Launch]:
+def _alone(link: KernelRun | ProductRun | ScanRun, target: Target) -> list[Launch]:
     """A link by itself."""
+    if isinstance(link, ScanRun):
+        return scan_launches(link, target)
+    assert isinstance(link, KernelRun)
     if _is_scan(link):
         operation = str(link.kernel.outputs[0].combine).removeprefix(SCAN)
         return scan_launches(ScanRun(operation, *link.sources, *link.targets), target)

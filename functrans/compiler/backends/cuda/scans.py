@@ -4,24 +4,31 @@ Where rows lie beside each other, a thread goes along each. Otherwise a warp or 
 combines some neighbours, warps exchange what their threads have, and the block what its warps have. Few long rows are
 divided into parts: what each part comes to is scanned first, and then each part starts with what is before it.
 
+What is combined is computed where it is needed, twice in rows that are divided, and what is computed from the results
+is stored in their place (compiler/scanned.py).
+
 The order in which elements are combined depends on the shape, the strides and the GPU, not on when threads run. Only a
 thread that goes along all of its row combines as NumPy does, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ...instructions import Place, ScanRun, contiguous_strides
-from ...loopnest import Apply, Register
+from ...accesses import numbers_of, operands_of
+from ...inspection.texts import scan_text
+from ...instructions import SCANNED, KernelRun, Place, ScanRun, contiguous_strides
+from ...loopnest import Apply, Kernel, Load, Output, Register, expressions_in, point
 from ...operations import write_operation
 from . import layouts
+from .codegen import KernelWriter
 from .launches import NAME, Argument, Launch, Pointer
-from .layouts import BLOCK, MOST_LANES, VECTOR, merged
+from .layouts import BLOCK, MOST_LANES, Form, Nest, access, is_short, lanes, merged, moves, told
 from .lowering import WAVES, Target
 from .operations import CudaCode, type_name
 from .text import Text, signature
@@ -33,150 +40,101 @@ WHOLE, TOTALS, RESUMED = "whole", "totals", "resumed"
 COLUMN = 16
 
 
-class Rows(NamedTuple):
-    """The rows of a scan.
-
-    Attributes:
-        extents: of the loops over rows, outermost first.
-        length: of a row.
-        strides: for what is read and what is written the way along each loop, and last along a row, in bytes.
-        offsets: where the two begin, in bytes from their slots.
-        slots: of the two.
-    """
-
-    extents: tuple[int, ...]
-    length: int
-    strides: tuple[tuple[int, ...], tuple[int, ...]]
-    offsets: tuple[int, int]
-    slots: tuple[int, int]
-    dtype: np.dtype[Any]
-
-    @property
-    def number(self) -> int:
-        return prod(self.extents)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether 32 bits are enough for all indices, in elements and in bytes."""
-        extents = (*self.extents, self.length)
-        far = (sum(abs(s) * (n - 1) for s, n in zip(own, extents)) for own in self.strides)
-        return prod(extents) < layouts.FEW and all(distance < layouts.FEW for distance in far)
-
-
-class Form(NamedTuple):
-    """What the text of a kernel depends on.
-
-    Attributes:
-        loops: over rows.
-        team: the threads that share a row: 1, 32, or all of a block.
-        items: how many neighbours a thread combines by itself.
-        is_vector: whether these are moved at once.
-        are_neighbours: for what is read and what is written, whether the elements of a row lie side by side.
-        is_alone: whether nothing that is read is written to.
-        phase: WHOLE, TOTALS or RESUMED.
-    """
-
-    operation: str
-    dtype: np.dtype[Any]
-    loops: int
-    team: int
-    items: int
-    is_vector: bool
-    are_neighbours: tuple[bool, bool]
-    is_wide: bool
-    is_alone: bool
-    phase: str
-
-
 def scan_launches(run: ScanRun, target: Target, may_divide: bool = True) -> list[Launch]:
     """A scan as one launch, or as three where its rows are few and long."""
-    rows = _rows(run)
-    team = _team(rows)
-    is_vector, items = _items(rows, team, target)
-    size = _part(rows, team, items, target) if may_divide and target.processors else rows.length
-    parts = -(-rows.length // size)
+    nest = _nest(run)
+    team, length = _team(nest), nest.extents[-1]
+    count = lanes(nest, -1, target.is_aligned) if team > 1 else 1
+    items = MOST_LANES if team > 1 and count == 1 else count
     form = Form(
-        run.operation,
-        rows.dtype,
-        len(rows.extents),
-        team,
-        items,
-        is_vector,
-        tuple(own[-1] == rows.dtype.itemsize for own in rows.strides),
-        not rows.is_short,
-        rows.slots[0] != rows.slots[1],
-        WHOLE,
+        parallel=nest.parallel,
+        reduced=1,
+        team=team,
+        lanes=count,
+        moves=moves(nest, -1),
+        is_wide=not is_short(nest),
+        is_divided=False,
+        is_guarded=target.failed is not None and any(a.terms for a in nest.accesses),
+        updates=(None,) * len(nest.kernel.outputs),
     )
+    size = _part(nest, team, items, target) if may_divide and target.processors else length
+    parts = -(-length // size)
+    writers = [_ScanWriter(run, nest, form, items, phase) for phase in ([WHOLE] if parts == 1 else [TOTALS, RESUMED])]
     if parts == 1:
-        return [_launch(rows, form, target, [], 1)]
-    shape = run.source.shape[:-1]
-    strides = contiguous_strides((parts, *shape), rows.dtype.itemsize)
-    totals = Place(target.scratch, 0, (*shape, parts), rows.dtype, (*strides[1:], strides[0]))
-    own = [size, Pointer(target.scratch, 0)]
-    first, last = (_launch(rows, form._replace(phase=phase), target, own, parts) for phase in (TOTALS, RESUMED))
+        return [_launch(writers[0], target, [], 1)]
+    dtype, shape = run.source.dtype, run.source.shape[:-1]
+    strides = contiguous_strides((parts, *shape), dtype.itemsize)
+    totals = Place(target.scratch, 0, (*shape, parts), dtype, (*strides[1:], strides[0]))
+    first, last = (_launch(writer, target, [size, Pointer(target.scratch, 0)], parts) for writer in writers)
     between = scan_launches(ScanRun(run.operation, totals, totals), target, may_divide=False)
-    return [first._replace(scratch=prod(totals.shape) * rows.dtype.itemsize), *between, last]
+    return [first._replace(scratch=prod(totals.shape) * dtype.itemsize), *between, last]
 
 
-def _rows(run: ScanRun) -> Rows:
-    places = (run.source, run.target)
-    rank = len(run.source.shape) - 1
-    loops = merged(range(rank), run.source.shape, [place.strides for place in places])
-    axes = [axis for axis, _ in loops]
-    return Rows(
-        tuple(extent for _, extent in loops),
-        run.source.shape[-1],
-        tuple(tuple(place.strides[axis] for axis in (*axes, rank)) for place in places),
-        (run.source.offset, run.target.offset),
-        (run.source.slot, run.target.slot),
-        run.source.dtype,
+def _nest(run: ScanRun) -> Nest:
+    """The loops over rows, and last the one along them. What is combined is the first output, which is in no memory."""
+    around = run.around or _plain(run)
+    shape, dtype = run.source.shape, run.source.dtype
+    nowhere = Place(0, 0, shape, dtype, (0,) * len(shape))
+    sources = {**dict(zip(around.kernel.operands, around.sources)), SCANNED: nowhere}
+    targets = iter((nowhere, *around.targets))
+    accesses = [access(operand, sources, targets, len(shape)) for operand in operands_of(around.kernel)]
+    accesses = [a._replace(slot=None) if is_in_registers(a.operand.source) else a for a in accesses]
+    loops = merged(range(len(shape) - 1), shape, [a.strides for a in accesses])
+    axes = [*(axis for axis, _ in loops), len(shape) - 1]
+    return Nest(
+        around.kernel,
+        (*(extent for _, extent in loops), shape[-1]),
+        len(loops),
+        tuple(a._replace(strides=tuple(a.strides[axis] for axis in axes)) for a in accesses),
     )
 
 
-def _team(rows: Rows) -> int:
+def _plain(run: ScanRun) -> KernelRun:
+    """What is done around a scan if that is no more than to read what it combines and to store its results."""
+    index, dtype = point(len(run.source.shape)), run.source.dtype
+    outputs = Output(Load(0, index, dtype), f"scan_{run.operation}"), Output(Load(SCANNED, index, dtype), None)
+    return KernelRun(Kernel(run.source.shape, 0, outputs, (0,)), (run.source,), (run.target,))
+
+
+def is_in_registers(source: Any) -> bool:
+    """Whether an access is to what a scan combines, or to its results."""
+    if isinstance(source, Output):
+        return source.combine is not None
+    return isinstance(source, Load) and source.operand == SCANNED
+
+
+def _team(nest: Nest) -> int:
     """How many threads share a row."""
-    along, across = (sum(abs(own[k]) for own in rows.strides) for k in (-1, max(len(rows.extents) - 1, 0)))
-    if rows.length < layouts.SHORT_ROW or (rows.extents and across < along):
+    own = [a for a in nest.accesses if a.slot is not None]
+    along, across = (sum(abs(a.strides[loop]) for a in own) for loop in (-1, max(nest.parallel - 1, 0)))
+    if nest.extents[-1] < layouts.SHORT_ROW or (nest.parallel and across < along):
         return 1
-    return 32 if rows.length <= layouts.LONG_ROW else BLOCK
+    return 32 if nest.extents[-1] <= layouts.LONG_ROW else BLOCK
 
 
-def _items(rows: Rows, team: int, target: Target) -> tuple[bool, int]:
-    """Whether threads move neighbours at once, and how many each of them combines."""
-    size = rows.dtype.itemsize
-    count = min(MOST_LANES, VECTOR // size)
-    if team == 1:
-        return False, 1
-    is_vector = (
-        count > 1
-        and rows.length % count == 0
-        and all(own[-1] == size for own in rows.strides)
-        and all(target.is_aligned[slot] for slot in rows.slots)
-        and not any(offset % (count * size) for offset in rows.offsets)
-        and not any(s % (count * size) for own in rows.strides for s in own[:-1])
-    )
-    return is_vector, count if is_vector else MOST_LANES
-
-
-def _part(rows: Rows, team: int, items: int, target: Target) -> int:
+def _part(nest: Nest, team: int, items: int, target: Target) -> int:
     """The length of the parts that rows are divided into, so that all multiprocessors have something to do."""
-    tile = team * items if team > 1 else COLUMN
-    wanted = target.threads // max(rows.number * team, 1)
-    most = rows.length // (tile * layouts.LEAST_SHARE)
+    length, tile = nest.extents[-1], team * items if team > 1 else COLUMN
+    wanted = target.threads // max(nest.results * team, 1)
+    most = length // (tile * layouts.LEAST_SHARE)
     parts = max(1, min(wanted, most, layouts.MOST_PARTS))
-    return -(-rows.length // (parts * tile)) * tile if parts > 1 else rows.length
+    return -(-length // (parts * tile)) * tile if parts > 1 else length
 
 
-def _launch(rows: Rows, form: Form, target: Target, parts: Sequence[Argument], count: int) -> Launch:
-    per_block = BLOCK // form.team
-    blocks = max(1, min(-(-rows.number // per_block), WAVES * target.processors))
-    arguments: list[Argument] = [rows.length, *rows.extents]
-    places = zip(rows.slots, rows.offsets, rows.strides, form.are_neighbours)
-    for slot, offset, strides, is_neighbour in list(places)[: 1 + (form.phase != TOTALS)]:
-        arguments += [Pointer(slot, offset), *(strides[:-1] if is_neighbour else strides)]
-    grid = (blocks, count, 1)
-    about = f"{form.operation} along rows" + {WHOLE: "", TOTALS: ", part by part", RESUMED: " in parts"}[form.phase]
-    return Launch(_ScanWriter(form).function(), grid, (BLOCK, 1, 1), 0, (*arguments, *parts), about)
+def _launch(writer: _ScanWriter, target: Target, parts: Sequence[Argument], count: int) -> Launch:
+    form, nest = writer.form, writer.nest
+    blocks = max(1, min(-(-nest.results * form.team // BLOCK), WAVES * target.processors))
+    arguments: list[Argument] = [*nest.extents]
+    for k in writer.used:
+        a = nest.accesses[k]
+        arguments.append(a.offset if a.slot is None else Pointer(a.slot, a.offset))
+        arguments += [a.strides[d] for d in told(a, form.moves[k], writer.inner)]
+        arguments += a.terms
+    arguments += [int.from_bytes(n.value.ljust(8, b"\0"), "little", signed=True) for n in numbers_of(nest.kernel)]
+    if form.is_guarded:
+        assert target.failed is not None
+        arguments.append(Pointer(target.failed, 0))
+    return Launch(writer.function(), (blocks, count, 1), (BLOCK, 1, 1), 0, (*arguments, *parts), writer.about())
 
 
 def combining(text: Text, name: str, operation: str, dtype: np.dtype[Any]) -> None:
@@ -187,141 +145,172 @@ def combining(text: Text, name: str, operation: str, dtype: np.dtype[Any]) -> No
         text.line(f"return {write_operation(CudaCode(text.let), applied, ['x', 'y'])};")
 
 
-class _ScanWriter:
-    """Writes the function of a form."""
+class _ScanWriter(KernelWriter):
+    """Writes the function of a scan.
 
-    def __init__(self, form: Form):
-        self.form = form
-        self.type = str(type_name(form.dtype))
-        self.index = "int64" if form.is_wide else "int32"
-        self.text = Text()
+    Args:
+        items: how many neighbours a thread combines by itself.
+
+    Attributes:
+        before, after: what is combined and what is stored, with all that they are made of.
+        used: the numbers of the accesses to memory that are made.
+    """
+
+    def __init__(self, run: ScanRun, nest: Nest, form: Form, items: int, phase: str):
+        super().__init__(nest, form)
+        self.run, self.items, self.phase = run, items, phase
+        self.type = str(type_name(run.source.dtype))
         self.combine = f"{NAME}_combine"
+        first, *others = self.outputs
+        self.before = expressions_in([first.expression])
+        self.after = expressions_in([output.expression for output in others]) if phase != TOTALS else []
+        touched = {*self.before, *self.after} if phase == TOTALS else None
+        sources = [a.operand.source for a in nest.accesses]
+        in_memory = [k for k, source in enumerate(sources) if not is_in_registers(source)]
+        self.used = [k for k in in_memory if touched is None or sources[k] in touched]
+        self.scanned = [k for k in range(self.first_output) if k not in in_memory]
+
+    def about(self) -> str:
+        """What the kernel does, for people."""
+        share = {WHOLE: "", TOTALS: ", part by part", RESUMED: " in parts"}[self.phase]
+        head = f"{self.run.operation} along rows{share}"
+        if self.run.around is None:
+            return head
+        return f"{head}, with what is before and after\n{scan_text(self.kernel, self.run.operation)}"
 
     def function(self) -> str:
         form, text = self.form, self.text
-        self.operation()
+        combining(text, self.combine, self.run.operation, self.run.source.dtype)
         with text.block(signature(f"KERNEL __launch_bounds__({BLOCK}) {NAME}", self.parameters())):
-            text.line(f"const {self.index} rows = {' * '.join(f'n{d}' for d in range(form.loops)) or '1'};")
+            if form.is_guarded:
+                text.line("if (*failed) return;")
+            extents = [f"n{d}" for d in range(form.parallel)]
+            text.line(f"const {self.index} rows = {self.product(extents)};")
             per_block = BLOCK // form.team
             own = {1: "threadIdx.x", BLOCK: "0"}.get(form.team, f"threadIdx.x / {form.team}")
             head = f"{self.index} row = ({self.index})blockIdx.x * {per_block} + {own}; row < rows"
             with text.block(f"for ({head}; row += ({self.index})gridDim.x * {per_block})"):
-                self.pointers()
-                self.share()
+                self.unpack("row", range(form.parallel), extents)
+                unused = [k for k in range(len(self.nest.accesses)) if k not in self.used]
+                self.names = self.values.outer(self.loops, self.pointers(), self.types, unused)
+                self.part()
                 if form.team == 1:
                     self.along()
                 else:
                     self.tiles()
         return str(text)
 
-    def operation(self) -> None:
-        """How two elements are combined."""
-        combining(self.text, self.combine, self.form.operation, self.form.dtype)
-
     def parameters(self) -> list[str]:
-        form = self.form
-        found = [f"const {self.index} length", *(f"const {self.index} n{d}" for d in range(form.loops))]
-        alone = "__restrict__ " if form.is_alone else ""
-        for name, is_neighbour in zip("xy"[: 1 + (form.phase != TOTALS)], form.are_neighbours):
-            found.append(f"{'const ' if name == 'x' else ''}{self.type} *{alone}const {name}")
-            found += [f"const {self.index} {name}{d}" for d in range(form.loops)]
-            found += [] if is_neighbour else [f"const {self.index} {name}_along"]
-        if form.phase != WHOLE:
+        found = [f"const {self.index} n{d}" for d in range(self.count)]
+        slots = [{self.nest.accesses[k].slot for k in group} for group in self.split(self.used)]
+        for k in self.used:
+            access = self.nest.accesses[k]
+            alone = "" if access.slot in slots[0] & slots[1] else "__restrict__ "
+            found.append(f"const int64 p{k}" if access.slot is None else f"{self.types[k]} *{alone}const p{k}")
+            found += [f"const {self.index} s{k}_{d}" for d in told(access, self.form.moves[k], self.inner)]
+            found += [f"const int64 t{k}_{j}" for j in range(len(access.terms))]
+        found += [f"const {type_name(n.dtype)} k{j}" for j, n in enumerate(numbers_of(self.kernel))]
+        if self.form.is_guarded:
+            found.append("const int32 *const failed")
+        if self.phase != WHOLE:
             found += [f"const {self.index} size", f"{self.type} *const totals"]
         return found
 
-    def pointers(self) -> None:
-        """Where the row begins."""
-        form, text, name = self.form, self.text, "row"
-        for d in reversed(range(form.loops)):
-            if d:
-                rest = text.let(self.index, f"quotient({name}, n{d})")
-                text.line(f"const {self.index} i{d} = {name} - {rest} * n{d};")
-                name = rest
-            else:
-                text.line(f"const {self.index} i0 = {name};")
-        for pointer, given in zip(("from", "to")[: 1 + (form.phase != TOTALS)], "xy"):
-            ways = " + ".join(f"i{d} * {given}{d}" for d in range(form.loops))
-            const = "const " if given == "x" else ""
-            text.line(f"{const}{self.type} *const {pointer} = {f'after({given}, {ways})' if ways else given};")
+    def split(self, accesses: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        return [k for k in accesses if k < self.first_output], [k for k in accesses if k >= self.first_output]
 
-    def share(self) -> None:
+    def part(self) -> None:
         """The part of the row that is this block's."""
-        if self.form.phase == WHOLE:
-            self.text.line(f"const {self.index} begin = 0, end = length;")
+        length = f"n{self.inner}"
+        if self.phase == WHOLE:
+            self.text.line(f"const {self.index} begin = 0, end = {length};")
         else:
             self.text.line(f"const {self.index} begin = ({self.index})blockIdx.y * size;")
-            self.text.line(f"const {self.index} end = length - begin < size ? length : begin + size;")
+            self.text.line(f"const {self.index} end = {length} - begin < size ? {length} : begin + size;")
 
-    def element(self, pointer: str, i: str) -> str:
-        """An element of the row."""
-        number = ("from", "to").index(pointer)
-        if self.form.are_neighbours[number]:
-            return f"{pointer}[{i}]"
-        return f"*after({pointer}, ({i}) * {'xy'[number]}_along)"
+    def value(self, i: str, loaded: dict[int, str]) -> str:
+        """An element that is combined."""
+        return self.values.at(i, self.names, loaded, self.before)[id(self.outputs[0].expression)]
 
-    def before(self) -> str:
-        """What all parts before this one come to."""
-        return f"totals[({self.index})(blockIdx.y - 1) * rows + row]"
+    def carried(self, name: str) -> None:
+        """A variable for what has been combined so far: that of all parts before this one to begin with."""
+        self.text.line(f"{self.type} {name}{{}};")
+        self.text.line(f"bool has_{name} = false;")
+        if self.phase == RESUMED:
+            with self.text.block("if (blockIdx.y)"):
+                self.text.line(f"{name} = totals[({self.index})(blockIdx.y - 1) * rows + row];")
+                self.text.line(f"has_{name} = true;")
 
     def along(self) -> None:
         """One thread goes along the row."""
-        form, text = self.form, self.text
-        text.line(f"{self.type} total = {self.element('from', 'begin')};")
-        if form.phase == RESUMED:
-            text.line(f"if (blockIdx.y) total = {self.combine}::of({self.before()}, total);")
-        if form.phase != TOTALS:
-            text.line(f"{self.element('to', 'begin')} = total;")
-        with text.block(f"for ({self.index} i = begin + 1; i < end; ++i)"):
-            text.line(f"total = {self.combine}::of(total, {self.element('from', 'i')});")
-            if form.phase != TOTALS:
-                text.line(f"{self.element('to', 'i')} = total;")
-        if form.phase == TOTALS:
+        text = self.text
+        self.carried("total")
+        with text.block(f"for ({self.index} i = begin; i < end; ++i)"):
+            value = self.value("i", {})
+            text.line(f"total = has_total ? {self.combine}::of(total, {value}) : {value};")
+            text.line("has_total = true;")
+            if self.phase != TOTALS:
+                self.store_at("i", dict.fromkeys(self.scanned, "total"))
+        if self.phase == TOTALS:
             text.line(f"totals[({self.index})blockIdx.y * rows + row] = total;")
 
     def tiles(self) -> None:
         """Threads go along the row together."""
-        form, text = self.form, self.text
+        form, text, items = self.form, self.text, self.items
         text.line(f"const int32 member = threadIdx.x % {form.team};")
-        text.line(f"{self.type} carry{{}};")
-        text.line("bool has_carry = false;")
-        if form.phase == RESUMED:
-            with text.block("if (blockIdx.y)"):
-                text.line(f"carry = {self.before()};")
-                text.line("has_carry = true;")
-        step = form.team * form.items
-        with text.block(f"for ({self.index} tile = begin; tile < end; tile += {step})"):
-            text.line(f"const {self.index} at = tile + member * {form.items};")
-            self.load()
+        self.carried("carry")
+        with text.block(f"for ({self.index} tile = begin; tile < end; tile += {form.team * items})"):
+            text.line(f"const {self.index} at = tile + member * {items};")
+            text.line(f"Vector<{self.type}, {items}> v{{}};")  # what is beyond the end has no influence before it
+            with self.neighbours(self.before) as (i, loaded):
+                text.line(f"v.at[lane] = {self.value(i, loaded)};")
             self.each("1", f"v.at[k] = {self.combine}::of(v.at[k - 1], v.at[k]);")
-            text.line(f"{self.type} before = v.at[{form.items - 1}], together;")
+            text.line(f"{self.type} before = v.at[{items - 1}], together;")
             text.line(f"prefixes<{self.combine}, {form.team}>(before, together);")
             text.line(f"if (has_carry) before = member ? {self.combine}::of(carry, before) : carry;")
             text.line("if (has_carry || member)")
             self.each("0", f"v.at[k] = {self.combine}::of(before, v.at[k]);")
-            self.store()
+            if self.phase == TOTALS:
+                self.each("0", f"if (at + k == end - 1) totals[({self.index})blockIdx.y * rows + row] = v.at[k];")
+            else:
+                with self.neighbours(self.after, has_stores=True) as (i, loaded):
+                    self.store_at(i, {**loaded, **dict.fromkeys(self.scanned, "v.at[lane]")})
             text.line(f"carry = has_carry ? {self.combine}::of(carry, together) : together;")
             text.line("has_carry = true;")
 
     def each(self, first: str, line: str) -> None:
         self.text.line("#pragma unroll")
-        self.text.line(f"for (int32 k = {first}; k < {self.form.items}; ++k) {line}")
+        self.text.line(f"for (int32 k = {first}; k < {self.items}; ++k) {line}")
 
-    def load(self) -> None:
-        """Some neighbours; whatever comes after the end has no influence on what is before."""
-        vector = f"Vector<{self.type}, {self.form.items}>"
-        self.text.line(f"{vector} v{{}};")
-        if self.form.is_vector:
-            self.text.line(f"if (at < end) v = *(const {vector} *)(from + at);")
-        else:
-            self.each("0", f"if (at + k < end) v.at[k] = {self.element('from', 'at + k')};")
+    @contextmanager
+    def neighbours(self, expressions: Sequence[Any], has_stores: bool = False) -> Iterator[tuple[str, dict[int, str]]]:
+        """A loop over the neighbours that a thread has, as far as there are any: the index, and what has been loaded,
+        for what lies side by side is moved at once, if it can be."""
+        text = self.text
+        vectors = {k: f"x{k}" for k in self.used if self.is_vector(k) and self.form.lanes > 1}
+        made = {self.values.by_source[e] for e in expressions if e in self.values.by_source}
+        read = {k: f"{x}.at[lane]" for k, x in vectors.items() if k in made}
+        written = [k for k in vectors if has_stores and k >= self.first_output]
+        with text.block("if (at < end)") if self.form.lanes > 1 else nullcontext():
+            for k in [*read, *written]:
+                type_ = self.vector(k)
+                own = f"const {type_} x{k} = *(const {type_} *)({self.names[k]} + at)" if k in read else f"{type_} x{k}"
+                text.line(f"{own};")
+            text.line("#pragma unroll")
+            with text.block(f"for (int32 lane = 0; lane < {self.items}; ++lane)"):
+                i = text.let(self.index, "at + lane")
+                with text.block(f"if ({i} < end)") if self.form.lanes == 1 else nullcontext():
+                    yield i, read
+            for k in written:
+                text.line(f"*({self.vector(k)} *)({self.names[k]} + at) = x{k};")
 
-    def store(self) -> None:
-        form = self.form
-        if form.phase == TOTALS:
-            self.each("0", f"if (at + k == end - 1) totals[({self.index})blockIdx.y * rows + row] = v.at[k];")
-        elif form.is_vector:
-            self.text.line(f"if (at < end) *(Vector<{self.type}, {form.items}> *)(to + at) = v;")
-        else:
-            self.each("0", f"if (at + k < end) {self.element('to', 'at + k')} = v.at[k];")
+    def vector(self, k: int) -> str:
+        return f"Vector<{self.types[k].removeprefix('const ')}, {self.items}>"
 
+    def store_at(self, i: str, loaded: dict[int, str]) -> None:
+        """Store what is computed from the result at a point."""
+        known = self.values.at(i, self.names, loaded, self.after)
+        for k, output in enumerate(self.outputs[1:], self.first_output + 1):
+            is_vector = self.form.lanes > 1 and self.is_vector(k)
+            place = f"x{k}.at[lane]" if is_vector else self.values.place(k, self.names[k], i, known)
+            self.store(k, output, known[id(output.expression)], place)

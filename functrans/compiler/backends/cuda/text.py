@@ -123,17 +123,20 @@ class Values:
             name = f"after({name}, {' + '.join(ways)})"
         return f"{name}[{i}]" if move == "one" else f"*{name}"
 
-    def at(self, i: str, names: Sequence[str], loaded: dict[int, str]) -> dict[int, str]:
+    def at(
+        self, i: str, names: Sequence[str], loaded: dict[int, str], expressions: Sequence[Expression] | None = None
+    ) -> dict[int, str]:
         """What stands for each expression, by its id.
 
         Args:
             i: the variable of the innermost loop.
             loaded: the accesses that have been loaded.
+            expressions: those that are wanted, operands first; all of the kernel, if left out.
         """
         known: dict[int, str] = {}
         turns: dict[Any, str] = {}
         loads = dict(loaded)
-        for e in self.kernel.expressions():
+        for e in self.kernel.expressions() if expressions is None else expressions:
             if isinstance(e, Constant):
                 known[id(e)] = literal(e.number, e.dtype)
             elif isinstance(e, Apply) and e.operation in TURNS and _key(e.operands[0]) in self.turned:
