@@ -21,8 +21,8 @@ from tests.helpers.tiers import staged
 #: Limits of how kernels are divided among threads, so that small arrays meet what large ones do.
 DIVISIONS: dict[str, dict[str, int]] = {
     "usual": {},
-    "warps": {"SHORT_ROW": 1, "LEAST_SHARE": 1},
-    "blocks": {"SHORT_ROW": 1, "LONG_ROW": 1, "LEAST_SHARE": 1},
+    "warps": {"SHORT_ROW": 1, "WORTH_DIVIDING": 1, "LEAST_SHARE": 1},
+    "blocks": {"SHORT_ROW": 1, "LONG_ROW": 1, "WORTH_DIVIDING": 1, "LEAST_SHARE": 1},
     "wide": {"FEW": 0},
     "tiles": {"LEAST_EDGE": 1, "LEAST_TILE": 1},
     "sequences": {"LITTLE_WORK": 0},

@@ -27,8 +27,12 @@ RESIDENT = 2048
 SHORT_ROW = 16
 #: A row of more elements is reduced by a block.
 LONG_ROW = 2048
-#: What a thread should reduce at least, where a reduction is divided among blocks.
-LEAST_SHARE = 16
+#: A reduction is divided among blocks where a thread of one would load more often than this; then each loads so often
+#: at least, for that many loads are on their way at the same time.
+WORTH_DIVIDING, LEAST_SHARE = 16, 4
+#: Bytes that each multiprocessor should have on their way from memory: what comes in the time that one takes to come
+#: (18 KB for 132 of them, 3.35 TB/s and 0.7 microseconds), and most of that again.
+IN_FLIGHT = 32 << 10
 #: The edge of tiles that are turned in shared memory: as many elements as a warp has threads.
 TILE = 32
 #: Along fewer elements than this in one direction, most of a tile would be empty.
@@ -288,6 +292,18 @@ def turned(nest: Nest) -> tuple[tuple[int, ...], int]:
             found.setdefault(across, []).append(k)
     across = max(found, key=lambda loop: len(found[loop]), default=-1)
     return tuple(found.get(across, ())), across
+
+
+def parts_of(loads: int, wanted: int) -> int:
+    """Into how many parts to divide what is reduced, or scanned.
+
+    Args:
+        loads: how often each thread would load if nothing were divided.
+        wanted: how many parts would keep a GPU busy.
+    """
+    if loads <= WORTH_DIVIDING:
+        return 1
+    return max(1, min(wanted, loads // LEAST_SHARE, MOST_PARTS))
 
 
 def told(access: Access, move: str, inner: int) -> list[int]:

@@ -244,11 +244,15 @@ def _part_of_warp(nest: Nest, target: Target) -> int:
 
 
 def _parts(nest: Nest, target: Target, form: Form) -> int:
-    """Into how many parts to divide each reduction, so that all multiprocessors have something to do."""
+    """Into how many parts to divide each reduction, so that all multiprocessors have enough on its way to them."""
     rows, count = (form.team, form.lanes) if form.team else (BLOCK // form.columns, 1)
-    wanted = target.threads // max(nest.results * form.team or -(-_units(nest, form) // form.columns) * BLOCK, 1)
-    most = nest.reduced // (rows * count * layouts.LEAST_SHARE)
-    return max(1, min(wanted, most, layouts.MOST_PARTS))
+    loads = [a for a in nest.accesses[: len(nest.accesses) - len(nest.kernel.outputs)] if a.slot is not None]
+    at_once = form.lanes * sum(a.itemsize for a in loads) * layouts.LEAST_SHARE
+    threads = min(target.threads, target.processors * layouts.IN_FLIGHT // max(at_once, 1))
+    wanted = threads // max(nest.results * form.team or -(-_units(nest, form) // form.columns) * BLOCK, 1)
+    if layouts.FEW_BLOCKS * COLUMNS < nest.results <= layouts.FEW_BLOCKS * BLOCK:  # a thread for each adds up its parts
+        wanted = min(wanted, max(layouts.SHORT_ROW - 1, 2))
+    return layouts.parts_of(nest.reduced // (rows * count), wanted)
 
 
 def _stages(run: KernelRun, parts: int, scratch: int) -> tuple[KernelRun, KernelRun, int]:

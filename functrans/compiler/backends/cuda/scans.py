@@ -116,8 +116,7 @@ def _part(nest: Nest, team: int, items: int, target: Target) -> int:
     """The length of the parts that rows are divided into, so that all multiprocessors have something to do."""
     length, tile = nest.extents[-1], team * items if team > 1 else COLUMN
     wanted = target.threads // max(nest.results * team, 1)
-    most = length // (tile * layouts.LEAST_SHARE)
-    parts = max(1, min(wanted, most, layouts.MOST_PARTS))
+    parts = layouts.parts_of(length // tile, wanted)
     return -(-length // (parts * tile)) * tile if parts > 1 else length
 
 
