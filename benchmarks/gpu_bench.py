@@ -9,8 +9,8 @@ GPU already; results are waited for. After a row that crashes, or leaves the GPU
 figure is the median of rounds of calls. Where memory bandwidth is the limit, the table says which part of that of a
 copy is reached. The first call of a row is timed as well: tracing and compiling, with no cache on disk, in a process
 that has compiled something before. At the end stands what was to be reached and was not.
-The figures are kept as JSON in benchmarks/results/. Where no GPU can be used, it says what is missing and ends with
-status 2.
+The figures are kept as JSON in benchmarks/results/ after each contender. Where no GPU can be used, it says what is
+missing and ends with status 2.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from gpu.workloads import Row, Sizes, random, rows  # noqa: E402
 #: How long the rounds of one row are repeated, in seconds.
 PATIENCE = 1.0
 ROUNDS = 9
+#: How long all contenders may take together, in seconds.
+ALL = 560.0
 #: Kernels that are under way at most where the time of calls is measured: a GPU's queue holds a thousand.
 QUEUE = 500
 #: What is to be reached: parts of the bandwidth of a copy from so many bytes on, times of JAX, seconds of the host for
@@ -262,20 +264,24 @@ def main() -> int:
     modules = {OURS: "functrans", JAX: "jax", TORCH: "torch", CUPY: "cupy"}
     results: dict[str, Figures] = {}
     versions: dict[str, str] = {}
+    record = None
+    end = time.monotonic() + ALL
     for name, python in pythons.items():
         if python == sys.executable and importlib.util.find_spec(modules[name]) is None:
             print(f"{name} is left out: it is not installed")
             continue
-        found, versions[name] = ask(name, python, options.rows, options.limit)
+        found, versions[name] = ask(name, python, options.rows, min(options.limit, end - time.monotonic()))
         if found:
             results[name] = found
+        if not options.no_record:
+            figures = [
+                {"contender": name, "row": row, **figure}
+                for name, found in results.items() for row, figure in found.items()
+            ]
+            record = write_figures(f"gpu-bench-{slug(facts['device'])}", figures, **facts, contenders=versions)
     print("\n".join([*table(results), *missed(results)]))
-    if not options.no_record:
-        figures = [
-            {"contender": name, "row": row, **figure}
-            for name, found in results.items() for row, figure in found.items()
-        ]
-        print(write_figures(f"gpu-bench-{slug(facts['device'])}", figures, **facts, contenders=versions))
+    if record is not None:
+        print(record)
     return 0
 
 

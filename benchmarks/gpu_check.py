@@ -6,8 +6,8 @@ python benchmarks/gpu_check.py --seconds 20           how long one group may tak
 
 Each group runs in a process of its own, which is ended when its time is over; after a case that crashes, hangs or
 leaves the GPU unusable, another process goes on with the next one. Results are compared with NumPy's on the host. What
-was found is kept as JSON in benchmarks/results/, under the name of the device. Where no GPU can be used, it says what
-is missing and ends with status 2.
+was found is kept as JSON in benchmarks/results/, under the name of the device, after each group: what ends this script
+takes nothing of that away. Where no GPU can be used, it says what is missing and ends with status 2.
 """
 
 from __future__ import annotations
@@ -184,15 +184,18 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     end = time.perf_counter() + ALL
     found: list[Outcome] = []
+    record = None
     for k, name in enumerate(options.groups):
         left = end - time.perf_counter()
         seconds = min(options.seconds or share(options.groups[k:], left), left)
         own = run_group(name, seconds, ["--no-pool"] if options.no_pool else [])
         show(name, own)
         found += own
-    if not options.no_record:
-        rows = [outcome._asdict() for outcome in found]
-        print(write_figures(f"gpu-check-{slug(facts['device'])}", rows, **facts))
+        if not options.no_record:
+            rows = [outcome._asdict() for outcome in found]
+            record = write_figures(f"gpu-check-{slug(facts['device'])}", rows, **facts)
+    if record is not None:
+        print(record)
     return int(any(outcome.status == "failed" for outcome in found))
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -149,6 +150,9 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
+    """The state of the checkout; None where that is no checkout, or there is no Git."""
+    if shutil.which("git") is None:
+        return None
     command = ["git", "describe", "--always", "--dirty"]
     result = subprocess.run(command, cwd=RESULTS, capture_output=True, text=True)
     return result.stdout.strip() or None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from itertools import islice
@@ -68,6 +70,7 @@ GROUPS = ("programs", "layouts", "libraries", "neighbours", "streams", "graphs",
 def test_cases_of_the_check(scripts: Any, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.CompletedProcess([], 0, "", "")
     monkeypatch.setattr(scripts("gpu.running").subprocess, "run", lambda *args, **options: done)
+    monkeypatch.setattr(scripts("gpu.running"), "finished", lambda *args: (0, ""))
     few = {"primitives": 40, "divisions": 20, "random programs": 2}.get(group)
     outcomes = list(islice(scripts("gpu_check").outcomes(group, little(scripts)), few))
     assert outcomes
@@ -114,6 +117,68 @@ def test_the_check_runs_to_its_end(scripts: Any, tmp_path: Path, monkeypatch: py
     assert {"driver", "CUDA of the driver", "CUDA runtime", "NVRTC", "CuPy"} <= set(found["settings"])
     assert {row["group"] for row in found["rows"]} == {"layouts", "neighbours", "graphs"}
     assert {row["status"] for row in found["rows"]} <= {"passed", "skipped", "failed"}
+
+
+def test_a_record_is_kept_after_each_group(scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = scripts("gpu_check")
+    monkeypatch.setattr(scripts("harness"), "RESULTS", tmp_path)
+
+    def run_group(group: str, seconds: float, options: Any) -> list[Any]:
+        if group == "layouts":
+            raise KeyboardInterrupt
+        return [check.Outcome(group, "a case", "passed")]
+
+    monkeypatch.setattr(check, "run_group", run_group)
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py", "--only", "graphs,layouts"])
+    with pytest.raises(KeyboardInterrupt):
+        check.main()
+    (record,) = tmp_path.iterdir()
+    assert [row["group"] for row in json.loads(record.read_text())["rows"]] == ["graphs"]
+
+
+def test_a_record_needs_no_git(scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = scripts("harness")
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert json.loads(harness.write_figures("name", []).read_text())["commit"] is None
+
+
+def test_faults_are_looked_for_with_the_modules_of_this_process(scripts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    running = scripts("gpu.running")
+    paths: list[str] = []
+
+    def run(command: list[str], env: dict[str, str], **options: Any) -> Any:
+        paths.append(env["PYTHONPATH"])
+        return subprocess.CompletedProcess([], 0, "guilty ILLEGAL_ADDRESS", "")
+
+    monkeypatch.setattr(running.subprocess, "run", run)
+    for _, case in running.faults(little(scripts)):
+        case()
+    assert paths == [os.pathsep.join([str(running.ROOT), "/elsewhere"])] * 2
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_has_started(scripts: Any, tmp_path: Path) -> None:
+    finished = scripts("gpu.processes").finished
+    assert finished([sys.executable, "-c", "print('said'); raise SystemExit(3)"], 60.0) == (3, "said\n")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(subprocess.TimeoutExpired):
+        finished(["sh", "-c", f"sleep 100 > {fifo} & wait"], 0.3)
+    for _ in range(500):
+        if (said := ended(reader)) is None:  # the kernel is about to end them
+            time.sleep(0.01)
+    assert said == b""
+    os.close(reader)
+
+
+def ended(reader: int) -> bytes | None:
+    """What is read once nobody can write any more; None as long as somebody can."""
+    try:
+        return os.read(reader, 1)
+    except BlockingIOError:
+        return None
 
 
 def test_groups_leave_time_to_those_after_them(scripts: Any) -> None:
@@ -217,6 +282,29 @@ def test_the_benchmark_runs_to_its_end(
         assert len(possible) >= (len(own) if contender == bench.OURS else len(own) - 6)
     assert "vmapped ode, 3e+00 steps, 4e+00 lanes" in table
     assert "host time of 100 kernels" in table
+
+
+def test_figures_are_kept_after_each_contender(
+    scripts: Any, bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts("harness"), "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gpu_bench.py"])
+    limits: list[float] = []
+
+    def ask(name: str, python: str, pattern: str, limit: float) -> Any:
+        if limits:
+            raise KeyboardInterrupt
+        limits.append(limit)
+        return {"a row": {"seconds": 1.0}}, "1.0"
+
+    monkeypatch.setattr(bench, "ask", ask)
+    monkeypatch.setattr(bench, "ALL", 100.0)
+    with pytest.raises(KeyboardInterrupt):
+        bench.main()
+    (record,) = tmp_path.iterdir()
+    found = json.loads(record.read_text())
+    assert [(row["contender"], row["row"]) for row in found["rows"]] == [(bench.OURS, "a row")]
+    assert limits[0] <= 100.0
 
 
 def test_what_a_process_prints_else_is_passed_over(scripts: Any) -> None:

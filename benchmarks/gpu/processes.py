@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -39,6 +41,23 @@ def answers(command: Sequence[str], limit: float, environment: Mapping[str, str]
     took = time.monotonic() - begin
     how = f"it was ended after {took:.0f} s" if took >= limit else f"it ended after {took:.0f} s with status {status}"
     yield {"end": f"{how}\n{said}".strip() if status else None}
+
+
+def finished(command: Sequence[str], limit: float) -> tuple[int, str]:
+    """The status of a process, and what it has said. After so many seconds it is killed, with all that it has started.
+
+    Raises:
+        subprocess.TimeoutExpired: it was killed.
+    """
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=limit)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.returncode, said
 
 
 def answer_in(line: str) -> dict[str, Any]:
