@@ -25,12 +25,14 @@ test: lint
 slow: lint
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal --slow
 
-# Ten thousand random programs, compiled and interpreted; prints the smallest one that differs. PROGRAMS=n, SEED=n.
+# Ten thousand random programs, compiled and interpreted; prints the smallest one that differs. PROGRAMS=n, SEED=n;
+# BACKEND=cuda for the kernels of GPUs, on the emulator.
 PROGRAMS ?= 10000
 SEED     ?= 0
+BACKEND  ?= cpu
 fuzz: export OPENBLAS_NUM_THREADS = 1
 fuzz: $(VENV)/ready-test
-	$(RUN) -m tests.fuzz --programs $(PROGRAMS) --seed $(SEED)
+	$(RUN) -m tests.fuzz --programs $(PROGRAMS) --seed $(SEED) --backend $(BACKEND)
 
 lint: $(VENV)/ready-test
 	$(RUN) -m ruff check

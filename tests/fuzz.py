@@ -1,6 +1,7 @@
 """Random programs through simplification, fusion and LLVM against the interpreter: `python -m tests.fuzz`.
 
-Prints the smallest failing program that it finds, and ends with status 1.
+`--backend cuda`: through kernels for GPUs, on the emulator. Prints the smallest failing program that it finds, and ends
+with status 1.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans.core.jaxpr import Jaxpr
 from tests.helpers.bits import assert_same_bits
+from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated
 from tests.helpers.limits import limited, limits
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
@@ -70,6 +72,14 @@ class Case:
             jaxpr = staged(self.function, args)
             with limited(self.limits):
                 found = natively(jaxpr, args, tier_name, self.donated)
+            agree(found, jaxpr, args, self.tolerance)
+
+    def check_emulated(self, order: int, division: str) -> None:
+        """The same of kernels for a GPU, on the emulator."""
+        for args in (self.args, *self.others):
+            jaxpr = staged(self.function, args)
+            with limited(self.limits):
+                found = emulated(jaxpr, args, order, division, self.donated)
             agree(found, jaxpr, args, self.tolerance)
 
     def check_calls(self) -> None:
@@ -187,12 +197,15 @@ def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
 
 _all_kinds = tuple(kind for kind, share in KINDS.items() for _ in range(share))
 TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads", "calls"])
+#: How a program is run, by backend.
+WAYS = {"cpu": TIER, "cuda": st.tuples(st.sampled_from(ORDERS), st.sampled_from(list(DIVISIONS)))}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backend", choices=list(WAYS), default="cpu")
     parser.add_argument("--kind", choices=list(KINDS), help="only programs of this kind")
     options = parser.parse_args()
     kinds = (options.kind,) if options.kind else _all_kinds
@@ -208,12 +221,17 @@ def main() -> int:
         phases=[Phase.generate, Phase.shrink],
         report_multiple_bugs=True,
     )
-    @given(case=cases(kinds), tier=TIER)
-    def check(case: Case, tier: str) -> None:
+    @given(case=cases(kinds, options.backend == "cpu"), way=WAYS[options.backend])
+    def check(case: Case, way: Any) -> None:
         seen[case.kind] += 1
         if sum(seen.values()) % 500 == 0:
             print(f"{sum(seen.values())} programs in {time.monotonic() - begin:.0f} s", flush=True)
-        case.check_calls() if tier == "calls" else case.check(tier)
+        if options.backend == "cuda":
+            case.check_emulated(*way)
+        elif way == "calls":
+            case.check_calls()
+        else:
+            case.check(way)
 
     warnings.simplefilter("ignore")
     try:

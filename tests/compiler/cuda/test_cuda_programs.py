@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from functrans.compiler.backends.cuda.encoding import blocks_of
 from functrans.compiler.backends.cuda.operations import OF_CUDA
@@ -13,7 +12,7 @@ from functrans.compiler.instructions import PythonRun
 from functrans.compiler.operations import LIBRARY
 from tests import fuzz
 from tests.helpers.cases import all_cases
-from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated, lowered, prepare_all
+from tests.helpers.cuda.running import ORDERS, emulated, lowered, prepare_all
 from tests.helpers.frames import settled
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
@@ -80,8 +79,7 @@ def test_what_is_left_to_libraries_is_known():
     assert found == LEFT
 
 
-@settings(max_examples=25)
-@given(case=fuzz.cases(tuple(fuzz.KINDS), False), order=st.sampled_from(ORDERS), division=st.sampled_from(list(DIVISIONS)))
-def test_random_programs(case, order, division):
-    jaxpr = staged(case.function, case.args)
-    fuzz.agree(emulated(jaxpr, case.args, order, division, case.donated), jaxpr, case.args, case.tolerance)
+@settings(max_examples=15)
+@given(case=fuzz.cases(tuple(fuzz.KINDS), False), way=fuzz.WAYS["cuda"])
+def test_random_programs(case, way):
+    case.check_emulated(*way)
