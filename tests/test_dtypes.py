@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse
 
 import functrans as ft
+from functrans import errors, lax
 from tests.helpers.bits import special_values
 
 FLOATS = ("f2", "f4", "f8")
@@ -279,8 +280,42 @@ def test_integers_that_a_dtype_has_not_are_refused_as_in_numpy(name: str, dtype:
     for value in (7, -1, 300, 70_000):
         wanted = outcome(CASTS[name], x, value)
         assert outcome(ft.jit(lambda x, v=value: CASTS[name](x, v)), x) is wanted
+        assert outcome(ft.jit(CASTS[name]), x, value) is wanted
         if wanted is not OverflowError:
             np.testing.assert_array_equal(ft.jit(lambda x, v=value: CASTS[name](x, v))(x), CASTS[name](x, value))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "u4", "u8"])
+def test_integers_as_arguments_are_as_in_numpy(dtype: str):
+    """At both ends of what the dtype has, and outside: computed with, or refused; comparisons and bounds take all."""
+    info = np.iinfo(dtype)
+    x = np.array([info.min, 1, min(info.max, 2**63 - 1)], dtype)
+    functions = (np.add, np.subtract, np.minimum, np.bitwise_xor, np.floor_divide, np.less, np.equal)
+    for function in (*functions, lambda x, n: n * x, lambda x, n: np.clip(x, n, None), lambda x, n: x.clip(max=n)):
+        jitted = ft.jit(function)
+        for n in (info.min, info.min - 1, 3, info.max, info.max + 1):
+            if not -(2**63) <= n < 2**63:
+                continue
+            wanted = outcome(function, x, n)
+            assert outcome(jitted, x, n) == wanted
+            if wanted is not OverflowError:
+                np.testing.assert_array_equal(jitted(x, n), function(x, n))
+
+
+@pytest.mark.parametrize("size", [(), (3,), (300,)])
+@pytest.mark.parametrize("backend", ["cpu", "interpreter"])
+def test_integers_in_loops_are_looked_at(size: tuple[int, ...], backend: str):
+    x = np.zeros(size, np.uint8)
+    counted = ft.jit(lambda x, n: lax.fori_loop(0, n, lambda i, y: y ^ i, x))
+    carried = ft.jit(lambda x, n: lax.fori_loop(0, 3, lambda i, c: (c[0] | c[1], 2 * c[1]), (x, n)))
+    lanes = ft.jit(lambda x, n: ft.vmap(lambda y: lax.fori_loop(0, n, lambda i, z: z + i, y))(np.stack([x, x])))
+    with ft.config.using(backend=backend):
+        assert np.all(counted(x, 256) == 0)
+        assert np.all(carried(x, 63)[0] == 63 | 126 | 252)
+        assert np.all(lanes(x, 20) == 190)
+        for refused in (lambda: counted(x, 257), lambda: carried(x, 64), lambda: carried(x, -1), lambda: lanes(x, 257)):
+            with pytest.raises(errors.IntegerRangeError, match="uint8"):
+                refused()
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "c8"])

@@ -14,6 +14,7 @@ from ..core.tracer import Tracer
 from ..errors import ConcretizationError, DtypeMismatchError, TracerConversionError
 from ..primitives.foundation import broadcast_to as _broadcast_to
 from ..primitives.foundation import convert, promoted, reshape
+from ..primitives.python_operators import fitting, is_traced_integer
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -43,7 +44,12 @@ def cast(x: Any, dtype: Any) -> Any:
     aval, dtype = typeof(x), None if dtype is None else np.dtype(dtype)
     if dtype is None or (aval.dtype == dtype and not aval.weak):
         return x
-    return dtype.type(x) if type(x) is int and dtype.kind in "iu" else convert(x, dtype=dtype)
+    if dtype.kind in "iu":
+        if type(x) is int:
+            return dtype.type(x)
+        if is_traced_integer(x):
+            return fitting(x, dtype, "asarray")
+    return convert(x, dtype=dtype)
 
 
 def with_shape(x: Any, shape: tuple[int, ...]) -> Any:

@@ -50,6 +50,8 @@ from ..primitives.elementwise import select as _select
 from ..primitives.foundation import convert as _convert
 from ..primitives.foundation import promoted, zeros
 from ..primitives.matrices import conj as _conj
+from ..primitives.python_numbers import python_number
+from ..primitives.python_operators import is_traced_integer
 from ..primitives.sorting import argsort
 from .common import as_operand, cast, check_cast
 from .indexing import take as _take
@@ -152,8 +154,11 @@ def clip(
     low, high = min if a_min is _NotGiven else a_min, max if a_max is _NotGiven else a_max
     a, dtype = as_operand(a), typeof(a).dtype
     if dtype.kind in "iu":  # bounds that no value can exceed may be outside of what the dtype holds
-        low = None if type(low) is int and low <= np.iinfo(dtype).min else low
-        high = None if type(high) is int and high >= np.iinfo(dtype).max else high
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        low = None if type(low) is int and low <= least else low
+        high = None if type(high) is int and high >= most else high
+        low = python_number(maximum(low, least)) if is_traced_integer(low) else low
+        high = python_number(minimum(high, most)) if is_traced_integer(high) and dtype != np.uint64 else high
     y = a if low is None else maximum(a, low)
     y = y if high is None else minimum(y, high)
     return _written(_strong(positive(a)) if y is a else y, out)

@@ -14,6 +14,8 @@ from ..core.trace import typeof
 from ..core.tracer import Tracer
 from ..primitives import structural as _structural
 from ..primitives.elementwise import add, floor, multiply, rint, subtract
+from ..primitives.foundation import convert
+from ..primitives.python_operators import is_traced_integer
 from ..primitives.selection import select
 from ..primitives.structural import concatenate, slice_axis
 from .averages import mean
@@ -84,8 +86,8 @@ def _pairs(values: Any, ndim: int) -> Pairs:
 
 def _padded_with(x: Any, widths: list[tuple[int, int]], values: Any) -> Any:
     dtype = typeof(x).dtype
-    if type(values) is int and dtype.kind == "u":
-        values = np.asarray(values)  # modulo a power of two, as in NumPy; signed integers are to be in range
+    if dtype.kind == "u" and (type(values) is int or is_traced_integer(values)):
+        values = convert(values, dtype=dtype)  # modulo a power of two, as in NumPy; signed integers are to be in range
     if not typeof(as_operand(values)).ndim:
         return _structural.pad(x, cast(as_operand(values), dtype), padding=tuple((*width, 0) for width in widths))
     for axis, (width, pair) in enumerate(zip(widths, _pairs(values, len(widths)))):

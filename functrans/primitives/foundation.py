@@ -113,7 +113,7 @@ class Elementwise(Plain):
         return self.resolve_dtypes(avals)[: self.ufunc.nin]
 
     def stage(self, trace: Any, args: Sequence[Any], params: Params) -> list[Any]:
-        return trace.record(self, with_integers(self, args) if int in map(type, args) else args, params)
+        return trace.record(self, with_integers(self, args) if len(args) > 1 else args, params)
 
     def impl(self, *xs: Any) -> list[Any]:
         if not self.operator:

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..core.avals import BOOL, INT, PYTHON_SCALARS
-from ..core.trace import typeof
+from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray
+from ..core.primitive import Primitive
+from ..core.trace import Traced, typeof
 from ..errors import IntegerRangeError
 
 
@@ -34,16 +35,83 @@ PYTHON_OPERATORS: Final = {
 OF_BOOLS: Final = (op.and_, op.or_, op.xor)
 
 
+class FittingInteger(Primitive):
+    """`fitting_integer(n, dtype=, centre=, user=)`: n + centre, a Python integer, in a dtype that must have it.
+
+    Args:
+        centre: what lies in the middle of the numbers of the dtype, so that n is to be in [-extent, extent).
+        user: who computes in this dtype, for the error.
+    """
+
+    may_refuse = True
+
+    def abstract_eval(self, n: ShapedArray, *, dtype: np.dtype[Any], **params: Any) -> list[ShapedArray]:
+        return [ShapedArray(n.shape, dtype)]
+
+    def impl(self, n: Any, *, dtype: np.dtype[Any], centre: int, user: str) -> list[Any]:
+        extent = _extent(dtype)
+        outside = np.less(n, -extent) | np.greater_equal(n, extent)
+        if np.any(outside):
+            number = n if np.ndim(n) == 0 else n[outside][0]
+            raise integer_range_error(int(number) + centre, dtype, user)
+        return [np.add(n, centre).astype(dtype)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+        return [self(primals[0], **params)], [ZERO]
+
+    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], **params: Any) -> tuple[Any, Any]:
+        return [self(values[0], **params)], [True]
+
+    def lower(self, result: Any, n: Any, *, centre: int, **params: Any) -> Any:
+        wide = result.of(INT)
+        return lambda index: result.cast(wide.apply("add", n.at(index), wide.constant(centre)))
+
+    def checked_operands(self, avals: Sequence[Any], *, dtype: np.dtype[Any], **params: Any) -> Any:
+        return [(0, _extent(dtype))]
+
+
+def _extent(dtype: np.dtype[Any]) -> int:
+    """How many numbers a dtype has on either side of its middle; of uint64, those that are int64 as well."""
+    return 2 ** (8 * dtype.itemsize - 1) if dtype != np.uint64 else 2**62
+
+
+fitting_integer = FittingInteger("fitting_integer")
+
+
+def fitting(x: Any, dtype: np.dtype[Any], user: str) -> Any:
+    """A Python integer that is traced, or lanes of such, in a dtype of integers, where it is computed with.
+
+    It raises IntegerRangeError when its value is one that the dtype has not.
+    """
+    if dtype == INT:
+        return x
+    centre = _extent(dtype) if dtype.kind == "u" else 0
+    return fitting_integer(x - centre if centre else x, dtype=dtype, centre=centre, user=user)
+
+
+def is_traced_integer(x: Any) -> bool:
+    """Whether x is a Python integer whose value need not be known."""
+    return isinstance(x, Traced) and x.aval.weak and x.aval.dtype == INT
+
+
 def with_integers(function: Any, args: Sequence[Any]) -> list[Any]:
     """Operands of an elementwise function, with Python integers that a constant of a program may be.
+
+    Those that are traced, beside arrays of other integers, are looked at when the program runs.
 
     Raises:
         IntegerRangeError: NumPy would refuse to cast one of them.
     """
-    if all(type(x) is not int or 0 <= x < 128 for x in args):  # every dtype of integers has those
+    if all(0 <= x < 128 if type(x) is int else not is_traced_integer(x) for x in args):  # every dtype has those
         return list(args)
     dtypes = function.resolve_dtypes(list(map(typeof, args)))
-    return [_constant(x, dtype, function.name) if type(x) is int else x for x, dtype in zip(args, dtypes)]
+    return [_operand(x, dtype, function.name) for x, dtype in zip(args, dtypes)]
+
+
+def _operand(x: Any, dtype: np.dtype[Any], name: str) -> Any:
+    if type(x) is int:
+        return _constant(x, dtype, name)
+    return fitting(x, dtype, name) if dtype.kind in "iu" and is_traced_integer(x) else x
 
 
 def _constant(number: int, dtype: np.dtype[Any], name: str) -> Any:

@@ -24,6 +24,7 @@ from .dynamic_slice import update_slice
 from .foundation import Shape, broadcast_shapes, broadcast_to, convert, reshape, without
 from .indexing import Indexing, gather, out_of_bounds_error, scatter_set
 from .masks import BASIC, concrete_mask, known_mask, leading_mask, per_element, selected, written
+from .python_operators import fitting, is_traced_integer
 from .selection import select
 from .structural import concatenate, reverse
 from .structural import slice as static_slice
@@ -237,14 +238,16 @@ def converted(value: Any, dtype: np.dtype[Any]) -> Any:
         return dtype.type(value)
     if isinstance(value, (list, tuple)):
         array = as_array(value)
-        is_checked = type(array) is np.ndarray and array.dtype.kind in "iu" and dtype.kind in "iu"
-        value = np.array(value, dtype) if is_checked else array  # integers that the dtype has not are refused
+        is_checked = typeof(array).dtype.kind in "iu" and dtype.kind in "iu"
+        value = as_array(_each_converted(value, dtype)) if is_checked else array  # what the dtype has not is refused
     value = as_supported_array(value)
     aval = typeof(value)
     if aval.dtype == dtype and not aval.weak:
         return value
     if aval.dtype.kind == "c" and dtype.kind not in "cb":
         raise _complex_into_real(dtype)
+    if is_traced_integer(value) and dtype.kind in "iu":
+        return fitting(value, dtype, "setitem")
     return convert(value, dtype=dtype) if isinstance(value, Traced) else value.astype(dtype)
 
 
@@ -488,6 +491,12 @@ def as_array(value: Any) -> Any:
         return value
     rows = [as_array(v) for v in value]
     return concatenate(*(reshape(row, shape=(1, *typeof(row).shape)) for row in rows), axis=0)
+
+
+def _each_converted(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A nested list with everything in it converted."""
+    is_list = isinstance(value, (list, tuple))
+    return [_each_converted(v, dtype) for v in value] if is_list else converted(value, dtype)
 
 
 def _holds_tracers(value: Any) -> bool:

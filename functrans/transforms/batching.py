@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.avals import ShapedArray
+from ..core.avals import INT, ShapedArray
 from ..core.conversion import abstract_value_error, lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
@@ -15,6 +15,7 @@ from ..core.trace import Params, Trace, Traced, current_trace, running, typeof
 from ..core.tracer import Tracer, argument
 from ..core.truth import Undecided, truth_value
 from ..primitives.foundation import Elementwise, broadcast_lanes, convert
+from ..primitives.python_operators import fitting
 
 
 class BatchTracer(Tracer):
@@ -111,9 +112,14 @@ class BatchTrace(Trace):
         if all(aval.weak for aval in avals):
             return list(values)
         return [
-            convert(value, dtype=dtype) if type(arg) is BatchTracer and arg.weak else value
+            self.cast_lanes(value, arg.aval, dtype, function.name) if type(arg) is BatchTracer and arg.weak else value
             for arg, value, dtype in zip(args, values, function.resolve_dtypes(avals))
         ]
+
+    def cast_lanes(self, value: Any, aval: Any, dtype: Any, user: str) -> Any:
+        """Lanes of Python scalars in a dtype, which must have them if they are integers."""
+        is_integer = aval.dtype == INT and dtype.kind in "iu"
+        return fitting(value, dtype, user) if is_integer else convert(value, dtype=dtype)
 
     def of_lanes(self, avals: Sequence[Any], outs: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
         """Results in the dtypes that they have in each lane for itself, where weak operands take those of others."""

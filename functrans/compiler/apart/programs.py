@@ -219,10 +219,9 @@ class _Body(Tapes):
             return [in_dtype(elements_moved(eqn, given), aval.dtype)]
         if name in OPERATIONS:
             return [accumulated(self, eqn, operands[0])]
-        if name == "element_number":
-            check_operands(self, eqn, operands)
         if name == "gather":
             return [gather(self, eqn, self.addressable(operands[0], operands[1:]), operands[1:])]
+        check_operands(self, eqn, operands)
         if name in VIEWS and not (is_small and aval.size <= LARGEST_ARRAY and name != "dynamic_slice"):
             return [self.view(eqn, aval, operands)]
         if self.has_vectors and (not is_small or aval.size > LARGEST_ARRAY):
