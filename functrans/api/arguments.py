@@ -299,6 +299,20 @@ def own_results(results: list[Any], inputs: Sequence[Any], donated: Collection[i
     return results
 
 
+def gives_its_own(function: F) -> F:
+    """Let an array, or several, that a function returns share no memory with its arguments, nor with each other."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        inputs = (*args, *kwargs.values())
+        if isinstance(result, (list, tuple)):
+            return type(result)(own_results(list(result), inputs))
+        return own_results([result], inputs)[0]
+
+    return wrapper
+
+
 def _owner(array: Any) -> Any:
     return array if array.base is None else array.base
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..api.arguments import gives_its_own
 from ..core.trace import typeof
 from ..numpy.common import as_operand, cast
 from ..numpy.scipy_ufuncs import hurwitz_zeta, polygamma
@@ -210,6 +211,7 @@ def select_n(which: Any, *cases: Any) -> Any:
     return found
 
 
+@gives_its_own
 def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     """The operand in another dtype, as `astype` does it.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from .. import tree
-from ..api.arguments import hides_internals, input_leaf
+from ..api.arguments import hides_internals, input_leaf, own_results
 from ..api.vmap import vmap
 from ..core.trace import typeof
 from ..errors import CarryMismatchError, ScanLengthError, ShapeMismatchError
@@ -65,7 +65,8 @@ def associative_scan(
     scanned = _prefixes(combine, moved, length)
     if reverse:
         scanned = [_reversed(x) for x in scanned]
-    return treedef.unflatten([move_axis(x, 0, axis % typeof(x).ndim) for x in scanned])
+    found = [move_axis(x, 0, axis % typeof(x).ndim) for x in scanned]
+    return treedef.unflatten(own_results(found, leaves))
 
 
 def _prefixes(combine: Callable[..., list[Any]], elements: list[Any], length: int) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..api.arguments import gives_its_own
 from ..core.trace import typeof
 from ..numpy import creation, ranges
 from ..numpy.common import as_operand, cast, stretched, with_shape
@@ -50,6 +51,7 @@ def iota(dtype: Any, size: int) -> Any:
     return ranges.arange(size, dtype=dtype)
 
 
+@gives_its_own
 def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
     """The operand repeated along new axes in front.
 
@@ -62,6 +64,7 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
     return stretched(x, (*sizes, *typeof(x).shape))
 
 
+@gives_its_own
 def broadcast_to_rank(x: Any, rank: int) -> Any:
     """New axes of extent one in front, up to a number of axes."""
     x = as_operand(x)
@@ -99,6 +102,7 @@ def tile(operand: Any, reps: Sequence[int]) -> Any:
     return np.tile(operand, tuple(reps))
 
 
+@gives_its_own
 def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
     """Parts of given sizes along an axis.
 
@@ -115,6 +119,7 @@ def stack(operands: Sequence[Any], axis: int = 0) -> Any:
     return np.stack(list(operands), axis)
 
 
+@gives_its_own
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """The parts of an array along an axis, without it.
 
@@ -131,6 +136,7 @@ def optimization_barrier(operand: Any) -> Any:
     return operand
 
 
+@gives_its_own
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
     """The operand repeated to a shape, in which its axes are those named.
 
@@ -145,6 +151,7 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     return stretched(with_shape(x, tuple(extents.get(axis, 1) for axis in range(len(shape)))), tuple(shape))
 
 
+@gives_its_own
 def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
     """The same elements in another shape.
 
@@ -157,6 +164,7 @@ def reshape(operand: Any, new_sizes: Sequence[int]) -> Any:
     return np.reshape(operand, new_sizes)
 
 
+@gives_its_own
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
     """Axes from one up to another in one; to the last without another.
 
@@ -171,6 +179,7 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
     return with_shape(x, (*shape[:start], prod(shape[start:stop]), *shape[stop:]))
 
 
+@gives_its_own
 def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
     """New axes of extent one, at these places of the result.
 
@@ -182,6 +191,7 @@ def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
     return np.expand_dims(array, tuple(dimensions))
 
 
+@gives_its_own
 def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
     """Without these axes, which have extent one.
 
@@ -193,6 +203,7 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
     return np.squeeze(array, tuple(dimensions))
 
 
+@gives_its_own
 def transpose(operand: Any, permutation: Sequence[int]) -> Any:
     """Axes in another order.
 
@@ -204,6 +215,7 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Any:
     return np.transpose(operand, permutation)
 
 
+@gives_its_own
 def rev(operand: Any, dimensions: Sequence[int]) -> Any:
     """Elements from last to first along axes.
 

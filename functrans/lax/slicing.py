@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..api.arguments import gives_its_own
 from ..core.trace import typeof
 from ..numpy.common import as_operand
 from ..primitives import dynamic_slice as _primitives
@@ -16,6 +17,7 @@ from ..primitives import structural
 from ..primitives.structural import slice_axis
 
 
+@gives_its_own
 def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
     """A region of static size at a traced place; starts are clamped so that the region lies inside.
 
@@ -40,6 +42,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     return _primitives.dynamic_update_slice(as_operand(operand), as_operand(update), *starts)
 
 
+@gives_its_own
 def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
     """A region of static size at a traced place along one axis; the start is clamped.
 
@@ -54,6 +57,7 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
     return dynamic_slice(x, _starts(x, start_index, axis), sizes)
 
 
+@gives_its_own
 def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
     """What is at a traced place along one axis, which stays, with extent one, unless `keepdims=False`.
 
@@ -93,6 +97,7 @@ def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int
     return dynamic_update_slice_in_dim(x, new, index, axis)
 
 
+@gives_its_own
 def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Any = None) -> Any:
     """A region between static places, every so many elements of it.
 
@@ -106,6 +111,7 @@ def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[in
     return structural.slice(as_operand(operand), starts=starts, limits=limits, strides=steps)
 
 
+@gives_its_own
 def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Any:
     """A region along one axis; None stands for its ends, and negative places count from the last.
 
@@ -120,6 +126,7 @@ def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None,
     return slice_axis(x, start, limit, axis=axis % typeof(x).ndim, stride=stride)
 
 
+@gives_its_own
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Any:
     """What is at a static place along one axis, which stays, with extent one, unless `keepdims=False`.
 

@@ -212,3 +212,44 @@ def test_bits_of_what_has_none_to_give() -> None:
             lax.bitcast_convert_type(x, dtype)
     with pytest.raises(ShapeMismatchError, match="2 numbers of float32"):
         lax.bitcast_convert_type(np.zeros(4, "f4"), "f8")
+
+
+#: Functions that do nothing but move elements; some would be views in NumPy.
+MOVES: dict[str, Callable[[Any], Any]] = {
+    "slice": lambda x: lax.slice(x, (0, 1), (4, 5), (1, 2)),
+    "slice_in_dim": lambda x: lax.slice_in_dim(x, 1, None),
+    "index_in_dim": lambda x: lax.index_in_dim(x, 1, keepdims=False),
+    "dynamic_slice": lambda x: lax.dynamic_slice(x, (1, 1), (2, 2)),
+    "dynamic_slice_in_dim": lambda x: lax.dynamic_slice_in_dim(x, 1, 2),
+    "dynamic_index_in_dim": lambda x: lax.dynamic_index_in_dim(x, 1, axis=1),
+    "broadcast": lambda x: lax.broadcast(x, (2,)),
+    "broadcast_to_rank": lambda x: lax.broadcast_to_rank(x, 3),
+    "broadcast_in_dim": lambda x: lax.broadcast_in_dim(x, (5, 6, 2), (0, 1)),
+    "reshape": lambda x: lax.reshape(x, (6, 5)),
+    "collapse": lambda x: lax.collapse(x, 0),
+    "expand_dims": lambda x: lax.expand_dims(x, (0,)),
+    "squeeze": lambda x: lax.squeeze(x, ()),
+    "transpose": lambda x: lax.transpose(x, (1, 0)),
+    "rev": lambda x: lax.rev(x, (0,)),
+    "split": lambda x: lax.split(x, [2, 3])[0],
+    "unstack": lambda x: lax.unstack(x)[0],
+    "pad": lambda x: lax.pad(x, 0.0, [(0, 0, 0), (0, -1, 0)]),
+    "convert_element_type": lambda x: lax.convert_element_type(operand=x, new_dtype=x.dtype),
+    "associative_scan": lambda x: lax.associative_scan(np.add, x[:1]),
+}
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit], ids=["plain", "jit"])
+@pytest.mark.parametrize("name", MOVES)
+def test_results_share_no_memory_with_operands(name: str, transform: Any):
+    """Whoever writes into a result changes nothing else."""
+
+    def overwritten(x: Any) -> Any:
+        x = x.copy()
+        y = MOVES[name](x)
+        y[...] = 99.0
+        return x, y
+
+    x, y = transform(overwritten)(X)
+    np.testing.assert_array_equal(x, X)
+    assert np.all(y == 99.0)
