@@ -15,7 +15,7 @@ from ..compiler.program import fault_of_kernel
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.devices import CUPY, copied, is_device_type, placed
 from ..core.dtypes import can_cast, kind_of
-from ..core.libraries import about_scipy
+from ..core.libraries import about_scipy, hidden_by
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
 from ..core.tracer import Tracer, check_not_stale
@@ -96,18 +96,15 @@ def argument_name(treedef: Any, position: int) -> str:
 
 
 def _behind_their_words(error: Exception) -> Exception:
-    """Our error, where NumPy or SciPy replaced it by one that says nothing: `ndarray[i] = tracer` calls `float`.
-
-    Where ours is lost, theirs gets a note.
-    """
-    if isinstance(error, FunctransError):
-        return error
-    ours, frames = error.__cause__, library_frames_of(error)
-    is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
-    if isinstance(ours, (ConcretizationError, TracerConversionError)) and (is_numpys or frames):
+    """Our error, where NumPy or SciPy replaced it by one that says nothing; where ours is lost, theirs gets a note."""
+    ours = hidden_by(error)
+    if ours is not None:
         ours.__suppress_context__ = True  # else theirs would be shown too, and first, with all frames of the library
         return ours
-    note = about_scipy(frames) or (_NO_ITERATOR if str(error).startswith("Iterator operand is flagged as") else "")
+    if isinstance(error, FunctransError):
+        return error
+    is_iterator = str(error).startswith("Iterator operand is flagged as")
+    note = about_scipy(library_frames_of(error)) or (_NO_ITERATOR if is_iterator else "")
     if note and not hasattr(error, "__notes__"):
         error.add_note(f"If a traced value was involved: {note}")
     return error

@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 from ..errors import ConcretizationError, TracerConversionError
 from .culprits import advice
-from .libraries import about_scipy
+from .libraries import about_scipy, kept_from_print
 from .trace import Traced
 
 _WANTED: Final = {
@@ -45,19 +45,19 @@ def _article(wanted: str) -> str:
 
 def abstract_value_error(tracer: Traced, wanted: str) -> NoReturn:
     """Raise for a value that is not known while tracing."""
-    raise ConcretizationError(
+    raise kept_from_print(ConcretizationError(
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, whose value is not known here.",
         _WANTED.get(wanted, f"It is converted to a Python value by `{wanted}`.")
         + " The function is traced once, for all values of its arguments.",
         _repair(wanted, "If the argument may be part of the signature, mark it with static_argnums.")
         or _REPAIRS.get(wanted, "Keep the computation in arrays (int(x) is x.astype(int)), use "
         "functrans.lax.cond, or mark the argument with static_argnums."),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
     """Raise for a value that is known, but is more than its value."""
-    raise TracerConversionError(
+    raise kept_from_print(TracerConversionError(
         f"{_article(wanted)} was wanted of a traced array of type {tracer.aval}, but its {loss} would be lost.",
         _WANTED["format"]
         if wanted == "format"
@@ -70,4 +70,4 @@ def lossy_conversion_error(tracer: Traced, wanted: str, loss: str) -> NoReturn:
         "Put values together with np.stack or functrans.numpy.array; index with functrans.numpy.asarray(table)[i] or "
         "functrans.numpy.take(table, i); instead of np.vectorize take functrans.numpy.vectorize. Use "
         "functrans.lax.stop_gradient if no derivative is wanted.",
-    )
+    ))  # fmt: skip

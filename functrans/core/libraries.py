@@ -1,16 +1,17 @@
-"""What to use instead of SciPy's functions, which compute with plain numbers."""
+"""SciPy's functions, which compute with plain numbers: what to use instead, and errors of ours that they hide."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from types import FrameType
 from typing import Any, Final
 
 import numpy as np
 
-from ..source import library_frames
+from ..errors import ConcretizationError, FunctransError, TracerConversionError
+from ..source import library_frames, library_frames_of
 
 _OURS: Final = {
     "functrans.integrate.odeint, which takes traced values": ("integrate.odeint", "integrate.solve_ivp"),
@@ -94,3 +95,51 @@ def _namesake(called: str) -> str:
     _, package, name = path if len(path) == 3 else ("", "", "")
     numpys = {"fft": np.fft, "linalg": np.linalg}.get(package)
     return f"np.{package}.{name}" if hasattr(numpys, name) else ""
+
+
+class Keeper:
+    """A `sys.excepthook` that keeps one error: compiled code prints what a function raised, and raises another error.
+
+    It is there from when the error is raised under a function of SciPy's until some error gets to the user.
+    """
+
+    def __init__(self, error: Exception, before: Callable[..., Any]):
+        self.error = error
+        self.before = before
+        self.is_kept = False
+
+    def __call__(self, kind: Any, value: Any, traceback: Any) -> None:
+        if value is self.error:
+            self.is_kept = True
+        else:
+            self.before(kind, value, traceback)
+
+
+def kept_from_print(error: Exception) -> Exception:
+    """An error that is to be raised; where a function of SciPy's runs, it is kept if compiled code prints it."""
+    if about_scipy():
+        hook = sys.excepthook
+        sys.excepthook = Keeper(error, hook.before if isinstance(hook, Keeper) else hook)
+    return error
+
+
+def hidden_by(error: Exception) -> Exception | None:
+    """Our error in place of which NumPy or SciPy raised one that says nothing; None: there is no such error.
+
+    `ndarray[i] = tracer` calls `float`, whose error becomes a cause; the same happens where a library goes on calling
+    functions in spite of one. Compiled code of SciPy's prints it.
+    """
+    hook, kept = sys.excepthook, None
+    if isinstance(hook, Keeper):
+        sys.excepthook = hook.before
+        kept = hook.error if hook.is_kept else None
+    if isinstance(error, FunctransError):
+        return None
+    ours: BaseException | None = error.__cause__
+    while isinstance(ours, SystemError):
+        ours = ours.__cause__
+    is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
+    is_replaced = isinstance(ours, (ConcretizationError, TracerConversionError))
+    if is_replaced and (is_numpys or isinstance(error, SystemError) or library_frames_of(error)):
+        return ours
+    return kept

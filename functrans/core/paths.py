@@ -18,6 +18,7 @@ from ..settings import config
 from ..source import Source, current_source, user_traceback
 from .avals import told_apart
 from .jaxpr import Atom, Eqn, Literal, Var, literal, substitute
+from .libraries import hidden_by
 from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
 from .snapshot import same_bits
@@ -175,12 +176,13 @@ class Paths:
         except Exception as error:
             if self.failure is not None:
                 raise self.failure from None
+            error = hidden_by(error) or error
             if isinstance(error, FunctransError):
                 for decision in trace.decisions:
                     error.add_note(f"This is traced for {_outcome(decision)}.")
-                raise
+                raise error
             if not trace.decisions:
-                raise
+                raise error
             return Run(trace, error)
         if self.failure is not None:
             raise self.failure
