@@ -41,7 +41,7 @@ with _no_collection():  # nothing of what is imported is garbage, and a tenth of
     from .core.array import Array
     from .core.avals import ShapeDtypeStruct, float0
     from .core.trace import typeof
-    from .settings import config
+    from .settings import config, debug_nans, disable_jit
 
     _keep_what_is_imported()  # before the collector is back, who would look at all of it at once
 
@@ -50,9 +50,9 @@ remat = checkpoint  # JAX's other name for it
 __all__ = [
     "Array", "ShapeDtypeStruct", "block_until_ready", "checkpoint", "checkpoint_name", "checkpoint_policies",
     "clear_caches", "closure_convert", "config", "custom_derivatives", "custom_gradient", "custom_jvp", "custom_rule",
-    "custom_vjp", "debug", "device_get", "device_put", "devices", "elementwise", "errors", "eval_shape", "explain",
-    "flatten_util", "float0", "grad", "hessian", "hvp", "image", "integrate", "io_callback", "jacfwd", "jacobian",
-    "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn", "numpy", "ops",
-    "optimize", "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals", "scipy", "testing",
-    "tree", "tree_util", "typeof", "value_and_grad", "vjp", "vmap",
+    "custom_vjp", "debug", "debug_nans", "device_get", "device_put", "devices", "disable_jit", "elementwise", "errors",
+    "eval_shape", "explain", "flatten_util", "float0", "grad", "hessian", "hvp", "image", "integrate", "io_callback",
+    "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn",
+    "numpy", "ops", "optimize", "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals", "scipy",
+    "testing", "tree", "tree_util", "typeof", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -135,6 +135,10 @@ class IntegerRangeError(FunctransError, OverflowError):
     """A Python integer met an array of a dtype that has no such number."""
 
 
+class NaNError(FunctransError, FloatingPointError):
+    """With `config.debug_nans`: an operation gave NaN though none of its operands has it."""
+
+
 class UnknownFunctionError(FunctransError, TypeError):
     """A NumPy function that functrans does not trace."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
 _DEFAULTS: Mapping[str, Any] = {
-    "max_paths": 16, "backend": "cpu", "threads": None,
+    "max_paths": 16, "backend": "cpu", "threads": None, "debug_nans": False, "disable_jit": False,
     "deterministic": False, "synchronous": False, "cuda_graphs": True,
     "disk_cache": os.environ.get("FUNCTRANS_CACHE", "1") != "0", "disk_cache_size": 256,
 }  # fmt: skip
@@ -26,12 +26,15 @@ class Changes:
 
     Attributes:
         numbers: both counts, where machine code reads them.
+        debugging: how often, globally and by `using` blocks under way, `debug_nans` or `disable_jit` is set; if not at
+            all, which costs nothing to ask, neither is set here.
     """
 
-    __slots__ = ("numbers",)
+    __slots__ = ("debugging", "numbers")
 
     def __init__(self) -> None:
         self.numbers = array("q", [0, 0])
+        self.debugging = 0
 
     @property
     def count(self) -> int:
@@ -43,18 +46,24 @@ class Changes:
         """How many `using` blocks are under way, in any thread."""
         return self.numbers[1]
 
-    def note(self) -> None:
-        """A setting was changed."""
+    def note(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        """Settings were changed."""
         self.numbers[0] += 1
+        self.debugging += _debugging(new) - _debugging(old)
 
-    def enter(self) -> None:
+    def enter(self, settings: Mapping[str, Any]) -> None:
         """A `using` block begins."""
-        self.note()
+        self.note({}, settings)
         self.numbers[1] += 1
 
-    def leave(self) -> None:
+    def leave(self, settings: Mapping[str, Any]) -> None:
         """A `using` block ends."""
+        self.debugging -= _debugging(settings)
         self.numbers[1] -= 1
+
+
+def _debugging(settings: Mapping[str, Any]) -> int:
+    return int(bool(settings.get("debug_nans")) or bool(settings.get("disable_jit")))
 
 
 changes = Changes()
@@ -67,6 +76,9 @@ class Config:
         max_paths: along how many paths a function is traced at most whose Python `if`s depend on traced values
             (docs/python_if.md). 16 to begin with.
         backend: what runs jitted programs: "cpu", native code, or "interpreter", NumPy call by call.
+        debug_nans: whether the first operation that gives NaN raises NaNError, naming its line (`debug_nans`). False to
+            begin with.
+        disable_jit: whether jitted functions, loops and branches run as Python (`disable_jit`). False to begin with.
         threads: how many threads a program uses for large arrays; None, to begin with, for as many as there are
             processors that the process may run on.
         deterministic: whether programs on a GPU give the same bits each time: sums of floats at computed indices are
@@ -90,6 +102,8 @@ class Config:
     max_paths: int
     backend: str
     threads: int | None
+    debug_nans: bool
+    disable_jit: bool
     deterministic: bool
     synchronous: bool
     cuda_graphs: bool
@@ -109,8 +123,10 @@ class Config:
             raise AttributeError(_unknown(name)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        vars(self)["_values"][name] = _checked(name, value)
-        changes.note()
+        values = vars(self)["_values"]
+        old = {name: values.get(name)}
+        values[name] = _checked(name, value)
+        changes.note(old, {name: value})
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_DEFAULTS]
@@ -128,11 +144,11 @@ class Config:
         """
         checked = {name: _checked(name, value) for name, value in settings.items()}
         token = _overrides.set({**_overrides.get(), **checked})
-        changes.enter()
+        changes.enter(checked)
         try:
             yield self
         finally:
-            changes.leave()
+            changes.leave(checked)
             _overrides.reset(token)
 
 
@@ -162,6 +178,61 @@ def _unknown(name: str) -> str:
 
 
 config = Config()
+
+
+def debug_nans(enable: bool = True) -> AbstractContextManager[Config]:
+    """A `with` block in which the first operation that gives NaN, of operands without, raises and names its line.
+
+    Jitted functions run as they are, and once more step by step if a result has NaN; what has effects has them twice
+    then. Outside of transformations NumPy runs by itself: `np.errstate(invalid="raise")` is for that.
+    `config.debug_nans = True` sets it everywhere.
+
+    Args:
+        enable: False switches it off for the block.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> @ft.jit
+        ... def f(x):
+        ...     y = x - 2.0
+        ...     return np.sum(np.log(y))
+        >>> with ft.debug_nans():
+        ...     f(np.array([3.0, 1.0]))
+        Traceback (most recent call last):
+        functrans.errors.NaNError: `log` gave NaN of -1.0, at element (1,) of f64[2], and no operand has NaN.
+        At <doctest functrans.settings.debug_nans[1]>:4, in f: `return np.sum(np.log(y))`.
+        `config.debug_nans` is set: the first operation that does so is an error.
+        Keep such operands away from it: np.where on what it is given, not on what it returns.
+    """
+    return config.using(debug_nans=enable)
+
+
+def disable_jit(disable: bool = True) -> AbstractContextManager[Config]:
+    """A `with` block in which jitted functions, loops and branches run as Python, to print, break and step in them.
+
+    Values are then concrete, unless a transformation under way (`vmap`) makes them tracers. A loop or branch that
+    depends on what such a transformation does not know is traced as usual. `config.disable_jit = True` sets it
+    everywhere.
+
+    Args:
+        disable: False has programs traced and compiled as usual in the block.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> @ft.jit
+        ... def f(x):
+        ...     print(x)
+        ...     return 2 * x
+        >>> with ft.disable_jit():
+        ...     y = f(np.array([1.0, 2.0]))
+        [1. 2.]
+    """
+    return config.using(disable_jit=disable)
+
+
+def runs_python() -> bool:
+    """Whether jitted functions, loops and branches are to run as Python."""
+    return changes.debugging > 0 and config.disable_jit
 
 
 def processors() -> int:

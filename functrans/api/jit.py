@@ -20,7 +20,7 @@ from ..core.jaxpr import Jaxpr
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import StaticArgumentError
-from ..settings import changes
+from ..settings import changes, runs_python
 from .arguments import FlatFunction, check_function, hides_internals, input_leaf, is_concrete, own_results
 from .marked import Marked, check_apart, parameters_of
 from .no_tangents import without_leaves
@@ -108,6 +108,8 @@ class Jitted:
 
     @hides_internals
     def _call(self, args: Any, kwargs: Any) -> Any:
+        if runs_python():
+            return self.fun(*args, **kwargs)
         leaves, signature, rebuild = self._signature(args, kwargs)
         staged = self._stage(signature, rebuild)
         operands = [*staged.captured, *leaves]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.devices import cupy, exemplar
 from ..core.jaxpr import Jaxpr, memoized
-from ..settings import config
+from ..settings import changes, config
 from .assembly import Fused
 from .backends.cpu.arenas import clear_arenas
 from .backends.cpu.codegen import supports
@@ -19,7 +19,7 @@ from .backends.cuda.gpu import gpu, has_driver
 from .backends.cuda.operations import supports as supports_on_gpu
 from .backends.cuda.products import products_of_halves
 from .backends.cuda.program import CudaProgram
-from .backends.interpreter import InterpretedProgram
+from .backends.interpreter import InterpretedProgram, WatchedProgram
 from .disk import clear_disk
 from .fuse import fuse
 from .garbage import no_collection
@@ -34,6 +34,12 @@ def compile_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Any:
     Args:
         donated: the numbers of inputs whose memory the program may overwrite and hand out.
     """
+    if changes.debugging and config.debug_nans:
+        return WatchedProgram(jaxpr, _program(jaxpr, ()))
+    return _program(jaxpr, donated)
+
+
+def _program(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Any:
     place = exemplar.get()
     if place is None:
         return _compiled(jaxpr, config.backend, donated)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..errors import LeakedTracerError, UnknownFunctionError
+from ..settings import changes, config
 from .avals import (
     AVALS,
     SCALARS,
@@ -22,6 +23,7 @@ from .avals import (
 )
 from .devices import exemplar, explain_failure, in_place, is_on_device, placed
 from .dtypes import has_bfloat16
+from .nans import check_nans
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -167,11 +169,15 @@ class EvalTrace(Trace):
                 is_usual = False
         try:
             if is_usual:
-                return primitive.impl(*args, **params) if params else primitive.impl(*args)
-            return self.process_unusual(primitive, args, params)
+                results = primitive.impl(*args, **params) if params else primitive.impl(*args)
+            else:
+                results = self.process_unusual(primitive, args, params)
         except Exception as error:
             explain_failure(primitive.name, args, error)
             raise
+        if changes.debugging and config.debug_nans and not primitive.holds_programs:
+            check_nans(primitive.name, args, results)
+        return results
 
     def process_unusual(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         """The same where operands may be on a GPU or of bfloat16, or where the primitive holds programs."""

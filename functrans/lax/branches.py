@@ -18,6 +18,7 @@ from ..errors import BranchMismatchError, ConditionError
 from ..primitives.elementwise import maximum, minimum
 from ..primitives.foundation import convert
 from ..tree import structure_text
+from . import as_python
 from .programs import Program, leaf_name, operand_leaves, staged, with_common_operands
 
 _INDEX = np.dtype(np.int64)
@@ -92,6 +93,9 @@ def _choose(
     name: str, index: Any, functions: Sequence[Callable[..., Any]], names: Sequence[str], operands: tuple[Any, ...]
 ) -> Any:
     """Trace all branches, make their results agree, and bind."""
+    done = as_python.choose(index, functions, operands)
+    if done is not as_python.TRACED:
+        return done
     leaves, treedef = operand_leaves(operands, input_leaf)
     avals = [typeof(x) for x in leaves]
     programs = [staged(function, treedef.unflatten, avals) for function in functions]

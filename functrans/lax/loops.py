@@ -26,6 +26,7 @@ from ..errors import CarryMismatchError, ConditionError, ScanLengthError
 from ..primitives.foundation import convert, reshape
 from ..primitives.structural import concatenate, slice_axis
 from ..tree import structure_text
+from . import as_python
 from .programs import Program, leaf_name, operand_leaves, staged, with_common_operands
 from .unrolling import unrolled
 
@@ -81,6 +82,9 @@ def scan(
         >>> ft.lax.scan(lambda total, x: (total + x, total * x), 0.0, np.array([1.0, 2.0, 3.0]))
         (np.float64(6.0), array([0., 2., 9.]))
     """
+    done = as_python.scan(f, init, xs, length, reverse)
+    if done is not as_python.TRACED:
+        return done
     return _scan(f, init, xs, length, reverse, unroll, checkpoint, budget, progress, _Caller("scan"))
 
 
@@ -159,6 +163,9 @@ def while_loop(
         >>> round(float(ft.grad(sqrt)(4.0)), 12)
         0.25
     """
+    done = as_python.while_loop(cond_fun, body_fun, init_val)
+    if done is not as_python.TRACED:
+        return done
     return _while_loop(cond_fun, body_fun, init_val, checkpoint, budget, progress, _Caller("while_loop"))
 
 
@@ -222,6 +229,9 @@ def fori_loop(
     lower, upper = input_leaf(lower), input_leaf(upper)
     _check_bound(lower, "lower")
     _check_bound(upper, "upper")
+    done = as_python.fori_loop(lower, upper, body_fun, init_val)
+    if done is not as_python.TRACED:
+        return done
     text = "fori_loop" if progress is True else progress
     if not isinstance(lower, Traced) and not isinstance(upper, Traced):
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...core.devices import exemplar, explain_failure, here, in_place
 from ...core.dtypes import is_bfloat16
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
+from ...core.nans import check_nans, has_nan
 from ...core.trace import EVAL, running
 
 
@@ -30,6 +31,41 @@ def equation_step(eqn: Eqn) -> Step:
     """An equation, by the implementation of its primitive."""
     run = eqn.primitive.run_on_bfloat16 if any(is_bfloat16(a.aval.dtype) for a in eqn.inputs) else eqn.primitive.impl
     return Step(run, eqn.inputs, eqn.params, eqn.outputs)
+
+
+class WatchedProgram:
+    """A program that is run once more, equation by equation, to find where NaN begins that a result has.
+
+    Args:
+        jaxpr: as it was traced, for simpler equations have moved away from their lines.
+        program: what runs it otherwise. It overwrites no argument.
+    """
+
+    donated: tuple[int, ...] = ()
+
+    def __init__(self, jaxpr: Jaxpr, program: Callable[..., list[Any]]):
+        self.jaxpr = jaxpr
+        self.program = program
+
+    def entries(self, leaves: Sequence[Any]) -> None:
+        """There is no quicker way to call it."""
+
+    def __call__(self, *args: Any) -> list[Any]:
+        results = self.program(*args)
+        if any(map(has_nan, results)):
+            self.find(args)
+        return results
+
+    def find(self, args: Sequence[Any]) -> None:
+        """Raise NaNError for the first equation that makes NaN of operands without."""
+        values: dict[Atom, Any] = dict(zip(self.jaxpr.inputs, args, strict=True))
+        with running(EVAL), np.errstate(all="ignore"):
+            for eqn in self.jaxpr.eqns:
+                operands = [values[a] if type(a) is Var else here(a.value) for a in eqn.inputs]
+                results = in_place(equation_step(eqn).run, operands, eqn.params)
+                if not eqn.primitive.holds_programs:  # those look after their own
+                    check_nans(eqn.primitive.name, operands, results, eqn.source)
+                values.update(zip(eqn.outputs, results, strict=True))
 
 
 class Instruction(NamedTuple):

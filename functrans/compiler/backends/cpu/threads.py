@@ -48,7 +48,7 @@ def _start() -> None:
 def _forked() -> None:
     """In a child process: the workers are gone, and nobody is at work; whoever counts on them has to ask again."""
     global _lock
-    changes.note()
+    changes.note({}, {})
     _lock = threading.Lock()
     _workers.clear()
     _room[:] = array("q", [0] * len(_room))
