@@ -15,9 +15,9 @@ import numpy as np
 
 #: The place of `PyDataType_GetArrFuncs` in the table of NumPy's C interface.
 GET_FUNCTIONS = 365
-#: The places of `sort[3]` and `argsort[3]` in `PyArray_ArrFuncs`: 21 casts and 12 functions come before. The first of
-#: each three is the quickest one, the last one is stable.
-SORT, STABLE_ARGSORT = 33, 38
+#: The places in `PyArray_ArrFuncs` of some of `sort[3]` and `argsort[3]`: 21 casts and 12 functions come before. The
+#: first of each three is the quickest one, the last one is stable.
+SORTS = {"sort": 33, "argsort": 36, "stable argsort": 38}
 
 #: The ufunc of numpy.fft for each kind of transform, for even and for odd numbers of real points.
 UFUNCS = {
@@ -37,16 +37,16 @@ class _UFunc(ctypes.Structure):
 
 
 @cache
-def sort_function(dtype: np.dtype[Any], by_index: bool) -> int:
+def sort_function(dtype: np.dtype[Any], name: str) -> int:
     """The address of `int sort(values, count, NULL)`, or of `int argsort(values, int64 indices, count, NULL)`.
 
-    The former sorts in place; the latter puts indices, which are there, into the stable order. 0 if there is none.
+    The former sorts in place; the latter puts indices, which are there, into order. 0 if there is none.
     """
     table = _c_interface()
     if table is None or not dtype.isnative:
         return 0
     functions = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(table[GET_FUNCTIONS])(dtype)
-    return ctypes.cast(functions, ctypes.POINTER(ctypes.c_void_p))[STABLE_ARGSORT if by_index else SORT] or 0
+    return ctypes.cast(functions, ctypes.POINTER(ctypes.c_void_p))[SORTS[name]] or 0
 
 
 @cache

@@ -52,6 +52,17 @@ def test_rows_are_sorted_as_numpy_sorts_them(how: str, seed: int, shape: Any, dt
     assert_same_bits(found, [np.sort(x, axis), np.argsort(x, axis, kind="stable"), x[:1]])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_equal_elements_keep_their_order(dtype: np.dtype[Any]) -> None:
+    x = np.sort(numbers(1, (900,), dtype))
+    with np.errstate(all="ignore"):
+        bits = np.random.default_rng(2).integers(0, 256, (300, dtype.itemsize), np.uint8)
+        anything = (bits % 2 == 0).reshape(-1) if dtype.kind == "b" else bits.view(dtype).ravel()
+    order = ft.jit(np.argsort)
+    for rows in (x, x[::-1], np.zeros_like(x), np.tile(x[:300], 3), anything, np.sort(anything), np.tile(anything, 3)):
+        np.testing.assert_array_equal(order(rows), np.argsort(rows, kind="stable"))
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 99), keys=st.integers(1, 3), axis=st.integers(0, 1), dtype=st.sampled_from(DTYPES))
 def test_several_arrays_are_sorted_by_several_keys(seed: int, keys: int, axis: int, dtype: np.dtype[Any]) -> None:
@@ -163,7 +174,7 @@ def test_without_numpys_functions_python_calls_numpy(monkeypatch: pytest.MonkeyP
 
 
 def test_there_are_functions_for_every_dtype() -> None:
-    assert all(numpy_functions.sort_function(dtype, by_index) for dtype in DTYPES for by_index in (False, True))
+    assert all(numpy_functions.sort_function(dtype, name) for dtype in DTYPES for name in numpy_functions.SORTS)
     for kind, letters in (("fft", "FD"), ("ifft", "FD"), ("rfft", "fd"), ("irfft", "FD")):
         assert all(numpy_functions.fourier_function(kind, odd, np.dtype(c))[0] for c in letters for odd in (False, True))
     assert numpy_functions.fourier_function("fft", False, np.dtype("i4")) == (0, 0)

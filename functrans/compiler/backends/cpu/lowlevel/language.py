@@ -91,6 +91,10 @@ def float64(address: Any) -> float:
     """The float at an address."""
 
 
+def float32(address: Any) -> float:
+    """The 32-bit float at an address."""
+
+
 def floor(x: float) -> float:
     """The largest whole float that is not above x."""
 

@@ -87,6 +87,9 @@ OPERATIONS: dict[str, Callable[..., Value | None]] = {
     "int32": _narrow_load("i32", "sext"),
     "set_int32": _set_int32,
     "float64": lambda to, address: to.result(f"load double, ptr {to.place(address)}", "double"),
+    "float32": lambda to, address: to.result(
+        f"fpext {to.result(f'load float, ptr {to.place(address)}', 'float')} to double", "double"
+    ),
     "float": lambda to, value: to.result(f"sitofp {value} to double", "double"),
     "floor": _of_float("floor"),
     "absolute": _of_float("fabs"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..lowlevel.language import Words, exported, null, room
+from ..lowlevel.language import Words, exported, float32, float64, int32, is_below, null, room
+
+#: What elements are, for those who compare them; else NumPy has a function that keeps equal ones in order.
+INT64, INT32, UINT64, UINT32, FLOAT64, FLOAT32 = 1, 2, 3, 4, 5, 6
 
 
 @exported
@@ -10,9 +13,10 @@ def run_sort(a: Words, slots: Words, begin: int, end: int) -> int:
     """Some of the rows of an array, for `run_kernel` and `run_parallel`.
 
     The arguments: the function; slot and offset of the rows; bytes of a row; elements of a row; slot and offset of
-    indices, or slot 0 to sort in place.
+    indices, or slot 0 to sort in place; what the elements are, if the function does not keep equal ones in order, and
+    the function that sorts indices.
     """
-    function, slot, offset, size, count, order_slot, order_offset = a[0:]
+    function, slot, offset, size, count, order_slot, order_offset, kind, sort = a[0:]
     for i in range(begin, end):
         values = slots[slot] + offset + i * size
         if order_slot == 0:
@@ -21,8 +25,44 @@ def run_sort(a: Words, slots: Words, begin: int, end: int) -> int:
             order = slots[order_slot] + order_offset + 8 * i * count
             for k in range(count):
                 order[k] = k
-            function(values, order, count, null)
+            if kind == 0 or not is_sorted(values, count, kind):
+                function(values, order, count, null)
+                if kind != 0:
+                    keep_order(values, order, count, kind, sort)
     return 0
+
+
+def is_sorted(x: Words, count: int, kind: int) -> bool:
+    """Whether elements are in order already."""
+    for k in range(1, count):
+        if is_after(x, k - 1, k, kind):
+            return False
+    return True
+
+
+def keep_order(x: Words, order: Words, count: int, kind: int, sort: Words) -> None:
+    """Put the indices of equal elements into order, where `order` sorts the elements."""
+    begin = 0
+    for k in range(1, count + 1):
+        if k == count or is_after(x, order[k], order[k - 1], kind):
+            if k - begin > 1:
+                sort(order + 8 * begin, k - begin, null)
+            begin = k
+
+
+def is_after(x: Words, i: int, j: int, kind: int) -> bool:
+    """Whether one element comes after another one; NaN comes after all numbers."""
+    if kind == FLOAT64:
+        a, b = float64(x[i:]), float64(x[j:])
+        return a > b or (a != a and b == b)
+    if kind == FLOAT32:
+        c, d = float32(x + 4 * i), float32(x + 4 * j)
+        return c > d or (c != c and d == d)
+    if kind == INT32:
+        return int32(x + 4 * i) > int32(x + 4 * j)
+    if kind == UINT32:
+        return is_below(int32(x + 4 * j), int32(x + 4 * i))
+    return is_below(x[j], x[i]) if kind == UINT64 else x[i] > x[j]
 
 
 @exported
