@@ -137,6 +137,9 @@ def is_argument(applied: Apply, operand: Expression) -> bool:
     """Whether an operand of an operation is a number that had better not be part of the text."""
     if not isinstance(operand, Constant) or operand.dtype.str[1:] not in ("f4", "f8", "i8"):
         return False
+    if np.isinf(operand.number):
+        # Where extremes begin with it, LLVM would select among the totals, and not compute with vectors.
+        return applied.operation == "select"
     is_indifferent = applied.operation in INDIFFERENT[operand.dtype.kind]
     return is_indifferent and bool(np.isfinite(operand.number)) and operand.number not in FORMULAIC
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,18 @@ def test_reductions(dtype: str, name: str, data: Any, tier: str, shape: tuple[in
     x = x[..., ::-1] if data.draw(st.booleans()) else x
     tolerance = (1e-3 if dtype == "f2" else 1e-6) if name == "mean" else None
     check(lambda x: REDUCTIONS[name](x * 1, axis=axis), x, tier=tier, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("name", "worst"), [("max", -np.inf), ("min", np.inf)])
+def test_extremes_of_chosen_elements_are_computed_with_vectors(dtype: str, name: str, worst: float) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 900)).astype(dtype)
+    x[0, :2] = np.nan, 7
+    function = lambda x, mask: getattr(np, name)(np.where(mask, x, worst), axis=1)  # noqa: E731
+    for mask in (x > 0, x > 9, x == x, x < 9):
+        check(function, x, mask, tier="thorough")
+    text = ft.jit(function).lower(x, x > 0).optimized_llvm
+    assert re.search(rf"<\d+ x {'float' if dtype == 'f4' else 'double'}> @llvm\.{name}imum\.v", text)
 
 
 @settings(max_examples=40)
