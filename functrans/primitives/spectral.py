@@ -351,18 +351,24 @@ class Pinv(MatrixPrimitive):
         if da is ZERO:
             return [p], [ZERO]
         p_h, da_h = mH(p), mH(da)
-        inner = matmul(p, matmul(da, p))
+        inner = _product(p, da, p)
         # The two terms that vanish for invertible matrices: what leaves the row space and the column space.
-        rows = matmul(p, matmul(p_h, da_h))
-        rows = subtract(rows, matmul(matmul(rows, a), p))
-        columns = matmul(da_h, matmul(p_h, p))
-        columns = subtract(columns, matmul(p, matmul(a, columns)))
+        rows = _product(p, p_h, da_h)
+        rows = subtract(rows, _product(rows, a, p))
+        columns = _product(da_h, p_h, p)
+        columns = subtract(columns, _product(p, a, columns))
         return [p], [subtract(add(rows, columns), inner)]
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
         return assembler.linear_algebra(block, self, sources, targets, params)
+
+
+def _product(x: Any, y: Any, z: Any) -> Any:
+    """The product of three matrices, x and z of one shape and y of the transposed one, by the smaller square matrix."""
+    rows, columns = typeof(x).shape[-2:]
+    return matmul(matmul(x, y), z) if rows <= columns else matmul(x, matmul(y, z))
 
 
 def _real(x: Any) -> Any:

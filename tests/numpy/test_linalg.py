@@ -437,6 +437,18 @@ def test_pseudo_inverse_at_constant_rank(rank: int):
     check_derivatives(lambda s: along(s, left, right), (np.float64(0.1),))
 
 
+@pytest.mark.parametrize("shape", [(60, 3), (3, 60)])
+def test_derivatives_of_least_squares_need_no_large_square_matrix(shape: tuple[int, int]):
+    def solution(a: Any, b: Any) -> Any:
+        return la.lstsq(a, b)[0] * 2
+
+    a, b = matrix(*shape), matrix(shape[0], 1)[:, 0]
+    step = lambda a, b: ft.jvp(solution, (a, b), (a, b))  # noqa: E731
+    for function in (step, ft.grad(lambda a, b: np.sum(solution(a, b)), (0, 1))):
+        sizes = [x.aval.size for eqn in ft.make_jaxpr(function)(a, b).eqns for x in eqn.outputs]
+        assert max(sizes) <= 60 * 3
+
+
 # ---- norms at zero
 
 
