@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans.errors import ShapeMismatchError, UnsupportedArgumentError
 from functrans.scipy import fft, integrate, interpolate, ndimage, optimize, signal
+from functrans.scipy.signal import convolutions
 from tests.helpers.agreement import check_agreement
 
 RANDOM = np.random.default_rng(4)
@@ -42,6 +43,19 @@ def test_convolutions_along_some_axes():
     got = signal.fftconvolve(X, X[:, :3], "same", axes=1)
     np.testing.assert_allclose(got, scipy.signal.fftconvolve(X, X[:, :3], "same", axes=1), atol=1e-12)
     np.testing.assert_allclose(signal.convolve(X, W, method="fft"), scipy.signal.convolve(X, W), atol=1e-12)
+
+
+def test_convolutions_by_transforms_choose_a_length_that_has_small_factors():
+    for x, w in ((np.sin(np.arange(90.0)), np.ones(12)), (LONG[:, :, 0] + 1j, LONG[:, :20, 1])):
+        eqns = ft.make_jaxpr(signal.fftconvolve)(x, w).eqns
+        shapes = [v.aval.shape for eqn in eqns if "fft" in eqn.primitive.name for v in (*eqn.inputs, *eqn.outputs)]
+        assert {n for shape in shapes for n in shape} <= {108, 55, 3, 50}
+        np.testing.assert_allclose(signal.fftconvolve(x, w), scipy.signal.fftconvolve(x, w), atol=1e-12)
+
+
+@given(n=st.integers(1, 10**6))
+def test_quick_lengths_are_the_next_ones_of_small_factors(n: int):
+    assert convolutions._quick_length(n) == scipy.fft.next_fast_len(n, real=True)
 
 
 @pytest.mark.parametrize("kind", ["linear", "constant"])

@@ -83,13 +83,23 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Sequence[int] | No
     if mode == "valid" and any(shape[a] < window[a] for a in chosen):
         x, w, shape, window = w, x, window, shape
     extents = [shape[a] + window[a] - 1 for a in chosen]
+    lengths = list(map(_quick_length, extents))
     is_complex = typeof(x).dtype.kind == "c"
     forward, backward = (np.fft.fftn, np.fft.ifftn) if is_complex else (np.fft.rfftn, np.fft.irfftn)
-    full = backward(forward(x, extents, chosen) * forward(w, extents, chosen), extents, chosen)
+    full = backward(forward(x, lengths, chosen) * forward(w, lengths, chosen), lengths, chosen)
+    meeting = dict(zip(chosen, extents))
+    full = full[tuple(slice(meeting.get(a)) for a in range(len(shape)))]
     if mode == "full":
         return full
     wanted = {a: shape[a] if mode == "same" else shape[a] - window[a] + 1 for a in chosen}
     return _middle(full, [wanted.get(a, n) for a, n in enumerate(typeof(full).shape)], chosen)
+
+
+def _quick_length(n: int) -> int:
+    """The least length from n on that has no prime factors but 2, 3 and 5, for Fourier transforms take longer else."""
+    threes = (3**i for i in range(n.bit_length()))
+    products = [three * 5**i for three in threes for i in range(n.bit_length())]
+    return min(x << (-(-n // x) - 1).bit_length() for x in products)
 
 
 def convolve2d(
