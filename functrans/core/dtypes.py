@@ -75,15 +75,19 @@ def result_type(*given: Any) -> np.dtype[Any]:
     return _back(np.result_type(*_known_to_numpy(kinds)), kinds)
 
 
-def resolve_dtypes(ufunc: Any, kinds: tuple[Any, ...]) -> tuple[np.dtype[Any], ...]:
+def resolve_dtypes(ufunc: Any, kinds: tuple[Any, ...], **options: Any) -> tuple[np.dtype[Any], ...]:
     """As the method of a ufunc, of dtypes, types of Python scalars, and None for results.
 
     Raises:
         TypeError: it has no loop for them.
     """
     if ML_DTYPES not in modules:
-        return ufunc.resolve_dtypes(kinds)
-    return tuple(_back(dtype, kinds) for dtype in ufunc.resolve_dtypes(tuple(_known_to_numpy(kinds))))
+        return ufunc.resolve_dtypes(kinds, **options)
+    everything = (*kinds, *options.get("signature", ()))
+    known = tuple(_known_to_numpy(everything))
+    if "signature" in options:
+        options["signature"] = known[len(kinds) :]
+    return tuple(_back(dtype, everything) for dtype in ufunc.resolve_dtypes(known[: len(kinds)], **options))
 
 
 def can_cast(have: Any, want: Any, casting: Any = "safe") -> bool:

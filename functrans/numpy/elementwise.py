@@ -53,7 +53,7 @@ from ..primitives.matrices import conj as _conj
 from ..primitives.python_numbers import python_number
 from ..primitives.python_operators import is_traced_integer
 from ..primitives.sorting import argsort
-from .common import as_operand, cast, check_cast
+from .common import as_operand, cast, check_cast, stretched
 from .indexing import take as _take
 from .positions import cell, stored
 from .protocols import METHODS, PROPERTIES, SETTERS
@@ -425,9 +425,10 @@ def _dtype_stand_in(x: Any) -> Any:
 
 def _written(result: Any, out: Any) -> Any:
     """A result; in `out`, if there is one, whose dtype it must fit."""
-    if out is not None:
-        check_cast(result, cell(out, "out").dtype)
-    return stored(result, out)
+    if out is None:
+        return result
+    check_cast(result, cell(out, "out").dtype)
+    return stored(stretched(result, out.shape), out)
 
 
 def _strong(x: Any) -> Any:

@@ -10,7 +10,7 @@ from ..core.avals import BOOL, INT
 from ..core.dtypes import kind_of
 from ..core.trace import typeof
 from ..core.tracer import Tracer
-from ..errors import InvalidIndexError, TracerConversionError
+from ..errors import InvalidIndexError, ShapeMismatchError, TracerConversionError
 from ..primitives.structural import iota
 from ..primitives.subscripts import as_array
 from .common import as_operand, cast, with_shape
@@ -72,10 +72,21 @@ def cell(array: Any, name: str) -> Tracer:
 
 
 def stored(result: Any, out: Any) -> Any:
-    """A result, assigned into `out` if there is one."""
+    """A result, assigned into `out` if there is one.
+
+    Raises:
+        ShapeMismatchError: it is not the shape of the result.
+    """
     if out is None:
         return result
-    cell(out, "out")[...] = result
+    shape = typeof(result).shape
+    if cell(out, "out").shape != shape:
+        raise ShapeMismatchError(
+            f"A result of shape {shape} was to be stored in an array of shape {out.shape}.",
+            "The argument `out` has the shape of the result.",
+            f"Make it with functrans.numpy.zeros({shape}).",
+        )
+    out[...] = result
     return out
 
 

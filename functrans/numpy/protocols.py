@@ -14,12 +14,21 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..core.avals import BOOL
+from ..core.dtypes import resolve_dtypes
 from ..core.trace import typeof
 from ..core.tracer import Tracer
-from ..errors import ForeignAttributeError, TracerConversionError, UnknownFunctionError, UnsupportedArgumentError
+from ..errors import (
+    DtypeMismatchError,
+    ForeignAttributeError,
+    ShapeMismatchError,
+    TracerConversionError,
+    UnknownFunctionError,
+    UnsupportedArgumentError,
+)
 from ..primitives.elementwise import select
 from ..primitives.foundation import Elementwise, convert
 from ..primitives.late_scipy import known_ufunc
+from .common import as_operand, cast, check_cast
 
 #: Our function for each of NumPy's (and SciPy's) ufuncs, functions and ufunc methods.
 UFUNCS: dict[Any, Callable[..., Any]] = {}
@@ -171,10 +180,10 @@ def _apply_ufunc_method(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs
 
 
 def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A ufunc with dtype=, where= or out=."""
+    """A ufunc with dtype=, casting=, where= or out=: computed in that dtype, not cast to it afterwards."""
     options = dict(kwargs)
-    dtype, where, (out, *_) = options.pop("dtype", None), options.pop("where", True), options.pop("out", (None,))
-    options.pop("casting", None)
+    dtype, where, casting = options.pop("dtype", None), options.pop("where", True), options.pop("casting", "same_kind")
+    outs = options.pop("out", (None,) * ufunc.nout)
     options.pop("order", None)
     if options and not (ufunc.signature and set(options) <= {"axis"}):
         raise UnsupportedArgumentError(
@@ -182,22 +191,60 @@ def _apply_with_options(ufunc: Any, ours: Callable[..., Any], inputs: tuple[Any,
             "These options have no meaning for a traced array.",
             "Leave them out.",
         )
-    if out is not None and not isinstance(out, Tracer):
-        raise TracerConversionError(
-            f"The result of np.{ufunc.__name__} on a traced array was to be stored in a plain NumPy array (out=, or "
-            "an augmented assignment such as `a += x`).",
-            "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
-            "Write `a = a + x`, or make the array with np.zeros_like(x), functrans.numpy.zeros(n), or from one that "
-            "there is with functrans.numpy.array(a).",
-        )
-    result = ours(*inputs, **options)
-    if dtype is not None:
-        result = convert(result, dtype=np.dtype(dtype))
+    for out in outs:
+        if out is not None and not isinstance(out, Tracer):
+            raise TracerConversionError(
+                f"The result of np.{ufunc.__name__} on a traced array was to be stored in a plain NumPy array (out=, "
+                "or an augmented assignment such as `a += x`).",
+                "A NumPy array cannot hold a traced value: its derivative or batch would be lost.",
+                "Write `a = a + x`, or make the array with np.zeros_like(x), functrans.numpy.zeros(n), or from one "
+                "that there is with functrans.numpy.array(a).",
+            )
+    operands = [as_operand(x) for x in inputs]
+    loop = _loop(ufunc, operands, outs, dtype, casting)
+    results = ours(*(operands if dtype is None else map(cast, operands, loop)), **options)
+    if ufunc.nout == 1:
+        return _masked(ufunc, results, where, outs[0])
+    return tuple(_masked(ufunc, result, where, out) for result, out in zip(results, outs))
+
+
+def _loop(ufunc: Any, operands: list[Any], outs: Any, dtype: Any, casting: Any) -> tuple[np.dtype[Any], ...]:
+    """The dtypes that NumPy computes in and gives.
+
+    Raises:
+        DtypeMismatchError: there is no such loop, or operands or results may not be cast to its dtypes.
+    """
+    avals = [typeof(x) for x in operands]
+    kinds = [type(a.dtype.type(0).item()) if a.weak and a.dtype != BOOL else a.dtype for a in avals]
+    wanted = {} if dtype is None else {"signature": (*(None,) * ufunc.nin, *(np.dtype(dtype),) * ufunc.nout)}
+    stored = [None if out is None else out.dtype for out in outs]
+    casting = "no" if casting == "equiv" else casting  # the same for the machine's byte order, and NumPy 2.4 crashes
+    try:
+        return resolve_dtypes(ufunc, (*kinds, *stored), casting=casting, **wanted)
+    except TypeError as error:
+        raise DtypeMismatchError(
+            f"np.{ufunc.__name__} was called on operands of dtype {', '.join(a.dtype.name for a in avals)}"
+            + (f" with dtype={np.dtype(dtype).name}." if wanted else "."),
+            f"NumPy says: {error}.",
+            "Convert operands or results with `.astype(...)`, or allow any cast with casting='unsafe'.",
+        ) from None
+
+
+def _masked(ufunc: Any, result: Any, where: Any, out: Any) -> Any:
+    """A result where there is one; elsewhere what there was, or zero."""
     if where is not True:
+        where = where if hasattr(where, "dtype") else np.asarray(where, BOOL)
+        check_cast(where, BOOL, "safe")
         result = select(where, result, 0 if out is None else out)
     if out is None:
         return result
-    out[...] = result
+    if np.broadcast_shapes(out.shape, typeof(result).shape) != out.shape:
+        raise ShapeMismatchError(
+            f"np.{ufunc.__name__} was to store a result of shape {typeof(result).shape} in one of shape {out.shape}.",
+            "Results are repeated along axes that an array has more, but an array is not made larger.",
+            "Make `out` of the shape to which the operands broadcast.",
+        )
+    out[...] = cast(result, out.dtype)
     return out
 
 

@@ -14,7 +14,7 @@ from ..core.trace import typeof
 from ..primitives import cumulative as _cumulative
 from ..primitives import reductions as _reductions
 from ..primitives.elementwise import add, maximum, minimum, multiply
-from ..primitives.foundation import reduce_sum
+from ..primitives.foundation import promoted, reduce_sum
 from ..primitives.structural import concatenate
 from .common import as_operand, cast, normalize_axes, normalize_axis, stretched, with_shape
 from .positions import stored
@@ -28,9 +28,12 @@ def _dtype_of_sums(ufunc: np.ufunc, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return ufunc.reduce(np.zeros(0, dtype)).dtype
 
 
-def _widened(x: Any, dtype: Any, ufunc: np.ufunc) -> Any:
+def _widened(x: Any, dtype: Any, ufunc: np.ufunc, out: Any) -> Any:
+    """x in the dtype of the sum: the one that was asked for, or that of `out`, if that is the wider one."""
     x = as_operand(x)
-    return cast(x, _dtype_of_sums(ufunc, typeof(x).dtype) if dtype is None else dtype)
+    if dtype is None:
+        dtype = _dtype_of_sums(ufunc, typeof(x).dtype) if out is None else promoted(typeof(x), typeof(out))
+    return cast(x, dtype)
 
 
 # ---- over axes
@@ -48,7 +51,7 @@ def sum(
     where: Any = True,
 ) -> Any:  # fmt: skip
     """numpy.sum."""
-    return _add(_widened(a, dtype, np.add), axis, out, keepdims, initial, where)
+    return _add(_widened(a, dtype, np.add, out), axis, out, keepdims, initial, where)
 
 
 def prod(
@@ -56,7 +59,7 @@ def prod(
     where: Any = True,
 ) -> Any:  # fmt: skip
     """numpy.prod; its derivatives are right with any number of zeros."""
-    return _multiply(_widened(a, dtype, np.multiply), axis, out, keepdims, initial, where)
+    return _multiply(_widened(a, dtype, np.multiply, out), axis, out, keepdims, initial, where)
 
 
 def max(
@@ -127,12 +130,12 @@ def _place(primitive: Any, a: Any, axis: Any, out: Any, keepdims: bool) -> Any:
 
 def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """numpy.cumsum."""
-    return _cumulated(_cumulative.cumsum, _widened(a, dtype, np.add), axis, out)
+    return _cumulated(_cumulative.cumsum, _widened(a, dtype, np.add, out), axis, out)
 
 
 def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """numpy.cumprod; its derivatives are right with any number of zeros."""
-    return _cumulated(_cumulative.cumprod, _widened(a, dtype, np.multiply), axis, out)
+    return _cumulated(_cumulative.cumprod, _widened(a, dtype, np.multiply, out), axis, out)
 
 
 def _cumulated(primitive: Any, x: Any, axis: Any, out: Any) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL
 from ..core.dtypes import resolve_dtypes
 from ..core.trace import typeof
+from ..core.tracer import Tracer
 from ..primitives import cumulative, reductions
 from ..primitives.elementwise import bitwise_and, bitwise_or, bitwise_xor, logaddexp
 from .common import as_operand, cast, concrete_value, normalize_axis, with_shape
@@ -38,15 +38,14 @@ def _reduce_with_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
-def _reduce(reduction: Reduction, working_dtype: Callable[[np.dtype[Any]], Any]) -> Callable[..., Any]:
+def _reduce(ufunc: np.ufunc, reduction: Reduction) -> Callable[..., Any]:
     """`reduce` by a reduction, in the dtype that the ufunc makes of that of the array."""
 
     def reduce(
         array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None,
         where: Any = True,
     ) -> Any:  # fmt: skip
-        x = as_operand(array)
-        x = cast(x, working_dtype(typeof(x).dtype) if dtype is None else dtype)
+        x = _in_working_dtype(ufunc, as_operand(array), dtype)
         return reduction(x, axis, _single(out), keepdims, initial, where)
 
     return reduce
@@ -61,10 +60,9 @@ def _sum_like(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
-def _accumulate(primitive: Any, working_dtype: Callable[[np.dtype[Any]], Any]) -> Callable[..., Any]:
+def _accumulate(ufunc: np.ufunc, primitive: Any) -> Callable[..., Any]:
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-        x = _accumulable(array)
-        x = cast(x, working_dtype(typeof(x).dtype) if dtype is None else dtype)
+        x = _in_working_dtype(ufunc, _accumulable(array), dtype)
         return stored(primitive(x, axis=normalize_axis(axis, typeof(x).ndim), reverse=False), _single(out))
 
     return accumulate
@@ -109,7 +107,7 @@ def _reduceat(ufunc: np.ufunc) -> Callable[..., Any]:
 
 def _outer(ufunc: np.ufunc) -> Callable[..., Any]:
     def outer(a: Any, b: Any, /, **options: Any) -> Any:
-        x, y = as_operand(a), as_operand(b)
+        x, y = (x if isinstance(x, Tracer) else np.asarray(x) for x in (a, b))  # numbers are arrays here
         return ufunc(with_shape(x, typeof(x).shape + (1,) * typeof(y).ndim), y, **options)
 
     return outer
@@ -120,16 +118,15 @@ def _single(out: Any) -> Any:
     return out[0] if isinstance(out, tuple) else out
 
 
-def _same(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype
+def _in_working_dtype(ufunc: np.ufunc, x: Any, dtype: Any) -> Any:
+    """x in the dtype in which NumPy reduces such arrays, or for which it has been told.
 
-
-def _bool(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return BOOL
-
-
-def _of_logaddexp(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return resolve_dtypes(np.logaddexp, (dtype, dtype, None))[2]
+    Raises:
+        TypeError: the ufunc has no loop for it.
+    """
+    wanted = {} if dtype is None else {"signature": (np.dtype(dtype), None, None)}
+    kinds = (None, typeof(x).dtype, None)
+    return cast(x, resolve_dtypes(ufunc, kinds, reduction=True, casting="unsafe", **wanted)[1])
 
 
 _REDUCE: dict[np.ufunc, Callable[..., Any]] = {
@@ -139,22 +136,22 @@ _REDUCE: dict[np.ufunc, Callable[..., Any]] = {
     np.minimum: _reduce_with_dtype(min),
     np.fmax: _reduce_with_dtype(nanmax),
     np.fmin: _reduce_with_dtype(nanmin),
-    np.logical_and: _reduce(_all, _bool),
-    np.logical_or: _reduce(_any, _bool),
-    np.logical_xor: _reduce(_parity, _bool),
-    np.bitwise_and: _reduce(_bits_and, _same),
-    np.bitwise_or: _reduce(_bits_or, _same),
-    np.bitwise_xor: _reduce(_bits_xor, _same),
-    np.logaddexp: _reduce(_log_of_sum, _of_logaddexp),
+    np.logical_and: _reduce(np.logical_and, _all),
+    np.logical_or: _reduce(np.logical_or, _any),
+    np.logical_xor: _reduce(np.logical_xor, _parity),
+    np.bitwise_and: _reduce(np.bitwise_and, _bits_and),
+    np.bitwise_or: _reduce(np.bitwise_or, _bits_or),
+    np.bitwise_xor: _reduce(np.bitwise_xor, _bits_xor),
+    np.logaddexp: _reduce(np.logaddexp, _log_of_sum),
 }
 _ACCUMULATE: dict[np.ufunc, Callable[..., Any]] = {
     np.add: _sum_like_accumulate(cumsum),
     np.multiply: _sum_like_accumulate(cumprod),
-    np.maximum: _accumulate(cumulative.cummax, _same),
-    np.minimum: _accumulate(cumulative.cummin, _same),
-    np.logical_and: _accumulate(cumulative.cummin, _bool),
-    np.logical_or: _accumulate(cumulative.cummax, _bool),
-    np.logaddexp: _accumulate(cumulative.cumlogsumexp, _of_logaddexp),
+    np.maximum: _accumulate(np.maximum, cumulative.cummax),
+    np.minimum: _accumulate(np.minimum, cumulative.cummin),
+    np.logical_and: _accumulate(np.logical_and, cumulative.cummin),
+    np.logical_or: _accumulate(np.logical_or, cumulative.cummax),
+    np.logaddexp: _accumulate(np.logaddexp, cumulative.cumlogsumexp),
 }
 for _ufunc in (np.add, np.multiply, np.maximum, np.minimum):
     UFUNC_METHODS[_ufunc, "reduceat"] = _reduceat(_ufunc)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import special
 
 import functrans as ft
@@ -16,6 +18,8 @@ import functrans.numpy as fnp
 from functrans.errors import (
     ArgumentMutationError,
     ConcretizationError,
+    DtypeMismatchError,
+    ShapeMismatchError,
     TransposeError,
     UnknownFunctionError,
     UnsupportedDtypeError,
@@ -55,9 +59,14 @@ def attempt(f: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, ...] | Non
     return results if isinstance(results, tuple) else (results,)
 
 
-def agree(f: Callable[..., Any], *args: Any) -> None:
+def one_lane(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f of traced operands without a compiler."""
+    return lambda *args: ft.tree_util.tree_map(lambda y: y[0], ft.vmap(f)(*(x[None] for x in args)))
+
+
+def agree(f: Callable[..., Any], *args: Any, traced: Callable[..., Any] = ft.jit) -> None:
     """The same types and values on traced operands as on NumPy's, and an error where NumPy has one."""
-    wanted, found = attempt(f, args), attempt(ft.jit(f), args)
+    wanted, found = attempt(f, args), attempt(traced(f), args)
     assert (wanted is None) == (found is None), f"{args}: {wanted} but {found}"
     for w, x in zip(wanted or (), found or (), strict=True):
         is_scalar = type(w) in (bool, int, float, complex)
@@ -89,6 +98,49 @@ def test_binary_ufuncs(f: Any):
         agree(f, x, second(dtype))
     for x, y in product(SCALARS, SCALARS):
         agree(f, x, y)
+
+
+KINDS = st.sampled_from(DTYPES)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "dtype": KINDS,
+        "casting": st.sampled_from(["safe", "same_kind", "unsafe", "no such rule"]),
+        "out": KINDS,
+        "where": st.sampled_from([True, 1, [True, False, True, False], np.arange(4)]),
+    },
+)
+
+
+@settings(max_examples=100)
+@given(f=st.sampled_from(UNARY + BINARY), one=KINDS, two=st.one_of(KINDS, st.sampled_from(SCALARS)), options=OPTIONS)
+def test_options_of_ufuncs(f: Any, one: str, two: Any, options: dict[str, Any]):
+    """What is computed in another dtype is computed in it, not cast to it afterwards; casts are allowed or not."""
+    y = second(two) if isinstance(two, str) else two
+    if "where" in options:
+        options = {"out": "f8", **options}  # elsewhere nobody says what the result is
+
+    def called(x: Any) -> Any:
+        outs = {"out": tuple(np.full_like(x, 7, options["out"]) for _ in range(f.nout))} if "out" in options else {}
+        return f(*(x, y)[: f.nin], **(options | outs))
+
+    agree(called, first(one), traced=one_lane)
+
+
+def test_ufuncs_compute_in_the_dtype_that_is_asked_for():
+    x = np.array([200, 100], np.uint8)
+    np.testing.assert_array_equal(ft.jit(lambda x: np.add(x, x, dtype=int))(x), [400, 200])
+    np.testing.assert_array_equal(ft.jit(lambda x: np.sin(x, dtype=float))(x), np.sin(x, dtype=float))
+    np.testing.assert_array_equal(ft.jit(lambda x: np.matmul(x, x, dtype="i8"))(x), 50_000)
+
+
+def test_casts_that_numpy_refuses_are_refused():
+    with pytest.raises(DtypeMismatchError, match="(?s)operands of dtype uint8, float64.*same_kind"):
+        ft.jit(lambda x: np.add(x, 0.5, out=x.copy()))(np.arange(3, dtype=np.uint8))
+    with pytest.raises(ShapeMismatchError, match="result of shape \\(3,\\) in one of shape \\(1, 1\\)"):
+        ft.jit(lambda x: np.add(x, x, out=fnp.zeros((1, 1))))(np.arange(3.0))
+    with pytest.raises(ShapeMismatchError, match="(?s)result of shape \\(3,\\).*array of shape \\(2, 3\\)"):
+        ft.jit(lambda x: np.sum(x, 0, out=x.copy()))(np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("name", OPERATORS.split())
