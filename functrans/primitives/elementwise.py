@@ -17,7 +17,7 @@ from ..core.trace import Params, typeof
 from ..core.tracer import operators
 from ..errors import ShapeMismatchError, UnsupportedDtypeError
 from .complex import conjugate, imag
-from .foundation import Elementwise, Plain, Product, add_any, full, match, scale, zeros
+from .foundation import Elementwise, Plain, Product, add_any, convert, full, match, scale, zeros
 from .powers import Power, PowerLike, constant
 from .python_operators import has_integer
 from .selection import select
@@ -414,6 +414,8 @@ def _power_by_exponent(z: Any, x: Any, y: Any) -> Any:
     is_zero = equal(x, 0)
     if typeof(y).dtype.kind != "c":
         is_zero = logical_and(is_zero, greater_equal(y, 0))
+    elif typeof(x).dtype.kind != "c":
+        x = convert(x, dtype=typeof(z).dtype)  # negative numbers have logarithms there
     return select(is_zero, 0.0, multiply(log(select(is_zero, 1.0, x)), z))
 
 

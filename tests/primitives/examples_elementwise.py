@@ -56,7 +56,8 @@ EXAMPLES = [
     *binary(
         "power float_power", (POSITIVE, POSITIVE[::-1]), (COMPLEX, OTHER), (X, 2), (X, 3), (X, -1), (POSITIVE, 0.5)
     ),
-    *binary("power float_power", (2.0, X), (POSITIVE, POWERS), (COMPLEX, 2), (POSITIVE[:3], OTHER)),
+    *binary("power float_power", (2.0, X), (POSITIVE, POWERS), (COMPLEX, 2), (-POSITIVE[:3], OTHER)),
+    *binary("power float_power", (-2.0, OTHER)),
     *binary("power", (INTS, 2), (np.array([2, 3]), np.array([3, 2])), smooth=False),
     *unary("absolute", X, COMPLEX),
     *unary("fabs", X),
