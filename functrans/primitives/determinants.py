@@ -3,12 +3,14 @@
 The derivative of det is the inner product with the matrix of cofactors, whose elements are polynomials in those of a.
 At singular matrices it and its own derivative come from a singular value decomposition a = u diag(s) v^H as products of
 all singular values but one or two, with no division; u and v only change the basis (G. Stewart, "On the adjugate
-matrix", Linear Algebra and its Applications 283, 1998).
+matrix", Linear Algebra and its Applications 283, 1998). The formulas are written with other primitives, which compiled
+programs consist of, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -16,16 +18,38 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
-from ..core.devices import checked, eye_like
+from ..core.devices import checked, here, place_of
+from ..core.jaxpr import Jaxpr
 from ..core.primitive import is_hole
-from ..core.trace import Params, typeof
+from ..core.staging import trace_closed
+from ..core.trace import EVAL, Params, running, typeof
 from ..errors import ShapeMismatchError
-from . import determinant_formulas as formulas
 from .complex import imag, real
-from .elementwise import multiply
-from .foundation import add_tangents
+from .cumulative import cumprod
+from .elementwise import absolute, add, divide, greater, logical_and, multiply, negative, subtract
+from .foundation import add_tangents, as_dtype, broadcast_to, full, reduce_sum, reshape
 from .linalg import inverse
-from .matrices import MatrixPrimitive, check_square, inner, mT
+from .matrices import (
+    MatrixPrimitive,
+    check_square,
+    column,
+    conj,
+    diagonal,
+    identity_like,
+    inner,
+    matmul,
+    mH,
+    mT,
+    on_diagonal,
+    row,
+)
+from .reductions import reduce_max
+from .selection import select
+from .spectral import svd
+from .structural import concatenate, slice_axis
+
+#: A function of matrices (and of directions).
+Formula = Callable[..., Any]
 
 
 class Det(MatrixPrimitive):
@@ -59,9 +83,7 @@ class Cofactors(MatrixPrimitive):
             with checked(a):
                 return [np.linalg.det(a)[..., None, None] * np.swapaxes(np.linalg.inv(a), -1, -2)]
         except np.linalg.LinAlgError:
-            u, s, v_h = np.linalg.svd(a)
-            others = products_without_each(s)[..., None, :]
-            return [orientation(u, v_h) * np.conj((u * others) @ v_h)]
+            return [run(cofactors_by_values, a)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         return [self(*primals)], [cofactor_derivative(*primals, *tangents)]
@@ -74,7 +96,7 @@ class Cofactors(MatrixPrimitive):
         if not assembler.is_plain or 0 in sources[0].shape:
             return False
         # Where singular matrices cannot be told from others.
-        formulas.assemble(assembler, block, formulas.cofactors_by_values, [det], sources, *targets)
+        assemble(assembler, block, cofactors_by_values, sources, *targets)
         return True
 
 
@@ -92,7 +114,7 @@ class CofactorDerivative(MatrixPrimitive):
         return [a]
 
     def impl(self, a: Any, *directions: Any) -> list[Any]:
-        return [cofactor_slope(a, *directions) if len(directions) == 1 else cofactor_derivative_of_order(a, directions)]
+        return [run(_formula_of(len(directions)), a, *directions)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         (a, *directions), (da, *changes) = primals, tangents
@@ -119,10 +141,7 @@ class CofactorDerivative(MatrixPrimitive):
             return True
         if 0 in sources[0].shape:
             return False
-        others, formula = [det], formulas.cofactor_slope
-        if len(sources) > 2:
-            others, formula = [cofactors], formulas.cofactor_derivative_of_order
-        formulas.assemble(assembler, block, formula, others, sources, *targets)
+        assemble(assembler, block, _formula_of(len(sources) - 1), sources, *targets)
         return True
 
 
@@ -155,62 +174,120 @@ cofactor_derivative = CofactorDerivative("cofactor_derivative")
 slogdet = SlogDet("slogdet")
 
 
-def orientation(u: Any, v_h: Any) -> Any:
-    """det(u v^H) of the unitary factors, as 1 by 1 matrices."""
-    return (np.linalg.det(u) * np.linalg.det(v_h))[..., None, None]
+def run(formula: Formula, *operands: Any) -> Any:
+    """What a formula makes of arrays: one with the shape of the first of them."""
+    if 0 in operands[0].shape:
+        return np.zeros_like(operands[0])
+    with running(EVAL), place_of(operands):
+        return formula(*operands)
+
+
+@lru_cache(maxsize=128)
+def program_of(formula: Formula, avals: tuple[ShapedArray, ...]) -> Jaxpr:
+    """A formula as a program for operands of some types."""
+    return trace_closed(lambda *operands: [formula(*operands)], avals)
+
+
+def assemble(assembler: Any, block: list[Any], formula: Formula, sources: Sequence[Any], target: Any) -> None:
+    """Add the instructions for a formula."""
+    avals = tuple(ShapedArray(x.shape, x.dtype) for x in sources)
+    block += assembler.block(program_of(formula, avals), sources, [target])
+
+
+def cofactors_by_values(a: Any) -> Any:
+    """The matrices of cofactors, from the singular values."""
+    u, s, v_h = svd.bind(a, full_matrices=False, vectors=True)
+    others = as_dtype(products_without_each(s), typeof(a).dtype)
+    return multiply(orientation(u, v_h), conj(matmul(multiply(u, row(others)), v_h)))
 
 
 def cofactor_slope(a: Any, e: Any) -> Any:
     """The derivative of the cofactors of a in the direction e."""
-    u, s, v_h = np.linalg.svd(a)
-    others = products_without_pairs(s)
-    turned = np.conj(np.swapaxes(u, -1, -2)) @ e @ np.conj(np.swapaxes(v_h, -1, -2))
-    on_diagonal = np.einsum("...ij,...jj->...i", others, turned)
+    u, s, v_h = svd.bind(a, full_matrices=False, vectors=True)
+    others = as_dtype(products_without_pairs(s), typeof(a).dtype)
+    turned = matmul(mH(u), matmul(e, mH(v_h)))
+    on_diagonals = reduce_sum(multiply(others, row(diagonal(turned))), axes=(typeof(a).ndim - 1,))
     # The adjugate of diag(s) + t is this, to first order in t; the cofactors are its transpose.
-    slope = eye_like(s, s.shape[-1], s.dtype) * on_diagonal[..., None, :] - others * turned
-    return orientation(u, v_h) * (np.conj(u) @ np.swapaxes(slope, -1, -2) @ np.conj(v_h))
+    slope = subtract(multiply(identity_like(a), column(on_diagonals)), multiply(others, turned))
+    return multiply(orientation(u, v_h), matmul(conj(u), matmul(mT(slope), conj(v_h))))
 
 
-def cofactor_derivative_of_order(a: Any, directions: Sequence[Any]) -> Any:
+def _formula_of(directions: int) -> Formula:
+    """The formula for the derivative of the cofactors in so many directions."""
+    return cofactor_slope if directions == 1 else cofactor_derivative_of_order
+
+
+def cofactor_derivative_of_order(a: Any, *directions: Any) -> Any:
     """The derivative of the cofactors of a in several directions, by polarization and interpolation.
 
     Along a line the cofactors are a polynomial of degree n - 1, and its coefficients the Fourier transform of its
     values on a circle in the complex plane.
     """
-    k, n = len(directions), a.shape[-1]
-    total = np.zeros_like(a)
-    if k >= n:
+    aval, k = typeof(a), len(directions)
+    total = full(value=0, shape=aval.shape, dtype=aval.dtype)
+    if k >= aval.shape[-1]:
         return total
     for signs in product((1, -1), repeat=k - 1):
-        e = sum((sign * e for sign, e in zip(signs, directions[1:])), directions[0])
+        e = directions[0]
+        for sign, other in zip(signs, directions[1:]):
+            e = add(e, other) if sign > 0 else subtract(e, other)
         coefficient = _taylor_coefficient(a, e, k)
-        total = total + prod(signs) * (coefficient if a.dtype.kind == "c" else coefficient.real)
-    return (total / 2 ** (k - 1)).astype(a.dtype, copy=False)
+        coefficient = coefficient if aval.dtype.kind == "c" else real(coefficient)
+        total = add(total, as_dtype(coefficient if prod(signs) > 0 else negative(coefficient), aval.dtype))
+    return divide(total, aval.dtype.type(2 ** (k - 1)))
 
 
 def _taylor_coefficient(a: Any, e: Any, k: int) -> Any:
     """The coefficient of t**k of the cofactors of a + t e, complex."""
-    n = a.shape[-1]
-    size, length = (np.abs(x).max(axis=(-1, -2), keepdims=True) for x in (a, e))
-    # Where (size + t length)**(n - 1) / t**k is smallest, which is what rounding errors are proportional to.
-    radius = np.where((size > 0) & (length > 0), size, 1) / np.where(length > 0, length, 1)
-    radius = radius * min(1.0, k / max(1, n - 1 - k))
-    circle = np.exp(2j * np.pi * np.arange(n, like=a) / n).reshape(n, *(1,) * a.ndim)
-    values = cofactors.impl(a + radius * circle * e)[0]
-    return (values * circle**-k).mean(axis=0) / radius**k
+    shape = typeof(a).shape
+    n = shape[-1]
+    size, length = (_largest(absolute(x)) for x in (a, e))
+    has_length = greater(length, 0)
+    radius = divide(
+        select(logical_and(greater(size, 0), has_length), size, typeof(size).dtype.type(1)),
+        select(has_length, length, typeof(length).dtype.type(1)),
+    )
+    radius = multiply(radius, typeof(radius).dtype.type(min(1.0, k / max(1, n - 1 - k))))
+    circle = np.exp(2j * np.pi * np.arange(n) / n).reshape(n, *(1,) * len(shape))
+    values = cofactors(add(row_of(a), multiply(multiply(row_of(radius), here(circle)), row_of(e))))
+    mean = divide(reduce_sum(multiply(values, here(circle**-k)), axes=(0,)), np.complex128(n))
+    power = radius
+    for _ in range(k - 1):
+        power = multiply(power, radius)
+    return divide(mean, power)
+
+
+def row_of(x: Any) -> Any:
+    """With one more axis, in front."""
+    return reshape(x, shape=(1, *typeof(x).shape))
+
+
+def _largest(x: Any) -> Any:
+    """The largest element of each matrix, as a matrix of one."""
+    aval = typeof(x)
+    return reshape(reduce_max(x, axes=(aval.ndim - 2, aval.ndim - 1)), shape=(*aval.shape[:-2], 1, 1))
+
+
+def orientation(u: Any, v_h: Any) -> Any:
+    """det(u v^H) of the unitary factors, as 1 by 1 matrices."""
+    return column(column(multiply(det(u), det(v_h))))
 
 
 def products_without_each(s: Any) -> Any:
     """The product of all other elements, for each element of the last axis."""
-    ones = np.ones_like(s[..., :1])
-    before = np.cumprod(np.concatenate([ones, s[..., :-1]], axis=-1), axis=-1)
-    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], axis=-1), axis=-1)
-    return before * after[..., ::-1] if s.shape[-1] else s
+    aval = typeof(s)
+    n, axis = aval.shape[-1], aval.ndim - 1
+    ones = full(value=1, shape=(*aval.shape[:-1], 1), dtype=aval.dtype)
+    before = cumprod(concatenate(ones, slice_axis(s, 0, n - 1, axis=axis), axis=axis), axis=axis, reverse=False)
+    after = cumprod(concatenate(slice_axis(s, 1, n, axis=axis), ones, axis=axis), axis=axis, reverse=True)
+    return multiply(before, after)
 
 
 def products_without_pairs(s: Any) -> Any:
     """For each pair of different elements of the last axis, the product of all others; zeros on the diagonal."""
-    n = s.shape[-1]
-    mask = eye_like(s, n, bool)
-    without_row = products_without_each(np.where(mask, s.dtype.type(1), s[..., None, :]))
-    return np.where(mask, s.dtype.type(0), without_row)
+    aval = typeof(s)
+    n = aval.shape[-1]
+    number = aval.dtype.type
+    matrices = broadcast_to(row(s), shape=(*aval.shape, n))
+    without_row = products_without_each(select(on_diagonal(n), number(1), matrices))
+    return select(on_diagonal(n), number(0), without_row)
