@@ -32,6 +32,7 @@ class Callback(Primitive):
         name: of the function, for messages.
     """
 
+    is_left_to_programs = True
     only_moves = True
 
     def abstract_eval(self, *avals: ShapedArray, out_avals: Any, **params: Any) -> list[ShapedArray]:

@@ -76,6 +76,11 @@ class Primitive:
     updates_first = False
     #: Whether operands may be refused for their values, as indices out of bounds are: even if nothing is computed.
     may_refuse = False
+    #: Whether running it never ends with an error, whatever the values of its operands; where that depends on more,
+    #: `may_fail` says so.
+    never_fails = False
+    #: Whether what it makes of constants is left for programs to compute: random numbers, functions of users.
+    is_left_to_programs = False
     #: Whether forward mode calls `jvp_noting`, and keeps what it notes on a result for later primitives to read.
     takes_notes = False
     #: Whether `lower` looks at nothing but parameters, dtypes, ranks and which extents are one, and makes loads at
@@ -140,6 +145,10 @@ class Primitive:
             y.astype(aval.dtype, copy=False) if is_bfloat16(aval.dtype) else y
             for y, aval in zip(self.impl(*wide, **params), wanted, strict=True)
         ]
+
+    def may_fail(self, avals: Sequence[Any], params: Params) -> bool:
+        """Whether running it on operands of these types may end with an error, for their values."""
+        return not self.never_fails
 
     def run(self, *args: Any, **params: Any) -> list[Any]:
         """The same where nothing is compiled that this is part of; only of primitives that hold programs."""

@@ -68,6 +68,8 @@ class Conjugate(Elementwise):
 class Complex(Plain):
     """`complex_(re, im)`: the complex number of two real ones of one precision, which broadcast."""
 
+    never_fails = True
+
     def abstract_eval(self, re: ShapedArray, im: ShapedArray) -> list[ShapedArray]:
         dtype = result_type(promoted(re, im), np.complex64)
         return [ShapedArray(broadcast_shapes(re.shape, im.shape), dtype)]

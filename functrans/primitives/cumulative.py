@@ -58,6 +58,8 @@ class Cumulative(Primitive):
     The tangent is carried through the scan by the jvp of the operation on two elements.
     """
 
+    never_fails = True
+
     def __init__(self, name: str, operation: Elementwise):
         super().__init__(name)
         self.operation = operation

@@ -36,6 +36,7 @@ class DynamicSlice(Primitive):
     Negative offsets count from the end; then all are clamped so that the region lies within x.
     """
 
+    never_fails = True
     only_moves = True
     reads_part = True
 
@@ -78,6 +79,7 @@ class DynamicSlice(Primitive):
 class DynamicUpdateSlice(Primitive):
     """`dynamic_update_slice(x, update, *starts)`: x with a region overwritten; offsets as in dynamic_slice."""
 
+    never_fails = True
     only_moves = True
     updates_first = True
 
@@ -128,6 +130,7 @@ class UpdateSlice(Primitive):
     The update broadcasts to the region, and has the dtype of x.
     """
 
+    never_fails = True
     only_moves = True
     updates_first = True
 

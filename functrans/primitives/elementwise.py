@@ -70,6 +70,9 @@ class PowerOf(PowerLike):
             raise ValueError("Integers to negative integer powers are not allowed.")  # as NumPy does
         return super().impl(*xs)
 
+    def may_fail(self, avals: Sequence[Any], params: Params) -> bool:
+        return self.abstract_eval(*avals)[0].dtype.kind in "iu"
+
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
@@ -271,6 +274,8 @@ class PartOfFrexp(Plain):
         number: which it is.
         operation: what kernels have for it, in double precision.
     """
+
+    never_fails = True
 
     def __init__(self, name: str, number: int, operation: str):
         super().__init__(name)

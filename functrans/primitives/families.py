@@ -23,6 +23,7 @@ class Structural(Linear):
 class Reduction(Primitive):
     """Combines the elements along `axes`, which disappear from the shape."""
 
+    never_fails = True
     #: How two elements are combined, where kernels can do that.
     combine: str | None = None
 
@@ -44,6 +45,8 @@ class Reduction(Primitive):
 
 class Bilinear(Primitive):
     """Linear in each of two operands: contractions and convolutions. Subclasses write transpose and batch."""
+
+    never_fails = True
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         (x, y), (dx, dy) = primals, tangents

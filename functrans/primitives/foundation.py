@@ -44,6 +44,8 @@ class Plain(Primitive):
 class Linear(Primitive):
     """A primitive of one operand that is linear in it: its tangent is itself on the tangent."""
 
+    never_fails = True
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         return [self(primals[0], **params)], [self(tangents[0], **params)]
 
@@ -70,6 +72,8 @@ class Elementwise(Plain):
         derivatives: one for each operand.
         operator: whether it is an operator of Python, which makes Python scalars of Python scalars.
     """
+
+    never_fails = True
 
     def __init__(self, name: str, ufunc: Any, derivatives: Sequence[Derivative] = (), operator: bool = False):
         super().__init__(name)
@@ -203,6 +207,7 @@ class Product(Elementwise):
 class Full(Primitive):
     """An array of one value: `full(value, shape=, dtype=)`; the value is a constant of the program."""
 
+    never_fails = True
     fills = True
 
     def abstract_eval(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[ShapedArray]:
@@ -221,6 +226,8 @@ class Full(Primitive):
 
 class AddAny(Plain):
     """The sum of two tangents or cotangents of one shape."""
+
+    never_fails = True
 
     def abstract_eval(self, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
         if x == y:
@@ -255,6 +262,8 @@ class Scale(Plain):
     Args:
         both: whether an exactly zero c gives zero too.
     """
+
+    never_fails = True
 
     def __init__(self, name: str, both: bool = False):
         super().__init__(name)

@@ -107,6 +107,9 @@ class Gather(Moving):
         except IndexError as error:
             raise _out_of_bounds(x.shape, indices, spec, error) from None
 
+    def may_fail(self, avals: Sequence[Any], params: Params) -> bool:
+        return params["spec"].mode == "raise"
+
     def jvp(self, primals: Any, tangents: Any, *, spec: Indexing, fill: Any = 0) -> tuple[Any, Any]:
         x, *indices = primals
         return [self(x, *indices, spec=spec, fill=fill)], [self(tangents[0], *indices, spec=spec)]
@@ -197,6 +200,9 @@ class Scatter(Primitive):
         y = x.copy()
         self.update(y, updates, indices, spec)
         return [y]
+
+    def may_fail(self, avals: Sequence[Any], params: Params) -> bool:
+        return params["spec"].mode == "raise"
 
     def update(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         """The same in place, in a C-contiguous array."""

@@ -12,6 +12,7 @@ from ..core.primitive import Primitive
 class Name(Primitive):
     """Its operand. Tangents have no name."""
 
+    never_fails = True
     takes_notes = True  # a power with a name is still that power
     only_moves = True
 

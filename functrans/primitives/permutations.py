@@ -24,6 +24,8 @@ class Argsort(Primitive):
     Stable and ascending, NaN last, complex numbers by their real part first. The keys have one shape.
     """
 
+    never_fails = True
+
     def __call__(self, *keys: Any, axis: int = -1) -> Any:
         return super().__call__(*keys, axis=axis % len(typeof(keys[0]).shape))
 
@@ -53,6 +55,8 @@ class SearchSorted(Primitive):
 
     Other axes of a are matched with the leading axes of v.
     """
+
+    never_fails = True
 
     def abstract_eval(self, a: ShapedArray, v: ShapedArray, *, side: str) -> list[ShapedArray]:
         if not a.shape or a.shape[:-1] != v.shape[: a.ndim - 1]:

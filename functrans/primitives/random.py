@@ -125,6 +125,9 @@ class RandomBits(Primitive):
     `key` has shape (*batch, 2), the result (*batch, *shape).
     """
 
+    is_left_to_programs = True
+    never_fails = True
+
     def abstract_eval(self, key: ShapedArray, *, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[ShapedArray]:
         check_key(key)
         if kind_of(dtype) not in "uf" or dtype.itemsize > 8:
@@ -185,6 +188,9 @@ class FoldIn(Primitive):
 
     `key` has shape (*batch, 2), `data` is a uint32 array that broadcasts against the batch.
     """
+
+    is_left_to_programs = True
+    never_fails = True
 
     def abstract_eval(self, key: ShapedArray, data: ShapedArray) -> list[ShapedArray]:
         check_key(key)

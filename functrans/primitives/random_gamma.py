@@ -43,6 +43,8 @@ class LogGamma(Primitive):
     `key` has shape (*batch, 2) and `a` shape (*batch, *shape): each key draws for its own part of `a`.
     """
 
+    is_left_to_programs = True
+
     def abstract_eval(self, key: ShapedArray, a: ShapedArray) -> list[ShapedArray]:
         check_key(key)
         if kind_of(a.dtype) != "f":

@@ -16,6 +16,8 @@ from .foundation import Plain, align_ranks, broadcast_shapes, match, promoted, u
 class Select(Plain):
     """`select(condition, x, y)`: x where the condition holds and y elsewhere; linear in x and y together."""
 
+    never_fails = True
+
     def abstract_eval(self, condition: ShapedArray, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
         return [ShapedArray(broadcast_shapes(condition.shape, x.shape, y.shape), promoted(x, y))]
 
@@ -53,6 +55,7 @@ class Select(Plain):
 class StopGradient(Plain):
     """The same value, without a derivative of any order."""
 
+    never_fails = True
     only_moves = True
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:

@@ -47,6 +47,8 @@ class Indexed(Primitive):
     Subclasses write `evaluate`, on arrays of single or double precision, and `derivative`.
     """
 
+    never_fails = True
+
     def abstract_eval(self, x: ShapedArray, *, order: int) -> list[ShapedArray]:
         if x.dtype.kind == "c":
             raise UnsupportedDtypeError(

@@ -108,6 +108,7 @@ class Pad(Primitive):
     Negative low and high remove elements. Linear in the array and the value together.
     """
 
+    never_fails = True
     only_moves = True
 
     def abstract_eval(self, x: ShapedArray, value: ShapedArray, *, padding: Any) -> list[ShapedArray]:
@@ -174,6 +175,8 @@ class Pad(Primitive):
 
 class Concatenate(Primitive):
     """Any number of operands one after the other along `axis`."""
+
+    never_fails = True
 
     def abstract_eval(self, *avals: ShapedArray, axis: int) -> list[ShapedArray]:
         first = avals[0].shape
@@ -260,6 +263,8 @@ class Reverse(Moving, Structural):
 
 class Iota(Primitive):
     """Counts from zero along `axis` of an array of a given shape and dtype."""
+
+    never_fails = True
 
     def abstract_eval(self, *, shape: Shape, dtype: np.dtype[Any], axis: int) -> list[ShapedArray]:
         return [ShapedArray(shape, dtype)]

@@ -112,6 +112,24 @@ def test_abstract_eval_gives_the_types_of_the_results(case: Case):
     assert types == [typeof(y) for y in results]
 
 
+@each([case for case in first_of_each_primitive(CASES) if case.direct])
+def test_what_cannot_fail_does_not(case: Case):
+    (eqn,) = ft.make_jaxpr(case.function)(*case.args).eqns
+    avals = [a.aval for a in eqn.inputs]
+    if eqn.primitive.holds_programs or eqn.primitive.may_fail(avals, eqn.params):
+        return
+    for number in range(4):
+        operands = [np.full(aval.shape, extremes(aval.dtype)[number], aval.dtype) for aval in avals]
+        eqn.primitive.run_on_bfloat16(*operands, **eqn.params)
+
+
+def extremes(dtype: np.dtype[Any]) -> Sequence[Any]:
+    """Four numbers that functions stumble over: zero, the ends of what a dtype has, and one more."""
+    if dtype.kind in "iu":
+        return 0, 1, np.iinfo(dtype).min, np.iinfo(dtype).max
+    return (False, True, False, True) if dtype.kind == "b" else (0, np.nan, -np.inf, np.inf)
+
+
 @each(CASES)
 def test_running_leaves_operands_alone(case: Case):
     args = [x.copy() if isinstance(x, np.ndarray) else x for x in case.args]

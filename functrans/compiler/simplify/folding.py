@@ -19,13 +19,11 @@ RESULT_LIMIT = 2**16
 SMALL = 128
 #: Bytes of the operands, at most: compiling is not the time for large computations.
 OPERAND_LIMIT = 2**20
-#: Left to run time: what draws random numbers, and what calls Python functions of users.
-NEVER = {"random_bits", "fold_in", "log_gamma_variate", "callback"}
 
 
 def is_foldable(primitive: Primitive) -> bool:
     """Whether a primitive of constants may be computed before the program runs."""
-    return not primitive.holds_programs and primitive.name not in NEVER
+    return not (primitive.holds_programs or primitive.is_left_to_programs)
 
 
 def folded(eqn: Eqn) -> Sequence[Atom] | None:

@@ -8,24 +8,14 @@ from ...core.avals import ShapedArray
 from ...core.dtypes import is_half
 from ...core.jaxpr import Eqn, Jaxpr, Var, prune
 from ...core.primitive import SharedOperands
-from ...primitives.families import Bilinear, Reduction
-from ...primitives.foundation import AddAny, Elementwise, Full, Linear, Scale, convert
-from ...primitives.selection import Select
+from ...primitives.foundation import convert
+from ..costs import COSTS, TRANSCENDENTAL
 
 #: Views, and arrays made out of nothing: kernels compute with the index instead of with memory.
 VIEWS = {"full", "iota", "broadcast_to", "reshape", "transpose", "slice", "reverse", "stop_gradient", "name"}
-#: Operations that cost no more than to read their result from memory, where that is larger than what it is made of.
-CHEAP = {
-    "add", "add_any", "subtract", "multiply", "negative", "positive", "absolute", "square", "scale", "scale_both",
-    "maximum", "minimum", "select", "convert", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
-    "logical_and", "logical_or", "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
-}  # fmt: skip
-#: What never raises an error, beside whole families.
-SAFE = {
-    "concatenate", "pad", "iota", "complex", "update_slice", "dynamic_slice", "dynamic_update_slice", "stop_gradient",
-    "name", "sort", "argsort", "mantissa", "exponent", "random_bits", "fold_in", "searchsorted",
-}  # fmt: skip
-SAFE_FAMILIES = (Elementwise, Linear, Reduction, Bilinear, Full, AddAny, Scale, Select)
+#: What costs so many additions at most costs no more than to read its result from memory, where that is larger than
+#: what it is made of.
+CHEAP = 2
 
 
 class Invariants:
@@ -57,17 +47,7 @@ def _may_move(eqn: Eqn, shared: SharedOperands) -> bool:
     """Whether an equation may run before the loop, also if the loop may end at once and the equation may fail."""
     if not all(type(v.aval) is ShapedArray for v in eqn.outputs) or eqn.primitive.has_effects(eqn.params):
         return False
-    return shared.at_least_once or is_safe(eqn)
-
-
-def is_safe(eqn: Eqn) -> bool:
-    """Whether an equation ends without an error, whatever the values of its operands."""
-    primitive = eqn.primitive
-    if primitive.name == "power":
-        return all(v.aval.dtype.kind == "f" for v in eqn.outputs)  # integers to negative powers raise an error
-    if primitive.name == "gather":
-        return eqn.params["spec"].mode != "raise"
-    return isinstance(primitive, SAFE_FAMILIES) or primitive.name in SAFE
+    return shared.at_least_once or not eqn.primitive.may_fail([a.aval for a in eqn.inputs], eqn.params)
 
 
 def _is_cheap(eqn: Eqn) -> bool:
@@ -77,4 +57,4 @@ def _is_cheap(eqn: Eqn) -> bool:
     if eqn.primitive is convert and is_half(eqn.inputs[0].aval.dtype):
         return True  # which takes half as much memory
     largest = max((a.aval.size for a in eqn.inputs if type(a.aval) is ShapedArray), default=0)
-    return eqn.primitive.name in CHEAP and eqn.outputs[0].aval.size > largest
+    return COSTS.get(eqn.primitive.name, TRANSCENDENTAL) <= CHEAP and eqn.outputs[0].aval.size > largest
