@@ -9,7 +9,7 @@ backend that is plain reads matrices as they are, in their own precision, for a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray, real_dtype
 from .builder import Builder
@@ -40,10 +40,6 @@ from .spectra import eig, eigh, pseudo_inverse, svd
 
 #: A backend that is plain has kernels for matrices of so many rows and columns at most.
 MOST_ROWS = 32
-#: What it has none for: singular matrices would need a branch, Hessenberg's form many steps.
-LEFT = frozenset(("cofactors", "eig"))
-#: What no library has.
-MADE_OF_OTHERS = frozenset(("cofactor_derivative",))
 
 
 def cholesky(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
@@ -116,8 +112,8 @@ def solve(assembler: Any, block: Block, a: Place, b: Place, target: Place, run: 
 
 
 def solve_with_factors(
-    assembler: Any, block: Block, packed: Place, permutation: Place, b: Place, target: Place, run: PythonRun, *,
-    transposed: bool,
+    assembler: Any, block: Block, a: Place, packed: Place, permutation: Place, b: Place, target: Place,
+    run: PythonRun, *, transposed: bool,
 ) -> None:  # fmt: skip
     """The solution of a x = b, or of the transposed equation, from the factors of a."""
     factors, order = readable(assembler, block, batched(packed)), as_vectors(permutation)
@@ -281,7 +277,8 @@ def linear_algebra(
     if is_short and add_kernel(assembler, block, primitive, sources, targets, params):
         return True
     is_empty = any(0 in place.shape for place in (*sources, *targets))
-    if not _has_library(assembler, primitive.name, sources) or is_empty or not all(y.is_contiguous for y in targets):
+    call = _call(assembler, primitive.name, sources)
+    if call is None or is_empty or not all(y.is_contiguous for y in targets):
         return False
     rank = len(sources[0].shape) - 2
     operands = [in_lanes(assembler, block, x, rank) for x in sources]
@@ -289,36 +286,57 @@ def linear_algebra(
         lanes = [[batched(x, rank) for x in places] for places in (operands, targets)]
         add_loops(assembler, block, primitive, *lanes, params)
         return True
-    name, run = primitive.name, assembler.python(primitive, sources, targets, params)
-    if name in WITHOUT_PYTHON:
-        WITHOUT_PYTHON[name](assembler, block, *operands, *_with_vectors(name, targets), **options)
-    elif name == "solve_with_factors":
-        solve_with_factors(assembler, block, *operands[1:], *targets, run, **options)
-    else:
-        WITH_PYTHON[name](assembler, block, *operands, *_with_vectors(name, targets), run, **options)
+    run = [assembler.python(primitive, sources, targets, params)] if call.may_fail else []
+    before, after = call.vectors if len(targets) == 1 else (0, 0)
+    call.function(assembler, block, *operands, *[None] * before, *targets, *[None] * after, *run, **options)
     return True
 
 
-#: What adds the instructions for a primitive, by its name.
-WITHOUT_PYTHON: dict[str, Callable[..., None]] = {
-    "lu": lu, "factors": lu, "qr": qr, "det": determinant, "slogdet": sign_and_log,
-    "triangular_solve": triangular_solve,
-}  # fmt: skip
-#: The same where Python raises the error if a library finds no result.
-WITH_PYTHON: dict[str, Callable[..., None]] = {
-    "eigh": eigh, "eig": eig, "svd": svd, "pinv": pseudo_inverse, "cholesky": cholesky, "solve": solve,
-    "cofactors": cofactors,
-}  # fmt: skip
+class Call(NamedTuple):
+    """What adds the instructions that call a library for a primitive.
+
+    Attributes:
+        may_fail: whether Python raises the error if the library finds no result; the function is then given how.
+        vectors: how many results with vectors there are before and after the one that a decomposition always has; where
+            nobody needs them the function is given None.
+        needs_lapack: whether backends that are plain have no kernels for it.
+    """
+
+    function: Callable[..., None]
+    may_fail: bool = False
+    vectors: tuple[int, int] = (0, 0)
+    needs_lapack: bool = False
 
 
-#: How many results with vectors there are before and after the one that a decomposition always has.
-VECTORS = {"qr": (1, 0), "eigh": (0, 1), "eig": (0, 1), "svd": (1, 1)}
+#: By the names of primitives. Without LAPACK, singular matrices would need a branch, and Hessenberg's form many steps.
+CALLS: dict[str, Call] = {
+    "lu": Call(lu),
+    "factors": Call(lu),
+    "det": Call(determinant),
+    "slogdet": Call(sign_and_log),
+    "triangular_solve": Call(triangular_solve),
+    "qr": Call(qr, vectors=(1, 0)),
+    "solve_with_factors": Call(solve_with_factors, may_fail=True),
+    "cholesky": Call(cholesky, may_fail=True),
+    "solve": Call(solve, may_fail=True),
+    "cofactors": Call(cofactors, may_fail=True, needs_lapack=True),
+    "pinv": Call(pseudo_inverse, may_fail=True),
+    "eigh": Call(eigh, may_fail=True, vectors=(0, 1)),
+    "eig": Call(eig, may_fail=True, vectors=(0, 1), needs_lapack=True),
+    "svd": Call(svd, may_fail=True, vectors=(1, 1)),
+}
 
 
-def _with_vectors(name: str, targets: Sequence[Place]) -> Sequence[Place | None]:
-    """The places of all results, None for vectors that nobody needs."""
-    before, after = VECTORS.get(name, (0, 0)) if len(targets) == 1 else (0, 0)
-    return *[None] * before, *targets, *[None] * after
+def _call(assembler: Any, name: str, sources: Sequence[Place]) -> Call | None:
+    """What calls LAPACK, or kernels that do the same for matrices of this size; None if the backend has neither."""
+    call = CALLS.get(name)
+    if call is None:
+        return None
+    if assembler.is_plain:
+        has_it = not call.needs_lapack and max(sources[0].shape[-2:]) <= MOST_ROWS
+    else:
+        has_it = assembler.has_library("lapack")
+    return call if has_it else None
 
 
 def element_by_element(
@@ -332,15 +350,6 @@ def element_by_element(
         return False
     assembler.kernel(block, kernel, sources, (target,))
     return True
-
-
-def _has_library(assembler: Any, name: str, sources: Sequence[Place]) -> bool:
-    """Whether the backend has LAPACK, or kernels that do the same for matrices of this size."""
-    if name in MADE_OF_OTHERS:
-        return False
-    if not assembler.is_plain:
-        return assembler.has_library("lapack")
-    return name not in LEFT and max(sources[0].shape[-2:]) <= MOST_ROWS
 
 
 def in_lanes(assembler: Any, block: Block, x: Place, rank: int) -> Place:

@@ -99,54 +99,90 @@ def _wide(rows: Rows) -> Rows:
     return in_dtype(rows, np.dtype(np.complex128 if rows[0][0].dtype.kind == "c" else np.float64))
 
 
+class Form(NamedTuple):
+    """How a primitive is written out.
+
+    Attributes:
+        rule: from the elements of its operands.
+        is_short: whether that pays for operands with such shapes and dtypes, none of which is empty.
+    """
+
+    rule: Callable[..., WrittenOut]
+    is_short: Callable[[Sequence[Any]], bool]
+
+
+def _of_few(operations: Callable[[int, int, int], int], of_complex: bool = True) -> Callable[[Sequence[Any]], bool]:
+    """Whether a form has few operations.
+
+    Args:
+        operations: about how many there are for each matrix, by its height and width, and how many columns the last
+            operand has.
+        of_complex: whether there is a form for complex numbers.
+    """
+
+    def is_short(operands: Sequence[Any]) -> bool:
+        first, is_complex = operands[0], operands[0].dtype.kind == "c"
+        if is_complex and not of_complex:
+            return False
+        height, width = first.shape[-2:]
+        columns = prod(operands[-1].shape[-2:]) // height
+        read = sum(prod(x.shape[len(first.shape) - 2 :]) for x in operands)
+        factor = COMPLEX if is_complex else 1
+        return factor * (operations(height, width, columns) + PER_ELEMENT * read) <= MOST_OPERATIONS
+
+    return is_short
+
+
+def _products(height: int, width: int, columns: int) -> int:
+    return min(height, width) * height * width // 3
+
+
+def _factorization(height: int, width: int, columns: int) -> int:
+    return 2 * _products(height, width, columns) + height * (height - 1) * width
+
+
+def _substitution(height: int, width: int, columns: int) -> int:
+    return height * (height - 1) * columns
+
+
+def _equations(height: int, width: int, columns: int) -> int:
+    return _factorization(height, width, columns) + 3 * _substitution(height, width, columns)
+
+
+def _equations_with_factors(height: int, width: int, columns: int) -> int:
+    return 2 * _substitution(height, width, columns) + height * height * columns
+
+
+def _orthogonalization(height: int, width: int, columns: int) -> int:
+    steps = [(height - j, width - j) for j in range(min(height - 1, width))]
+    return sum(rows * (4 * (rest - 1) + 4 * rows + 6) for rows, rest in steps)
+
+
+def _of_few_minors(operands: Sequence[Any]) -> bool:
+    n, most = operands[0].shape[-1], MOST_MINORS - (operands[0].dtype.kind == "c")
+    return n <= MOST_MINORS and len(operands) <= most and (len(operands) + 1) * n * n <= MOST_PLACES
+
+
 #: By the names of primitives.
-RULES: dict[str, Callable[..., WrittenOut]] = {
-    "cholesky": _cholesky,
-    "solve": _solve,
-    "solve_with_factors": _solve_with_factors,
-    "lu": _factors,
-    "factors": _factors,
-    "triangular_solve": _triangular_solve,
-    "det": _det,
-    "slogdet": _slogdet,
-    "cofactors": _cofactors,
-    "cofactor_derivative": _cofactors,
-    "qr": _qr,
+FORMS: dict[str, Form] = {
+    "cholesky": Form(_cholesky, _of_few(_products)),
+    "solve": Form(_solve, _of_few(_equations)),
+    "solve_with_factors": Form(_solve_with_factors, _of_few(_equations_with_factors)),
+    "lu": Form(_factors, _of_few(_factorization)),
+    "factors": Form(_factors, _of_few(_factorization)),
+    "triangular_solve": Form(_triangular_solve, _of_few(_substitution)),
+    "det": Form(_det, _of_few(_factorization)),
+    "slogdet": Form(_slogdet, _of_few(_factorization)),
+    "cofactors": Form(_cofactors, _of_few_minors),
+    "cofactor_derivative": Form(_cofactors, _of_few_minors),
+    "qr": Form(_qr, _of_few(_orthogonalization, of_complex=False)),
 }
 
 
 def is_written_out(name: str, operands: Sequence[Any]) -> bool:
     """Whether to write out a primitive of operands with such shapes and dtypes."""
-    if name not in RULES or any(0 in x.shape for x in operands):
-        return False
-    if name == "qr" and operands[0].dtype.kind == "c":
-        return False
-    if name in ("cofactors", "cofactor_derivative"):
-        n, most = operands[0].shape[-1], MOST_MINORS - (operands[0].dtype.kind == "c")
-        return n <= MOST_MINORS and len(operands) <= most and (len(operands) + 1) * n * n <= MOST_PLACES
-    factor = COMPLEX if operands[0].dtype.kind == "c" else 1
-    read = sum(prod(x.shape[len(operands[0].shape) - 2 :]) for x in operands)
-    return factor * (operations(name, operands) + PER_ELEMENT * read) <= MOST_OPERATIONS
-
-
-def operations(name: str, operands: Sequence[Any]) -> int:
-    """About how many operations a primitive comes to for each matrix."""
-    height, width = operands[0].shape[-2:]
-    last = operands[-1].shape[-2:]
-    columns = last[0] * last[1] // height
-    if name == "qr":
-        steps = [(height - j, width - j) for j in range(min(height - 1, width))]
-        return sum(rows * (4 * (rest - 1) + 4 * rows + 6) for rows, rest in steps)
-    pairs, products = height * (height - 1) // 2, min(height, width) * height * width // 3
-    substitution = 2 * pairs * columns
-    if name == "triangular_solve":
-        return substitution
-    if name == "cholesky":
-        return products
-    if name == "solve_with_factors":
-        return 2 * substitution + height * height * columns
-    factorization = 2 * products + 2 * pairs * width
-    return factorization + (2 * substitution + 2 * pairs * columns if name == "solve" else 0)
+    form = FORMS.get(name)
+    return form is not None and not any(0 in x.shape for x in operands) and form.is_short(operands)
 
 
 def elements(shape: Sequence[int], element: Callable[[Index], Expression]) -> Any:
@@ -181,7 +217,7 @@ def add_kernel(
     def operand(k: int, place: Place) -> Any:
         return elements(place.shape[rank:], lambda rest: Load(k, (*space, *rest), place.dtype))
 
-    found = RULES[primitive.name](*(operand(k, place) for k, place in enumerate(sources)), **params)
+    found = FORMS[primitive.name].rule(*(operand(k, place) for k, place in enumerate(sources)), **params)
     outputs: list[Output] = []
     places: list[Place] = []
     for target, nested in zip(targets, found.results, strict=True):

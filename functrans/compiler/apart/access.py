@@ -31,7 +31,6 @@ SCATTERS = {
     "scatter_set": None, "scatter_add": "add", "scatter_multiply": "multiply", "scatter_min": "minimum",
     "scatter_max": "maximum",
 }  # fmt: skip
-UPDATES = (*SCATTERS, "dynamic_update_slice", "update_slice")
 
 
 def gather(body: Any, eqn: Eqn, x: Any, indices: Sequence[Any]) -> Any:
@@ -199,3 +198,9 @@ def _refusal(eqn: Eqn, others: Sequence[ShapedArray], which: Sequence[int]) -> C
         return eqn.primitive.impl(*arrays, *everything, **eqn.params)[:0]
 
     return refuse
+
+
+#: What writes the result of an update where the array is.
+UPDATES: dict[str, Callable[..., Array]] = {
+    **dict.fromkeys(SCATTERS, scatter), "dynamic_update_slice": update_region, "update_slice": update_slice,
+}  # fmt: skip

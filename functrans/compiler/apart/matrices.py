@@ -11,7 +11,7 @@ import numpy as np
 from ...core.jaxpr import Eqn
 from ..loopnest import INT, Apply, Expression, cast, expressions_in
 from ..recurrence import Check, Failure
-from ..small_matrices import RULES, elements, in_order, refusal
+from ..small_matrices import FORMS, elements, in_order, refusal
 from .elements import Box, Boxes
 
 
@@ -24,7 +24,7 @@ def linear_algebra(body: Any, eqn: Eqn, operands: Sequence[Boxes]) -> list[Boxes
     failures: list[Expression] = []
     results = [np.empty(aval.shape, object) for aval in avals]
     for lane in product(*map(range, operands[0].shape[:rank])):
-        written = RULES[eqn.primitive.name](*(_elements(x[lane]) for x in operands), **eqn.params)
+        written = FORMS[eqn.primitive.name].rule(*(_elements(x[lane]) for x in operands), **eqn.params)
         for boxes, nested, aval in zip(results, written.results, avals):
             for index, expression in in_order(aval.shape[rank:], nested):
                 places.append((boxes, (*lane, *index)))

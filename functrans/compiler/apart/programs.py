@@ -12,59 +12,30 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ...core.avals import ShapedArray, StackAval
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
-from ..accesses import identity_value
-from ..costs import cost_of_expressions
 from ..instructions import Column, Place
-from ..loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Register, cast, constant
+from ..loopnest import INT, Affine, Apply, Constant, Expression, Load, Register, cast, constant
 from ..recurrence import Assign, Choose, Recurrence, Repeat, Statement, Store
-from ..small_matrices import is_written_out
-from .access import SCATTERS, UPDATES, check_operands, gather, scatter, update_region, update_slice
-from .collector import no_rule
+from .access import UPDATES
 from .counting import steps_of
-from .cumulative import OPERATIONS, accumulated
 from .elements import (
     LARGEST_ARRAY,
-    LARGEST_CHOICE,
-    LARGEST_VECTOR,
     Array,
     Buffer,
-    ElementBuilder,
     Rows,
     TooLarge,
     added,
     at_value,
     boxed,
-    in_dtype,
     is_at,
-    is_number_known,
     protected,
     too_many,
 )
-from .matrices import linear_algebra
+from .equations import WORTH_STORING, Equations, moves_known_elements
 from .stacks import Tapes, Winding
-from .triangles import LARGEST_MATRIX, has_masks, simplified
+from .triangles import has_masks, simplified
 from .updates import LOOPS, addressed, reads_first, written
-
-#: So are those of which an element costs more than this, in additions.
-LARGEST_COST = 60
-#: An element that costs more than this is not computed again for each of those who need it. Remainders are usually
-#: cheaper than they look here (compiler/ranges.py).
-WORTH_STORING = 12
-#: What only moves elements: its implementation moves expressions as well.
-MOVING = frozenset(("transpose", "slice", "reverse", "reshape", "concatenate", "pad", "update_slice"))
-#: The same where the operands from this one on are numbers that are known.
-MOVING_BY_INDEX = {
-    "gather": 1, "scatter_set": 2, "scatter_add": 2, "scatter_multiply": 2, "dynamic_slice": 1,
-    "dynamic_update_slice": 2,
-}  # fmt: skip
-#: What reads its first operand at the others.
-READS = ("gather", "dynamic_slice")
-#: Results of these are views of arrays in memory, or computed where they are needed.
-VIEWS = frozenset(("transpose", "slice", "reverse", "reshape", "broadcast_to", "dynamic_slice", "full", "iota"))
 
 
 class PlacedLoop(NamedTuple):
@@ -172,16 +143,8 @@ def take_apart(
     return Apart(recurrence, apart.arrays, copied, registers, given, left)
 
 
-class _Body(Tapes):
-    """Takes programs apart.
-
-    Args:
-        has_vectors: whether larger arrays may be computed with, in loops.
-        has_triangles: whether matrices may be, of which only a part may be needed.
-
-    Attributes:
-        sums: the totals of rows of matrices, with what to say if these are needed as a whole.
-    """
+class _Body(Equations, Tapes):
+    """Takes programs apart."""
 
     def __init__(
         self,
@@ -192,127 +155,15 @@ class _Body(Tapes):
         has_triangles: bool,
         has_tapes: bool,
     ):
-        super().__init__(supports, source)
+        super().__init__(supports, source, has_vectors, has_triangles)
         self.has_tapes = has_tapes
         self.ends: list[Register] = []
         self.prepare = prepare
-        self.has_vectors = has_vectors
-        self.has_triangles = has_triangles
-        self.sums: dict[Register, str] = {}
 
     def run(self, jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[Any]:
         """The results of a program."""
         jaxpr = self.prepare(jaxpr)
         return _Program(self, jaxpr, inputs).run()
-
-    def equation(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
-        """The results of an equation that neither changes an array nor holds a program."""
-        if is_written_out(eqn.primitive.name, [a.aval for a in eqn.inputs]):
-            return list(linear_algebra(self, eqn, [self.boxes(x) for x in operands]))
-        if len(eqn.outputs) != 1:
-            raise TooLarge(no_rule(eqn))
-        name, aval = eqn.primitive.name, eqn.outputs[0].aval
-        given = self.with_known_indices(eqn, operands)
-        is_small = all(not isinstance(x, Array) or x.aval.size <= LARGEST_ARRAY for x in given)
-        if operands and is_small and (name in MOVING or given is not operands) and aval.size <= LARGEST_ARRAY:
-            given = [self.boxes(x) if isinstance(x, (Array, np.ndarray)) else x for x in given]
-            return [in_dtype(elements_moved(eqn, given), aval.dtype)]
-        if name in OPERATIONS:
-            return [accumulated(self, eqn, operands[0])]
-        if name == "gather":
-            return [gather(self, eqn, self.addressable(operands[0], operands[1:]), operands[1:])]
-        check_operands(self, eqn, operands)
-        if name in VIEWS and not (is_small and aval.size <= LARGEST_ARRAY and name != "dynamic_slice"):
-            return [self.view(eqn, aval, operands)]
-        if self.has_vectors and (not is_small or aval.size > LARGEST_ARRAY):
-            return [self.vector(eqn, aval, operands)]
-        return [self.computed(eqn, aval, [self.boxes(x) for x in operands])]
-
-    def addressable(self, value: Any, indices: Sequence[Any]) -> Any:
-        """A value as it can be read at indices: in memory, unless they are known or there is little choice."""
-        is_easy = isinstance(value, Array) or value.size <= LARGEST_CHOICE or all(map(is_number_known, indices))
-        return value if is_easy else self.in_memory(value)
-
-    def view(self, eqn: Eqn, aval: ShapedArray, operands: list[Any]) -> Any:
-        """What moves elements of arrays, or computes them from nothing but their places."""
-        if eqn.primitive.name == "dynamic_slice":
-            starts = [self.kept(self.boxes(x)) for x in operands[1:]]
-            operands = [self.addressable(operands[0], starts), *starts]
-        rule = eqn.primitive.lower(ElementBuilder(aval), *map(self.reader, operands), **eqn.params)
-        if rule is None:
-            raise TooLarge(no_rule(eqn))
-        return self.made(aval, rule, operands)
-
-    def vector(self, eqn: Eqn, aval: ShapedArray, operands: list[Any]) -> Any:
-        """What a rule makes of larger arrays: computed where it is needed, element by element."""
-        largest = max([aval.size, *(a.aval.size for a in eqn.inputs)])
-        if largest > (LARGEST_MATRIX if self.has_triangles else LARGEST_VECTOR):
-            raise TooLarge(f"`{eqn.primitive.name}` works on {largest} elements, and {LARGEST_VECTOR} is the limit")
-        values = [self.in_memory(x) if not isinstance(x, Array) and x.size > 1 else self.kept(x) for x in operands]
-        builder, readers = ElementBuilder(aval), [self.reader(x) for x in values]
-        reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
-        if reduction is not None:
-            return self.reduced_in_loops(aval, reduction)
-        rule = eqn.primitive.lower(builder, *readers, **eqn.params)
-        if rule is None:
-            raise TooLarge(no_rule(eqn))
-        found = self.made(aval, lambda index: self.checked(rule(index)), values)
-        limit = LARGEST_COST if largest <= LARGEST_VECTOR else WORTH_STORING
-        if isinstance(found, Array) and self.cost(found) > limit:
-            raise TooLarge(f"`{eqn.primitive.name}` takes long on {aval.size} elements, which kernels do better")
-        return found
-
-    def cost(self, value: Array) -> int:
-        """What an element costs, in additions."""
-        operations, index = self.operations, tuple(at_value(self.register(INT)) for _ in value.aval.shape)
-        with self.block():
-            found = cost_of_expressions([value.at(index)])
-        self.operations = operations
-        return found
-
-    def reduced_in_loops(self, aval: ShapedArray, reduction: Any) -> Any:
-        """A reduction, by loops: a few numbers, or a vector in memory."""
-        shape, count = reduction.shape, len(reduction.shape) - reduction.reduced
-        if 0 in shape[count:]:
-            raise TooLarge("something of no elements is reduced")
-        is_large = prod(shape) > LARGEST_VECTOR
-        why = f"{prod(shape)} elements are reduced, and {LARGEST_VECTOR} is the limit"
-        if is_large and not (self.has_triangles and count == len(shape) - 1 and aval.size > LARGEST_ARRAY):
-            raise TooLarge(why)
-        first = constant(identity_value(reduction.combine, aval.dtype), aval.dtype)
-
-        def total(index: Index) -> Expression:
-            register = self.register(aval.dtype)
-            self.assign([register], [first])
-            if is_large:
-                self.sums[register] = why
-
-            def add(rest: Index) -> None:
-                term = cast(reduction.element((*index, *rest)), aval.dtype)
-                self.assign([register], [self.checked(Apply(reduction.combine, (register, term), aval.dtype))])
-
-            self.over(shape[count:], (), add)
-            return register
-
-        if aval.size <= LARGEST_ARRAY:
-            return boxed(aval.shape, total)
-        room = self.scratch(aval)
-        self.over(aval.shape, (), lambda index: self.store(room, index, total(index)))
-        return self.renewed(room)
-
-    def store(self, x: Array, index: Index, value: Expression) -> None:
-        """Write one element."""
-        assert x.home is not None
-        self.statements.append(Store(x.home[0].number, (*x.home[1], *index), value))
-        x.home[0].change()
-
-    def with_known_indices(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
-        """The operands, those that are indices as integers if all of them are known."""
-        first = MOVING_BY_INDEX.get(eqn.primitive.name)
-        indices = [] if first is None else operands[first:]
-        if not indices or not all(is_number_known(x) for x in indices):
-            return operands
-        return [*operands[:first], *(int(x[()].expression.number) for x in indices)]
 
     def steps(self, length: int | Place | None) -> Expression | None:
         """The number of steps, if that is known when the loop begins."""
@@ -450,26 +301,23 @@ class _Program:
         return self.body.constant(atom) if isinstance(atom, Literal) else self.env[atom]
 
     def equation(self, number: int, eqn: Eqn) -> list[Any]:
-        operands, name = [self.read(a) for a in eqn.inputs], eqn.primitive.name
-        if name in READS and isinstance(eqn.inputs[0], Var):  # whoever comes later finds it in memory
+        operands = [self.read(a) for a in eqn.inputs]
+        rule = RULES.get(eqn.primitive.name)
+        return self.body.equation(eqn, operands) if rule is None else rule(self, number, eqn, operands)
+
+    def reading(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """What is read of an array at indices; whoever comes later finds that in memory."""
+        if isinstance(eqn.inputs[0], Var):
             operands[0] = self.env[eqn.inputs[0]] = self.body.addressable(operands[0], operands[1:])
-        if name in UPDATES and self.is_in_memory(eqn, operands):
-            x = self.own(number, eqn, 0, operands)
-            function = scatter if name in SCATTERS else update_slice if name == "update_slice" else update_region
-            return [function(self.body, eqn, x, operands[1], operands[2:])]
-        if name in LOOPS:
-            return self.loop(number, eqn, operands)
-        if name == "cond":
-            return self.branch(number, eqn, operands)
         return self.body.equation(eqn, operands)
 
-    def is_in_memory(self, eqn: Eqn, operands: list[Any]) -> bool:
-        """Whether an update is of an array in memory, or at indices that are not known."""
-        if isinstance(operands[0], Array) and operands[0].boxes is None:
-            return True
-        first = MOVING_BY_INDEX.get(eqn.primitive.name, 2)
-        is_known = eqn.primitive.name == "update_slice" or all(map(is_number_known, operands[first:]))
-        return not is_known or (eqn.primitive.name not in MOVING_BY_INDEX and eqn.primitive.name != "update_slice")
+    def update(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """An array with a part of it changed: where it is, if it is in memory, or the part is not known."""
+        is_in_memory = isinstance(operands[0], Array) and operands[0].boxes is None
+        if not is_in_memory and moves_known_elements(eqn, operands):
+            return self.body.equation(eqn, operands)
+        x = self.own(number, eqn, 0, operands)
+        return [UPDATES[eqn.primitive.name](self.body, eqn, x, operands[1], operands[2:])]
 
     def own(self, number: int, eqn: Eqn, position: int, operands: Sequence[Any]) -> Array:
         """An operand as an array that may be overwritten: a copy, if somebody needs what it is now.
@@ -497,8 +345,7 @@ class _Program:
         if not isinstance(value, Array) or value.home is None or not value.may_write:
             return False
         buffer = value.home[0]
-        holds_programs = eqn.primitive.name in (*LOOPS, "cond")
-        others = [x for k, x in enumerate(operands) if k != position] if holds_programs else []
+        others = [x for k, x in enumerate(operands) if k != position] if eqn.primitive.holds_programs else []
         return not self.needed(number, value) and not any(isinstance(x, Array) and x.uses(buffer) for x in others)
 
     def loop(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
@@ -506,7 +353,7 @@ class _Program:
         params, body = eqn.params, self.body
         if params["progress"] is not None:
             raise TooLarge("a loop in it shows its progress")
-        is_scan = eqn.primitive.name == "scan"
+        is_scan = "cond" not in params
         head = len(operands) - len(params["body"].inputs)
         consts, carry = head + params["consts"], head + params["consts"] + params["carry"]
         stays = body.addressed_carry(params["body"], params["consts"], params["carry"])
@@ -581,9 +428,8 @@ class _Program:
         body.assign([r for r, _ in pairs], [cast(e, r.dtype) for r, e in pairs])
 
 
-def elements_moved(eqn: Eqn, operands: Sequence[Any]) -> Any:
-    """What the implementation of an equation makes of arrays of expressions."""
-    try:
-        return eqn.primitive.impl(*operands, **eqn.params)[0]
-    except IndexError:
-        raise TooLarge("a fixed index in it is out of bounds") from None
+#: How equations are taken apart that hold programs, or read and change arrays in memory.
+RULES: dict[str, Callable[[_Program, int, Eqn, list[Any]], list[Any]]] = {
+    "scan": _Program.loop, "while_loop": _Program.loop, "cond": _Program.branch,
+    "gather": _Program.reading, "dynamic_slice": _Program.reading, **dict.fromkeys(UPDATES, _Program.update),
+}  # fmt: skip

@@ -15,7 +15,7 @@ from ..instructions import VIEWS, ChainRun, Nest, ProductRun, PythonRun, ScanRun
 from ..loopnest import Apply, Kernel, Load, Position, point
 from ..recurrence import Check, Store, statements_in
 from ..simplify import passes
-from ..small_matrices import RULES, is_written_out
+from ..small_matrices import FORMS, is_written_out
 from ..staggered import strip_rows
 from .costs import Memory, cost, size
 from .donations import donations
@@ -453,7 +453,7 @@ class _Instructions:
             names = joined([self.names.place(run.arrays[k]) for k in in_memory])
             yield f"Elements of {names} are written one by one, where they are."
         checks = [s.failure.name for s in statements_in(recurrence.statements) if isinstance(s, Check)]
-        solved = sum(name in RULES for name in checks)
+        solved = sum(name in FORMS for name in checks)
         if len(checks) > solved:
             places = plural(len(checks) - solved, "place")
             yield f"Indices are checked at {places} in it; all others are known to be in range."

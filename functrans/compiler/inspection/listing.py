@@ -35,7 +35,7 @@ from ..instructions import (
     contiguous_strides,
 )
 from ..loopnest import Load, point
-from ..small_matrices import RULES
+from ..small_matrices import FORMS
 from .costs import cost
 from .texts import INDENT, kernel_text, recurrence_text, scan_text
 from .units import bytes_text, plural
@@ -132,7 +132,7 @@ def is_copy(instruction: Any) -> bool:
 
 def is_of_matrices(run: CheckRun) -> bool:
     """Whether a check is of small matrices, which may have no result, and not of indices."""
-    return run.otherwise.name in RULES
+    return run.otherwise.name in FORMS
 
 
 def kind(instruction: Any) -> str:

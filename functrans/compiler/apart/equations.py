@@ -1,0 +1,207 @@
+"""Taking equations apart: what becomes of their operands, element by element or in loops through arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+from ...core.avals import ShapedArray
+from ...core.jaxpr import Eqn
+from ..accesses import identity_value
+from ..costs import cost_of_expressions
+from ..loopnest import INT, Apply, Expression, Index, Register, cast, constant
+from ..recurrence import Store
+from ..small_matrices import is_written_out
+from .access import check_operands, gather
+from .collector import Collector, no_rule
+from .cumulative import OPERATIONS, accumulated
+from .elements import (
+    LARGEST_ARRAY,
+    LARGEST_CHOICE,
+    LARGEST_VECTOR,
+    Array,
+    ElementBuilder,
+    TooLarge,
+    at_value,
+    boxed,
+    in_dtype,
+    is_number_known,
+)
+from .matrices import linear_algebra
+from .triangles import LARGEST_MATRIX
+
+#: Vectors of which an element costs more than this, in additions, are computed by kernels.
+LARGEST_COST = 60
+#: An element that costs more than this is not computed again for each of those who need it. Remainders are usually
+#: cheaper than they look here (compiler/ranges.py).
+WORTH_STORING = 12
+#: What only moves elements, and from which operand on there are indices, if there are such: where these are known, its
+#: implementation moves expressions as well.
+MOVES: dict[str, int | None] = {
+    **dict.fromkeys(("transpose", "slice", "reverse", "reshape", "concatenate", "pad", "update_slice")),
+    "gather": 1, "dynamic_slice": 1, "scatter_set": 2, "scatter_add": 2, "scatter_multiply": 2,
+    "dynamic_update_slice": 2,
+}  # fmt: skip
+
+
+class Equations(Collector):
+    """Collects the statements of equations.
+
+    Args:
+        has_vectors: whether larger arrays may be computed with, in loops.
+        has_triangles: whether matrices may be, of which only a part may be needed.
+
+    Attributes:
+        sums: the totals of rows of matrices, with what to say if these are needed as a whole.
+    """
+
+    def __init__(
+        self, supports: Callable[[Expression], bool], source: Any, has_vectors: bool, has_triangles: bool
+    ):
+        super().__init__(supports, source)
+        self.has_vectors = has_vectors
+        self.has_triangles = has_triangles
+        self.sums: dict[Register, str] = {}
+
+    def equation(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
+        """The results of an equation that neither changes an array in memory nor holds a program."""
+        if is_written_out(eqn.primitive.name, [a.aval for a in eqn.inputs]):
+            return list(linear_algebra(self, eqn, [self.boxes(x) for x in operands]))
+        if len(eqn.outputs) != 1:
+            raise TooLarge(no_rule(eqn))
+        if moves_known_elements(eqn, operands) and are_few(eqn, operands):
+            return [self.moved_elements(eqn, operands)]
+        return [RULES.get(eqn.primitive.name, Equations.by_elements)(self, eqn, operands)]
+
+    def moved_elements(self, eqn: Eqn, operands: list[Any]) -> Any:
+        """What an implementation makes of arrays of expressions."""
+        first = MOVES[eqn.primitive.name] or len(operands)
+        indices = [int(x[()].expression.number) for x in operands[first:]]
+        try:
+            found = eqn.primitive.impl(*map(self.boxes, operands[:first]), *indices, **eqn.params)[0]
+        except IndexError:
+            raise TooLarge("a fixed index in it is out of bounds") from None
+        return in_dtype(found, eqn.outputs[0].aval.dtype)
+
+    # ---- rules, in RULES by the names of primitives
+
+    def gathered(self, eqn: Eqn, operands: list[Any]) -> Any:
+        return gather(self, eqn, self.addressable(operands[0], operands[1:]), operands[1:])
+
+    def accumulated(self, eqn: Eqn, operands: list[Any]) -> Any:
+        return accumulated(self, eqn, operands[0])
+
+    def sliced(self, eqn: Eqn, operands: list[Any]) -> Any:
+        starts = [self.kept(self.boxes(x)) for x in operands[1:]]
+        return self.view(eqn, [self.addressable(operands[0], starts), *starts])
+
+    def viewed(self, eqn: Eqn, operands: list[Any]) -> Any:
+        return (self.by_elements if are_few(eqn, operands) else self.view)(eqn, operands)
+
+    def by_elements(self, eqn: Eqn, operands: list[Any]) -> Any:
+        """What the primitive's own rule makes of them."""
+        check_operands(self, eqn, operands)
+        aval = eqn.outputs[0].aval
+        if self.has_vectors and not are_few(eqn, operands):
+            return self.vector(eqn, aval, operands)
+        return self.computed(eqn, aval, [self.boxes(x) for x in operands])
+
+    # ---- what rules consist of
+
+    def addressable(self, value: Any, indices: Sequence[Any]) -> Any:
+        """A value as it can be read at indices: in memory, unless they are known or there is little choice."""
+        is_easy = isinstance(value, Array) or value.size <= LARGEST_CHOICE or all(map(is_number_known, indices))
+        return value if is_easy else self.in_memory(value)
+
+    def view(self, eqn: Eqn, operands: list[Any]) -> Any:
+        """What moves elements of arrays, or computes them from nothing but their places."""
+        check_operands(self, eqn, operands)
+        aval = eqn.outputs[0].aval
+        rule = eqn.primitive.lower(ElementBuilder(aval), *map(self.reader, operands), **eqn.params)
+        if rule is None:
+            raise TooLarge(no_rule(eqn))
+        return self.made(aval, rule, operands)
+
+    def vector(self, eqn: Eqn, aval: ShapedArray, operands: list[Any]) -> Any:
+        """What a rule makes of larger arrays: computed where it is needed, element by element."""
+        largest = max([aval.size, *(a.aval.size for a in eqn.inputs)])
+        if largest > (LARGEST_MATRIX if self.has_triangles else LARGEST_VECTOR):
+            raise TooLarge(f"`{eqn.primitive.name}` works on {largest} elements, and {LARGEST_VECTOR} is the limit")
+        values = [self.in_memory(x) if not isinstance(x, Array) and x.size > 1 else self.kept(x) for x in operands]
+        builder, readers = ElementBuilder(aval), [self.reader(x) for x in values]
+        reduction = eqn.primitive.lower_reduction(builder, *readers, **eqn.params)
+        if reduction is not None:
+            return self.reduced_in_loops(aval, reduction)
+        rule = eqn.primitive.lower(builder, *readers, **eqn.params)
+        if rule is None:
+            raise TooLarge(no_rule(eqn))
+        found = self.made(aval, lambda index: self.checked(rule(index)), values)
+        limit = LARGEST_COST if largest <= LARGEST_VECTOR else WORTH_STORING
+        if isinstance(found, Array) and self.cost(found) > limit:
+            raise TooLarge(f"`{eqn.primitive.name}` takes long on {aval.size} elements, which kernels do better")
+        return found
+
+    def cost(self, value: Array) -> int:
+        """What an element costs, in additions."""
+        operations, index = self.operations, tuple(at_value(self.register(INT)) for _ in value.aval.shape)
+        with self.block():
+            found = cost_of_expressions([value.at(index)])
+        self.operations = operations
+        return found
+
+    def reduced_in_loops(self, aval: ShapedArray, reduction: Any) -> Any:
+        """A reduction, by loops: a few numbers, or a vector in memory."""
+        shape, count = reduction.shape, len(reduction.shape) - reduction.reduced
+        if 0 in shape[count:]:
+            raise TooLarge("something of no elements is reduced")
+        is_large = prod(shape) > LARGEST_VECTOR
+        why = f"{prod(shape)} elements are reduced, and {LARGEST_VECTOR} is the limit"
+        if is_large and not (self.has_triangles and count == len(shape) - 1 and aval.size > LARGEST_ARRAY):
+            raise TooLarge(why)
+        first = constant(identity_value(reduction.combine, aval.dtype), aval.dtype)
+
+        def total(index: Index) -> Expression:
+            register = self.register(aval.dtype)
+            self.assign([register], [first])
+            if is_large:
+                self.sums[register] = why
+
+            def add(rest: Index) -> None:
+                term = cast(reduction.element((*index, *rest)), aval.dtype)
+                self.assign([register], [self.checked(Apply(reduction.combine, (register, term), aval.dtype))])
+
+            self.over(shape[count:], (), add)
+            return register
+
+        if aval.size <= LARGEST_ARRAY:
+            return boxed(aval.shape, total)
+        room = self.scratch(aval)
+        self.over(aval.shape, (), lambda index: self.store(room, index, total(index)))
+        return self.renewed(room)
+
+    def store(self, x: Array, index: Index, value: Expression) -> None:
+        """Write one element."""
+        assert x.home is not None
+        self.statements.append(Store(x.home[0].number, (*x.home[1], *index), value))
+        x.home[0].change()
+
+
+def moves_known_elements(eqn: Eqn, operands: list[Any]) -> bool:
+    """Whether an equation only moves elements, and from where to where is known."""
+    name = eqn.primitive.name
+    return name in MOVES and all(map(is_number_known, operands[MOVES[name] or len(operands) :]))
+
+
+def are_few(eqn: Eqn, operands: list[Any]) -> bool:
+    """Whether an equation is of small arrays only."""
+    avals = [eqn.outputs[0].aval, *(x.aval for x in operands if isinstance(x, Array))]
+    return all(aval.size <= LARGEST_ARRAY for aval in avals)
+
+
+#: How equations are taken apart that do not move a few elements to places that are known.
+RULES: dict[str, Callable[[Equations, Eqn, list[Any]], Any]] = {
+    "gather": Equations.gathered, "dynamic_slice": Equations.sliced,
+    **dict.fromkeys(OPERATIONS, Equations.accumulated),
+    **dict.fromkeys(("transpose", "slice", "reverse", "reshape", "broadcast_to", "full", "iota"), Equations.viewed),
+}  # fmt: skip
