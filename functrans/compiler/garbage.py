@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 #: The new objects after which the collector looks at them while somebody traces; usually these are 700 or 2000.
 MANY_OBJECTS = 50_000
+#: Python itself freezes fewer objects than this as it starts (3.12: some hundred), whoever freezes its modules more.
+FROZEN_BY_PYTHON = 2000
 
 
 @contextmanager
@@ -47,6 +49,6 @@ def keep_what_is_imported() -> None:
     after the next few thousand objects, which would be those of somebody's first programs. What an application froze
     itself stays frozen.
     """
-    if not gc.get_freeze_count():
+    if gc.get_freeze_count() < FROZEN_BY_PYTHON:
         gc.freeze()
         gc.unfreeze()

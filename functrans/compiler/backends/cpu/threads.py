@@ -36,13 +36,20 @@ def awake() -> int:
 
 
 def _start() -> None:
-    """Start the workers: one fewer than there are processors, as the caller works too."""
+    """Start the workers: one fewer than there are processors, as the caller works too.
+
+    An interpreter that shuts down starts none; then the caller works alone.
+    """
     function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
     function(engine().runtime["start_pool"])(POOL)
     work = function(engine().runtime["work"])
     for number in range(processors() - 1):
-        _workers.append(threading.Thread(target=work, args=(POOL,), name=f"functrans-{number}", daemon=True))
-        _workers[-1].start()
+        worker = threading.Thread(target=work, args=(POOL,), name=f"functrans-{number}", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:
+            return
+        _workers.append(worker)
 
 
 def _forked() -> None:
