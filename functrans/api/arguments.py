@@ -13,12 +13,13 @@ import numpy as np
 from .. import tree
 from ..compiler.program import fault_of_kernel
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
+from ..core.cells import check_not_stale
 from ..core.devices import CUPY, copied, is_device_type, placed
 from ..core.dtypes import can_cast, kind_of
 from ..core.libraries import about_scipy, hidden_by
 from ..core.paths import Leaves
 from ..core.trace import Traced, as_supported_array, typeof
-from ..core.tracer import Tracer, check_not_stale
+from ..core.tracer import Tracer
 from ..errors import (
     ArgumentIndexError,
     ConcretizationError,

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import tree
 from ..control.checkpoint import Policy, checkpoint_call
-from ..core.tracer import view_of
+from ..core.cells import view_of
 from ..errors import CheckpointPolicyError
 from ..primitives.names import name as name_primitive
 from .arguments import hides_internals, input_leaf

@@ -12,10 +12,11 @@ import numpy as np
 
 from .. import tree
 from ..core.avals import SCALARS, ZERO
+from ..core.cells import argument
 from ..core.paths import Leaves, leaves_of
 from ..core.recording import identity
 from ..core.trace import EVAL, Params, Trace, Traced, current_trace, running
-from ..core.tracer import Tracer, argument
+from ..core.tracer import Tracer
 from ..transforms.forward import JVPTrace, JVPTracer
 
 _NOTHING_INSIDE = (np.ndarray, np.generic, np.ufunc, str, bytes, type, type(None), *SCALARS)

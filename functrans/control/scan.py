@@ -13,8 +13,7 @@ from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized, prune
 from ..core.primitive import is_hole
 from ..core.stack import BLOCK_BYTES
 from ..core.staging import trace_closed
-from ..core.trace import Params, current_trace, running, typeof
-from ..core.tracer import operators
+from ..core.trace import Params, current_trace, operators, running, typeof
 from ..primitives.elementwise import add, less, subtract
 from ..primitives.foundation import all_mapped, broadcast_lanes, instantiate
 from ..primitives.reductions import reduce_max

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
+from ..core.cells import argument
 from ..core.paths import Leaves, leaves_of
 from ..core.staging import call_deciding
 from ..core.trace import Traced, current_trace
-from ..core.tracer import Tracer, argument
+from ..core.tracer import Tracer
 from ..primitives.foundation import broadcast_lanes, instantiate
 from ..transforms.batching import batch_flat
 

@@ -17,13 +17,13 @@ from ..errors import ConditionalExceptionError, FunctransError, ImpureFunctionEr
 from ..settings import config
 from ..source import Source, current_source, user_traceback
 from .avals import told_apart
+from .cells import argument
 from .jaxpr import Atom, Eqn, Literal, Var, literal, substitute
 from .libraries import hidden_by
 from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
 from .snapshot import same_bits
 from .trace import Params, Traced, as_supported_array, running, typeof
-from .tracer import argument
 
 #: Where two ways meet: `joining.join(decision, false, true)` is the Block that does either (control/joining.py).
 joining: Final = SimpleNamespace()

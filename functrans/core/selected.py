@@ -10,8 +10,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..errors import TracedMaskError
 from .avals import ShapedArray
-from .trace import Uncounted, typeof
-from .tracer import numpy_namespace, operators
+from .trace import Uncounted, operators, typeof
+from .tracer import numpy_namespace
 
 
 class Selected(Uncounted, NDArrayOperatorsMixin):

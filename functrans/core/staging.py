@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .avals import ShapedArray
+from .cells import argument
 from .conversion import abstract_value_error
 from .devices import On
 from .jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr
 from .paths import Paths, without_constants
 from .recording import JaxprTrace, JaxprTracer
 from .trace import Traced, current_trace, running
-from .tracer import argument
 from .truth import Undecided
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy import ndarray
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .primitive import Primitive
 
 Params = dict[str, Any]
+#: What Python's operators on traced values mean; the primitives fill it when they are imported.
+operators: Final = SimpleNamespace()
 
 
 class Traced:

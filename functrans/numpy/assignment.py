@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
+from ..core.cells import view_of
 from ..core.devices import here, place_of
 from ..core.trace import Traced, typeof
-from ..core.tracer import Tracer, view_of
+from ..core.tracer import Tracer
 from ..primitives.elementwise import add, divide, less, maximum, minimum, multiply, power, subtract
 from ..primitives.foundation import full
 from ..primitives.indexing import scatter_add, scatter_max, scatter_min, scatter_multiply

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.dtypes import result_type
-from ..core.trace import typeof
-from ..core.tracer import operators
+from ..core.trace import operators, typeof
 from ..errors import ShapeMismatchError
 from ..primitives.contractions import DimensionNumbers, contraction_error, dot_general
 from ..primitives.convolution import conv_general

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import opt_einsum
 
+from ..core.cells import view_of
 from ..core.dtypes import can_cast, result_type
 from ..core.trace import typeof
-from ..core.tracer import view_of
 from ..errors import DtypeMismatchError, EinsumNotationError, ShapeMismatchError
 from ..primitives.contractions import dot_general
 from ..primitives.elementwise import multiply

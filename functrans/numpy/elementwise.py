@@ -11,9 +11,10 @@ import numpy as np
 
 from ..core import dtypes
 from ..core.avals import BOOL, ShapedArray, is_inexact, real_dtype, supported_dtype
+from ..core.cells import view_of
 from ..core.devices import here
 from ..core.trace import typeof
-from ..core.tracer import Tracer, view_of
+from ..core.tracer import Tracer
 from ..primitives import complex as _complex
 from ..primitives import special as _special
 from ..primitives.elementwise import (

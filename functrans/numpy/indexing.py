@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import BOOL, INT
+from ..core.cells import view_of
 from ..core.devices import here, is_on_device
 from ..core.selected import Positions, Selected
 from ..core.trace import Traced, typeof
-from ..core.tracer import Tracer, view_of
+from ..core.tracer import Tracer
 from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
 from ..primitives.foundation import promoted, reduce_sum, zeros

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cells import view_of
 from ..core.devices import here
 from ..core.dtypes import can_cast
 from ..core.trace import Traced, typeof
-from ..core.tracer import view_of
 from ..primitives import structural as _structural
 from ..primitives.structural import slice_axis
 from .common import as_operand, cast, concrete_value, normalize_axis, stretched, with_shape

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..api.vmap import vmap
 from ..core.avals import is_inexact
+from ..core.cells import view_of
 from ..core.dtypes import result_type
 from ..core.trace import typeof
-from ..core.tracer import view_of
 from ..errors import ConcretizationError
 from ..primitives.elementwise import absolute, add, equal, greater, less, logical_and, remainder, subtract
 from ..primitives.selection import select

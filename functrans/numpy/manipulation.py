@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cells import is_view, view_of
 from ..core.devices import here
 from ..core.trace import typeof
-from ..core.tracer import is_view, view_of
 from ..errors import ShapeMismatchError, UnsupportedArgumentError, UnsupportedDtypeError
 from ..primitives import foundation as _foundation
 from ..primitives import structural as _structural

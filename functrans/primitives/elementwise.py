@@ -13,8 +13,7 @@ from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, real_dtyp
 from ..core.devices import is_on_device
 from ..core.dtypes import resolve_dtypes
 from ..core.primitive import Primitive
-from ..core.trace import Params, typeof
-from ..core.tracer import operators
+from ..core.trace import Params, operators, typeof
 from ..errors import ShapeMismatchError, UnsupportedDtypeError
 from .complex import conjugate, imag
 from .foundation import Elementwise, Plain, Product, add_any, convert, full, match, scale, zeros

@@ -18,8 +18,8 @@ from ..core.devices import is_device_type
 from ..core.dtypes import kind_of, resolve_dtypes, result_type
 from ..core.errstate import ERROR_STATE, IGNORING
 from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
-from ..core.trace import Params, Traced, current_trace, typeof
-from ..core.tracer import operators, ufunc_primitives
+from ..core.trace import Params, Traced, current_trace, operators, typeof
+from ..core.tracer import ufunc_primitives
 from ..errors import ShapeMismatchError, TracedMaskError, TransposeError, UnsupportedDtypeError
 from .python_operators import OF_BOOLS, PYTHON_OPERATORS, with_integers
 

@@ -14,8 +14,8 @@ import numpy as np
 from ..core.avals import BOOL, INT
 from ..core.devices import is_on_device
 from ..core.selected import Positions, Selected
-from ..core.trace import Traced, typeof
-from ..core.tracer import Tracer, operators
+from ..core.trace import Traced, operators, typeof
+from ..core.tracer import Tracer
 from ..errors import ConcretizationError, TracedMaskError, TracerConversionError
 from .cumulative import cumsum
 from .elementwise import add, equal, less, less_equal, logical_and, subtract

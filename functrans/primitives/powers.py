@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..core.avals import ZERO
-from ..core.trace import typeof
-from ..core.tracer import operators
+from ..core.trace import operators, typeof
 from .complex import imag, real
 from .foundation import Elementwise, broadcast_to, match
 

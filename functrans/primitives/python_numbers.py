@@ -10,8 +10,7 @@ import numpy as np
 from ..core.avals import INT, PYTHON_SCALARS, ZERO, ShapedArray
 from ..core.dtypes import kind_of
 from ..core.primitive import Primitive
-from ..core.trace import typeof
-from ..core.tracer import operators
+from ..core.trace import operators, typeof
 from ..errors import UnsupportedArgumentError
 from .elementwise import ceil, floor, rint
 from .foundation import convert

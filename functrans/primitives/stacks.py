@@ -10,8 +10,7 @@ import numpy as np
 from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.primitive import Primitive, is_hole
 from ..core.stack import Stack
-from ..core.trace import typeof
-from ..core.tracer import operators
+from ..core.trace import operators, typeof
 from .foundation import all_mapped
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from ..core.avals import INT, PYTHON_SCALARS
 from ..core.devices import here, is_on_device
 from ..core.selected import Selected
-from ..core.trace import Traced, as_supported_array, current_trace, typeof
-from ..core.tracer import Tracer, operators
+from ..core.trace import Traced, as_supported_array, current_trace, operators, typeof
+from ..core.tracer import Tracer
 from ..errors import (
     ConcretizationError,
     DtypeMismatchError,

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.avals import INT, ShapedArray
+from ..core.cells import argument
 from ..core.conversion import abstract_value_error, lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.selected import Selected
 from ..core.staging import call_staged, trace_closed
 from ..core.trace import Params, Trace, Traced, current_trace, running, typeof
-from ..core.tracer import Tracer, argument
+from ..core.tracer import Tracer
 from ..core.truth import Undecided, truth_value
 from ..primitives.foundation import Elementwise, broadcast_lanes, convert
 from ..primitives.python_operators import fitting

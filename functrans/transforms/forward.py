@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import SCALARS, ZERO, ShapedArray
+from ..core.cells import argument
 from ..core.conversion import lossy_conversion_error
 from ..core.devices import here, is_device_type
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
@@ -15,7 +16,7 @@ from ..core.primitive import Primitive
 from ..core.selected import Selected
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
-from ..core.tracer import Tracer, argument
+from ..core.tracer import Tracer
 from ..primitives.foundation import instantiate, match
 
 

@@ -13,13 +13,14 @@ from functools import reduce
 from typing import Any
 
 from ..core.avals import ZERO, ShapedArray
+from ..core.cells import argument
 from ..core.conversion import lossy_conversion_error
 from ..core.jaxpr import Jaxpr, eval_jaxpr, memoized
 from ..core.primitive import Primitive
 from ..core.selected import Selected
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
-from ..core.tracer import Tracer, argument
+from ..core.tracer import Tracer
 from ..primitives.families import Bilinear
 from ..primitives.foundation import Elementwise, Linear, Product, Scale, add_tangents, instantiate, match, scale
 

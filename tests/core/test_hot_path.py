@@ -12,7 +12,7 @@ import pytest
 
 import functrans as ft
 
-MOST_FILES, MOST_CALLS = 9, 300
+MOST_FILES, MOST_CALLS = 10, 300
 PACKAGE = Path(ft.__file__).parent
 
 OF_THREE_OPERATIONS = {
