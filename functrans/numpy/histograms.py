@@ -27,7 +27,8 @@ from ..primitives.elementwise import (
     subtract,
 )
 from ..primitives.foundation import full
-from ..primitives.indexing import Indexing, gather, scatter_add
+from ..primitives.indexing import gather, scatter_add
+from ..primitives.indices import Indexing
 from ..primitives.permutations import searchsorted
 from ..primitives.selection import select
 from ..primitives.structural import iota, slice_axis

@@ -16,7 +16,8 @@ from ..core.tracer import Tracer
 from ..errors import ConcretizationError, TracerConversionError
 from ..primitives.elementwise import add, floor_divide, greater_equal, less, logical_not, multiply, not_equal, remainder
 from ..primitives.foundation import promoted, reduce_sum, zeros
-from ..primitives.indexing import Indexing, gather, scatter_set
+from ..primitives.indexing import gather, scatter_set
+from ..primitives.indices import Indexing
 from ..primitives.masks import known_mask
 from ..primitives.selection import select
 from ..primitives.sorting import argsort

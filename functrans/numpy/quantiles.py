@@ -34,7 +34,8 @@ from ..primitives.elementwise import (
 )
 from ..primitives.foundation import reduce_sum, reshape
 from ..primitives.foundation import without as _without
-from ..primitives.indexing import Indexing, gather
+from ..primitives.indexing import gather
+from ..primitives.indices import Indexing
 from ..primitives.selection import select
 from ..primitives.sorting import sort, take_along
 from ..primitives.structural import concatenate, slice_axis, transpose

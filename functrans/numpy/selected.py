@@ -16,7 +16,8 @@ from ..core.avals import INT, is_inexact
 from ..core.selected import Selected
 from ..core.trace import typeof
 from ..primitives.elementwise import greater
-from ..primitives.indexing import Indexing, gather
+from ..primitives.indexing import gather
+from ..primitives.indices import Indexing
 from ..primitives.masks import number_of, per_element
 from ..primitives.selection import select
 from .common import cast, check_cast, normalize_axes, with_shape

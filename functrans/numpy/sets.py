@@ -13,7 +13,8 @@ from ..errors import ConcretizationError
 from ..primitives.cumulative import cumsum
 from ..primitives.elementwise import equal, isnan, less, logical_and, logical_not, not_equal, subtract
 from ..primitives.foundation import promoted, zeros
-from ..primitives.indexing import Indexing, gather, scatter_set
+from ..primitives.indexing import gather, scatter_set
+from ..primitives.indices import Indexing
 from ..primitives.selection import select
 from ..primitives.sorting import argsort, searchsorted, sort
 from ..primitives.structural import concatenate, slice_axis

@@ -24,7 +24,8 @@ from .foundation import (
     unbroadcast,
     zeros,
 )
-from .indexing import Indexing, gather, scatter_set
+from .indexing import gather, scatter_set
+from .indices import Indexing
 from .selection import select
 from .structural import iota, transpose
 from .structural import slice as static_slice

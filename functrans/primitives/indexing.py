@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial, reduce
-from itertools import pairwise
-from string import ascii_lowercase
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from ..core.avals import INT, ZERO, ShapedArray, told_apart
 from ..core.devices import is_on_device
 from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params, typeof
-from ..errors import OutOfBoundsError, TransposeError
+from ..errors import TransposeError
 from .elementwise import equal, greater_equal, less, logical_and, multiply, subtract
 from .foundation import (
     Moving,
@@ -27,58 +25,26 @@ from .foundation import (
     instantiate,
     reshape,
     scale,
-    without,
     zeros,
+)
+from .indices import (
+    Indexing,
+    are_integers,
+    as_arrays,
+    block_order,
+    dropped,
+    flat_places,
+    is_outside,
+    moved,
+    numpy_index,
+    out_of_bounds,
+    signed,
+    within_bounds,
 )
 from .on_gpu import check_indices, update_at, write_in_order
 from .permutations import argsort
 from .selection import select
 from .structural import iota, transpose
-
-
-class Indexing(NamedTuple):
-    """What a list of integer arrays, broadcast to one shape, means as an index of an array x.
-
-    Attributes:
-        axes: the axis of x that each index array runs along; the remaining axes are taken whole.
-        position: how many of the remaining axes come before those of the index arrays in the result.
-        mode: what an index outside [-n, n) means: "raise", "clip" (to [0, n); negative ones too), "wrap" (modulo n),
-            or "drop" (gather gives a fill value, scatter leaves it out). "raise" and "drop" count negative indices
-            from the end.
-        unique: a promise that no element is named twice.
-    """
-
-    axes: Shape
-    position: int = 0
-    mode: str = "raise"
-    unique: bool = False
-
-    def __str__(self) -> str:
-        """As one would write it, with where the axes of the indices go if that is not where NumPy puts them."""
-        names = {axis: ascii_lowercase[8:][i % 18] for i, axis in enumerate(self.axes)}
-        text = ",".join(names.get(axis, ":") for axis in range(max(self.axes, default=-1) + 1))
-        is_block = all(b == a + 1 for a, b in pairwise(self.axes))
-        usual = self.axes[0] if self.axes and is_block else 0
-        moved = "" if self.position == usual else f"->{self.position}"
-        return f"x[{text or '...'}]{moved}" + ("" if self.mode == "raise" else f"/{self.mode}")
-
-    def result_shape(self, x: Shape, index: Shape) -> Shape:
-        """The shape of what the index selects."""
-        rest = without(x, self.axes)
-        return rest[: self.position] + index + rest[self.position :]
-
-    def behind_lanes(self) -> Indexing:
-        """The same index of an array with one more leading axis, which is taken whole."""
-        return self._replace(axes=tuple(a + 1 for a in self.axes), position=self.position + 1)
-
-    def with_lanes(self) -> Indexing:
-        """The same with one more leading axis, and one more index array along it."""
-        return self._replace(axes=(0, *(a + 1 for a in self.axes)))
-
-
-def are_integers(places: Sequence[Any]) -> bool:
-    """Whether arrays, or places of such, hold integers."""
-    return all(place.dtype.kind in "iu" for place in places)
 
 
 class Gather(Moving):
@@ -101,11 +67,11 @@ class Gather(Moving):
                 return [x[indices]]  # what integers in brackets become
             if len(indices) == 1 and type(x) is np.ndarray and np.ndim(indices[0]):
                 y = x.take(indices[0], spec.axes[0], mode=spec.mode)
-                return [_moved(y, spec.axes[0], spec.position, np.ndim(indices[0]))]
-            places, natural, ndim = _numpy_index(x.shape, _within_bounds(x.shape, indices, spec), spec.axes)
-            return [_moved(x[places], natural, spec.position, ndim)]
+                return [moved(y, spec.axes[0], spec.position, np.ndim(indices[0]))]
+            places, natural, ndim = numpy_index(x.shape, within_bounds(x.shape, indices, spec), spec.axes)
+            return [moved(x[places], natural, spec.position, ndim)]
         except IndexError as error:
-            raise _out_of_bounds(x.shape, indices, spec, error) from None
+            raise out_of_bounds(x.shape, indices, spec, error) from None
 
     def may_fail(self, avals: Sequence[Any], params: Params) -> bool:
         return params["spec"].mode == "raise"
@@ -207,17 +173,17 @@ class Scatter(Primitive):
     def update(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         """The same in place, in a C-contiguous array."""
         if spec.mode == "drop":
-            updates, indices, spec = _dropped(y, updates, indices, spec)
+            updates, indices, spec = dropped(y, updates, indices, spec)
         try:
             if is_on_device(y) and spec.mode == "raise":
                 check_indices(y, indices, spec.axes)
-            places = _within_bounds(y.shape, indices, spec)
+            places = within_bounds(y.shape, indices, spec)
             if self.ufunc is None or spec.unique or not any(map(np.ndim, indices)):
                 self._write_once(y, updates, places, spec)
             else:
                 self._accumulate(y, updates, places, spec)
         except IndexError as error:
-            raise _out_of_bounds(y.shape, indices, spec, error) from None
+            raise out_of_bounds(y.shape, indices, spec, error) from None
 
     def _write_once(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         if is_on_device(y):
@@ -229,25 +195,25 @@ class Scatter(Primitive):
     def _write_once_on_gpu(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         """On a GPU any of several updates to one element may win, unless they are made one after the other."""
         if self.ufunc is None and not spec.unique and any(map(np.ndim, indices)):
-            flat, ndim = _flat_places(y.shape, indices, spec.axes)
-            updates = np.broadcast_to(_moved(updates, spec.position, 0, ndim), flat.shape)
+            flat, ndim = flat_places(y.shape, indices, spec.axes)
+            updates = np.broadcast_to(moved(updates, spec.position, 0, ndim), flat.shape)
             write_in_order(y.reshape(-1), flat.reshape(-1), updates.reshape(-1))
         else:
             self._write(y, updates, indices, spec)
 
     def _write(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
-        places, natural, ndim = _numpy_index(y.shape, indices, spec.axes)
-        updates = _moved(updates, spec.position, natural, ndim)
+        places, natural, ndim = numpy_index(y.shape, indices, spec.axes)
+        updates = moved(updates, spec.position, natural, ndim)
         y[places] = updates if self.ufunc is None else self.ufunc(y[places], updates)
 
     def _accumulate(self, y: Any, updates: Any, indices: Sequence[Any], spec: Indexing) -> None:
         if y.ndim == 1 and type(y) is np.ndarray:
-            places, natural, ndim = _numpy_index(y.shape, indices, spec.axes)
-            self.ufunc.at(y, places, _moved(updates, spec.position, natural, ndim))
+            places, natural, ndim = numpy_index(y.shape, indices, spec.axes)
+            self.ufunc.at(y, places, moved(updates, spec.position, natural, ndim))
             return
         # ufunc.at is several times faster with one flat index: 0.2 ms against 1.1 for 1000 rows of 64.
-        flat, ndim = _flat_places(y.shape, indices, spec.axes)
-        updates = np.broadcast_to(_moved(updates, spec.position, 0, ndim), flat.shape)
+        flat, ndim = flat_places(y.shape, indices, spec.axes)
+        updates = np.broadcast_to(moved(updates, spec.position, 0, ndim), flat.shape)
         add_at = self.ufunc.at if type(y) is np.ndarray else partial(update_at, self.ufunc)
         add_at(y.reshape(-1), flat.reshape(-1), updates.reshape(-1))
 
@@ -367,10 +333,10 @@ class ElementNumber(Primitive):
         return [ShapedArray(index.shape, INT)]
 
     def impl(self, index: Any, *, of: Shape, axis: int, mode: str) -> list[Any]:
-        extent, index = of[axis], _signed(index)
-        outside = _is_outside(index, extent)
+        extent, index = of[axis], signed(index)
+        outside = is_outside(index, extent)
         if mode == "raise" and np.any(outside):
-            raise _out_of_bounds(of, [index], Indexing((axis,)), IndexError())
+            raise out_of_bounds(of, [index], Indexing((axis,)), IndexError())
         if mode == "clip":
             return [np.clip(index, 0, extent - 1)]
         if mode == "wrap":
@@ -406,14 +372,7 @@ def move_axis(x: Any, source: int, target: int) -> Any:
     """One axis moved, the others in order."""
     if source == target:
         return x
-    return transpose(x, permutation=_block_order(typeof(x).ndim, source, target, 1))
-
-
-def _block_order(ndim: int, source: int, target: int, width: int) -> Shape:
-    """The permutation that moves a block of axes: `source` and `target` count the other axes before it."""
-    block = tuple(range(source, source + width))
-    rest = tuple(axis for axis in range(ndim) if axis not in block)
-    return rest[:target] + block + rest[target:]
+    return transpose(x, permutation=block_order(typeof(x).ndim, source, target, 1))
 
 
 def _lane_indices(size: int, indices: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
@@ -450,7 +409,7 @@ def _product_of_others(x: Shape, updates: Any, indices: Sequence[Any], spec: Ind
     slot = reshape(gather(slots, *indices, spec=inner, fill=-1), shape=(count,))
 
     ndim = typeof(updates).ndim
-    leading = transpose(updates, permutation=_block_order(ndim, spec.position, 0, width))
+    leading = transpose(updates, permutation=block_order(ndim, spec.position, 0, width))
     rest = typeof(leading).shape[width:]
     order = argsort(slot)
     row = Indexing((0,), unique=True)
@@ -458,7 +417,7 @@ def _product_of_others(x: Shape, updates: Any, indices: Sequence[Any], spec: Ind
     product = multiply(_run_products(rows, slot, 1), _run_products(rows, slot, -1))
     product = scatter_set(zeros(typeof(product)), product, order, spec=row)
     product = reshape(product, shape=index_shape + rest)
-    return transpose(product, permutation=_block_order(ndim, 0, spec.position, width))
+    return transpose(product, permutation=block_order(ndim, 0, spec.position, width))
 
 
 def _run_products(rows: Any, slot: Any, direction: int) -> Any:
@@ -482,101 +441,13 @@ def _run_products(rows: Any, slot: Any, direction: int) -> Any:
     return products
 
 
-# ---- on concrete arrays
-
-
-def _numpy_index(shape: Shape, indices: Sequence[Any], axes: Shape) -> tuple[tuple[Any, ...], int, int]:
-    """The index for NumPy, the position where NumPy will put the index axes, and how many these are."""
-    places: list[Any] = [slice(None)] * len(shape)
-    for axis, index in zip(axes, indices):
-        places[axis] = index
-    first = min(axes)
-    adjacent = max(axes) - first == len(axes) - 1
-    return tuple(places), first if adjacent else 0, max(map(np.ndim, indices))
-
-
-def _moved(y: Any, source: int, target: int, width: int) -> Any:
-    return y if source == target or not width else y.transpose(_block_order(y.ndim, source, target, width))
-
-
-def _signed(index: Any) -> Any:
-    return index if isinstance(index, int) else index.astype(np.intp)
-
-
-def _as_arrays(x: Any, indices: Sequence[Any]) -> list[Any]:
-    """Indices as signed arrays in the place where x is."""
-    if is_on_device(x):
-        return [_signed(i) if is_on_device(i) else np.array(i, np.intp, like=x) for i in indices]
-    return [np.asarray(_signed(i)) for i in indices]
-
-
-def _within_bounds(shape: Shape, indices: Sequence[Any], spec: Indexing) -> Sequence[Any]:
-    """Indices that NumPy may be left to check, with the modes that it does not know applied."""
-    if spec.mode == "clip":
-        return [np.clip(_signed(i), 0, shape[axis] - 1) for i, axis in zip(indices, spec.axes)]
-    if spec.mode == "wrap":
-        return [np.remainder(_signed(i), max(shape[axis], 1)) for i, axis in zip(indices, spec.axes)]
-    return indices
-
-
-def _is_outside(index: Any, extent: int) -> Any:
-    return (index < -extent) | (index >= extent)
-
-
 def _filled_gather(x: Any, indices: Sequence[Any], spec: Indexing, fill: Any) -> Any:
     fill = x.dtype.type(fill)
-    indices = _as_arrays(x, indices)
-    outside = reduce(np.logical_or, map(_is_outside, indices, (x.shape[a] for a in spec.axes)))
+    indices = as_arrays(x, indices)
+    outside = reduce(np.logical_or, map(is_outside, indices, (x.shape[a] for a in spec.axes)))
     if not all(x.shape[axis] for axis in spec.axes):
         return np.full_like(x, fill, shape=spec.result_shape(x.shape, outside.shape))
     safe = [np.where(outside, 0, i) for i in indices]
     (y,) = gather.impl(x, *safe, spec=spec._replace(mode="raise"))
     after = np.ndim(y) - spec.position - outside.ndim
     return np.where(outside.reshape(outside.shape + (1,) * after), fill, y)[()]
-
-
-def _dropped(
-    x: Any, updates: Any, indices: Sequence[Any], spec: Indexing
-) -> tuple[Any, Sequence[Any], Indexing]:
-    """Updates and indices without those that point outside x, along one axis."""
-    indices = _as_arrays(x, indices)
-    outside = reduce(np.logical_or, map(_is_outside, indices, (x.shape[a] for a in spec.axes)))
-    indices = [np.broadcast_to(i, outside.shape)[~outside] for i in indices]
-    updates = np.array(updates, like=x) if is_on_device(x) else np.asarray(updates)
-    updates = _moved(updates, spec.position, 0, outside.ndim)[~outside]
-    return updates, indices, spec._replace(position=0, mode="raise")
-
-
-def _flat_places(shape: Shape, indices: Sequence[Any], axes: Shape) -> tuple[Any, int]:
-    """Positions in the flattened array, index axes first, and the number of index axes."""
-    strides = [ShapedArray(shape[axis + 1 :], INT).size for axis in range(len(shape))]
-    flat: Any = 0
-    for axis, index in zip(axes, map(_signed, indices)):
-        if np.any(_is_outside(index, shape[axis])):
-            raise IndexError
-        flat = flat + np.where(index < 0, index + shape[axis], index) * strides[axis]
-    width = flat.ndim
-    for axis, extent in enumerate(shape):
-        if axis not in axes:
-            flat = flat[..., None] + np.arange(extent, like=flat) * strides[axis]
-    return flat, width
-
-
-def _out_of_bounds(shape: Shape, indices: Sequence[Any], spec: Indexing, error: Exception) -> OutOfBoundsError:
-    for axis, index in zip(spec.axes, indices):
-        index = index.get() if is_on_device(index) else np.asarray(index)
-        outside = index[_is_outside(index, shape[axis])]
-        if outside.size:
-            return out_of_bounds_error(outside.flat[0], axis, shape)
-    return OutOfBoundsError(f"An index does not fit an array of shape {shape}: {error}.")
-
-
-def out_of_bounds_error(index: Any, axis: int, shape: Shape) -> OutOfBoundsError:
-    """The error for an index of an array of a certain shape."""
-    extent = shape[axis]
-    return OutOfBoundsError(
-        f"Index {index} is out of bounds for axis {axis} with size {extent}, of an array of shape {shape}.",
-        f"Indices go from {-extent} to {extent - 1}." if extent else "The axis is empty.",
-        "Correct the index, or say what an index outside means: functrans.numpy.at(x)[i].get(mode=...) with mode "
-        "'clip', 'wrap' or 'fill', and .set(v, mode=...) with 'clip', 'wrap' or 'drop'.",
-    )

@@ -20,7 +20,8 @@ from ..errors import ConcretizationError, TracedMaskError, TracerConversionError
 from .cumulative import cumsum
 from .elementwise import add, equal, less, less_equal, logical_and, subtract
 from .foundation import Plain, convert, full, reduce_sum, reshape
-from .indexing import Indexing, gather, scatter_set
+from .indexing import gather, scatter_set
+from .indices import Indexing
 from .selection import select
 
 BASIC = (int, slice, type(None), type(Ellipsis))

@@ -14,7 +14,8 @@ from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .elementwise import subtract
 from .foundation import all_mapped, reshape
-from .indexing import Indexing, gather
+from .indexing import gather
+from .indices import Indexing
 from .permutations import argsort, check_same_shape, searchsorted
 from .structural import iota, reverse, slice_axis
 

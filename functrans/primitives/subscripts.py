@@ -22,7 +22,8 @@ from ..errors import (
 )
 from .dynamic_slice import update_slice
 from .foundation import Shape, broadcast_shapes, broadcast_to, convert, reshape, without
-from .indexing import Indexing, gather, out_of_bounds_error, scatter_set
+from .indexing import gather, scatter_set
+from .indices import Indexing, out_of_bounds_error
 from .masks import BASIC, concrete_mask, known_mask, leading_mask, per_element, selected, written
 from .python_operators import fitting, is_traced_integer
 from .selection import select

@@ -17,7 +17,7 @@ from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.instructions import ChainRun, CheckRun
 from functrans.compiler.program import fused
 from functrans.primitives import indexing
-from functrans.primitives.indexing import Indexing
+from functrans.primitives.indices import Indexing
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.cuda.device import is_possible
 from tests.helpers.cuda.running import ORDERS, emulated, lowered

@@ -18,7 +18,7 @@ from functrans.core.avals import ShapedArray
 from functrans.core.interning import interned
 from functrans.core.jaxpr import Jaxpr
 from functrans.core.staging import trace_closed
-from functrans.primitives.indexing import Indexing
+from functrans.primitives.indices import Indexing
 
 X = ShapedArray((3,), np.dtype(float))
 

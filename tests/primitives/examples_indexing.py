@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from functrans.primitives.indexing import Indexing
+from functrans.primitives.indices import Indexing
 from tests.helpers.examples import Example
 
 rng = np.random.default_rng(5)

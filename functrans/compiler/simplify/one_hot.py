@@ -16,7 +16,8 @@ from ...core.avals import INT
 from ...core.jaxpr import Atom, Eqn, Literal
 from ...primitives import elementwise as e
 from ...primitives.foundation import broadcast_shapes, broadcast_to, convert, reduce_sum, reshape
-from ...primitives.indexing import are_integers, element_number
+from ...primitives.indexing import element_number
+from ...primitives.indices import are_integers
 from ...primitives.selection import select
 from ...primitives.structural import iota, transpose
 from .rewriting import Rewriter, Rules
