@@ -94,7 +94,10 @@ def _in_chains(
     """Kernels and products, with those that can be run together in chains."""
     found: list[Any] = []
     chain = _Chain(may_be_mixed)
-    for instruction in runs:
+    rest = _after_long_ones(runs) if may_be_mixed else len(runs)
+    for number, instruction in enumerate(runs):
+        if number >= rest and not any(map(_is_long, chain.links)):
+            return [*found, *chain.links, *runs[number:]]
         if has_rows(instruction, may_be_mixed) and chain.takes(instruction):
             chain.add(instruction)
         elif (may_be_mixed or isinstance(instruction, CheckRun)) and chain.may_come_after(instruction):
@@ -111,6 +114,14 @@ def _in_chains(
             chain = _Chain(may_be_mixed)
             found.append(instruction)
     return found + chain.instructions(slots, times, results)
+
+
+def _after_long_ones(runs: Sequence[Run | CheckRun]) -> int:
+    """The number of the first instruction that only short ones come after, and that is one: these are no chain."""
+    rest = len(runs)
+    while rest and not _is_long(runs[rest - 1]):
+        rest -= 1
+    return rest
 
 
 def has_rows(run: Any, may_be_mixed: bool) -> bool:
@@ -409,8 +420,8 @@ def touched_by(run: Run) -> _Touched:
         return found
     kernel, places = run.kernel, dict(zip(run.kernel.operands, run.sources))
     for load in kernel.loads():
-        place, is_computed = places[load.operand], any(i.terms for i in load.index)
-        found[place.slot].append(None if is_computed else accessed(load, place, kernel.shape))
+        place = places[load.operand]
+        found[place.slot].append(None if has_terms(load.index) else accessed(load, place, kernel.shape))
     for place in run.targets:
         found.setdefault(place.slot, []).append(place)
     return found
@@ -426,11 +437,14 @@ class RowBytes(NamedTuple):
 
 def row_bytes(place: Place, rows: int) -> RowBytes:
     """Those of what an access touches over a space, of which some neighbours along the first axis are one row."""
-    group = place.shape[0] // rows
-    inside = [(group, place.strides[0]), *zip(place.shape[1:], place.strides[1:])]
-    low = place.offset + sum((n - 1) * s for n, s in inside if s < 0)
-    high = place.offset + sum((n - 1) * s for n, s in inside if s > 0) + place.dtype.itemsize
-    return RowBytes(low, high, group * place.strides[0])
+    _, low, shape, dtype, strides = place
+    group, high = shape[0] // rows, low + dtype.itemsize
+    for n, stride in zip((group, *shape[1:]), strides):
+        if stride < 0:
+            low += (n - 1) * stride
+        else:
+            high += (n - 1) * stride
+    return tuple.__new__(RowBytes, (low, high, group * strides[0]))
 
 
 def _are_apart(places: Sequence[Place | None], rows: int) -> bool:

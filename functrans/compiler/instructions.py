@@ -556,19 +556,20 @@ def as_matrices(place: Place, groups: Sequence[Axes]) -> Place | None:
     shape: list[int] = []
     strides: list[int] = []
     itemsize = place.dtype.itemsize
+    own, ways = place.shape, place.strides
     for group in groups:
-        axes = [axis for axis in group if place.shape[axis] != 1]
-        if any(place.strides[i] != place.strides[j] * place.shape[j] for i, j in pairwise(axes)):
+        axes = [axis for axis in group if own[axis] != 1]
+        if len(axes) > 1 and any(ways[i] != ways[j] * own[j] for i, j in pairwise(axes)):
             return None
-        shape.append(prod(place.shape[axis] for axis in group))
-        strides.append(place.strides[axes[-1]] if axes else 0)
+        shape.append(prod([own[axis] for axis in axes]))
+        strides.append(ways[axes[-1]] if axes else 0)
     (_, rows, columns), (batch, down, right) = shape, strides
     if columns == 1:
         right = itemsize
         down = itemsize if rows == 1 else down
     elif rows == 1:
         down = columns * itemsize if right == itemsize else itemsize
-    found = place._replace(shape=tuple(shape), strides=(batch, down, right))
+    found = Place(place.slot, place.offset, tuple(shape), place.dtype, (batch, down, right))
     return found if is_row_major(found) or is_row_major(VIEWS["transpose"](found, (0, 2, 1))) else None
 
 

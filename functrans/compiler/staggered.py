@@ -135,9 +135,11 @@ class _Staggered:
         """The kernels as one instruction, if that pays; else as they came."""
         if len(self.runs) < 2:
             return [*self.runs]
-        rows, sizes = max(link.rows for link in self.links), self.sizes_of_rows()
-        strips, size = rows // strip_rows(rows, self.shifts), sum(sizes.values())
-        if strips < FEWEST_STRIPS or size * rows < LARGE or size * self.rows_at_work() > CACHE:
+        rows = max(link.rows for link in self.links)
+        if rows // strip_rows(rows, self.shifts) < FEWEST_STRIPS:
+            return [*self.runs]
+        size = sum(self.sizes_of_rows().values())
+        if size * rows < LARGE or size * self.rows_at_work() > CACHE:
             return [*self.runs]
         first, last = times[id(self.links[0])], times[id(self.links[-1])]
         for place in (place for link in self.links for place in (*link.sources, *link.targets)):
@@ -153,8 +155,10 @@ class _Staggered:
         found: dict[int, int] = {}
         for own in self.touched:
             for slot, places in own.items():
-                for row in (row_bytes(p, p.shape[0]) for p in places if p is not None and p.strides[0]):
-                    found[slot] = max(found.get(slot, 0), min(row.high - row.low, abs(row.way)))
+                for place in places:
+                    if place is not None and place.strides[0]:
+                        low, high, way = row_bytes(place, place.shape[0])
+                        found[slot] = max(found.get(slot, 0), min(high - low, abs(way)))
         return found
 
 
