@@ -6,7 +6,7 @@ computed for the other one is not, and indices that make sense only on one side 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -172,15 +172,25 @@ def _with(statements: Sequence[Statement], given: dict[Expression, Expression]) 
     return tuple(replaced_in(s, given) for s in statements)
 
 
-def replaced_in(s: Statement, given: dict[Expression, Expression]) -> Statement:
-    """A statement with other expressions in place of some: of registers, and of comparisons."""
+def replaced_in(
+    s: Statement, given: dict[Expression, Expression], arrays: Mapping[int, int] | None = None
+) -> Statement:
+    """A statement with other expressions in place of some: of registers, and of comparisons.
+
+    Args:
+        arrays: other arrays in place of some, by their numbers.
+    """
     results: dict[int, Expression] = {}
+    arrays = arrays or {}
 
     def new(root: Expression) -> Expression:
         for e in expressions_in([root]):
             if id(e) not in results:
-                results[id(e)] = _rebuilt(e, results, given)
+                results[id(e)] = _rebuilt(e, results, given, arrays)
         return results[id(root)]
+
+    def inner(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+        return tuple(replaced_in(inner, given, arrays) for inner in statements)
 
     def moved(index: Affine) -> Affine:
         return index._replace(terms=tuple((factor, new(e)) for factor, e in index.terms))
@@ -188,22 +198,28 @@ def replaced_in(s: Statement, given: dict[Expression, Expression]) -> Statement:
     if isinstance(s, Assign):
         return s._replace(values=tuple(map(new, s.values)))
     if isinstance(s, Store):
-        return s._replace(index=tuple(map(moved, s.index)), value=new(s.value))
+        place = arrays.get(s.array, s.array)
+        return s._replace(array=place, index=tuple(map(moved, s.index)), value=new(s.value))
     if isinstance(s, Check):
         return s._replace(indices=tuple(map(new, s.indices)))
     if isinstance(s, Extend):
         return s._replace(count=new(s.count))
     if isinstance(s, Choose):
-        return s._replace(number=new(s.number), branches=tuple(_with(branch, given) for branch in inside(s)))
+        return s._replace(number=new(s.number), branches=tuple(map(inner, inside(s))))
     length, going = (None if e is None else new(e) for e in (s.length, s.going))
-    return s._replace(length=length, test=_with(s.test, given), going=going, body=_with(s.body, given))
+    return s._replace(length=length, test=inner(s.test), going=going, body=inner(s.body))
 
 
-def _rebuilt(e: Expression, results: dict[int, Expression], given: dict[Expression, Expression]) -> Expression:
+def _rebuilt(
+    e: Expression,
+    results: dict[int, Expression],
+    given: dict[Expression, Expression],
+    arrays: Mapping[int, int],
+) -> Expression:
     """An expression of new parts, or what is given for it."""
     if isinstance(e, Register):
         return given.get(e, e)
-    if not parts(e):
+    if not parts(e) and not isinstance(e, Load):
         return e
     if isinstance(e, Apply):
         operands = tuple(results[id(x)] for x in e.operands)
@@ -212,4 +228,4 @@ def _rebuilt(e: Expression, results: dict[int, Expression], given: dict[Expressi
         return e if all(x is y for x, y in zip(operands, e.operands)) else e._replace(operands=operands)
     assert isinstance(e, Load)
     index = tuple(i._replace(terms=tuple((f, results[id(x)]) for f, x in i.terms)) for i in e.index)
-    return e._replace(index=index)
+    return e._replace(operand=arrays.get(e.operand, e.operand), index=index)

@@ -48,8 +48,9 @@ def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | 
     known, zero = partial(known_value, assembler), None if assembler.is_plain else partial(is_zero, assembler)
     try:
         found = take_apart(
-            loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), not assembler.is_plain, zero
-        )
+            loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), not assembler.is_plain,
+            is_alone=True, is_zero=zero,
+        )  # fmt: skip
     except TooLarge as reason:
         return f"{reason}; nor can lanes run on their own, for {why}" if why else str(reason)
     if assembler.is_plain and has_long_loops(found.recurrence.statements):

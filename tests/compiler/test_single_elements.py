@@ -19,8 +19,8 @@ from functrans.compiler.backends.cpu.work import WORTH_VECTORS, longest_chain, w
 from functrans.compiler.backends.cpu.writer import NUMBER_BY_NUMBER
 from functrans.compiler.costs import COSTS
 from functrans.compiler.instructions import LoopRun, RecurrenceRun, WhileRun
-from functrans.compiler.loopnest import Apply, Register, constant
-from functrans.compiler.recurrence import Assign, Choose, Repeat
+from functrans.compiler.loopnest import Apply, Load, Register, constant
+from functrans.compiler.recurrence import Assign, Choose, Repeat, Store, statements_in
 from tests.fuzz import Case
 from tests.helpers.interruptions import interrupted
 from tests.helpers.tiers import TIERS, tier
@@ -559,6 +559,78 @@ def test_vectors_in_loops(function: Any, args: Any, compiled: Any) -> None:
 @pytest.mark.parametrize("name", [*INDEXED_BY_ITSELF])
 def test_what_is_overwritten_has_been_read(name: str, compiled: Any) -> None:
     Case(name, lambda x: lax.fori_loop(0, 5, INDEXED_BY_ITSELF[name], x), (PERMUTED,), None).check(compiled)
+
+
+# ---- arrays that change places
+
+
+def relaxed(n: Any, x: Any, y: Any) -> Any:
+    return loop(0, n, lambda i, x: put(0.5 * x + 0.4 * x[::-1], i % 70, x[i % 3]), x), y
+
+
+def waves(n: Any, x: Any, y: Any) -> Any:
+    def step(i: Any, state: Any) -> Any:
+        old, now = state
+        return now, put(2 * now - old - 0.1 * now[::-1], i % 70, now[i % 5])
+
+    return loop(0, n, step, (x, y))
+
+
+def turned(n: Any, x: Any, y: Any) -> Any:
+    """Arrays that change places with each other, and each with a number of the other one."""
+
+    def step(i: Any, state: Any) -> Any:
+        x, y = state
+        return put(y, i % 70, x[(i * 7) % 70]), put(x, (i * 3) % 70, y[i % 70])
+
+    return loop(0, n, step, (x, y))
+
+
+def until_small(n: Any, x: Any, y: Any) -> Any:
+    """A loop that ends where the array says so, in a loop whose array changes places too."""
+
+    def outer(i: Any, state: Any) -> Any:
+        x, y = state
+        inner = lax.while_loop(lambda z: abs(z[i % 7]) > 0.3, lambda z: put(0.6 * z[::-1] + 0.1 * z, i % 70, z[0] / 2), x)
+        return put(inner + 0.2 * y[::-1], 3, y[i % 70]), x
+
+    return loop(0, n, outer, (x, y))
+
+
+def chained(n: Any, x: Any, y: Any) -> Any:
+    """One copy for two: what goes to two places cannot change places with both."""
+
+    def step(i: Any, state: Any) -> Any:
+        x, y = state
+        z = put(x[::-1] + y, i % 70, x[i % 5])
+        return z, z
+
+    return loop(0, n, step, (x, y))
+
+
+EXCHANGED = [relaxed, waves, turned, until_small, chained]
+WAVES = np.cos(np.arange(70.0)), np.sin(np.arange(70.0) ** 2)
+
+
+@pytest.mark.parametrize("compiled", TIERS)
+@pytest.mark.parametrize("function", EXCHANGED)
+@pytest.mark.parametrize("steps", [0, 1, 16, 17, 18])
+def test_arrays_change_places(function: Any, steps: int, compiled: Any) -> None:
+    Case("a loop", lambda x, y: function(steps, x, y), WAVES, 1e-12).check(compiled)
+    if function is not until_small:  # there the interpreter takes long
+        Case("a loop", function, (np.int64(steps), *WAVES), 1e-12).check(compiled)
+
+
+@pytest.mark.parametrize(("function", "ways"), [(relaxed, 2), (waves, 3), (turned, 2)])
+def test_what_changes_places_is_not_copied(function: Any, ways: int) -> None:
+    """A body is there once for each way in which arrays may lie, and none of these copies an array as it is."""
+    found = instructions(ft.jit(lambda x, y: function(40, x, y)).lower(*WAVES)._assembled.block)
+    (own,) = (run for run in found if isinstance(run, RecurrenceRun))
+    everything = list(statements_in(own.recurrence.statements))
+    assert ways in [len(s.branches) for s in everything if isinstance(s, Choose)]
+    loops = [s for s in everything if isinstance(s, Repeat) and s.length == constant(40, s.counter.dtype)]
+    stores = [s for s in statements_in(loops) if isinstance(s, Store)]
+    assert not [s for s in stores if isinstance(s.value, Load) and s.value.index == s.index]
 
 
 @pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])

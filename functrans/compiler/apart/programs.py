@@ -16,7 +16,7 @@ from ...core.avals import ShapedArray, StackAval
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..instructions import Column, Place
 from ..loopnest import INT, Affine, Apply, Constant, Expression, Load, Register, cast, constant
-from ..recurrence import Assign, Choose, Recurrence, Repeat, Statement, Store
+from ..recurrence import Assign, Choose, Recurrence, Repeat, Statement, Store, roots, statements_in
 from .access import UPDATES
 from .counting import steps_of
 from .elements import (
@@ -33,6 +33,7 @@ from .elements import (
     too_many,
 )
 from .equations import WORTH_STORING, Equations, moves_known_elements
+from .exchange import following, next_step
 from .stacks import Tapes, Winding
 from .triangles import has_masks, simplified
 from .updates import LOOPS, addressed, reads_first, written
@@ -88,6 +89,7 @@ def take_apart(
     source: Any,
     taped: frozenset[int] = frozenset(),
     has_tapes: bool = False,
+    is_alone: bool = False,
     is_zero: Callable[[Place], bool] | None = None,
 ) -> Apart:
     """A loop as a recurrence.
@@ -97,6 +99,7 @@ def take_apart(
         source: the line of the user's code that the loop stands in.
         taped: slots of arrays that are entries of stacks: those go forwards, even if the loop does not.
         has_tapes: whether whoever runs it has memory for the stacks of loops inside.
+        is_alone: whether it is not a lane of many, which share what is the same for all.
         is_zero: whether what is at a place is known to be 0.0 everywhere; None leaves matrices to kernels, whatever may
             be left out of them.
 
@@ -106,7 +109,7 @@ def take_apart(
     indexed, first = addressed(loop.body, prepare), len(loop.consts)
     starts_at_zero = [is_zero is not None and first + i in indexed and is_zero(p) for i, p in enumerate(loop.carry)]
     has_triangles = is_zero is not None and (any(starts_at_zero) or has_masks(prepare(loop.body)))
-    apart = _Body(prepare, supports, source, bool(indexed), bool(indexed) and has_triangles, has_tapes)
+    apart = _Body(prepare, supports, source, bool(indexed), bool(indexed) and has_triangles, has_tapes, is_alone)
     steps = apart.steps(loop.length)
     consts = [apart.given(p, known(p)) for p in loop.consts]
     stays = apart.addressed_carry(loop.body, first, len(loop.carry))
@@ -154,9 +157,10 @@ class _Body(Equations, Tapes):
         has_vectors: bool,
         has_triangles: bool,
         has_tapes: bool,
+        is_alone: bool,
     ):
         super().__init__(supports, source, has_vectors, has_triangles)
-        self.has_tapes = has_tapes
+        self.has_tapes, self.is_alone = has_tapes, is_alone
         self.ends: list[Register] = []
         self.prepare = prepare
 
@@ -213,7 +217,7 @@ class _Body(Equations, Tapes):
         rows = [x if isinstance(x, Rows) else self.in_memory(x) for x in rows]
         counter = self.register(INT)
         winding = Winding(self) if None in targets else None
-        inner = len(self.ends)
+        inner, own_room = len(self.ends), len(self.buffers)
         with self.block() as test:
             shown = [*consts, *map(protected, state)]
             going = None if cond is None else self.boxes(self.run(cond, shown)[0])[()].expression
@@ -229,19 +233,20 @@ class _Body(Equations, Tapes):
                     self.fill(Array.of(target.home[0], (*target.home[1], own), may_write=True), y)
                 elif winding is not None:
                     winding.leave(y, aval, own)
-            following = self.following(state, outs[: len(carry)], stays)
-            self.assign(numbers, following)
+            after, pairs = following(self, state, outs[: len(carry)], stays, own_room)
             statements[:0] = self.emptied(inner, [] if winding is None else winding.stacks)
         if length is None:
-            length = steps_of(test, going, {r.number: e for r, e in zip(numbers, following)})
+            length = steps_of(test, going, {r.number: e for r, e in zip(numbers, after)})
         length = None if length is None else self.kept_expression(length)
         if winding is not None and length is None:
             statements.insert(0, winding.room(Apply("add", (counter, constant(1, INT)), INT)))
         elif winding is not None:
             self.statements.append(winding.room(length))
         most = int(length.number) if isinstance(length, Constant) else None
+        asked = [e for s in statements_in(test) for e in roots(s)] + ([] if going is None else [going])
+        finish = next_step(self, pairs, statements, list(zip(numbers, after)), asked, length)
         repeated = Repeat(counter, length, tuple(test), going, tuple(statements), most=most, turns=turns)
-        self.statements.append(repeated)
+        self.statements += [repeated, *finish]
         after = [self.renewed(x) if s else x for x, s in zip(state, stays)]
         done = counter if length is None else length
         stacks = iter([] if winding is None else winding.done(done))
@@ -253,18 +258,6 @@ class _Body(Equations, Tapes):
             return self.entry(whole, step)
         aval = ShapedArray(whole.aval.shape[1:], whole.aval.dtype)
         return Array(aval, lambda index: whole.at((step, *index)), whole.reads)
-
-    def following(self, state: Sequence[Any], outs: Sequence[Any], stays: Sequence[bool]) -> list[Expression]:
-        """Have arrays of a carry where they were before the step; the other numbers after it."""
-        values = [y if s else self.boxes(y) for y, s in zip(outs, stays)]
-        numbers = [
-            cast(b.expression, a.expression.dtype)
-            for x, y, s in zip(state, values, stays)
-            if not s
-            for a, b in zip(x.flat, y.flat)
-        ]
-        self.bring([(x, y) for x, y, s in zip(state, values, stays) if s and not is_at(y, x.home)])
-        return numbers
 
 
 class _Program:
