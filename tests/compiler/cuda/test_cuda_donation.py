@@ -47,6 +47,19 @@ def test_results(name: str, order: int) -> None:
         assert_all_close(emulated(jaxpr, args, order, donated=donated), wanted, 1e-12)
 
 
+@pytest.mark.parametrize("columns", [9, 100, 3000])
+def test_what_a_row_has_one_of_is_overwritten_when_all_threads_have_read_it(columns: int) -> None:
+    def scaled(x: Any, s: Any) -> Any:
+        by = np.sin(s) * np.exp(s)
+        return x * by[:, None], np.max(x * by[:, None], 1), s * 2 + by
+
+    args = values(size=5 * columns).reshape(5, columns), values(1, 5)
+    jaxpr = staged(scaled, args)
+    wanted = interpreted(jaxpr, args)
+    for order in ORDERS:
+        assert_all_close(emulated(jaxpr, args, order, donated=(1,)), wanted, 1e-12)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_result_is_the_donated_array(name: str) -> None:
     args = values(), values(1)

@@ -348,6 +348,12 @@ class _LinkWriter(KernelWriter):
         """The outputs of which a row has one."""
         return [j for j in range(len(self.outputs)) if self.link.kinds[self.first_output + j] == "register"]
 
+    @property
+    def overwrites(self) -> bool:
+        """Whether it writes to what it has read: all threads of a team have to have read it before."""
+        read, written = ({a.slot for a in group} for group in self.split(self.nest.accesses))
+        return not read.isdisjoint(written)
+
     def own_parameters(self) -> list[tuple[str, str]]:
         """Types and names of what the kernel is called with for this link."""
         found = [(f"const {self.index}", f"n{d}") for d in range(1, self.count)]
@@ -404,6 +410,8 @@ class _LinkWriter(KernelWriter):
         if form.parallel == 1:
             names = self.values.outer(self.loops, self.pointers(), self.types, skipped=self.registers())
             known = self.values.at("i0", names, self.loaded())
+            if self.overwrites:
+                text.line(f"meet<{form.team}>();")
             for j, output in enumerate(self.outputs):
                 self.give(j, known[id(output.expression)])
             return
