@@ -43,6 +43,24 @@ def depthwise(x, w):
     return lax.conv_general_dilated(x, w, (1, 1), "SAME", feature_group_count=8)
 
 
+@pytest.mark.parametrize("division", ["usual", "warps", "blocks"])
+@pytest.mark.parametrize(
+    ("channels", "window", "positions"),
+    [(5, (3,), (20,)), (3, (2, 2), (9, 8)), (4, (11,), (200,))],
+)
+def test_features_that_are_not_divided_evenly(channels, window, positions, division):
+    """Kernels of a few features each add to the results of those before them."""
+    x = values(1, 2 * channels, *(n + k - 1 for n, k in zip(positions, window))).astype("f8")
+    w = values(6, channels, *window).astype("f8")
+
+    def function(x, w):
+        y, back = ft.vjp(lambda *args: lax.conv_general_dilated(*args, (1,) * len(window), "VALID", feature_group_count=2), x, w)
+        return y, *back(np.sin(y))
+
+    jaxpr = staged(function, (x, w))
+    assert_all_close(emulated(jaxpr, (x, w), 2, division), interpreted(jaxpr, (x, w)), 1e-12)
+
+
 @pytest.fixture
 def by_products(monkeypatch):
     """Products by the library, where there are features enough for tiles."""

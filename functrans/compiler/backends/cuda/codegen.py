@@ -348,14 +348,22 @@ class KernelWriter:
         text, i = self.text, i or f"i{self.inner}"
         with text.block(condition) if condition else nullcontext():
             for j, total in enumerate(totals):
-                k, total = self.first_output + j, self.rounded(j, total)
+                k = self.first_output + j
                 ways = [f"i{d} * s{k}_{d}" for d in told(self.nest.accesses[k], "none", self.inner)]
                 if self.inner < self.form.parallel and self.form.moves[k] != "none":
                     size = f"sizeof(*p{k})" if self.form.moves[k] == "one" else f"s{k}_{self.inner}"
                     ways.append(f"{i} * ({self.index}){size}")
                 if self.form.is_divided:
                     ways.append(f"blockIdx.y * w{j}")
-                text.line(f"*after(p{k}, {' + '.join(ways)}) = {total};" if ways else f"*p{k} = {total};")
+                place = f"*after(p{k}, {' + '.join(ways)})" if ways else f"*p{k}"
+                text.line(f"{place} = {self.rounded(j, self.added(j, place, total))};")
+
+    def added(self, j: int, place: str, total: str) -> str:
+        """A result, combined with what is there if the kernel adds to that."""
+        if self.outputs[j].place is None:
+            return total
+        before = f"single({place})" if self.is_rounded(self.nest.accesses[self.first_output + j]) else place
+        return f"{combine_of(self.outputs[j])}::of({before}, {total})"
 
     def columns(self) -> None:
         """Threads side by side have neighbouring results, threads below each other parts of what these reduce.

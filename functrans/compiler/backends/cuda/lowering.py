@@ -10,7 +10,7 @@ import numpy as np
 
 from ...inspection.texts import kernel_text
 from ...instructions import KernelRun, Place, contiguous_strides
-from ...loopnest import Apply, Expression, Kernel, Load, Output, axis_index, cast
+from ...loopnest import Apply, Expression, Kernel, Load, axis_index, cast
 from ...operations.values import HALF, SINGLE
 from . import layouts
 from .codegen import kernel_function
@@ -268,9 +268,11 @@ def _stages(run: KernelRun, parts: int, scratch: int) -> tuple[KernelRun, Kernel
         offset += -(-parts * int(np.prod(shape)) * dtype.itemsize // 256) * 256
     partial = [p._replace(shape=shape, strides=p.strides[1:]) for p in places]
     index = (axis_index(len(shape)), *map(axis_index, range(len(shape))))
-    outputs = tuple(Output(Load(k, index, o.expression.dtype), o.combine) for k, o in enumerate(kernel.outputs))
+    loads = (Load(k, index, output.expression.dtype) for k, output in enumerate(kernel.outputs))
+    outputs = tuple(o._replace(expression=load) for o, load in zip(kernel.outputs, loads))
     last = Kernel((*shape, parts), 1, outputs, tuple(range(len(outputs))))
-    return KernelRun(kernel, run.sources, tuple(partial)), KernelRun(last, tuple(places), run.targets), offset
+    anew = kernel._replace(outputs=tuple(o._replace(place=None) for o in kernel.outputs))
+    return KernelRun(anew, run.sources, tuple(partial)), KernelRun(last, tuple(places), run.targets), offset
 
 
 # ---- launches
