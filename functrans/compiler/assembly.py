@@ -49,7 +49,7 @@ from .matrices import element_by_element, linear_algebra
 from .overlap import are_same
 from .partials import divided_reduction
 from .recurring import add_recurrence
-from .small_products import batch_of_products
+from .small_products import batches_of_products, brought_into_rows, factors_for_library
 
 
 class Assembled(NamedTuple):
@@ -285,10 +285,13 @@ class Assembler:
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
-        product = None if self.is_plain else batch_of_products(kernel, sources, targets)
-        if product is not None and product.x.dtype.char in self.product_types:
-            self.contract(block, product.x, product.y, targets[0], product.x_axes, product.y_axes)
+        products = [] if self.is_plain else batches_of_products(kernel, sources, targets)
+        if products and {product.x.dtype.char for product in products} <= set(self.product_types):
+            for product, target in zip(products, targets):
+                self.contract(block, product.x, product.y, target, product.x_axes, product.y_axes)
             return
+        if not self.is_plain:
+            sources = brought_into_rows(self, block, kernel, sources)
         divided = None if self.is_plain else divided_reduction(kernel, sources)
         if divided is not None:
             sources = self.partial_results(block, divided.pieces, sources)
@@ -349,6 +352,8 @@ class Assembler:
             z: has the axes of the batch, those left of x, and those left of y.
         """
         a, b = self.matrices(block, x, x_axes), self.matrices(block, y, y_axes)
+        if not self.is_plain:
+            a, b = factors_for_library(self, block, a, b)
         c = z.reshaped((a.shape[0], a.shape[1], b.shape[2]))
         self.multiply(block, a, b, c)
 

@@ -1,20 +1,29 @@
-"""Kernels that are products of many small matrices, which a library computes sooner.
+"""Products of many small matrices: kernels that a library computes sooner, and factors that had better be transposed.
 
 A product of small matrices is a kernel, for it may fuse with what makes its factors and what reads it
 (`DotGeneral.lower_reduction`). One that has fused with nothing, of a batch, is better left to BLAS.
+
+Products of rows with rows, a @ b.T, take up to four times as long as those of rows with columns, and transposing the
+smaller factor takes a part of that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .instructions import Place
-from .loopnest import Affine, Apply, Kernel, Load
+from .instructions import VIEWS, Block, Place
+from .loopnest import Affine, Apply, Kernel, Load, Output
 
 #: Rows and columns of results from which on calls of BLAS take less time than a kernel, where sums are not written out.
 FEWEST_ROWS = 5
+
+#: A factor is transposed for the sake of so many rows or columns of the other one at least, which must be as many as
+#: there are terms, if matrices take so many multiplications at most; larger ones BLAS puts together anew itself.
+WORTH_TRANSPOSING, MOST_MULTIPLICATIONS = 16, 10**6
+#: An operand is brought into rows if a kernel reads so many of its elements at each point, each so often at least.
+FEWEST_READ, FEWEST_TIMES = 5, 5
 
 Axes = tuple[int, ...]
 
@@ -33,12 +42,19 @@ class Product(NamedTuple):
     y_axes: tuple[Axes, ...]
 
 
-def batch_of_products(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> Product | None:
-    """What a kernel multiplies, if it is nothing but products of a batch of matrices that are worth calls of BLAS."""
-    if len(kernel.outputs) != 1 or not kernel.reduced or not targets[0].is_contiguous:
-        return None
-    (expression, combine, place), rank = kernel.outputs[0], len(kernel.shape)
-    if combine != "add" or place is not None or not _multiplies_loads(expression):
+def batches_of_products(kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> list[Product]:
+    """What a kernel multiplies for each of its results, if they all are nothing but products of a batch of matrices
+    that are worth calls of BLAS."""
+    found = [
+        _batch_of_products(kernel, output, sources) if target.is_contiguous else None
+        for output, target in zip(kernel.outputs, targets)
+    ]
+    return [] if None in found else [product for product in found if product is not None]
+
+
+def _batch_of_products(kernel: Kernel, output: Output, sources: Sequence[Place]) -> Product | None:
+    (expression, combine, place), rank = output, len(kernel.shape)
+    if not kernel.reduced or combine != "add" or place is not None or not _multiplies_loads(expression):
         return None
     factors = [_axes_of(load.index) for load in expression.operands]
     if None in factors:
@@ -76,3 +92,50 @@ def _axes_of(index: Sequence[Affine]) -> list[int] | None:
     """The axes of the space that each axis of an array goes along; None if some does something else."""
     found = [i.factors[0][0] for i in index if len(i.factors) == 1 and i == Affine(0, ((i.factors[0][0], 1),))]
     return found if len(found) == len(index) == len(set(found)) else None
+
+
+def factors_for_library(assembler: Any, block: Block, x: Place, y: Place) -> tuple[Place, Place]:
+    """The factors of matrices, one of them transposed in memory if both are read along their sums."""
+    count, rows, terms = x.shape
+    columns, item = y.shape[2], x.dtype.itemsize
+    if (x.strides[2], y.strides[1]) != (item, item) or (count > 1 and 0 in (x.strides[0], y.strides[0])):
+        return x, y
+    is_worth = min(rows, columns, terms) > 1 and max(rows, columns) >= max(terms, WORTH_TRANSPOSING)
+    if not is_worth or rows * terms * columns > MOST_MULTIPLICATIONS:
+        return x, y
+    if rows < columns:
+        return VIEWS["transpose"](assembler.contiguous_copy(block, VIEWS["transpose"](x, (0, 2, 1))), (0, 2, 1)), y
+    return x, assembler.contiguous_copy(block, y)
+
+
+def brought_into_rows(assembler: Any, block: Block, kernel: Kernel, sources: Sequence[Place]) -> Sequence[Place]:
+    """What a kernel reads, copied where it reads many elements that lie apart along its last axis, and each again and
+    again: sums of products that are written out, of rows with rows."""
+    last = len(kernel.shape) - 1
+    if kernel.reduced or kernel.shape[last:] < (FEWEST_READ,):
+        return sources
+    loads: dict[int, list[Load]] = {}
+    for load in kernel.loads():
+        loads.setdefault(load.operand, []).append(load)
+    return [
+        _in_rows(assembler, block, kernel, loads.get(number, []), place)
+        for number, place in zip(kernel.operands, sources)
+    ]
+
+
+def _in_rows(assembler: Any, block: Block, kernel: Kernel, loads: Sequence[Load], place: Place) -> Place:
+    """The copy of an operand that is read so, or the operand."""
+    last = len(kernel.shape) - 1
+    if len(loads) < FEWEST_READ or any(i.terms for load in loads for i in load.index):
+        return place
+    axes = {d for load in loads for d, i in enumerate(load.index) if i.factor(last)}
+    moving = {axis for load in loads for i in load.index for axis, _ in i.factors}
+    times = prod(n for axis, n in enumerate(kernel.shape) if axis not in moving)
+    if times < FEWEST_TIMES or len(axes) != 1:
+        return place
+    (axis,) = axes
+    if place.strides[axis] in (0, place.dtype.itemsize):
+        return place
+    order = (*(d for d in range(len(place.shape)) if d != axis), axis)
+    copied = assembler.contiguous_copy(block, VIEWS["transpose"](place, order))
+    return VIEWS["transpose"](copied, tuple(map(order.index, range(len(order)))))

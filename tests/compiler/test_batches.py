@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,10 @@ def programs(draw: Any) -> Any:
 @settings(max_examples=80, deadline=None)
 @given(
     drawn=programs(), tier=st.sampled_from(sorted(TIERS)),
-    by=st.sampled_from([["products by a library"], ["batches by a library", "nothing written out"]]),
+    by=st.sampled_from([
+        ["products by a library"], ["batches by a library", "nothing written out"], ["operands in rows"],
+        ["products by a library", "factors transposed"],
+    ]),
 )  # fmt: skip
 def test_any_order_of_axes(drawn: Any, tier: str, by: list[str]) -> None:
     function, args = drawn
@@ -96,6 +100,33 @@ def test_small_matrices_of_a_batch_are_multiplied_by_a_library(
     links = [link for i in assembled(function, x, y).block for link in getattr(i, "links", [i])]
     is_for_library = dtype != "i8" and min(rows, columns) >= 5
     assert any(isinstance(link, ProductRun) for link in links) == is_for_library
+
+
+def links_of(function: Any, *args: Any) -> list[Any]:
+    """The instructions of a function, those of chains too."""
+    return [link for i in assembled(function, *args).block for link in getattr(i, "links", [i])]
+
+
+def test_products_over_the_same_space_are_all_left_to_a_library() -> None:
+    x, y, z = np.random.default_rng(0).integers(-3, 4, (3, 5, 12, 12)).astype(float)
+    function = lambda x, y, z: (z @ y.mT, x.mT @ z)  # noqa: E731
+    assert sum(isinstance(link, ProductRun) for link in links_of(function, x, y, z)) == 2
+    found = natively(staged(function, (x, y, z)), (x, y, z), "quick")
+    for product, wanted in zip(found, (z @ y.mT, x.mT @ z), strict=True):
+        np.testing.assert_array_equal(product, wanted)
+
+
+@pytest.mark.parametrize(("shape", "is_transposed"), [((2, 40, 9, 20), 1), ((2, 9, 40, 20), 1), ((1, 9, 9, 400), 0)])
+def test_products_of_rows_with_rows_transpose_the_smaller_factor(shape: tuple[int, ...], is_transposed: int) -> None:
+    (count, rows, columns, terms), random = shape, np.random.default_rng(0)
+    x, y = (random.integers(-3, 4, (count, n, terms)).astype(float) for n in (rows, columns))
+    links = links_of(lambda x, y: x @ y.mT, x, y)
+    (product,) = (link for link in links if isinstance(link, ProductRun))
+    assert (product.x.strides[2], product.y.strides[1]).count(8) == 2 - is_transposed
+    copied = [link.targets[0] for link in links if isinstance(link, KernelRun)]
+    assert [prod(place.shape) for place in copied] == [count * min(rows, columns) * terms] * is_transposed
+    (found,) = natively(staged(lambda x, y: x @ y.mT, (x, y)), (x, y), "quick")
+    np.testing.assert_array_equal(found, x @ y.mT)
 
 
 def mixture(means: Any, factors: Any, x: Any) -> Any:

@@ -65,6 +65,8 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "everything computed again": [(fuse, "CHEAP", 1000)],
     "short expressions": [(fuse, "LARGEST_EXPRESSION", 3)],
     "batches by a library": [(small_products, "FEWEST_ROWS", 1)],
+    "factors transposed": [(small_products, "WORTH_TRANSPOSING", 2)],
+    "operands in rows": [(small_products, "FEWEST_READ", 2), (small_products, "FEWEST_TIMES", 2)],
     "nothing written out": [(unrolling, "TINY", 0), (fuse, "FEW", 0)],
     "much written out": [(unrolling, "TINY", 8), (unrolling, "MOST_LOADS", 64), (unrolling, "MOST_OUTPUTS", 32)],
     "few lanes": [(lanes, "FEWEST_LANES", 2)],
