@@ -238,6 +238,37 @@ def test_a_rank_one_update_is_one_kernel() -> None:
     Case("rank one", update, (a, x, y), None).check("quick")
 
 
+MOVES: dict[str, Any] = {
+    "transposed": lambda x: x.T, "reversed": lambda x: x[:, ::-1], "a part": lambda x: x[1:, :2],
+    "repeated": lambda x: np.broadcast_to(x, (2, *x.shape)), "a row": lambda x: x[0], "both": lambda x: x.T[::-1, 1:],
+    "reshaped": lambda x: x.reshape(-1),
+}  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    moves=st.lists(st.sampled_from(sorted(MOVES)), min_size=1, max_size=3), of=st.lists(st.integers(0, 2), min_size=3),
+    is_returned=st.booleans(), tier=TIER,
+)  # fmt: skip
+def test_results_that_only_move_what_was_computed(moves: list[str], of: list[int], is_returned: bool, tier: str) -> None:
+    def function(x: Any, u: Any, v: Any) -> Any:
+        computed = [fnp.outer(u, v) + 1, np.exp(x) * u[:, None], fnp.einsum("ij,i->ji", x, u).T]
+        moved = [MOVES[name](computed[i]) for name, i in zip(moves, of)]
+        return (*moved, *computed) if is_returned else moved
+
+    rng = np.random.default_rng(0)
+    Case("moved", function, (rng.normal(size=(3, 4)), rng.normal(size=3), rng.normal(size=4)), 1e-12).check(tier)
+
+
+def test_products_whose_axes_are_moved_are_computed_where_they_belong() -> None:
+    x, y, u, v = np.ones((30, 40)), np.ones((30, 40)), np.ones(30), np.ones(40)
+    pull = lambda x, y, ct: ft.vjp(lambda x, y: np.einsum("ij,ij->j", x, y), x, y)[1](ct)  # noqa: E731
+    for function, args in ((pull, (x, y, v)), (lambda u, v: np.outer(u, v).T, (u, v)), (lambda x: np.exp(x)[3:], (x,))):
+        assert [type(i).__name__ for i in assembled(function, *args).block] == ["KernelRun"]
+    # What would be read across its rows twice is not.
+    assert len(assembled(lambda x, y: (x * y).T, x, y).block) == 2
+
+
 @pytest.mark.parametrize("name", ["quick", "thorough", "threads"])
 @pytest.mark.parametrize("shape", [(300, 261), (300, 512), (9, 1000), (3, 70, 300), (1000, 7), (70, 40)], ids=str)
 def test_transposed_arrays_are_read_tile_by_tile(shape: tuple[int, ...], name: str) -> None:
