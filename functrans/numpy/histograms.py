@@ -31,9 +31,10 @@ from ..primitives.indexing import gather, scatter_add
 from ..primitives.indices import Indexing
 from ..primitives.permutations import searchsorted
 from ..primitives.selection import select
-from ..primitives.structural import iota, slice_axis
+from ..primitives.structural import slice_axis
 from .common import as_operand, cast, concrete_value, known_value, with_shape
 from .differences import diff
+from .ranges import linspace
 from .reductions import max, min, sum
 
 #: Exported as ours: NumPy's namesake does not take `length`.
@@ -215,11 +216,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     low, high = min(x), max(x)
     low, high = (x if is_inexact(typeof(x).dtype) else cast(x, np.float64) for x in (low, high))
     margin = cast(select(equal(low, high), 0.5, 0.0), typeof(low).dtype)
-    low, high = subtract(low, margin), add(high, margin)
-    steps = iota(shape=(int(bins) + 1,), axis=0, dtype=INT)
-    edges = add(multiply(steps, divide(subtract(high, low), int(bins))), low)
-    edges = select(equal(steps, int(bins)), high, edges)  # exactly
-    return cast(edges, typeof(low).dtype)
+    return linspace(subtract(low, margin), add(high, margin), int(bins) + 1)
 
 
 def _flattened(a: Any) -> Any:

@@ -222,8 +222,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None, *, total_repeat_length: int |
     if total_repeat_length is None and not isinstance(a, Traced) and not isinstance(repeats, Traced):
         return np.repeat(a, repeats, axis)
     x = as_operand(a)
-    if axis is None:
-        x, axis = ravel(x), 0
+    if axis is None or not typeof(x).shape:
+        x, axis = ravel(x), 0 if axis is None else axis
     axis = normalize_axis(axis, typeof(x).ndim)
     shape = typeof(x).shape
     if total_repeat_length is not None:

@@ -77,6 +77,7 @@ JOINING = {
     "tile_number": lambda x: np.tile(x, 2),
     "tile_nothing": lambda x: np.tile(x, (0, 1)),
     "repeat": lambda x: np.repeat(x, 2),
+    "repeat_number": lambda x: np.repeat(x[0, 0], 2, 0),
     "repeat_each": lambda x: np.repeat(x, [1, 0, 2, 1], 1),
     "resize": lambda x: np.resize(x, (3, 7)),
     "resize_to_nothing": lambda x: np.resize(x, (0, 7)),
