@@ -226,19 +226,40 @@ def _with_one_axis(run: KernelRun, extent: int, may_compute: bool) -> KernelRun 
         may_compute: whether rows that do not lie in memory as one axis, those of a mask for all matrices of a batch,
             say, may be read at indices that are computed from the number of a row.
     """
-    kernel, (shape, reduced, outputs, _) = run.kernel, run.kernel
+    shape, reduced, outputs, _ = run.kernel
     sizes = list(accumulate(shape[: len(shape) - reduced], mul))
     if extent not in sizes:
         return None
-    count, places, rank = sizes.index(extent) + 1, dict(zip(kernel.operands, run.sources)), len(shape)
-    may_compute = may_compute and prod(shape[count:]) >= LONG_ROW
+    count, rank = sizes.index(extent) + 1, len(shape)
     kept = [axis for axis in range(count, rank) if shape[axis] != 1 or axis >= rank - reduced]
+    targets = [_merged(place, count, [k for k in kept if k < rank - reduced]) for place in run.targets]
+    moved = _with_merged_loads(run, count, kept, may_compute and prod(shape[count:]) >= LONG_ROW)
+    if None in targets or moved is None:
+        return None
+    found, sources = moved
+    new_outputs = tuple(output._replace(expression=found[id(output.expression)]) for output in outputs)
+    new_kernel = kernel_over((extent, *(shape[axis] for axis in kept)), reduced, new_outputs)
+    return KernelRun(new_kernel, tuple(sources[k] for k in new_kernel.operands), tuple(targets))
+
+
+def _with_merged_loads(
+    run: KernelRun, count: int, kept: Sequence[int], may_compute: bool
+) -> tuple[dict[int, Expression], list[Place]] | None:
+    """The expressions of a kernel, by id, with so many first axes as one, and the places that they read.
+
+    None if there is something that cannot be read so, or that reads no rows.
+
+    Args:
+        kept: the other axes that are left.
+    """
+    kernel, shape, rank = run.kernel, run.kernel.shape, len(run.kernel.shape)
+    places = dict(zip(kernel.operands, run.sources))
     inside = {axis: axis_index(k) for k, axis in enumerate(kept, 1)}
     moves = (*_digits(shape[:count]), *(inside.get(axis, ORIGIN) for axis in range(count, rank)))
-    targets = [_merged(place, count, [k for k in kept if k < rank - reduced]) for place in run.targets]
     sources: list[Place] = []
     found: dict[int, Expression] = {}
-    has_rows = not reduced  # a reduction of what is no row anywhere sums up products of rows and columns, or windows
+    # A reduction of what is no row anywhere sums up products of rows and columns, or windows.
+    has_rows = not kernel.reduced
     for e in kernel.expressions():
         moved = at_index(e, moves, found)
         if isinstance(e, Load):
@@ -254,11 +275,7 @@ def _with_one_axis(run: KernelRun, extent: int, may_compute: bool) -> KernelRun 
         elif isinstance(e, Position) and moved.index.terms and not may_compute:
             return None
         found[id(e)] = moved
-    if None in targets or not has_rows:
-        return None
-    new_outputs = tuple(output._replace(expression=found[id(output.expression)]) for output in outputs)
-    new_kernel = kernel_over((extent, *(shape[axis] for axis in kept)), reduced, new_outputs)
-    return KernelRun(new_kernel, tuple(sources[k] for k in new_kernel.operands), tuple(targets))
+    return (found, sources) if has_rows else None
 
 
 def _digits(shape: Sequence[int]) -> Index:

@@ -10,7 +10,7 @@ strips, come last, when all strips have been done. Threads take strips, and then
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 from .chains import has_rows, row_bytes, touched_by
@@ -115,15 +115,14 @@ class _Staggered:
             return None
         for other, shift, theirs in zip(self.links, self.shifts, self.touched):
             written = {place.slot for place in (*other.targets, *link.targets)}
-            for slot in written & own.keys() & theirs.keys():
-                for x in theirs[slot]:
-                    for y in own[slot]:
-                        ahead = rows_ahead(x, y)
-                        if ahead is None:
-                            return None
-                        if ahead:
-                            above = max(above, shift.above - ahead[0])
-                            below = max(below, shift.below + ahead[-1])
+            shared = written & own.keys() & theirs.keys()
+            for x, y in (pair for slot in shared for pair in product(theirs[slot], own[slot])):
+                ahead = rows_ahead(x, y)
+                if ahead is None:
+                    return None
+                if ahead:
+                    above = max(above, shift.above - ahead[0])
+                    below = max(below, shift.below + ahead[-1])
         return Shift(above, below)
 
     def have_rows_in_common(self, own: dict[int, list[Place | None]]) -> bool:

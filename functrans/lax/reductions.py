@@ -177,6 +177,13 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
         return found
 
     combined = vmap(vmap(computed))
+    start = [broadcast_to(i, shape=(1, size)) for i in initial]
+    rows = combined(start, _halved(combined, rows, count)) if count else start
+    return treedef.unflatten([reshape(x, shape=kept_shape) for x in rows])
+
+
+def _halved(combined: Callable[..., list[Any]], rows: list[Any], count: int) -> list[Any]:
+    """What so many rows combine to, one row: the first half with the second, until there is one."""
     while count > 1:
         half = count // 2
         low, high = ([_strided(x, start, start + half, 1) for x in rows] for start in (0, half))
@@ -184,9 +191,7 @@ def reduce(operands: Any, init_values: Any, computation: Callable[[Any, Any], An
         if count % 2:
             joined = [concatenate(x, _strided(y, count - 1, count, 1), axis=0) for x, y in zip(joined, rows)]
         rows, count = joined, half + count % 2
-    start = [broadcast_to(i, shape=(1, size)) for i in initial]
-    rows = combined(start, rows) if count else start
-    return treedef.unflatten([reshape(x, shape=kept_shape) for x in rows])
+    return rows
 
 
 def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
