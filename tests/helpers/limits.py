@@ -29,7 +29,7 @@ from functrans.compiler import (
     staggered,
     unrolling,
 )
-from functrans.compiler.apart import access, collector, elements, programs, updates
+from functrans.compiler.apart import access, collector, elements, equations, programs, updates
 from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, links, native, staging, streams
 from functrans.compiler.backends.cpu import chains as rows
 from functrans.compiler.backends.cpu import lanes as blocks_of_lanes
@@ -76,11 +76,13 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     ],
     "staged": [(staging, "MANY", 1), (staging, "BLOCK", 3)],
     "arrays in memory": [
-        *[(module, "LARGEST_ARRAY", 1) for module in (access, collector, elements, programs)],
-        *[(module, "LARGEST_CHOICE", 1) for module in (collector, elements, programs, updates)],
+        *[(module, "LARGEST_ARRAY", 1) for module in (access, collector, elements, equations, programs)],
+        *[(module, "LARGEST_CHOICE", 1) for module in (collector, elements, equations, updates)],
     ],
-    "indices in memory": [(module, "LARGEST_CHOICE", 1) for module in (collector, elements, programs, updates)],
-    "stored numbers": [(programs, "LARGEST_COST", 2), (programs, "WORTH_STORING", 0)],
+    "indices in memory": [(module, "LARGEST_CHOICE", 1) for module in (collector, elements, equations, updates)],
+    "stored numbers": [
+        (equations, "LARGEST_COST", 2), (equations, "WORTH_STORING", 0), (programs, "WORTH_STORING", 0),
+    ],
     "long steps": [(collector, "LARGEST_BODY", 40)],
     "divided loops": [(dividing, "FEWEST_STEPS", 1)],
     "many steps": [(recurrence, "FEW_STEPS", 1), (recurring, "FEW_STEPS", 1)],
