@@ -121,21 +121,30 @@ class BlockAssembler:
             if part is not None:
                 self.places[var] = part
         self.homes.replace(number)
+        sources = [self.homes.place(atom) for atom in step.sources]
+        has_pieces = any(isinstance(source, Patchwork) for source in sources)
         computed, targets = [], []
         for var, output in zip(step.outputs, step.kernel.outputs):
             if not is_number(output) or var in self.homes.wanted:
-                targets.append(self.places.get(var) or self.target(number, var))
+                targets.append(self.places.get(var) or self.output_of_kernel(number, var, has_pieces))
                 computed.append(output)
         if computed:
             for eqn in step.checked:
                 self.check(eqn)
-            sources = [self.homes.place(atom) for atom in step.sources]
             is_whole = len(computed) == len(step.outputs)
             kernel = step.kernel if is_whole else step.kernel._replace(outputs=tuple(computed))
-            if any(isinstance(source, Patchwork) for source in sources):
+            if has_pieces:
                 self.kernels_over_pieces(kernel, sources, targets)
             else:
                 self.assembler.kernel(self.instructions, kernel, sources, targets)
+
+    def output_of_kernel(self, number: int, var: Var, has_pieces: bool) -> Place | ObjectPlace:
+        """Where a kernel computes a variable; piece by piece it writes a transposed result as such."""
+        turned = self.homes.turned_parts(var) if has_pieces and var not in self.homes.ahead else None
+        if turned is None:
+            return self.target(number, var)
+        self.places[var] = turned
+        return turned
 
     def check(self, eqn: Eqn) -> None:
         """Have the operands of an equation checked that must lie within bounds."""

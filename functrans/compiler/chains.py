@@ -46,6 +46,10 @@ MOST_LINKS = 64
 #: if one matrix of each kind has so many bytes together at most.
 FEWEST_ROWS, LARGEST_PRODUCT = 8, 1 << 20
 
+#: So many rows may lie side by side (backends/cpu/side_by_side.py), if they have so few bytes: there is room for whole
+#: groups of them.
+GROUP, SHORT_ROW = 32, 2048
+
 #: Rows are read at indices that are computed from their number if they have so many elements.
 LONG_ROW = 32
 
@@ -409,6 +413,11 @@ class _Chain:
     ) -> Run | ChainRun:
         """Links as one instruction, that run during some time."""
         own = tuple(place for place in _own_places(links, slots, *span) if place.slot not in results)
+        for place in own if self.may_be_mixed else ():
+            row = place.strides[0] * (place.shape[0] // min(self.extents))
+            if row <= SHORT_ROW:
+                size = -(-min(self.extents) // GROUP) * GROUP * row
+                slots[place.slot].size = max(slots[place.slot].size, size)
         return ChainRun(tuple(links), own) if len(links) > 1 else links[0]
 
     def with_rows_in_common(self) -> list[list[Run]]:

@@ -37,6 +37,9 @@ from .uses import (
 )
 from .versions import Versions
 
+#: What is written out of order is still together in the cache if it has so many bytes at most.
+CLOSE = 512
+
 
 class Homes:
     """Decides, for one program, where its values are.
@@ -201,10 +204,23 @@ class Homes:
         """
         eqn = self.steps[number]
         assert isinstance(eqn, Eqn)
-        var = eqn.outputs[k]
-        readers = self.readers.get(var, ())
         is_free = not self.assembler.is_plain and eqn.primitive.is_step_by_step(k, eqn.params)
-        if not is_free or var in self.wanted or len(readers) != 1:
+        return self.in_transposed(eqn.outputs[k]) if is_free else None
+
+    def turned_parts(self, var: Var) -> Place | None:
+        """The same for an array that is put together from parts, if what changes places stays close together."""
+        if self.assembler.is_plain:
+            return None
+        return self.in_transposed(var, CLOSE)
+
+    def in_transposed(self, var: Var, most: int | None = None) -> Place | None:
+        """The room of a result that is a value transposed, if nothing else needs that and the room is free.
+
+        Args:
+            most: the bytes of the axes that change places together, with those between and after them.
+        """
+        readers = self.readers.get(var, ())
+        if var in self.wanted or len(readers) != 1:
             return None
         view = self.steps[readers[0]]
         if isinstance(view, KernelStep) or view.primitive.name != "transpose":
@@ -213,8 +229,11 @@ class Homes:
         place = None if result is None or result < len(self.carry) else self.outputs[result]
         if not isinstance(place, Place) or place.slot in self.holders:
             return None
-        self.occupy(var, place)
         permutation = view.params["permutation"]
+        first = next((axis for axis, other in enumerate(permutation) if axis != other), 0)
+        if most is not None and place.strides[first] * place.shape[first] > most:
+            return None
+        self.occupy(var, place)
         return VIEWS["transpose"](place, permutation=[permutation.index(axis) for axis in range(len(permutation))])
 
     def found_successors(self) -> dict[Var, Var]:
@@ -426,7 +445,7 @@ class Homes:
             return None
         if not eqn.primitive.updates_first:
             if y not in self.ahead:
-                place = self.fresh(y, number)
+                place = self.turned_parts(y) or self.fresh(y, number)
                 assert isinstance(place, Place)
                 self.ahead[y] = place
             return self.ahead[y]

@@ -160,6 +160,14 @@ def test_hvp_is_cheap():
     np.testing.assert_allclose(ft.hvp(lambda x: np.sum(x**4) + np.sum(x) ** 2, x, x), 12 * x**3 + 2 * x.sum())
 
 
+def test_a_single_vector_is_not_batched():
+    x = np.array([1.0, 2.0, 3.0])
+    jaxpr = ft.make_jaxpr(ft.jacrev(lambda x: np.sum(np.sin(x))))(x)
+    made = [v.aval.shape for eqn in jaxpr.eqns if eqn.primitive.name != "reshape" for v in eqn.outputs]
+    assert set(made) == {(), (3,)}
+    np.testing.assert_array_equal(ft.jacfwd(lambda t: t * x)(2.0), x)
+
+
 def test_third_derivatives():
     found = ft.jacfwd(ft.hessian(lambda x: np.sum(x**4)))(X)
     wanted = np.zeros((3, 3, 3))

@@ -258,10 +258,24 @@ def test_scaling_by_any_constant_absorbs_the_zeros_that_it_absorbs_elsewhere(pri
     if dtype == "c16":
         numbers = [z for v in numbers for z in (complex(v, 0.0), complex(0.0, v)) if z != 1]  # 1 * inf is inf, not NaN
     for number in numbers:
-        for f in (lambda x, c=number: primitive(x, c), lambda x, c=number: primitive(c, x)):
+        array = np.full(values.shape, number, dtype)
+        for f in (
+            lambda x, c=number: primitive(x, c), lambda x, c=number: primitive(c, x),
+            lambda x, c=array: primitive(x, c), lambda x, c=array: primitive(c, x),
+        ):  # fmt: skip
             jaxpr = ft.make_jaxpr(f)(values)
             found, wanted = InterpretedProgram(simplify(jaxpr))(values), InterpretedProgram(jaxpr)(values)
             assert_same_bits(found, wanted, signs_of_zeros=False)
+
+
+def test_constant_arrays_of_one_value_count_as_that():
+    x, ones = special_values("f8"), np.ones(len(special_values("f8")))
+    zeros, signed = np.zeros_like(ones), np.copysign(0.0, np.resize([1.0, -1.0], len(ones)))
+    for f in (lambda x: x * ones, lambda x: x - zeros, lambda x: x + -zeros, lambda x: scale(ones, x)):
+        assert not simplify(ft.make_jaxpr(f)(x)).eqns
+    for f in (lambda x: x + zeros, lambda x: x - signed, lambda x: x + signed, lambda x: x * (ones + zeros.cumsum())):
+        jaxpr = ft.make_jaxpr(f)(x)
+        assert_same_bits(InterpretedProgram(simplify(jaxpr))(x), InterpretedProgram(jaxpr)(x))
 
 
 def test_small_integers_wrap_around_before_they_meet_larger_ones():

@@ -30,7 +30,18 @@ from functrans.compiler import (
     unrolling,
 )
 from functrans.compiler.apart import access, collector, elements, equations, programs, updates
-from functrans.compiler.backends.cpu import arenas, codegen, formulas, layouts, library, links, native, staging, streams
+from functrans.compiler.backends.cpu import (
+    arenas,
+    codegen,
+    formulas,
+    layouts,
+    library,
+    links,
+    native,
+    side_by_side,
+    staging,
+    streams,
+)
 from functrans.compiler.backends.cpu import chains as rows
 from functrans.compiler.backends.cpu import lanes as blocks_of_lanes
 from functrans.compiler.convolution import loops, products
@@ -55,6 +66,11 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "staggered chains": [(staggered, "LARGE", 0), (staggered, "FEWEST_STRIPS", 1), (staggered, "ROWS_OF_STRIP", 1)],
     "tiles": [(layouts, "FIRST_CACHE", 1), (layouts, "NARROW", (5, 3)), (layouts, "WIDE", (3, 4))],
     "small parts for threads": [(layouts, "LANES", 2)],
+    "loops across": [(layouts, "SHORT", 64), (layouts, "LANES", 2), (layouts, "APART", 0), (layouts, "ACROSS", 3)],
+    "rows side by side": [
+        *[(module, "GROUP", 3) for module in (chains, rows, side_by_side)], (layouts, "SHORT", 64),
+        (side_by_side, "SHORT", 64), (layouts, "LANES", 2), (layouts, "TO_BEGIN", 1000),
+    ],
     "results one by one": [(streams, "MOST_STREAMS", 0), (streams, "CACHE", 0)],
     "steps as arguments": [(layouts, "STEPS", (0,))],
     "divisors": [(layouts, "WORTH_DIVISORS", 1)],

@@ -207,11 +207,12 @@ def zero_scale(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
 
 def scale_by_constant(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-    """A product that cannot be zero times infinity is a product."""
+    """A product that cannot be zero times infinity, where that counts, is a product."""
     t, c = map(rewriter.constant, eqn.inputs)
-    never_absorbs = c is not None and is_finite(c) and c != 0
-    if not eqn.primitive.both:
-        never_absorbs = never_absorbs or (t is not None and t != 0)
+    if eqn.primitive.both:
+        never_absorbs = any(x is not None and is_finite(x) and x != 0 for x in (t, c))
+    else:
+        never_absorbs = (c is not None and is_finite(c)) or (t is not None and t != 0)
     return rewriter.emit(e.multiply, *eqn.inputs) if never_absorbs else None
 
 

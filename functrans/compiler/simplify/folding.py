@@ -60,5 +60,16 @@ def element_of(value: Any, shape: Any, dtype: np.dtype[Any]) -> Any:
         return None
 
 
+def uniform_element(value: Any) -> Any:
+    """What all elements of a small array are, to the last bit, as a Python scalar; None if they differ."""
+    if type(value) is not np.ndarray or not 0 < value.nbytes <= RESULT_LIMIT or value.dtype.kind not in "biufc":
+        return None
+    first = value.item(0)
+    if value.item(-1) != first or not np.all(value == first):
+        return None
+    is_same = first != 0 or value.tobytes() == np.full_like(value, first).tobytes()
+    return first if is_same else None
+
+
 def _bytes(aval: ShapedArray) -> int:
     return prod(aval.shape) * aval.dtype.itemsize

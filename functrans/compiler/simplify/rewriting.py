@@ -11,7 +11,7 @@ from ...core.avals import ShapedArray
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, literal
 from ...core.primitive import Primitive
 from ...primitives.foundation import Elementwise, broadcast_to, convert, full
-from .folding import element_of, evaluated, folded, is_foldable
+from .folding import element_of, evaluated, folded, is_foldable, uniform_element
 from .loops import simplify_programs
 from .sharing import COMMUTATIVE, equation_key
 from .signs import SIGNED, is_nonnegative
@@ -55,7 +55,7 @@ class Rewriter:
     Attributes:
         eqns: the equations so far.
         definitions: for each variable of these the equation that defines it.
-        uniform: the variables that are arrays of one value, and that value.
+        uniform: the variables that are arrays of one value, and that value; of constants that were asked for, None too.
         nonnegative: variables that are NaN, or at least zero and not -0.0.
         sigmoids: variables that are 1 / (1 + exp(-x)), and x.
         shifted: variables that are x - max(x).
@@ -203,8 +203,10 @@ class Rewriter:
 
     def constant(self, atom: Atom) -> Any:
         """The value of a constant scalar, or of all elements of an array; None if that is not known."""
-        if type(atom) is Literal:
-            return atom.value if getattr(atom.aval, "shape", None) == () else None
+        if type(atom) is Literal and getattr(atom.aval, "shape", None) == ():
+            return atom.value
+        if type(atom) is Literal and atom not in self.uniform:
+            self.uniform[atom] = uniform_element(atom.value)
         return self.uniform.get(atom)
 
     # ---- for rules: what is put in the place of an equation

@@ -8,6 +8,7 @@ from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
+from ...chains import GROUP
 from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun
 from ...overlap import accessed
 from ...staggered import strip_rows
@@ -17,6 +18,7 @@ from .library import gemm_arguments, product_work
 from .links import Link, links_of
 from .runtime import HEADER
 from .scans import scan_link
+from .side_by_side import side_by_side
 from .streams import apart, in_groups
 from .tiers import Written
 
@@ -49,11 +51,17 @@ def encoded_chain(
     encoder: Any, runs: Sequence[KernelRun | ProductRun | ScanRun], rows: int, own: Sequence[Place]
 ) -> EncodedChain:
     """Links over the same rows; neighbours of which each has several rows in every row are a chain in the chain."""
-    ways = [number for p in own for number in (HEADER + p.slot, p.strides[0] * (p.shape[0] // rows))]
+    pieces = [piece for run in runs for piece in (apart(run) if isinstance(run, KernelRun) else [run])]
+    at_a_time = rows_at_a_time(pieces, rows)
+    turned = side_by_side(pieces, rows, own if 2 * at_a_time >= GROUP else ())
+    pieces = [turned.moved(piece) for piece in pieces]
+    ways: list[int] = []
+    for place in own:
+        row = place.strides[0] * (place.shape[0] // rows)
+        ways += [HEADER + place.slot, row, turned.way(place, row)]
     found: list[int] = []
     links: dict[int, Link] = {}
     work = 0
-    pieces = [piece for run in runs for piece in (apart(run) if isinstance(run, KernelRun) else [run])]
     for extent, group in groupby(pieces, key=lambda run: run.rows):
         inside = list(group)
         if extent > rows and len(inside) > 1:
@@ -72,7 +80,8 @@ def encoded_chain(
                 links[4 + len(ways) + len(found)] = link
                 work += link.work
                 found += [0, encoder.address(link.arguments), link.extent // rows]
-    head = [rows_at_a_time(pieces, rows, work), encoder.slot_count, len(own), len(found) // 3]
+    block = GROUP if turned.rows else in_blocks(at_a_time, rows, work)
+    head = [block, encoder.slot_count, len(own), len(found) // 3]
     return EncodedChain([*head, *ways, *found], links, work)
 
 
@@ -90,16 +99,20 @@ def encoded_staggered(encoder: Any, run: ChainRun) -> EncodedChain:
     return EncodedChain([*head, *found], links, sum(link.work for link in links.values()))
 
 
-def rows_at_a_time(links: Sequence[KernelRun | ProductRun | ScanRun], rows: int, work: int) -> int:
-    """How many rows of a chain are run together: their number depends on the shapes only.
-
-    Everything that links which have to do with each other read and write of them is in the cache together, and there
-    are blocks for many threads.
-    """
+def rows_at_a_time(links: Sequence[KernelRun | ProductRun | ScanRun], rows: int) -> int:
+    """How many rows of a chain are in the cache together, with all that links touch that have to do with each other."""
     found = [_sizes_of_rows(link, rows) for link in links]
     size = max(sum(_largest([found[k] for k in group]).values()) for group in in_groups(map(set, found)))
+    return CACHE // max(1, size)
+
+
+def in_blocks(most: int, rows: int, work: int) -> int:
+    """How many rows of a chain are run together, at most so many: that depends on the shapes only.
+
+    There are blocks for many threads.
+    """
     blocks = max(1, min(MANY_BLOCKS, work // WORTH_BLOCK))
-    most = min(CACHE // max(1, size), -(-rows // blocks))
+    most = min(most, -(-rows // blocks))
     return max(1, most if most < LANES else most // LANES * LANES)
 
 

@@ -63,7 +63,8 @@ class Layout(NamedTuple):
         ways: the same for each operand with each of its terms.
         divides: whether to prepare for divisions, in the innermost loop, by what stays the same in it.
         same: for each operand the number of the one whose pointer and strides it has: its own, or that of an output.
-        tile: the extents of tiles that the two innermost loops are run by; the split loop is then the outer of these.
+        block: in parts of how many points the split loop is run, with all other loops for each of them.
+        columns: the same for the innermost loop, where the split one is the loop around it: together these make tiles.
     """
 
     loops: int
@@ -74,7 +75,8 @@ class Layout(NamedTuple):
     ways: tuple[tuple[int | None, ...], ...]
     same: tuple[int, ...]
     divides: bool = False
-    tile: tuple[int, int] | None = None
+    block: int | None = None
+    columns: int | None = None
 
 
 def supports(expression: Expression) -> bool:
@@ -163,13 +165,13 @@ class _KernelWriter:
         self.nest(0, [f"%p{k}" for k in self.layout.same], "entry")
         w.write("ret void")
         w.lines.append("}")
-        part = f"internal i64 @{name}_part" if self.layout.tile else f"i64 @{name}"
+        part = f"internal i64 @{name}_part" if self.layout.block else f"i64 @{name}"
         w.lines += [f"define {part}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) #0 {{", "entry:"]
         w.write(f"call void @{name}_body({', '.join(self.arguments())})")
         w.write("ret i64 0")
         w.lines.append("}")
-        if self.layout.tile:
-            w.lines += IN_BLOCKS.format(name=name, block=self.layout.tile[0]).splitlines()
+        if self.layout.block:
+            w.lines += IN_BLOCKS.format(name=name, block=self.layout.block).splitlines()
         w.lines += self.formulas.lines
         return w
 
@@ -209,8 +211,8 @@ class _KernelWriter:
     def nest(self, depth: int, bases: list[str], block: str) -> str:
         """The loops from some depth inwards; `bases` are the addresses there. Returns the block that it ends in."""
         last = self.layout.loops - 1
-        if depth == last - 1 and self.layout.tile:
-            return self.tiles(depth, bases, block, self.layout.tile[1])
+        if depth == last - 1 and self.layout.columns:
+            return self.tiles(depth, bases, block, self.layout.columns)
         if depth < last:
             return self.outer_loop(depth, bases, block)
         if self.layout.reduced == last:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd
+from math import gcd, prod
 from typing import NamedTuple
 
 from ...accesses import Walk, jumping_axes, numbers_of, operands_of, walks_of
-from ...instructions import Place
-from ...loopnest import Kernel, Load
+from ...costs import operation_cost
+from ...instructions import KernelRun, Place
+from ...loopnest import Apply, Constant, Kernel, Load
 from .codegen import Layout, has_unknown_steps
 from .runtime import HEADER
 
@@ -27,6 +28,13 @@ NARROW, WIDE = (64, 16), (8, 64)
 STEPS = (0, 1, 2, 3, 4, -1)
 #: What parts of the innermost loop are multiples of, so that it is vectorised alike whatever the parts.
 LANES = 64
+#: An innermost loop of fewer points may give its place to a longer one, as it leaves much out of vectors.
+SHORT = 16
+#: So many points of that one are run at a time.
+ACROSS = 128
+#: What an operation costs in a vector, if it costs one alone; what an element costs that does not lie beside the one
+#: before; and what it costs to begin the innermost loop.
+IN_VECTOR, APART, TO_BEGIN = 0.2, 4, 12
 #: The points of the innermost loop from which on divisions by what stays the same in it are prepared.
 WORTH_DIVISORS = 8
 
@@ -68,7 +76,12 @@ def arrange(
         [CACHE_LINE if axis in jumps else move for axis, move in enumerate(own)] if jumps else own
         for own, jumps in zip(moves, jumping_axes(kernel))
     ]
+    may_change_order = not (kernel.reduced or any(output.place for output in kernel.outputs))
     loops, reduced, split = loop_order(*groups, traffic, len(kernel.outputs))
+    across = _loop_across(kernel, loops, moves, sizes, keeps_first) if may_change_order else None
+    if across is not None:
+        loops = [*loops[:across], *loops[across + 1 :], loops[across]]
+        split = len(loops) - 1
     still = (0,) * len(moves)
     by_loop = list(zip(*[columns[axis] if axis >= 0 else still for axis, _ in loops]))
     steps = tuple([step_of(move[-1], size) for move, size in zip(by_loop, sizes)])
@@ -77,11 +90,13 @@ def arrange(
     arguments, slots = _arguments(kernel, [extent for _, extent in loops], heads, by_loop, tails)
     begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
     divides = has_fma and loops[-1][1] >= WORTH_DIVISORS
-    may_be_tiled = not (kernel.reduced or keeps_first or any(output.place for output in kernel.outputs))
-    tile = tile_for(loops, by_loop) if may_be_tiled else None
-    split = len(loops) - 2 if tile else split
-    layout = Layout(len(loops), reduced, begins, split, steps, ways, same, divides, tile)
-    grain = tile[0] if tile else LANES if split == len(loops) - 1 else 1
+    may_be_tiled = may_change_order and across is None and not keeps_first
+    block, columns = (tile_for(loops, by_loop) if may_be_tiled else None) or (None, None)
+    if across is not None and not keeps_first:
+        block = ACROSS
+    split = len(loops) - 2 if columns else split
+    layout = Layout(len(loops), reduced, begins, split, steps, ways, same, divides, block, columns)
+    grain = block or (LANES if split == len(loops) - 1 else 1)
     arguments += [0] * has_unknown_steps(layout)
     return Arranged(layout, arguments, slots, loops[split][1], grain, begins)
 
@@ -139,6 +154,56 @@ def accessed_by(
             moves.append(move)
         tails.append([factor * strides[own] for own, factor in ways] if ways else ())
     return heads, moves, tails, sizes
+
+
+def _loop_across(
+    kernel: Kernel,
+    loops: Sequence[tuple[int, int]],
+    moves: Sequence[Sequence[int]],
+    sizes: Sequence[int],
+    keeps_first: bool,
+) -> int | None:
+    """The place of the loop that had better be the innermost: a long one, if that is short and has much to compute."""
+    if len(loops) < 2 or loops[-1][1] >= SHORT:
+        return None
+    longest = 0 if keeps_first else max(range(len(loops)), key=lambda k: loops[k][1])
+    if loops[longest][1] < LANES or (keeps_first and loops[0][0] != 0):
+        return None
+    along, across = (_cost_along(kernel, moves, sizes, loop) for loop in (loops[-1], loops[longest]))
+    return longest if across < along else None
+
+
+def cost_of_rows(run: KernelRun) -> float:
+    """What a kernel over rows that reduces nothing costs, roughly, with the loop inside that it would have there."""
+    kernel, rank = run.kernel, len(run.kernel.shape)
+    _, moves, _, sizes = accessed_by(walks_of(kernel), (*run.sources, *run.targets), rank)
+    loops = merged(range(rank), kernel.shape, list(zip(*moves)))
+    across = _loop_across(kernel, loops, moves, sizes, True)
+    return prod(kernel.shape) * _cost_along(kernel, moves, sizes, loops[-1 if across is None else across])
+
+
+def _cost_along(
+    kernel: Kernel, moves: Sequence[Sequence[int]], sizes: Sequence[int], loop: tuple[int, int]
+) -> float:
+    """What a point costs, roughly, with some loop inside, given how operands move and how large elements are."""
+    axis, extent = loop
+    operands, steps = operands_of(kernel), [move[axis] for move in moves]
+    still = {o.source for o, step in zip(operands, steps) if step == 0 and not o.terms}
+    fixed: set[int] = set()
+    moving = once = 0
+    for e in kernel.expressions():
+        if isinstance(e, Apply):
+            if all(id(x) in fixed for x in e.operands):
+                fixed.add(id(e))
+                once += operation_cost(e)
+            else:
+                moving += operation_cost(e)
+        elif isinstance(e, Constant) or e in still:
+            fixed.add(id(e))
+    width = CACHE_LINE // max(sizes)
+    alone = (extent % width) / extent if extent < LANES else 0
+    apart = sum(step not in (0, size) for step, size in zip(steps, sizes))
+    return moving * (alone + (1 - alone) * IN_VECTOR) + apart * APART + (once + TO_BEGIN) / extent
 
 
 def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -> tuple[int, int] | None:

@@ -32,7 +32,7 @@ def staged_operands(kernel: Kernel, layout: Any) -> list[int]:
 
 def is_staged(kernel: Kernel, layout: Any) -> bool:
     """Whether a kernel is run in blocks: not if there are complex numbers in it, of which LLVM makes no vectors."""
-    is_plain = not kernel.reduced and layout.tile is None and all(o.place is None for o in kernel.outputs)
+    is_plain = not kernel.reduced and layout.columns is None and all(o.place is None for o in kernel.outputs)
     if not is_plain or len(staged_operands(kernel, layout)) < MANY:
         return False
     return all(e.dtype.kind != "c" for e in kernel.expressions())

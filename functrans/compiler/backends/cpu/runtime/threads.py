@@ -280,20 +280,20 @@ def run_parallel(a: Words, slots: Words) -> int:
 def run_rows(a: Words, slots: Words, begin: int, end: int) -> int:
     """Kernels in a row over some rows, for `run_kernel` and `run_parallel`.
 
-    The arguments: how many rows to run at a time; the numbers of all slots, of own arrays and of kernels; slot and way
-    to the next row of own arrays, each block of which takes the place of the one before; function, arguments and points
-    in a row of kernels.
+    The arguments: how many rows to run at a time; the numbers of all slots, of own arrays and of kernels; slot, size of
+    a row and way to the next row of own arrays, each block of which takes the place of the one before; function,
+    arguments and points in a row of kernels.
     """
     block, n_slots, n_own, n_kernels = a[0:]
-    own, kernels = a[4:], a[2 * n_own + 4 :]
+    own, kernels = a[4:], a[3 * n_own + 4 :]
     mine = room(n_slots)
     copy(mine, slots, n_slots)
     low = begin
     while low < end:
         high = min(low + block, end)
         for m in range(n_own):
-            slot, way = own[2 * m :]
-            mine[slot] = slots[slot] + (begin - low) * way
+            slot, size, way = own[3 * m :]
+            mine[slot] = slots[slot] + begin * (size - way) + (begin - low) * way
         for k in range(n_kernels):
             function, arguments, points = kernels[3 * k :]
             function(arguments, mine, low * points, high * points)
