@@ -114,10 +114,9 @@ class _Fuser:
     def compute_view(self, value: Value) -> bool:
         """Compute a result that only moves the elements of a value where they belong, if nobody else needs that value,
         and if what is read then lies apart no more often than before."""
-        load, space = value.expression, (value.aval.shape, 0)
-        if not value.is_view or has_terms(load.index):
+        if not value.is_view or has_terms(value.expression.index):
             return False
-        load = self.behind(load)
+        load, space = self.behind(value.expression), (value.aval.shape, 0)
         operand = load.operand
         if operand.rule is None or operand.is_stored or not self.is_repeatable_for(load, space):
             return False
