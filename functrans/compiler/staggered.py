@@ -77,6 +77,7 @@ class _Staggered:
         runs: as what they came.
         links, shifts: the kernels, and how their rows wait.
         touched: what each of them reads and writes over all points, by slot.
+        touching: for each slot what kernels touch there, how their rows wait, and whether they write to it.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,7 @@ class _Staggered:
         self.links: list[KernelRun] = []
         self.shifts: list[Shift] = []
         self.touched: list[dict[int, list[Place | None]]] = []
+        self.touching: dict[int, list[tuple[list[Place | None], Shift, bool]]] = {}
 
     def takes(self, run: _Run) -> bool:
         """Add an instruction, if its kernels may run together with those that are there, and have something of that."""
@@ -92,13 +94,27 @@ class _Staggered:
             own = touched_by(link) if self.has_same_rows(link) else None
             shift = None if own is None else self.shift_of(link, own)
             if own is None or shift is None:
-                del self.links[count:], self.shifts[count:], self.touched[count:]
+                self.drop(count)
                 return False
-            self.links.append(link)
-            self.shifts.append(shift)
-            self.touched.append(own)
+            self.add(link, own, shift)
         self.runs.append(run)
         return True
+
+    def add(self, link: KernelRun, own: dict[int, list[Place | None]], shift: Shift) -> None:
+        """Add a kernel that touches something, and whose rows wait."""
+        self.links.append(link)
+        self.shifts.append(shift)
+        self.touched.append(own)
+        written = {place.slot for place in link.targets}
+        for slot, places in own.items():
+            self.touching.setdefault(slot, []).append((places, shift, slot in written))
+
+    def drop(self, count: int) -> None:
+        """Leave out all kernels from a number on."""
+        for own in self.touched[count:]:
+            for slot in own:
+                self.touching[slot].pop()
+        del self.links[count:], self.shifts[count:], self.touched[count:]
 
     def has_same_rows(self, link: KernelRun) -> bool:
         """Whether one more kernel has about as many rows as the others."""
@@ -113,22 +129,28 @@ class _Staggered:
         above = below = 0
         if self.links and not self.have_rows_in_common(own):
             return None
-        for other, shift, theirs in zip(self.links, self.shifts, self.touched):
-            written = {place.slot for place in (*other.targets, *link.targets)}
-            shared = written & own.keys() & theirs.keys()
-            for x, y in (pair for slot in shared for pair in product(theirs[slot], own[slot])):
-                ahead = rows_ahead(x, y)
-                if ahead is None:
-                    return None
-                if ahead:
-                    above = max(above, shift.above - ahead[0])
-                    below = max(below, shift.below + ahead[-1])
+        written = {place.slot for place in link.targets}
+        for slot, places in own.items():
+            for theirs, shift, is_written in self.touching.get(slot, ()):
+                if not (is_written or slot in written):
+                    continue
+                for x, y in product(theirs, places):
+                    ahead = rows_ahead(x, y)
+                    if ahead is None:
+                        return None
+                    if ahead:
+                        above = max(above, shift.above - ahead[0])
+                        below = max(below, shift.below + ahead[-1])
         return Shift(above, below)
 
     def have_rows_in_common(self, own: dict[int, list[Place | None]]) -> bool:
         """Whether what a kernel touches row by row is touched by others too."""
-        common = own.keys() & {slot for theirs in self.touched for slot in theirs}
-        return any(place is not None and place.strides[0] for slot in common for place in own[slot])
+        for slot, places in own.items():
+            if self.touching.get(slot):
+                for place in places:
+                    if place is not None and place.strides[0]:
+                        return True
+        return False
 
     def instructions(self, slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:
         """The kernels as one instruction, if that pays; else as they came."""
