@@ -87,7 +87,7 @@ def assemble(
     jaxpr: Jaxpr,
     fused: Callable[[Jaxpr], Fused],
     supports: Callable[[Expression], bool],
-    strides: Sequence[tuple[int, ...] | None],
+    strides: Sequence[tuple[int, ...] | str | None],
     has_library: Callable[[str], bool] = has_no_library,
     is_plain: bool = False,
     donated: tuple[int, ...] = (),
@@ -97,7 +97,7 @@ def assemble(
     Args:
         fused: simplifies a jaxpr and makes kernels of it (compiler/fuse.py).
         supports: whether the backend knows a dtype, and an operation on operands of their dtypes.
-        strides: those of the arguments; None for one that is no array.
+        strides: those of the arguments; None for one that is no array, or tapes.ON_TAPES.
         has_library: whether the backend has one: "lapack" for compiler/matrices.py, "sort" and "fft" for
             compiler/rows.py.
         is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
@@ -107,10 +107,7 @@ def assemble(
         donated: the numbers of arguments that may be overwritten: those that lie in row-major order are.
     """
     assembler = Assembler(fused, supports, has_library, is_plain)
-    arguments = [
-        assembler.object() if own is None else Place(assembler.slot("argument"), 0, v.aval.shape, v.aval.dtype, own)
-        for v, own in zip(jaxpr.inputs, strides, strict=True)
-    ]
+    arguments = [assembler.argument(v.aval, own) for v, own in zip(jaxpr.inputs, strides, strict=True)]
     results = [
         assembler.contiguous("result", a.aval) if isinstance(a.aval, ShapedArray) else assembler.object()
         for a in jaxpr.outputs
@@ -155,7 +152,7 @@ class Assembler:
         self.overwritten: set[int] = set()  # slots with arrays that are changed in place
         self.origins: dict[int, Eqn | KernelStep] = {}
         self.remarks: dict[int, str] = {}
-        self.nested: set[int] = set()  # stacks of stacks on tapes of recurrences, by their numbers among objects
+        self.on_tapes: dict[int, int] = {}  # stacks of stacks that are, or hold such some levels below, by number
         self.blocks: list[Block] = []  # all there have been, so that none has the id of another one
 
     @property
@@ -168,6 +165,15 @@ class Assembler:
     def slot(self, kind: str, size: int = 0, value: Any = None) -> int:
         self.slots.append(Slot(kind, size, self.now + 1, value))
         return len(self.slots) - 1
+
+    def argument(self, aval: Any, strides: tuple[int, ...] | str | None) -> Place | ObjectPlace:
+        """Where an argument is."""
+        if isinstance(strides, tuple):
+            return Place(self.slot("argument"), 0, aval.shape, aval.dtype, strides)
+        place = self.object()
+        if strides == tapes.ON_TAPES:
+            self.on_tapes[place.number] = 0
+        return place
 
     def object(self) -> ObjectPlace:
         self.objects += 1
@@ -424,7 +430,9 @@ class Assembler:
         x_steps, y_steps = ([self.element(way) for way in group] for group in (x_along, y_along))
         parts = [*map(at, x_steps)], after, [*map(at, y_steps)]
         is_sure = isinstance(length, int) and length > 0
+        tapes.note_read(self, tape)
         inner, swaps, expected = self.loop_body(body, consts, before, *parts, is_sure)
+        tapes.note_written(self, tape)
         self.repeated(since)
         steps = tuple(step for step in (*x_steps, *y_steps) if isinstance(step, Step))
         begins = begun(self, block, state, carry, swaps, length, expected)
@@ -483,6 +491,7 @@ class Assembler:
         going = self.contiguous("temporary", cond.outputs[0].aval)
         test = self.block(cond, [*consts, *before], [going])
         inner, swaps, expected = self.loop_body(body, consts, before, [], after, [*map(at, along)])
+        tapes.note_written(self, tape)
         self.repeated(since)
         begins = begun(self, block, state, carry, swaps, None, expected)
         run = WhileRun(test, going, inner, swaps, count, why, tape, begins)
@@ -499,7 +508,9 @@ class Assembler:
     ) -> None:
         """Add the instruction that runs one of several programs."""
         blocks = tuple(self.block(branch, operands, results) for branch in branches)
-        self.nested -= {place.number for place in results if isinstance(place, ObjectPlace)}
+        for place in results:
+            if isinstance(place, ObjectPlace):
+                self.on_tapes.pop(place.number, None)
         self.step(block, BranchRun(index, blocks), [index, *operands, *results])
 
     def element(self, along: Place | StackStep) -> Step | StackStep:

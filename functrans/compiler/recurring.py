@@ -30,7 +30,7 @@ def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | 
     if not all(isinstance(place, Place) for place in loop.consts):
         return "a step reads a stack"
     nested, tape = tapes.divided(tape)
-    if any(step.stack.number not in assembler.nested for step in nested.read):
+    if any(assembler.on_tapes.get(step.stack.number) != 0 for step in nested.read):
         return "a step reads a stack that was not made by a loop as one function"
     xs, ys = (tapes.with_types(group, steps) for group, steps in zip((loop.xs, loop.ys), nested))
     loop = loop._replace(xs=xs, ys=ys)

@@ -58,6 +58,10 @@ def backwards(tape: Tape, whole: Place) -> Place:
     return whole._replace(strides=(-first, *others))
 
 
+#: In place of the strides of an argument: a stack of stacks on the tapes of a recurrence.
+ON_TAPES = "on tapes"
+
+
 class Nested(NamedTuple):
     """The stacks of stacks that a loop reads and leaves."""
 
@@ -95,8 +99,23 @@ def nest(assembler: Any, apart: Any, nested: Nested) -> Nest | None:
         tuple(NestedStack(step.stack, step.aval, own) for step, own in zip(steps, numbers))
         for steps, numbers in zip(nested, (apart.given, apart.left))
     )
-    assembler.nested.update(stack.stack.number for stack in written)
+    assembler.on_tapes.update((stack.stack.number, 0) for stack in written)
     return Nest(tuple(assembler.slot("step") for _ in columns), columns, read, written)
+
+
+def note_read(assembler: Any, tape: Tape | None) -> None:
+    """Note which entries that a loop reads are on tapes of recurrences."""
+    for step in () if tape is None else tape.read:
+        levels = assembler.on_tapes.get(step.stack.number, 0)
+        if levels and isinstance(step.entry, ObjectPlace):
+            assembler.on_tapes[step.entry.number] = levels - 1
+
+
+def note_written(assembler: Any, tape: Tape | None) -> None:
+    """Note which stacks that a loop leaves hold such that are on tapes of recurrences."""
+    for step in () if tape is None else tape.written:
+        if isinstance(step.entry, ObjectPlace) and step.entry.number in assembler.on_tapes:
+            assembler.on_tapes[step.stack.number] = assembler.on_tapes[step.entry.number] + 1
 
 
 def is_growing(array: Any) -> bool:

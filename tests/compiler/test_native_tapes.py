@@ -248,7 +248,22 @@ def mixed(n: int, x: Any) -> Any:
     return lax.fori_loop(0, n, row, x[0] * (1 + 0j)).real
 
 
-NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, stacked, mixed]
+def multiplied(n: int, x: Any) -> Any:
+    """Nests in the steps of loops that are not one function themselves, as products of matrices are in these."""
+    matrix = np.cos(np.arange(4900.0)).reshape(70, 70) / 7
+
+    def nest(i: Any, y: Any) -> Any:
+        def row(j: Any, y: Any) -> Any:
+            total = lax.fori_loop(0, j, lambda k, s: s + np.sin(y[k]) * x[k % 8], y[i])
+            return fnp.at(y)[j].set(total * 0.5)
+
+        return lax.fori_loop(0, i + 2, row, np.tanh(matrix @ y))
+
+    y = fnp.tile(x, 9)[:70]
+    return np.sum(lax.fori_loop(0, 2, lambda _, y: lax.fori_loop(0, n, nest, y) + y, y)[:9])
+
+
+NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, stacked, mixed, multiplied]
 
 
 @pytest.mark.parametrize("nest", NESTS)
@@ -277,6 +292,17 @@ def test_a_gradient_of_a_nest_is_two_functions(nest: Any) -> None:
     kinds = [type(instruction).__name__ for instruction in binding.assembled.block]
     assert kinds.count("RecurrenceRun") == 2
     assert not {"LoopRun", "WhileRun"} & {*kinds}
+
+
+@pytest.mark.parametrize("nest", [solved, halved, multiplied])
+def test_nests_that_leave_a_program(nest: Any) -> None:
+    """What they leave stays as it is while others run, and is read by a program that was not there then."""
+    f = ft.jit(lambda x: nest(6, x))
+    points = [X, X / 2, X / 3]
+    pulls = [ft.vjp(f, x)[1] for x in points]
+    for _ in range(2):
+        for x, pull in zip(points, pulls):
+            assert_all_close(pull(1.0), ft.jit(lambda x: [ft.grad(lambda x: nest(6, x))(x)])(x), 1e-11)
 
 
 def test_a_nest_of_another_size_each_time() -> None:

@@ -29,7 +29,7 @@ from .functions import is_possible
 from .library import threads_of_blas
 from .rows import has_library
 from .runtime import FRAME, HEADER, LOOK, PATIENCE, THREADS, WORK_LEFT
-from .tapes import address_of, keep_some
+from .tapes import address_of, keep_some, layout_of
 from .tiers import CompilationFailure, Tiers
 
 #: Raises what is raised inside.
@@ -71,8 +71,8 @@ class NativeProgram:
         return binding.entry if binding is not None and binding.may_have_entry else None
 
     def strides_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
-        """The key of a binding: the strides of arguments, None for what is no array."""
-        return tuple([None if own is None else getattr(x, "strides", ()) for x, own in zip(values, self.types)])
+        """The key of a binding: the strides of arguments, or where stacks are."""
+        return tuple([layout_of(x) if own is None else getattr(x, "strides", ()) for x, own in zip(values, self.types)])
 
     def __call__(self, *args: Any) -> list[Any]:
         if self.interpreted is not None:

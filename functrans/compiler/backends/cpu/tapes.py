@@ -15,6 +15,7 @@ from ....core.stack import Stack, block_size, entry_bytes, new_block
 from ...assembly import Assembled
 from ...inspection.listing import blocks_in
 from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, RecurrenceRun, StackStep, Tape
+from ...tapes import ON_TAPES
 from .runtime import HEADER
 
 #: Where in NumPy's structure of an array the address of the first element is, in bytes.
@@ -323,6 +324,11 @@ class RaggedStack(Stack):
         return self.length
 
 
+def layout_of(x: Any) -> str | None:
+    """What `assemble` is told of an argument that is no array."""
+    return ON_TAPES if type(x) is RaggedStack and isinstance(x.aval.entry, StackAval) else None
+
+
 class Coil:
     """Memory for the tapes of loops inside one recurrence: for each tape its arrays, with room for as many entries.
 
@@ -379,8 +385,10 @@ class NestReel:
     def begin(self, frame: Any) -> None:
         """Before the loop: memory, and where what it reads is."""
         for number, slots in self.read:
-            for slot, column in zip(slots, frame.objects[number].columns):
-                frame.slots[slot] = address_of(column)
+            stack = frame.objects[number]
+            for k, (slot, column) in enumerate(zip(slots, stack.columns)):
+                first = stack.first if k < 2 else 0  # others are counted from the beginning of the tape
+                frame.slots[slot] = address_of(column) + first * column.strides[0]
         coil = frame.spools.get(self) if self.is_private else None
         frame.spools[self] = coil = Coil(self.types) if coil is None else coil
         for tape, room in enumerate(self.usual):
