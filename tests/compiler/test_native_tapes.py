@@ -20,8 +20,10 @@ import functrans as ft
 from functrans import errors, lax
 from functrans.compiler.backends.cpu import native
 from functrans.compiler.inspection.listing import blocks_in
-from functrans.compiler.instructions import Block, PythonRun
+from functrans.compiler.instructions import Block, PythonRun, RecurrenceRun
+from functrans.compiler.loopnest import Constant, Load
 from functrans.compiler.program import fused
+from functrans.compiler.recurrence import Assign, Check, Repeat, statements_in
 from functrans.core import stack
 from tests.fuzz import Case
 from tests.helpers.interruptions import interrupted
@@ -292,6 +294,20 @@ def test_a_gradient_of_a_nest_is_two_functions(nest: Any) -> None:
     kinds = [type(instruction).__name__ for instruction in binding.assembled.block]
     assert kinds.count("RecurrenceRun") == 2
     assert not {"LoopRun", "WhileRun"} & {*kinds}
+
+
+def test_an_index_on_a_tape_is_read_and_checked_once_a_step() -> None:
+    program = native.NativeProgram(staged(ft.grad(lambda x: solved(7, x)), (X,)), fused)
+    program(X)
+    (binding,) = program.bindings.values()
+    _, backwards = [run for run in binding.assembled.block if isinstance(run, RecurrenceRun)]
+    everything = list(statements_in(backwards.recurrence.statements))
+    loads = [e for s in everything if isinstance(s, Assign) for e in s.values if isinstance(e, Load)]
+    fixed = [e for e in loads if e.dtype == np.int64]
+    assert len(fixed) == len({*fixed})
+    (inner,) = (s for s in everything if isinstance(s, Repeat) and not isinstance(s.length, Constant))
+    checks = [s for s in statements_in(inner.body) if isinstance(s, Check)]
+    assert len(checks) == len({(s.indices, s.extents) for s in checks})
 
 
 @pytest.mark.parametrize("nest", [solved, halved, multiplied])

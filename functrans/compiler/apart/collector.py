@@ -53,6 +53,7 @@ class Collector:
         self.buffers: list[Buffer] = []
         self.literals: dict[int, Array] = {}
         self.supported: dict[Any, bool] = {}
+        self.read: dict[Load, Register] = {}  # what has been read into registers where the statements at hand are
 
     # ---- registers and arrays
 
@@ -85,11 +86,12 @@ class Collector:
     @contextmanager
     def block(self) -> Iterator[list[Statement]]:
         """Statements are collected apart from the others meanwhile."""
-        outer, self.statements = self.statements, []
+        outer, self.statements = (self.statements, self.read), []
+        self.read = dict(self.read)
         try:
             yield self.statements
         finally:
-            self.statements = outer
+            self.statements, self.read = outer
 
     def registers(self, boxes: Boxes) -> Boxes:
         """A register for each element."""
@@ -106,13 +108,23 @@ class Collector:
     # ---- values
 
     def kept_expression(self, expression: Expression) -> Expression:
-        """A register with the value that an expression has now."""
+        """A register with the value that an expression has now; what nobody changes is read once."""
         if isinstance(expression, (Constant, Register)):
             return expression
+        is_lasting = isinstance(expression, Load) and self.is_lasting(expression)
+        if is_lasting and expression in self.read:
+            return self.read[expression]
         self.counted(1)
         register = self.register(expression.dtype)
         self.statements.append(Assign((register,), (expression,)))
+        if is_lasting:
+            self.read[expression] = register
         return register
+
+    def is_lasting(self, load: Load) -> bool:
+        """Whether an element is the same wherever in a step it is read."""
+        at_registers = all(isinstance(e, Register) for i in load.index for _, e in i.terms)
+        return self.buffers[load.operand].is_fixed and at_registers
 
     def kept_together(self, expressions: Sequence[Expression]) -> list[Expression]:
         """Registers with the values of expressions that are made of the same parts: these count once."""
