@@ -74,12 +74,12 @@ class Case:
                 found = natively(jaxpr, args, tier_name, self.donated)
             agree(found, jaxpr, args, self.tolerance)
 
-    def check_emulated(self, order: int, division: str) -> None:
+    def check_emulated(self, order: int, division: str, is_watched: bool) -> None:
         """The same of kernels for a GPU, on the emulator."""
         for args in (self.args, *self.others):
             jaxpr = staged(self.function, args)
             with limited(self.limits):
-                found = emulated(jaxpr, args, order, division, self.donated)
+                found = emulated(jaxpr, args, order, division, self.donated, is_watched)
             agree(found, jaxpr, args, self.tolerance)
 
     def check_calls(self) -> None:
@@ -198,7 +198,7 @@ def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
 _all_kinds = tuple(kind for kind, share in KINDS.items() for _ in range(share))
 TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads", "calls"])
 #: How a program is run, by backend.
-WAYS = {"cpu": TIER, "cuda": st.tuples(st.sampled_from(ORDERS), st.sampled_from(list(DIVISIONS)))}
+WAYS = {"cpu": TIER, "cuda": st.tuples(st.sampled_from(ORDERS), st.sampled_from(list(DIVISIONS)), st.booleans())}
 
 
 def main() -> int:

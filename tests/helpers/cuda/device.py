@@ -91,7 +91,8 @@ def _make(path: Path, arguments: Sequence[str], text: str = "") -> None:
 @cache
 def runtime() -> ctypes.CDLL:
     """The emulator itself."""
-    library = ctypes.CDLL(compiled((HERE / "emulator.cpp").read_text(), "-O2"), mode=ctypes.RTLD_GLOBAL)
+    text = (HERE / "emulator.cpp").read_text().replace('#include "races.h"', (HERE / "races.h").read_text())
+    library = ctypes.CDLL(compiled(text, "-O2"), mode=ctypes.RTLD_GLOBAL)
     for ours, theirs in SPECIAL.items():
         address = c_function(theirs, "double (double, int __pyx_skip_dispatch)")
         ctypes.c_void_p.in_dll(library, f"emulated_{ours}").value = address
@@ -100,8 +101,10 @@ def runtime() -> ctypes.CDLL:
     return library
 
 
-#: The functions that have been compiled, by their text.
-_known: dict[str, int] = {}
+#: How kernels are compiled that are watched for races: without the sanitizer's own functions.
+WATCHED = ("-O0", "-fsanitize=thread", "--param=tsan-distinguish-volatile=1", "-nodefaultlibs")
+#: The functions that have been compiled, by their flags and their text.
+_known: dict[tuple[str, ...], int] = {}
 _kept: list[ctypes.CDLL] = []
 _lock = threading.Lock()
 
@@ -109,7 +112,7 @@ _lock = threading.Lock()
 def prepare(functions: Sequence[str], *flags: str) -> None:
     """Compile functions of the name NAME, some hundreds at once: for the host, and to see that it can be done, for GPUs."""
     with _lock:
-        _prepare([text for text in dict.fromkeys(functions) if text not in _known], flags)
+        _prepare([text for text in dict.fromkeys(functions) if (*flags, text) not in _known], flags)
 
 
 def _prepare(missing: Sequence[str], flags: Sequence[str]) -> None:
@@ -122,7 +125,7 @@ def _prepare(missing: Sequence[str], flags: Sequence[str]) -> None:
         library = ctypes.CDLL(compiled("\n".join(bodies), *(flags or ("-O0",)), preamble=preamble(prelude_for(batch))))
         _kept.append(library)
         for text, name in zip(batch, names):
-            _known[text] = ctypes.cast(getattr(library, f"emulated_{name}"), ctypes.c_void_p).value or 0
+            _known[*flags, text] = ctypes.cast(getattr(library, f"emulated_{name}"), ctypes.c_void_p).value or 0
 
 
 #: Conversions of half precision, which are the machine's own on a GPU.
@@ -139,12 +142,12 @@ def preamble(prelude: str = PRELUDE) -> str:
 
 
 class EmulatedModule:
-    def __init__(self, functions: Mapping[str, str]):
-        prepare(list(functions.values()))
-        self.functions = functions
+    def __init__(self, functions: Mapping[str, str], flags: tuple[str, ...] = ()):
+        prepare(list(functions.values()), *flags)
+        self.functions, self.flags = functions, flags
 
     def function(self, name: str, shared: int = 0) -> int:
-        return _known[self.functions[name]]
+        return _known[*self.flags, self.functions[name]]
 
 
 class Emulator:
@@ -153,6 +156,7 @@ class Emulator:
     Args:
         order: of the threads of a block, and of blocks: 0, 1 or 2.
         at_end: whether arrays end where a page does, or begin there.
+        is_watched: whether kernels fail in which threads touch the same memory without having waited for each other.
 
     Attributes:
         current: the number of the current stream.
@@ -163,8 +167,9 @@ class Emulator:
     processors = 4
     is_emulated = True
 
-    def __init__(self, order: int = 0, at_end: bool = True):
+    def __init__(self, order: int = 0, at_end: bool = True, is_watched: bool = False):
         self.order = order
+        self.is_watched = is_watched
         self.fence = Fence(at_end)
         self.recent = Recent()
         self.current = 0
@@ -209,7 +214,7 @@ class Emulator:
         return np.array(array)
 
     def module(self, functions: Mapping[str, str]) -> EmulatedModule:
-        return EmulatedModule(functions)
+        return EmulatedModule(functions, WATCHED if self.is_watched else ())
 
     def entry(self, name: str) -> int:
         return ctypes.cast(getattr(runtime(), f"emulated_{name}"), ctypes.c_void_p).value or 0
@@ -219,6 +224,7 @@ class Emulator:
 
     def stream(self) -> tuple[int, Hashable]:
         runtime().emulated_order(self.order)
+        runtime().emulated_watch(self.is_watched)
         return self.current, self.current
 
     def synchronize(self) -> None:

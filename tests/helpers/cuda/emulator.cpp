@@ -15,6 +15,9 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include <link.h>
+#include <sys/mman.h>
+#include "races.h"
 
 #if !defined(__x86_64__)
 #error "the emulator switches fibers in the machine language of x86-64"
@@ -76,12 +79,19 @@ void run_fiber() {  // threads that never wait run one after the other on the sa
   }
 }
 
+char *room_for_stacks() {  // of all threads that a block may have; pages are there when they are used
+  static char *const room = (char *)mmap(nullptr, 1024 * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  races::stacks_begin = (uintptr_t)room;
+  races::stacks_end = (uintptr_t)room + 1024 * STACK;
+  return room;
+}
+
 void resume(int t) {
   Fiber &fiber = fibers[t];
   become(t);
   if (fiber.state == FRESH) {
     if (free_stacks.empty()) {
-      stacks.push_back((char *)malloc(STACK));
+      stacks.push_back(room_for_stacks() + stacks.size() * STACK);
       free_stacks.push_back((int)stacks.size() - 1);
     }
     fiber.stack = free_stacks.back();
@@ -106,6 +116,7 @@ bool run_block() {
   done = waiting = next_in_order = 0;
   for (auto &fiber : fibers) fiber = {nullptr, -1, FRESH, 0};
   for (auto &warp : warps) warp.arrived = 0;
+  if (races::is_watching) races::begin_block(count);
   free_stacks.clear();
   for (size_t k = 0; k < stacks.size(); k++) free_stacks.push_back((int)k);
   while (done < count) {
@@ -124,6 +135,7 @@ bool run_block() {
       return false;
     }
     waiting = 0;
+    if (races::is_watching) races::all_have_met();
     for (auto &fiber : fibers) fiber.state = READY;
   }
   return true;
@@ -164,6 +176,28 @@ int refused_grid(const Launch &launch) {
   return 1;
 }
 
+int find_data(dl_phdr_info *info, size_t, void *kernel) {  // what the text of a kernel declares as shared is static here
+  bool is_its_own = false;
+  for (int k = 0; k < info->dlpi_phnum; k++) {
+    const auto &part = info->dlpi_phdr[k];
+    const uintptr_t begin = info->dlpi_addr + part.p_vaddr;
+    if (part.p_type != PT_LOAD) continue;
+    is_its_own = is_its_own || ((uintptr_t)kernel >= begin && (uintptr_t)kernel < begin + part.p_memsz);
+    if (is_its_own && part.p_flags & PF_W) {
+      races::static_begin = begin;
+      races::static_end = begin + part.p_memsz;
+    }
+  }
+  return is_its_own;
+}
+
+void watch(const Launch &launch, uint64_t blocks) {
+  races::begin_launch(blocks);
+  races::shared_begin = (uintptr_t)shared_room.data();
+  races::shared_end = races::shared_begin + shared_room.size();
+  dl_iterate_phdr(find_data, (void *)launch.kernel);
+}
+
 int run(const Launch &launch) {
   gridDim = launch.grid;
   blockDim = launch.block;
@@ -178,14 +212,19 @@ int run(const Launch &launch) {
   body = launch.kernel;
   arguments = given.data();
   const uint64_t gx = gridDim.x, gy = gridDim.y, blocks = gx * gy * gridDim.z;
+  if (races::is_watching) watch(launch, blocks);
   for (uint64_t k = 0; k < blocks; k++) {
     const uint64_t b = order_mode ? blocks - 1 - k : k;
     blockIdx = {(unsigned)(b % gx), (unsigned)(b / gx % gy), (unsigned)(b / gx / gy)};
     memset(shared_room.data(), 0xff, shared_room.size());
     set_order(k);
-    if (!run_block()) return 719;
+    const bool is_done = run_block();
+    races::is_inside = false;
+    if (!is_done) return 719;
   }
-  return 0;
+  if (!races::is_watching || !races::found[0]) return 0;
+  snprintf(message, sizeof message, "%s", races::found);
+  return 719;
 }
 
 // ---- streams
@@ -304,7 +343,7 @@ void emulated_syncthreads() {
   wait(AT_BLOCK);
 }
 
-void emulated_syncwarp(unsigned mask) {
+static void meet(unsigned mask, bool orders_memory) {
   Warp &warp = warps[current >> 5];
   const int base = current & ~31;
   if (!(mask >> (current & 31) & 1)) abort();
@@ -315,17 +354,50 @@ void emulated_syncwarp(unsigned mask) {
     return;
   }
   warp.arrived &= ~mask;
+  if (orders_memory && races::is_watching) races::have_met(base, mask, count);
   for (int lane = 0; lane < 32; lane++)
     if (mask >> lane & 1 && base + lane != current) fibers[base + lane].state = READY;
 }
+
+void emulated_syncwarp(unsigned mask) { meet(mask, true); }
 
 void emulated_exchange(unsigned mask, const void *given, void *taken, unsigned size, int from) {
   const unsigned parity = fibers[current].parity ^= 1;
   Warp &warp = warps[current >> 5];
   memcpy(warp.slots[parity][current & 31], given, size);
-  emulated_syncwarp(mask);
+  meet(mask, false);
   memcpy(taken, warp.slots[parity][from & 31], size);
 }
+
+// ---- what is done with memory, for races
+
+void emulated_watch(int is_on) { races::is_watching = is_on; }
+void emulated_atomic(const void *place, unsigned size) {
+  if (races::is_inside) races::touch(place, size, current, races::ATOMIC);
+}
+void emulated_count(int is_the_last) {
+  if (races::is_inside) races::count(is_the_last);
+}
+void __tsan_init() {}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit() {}
+void __tsan_read_range(void *place, size_t size) {
+  if (races::is_inside) races::touch(place, size, current, races::READ);
+}
+void __tsan_write_range(void *place, size_t size) {
+  if (races::is_inside) races::touch(place, size, current, races::WRITE);
+}
+#define TOUCHED(SIZE)                                                                  \
+  void __tsan_read##SIZE(void *place) { __tsan_read_range(place, SIZE); }              \
+  void __tsan_write##SIZE(void *place) { __tsan_write_range(place, SIZE); }            \
+  void __tsan_volatile_read##SIZE(void *place) { emulated_atomic(place, SIZE); }       \
+  void __tsan_unaligned_read##SIZE(void *place) { __tsan_read_range(place, SIZE); }    \
+  void __tsan_unaligned_write##SIZE(void *place) { __tsan_write_range(place, SIZE); }
+TOUCHED(1)
+TOUCHED(2)
+TOUCHED(4)
+TOUCHED(8)
+TOUCHED(16)
 
 // How the device behaves: whether work is late, and which functions refuse to work.
 void emulated_late(int late) {

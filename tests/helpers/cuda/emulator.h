@@ -45,13 +45,31 @@ template <class T> T __shfl_up_sync(unsigned mask, T x, int by) {
   return emulated_taken(mask, x, lane >= by ? lane - by : lane);
 }
 
-template <class T, class U> T atomicAdd(T *place, U x) { const T had = *place; *place = (T)(had + x); return had; }
-static inline unsigned atomicInc(unsigned *place, unsigned most) {
-  const unsigned had = *place;
-  *place = had >= most ? 0 : had + 1;
+// Kernels that are watched for races (races.h) tell of atomic updates themselves.
+#ifdef __SANITIZE_THREAD__
+extern "C" void emulated_atomic(const void *place, unsigned size), emulated_count(int is_the_last);
+#define UPDATE(place) emulated_atomic(place, sizeof *(place))
+#define COUNTED(is_the_last) emulated_count(is_the_last)
+#else
+#define UPDATE(place)
+#define COUNTED(is_the_last)
+#endif
+#define ATOMIC __attribute__((no_sanitize_thread))
+template <class T, class U> ATOMIC T atomicAdd(T *place, U x) {
+  UPDATE(place);
+  const T had = *place;
+  *place = (T)(had + x);
   return had;
 }
-template <class T> T atomicCAS(T *place, T expected, T x) {
+ATOMIC static inline unsigned atomicInc(unsigned *place, unsigned most) {
+  UPDATE(place);
+  const unsigned had = *place;
+  *place = had >= most ? 0 : had + 1;
+  COUNTED(had == most);
+  return had;
+}
+template <class T> ATOMIC T atomicCAS(T *place, T expected, T x) {
+  UPDATE(place);
   const T had = *place;
   if (had == expected) *place = x;
   return had;

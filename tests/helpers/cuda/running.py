@@ -64,10 +64,19 @@ def native_order(x: np.ndarray) -> np.ndarray:
 
 
 def emulated(
-    jaxpr: Jaxpr, args: Sequence[Any], order: int = 0, division: str = "usual", donated: tuple[int, ...] = ()
+    jaxpr: Jaxpr,
+    args: Sequence[Any],
+    order: int = 0,
+    division: str = "usual",
+    donated: tuple[int, ...] = (),
+    is_watched: bool = False,
 ) -> list[Any]:
-    """The results of a program. Donated arguments are copied first, to arrays that may be given away."""
-    device = Emulator(order, at_end=order != 1)
+    """The results of a program. Donated arguments are copied first, to arrays that may be given away.
+
+    Args:
+        is_watched: whether it fails if threads touch the same memory without having waited for each other.
+    """
+    device = Emulator(order, order != 1, is_watched)
     given = on_device(device, args)
     for i in donated:
         given[i] = to_give_away(device, given[i])

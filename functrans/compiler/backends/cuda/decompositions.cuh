@@ -125,7 +125,8 @@ template <int LD, class E> FUNCTION bool cholesky(E *s, int32 n) {
   return false;
 }
 
-// The number of the row, from k on, whose element in column k is largest; NaN is larger than all else.
+// The number of the row, from k on, whose element in column k is largest; NaN is larger than all else. All threads have
+// read the column then.
 template <int LD, class E> FUNCTION int32 pivot_row(const E *s, int32 m, int32 k) {
   int32 row = threadIdx.x % 32;
   Real<E> most = -1;
@@ -141,6 +142,7 @@ template <int LD, class E> FUNCTION int32 pivot_row(const E *s, int32 m, int32 k
       row = their_row;
     }
   }
+  meet<32>();
   return row;
 }
 
@@ -455,8 +457,8 @@ FUNCTION void complete(E *w, int32 j, int32 m, int32 columns, const bool *known,
   for (int32 turn = 0; turn < 2; ++turn) {
     EACH(k, columns) {
       E share = number<E>(0);
-      ALL(i, m) share = share + conj(w[i * LD + k]) * w[i * LD + j];
-      shares[k] = known[k] ? share : number<E>(0);
+      if (known[k]) ALL(i, m) share = share + conj(w[i * LD + k]) * w[i * LD + j];
+      shares[k] = share;
     }
     meet<TEAM>();
     EACH(i, m) {

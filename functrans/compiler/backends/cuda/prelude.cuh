@@ -507,23 +507,24 @@ template <class Operation, int COLUMNS, int ROWS, class T> FUNCTION T of_column(
     if (row < half) of_rows[row][column] = Operation::of(of_rows[row][column], of_rows[row + half][column]);
     __syncthreads();
   }
-  return of_rows[0][column];
+  return row ? x : of_rows[0][column];
 }
 
 // ---- updates of the same place by many threads
 
-// An update of two, four or eight bytes by comparing and exchanging whole words.
+// An update of two, four or eight bytes by comparing and exchanging whole words. What is read first is a guess: others may
+// be writing there.
 template <class Operation, class T> FUNCTION void exchange_until_done(T *place, T x) {
   if constexpr (sizeof(T) == 8) {
     unsigned long long *const word = (unsigned long long *)place;
-    unsigned long long had = *word, seen;
+    unsigned long long had = *(volatile unsigned long long *)word, seen;
     do {
       seen = had;
       had = atomicCAS(word, seen, reinterpret<unsigned long long>(Operation::of(reinterpret<T>(seen), x)));
     } while (had != seen);
   } else if constexpr (sizeof(T) == 4) {
     unsigned int *const word = (unsigned int *)place;
-    unsigned int had = *word, seen;
+    unsigned int had = *(volatile unsigned int *)word, seen;
     do {
       seen = had;
       had = atomicCAS(word, seen, reinterpret<unsigned int>(Operation::of(reinterpret<T>(seen), x)));
@@ -532,7 +533,7 @@ template <class Operation, class T> FUNCTION void exchange_until_done(T *place, 
     unsigned int *const word = (unsigned int *)((uint64)place & ~3ull);
     const int32 shift = 8 * (int32)((uint64)place & 3);
     const unsigned int mask = (sizeof(T) == 1 ? 0xffu : 0xffffu) << shift;
-    unsigned int had = *word, seen;
+    unsigned int had = *(volatile unsigned int *)word, seen;
     do {
       seen = had;
       T own;
