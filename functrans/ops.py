@@ -9,7 +9,7 @@ import numpy as np
 from .core.trace import typeof
 from .errors import ShapeMismatchError
 from .numpy.assignment import at
-from .numpy.common import as_operand
+from .numpy.common import as_operand, concrete_value
 from .numpy.creation import full, zeros
 from .primitives.elementwise import less
 from .primitives.selection import select
@@ -93,7 +93,8 @@ def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[An
             "Give an array of integers as long as the first axis of the data.",
         )
     if num_segments is None:
-        num_segments = int(np.max(ids)) + 1 if numbers[0] else 0
+        known = concrete_value(ids, "segment_ids", "Give num_segments, how many segments there are.")
+        num_segments = int(np.max(known)) + 1 if numbers[0] else 0
     return data, select(less(ids, 0), num_segments, ids), (num_segments, *shape[1:])
 
 

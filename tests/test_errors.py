@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import functrans as ft
-from functrans import errors
+from functrans import errors, lax
 from functrans import numpy as fnp
 from functrans.numpy.protocols import ELSEWHERE
 
@@ -244,6 +244,16 @@ def test_transpose_of_what_is_not_linear():
         ft.linear_transpose(lambda x: np.sin(x), X)(X)  # here
     with mistake(errors.TransposeError, TypeError, "not linear", "quadratic"):
         ft.linear_transpose(lambda x: x * x, X)(X)  # here
+
+
+def test_jet_of_a_number_instead_of_a_series():
+    with mistake(errors.PytreeMismatchError, TypeError, "float", "[1.0]"):
+        ft.jet(np.sin, (1.0,), (1.0,))  # here
+
+
+def test_segments_of_numbers_that_are_not_known():
+    with mistake(errors.ConcretizationError, TypeError, "num_segments"):
+        ft.jit(lambda i: ft.ops.segment_sum(X, i))(np.array([0, 1, 0]))  # here
 
 
 def test_jet_series():
@@ -766,6 +776,27 @@ def test_reshape_to_another_size():
 def test_ufunc_without_a_loop_for_the_dtype():
     with mistake(errors.UnsupportedDtypeError, TypeError, "`bitwise_and`", "float64"):
         ft.jit(lambda x: x & x)(X)  # here
+
+
+def test_python_integer_that_is_an_argument_and_that_the_dtype_has_not():
+    with mistake(errors.IntegerRangeError, OverflowError, "`multiply`", "-1", "uint32", "astype"):
+        ft.jit(lambda x, n: x * n)(X.astype("u4"), -1)  # here
+    with mistake(errors.IntegerRangeError, OverflowError, "`setitem`", "300", "int8", "astype"):
+        ft.jit(lambda x, n: fnp.at(x)[0].set(n))(X.astype("i1"), 300)  # here
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_equations_without_solutions_name_their_line(size: int):
+    """The error is NumPy's; in a program that is compiled no frame tells where it comes from."""
+
+    def f(a: Any) -> Any:
+        b = 2 * a
+        return lax.fori_loop(0, 2, lambda i, x: np.linalg.solve(b, x), np.ones(size)).sum()  # here
+
+    for transform in (ft.jit, lambda f: ft.jit(ft.grad(f)), vmap_of_two):
+        with pytest.raises(np.linalg.LinAlgError, match="^Singular matrix") as caught:
+            transform(f)(np.zeros((size, size)))
+        assert ["# here" in note for note in caught.value.__notes__] == [True]
 
 
 def test_python_integer_that_the_dtype_has_not():

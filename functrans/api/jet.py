@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from math import factorial
 from typing import Any
 
+import numpy as np
+
 from .. import tree
 from ..core.trace import typeof
 from ..errors import PytreeMismatchError
@@ -43,6 +45,13 @@ def jet(fun: Callable[..., Any], primals: Sequence[Any], series: Sequence[Any]) 
         >>> [float(d) for d in derivatives]
         [1.0, 0.0, -1.0]
     """
+    for terms in series:
+        if not isinstance(terms, (list, tuple)) and np.ndim(terms) == 0:
+            raise PytreeMismatchError(
+                f"jet was given a series that is no list, but of type {type(terms).__name__}.",
+                "A series has one derivative for each order, the first one first.",
+                "Write `[1.0]` for the first derivative alone, and `[1.0, 0.0]` for two orders.",
+            )
     orders = {len(terms) for terms in series}
     if len(primals) != len(series) or len(orders) != 1 or 0 in orders:
         raise PytreeMismatchError(

@@ -365,8 +365,10 @@ def _carry_and_output(program: Program) -> Any:
     """The structure of the carry in the pair that the body of a scan returns."""
     children = program.out_tree.children()
     if program.out_tree.type is not tuple or len(children) != 2:
+        is_leaf = program.out_tree.num_nodes == program.out_tree.num_leaves == 1
+        found = "one value" if is_leaf else structure_text(program.out_tree)
         raise CarryMismatchError(
-            f"The body of scan returned {structure_text(program.out_tree)} instead of a pair.",
+            f"The body of scan returned {found} instead of a pair.",
             "It returns the next carry, and what to collect from this step.",
             "Return `(carry, y)`, with None for y if there is nothing to collect.",
             source=program.source_of(0),

@@ -82,7 +82,7 @@ def test_a_python_scalar_stays_one() -> None:
 
 
 def test_the_body_of_a_scan_returns_a_pair() -> None:
-    with pytest.raises(CarryMismatchError, match="instead of a pair"):
+    with pytest.raises(CarryMismatchError, match="one value instead of a pair"):
         lax.scan(lambda c, x: c, 0.0, XS)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ....core.trace import EVAL, running
 from ....errors import FunctransError
-from ....source import is_from_library
+from ....source import is_from_library, where
 from ...instructions import ObjectPlace, Place, PythonRun
 
 
@@ -29,6 +29,10 @@ def python_step(run: PythonRun) -> Callable[[Any], None]:
         except FunctransError as error:
             if run.source is not None and is_from_library(error):
                 error.blame(run.source)
+            raise
+        except np.linalg.LinAlgError as error:
+            if run.source is not None:
+                error.add_note(where(run.source))
             raise
         for place, out in zip(run.targets, outs):
             if isinstance(place, ObjectPlace):

@@ -18,7 +18,7 @@ from ....core.jaxpr import Jaxpr
 from ....core.trace import EVAL, running
 from ....errors import FunctransError, UnsupportedArgumentError
 from ....settings import changes, config
-from ....source import is_from_library, user_traceback
+from ....source import is_from_library, user_traceback, where
 from ...assembly import Fused, assemble
 from ...donation import handed_out, is_of_type, shared_arrays
 from ...instructions import CheckRun, ObjectPlace, Place, PythonRun
@@ -443,6 +443,10 @@ def python_step(run: PythonRun) -> Callable[[Frame], None]:
         except FunctransError as error:
             if run.source is not None and is_from_library(error):
                 error.blame(run.source)
+            raise
+        except np.linalg.LinAlgError as error:
+            if run.source is not None:
+                error.add_note(where(run.source))
             raise
         for place, out in zip(run.targets, outs):
             if isinstance(place, ObjectPlace):
