@@ -73,6 +73,33 @@ def test_updates_of_the_same_elements(dtype: str, mode: str | None, data: Any, n
     check(lambda x, u: getattr(fnp.at(x)[index], name)(u, mode=mode), x, updates, tier=tier)
 
 
+@settings(max_examples=30)
+@given(
+    spec=st.sampled_from(["i,i->", "ij,j->i", "ij,i->j", "bi,bi->b", "bij,bj->bi", "ij,jk->ik"]), tier=TIER,
+    dtypes=st.tuples(*[st.sampled_from(["c8", "c16", "f8"])] * 2), extent=st.sampled_from([1, 2, 8, 9, 30, 700]),
+    is_conjugated=st.booleans(),
+)  # fmt: skip
+def test_products_of_complex_numbers(
+    spec: str, tier: str, dtypes: tuple[str, str], extent: int, is_conjugated: bool
+) -> None:
+    terms, _ = spec.split("->")
+    summed = next(axis for axis in terms if axis not in spec.split("->")[1])
+    extents = {**dict.fromkeys("bijk", 3), summed: extent}
+    random = np.random.default_rng(0)
+    x, y = (
+        np.round(3 * random.normal(size=(2, *(extents[axis] for axis in own)))) for own in terms.split(",")
+    )  # nothing rounds
+    x, y = ((z[0] + 1j * z[1] if d != "f8" else z[0]).astype(d) for z, d in zip((x, y), dtypes))
+    check(lambda x, y: fnp.einsum(spec, np.conj(x) if is_conjugated else x, y), x, y, tier=tier)
+
+
+def test_sums_of_products_of_complex_vectors_are_one_pass() -> None:
+    x = np.ones(900) * 1j
+    text = str(ft.jit(lambda x, y: np.vdot(x, y)).lower(x, x).kernels)
+    assert text.count("for ") == 1
+    assert "BLAS" not in text
+
+
 def test_float16_is_added_up_in_single_precision() -> None:
     x = np.full((3, 3000), 1.001, np.float16)
     np.testing.assert_array_equal(ft.jit(lambda x: np.sum(x, axis=1))(x), x.astype("f4").sum(axis=1).astype("f2"))

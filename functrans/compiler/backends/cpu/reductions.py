@@ -7,6 +7,7 @@ numbers, which are rare, are the last of the cumulative ones.
 from __future__ import annotations
 
 from functools import partial, reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from ....core.jaxpr import Atom, Eqn, Jaxpr
 from ....core.primitive import Primitive
 from ....primitives import cumulative, indexing, reductions
 from ....primitives.complex import complex_, imag, real
-from ....primitives.elementwise import equal, isnan, logical_or, maximum, minimum, multiply
+from ....primitives.contractions import dot_general
+from ....primitives.elementwise import add, equal, isnan, logical_or, maximum, minimum, multiply, subtract
 from ....primitives.foundation import convert, reduce_sum, reshape, without
 from ....primitives.structural import slice as slice_
 from ...simplify.rewriting import Rewriter, Rules, rewrite
@@ -75,6 +77,21 @@ def _sum_of_parts(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     return rewriter.emit(complex_, *(rewriter.emit(reduce_sum, part, **eqn.params) for part in parts))
 
 
+def _product_of_parts(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """Products of complex numbers with vectors, and other small ones, by their parts; of few terms they are written
+    out."""
+    x, y = eqn.inputs
+    numbers = eqn.params["dimension_numbers"]
+    terms = prod(x.aval.shape[axis] for axis in numbers[0][0])
+    is_complex = x.aval.dtype == y.aval.dtype and x.aval.dtype.kind == "c"
+    if not is_complex or terms <= FEW or dot_general.is_for_library(x.aval, y.aval, numbers):
+        return None
+    a, b = (rewriter.emit(part, x) for part in (real, imag))
+    c, d = (rewriter.emit(part, y) for part in (real, imag))
+    ac, bd, ad, bc = (rewriter.emit(dot_general, *pair, **eqn.params) for pair in ((a, c), (b, d), (a, d), (b, c)))
+    return rewriter.emit(complex_, rewriter.emit(subtract, ac, bd), rewriter.emit(add, ad, bc))
+
+
 def _last_of_cumulative(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """The product or an extreme of complex numbers, axis after axis; that of a few is written out."""
     x, axes = eqn.inputs[0], eqn.params["axes"]
@@ -113,7 +130,7 @@ def _place_of_extreme(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
 _RULES: Rules = {
     "reduce_sum": (_in_single, _sum_of_parts),
-    "dot_general": (_in_single,),
+    "dot_general": (_in_single, _product_of_parts),
     **dict.fromkeys(_CUMULATIVE, (_in_single, _last_of_cumulative)),
     **dict.fromkeys(_EXTREMES, (_in_single, _place_of_extreme)),
     **dict.fromkeys(_OF_BITS, (_in_single, _of_bits)),
