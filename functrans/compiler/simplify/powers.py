@@ -3,16 +3,19 @@
 The error in units of the last place is less than the number of roundings: n - 1 for x**n, n for x**-n, and two more for
 half-integer powers; the largest exponents are chosen such that it stays below 4. Special values come out as those of
 `power`: NaN, infinities and zeros of either sign; what overflows or underflows on the way does so in the end.
-Half-integer powers need an operand that is known to be neither negative nor -0.0: (-inf)**0.5 is inf, and the root of
--inf is NaN.
+Half-integer powers are those of the magnitude, unless the operand is known to be neither negative nor -0.0, and NaN
+between -inf and zero: (-inf)**0.5 is inf, and the root of -inf is NaN.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...core.jaxpr import Atom, Eqn
 from ...primitives import elementwise as e
+from ...primitives.selection import select
 from .rewriting import Rewriter, Rules
 
 #: The exponents that are worth products, of integers and of floats.
@@ -74,10 +77,22 @@ def float_power(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
         if not LEAST <= whole <= MOST:
             return None
         return product_of(rewriter, x, whole) if whole > 0 else quotient_of(rewriter, x, -whole)
-    if doubled is None or abs(n) > MOST_HALF[dtype.itemsize] or x not in rewriter.nonnegative:
+    if doubled is None or abs(n) > MOST_HALF[dtype.itemsize]:
         return None
+    if x in rewriter.nonnegative:
+        return half_power(rewriter, x, doubled)
+    if x.aval.weak:  # Python's powers of negative numbers are complex
+        return None
+    magnitude = half_power(rewriter, rewriter.emit(e.absolute, x), doubled)
+    below, above = rewriter.filled(0, x.aval), rewriter.filled(-np.inf, x.aval)
+    is_none = rewriter.emit(e.logical_and, rewriter.emit(e.less, x, below), rewriter.emit(e.greater, x, above))
+    return rewriter.emit(select, is_none, rewriter.filled(np.nan, x.aval), magnitude)
+
+
+def half_power(rewriter: Rewriter, x: Atom, doubled: int) -> Atom:
+    """x**(doubled / 2) for an odd integer and what is neither negative nor -0.0."""
     root, m = rewriter.emit(e.sqrt, x), abs(doubled) // 2
-    if n > 0:
+    if doubled > 0:
         return rewriter.emit(e.multiply, product_of(rewriter, x, m), root) if m else root
     inverse = inverse_of(rewriter, root)
     return rewriter.emit(e.divide, inverse, product_of(rewriter, x, m)) if m else inverse
