@@ -83,7 +83,7 @@ class BlockAssembler:
             before = len(self.instructions)
             if isinstance(step, KernelStep):
                 self.kernel(number, step)
-            elif not self.view(step):
+            elif not self.view(number, step):
                 self.equation(number, step)
             if len(self.instructions) > before or self.assembler.ahead:
                 self.assembler.note_origin([*self.instructions[before:], *self.assembler.ahead], step)
@@ -174,8 +174,8 @@ class BlockAssembler:
             self.assembler.copy(self.instructions, place, regions.part(target, region))
         return target
 
-    def view(self, eqn: Eqn) -> bool:
-        """Whether an equation only looks at an array in another way; then nothing need be done."""
+    def view(self, number: int, eqn: Eqn) -> bool:
+        """Whether an equation only looks at an array in another way; then nothing need be done, or a copy be made."""
         if not is_view(eqn):
             return False
         source = self.homes.place(eqn.inputs[0])
@@ -185,8 +185,10 @@ class BlockAssembler:
         assert isinstance(source, Place)
         found = viewed(eqn, source)
         if found is None:
-            source = self.assembler.contiguous_copy(self.instructions, source)
-            found = viewed(eqn, source)
+            room = self.homes.fresh(eqn.outputs[0], number)
+            assert isinstance(room, Place)
+            found = room if room.is_contiguous else self.assembler.temporary(eqn.outputs[0].aval)
+            self.assembler.copy(self.instructions, source, found.reshaped(source.shape))
         self.places[eqn.outputs[0]] = found
         self.assembler.use(source)
         return True

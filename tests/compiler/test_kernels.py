@@ -269,6 +269,20 @@ def test_products_whose_axes_are_moved_are_computed_where_they_belong() -> None:
     assert len(assembled(lambda x, y: (x * y).T, x, y).block) == 2
 
 
+def test_copies_under_another_shape_are_made_where_they_belong() -> None:
+    x = np.arange(12.0).reshape(3, 4)
+    copies: list[Any] = [lambda x: np.tile(x, 3), lambda x: np.repeat(x, 3, axis=0), lambda x: x.T.reshape(-1)]
+    for function in copies:
+        assert len(assembled(function, x).block) == 1
+        for argnums in ((), (0,)):
+            np.testing.assert_array_equal(ft.jit(function, donate_argnums=argnums)(x.copy()), function(x))
+        steps = ft.jit(lambda x, f=function: lax.fori_loop(0, 3, lambda _, x: f(x).reshape(-1)[:12].reshape(3, 4), x))
+        wanted = x
+        for _ in range(3):
+            wanted = function(wanted).reshape(-1)[:12].reshape(3, 4)
+        np.testing.assert_array_equal(steps(x), wanted)
+
+
 @pytest.mark.parametrize("name", ["quick", "thorough", "threads"])
 @pytest.mark.parametrize("shape", [(300, 261), (300, 512), (9, 1000), (3, 70, 300), (1000, 7), (70, 40)], ids=str)
 def test_transposed_arrays_are_read_tile_by_tile(shape: tuple[int, ...], name: str) -> None:
