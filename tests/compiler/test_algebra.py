@@ -242,6 +242,19 @@ def test_symbolic_zeros_are_gone():
     assert_same_bits(found, wanted, signs_of_zeros=False)
 
 
+@pytest.mark.parametrize("primitive", [scale, scale_both])
+def test_scaling_by_one_of_some_constants_is_a_product_unless_it_absorbs(primitive: Any):
+    values = special_values("f8")
+    c, t = np.meshgrid(values, values)
+    for shares, is_product in (((0.5, 1.0, -3.0), True), ((0.5, np.inf, 1.0), False), ((1.0, 2.0, 0.0), False)):
+        jaxpr = ft.jit(
+            lambda t, c, s=shares: primitive(t, fnp.where(c > 1, s[0], fnp.where(c > 0, s[1], s[2])))
+        ).lower(t, c).jaxpr  # fmt: skip
+        shorter = simplify(jaxpr)
+        assert ("multiply" in {eqn.primitive.name for eqn in shorter.eqns}) == is_product
+        assert_same_bits(InterpretedProgram(shorter)(t, c), InterpretedProgram(jaxpr)(t, c), signs_of_zeros=False)
+
+
 def test_a_scale_that_absorbs_stays():
     values = special_values("f8")
     c, t = np.meshgrid(values, values)

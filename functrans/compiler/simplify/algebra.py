@@ -207,13 +207,24 @@ def zero_scale(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 
 
 def scale_by_constant(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-    """A product that cannot be zero times infinity, where that counts, is a product."""
-    t, c = map(rewriter.constant, eqn.inputs)
+    """A product that cannot be zero times infinity, where that counts, is a product: by a number, or by one of some
+    numbers, as shares of extremes that tie are."""
+    t, c = (values_of(rewriter, x) for x in eqn.inputs)
     if eqn.primitive.both:
-        never_absorbs = any(x is not None and is_finite(x) and x != 0 for x in (t, c))
+        never_absorbs = any(values and all(is_finite(x) and x != 0 for x in values) for values in (t, c))
     else:
-        never_absorbs = (c is not None and is_finite(c)) or (t is not None and t != 0)
+        never_absorbs = (c and all(map(is_finite, c))) or (t and all(x != 0 for x in t))
     return rewriter.emit(e.multiply, *eqn.inputs) if never_absorbs else None
+
+
+def values_of(rewriter: Rewriter, atom: Atom, depth: int = 2) -> list[Any]:
+    """All values that elements may have where these are chosen among constants; none if that is not known."""
+    value = rewriter.constant(atom)
+    if value is not None:
+        return [value]
+    choice = rewriter.definition(atom, "select") if depth else None
+    found = [] if choice is None else [values_of(rewriter, x, depth - 1) for x in choice.inputs[1:]]
+    return [] if [] in found else [value for values in found for value in values]
 
 
 def plus_zero(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
