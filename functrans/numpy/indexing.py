@@ -50,8 +50,8 @@ def take(
     is_plain = not any(isinstance(x, Tracer) or is_on_device(x) for x in (a, indices))  # CuPy's has no modes
     if is_plain and mode in ("raise", "clip", "wrap"):
         return np.take(a, indices, axis, out, mode)
-    if axis is None:
-        a, axis = with_shape(a, (typeof(a).size,)), 0
+    if axis is None or not typeof(a).shape:
+        a, axis = with_shape(a, (typeof(a).size,)), 0 if axis is None else axis
     axis = normalize_axis(axis, typeof(a).ndim)
     fill = default_fill(typeof(a).dtype) if fill_value is None else fill_value
     spec = Indexing((axis,), axis, index_mode(mode), typeof(indices).shape == ())

@@ -15,6 +15,7 @@ from ..core.dtypes import can_cast
 from ..core.trace import Traced, typeof
 from ..primitives import structural as _structural
 from ..primitives.structural import slice_axis
+from ..primitives.subscripts import converted
 from .common import as_operand, cast, concrete_value, normalize_axis, stretched, with_shape
 from .manipulation import atleast_1d, atleast_2d, atleast_3d, expand_dims, moveaxis, ravel, reshape
 from .positions import stored
@@ -261,7 +262,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     x, axis = _flat_unless(arr, axis)
     extent = typeof(x).shape[axis]
     places = _known_places(obj, "The place to insert at")
-    new = cast(as_operand(values), typeof(x).dtype)
+    new = converted(values, typeof(x).dtype)
     new = with_shape(new, (1,) * (typeof(x).ndim - typeof(new).ndim) + typeof(new).shape)
     if not isinstance(places, slice) and places.dtype != bool and places.size == 1:
         new = moveaxis(new, 0, axis) if places.ndim == 0 else new

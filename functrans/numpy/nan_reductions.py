@@ -12,13 +12,13 @@ import numpy as np
 
 from ..core.avals import is_inexact, real_dtype
 from ..core.trace import typeof
-from ..primitives.elementwise import divide, isnan, less_equal, logical_not, subtract
+from ..primitives.elementwise import divide, isnan, less_equal, logical_and, logical_not, subtract
 from ..primitives.roots import root
 from ..primitives.selection import select
 from .averages import mean, var
 from .common import as_operand, cast, known_value
 from .positions import stored
-from .reducing import chosen_correction, squared_magnitude
+from .reducing import as_initial, chosen_correction, squared_magnitude
 from .reductions import all, argmax, argmin, cumprod, cumsum, max, min, prod, sum
 
 
@@ -78,9 +78,14 @@ def _extreme(
     reduction: Callable[..., Any], worst: float, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any
 ) -> Any:
     x, mask = _replaced(a, worst)
+    is_first_nan: Any = True
+    if initial is not None and mask is not None:
+        initial, is_first_nan = _replaced(as_initial(initial, typeof(x).dtype), worst)
     y = reduction(x, axis, None, keepdims, initial, where)
-    if mask is not None and initial is None:
-        y = select(all(mask, axis, None, keepdims, where=where), typeof(y).dtype.type(np.nan), y)
+    if mask is not None:
+        is_nan = all(mask, axis, None, keepdims, where=where)
+        is_nan = is_nan if is_first_nan is True else logical_and(is_nan, is_first_nan)
+        y = select(is_nan, typeof(y).dtype.type(np.nan), y)
     return stored(y, out)
 
 

@@ -38,6 +38,7 @@ class Reduction(NamedTuple):
     def __call__(self, x: Any, axis: Any, out: Any, keepdims: bool, initial: Any = None, where: Any = True) -> Any:
         """The reduction with NumPy's options, in the dtype of x."""
         dtype = typeof(x).dtype
+        initial = None if initial is None else as_initial(initial, dtype)
         neutral = initial if self.identity is None else self.identity
         if where is not True:
             if neutral is None:
@@ -51,12 +52,21 @@ class Reduction(NamedTuple):
         if self.identity is None and 0 in (shape[axis] for axis in axes):
             if initial is None:
                 raise ValueError(f"zero-size array to reduction operation {self.name} which has no identity")
-            y = stretched(cast(initial, dtype), without(shape, axes))
+            y = stretched(initial, without(shape, axes))
         else:
             y = self.primitive(x, axes=axes)
             if initial is not None and self.combine is not None:
-                y = self.combine(y, cast(initial, dtype))
+                y = self.combine(y, initial)
         return stored(with_shape(y, kept(shape, axes)) if keepdims else y, out)
+
+
+def as_initial(initial: Any, dtype: np.dtype[Any]) -> Any:
+    """An initial value in the dtype of the array.
+
+    Raises:
+        OverflowError, ValueError, TypeError: it is a number that the dtype has not, such as an infinity for integers.
+    """
+    return dtype.type(initial) if isinstance(initial, (int, float, complex, np.generic)) else cast(initial, dtype)
 
 
 def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

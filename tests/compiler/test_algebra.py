@@ -67,6 +67,7 @@ ARITHMETIC = {
     "x / 2**15": Case(lambda x, y: x / 2.0**15, "divide", ("f2",)),
     "abs(-x)": Case(lambda x, y: abs(-x), "absolute", (*FLOATS, *COMPLEX, "i8", "i1")),
     "abs(-x) of unsigned": Case(lambda x, y: abs(-x), "negative absolute", ("u1",)),
+    "fabs(-x) of unsigned": Case(lambda x, y: np.fabs(-x), "negative fabs", ("u1", "u8")),
     "abs(abs(x))": Case(lambda x, y: abs(abs(x)), "absolute", (*FLOATS, *COMPLEX)),
     "abs(x * x)": Case(lambda x, y: abs(x * x), "multiply"),
     "abs(exp(x) + 1)": Case(lambda x, y: abs(np.exp(x) + 1), "exp add"),

@@ -209,6 +209,7 @@ def test_shapes_of_tracers_are_plain_numbers():
         lambda x: np.block([[x], x]),
         lambda x: np.repeat(x, -1),
         lambda x: np.insert(x, 9, 1.0, axis=0),
+        lambda x: np.insert(x, 1, 1j),
         lambda x: np.delete(x, 9, axis=0),
         lambda x: np.pad(x, -1),
         lambda x: np.pad(x, 1.5),

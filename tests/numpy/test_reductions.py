@@ -53,6 +53,24 @@ def test_initial_values(name):
     check_agreement(lambda x: function(x[:0], axis=0, initial=2.0), x)
 
 
+@pytest.mark.parametrize("name", ["sum", "max", "nanprod", "nanmin"])
+def test_initial_values_that_the_dtype_has_not_are_refused(name):
+    for x, initial in ((np.arange(3), np.inf), (np.arange(3), np.nan), (X, 1j)):
+        for function in (getattr(np, name), ft.jit(getattr(np, name), static_argnames="initial")):
+            with pytest.raises((OverflowError, ValueError, TypeError)):
+                function(x, initial=initial)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
+@pytest.mark.parametrize("function", [np.nanmax, np.nanmin, np.fmax.reduce])
+def test_an_initial_nan_is_left_out_too(function):
+    x = np.array([[np.nan, 1.0, 2.0], [np.nan, np.nan, np.nan]])
+    for initial in (np.nan, np.float32(np.nan), 0.5):
+        wanted = function(x, axis=1, initial=initial)
+        np.testing.assert_array_equal(ft.jit(lambda x: function(x, axis=1, initial=initial))(x), wanted)
+        np.testing.assert_array_equal(ft.jit(lambda x, y: function(x, axis=1, initial=y))(x, initial), wanted)
+
+
 @pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
 def test_options_of_variances(name):
     function, x = named(name)

@@ -89,9 +89,9 @@ def inverse(name: str) -> Rule:
 
 
 def without_sign(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
-    """f(-x) is f(x)."""
+    """f(-x) is f(x), but for unsigned integers, of which -x is another one; squares of them wrap around as x does."""
     x = rewriter.operand(eqn.inputs[0], "negative")
-    wraps = eqn.primitive is e.absolute and eqn.inputs[0].aval.dtype.kind == "u"
+    wraps = eqn.primitive is not e.square and eqn.inputs[0].aval.dtype.kind == "u"
     return None if x is None or wraps else rewriter.emit(eqn.primitive, x)
 
 
