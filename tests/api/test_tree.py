@@ -263,6 +263,17 @@ def is_tuple(x: Any) -> bool:
     return isinstance(x, tuple)
 
 
+def test_partial_functions_are_containers_of_their_arguments():
+    f = tree_util.Partial(lambda a, x, b: a * x + b, 3.0, b=np.array([1.0, 2.0]))
+    assert len(tree.leaves(f)) == 2
+    doubled = tree.map(lambda leaf: 2 * leaf, f)
+    np.testing.assert_array_equal(doubled(10.0), 2 * f(10.0))
+    np.testing.assert_array_equal(f(10.0, b=0.0), 30.0)  # as functools.partial, what is given later counts
+    slope = ft.jit(ft.grad(lambda f: np.sum(f(10.0))))(f)
+    assert (slope.args, slope.function) == ((20.0,), f.function)
+    np.testing.assert_array_equal(slope.kwargs["b"], [1.0, 1.0])
+
+
 def test_all_leaves():
     assert tree_util.all_leaves([1.0, "a", np.zeros(2)])
     assert not tree_util.all_leaves([1.0, None])

@@ -14,7 +14,7 @@ from scipy import special
 
 import functrans as ft
 from functrans import lax
-from functrans.errors import ShapeMismatchError, UnsupportedDtypeError
+from functrans.errors import CarryMismatchError, ShapeMismatchError, UnsupportedDtypeError
 from functrans.testing import check_grads
 
 _random = np.random.default_rng(5)
@@ -183,6 +183,34 @@ def test_windows_are_reduced(data: Any) -> None:
     want = windowed(x, initial, combine, window, strides, pads, base, apart)
     np.testing.assert_allclose(pooled(x), want, rtol=1e-12)
     np.testing.assert_allclose(ft.jit(pooled)(x), want, rtol=1e-12)
+
+
+def complex_product(x: Any, y: Any) -> Any:
+    """Of numbers given by their parts."""
+    return x[0] * y[0] - x[1] * y[1], x[0] * y[1] + x[1] * y[0]
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.data())
+def test_reductions_by_any_function(data: Any) -> None:
+    """Of a structure of several arrays."""
+    shape = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=3).map(tuple), "shape")
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1), "axis")
+    x, y = (np.random.default_rng(k).uniform(-1, 1, shape) for k in range(2))
+    wanted = np.prod(x + 1j * y, axis)
+    reduced = lambda x, y: lax.reduce((x, y), (1.0, 0.0), complex_product, (axis,))  # noqa: E731
+    for real, imag in (reduced(x, y), ft.jit(reduced)(x, y)):
+        np.testing.assert_allclose(real + 1j * imag, wanted, rtol=1e-13, atol=1e-15)
+
+
+def test_reductions_over_several_axes_and_what_they_refuse() -> None:
+    check_grads(lambda x: lax.reduce(x, 1.0, np.multiply, (0,)), (X,), order=2)
+    np.testing.assert_allclose(lax.reduce(X, -np.inf, np.maximum, (0, 1)), X.max())
+    np.testing.assert_allclose(lax.reduce(X, 1.0, np.multiply, (-1,)), X.prod(axis=1))
+    with pytest.raises(ShapeMismatchError, match="one initial value for each"):
+        lax.reduce((X, Y), 0.0, np.add, (0,))
+    with pytest.raises(CarryMismatchError, match="combines values"):
+        lax.reduce(X, 0.0, lambda x, y: (x, y), (0,))
 
 
 def test_pooling_has_derivatives_and_the_paddings_with_names() -> None:
