@@ -144,6 +144,12 @@ def test_stacks_that_leave_a_program() -> None:
             other(1.0)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_stacks_that_leave_a_branch(sign: float) -> None:
+    loss = lambda x, n: lax.cond(np.sum(x) > 0, lambda x: np.sum(np.sin(x)), lambda x: power(np.sin(x), n), x)  # noqa: E731
+    check(ft.grad(loss), sign * X, 3)
+
+
 def test_residuals_outlive_further_calls() -> None:
     f = ft.jit(lambda x: power(x, 40))
     points = [np.linspace(0.1, 0.4, 3) * k for k in (1.0, 0.5, 2.0)]
