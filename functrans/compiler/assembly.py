@@ -143,7 +143,7 @@ class Assembler:
         self.slots: list[Slot] = []
         self.objects = 0
         self.now = 0
-        self.constants: dict[int | Constant, Place] = {}
+        self.constants: dict[Any, Place] = {}  # by the ids and dtypes of values, by numbers, and by other places
         self.source: Source | None = None  # of the equation that is being assembled
         self.times: dict[int, int] = {}  # when an instruction runs, by its id
         self.checked: set[tuple[int, Place, int]] = set()  # indices, by block and extent
@@ -190,12 +190,25 @@ class Assembler:
 
     def constant(self, literal: Literal) -> Place:
         """Where a constant is; it has been copied, so that nobody else can change it."""
-        place = self.constants.get(id(literal))
+        key = id(literal.value), literal.aval.dtype
+        place = self.constants.get(key)
         if place is None:
             value = np.array(literal.value, literal.aval.dtype, order="C")
             place = Place(self.slot("constant", 0, value), 0, value.shape, value.dtype, value.strides)
-            self.constants[id(literal)] = place
+            self.constants[key] = place
         return place
+
+    def in_row_major_order(self, place: Place) -> Place | None:
+        """The elements of a constant array, for those who only read them; None for what is no such array."""
+        slot = self.slots[place.slot]
+        if slot.kind != "constant" or place.nbytes > slot.value.nbytes:
+            return None
+        found = self.constants.get(place)
+        if found is None:
+            value = np.ndarray(place.shape, place.dtype, slot.value, place.offset, place.strides).copy()
+            found = place._replace(slot=self.slot("constant", 0, value), offset=0, strides=value.strides)
+            self.constants[place] = found
+        return found
 
     def number(self, constant: Constant) -> Place:
         """Where a number is that is part of a kernel."""
@@ -368,12 +381,15 @@ class Assembler:
         self.step(block, ProductRun(x, y, z, adds), (x, y, z))
 
     def matrices(self, block: Block, place: Place, groups: Sequence[Axes]) -> Place:
-        """An array as a batch of matrices that BLAS can read; a copy, if there is no such view of it."""
+        """An array as a batch of matrices that BLAS can read; a copy, if there is no such view of it.
+
+        Constants are copied now, others when the program runs.
+        """
         found = as_matrices(place, groups)
         if found is not None:
             return found
         ordered = VIEWS["transpose"](place, permutation=[axis for group in groups for axis in group])
-        target = self.contiguous_copy(block, ordered)
+        target = self.in_row_major_order(ordered) or self.contiguous_copy(block, ordered)
         return target.reshaped(tuple(prod(place.shape[axis] for axis in group) for group in groups))
 
     # ---- parts of arrays, convolutions, and what libraries and loops do
