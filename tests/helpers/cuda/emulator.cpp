@@ -80,7 +80,7 @@ void run_fiber() {  // threads that never wait run one after the other on the sa
 }
 
 char *room_for_stacks() {  // of all threads that a block may have; pages are there when they are used
-  static char *const room = (char *)mmap(nullptr, 1024 * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static char *const room = (char *)mmap(nullptr, 1024 * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   races::stacks_begin = (uintptr_t)room;
   races::stacks_end = (uintptr_t)room + 1024 * STACK;
   return room;

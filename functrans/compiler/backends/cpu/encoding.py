@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -26,7 +25,6 @@ from ...instructions import (
     RecurrenceRun,
     ScanRun,
     SortRun,
-    Step,
     Tape,
     WhileRun,
 )
@@ -36,12 +34,13 @@ from .engine import NAME, engine
 from .lanes import LanesWriter, lanes_work, parts_of
 from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
 from .links import links_of
+from .numbers import Numbers, steps_of, swaps_of
 from .python_steps import python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
-from .runtime import HEADER, setting
+from .runtime import HEADER
 from .scans import scan_link
-from .tapes import NestReel, Reel, shared_objects
+from .tapes import NestReel, Reel
 from .tiers import Written
 from .vectors import VectorsWriter
 from .work import is_unbounded, likely_work
@@ -67,36 +66,23 @@ class Range(NamedTuple):
     work: int
 
 
-class Encoder:
+class Encoder(Numbers):
     """Turns instructions to numbers.
 
     Attributes:
-        kept: what the numbers point to.
         is_divided: whether threads share some instruction.
         is_apart_from_blas: whether the threads of BLAS itself are to be kept out.
         work: about how many nanoseconds a call takes.
     """
 
     def __init__(self, assembled: Assembled):
-        self.assembled = assembled
-        self.kept: list[Any] = []
+        super().__init__(assembled, engine().runtime)
         self.is_divided = self.is_apart_from_blas = False
         self.slot_count = HEADER + len(assembled.slots)
-        self.runtime = engine().runtime
         self.processors = processors()
         self.work = 0
-        self.shared: set[int] | None = None  # objects that others than tapes may see, once somebody asks
         self.is_unbounded = False  # whether there are loops of which nobody knows how long they take
         self.kernels: list[Written] = []
-
-    def keep(self, numbers: Sequence[int]) -> array[int]:
-        kept = array("q", numbers)
-        self.kept.append(kept)
-        return kept
-
-    def address(self, numbers: Sequence[int]) -> int:
-        """The address of an array of these numbers, which lives as long as the program."""
-        return self.keep(numbers).buffer_info()[0]
 
     def block(self, block: Block) -> tuple[int, int]:
         """The address of the code of a block, and how many instructions there are."""
@@ -223,37 +209,13 @@ class Encoder:
         arguments = fourier_arguments(run, self.keep(factor_bits(run)).buffer_info()[0])
         return [self.spread(range_, range_.work > WORTH_THREADS, arguments, self.runtime["run_fourier"])]
 
-    def call_of_python(self, function: Callable[[Any], None]) -> tuple[int, int]:
-        """The instruction that calls a Python function with the frame."""
-        self.kept.append(function)
-        return self.runtime["run_python"], self.address([id(function)])
-
     def reel(self, tape: Tape, *length_and_ways: Any) -> Reel:
         """What Python does for a tape."""
-        if self.shared is None:
-            self.shared = shared_objects(self.assembled)
         return Reel(tape, *length_and_ways, self.shared)
 
     def nest_reel(self, run: RecurrenceRun) -> NestReel:
         """What Python does for the tapes of loops inside a recurrence."""
-        if self.shared is None:
-            self.shared = shared_objects(self.assembled)
         return NestReel(run, self.shared)
-
-    def with_tape(self, reel: Reel | None, loop: tuple[int, int]) -> list[tuple[int, int]]:
-        """A loop between what begins its stacks and what ends them."""
-        if reel is None:
-            return [loop]
-        after = [self.call_of_python(reel.end)] if reel.ends else []
-        return [self.call_of_python(reel.begin), loop, *after]
-
-    def tape_numbers(self, reel: Reel | None) -> int:
-        """The address of what a loop needs to know of its tape, 0 without one."""
-        if reel is None:
-            return 0
-        _, turns = self.call_of_python(reel.turn)
-        entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
-        return self.address([reel.limit, turns, len(entries) // 4, *entries])
 
     def repeat(self, first: int, length: int | None, work: int) -> None:
         """Count the work of a loop, of which one step has been counted.
@@ -278,17 +240,9 @@ class Encoder:
         reel = None if run.tape is None else self.reel(run.tape, run.length, None, run.reverse, False)
         tape = self.tape_numbers(reel)
         numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps), tape]
-        for slot, whole in run.steps:
-            stride = whole.strides[0]
-            first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
-            numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
-        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        numbers += [*steps_of(run, length), *swaps_of(run)]
         loop = self.runtime["run_loop"], self.address(numbers)
         return [*self.begun(run.begins), *self.with_tape(reel, loop)]
-
-    def begun(self, begins: Sequence[Step]) -> list[tuple[int, int]]:
-        """What sets the slots of a carry: a loop of one step in which nothing is done."""
-        return [(self.runtime["run_loop"], self.address(setting(self.address([0]), begins)))] if begins else []
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         is_guess = is_unbounded(run)
@@ -338,7 +292,7 @@ class Encoder:
             test, test_count, code, count, HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot,
             run.count.offset, step_work, len(run.swaps), tape,
         ]  # fmt: skip
-        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        numbers += swaps_of(run)
         loop = self.runtime["run_while"], self.address(numbers)
         return [*self.begun(run.begins), *self.with_tape(reel, loop)]
 

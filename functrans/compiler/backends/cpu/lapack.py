@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from ....primitives.late_scipy import blas, lapack
 from ...instructions import LibraryRun, Place
+from .numbers import bits_of
 from .runtime import HEADER, LIBRARY_ARGUMENTS
 
 #: How the names of functions begin.
@@ -121,10 +120,8 @@ def constants(run: LibraryRun) -> list[int]:
     """The numbers and letters that the function is given the addresses of, each as 64 bits; one is a complex number."""
     if run.name == "permute":
         return []
-    one = np.zeros(2, np.float64).view(run.places[0].dtype)
-    one[0] = 1
     given = [0 if isinstance(x, Place) else x if isinstance(x, int) else ord(x[0]) for x in _arguments(run)]
-    return [*map(int, one.view(np.int64)[:2]), *given]
+    return [*bits_of(1, run.places[0].dtype), *given]
 
 
 def library_arguments(run: LibraryRun, address: int) -> list[int]:

@@ -7,10 +7,9 @@ from functools import cache
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-
 from ....primitives.late_scipy import blas, library_threads
 from ...instructions import ProductRun, is_row_major
+from .numbers import bits_of
 from .runtime import HEADER
 
 #: Products of at least so many multiplications are divided among our threads; OpenBLAS, too, uses none for less.
@@ -66,7 +65,7 @@ def gemm_arguments(run: ProductRun, parts: int) -> list[int]:
     dtype = c.dtype
     places = [n for p in (a, b, c) for n in (HEADER + p.slot, p.offset, p.strides[0])]
     batch, rows, columns = c.shape
-    one, other = _bits(1, dtype), _bits(int(run.adds), dtype)
+    one, other = bits_of(1, dtype), bits_of(int(run.adds), dtype)
     transposed = [ord("N") if is_row_major(p) else ord("T") for p in (a, b)]
     leading = [max(p.strides[1:]) // dtype.itemsize for p in (a, b)]
     size = dtype.itemsize
@@ -114,11 +113,3 @@ class BlasThreads:
 def threads_of_blas() -> BlasThreads:
     """The one for this process."""
     return BlasThreads()
-
-
-@cache
-def _bits(number: int, dtype: np.dtype[np.generic]) -> list[int]:
-    """A number, and nothing after it, as two 64-bit integers."""
-    room = np.zeros(16 // dtype.itemsize, dtype)
-    room[0] = number
-    return room.view(np.int64).tolist()

@@ -8,8 +8,6 @@ from functools import cached_property
 from itertools import chain, groupby
 from typing import Any, Final
 
-import numpy as np
-
 from ....core.dtypes import is_bfloat16, is_half
 from ....settings import config
 from ... import tapes
@@ -29,14 +27,13 @@ from ...instructions import (
     PythonRun,
     RecurrenceRun,
     ScanRun,
-    Step,
     Tape,
     WhileRun,
     is_row_major,
 )
 from ...operations.values import HALF, SINGLE
-from ..cpu.runtime import HEADER, setting
-from ..cpu.tapes import shared_objects
+from ..cpu.numbers import NO_TAPE, Numbers, bits_of, steps_of, swaps_of
+from ..cpu.runtime import HEADER
 from .chains import chain_launches
 from .checks import check_launch
 from .decompositions import decomposition_launch
@@ -55,8 +52,6 @@ from .scans import scan_launches
 from .sequences import in_sequence, may_follow
 from .tapes import DeviceReel
 
-#: In place of the address of a tape.
-NO_TAPE: Final = 0
 #: Instructions whose launches may be one with those of others.
 IN_SEQUENCE: Final = (KernelRun, ChainRun, ScanRun, ParallelRun)
 #: The functions of cuBLAS by the character of the dtype.
@@ -246,16 +241,15 @@ def blocks_of(instruction: Any) -> tuple[Block, ...]:
 Code = list[tuple[int, int]]
 
 
-class _Writer:
+class _Writer(Numbers):
     """Turns instructions to numbers."""
 
     def __init__(self, encoder: Encoder, device: Device, python_step: Callable[[PythonRun], Any]):
+        super().__init__(encoder.assembled, functions())
         self.encoder, self.device, self.python_step = encoder, device, python_step
-        self.assembled = encoder.assembled
-        self.functions = functions()
         self.module: Module | None = device.module(encoder.functions) if encoder.functions else None
         self.names = {text: name for name, text in encoder.functions.items()}
-        self.kept: list[Any] = [self.module]
+        self.kept.append(self.module)
         self.own = len(self.assembled.slots)
         self.words = sum(words_of(place.dtype) for _, place in encoder.numbers)
         self.mails = encoder.mails
@@ -291,14 +285,6 @@ class _Writer:
     def mail_slot(self, number: int) -> int:
         return self.extra(Extra.COUNT) + self.words + number
 
-    def keep(self, numbers: Sequence[int]) -> array[int]:
-        kept = array("q", numbers)
-        self.kept.append(kept)
-        return kept
-
-    def address(self, numbers: Sequence[int]) -> int:
-        return self.keep(numbers).buffer_info()[0]
-
     def call(self, name: str, number: int, entries: str, arguments: Sequence[int]) -> tuple[int, int]:
         """An instruction that calls functions of CUDA, by their names."""
         slot = Extra.BLAS if name.startswith("product") else Extra.STREAM
@@ -307,7 +293,7 @@ class _Writer:
         address = kept.buffer_info()[0]
         if name == "launch":
             self.by_address[address] = kept
-        return self.functions[name], address
+        return self.runtime[name], address
 
     def code(self, block: Block, first: Sequence[Launch] = ()) -> Code:
         """Instructions, those in a row that only launch kernels as one, with some launches at their beginning."""
@@ -319,7 +305,7 @@ class _Writer:
         if self.encoder.is_synchronous or not config.cuda_graphs:
             return code
         found: Code = []
-        for is_launch, group in groupby(code, lambda pair: pair[0] == self.functions["launch"]):
+        for is_launch, group in groupby(code, lambda pair: pair[0] == self.runtime["launch"]):
             pairs = list(group)
             found += [self.replayed(pairs)] if is_launch and len(pairs) >= LEAST else pairs
         return found
@@ -333,7 +319,7 @@ class _Writer:
         self.kept.append(make)
         self.segments.append(segment)
         numbers = [
-            0, self.functions["run_python"], self.address([id(make)]), self.functions["run_program"], *self.block(pairs)
+            0, self.runtime["run_python"], self.address([id(make)]), self.runtime["run_program"], *self.block(pairs)
         ]  # fmt: skip
         entries = "cuGraphLaunch cuGraphExecKernelNodeSetParams_v2 cuStreamIsCapturing"
         call = self.call("replay", len(self.encoder.instructions) - 1, entries, numbers)
@@ -383,7 +369,7 @@ class _Writer:
 
     def stop_if(self) -> tuple[int, int]:
         """An instruction that ends the program if the report that has been read says so."""
-        return self.functions["stop_if"], self.address([self.mail_slot(0)])
+        return self.runtime["stop_if"], self.address([self.mail_slot(0)])
 
     # ---- instructions that are no launches, by the names of their types
 
@@ -397,31 +383,9 @@ class _Writer:
         function = self.python_step(run)
         return [self.call_of_python(function)]
 
-    def call_of_python(self, function: Callable[[Any], None]) -> tuple[int, int]:
-        """The instruction that calls a Python function with the frame."""
-        self.kept.append(function)
-        return self.functions["run_python"], self.address([id(function)])
-
-    def taped(self, reel: DeviceReel | None, name: str, numbers: Sequence[int]) -> Code:
-        """A loop, between what begins its stacks and what ends them if it has any."""
-        if reel is None:
-            return [(self.functions[f"run_{name}"], self.address(numbers))]
-        after = [self.call_of_python(reel.end)] if reel.ends else []
-        loop = self.functions[f"run_{name}"], self.address(numbers)
-        return [self.call_of_python(reel.begin), loop, *after]
-
     def reel(self, tape: Tape | None, mail: int, *length_and_way: Any) -> DeviceReel | None:
         """What Python does for a tape."""
-        shared = shared_objects(self.assembled)
-        return None if tape is None else DeviceReel(self.device, mail, tape, *length_and_way, False, shared)
-
-    def tape_numbers(self, reel: DeviceReel | None) -> int:
-        """The address of what a loop needs to know of its tape."""
-        if reel is None:
-            return NO_TAPE
-        _, turns = self.call_of_python(reel.turn)
-        entries = [number for slot, way in reel.ways for number in (slot, 0, 0, way)]
-        return self.address([reel.limit, turns, len(entries) // 4, *entries])
+        return None if tape is None else DeviceReel(self.device, mail, tape, *length_and_way, False, self.shared)
 
     def LoopRun(self, run: LoopRun, number: int) -> Code:
         before: Code = []
@@ -432,12 +396,9 @@ class _Writer:
         reel = self.reel(run.tape, where[0], run.length, None, run.reverse)
         body, tape = self.code(run.body), self.tape_numbers(reel)
         numbers = [*self.block(body), length, *where, len(body), len(run.steps), len(run.swaps), tape]
-        for slot, whole in run.steps:
-            stride = whole.strides[0]
-            first = whole.offset + (max(length - 1, 0) * stride if run.reverse else 0)
-            numbers += [HEADER + slot, HEADER + whole.slot, first, -stride if run.reverse else stride]
-        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
-        return [*before, *self.begun(run.begins), *self.taped(reel, "loop", numbers)]
+        numbers += [*steps_of(run, length), *swaps_of(run)]
+        loop = self.runtime["run_loop"], self.address(numbers)
+        return [*before, *self.begun(run.begins), *self.with_tape(reel, loop)]
 
     def exchanged(self, run: LoopRun | WhileRun, number: int) -> Code:
         """After a loop that was one kernel: the exchanges of slots that the kernel has done for itself."""
@@ -450,13 +411,8 @@ class _Writer:
         else:
             download, mail = self.download(run.count, number)
             before, length, where = [download], -1, (mail, 0)
-        pairs = [HEADER + slot for pair in run.swaps for slot in pair]
-        numbers = [self.address([0]), 0, length, *where, 1, 0, len(run.swaps), NO_TAPE, *pairs]
-        return [*before, (self.functions["run_loop"], self.address(numbers))]
-
-    def begun(self, begins: Sequence[Step]) -> Code:
-        """What sets the slots of a carry."""
-        return [(self.functions["run_loop"], self.address(setting(self.address([0]), begins)))] if begins else []
+        numbers = [self.address([0]), 0, length, *where, 1, 0, len(run.swaps), NO_TAPE, *swaps_of(run)]
+        return [*before, (self.runtime["run_loop"], self.address(numbers))]
 
     def WhileRun(self, run: WhileRun, number: int) -> Code:
         read, going = self.download(run.going, number)
@@ -469,15 +425,16 @@ class _Writer:
         reel = self.reel(run.tape, count, None, run.count, False)
         tape = self.tape_numbers(reel)
         numbers = [*self.block(test), *self.block(body), going, 0, count, 0, work, len(run.swaps), tape]
-        numbers += [HEADER + slot for pair in run.swaps for slot in pair]
+        numbers += swaps_of(run)
         arguments = [count, HEADER + run.count.slot, run.count.offset, run.count.dtype.itemsize]
         upload = self.call("upload", number, "cuMemcpyHtoDAsync_v2", arguments)
-        return [*self.begun(run.begins), *self.taped(reel, "while", numbers), upload]
+        loop = self.runtime["run_while"], self.address(numbers)
+        return [*self.begun(run.begins), *self.with_tape(reel, loop), upload]
 
     def BranchRun(self, run: BranchRun, number: int) -> Code:
         read, mail = self.download(run.index, number)
         blocks = [n for block in run.blocks for n in self.block(self.code(block))]
-        return [read, (self.functions["run_branch"], self.address([mail, 0, *blocks]))]
+        return [read, (self.runtime["run_branch"], self.address([mail, 0, *blocks]))]
 
 
 def one_by_one(run: ProductRun) -> list[ProductRun]:
@@ -504,7 +461,7 @@ def _gemm_arguments(run: ProductRun) -> list[int]:
     batch, rows, columns = c.shape
     size = c.dtype.itemsize
     factors = SINGLE if is_half(c.dtype) else c.dtype
-    alpha, beta = (map(int, _bits(number, factors)) for number in (1, int(run.adds)))
+    alpha, beta = (bits_of(number, factors) for number in (1, int(run.adds)))
     turned = [int(not is_row_major(p)) for p in (a, b)]
 
     def place(p: Place, lead: int) -> list[int]:
@@ -515,10 +472,3 @@ def _gemm_arguments(run: ProductRun) -> list[int]:
         *turned, columns, rows, a.shape[1], *alpha, *place(a, leads[0]), *place(b, leads[1]), *beta,
         *place(c, c.strides[1] // size if rows > 1 else columns), batch,
     ]  # fmt: skip
-
-
-def _bits(number: float, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A number, and nothing after it, as two 64-bit integers."""
-    room = np.zeros(16 // dtype.itemsize, dtype)
-    room[0] = number
-    return room.view(np.int64)
