@@ -91,7 +91,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.
     jumps = select(less(absolute(steps), discont), 0, subtract(short, steps))
     correction = cumsum(cast(jumps, dtype), axis)
     widths = [(1, 0) if i == axis else (0, 0) for i in range(typeof(p).ndim)]
-    return add(cast(p, dtype), np.pad(correction, widths)) if typeof(p).shape[axis] else cast(p, dtype)
+    return cast(add(p, np.pad(correction, widths)) if typeof(p).shape[axis] else p, dtype)
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:

@@ -200,6 +200,10 @@ def test_unwrap(period):
             check_agreement(lambda x, d=discont, a=axis: np.unwrap(x, d, a, period=period), 3 * X)
 
 
+def test_unwrap_of_small_integers_keeps_their_dtype():
+    check_agreement(lambda x: np.unwrap(x, period=6), np.array([3, 1, 0, -2, 5, 5], np.int8), smooth=False)
+
+
 def test_unwrap_at_half_a_period():
     for x in (np.array([0.0, 2.0, 0.0, 4.0, -4.0, 1.0]), np.array([0, 2, 0, 4, -4, 1]), np.zeros(0), np.ones(1, "f4")):
         for period in (4, 3, 2.0):
