@@ -25,8 +25,8 @@ test: lint
 slow: lint
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal --slow
 
-# Ten thousand random programs, compiled and interpreted; prints the smallest one that differs. PROGRAMS=n, SEED=n;
-# BACKEND=cuda for the kernels of GPUs, on the emulator.
+# Ten thousand random programs, compiled and interpreted, or calls of NumPy's functions, traced and not; prints the
+# smallest one that differs. PROGRAMS=n, SEED=n; BACKEND=cuda for the kernels of GPUs, on the emulator.
 PROGRAMS ?= 10000
 SEED     ?= 0
 BACKEND  ?= cpu

@@ -1,7 +1,9 @@
 """Random programs through simplification, fusion and LLVM against the interpreter: `python -m tests.fuzz`.
 
-`--backend cuda`: through kernels for GPUs, on the emulator. Prints the smallest failing program that it finds, and ends
-with status 1.
+`--backend cuda`: through kernels for GPUs, on the emulator. Calls of NumPy's functions, with any of their options, are
+held against NumPy instead.
+
+Prints the smallest failing program that it finds, and ends with status 1.
 """
 
 from __future__ import annotations
@@ -23,18 +25,22 @@ from functrans.core.jaxpr import Jaxpr
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.cuda.running import DIVISIONS, ORDERS, emulated
 from tests.helpers.limits import limited, limits
+from tests.helpers.numpy_calls import assert_same_outcome, attempt, numpy_programs
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
 from tests.helpers.stencil_programs import arrays, stencils
 from tests.helpers.structured_programs import structured_programs, vectors
 from tests.helpers.tensor_programs import tensor_programs
-from tests.helpers.tiers import in_order, interpreted, later, natively, staged
+from tests.helpers.tiers import in_order, interpreted, later, natively, staged, tier
 from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
 
 #: Kinds of programs and their shares.
 KINDS = {
     "tensors": 8, "updates": 5, "stencils": 4, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1,
+    "numpy": 8,
 }  # fmt: skip
+#: Those that backends are compared on. Calls of NumPy's functions are compared with NumPy.
+COMPILED = tuple(kind for kind in KINDS if kind != "numpy")
 
 
 class Case:
@@ -95,6 +101,24 @@ class Case:
                 agree(found, jaxprs[k], everything[k], self.tolerance, wanted[k])
 
 
+class NumpyCase(Case):
+    """Calls of NumPy's functions, which are the oracle themselves."""
+
+    def check(self, tier_name: str) -> None:
+        """Raise AssertionError unless a compiled program gives what NumPy gives, or refuses what NumPy refuses."""
+        with limited(self.limits), tier(tier_name):
+            found = attempt(ft.jit(self.function), self.args)
+        assert_same_outcome(self.function, self.args, found)
+
+    def check_calls(self) -> None:
+        """The same of lanes, and of primals."""
+        lanes = attempt(ft.vmap(self.function), [np.stack([x, x]) for x in self.args])
+        assert_same_outcome(self.function, self.args, lanes if isinstance(lanes, Exception) else [y[1] for y in lanes])
+        tangents = tuple(np.zeros(x.shape, x.dtype if x.dtype.kind in "fc" else ft.float0) for x in self.args)
+        both = attempt(ft.jvp, [self.function, self.args, tangents])
+        assert_same_outcome(self.function, self.args, both if isinstance(both, Exception) else both[0])
+
+
 def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None, wanted: list[Any] | None = None) -> None:
     """Raise AssertionError unless results are those of the oracle, which may be known."""
     wanted = interpreted(jaxpr, args) if wanted is None else wanted
@@ -152,6 +176,8 @@ def cases(draw: st.DrawFn, kinds: tuple[str, ...], may_be_large: bool = True) ->
 
 
 def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
+    if kind == "numpy":
+        return NumpyCase(kind, *draw(numpy_programs()), None)
     if kind == "updates":
         case = Case(kind, draw(update_programs()), draw(inputs()), None)
         if draw(st.booleans()):
@@ -208,7 +234,10 @@ def main() -> int:
     parser.add_argument("--backend", choices=list(WAYS), default="cpu")
     parser.add_argument("--kind", choices=list(KINDS), help="only programs of this kind")
     options = parser.parse_args()
-    kinds = (options.kind,) if options.kind else _all_kinds
+    known = _all_kinds if options.backend == "cpu" else tuple(kind for kind in _all_kinds if kind in COMPILED)
+    if options.kind and options.kind not in known:
+        parser.error(f"Programs of kind {options.kind!r} are for the backend cpu.")
+    kinds = (options.kind,) if options.kind else known
     seen: Counter[str] = Counter()
     begin = time.monotonic()
 

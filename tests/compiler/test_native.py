@@ -51,6 +51,13 @@ def test_programs_of_array_operations(case: Case, tier: str) -> None:
     case.check(tier)
 
 
+@settings(max_examples=15)
+@given(case=cases(("numpy",)), tier=st.one_of(TIER, st.just("calls")))
+def test_calls_of_numpy_with_any_options(case: Case, tier: str) -> None:
+    """Against NumPy itself; what it refuses is refused."""
+    case.check_calls() if tier == "calls" else case.check(tier)
+
+
 @settings(max_examples=25)
 @given(case=cases(("derivatives",)), tier=TIER)
 def test_derivatives(case: Case, tier: str) -> None:
