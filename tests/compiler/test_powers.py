@@ -118,6 +118,15 @@ def test_half_integer_powers_of_zeros_and_infinities():
             assert_same_bits(InterpretedProgram(jaxpr)(x), [(abs(x) * -0.0) ** n])
 
 
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("function", [np.power, np.float_power])
+def test_roots_of_special_values_are_those_of_the_function(function: Any, dtype: str) -> None:
+    """NumPy takes the square root for powers, of -inf and -0.0 too, but not for float_power."""
+    x = special_values(dtype)
+    with np.errstate(all="ignore"):
+        assert_same_bits([ft.jit(lambda x: function(x, 0.5))(x)], [function(x, 0.5)])
+
+
 def test_half_integer_powers_of_python_numbers_stay():
     jaxpr = simplify(ft.jit(lambda x: x**1.5).lower(2.0).jaxpr)
     assert names(jaxpr) == {"power"}

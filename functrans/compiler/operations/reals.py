@@ -176,6 +176,13 @@ def power(x: Value, y: Value) -> Value:
     return exp2(y) if x.number == 2 else _pow(x, y)
 
 
+def float_power(x: Value, y: Value) -> Value:
+    """x**y, for 0.5 too: only for powers NumPy takes the root, which is NaN of -inf and -0.0 of -0.0."""
+    if y.number == 0.5:
+        return where(x == -float("inf"), float("inf"), sqrt(x) + 0.0)
+    return power(x, y)
+
+
 def _whole_power(x: Value, n: int) -> Value:
     """x**n by squares and products, whose rounding errors are carried along: within an ulp."""
     high, low = x, x.like(0.0)
@@ -330,7 +337,7 @@ REALS: Final[dict[str, Operation]] = {
     "sqrt": sqrt,
     "cbrt": function("cbrt"),
     "power": power,
-    "float_power": power,
+    "float_power": float_power,
     "hypot": hypot,
     "absolute": fabs,
     "fabs": fabs,
