@@ -911,5 +911,5 @@ def test_every_error_is_a_builtin_too():
     for error in classes:
         assert error.__doc__
         if error is not errors.FunctransError:
-            usual = TypeError, ValueError, IndexError, RuntimeError, NameError, ImportError, MemoryError, OverflowError
+            usual = TypeError, ValueError, IndexError, RuntimeError, NameError, ImportError, MemoryError, ArithmeticError
             assert issubclass(error, (*usual, AttributeError))

@@ -100,7 +100,6 @@ def _behind_their_words(error: Exception) -> Exception:
     """Our error, where NumPy or SciPy replaced it by one that says nothing; where ours is lost, theirs gets a note."""
     ours = hidden_by(error)
     if ours is not None:
-        ours.__suppress_context__ = True  # else theirs would be shown too, and first, with all frames of the library
         return ours
     if isinstance(error, FunctransError):
         return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from itertools import accumulate
+from traceback import walk_tb
 from types import FrameType
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ _OURS: Final = {
         "integrate.fixed_quad", "integrate.quad", "integrate.quad_vec",
     ),
 }  # fmt: skip
+_OURS_TO_SHOW: Final = (ConcretizationError, TracerConversionError)
 _INSTEAD: Final = {f"scipy.{name}": ours for ours, names in _OURS.items() for name in names}
 
 
@@ -98,25 +100,28 @@ def _namesake(called: str) -> str:
 
 
 class Keeper:
-    """A `sys.excepthook` that keeps one error: compiled code prints what a function raised, and raises another error.
+    """A `sys.excepthook` that knows of one error: compiled code prints what a function raised, and raises another one.
 
     It is there from when the error is raised under a function of SciPy's until some error gets to the user.
+
+    Attributes:
+        error: is not printed.
+        frames: those of libraries that ran when it was raised.
+        before: the hook for all other errors.
     """
 
     def __init__(self, error: Exception, before: Callable[..., Any]):
         self.error = error
+        self.frames = list(library_frames())
         self.before = before
-        self.is_kept = False
 
     def __call__(self, kind: Any, value: Any, traceback: Any) -> None:
-        if value is self.error:
-            self.is_kept = True
-        else:
+        if value is not self.error:
             self.before(kind, value, traceback)
 
 
 def kept_from_print(error: Exception) -> Exception:
-    """An error that is to be raised; where a function of SciPy's runs, it is kept if compiled code prints it."""
+    """An error that is to be raised; where a function of SciPy's runs, it is kept."""
     if about_scipy():
         hook = sys.excepthook
         sys.excepthook = Keeper(error, hook.before if isinstance(hook, Keeper) else hook)
@@ -126,20 +131,18 @@ def kept_from_print(error: Exception) -> Exception:
 def hidden_by(error: Exception) -> Exception | None:
     """Our error in place of which NumPy or SciPy raised one that says nothing; None: there is no such error.
 
-    `ndarray[i] = tracer` calls `float`, whose error becomes a cause; the same happens where a library goes on calling
-    functions in spite of one. Compiled code of SciPy's prints it.
+    `ndarray[i] = tracer` calls `float`, whose error becomes a cause. Compiled code of SciPy's prints it, or goes on in
+    spite of it until something else fails.
     """
-    hook, kept = sys.excepthook, None
+    hook, found = sys.excepthook, None
     if isinstance(hook, Keeper):
         sys.excepthook = hook.before
-        kept = hook.error if hook.is_kept else None
+        found = hook.error if any(frame in hook.frames for frame, _ in walk_tb(error.__traceback__)) else None
     if isinstance(error, FunctransError):
         return None
-    ours: BaseException | None = error.__cause__
-    while isinstance(ours, SystemError):
-        ours = ours.__cause__
     is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
-    is_replaced = isinstance(ours, (ConcretizationError, TracerConversionError))
-    if is_replaced and (is_numpys or isinstance(error, SystemError) or library_frames_of(error)):
-        return ours
-    return kept
+    if isinstance(error.__cause__, _OURS_TO_SHOW) and (is_numpys or library_frames_of(error)):
+        found = error.__cause__
+    if found is not None:
+        found.__suppress_context__ = True  # else theirs would be shown too, and first, with all frames of the library
+    return found

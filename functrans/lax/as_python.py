@@ -16,10 +16,13 @@ TRACED = object()
 
 
 def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any, length: int | None, reverse: bool) -> Any:
-    """A scan step by step; TRACED for one without steps, which does not tell what it would collect."""
-    count = len(tree.leaves(xs)[0]) if length is None else length
-    if not runs_python() or not count:
+    """A scan step by step; TRACED for mistakes, and without steps, for then nobody knows what it would collect."""
+    if not runs_python():
         return TRACED
+    extents = {np.shape(x)[:1] for x in tree.leaves(xs)} | ({(length,)} if length else set())
+    if len(extents) != 1 or extents & {(), (0,)}:
+        return TRACED
+    ((count,),) = extents
     carry, collected = init, []
     for step in reversed(range(count)) if reverse else range(count):
         carry, y = f(carry, tree.map(lambda x, i=step: x[i], xs))
