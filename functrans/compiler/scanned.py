@@ -48,7 +48,7 @@ def with_kernels(
         results: the slots of what the block computes for others, who may be still to come.
     """
     times = notes[0]
-    start = 0  # when the checks of indices began that are right before a group
+    start = 0  # when the checks of indices began that are right before a group; 0 if there are none
 
     def is_over(place: Place, last: Any) -> bool:
         slot = slots[place.slot]
@@ -57,10 +57,13 @@ def with_kernels(
 
     found: list[Any] = []
     for members in _groups(block, lambda run: isinstance(run, ScanRun) and not has_rows(run, False)):
-        start = start if found and isinstance(found[-1], CheckRun) else times[id(members[0])]
-        if len(members) == 1:
+        first = members[0]
+        if len(members) == 1 or any(id(member) not in times for member in members):
+            is_next = isinstance(first, CheckRun) and id(first) in times
+            start = (start or times[id(first)]) if is_next else 0
             found += members
             continue
+        start = start or times[id(first)]
         run = _as_one(members, is_over)
         for place in (place for member in members for place in (*member.sources, *member.targets)):
             slots[place.slot].use(times[id(members[0])], times[id(members[-1])])
@@ -69,6 +72,7 @@ def with_kernels(
             if id(scan) in known:
                 known[id(run)] = known[id(scan)]
         found.append(run)
+        start = 0
     return found
 
 

@@ -270,3 +270,18 @@ def test_kernels_around_scans_are_as_apart(data):
     jaxpr, donated = staged(function, (x, y)), data.draw(st.sampled_from([(), (0,), (0, 1)]))
     order, division = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from(list(DIVISIONS)))
     assert_same_bits(emulated(jaxpr, (x, y), order, division, donated), interpreted(jaxpr, (x, y)))
+
+
+def test_scans_among_all_kinds_of_instructions():
+    """Of which some have no time of their own: checks, calls, products, loops, branches, decompositions."""
+    x = np.random.default_rng(0).uniform(1, 2, 40)
+
+    def function(x):
+        a = np.linalg.cholesky(np.outer(x, x) + 50 * np.eye(40))
+        y = np.cumsum(a[0] * 2) + x[(x * 9).astype(int)]
+        y = lax.cond(np.sum(y) > 0, lambda y: np.cumsum(np.sin(y)) * 2, lambda y: y, y)
+        return lax.fori_loop(0, 3, lambda i, y: np.cumsum(np.sort(y)) / 40 - np.max(np.abs(y)), a @ y)
+
+    jaxpr = staged(function, (x,))
+    for division in ("usual", "warps", "launches"):
+        assert_all_close(emulated(jaxpr, (x,), division=division), interpreted(jaxpr, (x,)), 1e-9)

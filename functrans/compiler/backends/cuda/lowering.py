@@ -230,7 +230,9 @@ def _team(nest: Nest, target: Target) -> int:
         return 1 if is_many or nest.reduced < 2 * ROWS else 0
     if nest.reduced < layouts.SHORT_ROW:
         return 1
-    return _part_of_warp(nest, target) if nest.reduced <= layouts.LONG_ROW else BLOCK
+    is_much = nest.reduced // (WARP * lanes(nest, -1, target.is_aligned)) > layouts.WORTH_DIVIDING
+    is_for_blocks = is_much and nest.results * WARP < target.threads
+    return BLOCK if nest.reduced > layouts.LONG_ROW or is_for_blocks else _part_of_warp(nest, target)
 
 
 def _part_of_warp(nest: Nest, target: Target) -> int:
