@@ -270,7 +270,7 @@ def main() -> int:
         if python == sys.executable and importlib.util.find_spec(modules[name]) is None:
             print(f"{name} is left out: it is not installed")
             continue
-        found, versions[name] = ask(name, python, options.rows, min(options.limit, end - time.monotonic()))
+        found, versions[name] = ask(name, python, options.rows, max(0.0, min(options.limit, end - time.monotonic())))
         if found:
             results[name] = found
         if not options.no_record:
