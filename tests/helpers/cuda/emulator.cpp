@@ -219,6 +219,7 @@ int run(const Launch &launch) {
     memset(shared_room.data(), 0xff, shared_room.size());
     set_order(k);
     const bool is_done = run_block();
+    races::settle();
     races::is_inside = false;
     if (!is_done) return 719;
   }

@@ -4,7 +4,7 @@
 // What a thread does comes after what another one has done before a __syncthreads of both, or a __syncwarp of both. A
 // shuffle orders no memory, whatever threads do. Blocks come after each other only by a counter (atomicInc): the one that
 // finds that it is the last comes after what all have done before they counted. Atomic updates, and reads of what is
-// volatile, meet each other anywhere.
+// volatile, meet each other anywhere; and all threads may write the same, as lanes do whose loops count alike.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -79,13 +79,25 @@ void tell(const Access &before, const Access &now, uintptr_t p) {
            NAMES[now.kind], now.thread, now.block - first_block);
 }
 
+// Two writes of which the second one is under way: whether it changes anything is known later.
+struct Suspect { Access before, now; uintptr_t place; uint8_t value; };
+std::vector<Suspect> suspects;
+void settle() {
+  for (const Suspect &s : suspects)
+    if (*(uint8_t *)s.place != s.value) tell(s.before, s.now, s.place);
+  suspects.clear();
+}
+
 void touch(uintptr_t p, Byte &byte, unsigned thread, Kind kind) {
   const Access now{block, epoch, (uint16_t)thread, clock_of(thread, thread & 31), kind};
   const bool is_own = is_shared(p);  // each block has another shared memory
   const auto meets = [&](const Access &before) {
     return before.block && !(is_own && before.block != block) && !is_after(before, thread);
   };
-  if (meets(byte.write) && !(kind == ATOMIC && byte.write.kind == ATOMIC)) tell(byte.write, now, p);
+  if (meets(byte.write) && kind == WRITE && byte.write.kind == WRITE)
+    suspects.push_back({byte.write, now, p, *(uint8_t *)p});
+  else if (meets(byte.write) && !(kind == ATOMIC && byte.write.kind == ATOMIC))
+    tell(byte.write, now, p);
   if (kind == READ) {
     if (is_own && byte.write.block != block && !found[0])
       snprintf(found, sizeof found, "shared memory is read by thread %u of block %u that nobody has written", thread,
@@ -100,6 +112,7 @@ void touch(uintptr_t p, Byte &byte, unsigned thread, Kind kind) {
 }
 
 void touch(const void *place, size_t size, unsigned thread, Kind kind) {
+  settle();
   for (uintptr_t p = (uintptr_t)place; size--; p++) {
     if (p >= stacks_begin && p < stacks_end) continue;
     auto &page = pages[p / PAGE];
