@@ -114,7 +114,8 @@ def gather(
         slice_sizes: the extents of a window, one for each axis of the operand.
         unique_indices: a promise that no element is read twice.
         indices_are_sorted: JAX's promise, which is not needed.
-        mode: a GatherScatterMode or its name, for windows that do not lie inside; "fill" if it is None.
+        mode: a GatherScatterMode or its name, for windows that do not lie inside; "fill" if it is None, for which JAX
+            says nothing about such windows.
         fill_value: for windows outside; by default NaN, the least signed or largest unsigned integer, or True.
 
     Raises:
