@@ -740,12 +740,15 @@ def test_attributes_of_other_libraries(name: str):
     assert ft.jit(lambda x: x * hasattr(x, name))(1.0) == 0.0
 
 
-@pytest.mark.parametrize("name", sorted({*ELSEWHERE} - {"cuda", "cpu", "requires_grad", "block_until_ready"}))
+@pytest.mark.parametrize("name", sorted({*ELSEWHERE} - {"cuda", "cpu", "to", "requires_grad", "block_until_ready"}))
 def test_what_is_to_be_written_instead_works(name: str):
     code = ELSEWHERE[name].removesuffix(" for a function f").removesuffix(" itself")
 
     def written(x: Any) -> Any:
-        known = {"functrans": ft, "np": np, "f": np.sum, "i": 0, "v": 1.0, "axis": 0, "axes": (0,), "shape": x.shape, "mask": True, "value": 0.0}
+        known = {
+            "functrans": ft, "np": np, "f": np.sum, "i": 0, "v": 1.0, "axis": 0, "axes": (0,), "shape": x.shape,
+            "mask": True, "value": 0.0, "low": 1.5, "high": 2.5, "n": 2, "y": x,
+        }  # fmt: skip
         return eval(code, {**known, "x": x})
 
     assert np.shape(ft.jit(written)(X)) == np.shape(written(X))
