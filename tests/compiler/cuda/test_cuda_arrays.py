@@ -78,6 +78,23 @@ def test_arrays_of_the_host_and_the_gpu_do_not_meet():
         ft.jit(lambda x, y: x + y)(up(values(3)), values(3))
 
 
+def test_python_integers_that_a_dtype_has_not():
+    """As arguments and as counters of loops, which are one kernel."""
+    x = up(np.arange(3, dtype=np.uint8))
+    np.testing.assert_array_equal(ft.jit(lambda x, n: x + n)(x, 200).get(), [200, 201, 202])
+    counted = ft.jit(lambda x, n: lax.fori_loop(0, n, lambda i, y: y ^ i, x))
+    np.testing.assert_array_equal(counted(x, 256).get(), [0, 1, 2])
+    for refused in (lambda: ft.jit(lambda x, n: x + n)(x, 300), lambda: counted(x, 257)):
+        with pytest.raises(OverflowError, match="out of bounds for uint8"):
+            refused()
+
+
+def test_nan_is_found_where_it_begins():
+    x = up(np.array([1.0, 3.0]))
+    with ft.debug_nans(), pytest.raises(FloatingPointError, match="`log` gave NaN of -1.0"):
+        ft.jit(lambda x: np.sum(np.log(x - 2)))(x)
+
+
 def test_indices_out_of_bounds():
     with pytest.raises(OutOfBoundsError, match="Index 9"):
         ft.jit(lambda x, i: x[i])(up(values(3)), up(np.array([0, 9])))
