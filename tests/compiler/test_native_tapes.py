@@ -242,6 +242,18 @@ def stacked(n: int, x: Any) -> Any:
     return lax.fori_loop(0, n, row, x[0])
 
 
+def scanned(n: int, x: Any) -> Any:
+    """Loops of known length in one of unknown length: what they leave is an entry of its stack, and is read backwards."""
+
+    def scan(state: Any) -> Any:
+        k, s, v = state
+        (s, v), seen = lax.scan(lambda c, a: ((c[0] + 0.1 * c[1][0], np.tanh(0.8 * c[1] + c[0])), c[0] * a), (s, v), x)
+        return k + 1, s + seen[k % 8], v
+
+    _, s, v = lax.while_loop(lambda state: state[0] < n, scan, (0, x[0], x[1:4]))
+    return s + np.sum(v)
+
+
 def mixed(n: int, x: Any) -> Any:
     """Entries of several types."""
 
@@ -271,7 +283,7 @@ def multiplied(n: int, x: Any) -> Any:
     return np.sum(lax.fori_loop(0, 2, lambda _, y: lax.fori_loop(0, n, nest, y) + y, y)[:9])
 
 
-NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, stacked, mixed, multiplied]
+NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, stacked, scanned, mixed, multiplied]
 
 
 @pytest.mark.parametrize("nest", NESTS)

@@ -225,7 +225,7 @@ class _Body(Equations, Tapes):
             forwards = step = at_value(counter)
             if is_reverse and length is not None:
                 step = added(at_value(length).plus(-1), step.times(-1))
-            along = [forwards if isinstance(x, Array) and x.is_taped else step for x in (*rows, *targets)]
+            along = [forwards if turns and isinstance(x, Array) and x.is_taped else step for x in (*rows, *targets)]
             outs = self.run(body, [*consts, *state, *map(self.row, rows, along)])
             ys = zip(outs[len(carry) :], body.out_avals[len(carry) :])
             for target, (y, aval), own in zip(targets, ys, along[len(rows) :]):
