@@ -295,6 +295,52 @@ def test_gradients_of_nests(nest: Any, data: Any) -> None:
     check(lambda x: ft.grad(lambda x: nest(n, x))(x), x, tolerance=1e-9, tier=tier)
 
 
+LEAVES = {
+    "number": lambda k, i, s, v, y, x: (0.8 * np.sin(s) + y[(i * 2 + k) % 9] * x[k], v, y),
+    "vector": lambda k, i, s, v, y, x: (s + 0.1 * v[k % 3], np.tanh(0.7 * v + s), y),
+    "element": lambda k, i, s, v, y, x: (s, v, fnp.at(y)[(i + k) % 9].set(0.5 * s + y[(i * 3) % 9])),
+}
+LOOPS = ["counted", "known", "while", "scan", "cond", "twice"]
+PROGRAMS = st.recursive(
+    st.tuples(st.sampled_from([*LEAVES]), st.integers(0, 4)),
+    lambda inner: st.tuples(st.sampled_from(LOOPS), st.integers(0, 4), inner, inner),
+    max_leaves=5,
+)
+
+
+def ran(program: Any, i: Any, state: Any, x: Any) -> Any:
+    """The state after a random program: leaves, or loops and branches of two programs, with a number each."""
+    kind, k, *inner = program
+    if kind in LEAVES:
+        return LEAVES[kind](k, i, *state, x)
+
+    def both(i: Any, state: Any) -> Any:
+        return ran(inner[1], i, ran(inner[0], i, state, x), x)
+
+    if kind == "counted":
+        return lax.fori_loop(i % 2, i % 4 + k, both, state)
+    if kind == "known":
+        return lax.fori_loop(0, k, both, state)
+    if kind == "while":
+        return lax.while_loop(lambda t: (t[0] <= k) & (t[1][0] + t[0] > 0), lambda t: (t[0] + 1, both(*t)), (i % 2, state))[1]
+    if kind == "scan":
+        state, seen = lax.scan(lambda t, w: (both(i + 1, t), t[0] * w), state, x[:3])
+        return state[0] + seen[i % 3], *state[1:]
+    if kind == "cond":
+        return lax.cond((i + k) % 3 == 0, *(lambda t, p=p: ran(p, i, t, x) for p in inner), state)
+    return both(i, both(i, state))
+
+
+@settings(max_examples=6, deadline=None)
+@given(program=PROGRAMS, tier=TIER)
+def test_gradients_of_random_nests(program: Any, tier: str) -> None:
+    def loss(x: Any) -> Any:
+        s, v, y = lax.fori_loop(0, 3, lambda i, t: ran(program, i, t, x), (x[0], x[1:4], x[np.arange(9) % 8]))
+        return s + np.sum(v) + np.sum(y * y)
+
+    check(ft.grad(loss), X, tolerance=1e-8, tier=tier)
+
+
 @pytest.mark.parametrize("nest", NESTS)
 @pytest.mark.parametrize("transformed", [lambda f: ft.hvp(f, X, X), lambda f: ft.vmap(ft.grad(f))(np.stack([X, X / 2]))])
 def test_other_derivatives_of_nests(nest: Any, transformed: Any) -> None:
