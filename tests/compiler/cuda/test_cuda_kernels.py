@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import prod
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import functrans as ft
 import functrans.numpy as fnp
+from functrans import nn
 from functrans.compiler import extremes
 from functrans.compiler.backends.cuda import layouts
 from functrans.compiler.instructions import PythonRun
@@ -398,6 +400,34 @@ def test_views_of_arguments(order):
     x = values((6, 40))
     for view in (x[:, ::2], x[::-1], x.T, x[1:, 3:], x[:, ::-1], np.broadcast_to(x[0], (6, 40)), x[:, :0], x[:, 1:2]):
         check(lambda x: (np.sin(x) + x, np.sum(x, 0), x.T * 2), view, order=order)
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 2**31 - 1) | st.integers(0, 30).map(lambda k: 2**k), st.integers(0, 2**31 - 1), st.integers(0, 9))
+def test_quotients_of_indices_take_a_product_and_a_shift(number, x, back):
+    exponent, multiplier = divmod(layouts.divisor(number), 1 << 32)
+    for y in (x, max(x // number * number - 1, 0), x // number * number, 2**31 - 1 - back):
+        assert y * multiplier >> exponent == y // number
+    assert exponent < 64
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (lambda x: x[1:, 1:, 1:] - x[:-1, 1:, :-1], (7, 9, 11)),
+        (lambda x: x + x[0, 0], (6, 5, 8)),
+        (lambda x: np.transpose(x, (2, 1, 0)) * 2, (40, 3, 40)),
+        (lambda x: np.sum(x, (0, 2)), (6, 5, 8)),
+        (lambda x: np.sum(x, 1), (3, 500, 7)),
+        (lambda x: nn.softmax(x * np.arange(x.shape[1])[:, None], (1, 2)), (300, 6, 8)),
+        (lambda x: np.cumsum(x, 1), (3, 50, 7)),
+    ],
+)
+def test_indices_of_loops_are_found_without_division(function, shape):
+    launches = check(function, values(shape))
+    texts = [launch.source for launch in launches]
+    assert any("Divisor" in text for text in texts)
+    assert not any(re.search(r"quotient\((u|r|row)(_\d+)?, [nv]\d", text) for text in texts)
 
 
 def test_sizes_are_arguments():

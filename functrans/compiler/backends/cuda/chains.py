@@ -23,7 +23,20 @@ from . import layouts
 from .codegen import KernelWriter
 from .contractions import contraction_of
 from .launches import NAME, Argument, Launch, Pointer
-from .layouts import BLOCK, Form, Nest, along_results, is_short, lanes, moves, nest_of, told, turned
+from .layouts import (
+    BLOCK,
+    Form,
+    Nest,
+    along_results,
+    divisor,
+    divisors_of,
+    is_short,
+    lanes,
+    moves,
+    nest_of,
+    told,
+    turned,
+)
 from .lowering import WAVES, Target, in_single, launches_of
 from .operations import type_name
 from .scans import combining, scan_launches
@@ -319,7 +332,7 @@ def _links(run: ChainRun, target: Target, team: int, homes: Homes) -> list[Link]
 
 def _arguments(link: Link) -> list[Argument]:
     nest, form = link.nest, link.form
-    found: list[Argument] = list(nest.extents[1:])
+    found: list[Argument] = [*nest.extents[1:], *map(divisor, divisors_of(nest, form, first=1).values())]
     last = len(nest.extents) - 1
     for a, move, kind in zip(nest.accesses, form.moves, link.kinds):
         is_output = isinstance(a.operand.source, Output)
@@ -333,6 +346,8 @@ def _arguments(link: Link) -> list[Argument]:
 
 class _LinkWriter(KernelWriter):
     """Writes a link as a function of the row, and of the number of the thread in its team."""
+
+    first_loop = 1
 
     def __init__(self, link: Link, number: int, written: set[int]):
         super().__init__(link.nest, link.form)
@@ -357,6 +372,7 @@ class _LinkWriter(KernelWriter):
     def own_parameters(self) -> list[tuple[str, str]]:
         """Types and names of what the kernel is called with for this link."""
         found = [(f"const {self.index}", f"n{d}") for d in range(1, self.count)]
+        found += [("const Divisor", f"d{d}") for d in self.divisors]
         for k, (a, move, kind) in enumerate(zip(self.nest.accesses, self.form.moves, self.link.kinds)):
             if kind == "register" and k < self.first_output:
                 continue

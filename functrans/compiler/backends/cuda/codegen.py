@@ -16,7 +16,7 @@ from ...accesses import identity_value, numbers_of
 from ...loopnest import Output, Position
 from ...operations.values import HALF, SINGLE
 from .launches import NAME
-from .layouts import BLOCK, TILE, Access, Form, Nest, told
+from .layouts import BLOCK, TILE, VECTOR, Access, Form, Nest, divisors_of, told
 from .operations import literal, type_name
 from .text import Text, Values, signature
 
@@ -49,6 +49,9 @@ def accumulator(output: Output) -> tuple[str, str]:
 class KernelWriter:
     """Writes a function."""
 
+    #: The outermost loop that the function itself goes through.
+    first_loop = 0
+
     def __init__(self, nest: Nest, form: Form):
         self.nest, self.form = nest, form
         self.kernel = nest.kernel
@@ -62,6 +65,7 @@ class KernelWriter:
         self.values = Values(self.text, self.kernel, nest.accesses, form.moves, self.inner)
         self.types = [self.element(a) for a in nest.accesses]
         self.loops = [f"i{d}" for d in range(self.count)]
+        self.divisors = divisors_of(nest, form, self.first_loop)
 
     # ---- parameters
 
@@ -85,6 +89,7 @@ class KernelWriter:
 
     def parameters(self) -> list[str]:
         found = [f"const {self.index} n{d}" for d in range(self.count)]
+        found += [f"const Divisor d{d}" for d in self.divisors]
         read, written = ({a.slot for a in group} for group in self.split(self.nest.accesses))
         for k, (access, move) in enumerate(zip(self.nest.accesses, self.form.moves)):
             is_pointer = access.slot is not None
@@ -140,7 +145,8 @@ class KernelWriter:
             else:
                 rest, extent = f"{name}_{d}", extents[position]
                 own = f"{name} - {rest} * {extent}"
-                self.text.line(f"const {self.index} {rest} = quotient({name}, {extent});")
+                by = f"d{d}" if d in self.divisors else extent
+                self.text.line(f"const {self.index} {rest} = quotient({name}, {by});")
                 self.text.line(f"const {self.index} {variable} = {f'({own}){size}' if size else own};")
                 name = rest
 
@@ -162,9 +168,17 @@ class KernelWriter:
             extents[-1] = text.let(self.index, f"quotient(n{self.inner}, {form.lanes})")
         all_ = text.let(self.index, self.product(extents))
         begin = f"({self.index})blockIdx.x * {BLOCK} + threadIdx.x"
+        if self.bytes_at_once() >= VECTOR:
+            text.line("#pragma unroll 1")
         with text.block(f"for ({self.index} u = {begin}; u < {all_}; u += ({self.index})gridDim.x * {BLOCK})"):
             self.unpack("u", range(form.parallel), extents)
             self.nested(serial, self.stores)
+
+    def bytes_at_once(self) -> int:
+        """What a thread loads for a point, or for some neighbours. Of little the compiler had better have several steps
+        on their way; but for that it has to know how many there are, which takes a division, and registers."""
+        loads, _ = self.split(self.nest.accesses)
+        return self.form.lanes * sum(a.itemsize for a in loads if a.slot is not None)
 
     def points_with_copies(self) -> None:
         """The same on a copy of the result that each block has in shared memory, and in the end puts together with the

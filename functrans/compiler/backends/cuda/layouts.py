@@ -314,9 +314,38 @@ def told(access: Access, move: str, inner: int) -> list[int]:
     return [d for d, stride in enumerate(access.strides) if stride and (d != inner or move == "any")]
 
 
+def divisors_of(nest: Nest, form: Form, first: int = 0) -> dict[int, int]:
+    """What the numbers of points are divided by to find the indices of loops: the extents of all but the outermost one
+    of those that are counted together, by loop. A kernel is told how to do that without a division.
+
+    Args:
+        first: the first loop that is counted.
+    """
+    extents, count = list(nest.extents), len(nest.extents)
+    if form.is_wide:
+        return {}
+    if form.turned:
+        others = [d for d in range(count - 1) if d != form.across]
+        for d in (form.across, count - 1):
+            extents[d] = -(-extents[d] // TILE)
+        return {d: extents[d] for d in [*others, form.across, count - 1][1:]}
+    if form.lanes > 1:
+        extents[-1 if form.team or not form.reduced else form.parallel - 1] //= form.lanes
+    groups = range(first, form.parallel), range(form.parallel, count if nest.kernel.reduced else form.parallel)
+    return {d: extents[d] for group in groups for d in group[1:]}
+
+
+def divisor(number: int) -> int:
+    """What takes the place of a division of a number below 2**31 by another one (`Divisor` in prelude.cuh): a
+    multiplier that is a power of two over that one, rounded up, and the exponent of the power (Granlund and Montgomery
+    1994)."""
+    exponent = 31 + (number - 1).bit_length()
+    return ((1 << exponent) // number + 1) | exponent << 32
+
+
 def arguments_of(nest: Nest, form: Form) -> list[Argument]:
     """What the function of a kernel is called with, in the order of its parameters."""
-    found: list[Argument] = list(nest.extents)
+    found: list[Argument] = [*nest.extents, *map(divisor, divisors_of(nest, form).values())]
     last = len(nest.extents) - 1 if form.team or not form.reduced else form.parallel - 1
     for a, move in zip(nest.accesses, form.moves):
         found.append(a.offset if a.slot is None else Pointer(a.slot, a.offset))

@@ -264,6 +264,9 @@ template <class T, int N> struct __align__(sizeof(T) * N) Vector { T at[N]; };
 
 FUNCTION int32 quotient(int32 x, int32 n) { return (int32)((uint32)x / (uint32)n); }
 template <class N> FUNCTION int64 quotient(int64 x, N n) { return x / (int64)n; }
+// A number that others below 2^31 are divided by, as the host has it for them: a product and a shift are a quotient.
+struct Divisor { uint32 multiplier, shift; };
+FUNCTION int32 quotient(int32 x, Divisor by) { return (int32)((uint64)(uint32)x * by.multiplier >> by.shift); }
 
 // ---- reductions: how two values are put together
 

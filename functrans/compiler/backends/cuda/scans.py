@@ -28,7 +28,7 @@ from ...operations import write_operation
 from . import layouts
 from .codegen import KernelWriter
 from .launches import NAME, Argument, Launch, Pointer
-from .layouts import BLOCK, MOST_LANES, Form, Nest, access, is_short, lanes, merged, moves, told
+from .layouts import BLOCK, MOST_LANES, Form, Nest, access, divisor, divisors_of, is_short, lanes, merged, moves, told
 from .lowering import WAVES, Target
 from .operations import CudaCode, type_name
 from .text import Text, signature
@@ -123,7 +123,7 @@ def _part(nest: Nest, team: int, items: int, target: Target) -> int:
 def _launch(writer: _ScanWriter, target: Target, parts: Sequence[Argument], count: int) -> Launch:
     form, nest = writer.form, writer.nest
     blocks = max(1, min(-(-nest.results * form.team // BLOCK), WAVES * target.processors))
-    arguments: list[Argument] = [*nest.extents]
+    arguments: list[Argument] = [*nest.extents, *map(divisor, divisors_of(nest, form).values())]
     for k in writer.used:
         a = nest.accesses[k]
         arguments.append(a.offset if a.slot is None else Pointer(a.slot, a.offset))
@@ -201,6 +201,7 @@ class _ScanWriter(KernelWriter):
 
     def parameters(self) -> list[str]:
         found = [f"const {self.index} n{d}" for d in range(self.count)]
+        found += [f"const Divisor d{d}" for d in self.divisors]
         slots = [{self.nest.accesses[k].slot for k in group} for group in self.split(self.used)]
         for k in self.used:
             access = self.nest.accesses[k]
