@@ -14,7 +14,7 @@ from functrans.compiler.backends.cuda.program import CudaProgram
 from functrans.compiler.program import fused_for_gpu
 from functrans.errors import DeviceError, OutOfBoundsError, OutOfMemoryError
 from tests.helpers.cuda.device import Emulator, calls, runtime
-from tests.helpers.cuda.running import ORDERS, emulated, kernels_of, on_device
+from tests.helpers.cuda.running import ORDERS, emulated, kernels_of, lowered, on_device
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.tiers import interpreted, staged
 
@@ -128,6 +128,45 @@ def test_indices_out_of_bounds_name_the_line():
         emulated(staged(take, (x, 0)), (x, np.array(40)))
     with pytest.raises(OutOfBoundsError, match="Index -41"):
         emulated(staged(take, (x, np.zeros(3, int))), (x, np.array([0, -41, 99])))
+
+
+#: Functions of an array and of numbers that become indices, which some kernel computes, and how many launches they are.
+CHECKED = {
+    "one by one": (lambda x, y: x[y.astype(int)], 2),
+    "several at once": (lambda x, y: x[(y * 2).astype(int)] * x[(y * 2).astype(int)[::-1]], 2),
+    "an index that is a result": (lambda x, y: (y.astype(int), x[y.astype(int)]), 2),
+    "with others at the same time": (lambda x, y: (x[y.astype(int)], np.sin(x[:7])), 3),
+    "updates": (lambda x, y: ft.numpy.at(x)[y.astype(int)].add(y), 3),
+    "integers in a place of their own": (lambda x, y: x[y.reshape(2, -1).T.astype(int)], 2),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_indices_are_checked_by_the_kernel_that_computes_them(name):
+    function, count = CHECKED[name]
+    x, y = values(40), np.arange(20.0)
+    jaxpr = staged(lambda x, y: ft.tree.leaves(function(x, y)), (x, y))
+    launches = lowered(jaxpr, (x, y)).all_launches
+    assert not any(launch.about == "a check of indices" for launch in launches)
+    assert len(launches) <= count
+    for order in ORDERS:
+        assert_all_close(emulated(jaxpr, (x, y), order), interpreted(jaxpr, (x, y)), 1e-12)
+        y[13] = 41.0
+        with pytest.raises(OutOfBoundsError, match=r"Index (41|82) is out of bounds"):
+            emulated(jaxpr, (x, y), order)
+        y[13] = 13.0
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_of_two_checks_the_first_one_fails(order):
+    """Whichever kernels make them."""
+
+    def function(x, y, z):
+        return x[(y * 1).astype(int)], x[(y * 3).astype(int)], x[z]
+
+    x, y, z = values(40), np.full(300, 50.0), np.full(3, 60)
+    with pytest.raises(OutOfBoundsError, match="Index 50 is out of bounds"):
+        emulated(staged(function, (x, y, z)), (x, y, z), order)
 
 
 def test_loops_end_where_an_index_is_out_of_bounds():

@@ -15,6 +15,7 @@ import numpy as np
 from ...accesses import identity_value, numbers_of
 from ...loopnest import Output, Position
 from ...operations.values import HALF, SINGLE
+from .checks import Note, call
 from .launches import NAME
 from .layouts import BLOCK, TILE, VECTOR, Access, Form, Nest, divisors_of, told
 from .operations import literal, type_name
@@ -104,6 +105,8 @@ class KernelWriter:
             found.append("const int32 *const failed")
         if self.form.has_copies:
             found.append("const int32 copied")
+        if self.form.checked is not None:
+            found += Note.parameters
         return found
 
     def split(self, accesses: Sequence[Access]) -> tuple[Sequence[Access], Sequence[Access]]:
@@ -275,6 +278,8 @@ class KernelWriter:
 
     def store(self, k: int, output: Output, value: str, place: str) -> None:
         update = self.form.updates[k - self.first_output]
+        if self.form.checked == k - self.first_output:
+            self.text.line(call(value))
         if update is None:
             self.text.line(f"{place} = {value};")
         elif update == "atomic":

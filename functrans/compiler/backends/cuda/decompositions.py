@@ -13,6 +13,8 @@ import numpy as np
 
 from ...instructions import LibraryRun, Place
 from ...matrix_parts import wide
+from .checks import Note
+from .checks import call as check_of
 from .launches import NAME, Argument, Launch, Pointer
 from .lowering import WAVES, Target
 from .operations import type_name
@@ -145,18 +147,23 @@ CALLS: Final[dict[str, Callable[[LibraryRun], Call]]] = {
 }
 
 
-def decomposition_launch(run: LibraryRun, target: Target) -> Launch:
-    """The launch of a call for each matrix."""
+def decomposition_launch(run: LibraryRun, target: Target, note: Note | None = None) -> Launch:
+    """The launch of a call for each matrix.
+
+    Args:
+        note: the check that there is a result.
+    """
     call, batch = CALLS[run.name](run), run.places[0].shape[0]
     teams = _teams(call)
     blocks = max(1, min(-(-batch // teams), WAVES * target.processors))
     arguments: list[Argument] = [batch]
     for place in call.arrays:
         arguments += [Pointer(place.slot, place.offset), place.strides[0] // place.dtype.itemsize]
-    arguments += call.numbers
+    arguments += [*call.numbers, *(note.arguments if note else ())]
+    checked = call.arrays.index(run.failed) if note else None
     threads = teams if call.is_single else 32 * teams
     about = f"{run.name.replace('_', ' ')} by one {'thread' if call.is_single else 'warp'} for each matrix"
-    return Launch(_function(call, teams), (blocks, 1, 1), (threads, 1, 1), 0, tuple(arguments), about)
+    return Launch(_function(call, teams, checked), (blocks, 1, 1), (threads, 1, 1), 0, tuple(arguments), about)
 
 
 def _capacity(call: Call) -> int:
@@ -173,11 +180,17 @@ def _teams(call: Call) -> int:
     return teams
 
 
-def _function(call: Call, teams: int) -> str:
+def _function(call: Call, teams: int, checked: int | None) -> str:
+    """The kernel.
+
+    Args:
+        checked: the number of the array that tells of each matrix whether there is no result, if that is checked.
+    """
     text, threads = Text(), teams if call.is_single else 32 * teams
     numbers = [f"n{k}" for k in range(len(call.numbers))]
     given = [p for k, x in enumerate(call.arrays) for p in (f"{type_name(x.dtype)} *const a{k}", f"const int64 w{k}")]
     parameters = ["const int64 batch", *given, *(f"const int64 {name}" for name in numbers)]
+    parameters += Note.parameters if checked is not None else ()
     own = "threadIdx.x" if call.is_single else "threadIdx.x / 32"
     with text.block(signature(f"KERNEL __launch_bounds__({threads}) {NAME}", parameters)):
         room = []
@@ -189,6 +202,8 @@ def _function(call: Call, teams: int) -> str:
         with text.block(f"for ({head})"):
             places = [f"a{k} + k * w{k}" for k in range(len(call.arrays))]
             text.line(f"decompositions::{_name(call)}({', '.join([*room, *places, *numbers])});")
+            if checked is not None:
+                text.line(f"if (threadIdx.x % 32 == 0) {check_of(f'*({places[checked]})')}")
     return str(text)
 
 

@@ -35,7 +35,7 @@ from ...operations.values import HALF, SINGLE
 from ..cpu.numbers import NO_TAPE, Numbers, bits_of, steps_of, swaps_of
 from ..cpu.runtime import HEADER
 from .chains import chain_launches
-from .checks import check_launch
+from .checks import Note, check_launch, computed_by
 from .decompositions import decomposition_launch
 from .device import Device, Module
 from .encoded import Encoded, Extra
@@ -53,7 +53,7 @@ from .sequences import in_sequence, may_follow
 from .tapes import DeviceReel
 
 #: Instructions whose launches may be one with those of others.
-IN_SEQUENCE: Final = (KernelRun, ChainRun, ScanRun, ParallelRun)
+IN_SEQUENCE: Final = (KernelRun, ChainRun, ScanRun, ParallelRun, CheckRun)
 #: The functions of cuBLAS by the character of the dtype.
 LETTERS: Final = {"f": "S", "d": "D", "F": "C", "D": "Z"}
 
@@ -77,6 +77,8 @@ class Encoder:
         self.mails = 2
         self.has_products = self.calls_python = False
         self.launches: dict[int, list[Launch]] = {}  # by the id of the instruction
+        self.notes: dict[int, tuple[CheckRun, int]] = {}  # checks, by the ids of what computes what output they are of
+        self.settled: set[int] = set()  # the ids of these checks
         self._survey(assembled.block)
         own = len(assembled.slots)
         self.counter = own + Extra.COUNTER
@@ -145,6 +147,19 @@ class Encoder:
             self.calls_python |= isinstance(instruction, PythonRun)
             for inner in blocks_of(instruction):
                 self._survey(inner)
+        for k, instruction in enumerate(block):
+            found = computed_by(instruction, block[:k]) if isinstance(instruction, CheckRun) else None
+            if found is not None and id(found[0]) not in self.notes:
+                self.notes[id(found[0])] = instruction, found[1]
+                self.settled.add(id(instruction))
+
+    def _note(self, instruction: KernelRun | LibraryRun) -> Note | None:
+        """The check that an instruction makes of what it computes."""
+        if id(instruction) not in self.notes:
+            return None
+        check, output = self.notes[id(instruction)]
+        assert self.target.failed is not None
+        return Note(output, check.extent, 1 + self.checks.index(check), self.target.failed)
 
     def _alignments(self, arguments: Sequence[bool]) -> list[bool]:
         """For each slot, whether its address is always a multiple of VECTOR."""
@@ -202,7 +217,7 @@ class Encoder:
 
     def _launches(self, instruction: Any, target: Target) -> list[Launch] | None:
         if isinstance(instruction, KernelRun):
-            return launches_of(instruction, target)
+            return launches_of(instruction, target, self._note(instruction))
         if isinstance(instruction, ChainRun):
             return chain_launches(instruction, target)
         if isinstance(instruction, ScanRun):
@@ -211,7 +226,7 @@ class Encoder:
             members = [self._launches(member, target) or [] for member in instruction.members]
             return [*chain(*members)] if self.is_synchronous else at_once(members, target)
         if isinstance(instruction, LibraryRun):
-            return [decomposition_launch(instruction, target)]
+            return [decomposition_launch(instruction, target, self._note(instruction))]
         if isinstance(instruction, (LoopRun, WhileRun)):
             one_block = target._replace(processors=0)
             found = block_loop(instruction, lambda inner: self._launches(inner, one_block), target.failed)
@@ -219,6 +234,8 @@ class Encoder:
         if isinstance(instruction, RecurrenceRun):
             first = 1 + self.failures.get(id(instruction), 0)
             return [recurrence_launch(instruction, first, self.target.failed)]
+        if id(instruction) in self.settled:
+            return []
         if isinstance(instruction, CheckRun):
             assert self.target.failed is not None
             return check_launch(instruction, 1 + self.checks.index(instruction), self.target.failed)

@@ -112,6 +112,7 @@ class Form(NamedTuple):
         columns: how many threads of a block are side by side, if it works on columns.
         is_apart: whether neighbours are loaded one by one.
         has_copies: whether each block updates a copy of its own of the one result, in shared memory.
+        checked: the number of the output that is checked (checks.py); None if there is none.
     """
 
     parallel: int
@@ -128,6 +129,7 @@ class Form(NamedTuple):
     columns: int = 1
     is_apart: bool = False
     has_copies: bool = False
+    checked: int | None = None
 
 
 def nest_of(

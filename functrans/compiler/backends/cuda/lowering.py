@@ -13,6 +13,7 @@ from ...instructions import KernelRun, Place, contiguous_strides
 from ...loopnest import Apply, Expression, Kernel, Load, axis_index, cast
 from ...operations.values import HALF, SINGLE
 from . import layouts
+from .checks import Note
 from .codegen import kernel_function
 from .contractions import Contraction, Tile, contraction_function, contraction_of
 from .contractions import arguments_of as contraction_arguments
@@ -65,17 +66,21 @@ class Target(NamedTuple):
         return RESIDENT * self.processors or BLOCK
 
 
-def launches_of(run: KernelRun, target: Target) -> list[Launch]:
-    """A kernel as one launch, or several."""
+def launches_of(run: KernelRun, target: Target, note: Note | None = None) -> list[Launch]:
+    """A kernel as one launch, or several.
+
+    Args:
+        note: the check that it makes.
+    """
     if 0 in run.kernel.shape:
         return []
-    return _reduction(run, target) if run.kernel.reduced else _points(run, target)
+    return _reduction(run, target) if run.kernel.reduced else _points(run, target, note)
 
 
 # ---- points
 
 
-def _points(run: KernelRun, target: Target) -> list[Launch]:
+def _points(run: KernelRun, target: Target, note: Note | None = None) -> list[Launch]:
     kernel = run.kernel
     serial, updates = walked_axes(kernel, target.is_deterministic)
     together = (by_vote(run, target.scratch) or by_integers(run, target.scratch)) if serial else None
@@ -93,11 +98,13 @@ def _points(run: KernelRun, target: Target) -> list[Launch]:
         return [_launch(nest, form, target, nest.results, 1)]
     nest = along_results(nest)
     tiles, across = turned(nest)
-    if tiles and target.processors:
-        form = _form(nest, target, 1, 1, updates)._replace(turned=tiles, across=across)
-        return [_launch(nest, form, target, _tiles(nest, across) * BLOCK, 1)]
-    count = lanes(nest, -1, target.is_aligned)
-    return [_launch(nest, _form(nest, target, 1, count, updates), target, nest.results // count, 1)]
+    has_tiles = bool(tiles) and target.processors > 0
+    count = 1 if has_tiles else lanes(nest, -1, target.is_aligned)
+    form = _form(nest, target, 1, count, updates)._replace(checked=note.output if note else None)
+    if has_tiles:
+        form = form._replace(turned=tiles, across=across)
+    launch = _launch(nest, form, target, _tiles(nest, across) * BLOCK if has_tiles else nest.results // count, 1)
+    return [launch._replace(arguments=(*launch.arguments, *note.arguments)) if note else launch]
 
 
 def _blocks_with_copies(run: KernelRun, nest: Nest, updates: tuple[str | None, ...], target: Target) -> int:

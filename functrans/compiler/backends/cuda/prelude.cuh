@@ -268,6 +268,12 @@ template <class N> FUNCTION int64 quotient(int64 x, N n) { return x / (int64)n; 
 struct Divisor { uint32 multiplier, shift; };
 FUNCTION int32 quotient(int32 x, Divisor by) { return (int32)((uint64)(uint32)x * by.multiplier >> by.shift); }
 
+// Notes the first number that does not lie in [-extent, extent), and the number of the check.
+FUNCTION void note_outside(int64 number, int64 extent, int64 check, uint64 *noted) {
+  if ((uint64)number + (uint64)extent >= 2 * (uint64)extent && atomicCAS(noted, (uint64)0, (uint64)check) == 0)
+    noted[1] = (uint64)number;
+}
+
 // ---- reductions: how two values are put together
 
 // NaN if one is; of zeros the positive one, or the negative one. GPUs from sm_80 on have an instruction for that.
