@@ -91,17 +91,20 @@ def _make(path: Path, arguments: Sequence[str], text: str = "") -> None:
 @cache
 def runtime() -> ctypes.CDLL:
     """The emulator itself."""
-    text = (HERE / "emulator.cpp").read_text().replace('#include "races.h"', (HERE / "races.h").read_text())
+    text = (HERE / "emulator.cpp").read_text()
+    for name in ("races.h", "accesses.h"):
+        text = text.replace(f'#include "{name}"', (HERE / name).read_text())
     library = ctypes.CDLL(compiled(text, "-O2"), mode=ctypes.RTLD_GLOBAL)
     for ours, theirs in SPECIAL.items():
         address = c_function(theirs, "double (double, int __pyx_skip_dispatch)")
         ctypes.c_void_p.in_dll(library, f"emulated_{ours}").value = address
     library.emulated_message.restype = ctypes.c_char_p
-    library.emulated_calls.restype = ctypes.c_long
+    library.emulated_calls.restype = library.emulated_counted_accesses.restype = ctypes.c_long
+    library.emulated_watch_accesses.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
     return library
 
 
-#: How kernels are compiled that are watched for races: without the sanitizer's own functions.
+#: How kernels are compiled of which each access is watched: without the sanitizer's own functions.
 WATCHED = ("-O0", "-fsanitize=thread", "--param=tsan-distinguish-volatile=1", "-nodefaultlibs")
 #: The functions that have been compiled, by their flags and their text.
 _known: dict[tuple[str, ...], int] = {}

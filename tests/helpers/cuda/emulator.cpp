@@ -26,6 +26,10 @@
 extern "C" {
 struct Three { unsigned x, y, z; };
 Three threadIdx, blockIdx, blockDim, gridDim;
+}
+#include "accesses.h"
+
+extern "C" {
 unsigned char *emulated_shared;
 double (*emulated_erfinv)(double, int), (*emulated_erfcinv)(double, int), (*emulated_ndtri)(double, int);
 double (*emulated_erfcx)(double, int), (*emulated_i0)(double, int), (*emulated_i1)(double, int);
@@ -370,10 +374,18 @@ void emulated_exchange(unsigned mask, const void *given, void *taken, unsigned s
   memcpy(taken, warp.slots[parity][from & 31], size);
 }
 
-// ---- what is done with memory, for races
+// ---- what is done with memory, for races and for how many pieces of memory are asked for
+
+void emulated_watch_accesses(size_t first, size_t size) { accesses::watch(first, size); }
+void emulated_begin_accesses() { accesses::begin(); }
+long emulated_counted_accesses(int is_write) {
+  accesses::settle();
+  return accesses::counted[is_write];
+}
 
 void emulated_watch(int is_on) { races::is_watching = is_on; }
 void emulated_atomic(const void *place, unsigned size) {
+  accesses::note(place, size, __builtin_return_address(0), true);
   if (races::is_inside) races::touch(place, size, current, races::ATOMIC);
 }
 void emulated_count(int is_the_last) {
@@ -382,18 +394,23 @@ void emulated_count(int is_the_last) {
 void __tsan_init() {}
 void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}
-void __tsan_read_range(void *place, size_t size) {
-  if (races::is_inside) races::touch(place, size, current, races::READ);
+static void touch(const void *place, size_t size, void *code, bool is_write) {
+  accesses::note(place, size, code, is_write);
+  if (races::is_inside) races::touch(place, size, current, is_write ? races::WRITE : races::READ);
 }
-void __tsan_write_range(void *place, size_t size) {
-  if (races::is_inside) races::touch(place, size, current, races::WRITE);
-}
-#define TOUCHED(SIZE)                                                                  \
-  void __tsan_read##SIZE(void *place) { __tsan_read_range(place, SIZE); }              \
-  void __tsan_write##SIZE(void *place) { __tsan_write_range(place, SIZE); }            \
-  void __tsan_volatile_read##SIZE(void *place) { emulated_atomic(place, SIZE); }       \
-  void __tsan_unaligned_read##SIZE(void *place) { __tsan_read_range(place, SIZE); }    \
-  void __tsan_unaligned_write##SIZE(void *place) { __tsan_write_range(place, SIZE); }
+void __tsan_read_range(void *place, size_t size) { touch(place, size, __builtin_return_address(0), false); }
+void __tsan_write_range(void *place, size_t size) { touch(place, size, __builtin_return_address(0), true); }
+#define TOUCHES(NAME, SIZE, IS_WRITE) \
+  void __tsan_##NAME(void *place) { touch(place, SIZE, __builtin_return_address(0), IS_WRITE); }
+#define TOUCHED(SIZE)                                                            \
+  TOUCHES(read##SIZE, SIZE, false)                                               \
+  TOUCHES(write##SIZE, SIZE, true)                                               \
+  TOUCHES(unaligned_read##SIZE, SIZE, false)                                     \
+  TOUCHES(unaligned_write##SIZE, SIZE, true)                                     \
+  void __tsan_volatile_read##SIZE(void *place) {                                 \
+    accesses::note(place, SIZE, __builtin_return_address(0), false);             \
+    if (races::is_inside) races::touch(place, SIZE, current, races::ATOMIC);     \
+  }
 TOUCHED(1)
 TOUCHED(2)
 TOUCHED(4)

@@ -80,25 +80,32 @@ template <int TEAM, class Operation, class T> FUNCTION T together(T x) {
 #define ALL(i, n) _Pragma("unroll 1") for (int32 i = 0; i < (n); ++i)
 #define OFTEN(i, n) _Pragma("unroll 4") for (int32 i = 0; i < (n); ++i)
 
+// The rows and columns of a matrix of m rows, one element for each thread of a team and then the next ones. Threads go
+// along what lies side by side: columns, or rows.
+template <int TEAM, class Move> FUNCTION void each_element(int32 m, int32 n, bool by_rows, Move move) {
+  if (m == 0 || n == 0) return;
+  const uint32 length = by_rows ? n : m, factor = (65535 + length) / length;  // for quotients of up to 32 x 32 numbers
+  EACH(k, m * n) {
+    const int32 line = (int32)((uint32)k * factor >> 16), place = k - line * (int32)length;
+    if (by_rows) move(line, place);
+    else move(place, line);
+  }
+}
+
 // A matrix of m rows from where it lies column by column, or row by row, and back; there it may be in another precision.
-// Threads go along what lies side by side.
 template <int TEAM, int LD, class E, class M>
 FUNCTION void load(E *s, const M *a, int32 m, int32 n, int64 down, int64 across) {
-  if (across == 1) {
-    ALL(i, m) EACH(j, n) s[i * LD + j] = converted<E>(a[i * down + j]);
-  } else {
-    ALL(j, n) EACH(i, m) s[i * LD + j] = converted<E>(a[i * down + j * across]);
-  }
+  each_element<TEAM>(m, n, across == 1, [=](int32 i, int32 j) {
+    s[i * LD + j] = converted<E>(a[i * down + j * across]);
+  });
   meet<TEAM>();
 }
 template <int TEAM, int LD, class E, class M>
 FUNCTION void store(const E *s, M *a, int32 m, int32 n, int64 down, int64 across) {
   meet<TEAM>();
-  if (across == 1) {
-    ALL(i, m) EACH(j, n) a[i * down + j] = converted<M>(s[i * LD + j]);
-  } else {
-    ALL(j, n) EACH(i, m) a[i * down + j * across] = converted<M>(s[i * LD + j]);
-  }
+  each_element<TEAM>(m, n, across == 1, [=](int32 i, int32 j) {
+    a[i * down + j * across] = converted<M>(s[i * LD + j]);
+  });
   meet<TEAM>();
 }
 
