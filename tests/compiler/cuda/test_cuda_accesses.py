@@ -31,6 +31,10 @@ def solved(a, b):
     return np.linalg.solve(a, b[..., None])[..., 0]
 
 
+def complex_product(x, y):
+    return np.stack([x[:, 0] * y[:, 0] - x[:, 1] * y[:, 1], x[:, 0] * y[:, 1] + x[:, 1] * y[:, 0]], 1)
+
+
 def waves(s):
     return lax.fori_loop(0, 5, lambda i, s: s + 0.1 * np.sin(s[::-1]), s)
 
@@ -73,6 +77,16 @@ FORMS = {
     "scan and what is around it": (lambda x: np.cumsum(np.sin(x)) * 2, (values(10_000),), 1),
     "Cholesky factors by warps": (np.linalg.cholesky, (definite(40, 12),), 1.1),
     "equations by warps": (solved, (definite(40, 16), values(40, 16)), 1.1),
+    "products of 4 x 4": (np.matmul, (values(500, 4, 4), values(500, 4, 4)), 1.4),
+    "products of 8 x 8": (np.matmul, (values(500, 8, 8), values(500, 8, 8)), 1.4),
+    "matrices times vectors": (lambda a, b: (a @ b[..., None])[..., 0], (values(500, 4, 4), values(500, 4)), 1),
+    "vectors of length one": (lambda x: x / np.sqrt(np.sum(x * x, 1, keepdims=True)), (values(500, 4),), 1.5),
+    "softmax of four": (nn.softmax, (values(4000, 4),), 1.5),
+    "products of complex numbers as pairs": (complex_product, (values(500, 2), values(500, 2)), 1),
+    "Cholesky factors": (np.linalg.cholesky, (definite(500, 4),), 2.4),
+    "Cholesky factors of 8 x 8": (np.linalg.cholesky, (definite(100, 8),), 1.9),
+    "inverses": (np.linalg.inv, (definite(500, 4),), 2.1),
+    "equations": (solved, (definite(500, 4), values(500, 4)), 1.8),
     "rows that are gathered": (lambda x, i: np.take(x, i, 0, mode="clip"), (values(500, 64), INDICES), 2),
     "elements that are gathered": (lambda x, i: np.take(x, i, mode="clip"), (values(500), INDICES), 2),
 }  # fmt: skip
@@ -81,9 +95,7 @@ APART = {
     "softmax of columns": (lambda x: nn.softmax(x, 0), (TENS,), 4.1),
     "rows of a few numbers": (lambda x: np.sum(x, 1), (values(3000, 7),), 6.3),
     "scan of rows of a few numbers": (lambda x: np.cumsum(x, 1), (values(3000, 10),), 8),
-    "products of small matrices": (np.matmul, (values(500, 4, 4), values(500, 4, 4)), 6.4),
-    "Cholesky factors": (np.linalg.cholesky, (definite(500, 4),), 6.6),
-    "Cholesky factors of 8 x 8": (np.linalg.cholesky, (definite(100, 8),), 6.3),
+    "inverses of 3 x 3": (np.linalg.inv, (definite(500, 3),), 8.2),
     "lanes": (ft.vmap(waves), (values(1000, 3),), 3),
     "sums at indices": (lambda i: fnp.at(np.zeros_like(i, shape=500))[i].add(1, mode="clip"), (INDICES,), 3.3),
 }  # fmt: skip

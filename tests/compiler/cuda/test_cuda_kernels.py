@@ -402,6 +402,33 @@ def test_views_of_arguments(order):
         check(lambda x: (np.sin(x) + x, np.sum(x, 0), x.T * 2), view, order=order)
 
 
+@settings(max_examples=30)
+@given(data=st.data())
+def test_what_is_side_by_side_at_a_point_is_moved_at_once(data):
+    """Or not, as addresses and distances allow for it; what is written may be where it was read."""
+    columns, begin = data.draw(st.integers(1, 9)), data.draw(st.integers(0, 4))
+    dtype = data.draw(st.sampled_from(["f4", "f8", "i2", "i8", "F", "?"]))
+    end = begin + data.draw(st.integers(1, columns))
+    pairs = data.draw(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=8))
+    x = (10 * values((70, columns + begin))).astype(dtype)
+
+    def function(x):
+        own = [x[:, begin + k] for k in range(end - begin)]
+        made = np.stack([own[i % len(own)] * own[j % len(own)] + own[0] for i, j in pairs], 1)
+        return [made, *([np.concatenate([made, x[:, len(pairs) :]], 1)] if len(pairs) <= x.shape[1] else [])]
+
+    jaxpr, donated = staged(function, (x,)), data.draw(st.sampled_from([(), (0,)]))
+    order, division = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from(list(DIVISIONS)))
+    assert_same_bits(emulated(jaxpr, (x,), order, division, donated), interpreted(jaxpr, (x,)))
+
+
+def test_elements_of_small_matrices_are_moved_four_at_a_time():
+    (text,) = kernels_of(lambda a: np.linalg.det(a), values((300, 4, 4), "f4"))
+    assert text.count("*(const Vector<float32, 4> *)") == 4
+    (text,) = kernels_of(lambda a: np.linalg.det(a), values((300, 3, 3), "f4"))
+    assert "Vector" not in text
+
+
 @settings(max_examples=200)
 @given(st.integers(1, 2**31 - 1) | st.integers(0, 30).map(lambda k: 2**k), st.integers(0, 2**31 - 1), st.integers(0, 9))
 def test_quotients_of_indices_take_a_product_and_a_shift(number, x, back):

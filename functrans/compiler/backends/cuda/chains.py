@@ -34,6 +34,7 @@ from .layouts import (
     lanes,
     moves,
     nest_of,
+    side_by_side,
     told,
     turned,
 )
@@ -326,6 +327,10 @@ def _links(run: ChainRun, target: Target, team: int, homes: Homes) -> list[Link]
             for a in nest.accesses
         )
         stored = tuple(place.slot not in homes.registers & homes.own for place in link.targets)
+        if form.parallel > 1 and not form.reduced and not _is_scan(link):
+            groups = side_by_side(nest, target.is_aligned, form.lanes > 1)
+            apart = [group for group in groups if all(kinds[k] != "register" for k in group)]
+            form = form._replace(together=tuple(apart))
         found.append(Link(nest, form, kinds, stored))
     return found
 

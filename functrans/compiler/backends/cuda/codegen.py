@@ -240,11 +240,31 @@ class KernelWriter:
         names = self.values.outer(self.loops, self.pointers(), self.types, self.loaded())
         if self.form.lanes == 1:
             i = self.loops[self.inner] if self.count else ""
-            known = self.values.at(i, names, self.loaded())
+            parts = self.loaded_together(i, names)
+            known = self.values.at(i, names, {**self.loaded(), **parts})
             for k, output in enumerate(self.outputs, self.first_output):
-                self.store(k, output, known[id(output.expression)], self.values.place(k, names[k], i, known))
+                place = parts.get(k) or self.values.place(k, names[k], i, known)
+                self.store(k, output, known[id(output.expression)], place)
+            for group in self.form.together:
+                if group[0] >= self.first_output:
+                    self.text.line(f"{self.as_one(group, i, names)} = x{group[0]};")
             return
         self.vector_stores(names)
+
+    def loaded_together(self, i: str, names: Sequence[str]) -> dict[int, str]:
+        """Load what is side by side at a point, and make room for what will be stored there; where each part is."""
+        for group in self.form.together:
+            vector = f"Vector<{self.types[group[0]].removeprefix('const ')}, {len(group)}> x{group[0]}"
+            is_read = group[0] < self.first_output
+            self.text.line(f"const {vector} = {self.as_one(group, i, names)};" if is_read else f"{vector};")
+        return {k: f"x{group[0]}.at[{j}]" for group in self.form.together for j, k in enumerate(group)}
+
+    def as_one(self, group: Sequence[int], i: str, names: Sequence[str]) -> str:
+        """What is side by side at a point, in memory."""
+        type_ = self.types[group[0]]
+        const = "const " if type_.startswith("const ") else ""
+        vector = f"{const}Vector<{type_.removeprefix('const ')}, {len(group)}>"
+        return f"*({vector} *)&{self.values.place(group[0], names[group[0]], i, {})}"
 
     def vector_stores(self, names: Sequence[str]) -> None:
         """Some neighbours at once: what lies side by side is loaded and stored as one."""
@@ -256,10 +276,11 @@ class KernelWriter:
                 text.line(f"const {type_} {vector} = ((const {type_} *){names[k]})[i{self.inner}];")
             else:
                 text.line(f"{type_} {vector};")
+        parts = self.loaded_together("", names)
         text.line("#pragma unroll")
         with text.block(f"for (int32 lane = 0; lane < {lanes}; ++lane)"):
             i = text.let(self.index, f"i{self.inner} * {lanes} + lane")
-            loaded = {k: f"{vector}.at[lane]" for k, vector in vectors.items() if k < self.first_output}
+            loaded = {k: f"{vector}.at[lane]" for k, vector in vectors.items() if k < self.first_output} | parts
             known = self.values.at(i, names, {**loaded, **self.loaded()})
             for k, output in enumerate(self.outputs, self.first_output):
                 place = f"{vectors[k]}.at[lane]" if k in vectors else self.values.place(k, names[k], i, known)

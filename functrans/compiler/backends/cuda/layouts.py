@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...accesses import Operand, index_of, numbers_of, operands_of
 from ...instructions import Place
@@ -113,6 +113,7 @@ class Form(NamedTuple):
         is_apart: whether neighbours are loaded one by one.
         has_copies: whether each block updates a copy of its own of the one result, in shared memory.
         checked: the number of the output that is checked (checks.py); None if there is none.
+        together: the numbers of the accesses that are moved as one at each point, in groups.
     """
 
     parallel: int
@@ -130,6 +131,7 @@ class Form(NamedTuple):
     is_apart: bool = False
     has_copies: bool = False
     checked: int | None = None
+    together: tuple[tuple[int, ...], ...] = ()
 
 
 def nest_of(
@@ -262,6 +264,33 @@ def lanes(nest: Nest, loop: int, is_aligned: Sequence[bool]) -> int:
     ):
         count //= 2
     return max(count, 1)
+
+
+def side_by_side(nest: Nest, is_aligned: Sequence[bool], has_lanes: bool) -> tuple[tuple[int, ...], ...]:
+    """The accesses that are side by side at each point, as the elements of small matrices are, in groups of as many
+    as are moved at once: threads side by side ask for pieces that are far apart, each of which had better be large.
+
+    Args:
+        is_aligned: as in `lanes`.
+        has_lanes: whether threads have several points; then what is the same for these is all that is meant.
+    """
+    still = [not has_lanes or move == "none" for move in moves(nest, -1)]
+    split = len(nest.accesses) - len(nest.kernel.outputs)
+    alike: dict[Any, dict[int, int]] = {}
+    for k, a in enumerate(nest.accesses):
+        if a.slot is not None and not a.terms and is_aligned[a.slot] and still[k]:
+            dtype = (a.operand.source.expression if k >= split else a.operand.source).dtype
+            if dtype.itemsize == a.itemsize:  # what is rounded as it is stored is another matter
+                alike.setdefault((k < split, a.slot, dtype, a.strides), {}).setdefault(a.offset, k)
+    found: list[tuple[int, ...]] = []
+    for (_, _, dtype, strides), by_offset in alike.items():
+        left, size = dict(by_offset), dtype.itemsize
+        for count in (c for c in (16, 8, 4, 2) if c * size <= VECTOR and not any(s % (c * size) for s in strides)):
+            for start in sorted(o for o in left if o % (count * size) == 0):
+                offsets = range(start, start + count * size, size)
+                if all(o in left for o in offsets):
+                    found.append(tuple(left.pop(o) for o in offsets))
+    return tuple(found)
 
 
 def along_results(nest: Nest) -> Nest:

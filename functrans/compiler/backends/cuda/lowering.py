@@ -30,6 +30,7 @@ from .layouts import (
     lanes,
     moves,
     nest_of,
+    side_by_side,
     turned,
 )
 from .sums import by_integers
@@ -103,6 +104,8 @@ def _points(run: KernelRun, target: Target, note: Note | None = None) -> list[La
     form = _form(nest, target, 1, count, updates)._replace(checked=note.output if note else None)
     if has_tiles:
         form = form._replace(turned=tiles, across=across)
+    else:
+        form = form._replace(together=side_by_side(nest, target.is_aligned, count > 1))
     launch = _launch(nest, form, target, _tiles(nest, across) * BLOCK if has_tiles else nest.results // count, 1)
     return [launch._replace(arguments=(*launch.arguments, *note.arguments)) if note else launch]
 
