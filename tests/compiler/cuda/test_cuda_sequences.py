@@ -160,3 +160,19 @@ def test_rows_of_several_blocks_are_not_left_to_one():
     first, *others = launches(lambda x: nn.softmax(x + np.sum(x[:, :8])), x)
     assert [launch.grid for launch in others] == [(4, 1, 1)]
     assert first.grid == (1, 1, 1)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("size", [9, 16, 32])
+def test_decompositions_of_a_few_matrices_are_part_of_what_is_around_them(size, order):
+    """Of as many as a block has room for."""
+    a, b = values(2, size, size) + size * np.eye(size), values(2, size, 1, seed=1)
+
+    def function(a, b):
+        x = np.linalg.solve(a, np.sin(b))
+        return np.sqrt(np.mean(x * x)), x + 1
+
+    (launch,) = launches(function, a, b, order=order, tolerance=1e-9)
+    assert launch.declared <= 40 << 10
+    many = np.broadcast_to(a[:1], (300, size, size))
+    assert len(launches(function, many, np.broadcast_to(b[:1], (300, size, 1)))) > 1

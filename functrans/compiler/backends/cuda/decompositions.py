@@ -16,6 +16,7 @@ from ...matrix_parts import wide
 from .checks import Note
 from .checks import call as check_of
 from .launches import NAME, Argument, Launch, Pointer
+from .layouts import BLOCK
 from .lowering import WAVES, Target
 from .operations import type_name
 from .text import Text, signature
@@ -154,16 +155,17 @@ def decomposition_launch(run: LibraryRun, target: Target, note: Note | None = No
         note: the check that there is a result.
     """
     call, batch = CALLS[run.name](run), run.places[0].shape[0]
-    teams = _teams(call)
+    teams = min(_teams(call), 1 << (batch - 1).bit_length())
     blocks = max(1, min(-(-batch // teams), WAVES * target.processors))
+    threads = BLOCK if blocks == 1 else (1 if call.is_single else 32) * teams  # as others have that it may be one with
     arguments: list[Argument] = [batch]
     for place in call.arrays:
         arguments += [Pointer(place.slot, place.offset), place.strides[0] // place.dtype.itemsize]
     arguments += [*call.numbers, *(note.arguments if note else ())]
     checked = call.arrays.index(run.failed) if note else None
-    threads = teams if call.is_single else 32 * teams
     about = f"{run.name.replace('_', ' ')} by one {'thread' if call.is_single else 'warp'} for each matrix"
-    return Launch(_function(call, teams, checked), (blocks, 1, 1), (threads, 1, 1), 0, tuple(arguments), about)
+    source, declared = _function(call, teams, threads, checked), teams * _room(call) if blocks == 1 else 0
+    return Launch(source, (blocks, 1, 1), (threads, 1, 1), 0, tuple(arguments), about, declared=declared)
 
 
 def _capacity(call: Call) -> int:
@@ -171,22 +173,27 @@ def _capacity(call: Call) -> int:
     return FEW if call.is_single else next(n for n in CAPACITIES if n >= call.extent)
 
 
+def _room(call: Call) -> int:
+    """The bytes of shared memory that a team works in, at most."""
+    capacity = _capacity(call)
+    return (2 * capacity * (capacity + 1) * call.dtype.itemsize + BESIDE * (capacity + 1)) if call.room else 0
+
+
 def _teams(call: Call) -> int:
     """How many teams of a block have room for their matrices: a power of two."""
-    teams, capacity = THREADS if call.is_single else WARPS, _capacity(call)
-    size = 2 * capacity * (capacity + 1) * call.dtype.itemsize + BESIDE * (capacity + 1)
-    while call.room and teams * size > SHARED:
+    teams = THREADS if call.is_single else WARPS
+    while teams * _room(call) > SHARED:
         teams //= 2
     return teams
 
 
-def _function(call: Call, teams: int, checked: int | None) -> str:
-    """The kernel.
+def _function(call: Call, teams: int, threads: int, checked: int | None) -> str:
+    """The kernel, of so many threads, some of which may be in no team.
 
     Args:
         checked: the number of the array that tells of each matrix whether there is no result, if that is checked.
     """
-    text, threads = Text(), teams if call.is_single else 32 * teams
+    text = Text()
     numbers = [f"n{k}" for k in range(len(call.numbers))]
     given = [p for k, x in enumerate(call.arrays) for p in (f"{type_name(x.dtype)} *const a{k}", f"const int64 w{k}")]
     parameters = ["const int64 batch", *given, *(f"const int64 {name}" for name in numbers)]
@@ -198,6 +205,7 @@ def _function(call: Call, teams: int, checked: int | None) -> str:
             type_ = f"decompositions::{call.room}<{_capacity(call) + 1}, {type_name(call.dtype)}>"
             text.line(f"__shared__ {type_} rooms[{teams}];")
             room = [f"rooms[{own}]"]
+        text.line(f"if ({own} < {teams})")
         head = f"int64 k = (int64)blockIdx.x * {teams} + {own}; k < batch; k += (int64)gridDim.x * {teams}"
         with text.block(f"for ({head})"):
             places = [f"a{k} + k * w{k}" for k in range(len(call.arrays))]

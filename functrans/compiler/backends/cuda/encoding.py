@@ -53,7 +53,7 @@ from .sequences import in_sequence, may_follow
 from .tapes import DeviceReel
 
 #: Instructions whose launches may be one with those of others.
-IN_SEQUENCE: Final = (KernelRun, ChainRun, ScanRun, ParallelRun, CheckRun)
+IN_SEQUENCE: Final = (KernelRun, ChainRun, ScanRun, ParallelRun, CheckRun, LibraryRun)
 #: The functions of cuBLAS by the character of the dtype.
 LETTERS: Final = {"f": "S", "d": "D", "F": "C", "D": "Z"}
 

@@ -24,8 +24,14 @@ HEAD: Final = f"KERNEL __launch_bounds__({BLOCK}) {NAME}("
 def may_be_part(launch: Launch) -> bool:
     """Whether the blocks of a launch are like those of others, and have no tiles of their own."""
     source = launch.source
+    has_tiles = has_rooms(launch) and not launch.declared
     is_usual = source.count(HEAD) == 1 and launch.block == (BLOCK, 1, 1) and source.count("\n") <= MOST_LINES
-    return is_usual and launch.shared <= MOST_SHARED and "__shared__" not in source
+    return is_usual and launch.shared <= MOST_SHARED and not has_tiles
+
+
+def has_rooms(launch: Launch) -> bool:
+    """Whether the text of a launch declares shared memory for more than what is reduced."""
+    return "__shared__" in launch.source
 
 
 class Parts:

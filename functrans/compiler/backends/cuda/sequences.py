@@ -12,7 +12,7 @@ from typing import Final
 
 from . import layouts
 from .launches import MOST_DECLARED, Launch, Pointer, declared_by
-from .parts import MOST_ARGUMENTS, Parts, may_be_part
+from .parts import MOST_ARGUMENTS, Parts, has_rooms, may_be_part
 from .text import Text
 
 #: Blocks of what comes before, at most, for each notes that it is done; and launches that become one.
@@ -69,7 +69,7 @@ def may_follow(launches: Sequence[Launch], launch: Launch) -> bool:
     if declared_by([*launches, launch]) > MOST_DECLARED:
         return False
     is_alone = blocks_of(first) == blocks_of(launch) == 1
-    is_short = is_alone or launch.source.count("\n") <= MOST_LINES_AFTER
+    is_short = is_alone or (launch.source.count("\n") <= MOST_LINES_AFTER and not has_rooms(launch))
     return is_short and blocks_of(first) <= MOST_BLOCKS and launch.grid[1] == 1 and launch.grid[0] <= layouts.FEW_BLOCKS
 
 
