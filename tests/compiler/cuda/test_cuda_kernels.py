@@ -46,7 +46,8 @@ def values(shape, dtype="f8", seed=0):
     [
         ((300, 5), 1, "", False),
         ((20, 700), 1, "of_warp", False),
-        ((20, 701), 1, "of_block", False),
+        ((20, 701), 1, "of_warp", False),
+        ((20, 1501), 1, "of_block", False),
         ((40, 5000), 1, "of_block", False),
         ((3, 20_001), 1, "of_block", True),
         ((70_000,), 0, "of_block", True),

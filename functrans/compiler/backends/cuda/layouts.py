@@ -29,7 +29,7 @@ SHORT_ROW = 16
 LONG_ROW = 2048
 #: A reduction is divided among blocks where a thread of one would load more often than this; then each loads so often
 #: at least, for that many loads are on their way at the same time.
-WORTH_DIVIDING, LEAST_SHARE = 16, 4
+WORTH_DIVIDING, LEAST_SHARE = 32, 4
 #: Bytes that each multiprocessor should have on their way from memory: what comes in the time that one takes to come
 #: (18 KB for 132 of them, 3.35 TB/s and 0.7 microseconds), and most of that again.
 IN_FLIGHT = 32 << 10
