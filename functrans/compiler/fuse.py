@@ -116,6 +116,7 @@ class _Fuser:
         and if what is read then lies apart no more often than before."""
         if not value.is_view or has_terms(value.expression.index):
             return False
+        self.turn = value.equation
         load, space = self.behind(value.expression), (value.aval.shape, 0)
         operand = load.operand
         if operand.rule is None or operand.is_stored or not self.is_repeatable_for(load, space):
@@ -123,7 +124,7 @@ class _Fuser:
         own = operand.aval.shape
         if self.apart(operand, load.index, len(space[0]) - 1) > self.apart(operand, point(len(own)), len(own) - 1):
             return False
-        self.turn, value.is_view = value.equation, False
+        value.is_view = False
         value.step = self.place([load], space)
         value.expression = self.resolved(load, value.step, space)
         value.is_stored = True

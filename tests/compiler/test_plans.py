@@ -217,6 +217,17 @@ def test_sizes_are_weighed_again() -> None:
     assert len({key[1:] for key in plans._kept}) == 1
 
 
+def test_results_that_only_move_elements_are_weighed_as_what_they_are() -> None:
+    """A reshaped result is asked for after all equations, the last of which has results of another rank."""
+
+    def function(a: Any, b: Any) -> Any:
+        row = a.reshape(1, -1)
+        squares = np.square(row)
+        return (squares * row).reshape(-1), row, (b[:, None] * (3 * squares)).reshape(b.shape)
+
+    assert plans_for(function, *[(ones(n), ones(n, n)) for n in (20, 30, 40)]) == 1
+
+
 def test_what_rules_look_at_counts() -> None:
     x = ones(50)
     for part in (slice(0, 20), slice(3, 23), slice(1, 41, 2), slice(22, 2, -1)):
