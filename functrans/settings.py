@@ -49,7 +49,8 @@ class Changes:
     def note(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         """Settings were changed."""
         self.numbers[0] += 1
-        self.debugging += _debugging(new) - _debugging(old)
+        more = _debugging(new) - _debugging(old)
+        self.debugging += more  # without a call in between, in which another thread might count
 
     def enter(self, settings: Mapping[str, Any]) -> None:
         """A `using` block begins."""
@@ -58,7 +59,8 @@ class Changes:
 
     def leave(self, settings: Mapping[str, Any]) -> None:
         """A `using` block ends."""
-        self.debugging -= _debugging(settings)
+        less = _debugging(settings)
+        self.debugging -= less
         self.numbers[1] -= 1
 
 

@@ -31,12 +31,16 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any, length: int | None, r
 
 
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], value: Any) -> Any:
-    """A while loop, if it is known whether it begins."""
-    if not runs_python() or known_value(cond_fun(value)) is None:
+    """A while loop, if it is known before each step whether it goes on: else it is traced from its beginning."""
+    if not runs_python():
         return TRACED
-    while cond_fun(value):
+    while True:
+        going = known_value(cond_fun(value))
+        if going is None or np.ndim(going):
+            return TRACED
+        if not going:
+            return value
         value = body_fun(value)
-    return value
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 import functrans as ft
 from functrans import config, debug_nans, disable_jit, lax
-from functrans.errors import NaNError
+from functrans.errors import ConditionError, NaNError
+from functrans.settings import changes
 
 X = np.array([0.5, -1.5, 2.0])
 
@@ -132,3 +135,37 @@ def test_values_are_concrete_without_jit():
         with disable_jit(False):
             assert f(1.0, 2) == 3.0
         assert len(seen) == 2
+
+
+def test_loops_whose_end_is_not_known_are_traced():
+    """Also where that turns out after some steps, and where a predicate is no single number."""
+
+    def f(x: Any) -> Any:
+        return lax.while_loop(lambda y: y < 3.0, lambda y: y + x, 0.0)
+
+    with disable_jit():
+        np.testing.assert_array_equal(ft.vmap(f)(np.array([1.0, 2.0])), [3.0, 4.0])
+        assert ft.jit(f).lower(1.0).compile()(2.0) == 4.0
+        with pytest.raises(ConditionError):
+            lax.while_loop(lambda y: np.array([True]), lambda y: y, 0.0)
+
+
+def test_settings_of_threads_are_counted_while_they_take_turns():
+    """Blocks that begin and end at the same time leave nothing behind."""
+
+    def work() -> None:
+        for _ in range(2000):
+            with debug_nans(), disable_jit():
+                pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert changes.debugging == 0
