@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..api.arguments import gives_its_own
 from ..core.avals import INT, is_inexact
 from ..core.trace import typeof
 from ..errors import ShapeMismatchError
@@ -95,6 +96,7 @@ class _Windows(NamedTuple):
     batch: tuple[int, ...]
 
 
+@gives_its_own
 def gather(
     operand: Any,
     start_indices: Any,

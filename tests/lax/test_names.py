@@ -263,6 +263,7 @@ MOVES: dict[str, Callable[[Any], Any]] = {
     "unstack": lambda x: lax.unstack(x)[0],
     "pad": lambda x: lax.pad(x, 0.0, [(0, 0, 0), (0, -1, 0)]),
     "convert_element_type": lambda x: lax.convert_element_type(operand=x, new_dtype=x.dtype),
+    "gather": lambda x: lax.gather(x, np.zeros(0, int), lax.GatherDimensionNumbers((0, 1), (), ()), x.shape, mode="clip"),
     "associative_scan": lambda x: lax.associative_scan(np.add, x[:1]),
 }
 
