@@ -134,8 +134,10 @@ def gather(
     x, indices, sizes = as_operand(operand), as_operand(start_indices), tuple(slice_sizes)
     pairs = (tuple(numbers.operand_batching_dims), tuple(numbers.start_indices_batching_dims))
     without_axis = (*numbers.collapsed_slice_dims, *pairs[0])
-    _check("gather", typeof(x).shape, typeof(indices).shape, sizes, numbers.start_index_map, without_axis, pairs)
-    windows = _windows(typeof(x).shape, indices, sizes, numbers.start_index_map, without_axis, pairs)
+    offsets = tuple(numbers.offset_dims)
+    named = tuple(numbers.start_index_map)
+    _check("gather", typeof(x).shape, typeof(indices).shape, sizes, named, without_axis, pairs, offsets)
+    windows = _windows(typeof(x).shape, indices, sizes, named, without_axis, pairs)
     whole = [axis for axis in range(len(sizes)) if axis not in windows.places]
     if windows.places:
         spec = Indexing(tuple(windows.places), 0, "clip", unique_indices)
@@ -144,7 +146,6 @@ def gather(
         found = stretched(x, (*windows.batch, *sizes))
     count = len(windows.batch)
     at = {axis: count + i for i, axis in enumerate((*windows.kept, *whole))}
-    offsets = tuple(numbers.offset_dims)
     window = iter(at[axis] for axis in sorted(at))
     behind = iter(range(count))
     found = _transpose(
@@ -167,24 +168,46 @@ def _fill(dtype: np.dtype[Any], value: Any) -> Any:
 
 
 def _check(
-    name: str, shape: Axes, indices: Axes, sizes: Axes, named: Axes, without_axis: Axes, pairs: tuple[Axes, Axes]
+    name: str,
+    shape: Axes,
+    indices: Axes,
+    sizes: Axes,
+    named: Axes,
+    without_axis: Axes,
+    pairs: tuple[Axes, Axes],
+    along: Axes,
+    given: Axes | None = None,
 ) -> None:
-    """Raise ShapeMismatchError for dimension numbers that do not belong to the arrays."""
-    problem = ""
+    """Raise ShapeMismatchError for dimension numbers that do not belong to the arrays.
+
+    Args:
+        along: the axes of the result, or of the updates, that run through a window.
+        given: the shape of the updates.
+    """
+    batch = tuple(indices[:-1])
+    rank = len(batch) + len(along)
+    unknown = sorted({*named, *without_axis} - {*range(len(shape))})
     if len(indices) == 0 or indices[-1] != len(named):
         problem = f"indices have {len(named)} components, but their shape is {tuple(indices)}"
+    elif unknown:
+        problem = f"it has no axis {unknown[0]}"
+    elif len(along) != len(shape) - len(without_axis) or sorted({*along} & {*range(rank)}) != list(along):
+        problem = f"windows have {len(shape) - len(without_axis)} axes, which cannot be {tuple(along)} of {rank}"
+    elif given is not None and tuple(n for axis, n in enumerate(given) if axis not in along) != batch:
+        problem = f"updates have shape {tuple(given)}, and there are {batch} indices"
     elif len(sizes) != len(shape) or any(not 0 <= n <= extent for n, extent in zip(sizes, shape)):
         problem = f"windows of shape {tuple(sizes)} do not fit"
     elif any(sizes[axis] != 1 for axis in without_axis):
         problem = f"windows of shape {tuple(sizes)} have more than one element along the axes {tuple(without_axis)}"
-    elif len(pairs[0]) != len(pairs[1]) or any(shape[i] != indices[j] for i, j in zip(*pairs)):
+    elif len(pairs[0]) != len(pairs[1]) or any(not 0 <= j < len(batch) or shape[i] != batch[j] for i, j in zip(*pairs)):
         problem = f"the axes {tuple(pairs[0])} and {tuple(pairs[1])} are not walked along together"
-    if problem:
-        raise ShapeMismatchError(
-            f"{name} was asked for of an array of shape {tuple(shape)}: {problem}.",
-            "The last axis of the indices has one component for each axis that the dimension numbers map it to.",
-            "Correct the dimension numbers; `x[i]` and functrans.numpy.at(x)[i] need none.",
-        )
+    else:
+        return
+    raise ShapeMismatchError(
+        f"{name} was asked for of an array of shape {tuple(shape)}: {problem}.",
+        "The last axis of the indices has one component for each axis that the dimension numbers map it to.",
+        "Correct the dimension numbers; `x[i]` and functrans.numpy.at(x)[i] need none.",
+    )
 
 
 def _windows(
@@ -227,14 +250,15 @@ def _scatter(
         return with_shape(found, ())
     pairs = (tuple(numbers.operand_batching_dims), tuple(numbers.scatter_indices_batching_dims))
     without_axis = (*numbers.inserted_window_dims, *pairs[0])
-    window = iter([given[axis] for axis in numbers.update_window_dims])
+    along = tuple(numbers.update_window_dims)
+    window = iter([given[axis] for axis in along if axis < len(given)])
     sizes = tuple(1 if axis in without_axis else next(window, -1) for axis in range(len(shape)))
     named = numbers.scatter_dims_to_operand_dims
-    _check(name, shape, typeof(indices).shape, sizes, named, without_axis, pairs)
+    _check(name, shape, typeof(indices).shape, sizes, named, without_axis, pairs, along, given)
     windows = _windows(shape, indices, sizes, named, without_axis, pairs)
     whole = [axis for axis in range(len(shape)) if axis not in windows.places]
-    at = dict(zip((axis for axis in range(len(shape)) if axis not in without_axis), numbers.update_window_dims))
-    behind = [axis for axis in range(len(given)) if axis not in numbers.update_window_dims]
+    at = dict(zip((axis for axis in range(len(shape)) if axis not in without_axis), along))
+    behind = [axis for axis in range(len(given)) if axis not in along]
     order = (*behind, *(at[axis] for axis in windows.kept), *(at[axis] for axis in whole))
     updates = _transpose(updates, permutation=order)
     if not windows.places:  # everything is in every window

@@ -142,8 +142,28 @@ def test_scalars_and_modes():
         (INDICES, NUMBERS, (1,)),
         (INDICES, NUMBERS, (2, 1)),
         (INDICES[:, :1], GatherDimensionNumbers((), (), (1,), (0,), (0,)), (1, 1)),
+        (INDICES[:, :1], GatherDimensionNumbers((), (), (1,), (0,), (9,)), (1, 1)),
+        (INDICES[:, :1], GatherDimensionNumbers((1,), (0,), (7,)), (1, 2)),
+        (INDICES[:, :1], GatherDimensionNumbers((), (0,), (0,)), (1, 2)),
+        (INDICES[:, :1], GatherDimensionNumbers((5,), (0,), (0,)), (1, 2)),
+        (INDICES[:, :1], GatherDimensionNumbers((2, 1), (), (0,)), (1, 2)),
     ],
 )
 def test_dimension_numbers_that_do_not_fit(indices: Any, numbers: Any, sizes: Any):
     with pytest.raises(ShapeMismatchError, match="dimension numbers"):
         lax.gather(X, indices, numbers, sizes)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shape"),
+    [
+        (ScatterDimensionNumbers((1,), (0,), (0,)), (len(INDICES) + 1, 2)),
+        (ScatterDimensionNumbers((1,), (), (0,)), (len(INDICES), 2)),
+        (ScatterDimensionNumbers((3,), (0,), (0,)), (len(INDICES), 2)),
+        (ScatterDimensionNumbers((1,), (0,), (0,)), (len(INDICES), 9)),
+        (ScatterDimensionNumbers((1,), (4,), (0,)), (len(INDICES), 2)),
+    ],
+)
+def test_updates_that_do_not_belong_to_the_numbers(numbers: Any, shape: Any):
+    with pytest.raises(ShapeMismatchError, match="dimension numbers"):
+        lax.scatter_add(X, INDICES[:, :1], np.ones(shape), numbers)
