@@ -158,17 +158,20 @@ def test_faults_are_looked_for_with_the_modules_of_this_process(scripts: Any, mo
     assert paths == [os.pathsep.join([str(running.ROOT), "/elsewhere"])] * 2
 
 
-def test_what_takes_too_long_is_ended_with_all_that_it_has_started(scripts: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["sleep 100 > {} & wait", "sleep 100 > {} & cat {} & exit"])
+def test_what_takes_too_long_is_ended_with_all_that_it_has_started(scripts: Any, tmp_path: Path, way: str) -> None:
+    """Also where the process itself has come to its end, and what it has started goes on."""
     finished = scripts("gpu.processes").finished
     assert finished([sys.executable, "-c", "print('said'); raise SystemExit(3)"], 60.0) == (3, "said\n")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(subprocess.TimeoutExpired):
-        finished(["sh", "-c", f"sleep 100 > {fifo} & wait"], 0.3)
+        finished(["sh", "-c", way.replace("{}", str(fifo))], 0.3)
     for _ in range(500):
-        if (said := ended(reader)) is None:  # the kernel is about to end them
-            time.sleep(0.01)
+        if (said := ended(reader)) is not None:
+            break
+        time.sleep(0.01)  # the kernel is about to end them
     assert said == b""
     os.close(reader)
 

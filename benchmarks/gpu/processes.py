@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 
@@ -54,9 +55,10 @@ def finished(command: Sequence[str], limit: float) -> tuple[int, str]:
     ) as process:
         try:
             said, _ = process.communicate(timeout=limit)
-        finally:
-            if process.poll() is None:
+        except BaseException:
+            with suppress(ProcessLookupError):  # it may be at its end, and what it has started not
                 os.killpg(process.pid, signal.SIGKILL)
+            raise
         return process.returncode, said
 
 
