@@ -307,7 +307,14 @@ def scatter(
     )
 
 
-def _combining(name: str, primitive: Any, what: str) -> Callable[..., Any]:
+def _combining(name: str, primitive: Any, what: str, example: str) -> Callable[..., Any]:
+    """A scatter that combines elements.
+
+    Args:
+        what: is done to elements.
+        example: what becomes of 5 by updates of 2 and 8.
+    """
+
     def scatter_combining(
         operand: Any,
         scatter_indices: Any,
@@ -321,7 +328,14 @@ def _combining(name: str, primitive: Any, what: str) -> Callable[..., Any]:
         return _scatter(name, primitive, operand, scatter_indices, updates, dimension_numbers, unique_indices, mode)
 
     scatter_combining.__name__ = scatter_combining.__qualname__ = name
-    scatter_combining.__doc__ = f"As `scatter`, with elements {what}, as often as windows name them."
+    scatter_combining.__doc__ = f"""As `scatter`, with elements {what}, as often as windows name them.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> single = ft.lax.ScatterDimensionNumbers((), (0,), (0,))
+        >>> ft.lax.{name}(np.array([4.0, 5.0, 6.0]), np.array([[1], [1]]), np.array([2.0, 8.0]), single)
+        array([{example}])
+    """
     return scatter_combining
 
 
@@ -329,8 +343,8 @@ def _subtract_at(x: Any, updates: Any, *places: Any, spec: Indexing) -> Any:
     return indexing.scatter_add(x, negative(updates), *places, spec=spec)
 
 
-scatter_add = _combining("scatter_add", indexing.scatter_add, "added to")
-scatter_sub = _combining("scatter_sub", _subtract_at, "subtracted from")
-scatter_mul = _combining("scatter_mul", indexing.scatter_multiply, "multiplied by updates")
-scatter_min = _combining("scatter_min", indexing.scatter_min, "replaced by updates that are less")
-scatter_max = _combining("scatter_max", indexing.scatter_max, "replaced by updates that are greater")
+scatter_add = _combining("scatter_add", indexing.scatter_add, "added to", " 4., 15.,  6.")
+scatter_sub = _combining("scatter_sub", _subtract_at, "subtracted from", " 4., -5.,  6.")
+scatter_mul = _combining("scatter_mul", indexing.scatter_multiply, "multiplied by updates", " 4., 80.,  6.")
+scatter_min = _combining("scatter_min", indexing.scatter_min, "replaced by updates that are less", "4., 2., 6.")
+scatter_max = _combining("scatter_max", indexing.scatter_max, "replaced by updates that are greater", "4., 8., 6.")
