@@ -11,6 +11,7 @@ import numpy as np
 from ..core.avals import INT, is_inexact, real_dtype
 from ..core.dtypes import SINGLE, is_half
 from ..core.trace import typeof
+from ..errors import ShapeMismatchError
 from ..primitives.complex import imag, real
 from ..primitives.elementwise import add, square
 from ..primitives.foundation import reduce_sum, without
@@ -65,8 +66,18 @@ def as_initial(initial: Any, dtype: np.dtype[Any]) -> Any:
 
     Raises:
         OverflowError, ValueError, TypeError: it is a number that the dtype has not, such as an infinity for integers.
+        ShapeMismatchError: it is no single number.
     """
-    return dtype.type(initial) if isinstance(initial, (int, float, complex, np.generic)) else cast(initial, dtype)
+    if isinstance(initial, (int, float, complex, np.generic)):
+        return dtype.type(initial)
+    initial = as_operand(initial)
+    if typeof(initial).shape:
+        raise ShapeMismatchError(
+            f"A reduction was to begin with an array of shape {typeof(initial).shape}.",
+            "All results begin with the same number.",
+            "Give one number, and combine the result with the array afterwards, as in np.maximum(np.max(x, axis), y).",
+        )
+    return cast(initial, dtype)
 
 
 def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

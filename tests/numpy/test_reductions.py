@@ -1,5 +1,6 @@
 """Reductions, averages and cumulative functions, traced: NumPy's values, dtypes, errors and derivatives."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -55,10 +56,11 @@ def test_initial_values(name):
 
 @pytest.mark.parametrize("name", ["sum", "max", "nanprod", "nanmin"])
 def test_initial_values_that_the_dtype_has_not_are_refused(name):
-    for x, initial in ((np.arange(3), np.inf), (np.arange(3), np.nan), (X, 1j)):
-        for function in (getattr(np, name), ft.jit(getattr(np, name), static_argnames="initial")):
+    for x, initial in ((np.arange(3), np.inf), (np.arange(3), np.nan), (X, 1j), (X, [2.0])):
+        function = functools.partial(getattr(np, name), initial=initial)
+        for transform in (lambda f: f, ft.jit, ft.vmap):
             with pytest.raises((OverflowError, ValueError, TypeError)):
-                function(x, initial=initial)
+                transform(function)(x[None])
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
