@@ -293,6 +293,15 @@ def test_constant_arrays_of_one_value_count_as_that():
         assert_same_bits(InterpretedProgram(simplify(jaxpr))(x), InterpretedProgram(jaxpr)(x))
 
 
+def test_constant_arrays_of_one_value_have_zeros_of_one_sign_in_each_part():
+    x, parts = special_values("f8"), np.resize([1.0, -0.0], len(special_values("f8")))
+    for real, imaginary in ((1.0, np.copysign(0.0, parts)), (np.copysign(0.0, parts), 1.0)):
+        c = np.empty(len(x), complex)
+        c.real, c.imag = real, imaginary
+        jaxpr = ft.make_jaxpr(lambda x, c=c: np.where(x > 0, c, c))(x)
+        assert_same_bits(InterpretedProgram(simplify(jaxpr))(x), [c])
+
+
 def test_small_integers_wrap_around_before_they_meet_larger_ones():
     x, y = np.array([-128, 127, 5], np.int8), np.array([1000, -1000, 7])
     for f in (lambda x, y: y + -x, lambda x, y: y - -x, lambda x, y: -x * -y, lambda x, y: abs(-x) + y):

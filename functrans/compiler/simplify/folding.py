@@ -65,10 +65,9 @@ def uniform_element(value: Any) -> Any:
     if type(value) is not np.ndarray or not 0 < value.nbytes <= RESULT_LIMIT or value.dtype.kind not in "biufc":
         return None
     first = value.item(0)
-    if value.item(-1) != first or not np.all(value == first):
+    if value.item(-1) != first:
         return None
-    is_same = first != 0 or value.tobytes() == np.full_like(value, first).tobytes()
-    return first if is_same else None
+    return first if value.tobytes() == np.full_like(value, first).tobytes() else None
 
 
 def _bytes(aval: ShapedArray) -> int:
