@@ -144,6 +144,7 @@ class Assembler:
         self.objects = 0
         self.now = 0
         self.constants: dict[Any, Place] = {}  # by the ids and dtypes of values, by numbers, and by other places
+        self.values: list[Any] = []  # those of constants, so that none has the id of another one
         self.source: Source | None = None  # of the equation that is being assembled
         self.times: dict[int, int] = {}  # when an instruction runs, by its id
         self.checked: set[tuple[int, Place, int]] = set()  # indices, by block and extent
@@ -196,6 +197,7 @@ class Assembler:
             value = np.array(literal.value, literal.aval.dtype, order="C")
             place = Place(self.slot("constant", 0, value), 0, value.shape, value.dtype, value.strides)
             self.constants[key] = place
+            self.values.append(literal.value)
         return place
 
     def in_row_major_order(self, place: Place) -> Place | None:

@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans.compiler.assembly import Assembler
+from functrans.compiler.backends.cpu.codegen import supports
+from functrans.compiler.backends.cpu.rows import has_library
 from functrans.compiler.instructions import ChainRun, KernelRun, ProductRun
+from functrans.compiler.program import fused
 from functrans.compiler.simplify import simplify
+from functrans.core.avals import ShapedArray
+from functrans.core.jaxpr import Literal
 from tests.compiler.test_partials import assembled
 from tests.fuzz import Case
 from tests.helpers.limits import limited
@@ -74,6 +80,12 @@ def test_constants_are_put_in_order_when_the_program_is_made():
     assert all(prod(place.shape) != c.size for run in block if isinstance(run, KernelRun) for place in run.targets)
     for found, want in zip(ft.jit(both)(x), both(x)):
         np.testing.assert_array_equal(found, want)
+
+
+def test_constants_that_nobody_else_keeps_are_told_apart():
+    assembler = Assembler(fused, supports, has_library)
+    places = [assembler.constant(Literal(np.array([k] * 3), ShapedArray((3,), np.dtype(int)))) for k in range(20)]
+    assert [int(assembler.slots[place.slot].value[0]) for place in places] == list(range(20))
 
 
 @settings(max_examples=80, deadline=None)
