@@ -185,8 +185,8 @@ config = Config()
 def debug_nans(enable: bool = True) -> AbstractContextManager[Config]:
     """A `with` block in which the first operation that gives NaN, of operands without, raises and names its line.
 
-    Jitted functions run as they are, and once more step by step if a result has NaN; what has effects has them twice
-    then. Outside of transformations NumPy runs by itself: `np.errstate(invalid="raise")` is for that.
+    Jitted functions run as they are, and once more step by step if a result has NaN or they fail; what has effects has
+    them twice then. Outside of transformations NumPy runs by itself: `np.errstate(invalid="raise")` is for that.
     `config.debug_nans = True` sets it everywhere.
 
     Args:

@@ -67,6 +67,16 @@ def test_message_names_the_element_and_its_operands():
 
 
 @pytest.mark.parametrize("backend", ["cpu", "interpreter"])
+def test_nan_is_found_that_an_error_comes_from(backend: str):
+    values = ft.jit(lambda x: np.linalg.svd(np.sqrt(x), compute_uv=False))
+    with debug_nans(), config.using(backend=backend):
+        with pytest.raises(NaNError, match="^`sqrt` gave NaN of -1.0"):
+            values(np.array([[4.0, -1.0], [1.0, 1.0]]))
+        with pytest.raises(np.linalg.LinAlgError, match="SVD"):
+            values(np.full((2, 2), np.nan))
+
+
+@pytest.mark.parametrize("backend", ["cpu", "interpreter"])
 def test_nan_that_was_given_is_no_error(backend: str):
     """Neither as an argument nor as a constant; nor what is masked out of the result."""
     with debug_nans(), config.using(backend=backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,8 @@ def equation_step(eqn: Eqn) -> Step:
 
 
 class WatchedProgram:
-    """A program that is run once more, equation by equation, to find where NaN begins that a result has.
+    """A program that is run once more, equation by equation, to find where NaN begins that a result has,
+    or an error comes from.
 
     Args:
         jaxpr: as it was traced, for simpler equations have moved away from their lines.
@@ -51,7 +53,12 @@ class WatchedProgram:
         """There is no quicker way to call it."""
 
     def __call__(self, *args: Any) -> list[Any]:
-        results = self.program(*args)
+        try:
+            results = self.program(*args)
+        except Exception as error:  # NaN may be why: decompositions do not converge then
+            with suppress(type(error)):
+                self.find(args)
+            raise
         if any(map(has_nan, results)):
             self.find(args)
         return results
