@@ -112,8 +112,8 @@ class _Fuser:
         return Plan([step for step in finished if step is not None], weighed, reductions, self.is_general)
 
     def compute_view(self, value: Value) -> bool:
-        """Compute a result that only moves the elements of a value where they belong, if nobody else needs that value,
-        and if what is read then lies apart no more often than before."""
+        """Compute a result that only moves the elements of a value where they belong, if nobody else needs that value
+        or it is cheap, and if what is read then lies apart no more often than before."""
         if not value.is_view or has_terms(value.expression.index):
             return False
         self.turn = value.equation

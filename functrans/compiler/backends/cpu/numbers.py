@@ -91,8 +91,8 @@ def swaps_of(run: LoopRun | WhileRun) -> list[int]:
 
 
 @cache
-def bits_of(number: float, dtype: np.dtype[Any]) -> list[int]:
-    """A number, and nothing after it, as two 64-bit integers."""
+def bits_of(number: int, dtype: np.dtype[Any]) -> list[int]:
+    """An integer in some dtype, and nothing after it, as two 64-bit integers."""
     room = np.zeros(16 // dtype.itemsize, dtype)
     room[0] = number
     return room.view(np.int64).tolist()
