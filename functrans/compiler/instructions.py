@@ -279,11 +279,14 @@ class SortRun(NamedTuple):
     In ascending order, NaN last, complex numbers by their real parts first; what is equal keeps its order.
 
     Attributes:
-        order: where the indices go, int64 numbers.
+        order: where the indices go, int64 numbers in rows as long as the others.
+        part: which of the indices are wanted, from the first to before the last: they are put where their row begins,
+            and what follows them is left undefined.
     """
 
     rows: Place
     order: Place | None
+    part: tuple[int, int] = (0, 0)
 
 
 class FourierRun(NamedTuple):

@@ -28,20 +28,24 @@ def sort(
     if len(operands) == 1:
         _sort_values(assembler, block, operands[0], targets[0], axis)
         return True
-    order = _order(assembler, block, [_rows(x, axis) for x in operands[:num_keys]])
+    keys = [_rows(x, axis) for x in operands[:num_keys]]
+    order = _order(assembler, block, keys, (0, operands[0].shape[axis]))
     for x, target in zip(operands, targets):
         _take(assembler, block, _as_rows(assembler, block, _rows(x, axis)), order, _rows(target, axis))
     return True
 
 
-def argsort(assembler: Any, block: Block, keys: Sequence[Place], target: Place, axis: int) -> bool:
-    """The indices that sort by the first key, then by the second and so on, if the backend can sort."""
+def argsort(
+    assembler: Any, block: Block, keys: Sequence[Place], target: Place, axis: int, part: tuple[int, int]
+) -> bool:
+    """Part of the indices that sort by the first key, then by the second and so on, if the backend can sort."""
     if not assembler.has_library("sort"):
         return False
     if 0 not in target.shape:
-        order = _order(assembler, block, [_rows(x, axis) for x in keys])
-        goal = _rows(target, axis)
-        assembler.copy(block, order._replace(shape=goal.shape, strides=contiguous_strides(goal.shape, 8)), goal)
+        rows, goal = [_rows(x, axis) for x in keys], _rows(target, axis)
+        order = _order(assembler, block, rows, part)
+        strides = contiguous_strides((*goal.shape[:-1], rows[0].shape[-1]), INT.itemsize)
+        assembler.copy(block, order._replace(shape=goal.shape, strides=strides), goal)
     return True
 
 
@@ -155,17 +159,20 @@ def _sort_values(assembler: Any, block: Block, x: Place, target: Place, axis: in
         assembler.copy(block, room, goal)
 
 
-def _order(assembler: Any, block: Block, keys: Sequence[Place]) -> Place:
-    """The indices that sort rows by several keys: by the last of them first, for what sorts is stable."""
+def _order(assembler: Any, block: Block, keys: Sequence[Place], part: tuple[int, int]) -> Place:
+    """The part that is wanted of the indices that sort rows by several keys: by the last of them first, for what sorts
+    is stable."""
     order = None
     for key in reversed(keys):
         rows = _as_rows(assembler, block, key)
         if order is not None:
             rows = _taken(assembler, block, rows, order)
         found = assembler.contiguous("temporary", ShapedArray(rows.shape, INT))
-        assembler.step(block, SortRun(rows, found), (rows, found))
+        wanted = part if len(keys) == 1 else (0, rows.shape[1])
+        assembler.step(block, SortRun(rows, found, wanted), (rows, found))
         order = found if order is None else _taken(assembler, block, order, found)
-    return order
+    first = 0 if len(keys) == 1 else part[0]
+    return order._replace(offset=order.offset + INT.itemsize * first, shape=(order.shape[0], part[1] - part[0]))
 
 
 def _taken(assembler: Any, block: Block, rows: Place, order: Place) -> Place:

@@ -141,9 +141,11 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: int = 0) -> tuple[An
     """
     if size is None:
         return _selected_positions(a) if _is_unknown(a) else np.nonzero(_known(a, "nonzero"))
+    if size < 0:
+        raise ValueError(f"The number of positions must not be negative (size={size})")
     aval = typeof(as_operand(a))
     mask = with_shape(not_equal(a, 0), (aval.size,))
-    order = slice_axis(argsort(logical_not(mask)), 0, size, axis=0)
+    order = argsort(logical_not(mask), part=(0, min(size, aval.size)))
     found = less(counted(min(size, aval.size)), reduce_sum(cast(mask, INT), axes=(0,)))
     columns = [select(found, column, fill_value) for column in unravel_index(order, aval.shape)]
     padding = here(np.full(max(size - aval.size, 0), fill_value, INT))

@@ -17,32 +17,48 @@ from ..errors import ShapeMismatchError
 from .foundation import all_mapped
 from .on_gpu import lexsort
 
+#: Part of an order is found without sorting all in rows of so many elements, if it is one of so many places.
+LONG_ROW, SHORT_PART = 2048, 16
+
 
 class Argsort(Primitive):
-    """`argsort(*keys, axis=)`: the int64 indices that sort along an axis, by the first key, then by the second ...
+    """`argsort(*keys, axis=, part=)`: the int64 indices that sort along an axis, by the first key, then the second ...
 
-    Stable and ascending, NaN last, complex numbers by their real part first. The keys have one shape.
+    Stable and ascending, NaN last, complex numbers by their real part first. The keys have one shape. Of the indices
+    there is the part from the first place to before the last one.
     """
 
     never_fails = True
 
-    def __call__(self, *keys: Any, axis: int = -1) -> Any:
-        return super().__call__(*keys, axis=axis % len(typeof(keys[0]).shape))
+    def __call__(self, *keys: Any, axis: int = -1, part: tuple[int, int] | None = None) -> Any:
+        shape = typeof(keys[0]).shape
+        axis %= len(shape)
+        return super().__call__(*keys, axis=axis, part=part or (0, shape[axis]))
 
-    def abstract_eval(self, *keys: ShapedArray, axis: int) -> list[ShapedArray]:
+    def abstract_eval(self, *keys: ShapedArray, axis: int, part: tuple[int, int]) -> list[ShapedArray]:
         check_same_shape("argsort", keys)
-        return [ShapedArray(keys[0].shape, INT)]
+        shape = keys[0].shape
+        return [ShapedArray((*shape[:axis], part[1] - part[0], *shape[axis + 1 :]), INT)]
 
-    def impl(self, *keys: Any, axis: int) -> list[Any]:
-        if len(keys) == 1:
-            return [np.argsort(keys[0], axis=axis, kind="stable")]
-        return [lexsort(keys[::-1], axis) if is_on_device(keys[0]) else np.lexsort(keys[::-1], axis=axis)]
+    def impl(self, *keys: Any, axis: int, part: tuple[int, int]) -> list[Any]:
+        first, last = part
+        if len(keys) > 1:
+            order = lexsort(keys[::-1], axis) if is_on_device(keys[0]) else np.lexsort(keys[::-1], axis=axis)
+        elif _is_short_part(keys[0], axis, last - first):
+            return [np.apply_along_axis(_part_of_order, axis, keys[0], first, last)]
+        else:
+            order = np.argsort(keys[0], axis=axis, kind="stable")
+        return [order[(*[slice(None)] * axis, slice(first, last))]]
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int) -> tuple[Any, Any]:
-        return [self(*primals, axis=axis)], [ZERO]
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, part: tuple[int, int]
+    ) -> tuple[Any, Any]:
+        return [self(*primals, axis=axis, part=part)], [ZERO]
 
-    def batch(self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int) -> tuple[Any, Any]:
-        return [self(*all_mapped(size, values, mapped), axis=axis + 1)], [True]
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool], *, axis: int, part: tuple[int, int]
+    ) -> tuple[Any, Any]:
+        return [self(*all_mapped(size, values, mapped), axis=axis + 1, part=part)], [True]
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
@@ -123,6 +139,25 @@ class SearchSorted(Primitive):
         if mapped[0] or len(typeof(a).shape) > 1:
             a, v = all_mapped(size, values, mapped)
         return [self(a, v, side=side)], [True]
+
+
+def _is_short_part(x: Any, axis: int, count: int) -> bool:
+    """Whether it pays not to sort rows, of which each is a call of Python."""
+    extent, kind = x.shape[axis], x.dtype.kind
+    is_long = extent >= LONG_ROW and x.size > 0 and not is_on_device(x)
+    return is_long and (kind == "b" or (kind in "iuf" and 0 < SHORT_PART * count <= extent))
+
+
+def _part_of_order(row: Any, first: int, last: int) -> Any:
+    """Part of the indices that sort a row: what is not between the elements that bound it need not be sorted."""
+    if row.dtype.kind == "b":
+        return np.concatenate([np.flatnonzero(~row), np.flatnonzero(row)])[first:last]
+    low, high = np.partition(row, (first, last - 1))[[first, last - 1]]
+    is_before = row < low if low == low else row == row
+    is_after = row > high if row.dtype.kind != "f" else (row > high) | (np.isnan(row) if high == high else False)
+    (found,) = np.nonzero(~(is_before | is_after))
+    begin = first - np.count_nonzero(is_before)
+    return found[np.argsort(row[found], kind="stable")[begin : begin + last - first]]
 
 
 argsort = Argsort("argsort")

@@ -17,7 +17,7 @@ from .foundation import all_mapped, reshape
 from .indexing import gather
 from .indices import Indexing
 from .permutations import argsort, check_same_shape, searchsorted
-from .structural import iota, reverse, slice_axis
+from .structural import iota, reverse
 
 
 class Sort(Primitive):
@@ -39,7 +39,7 @@ class Sort(Primitive):
     def impl(self, *operands: Any, axis: int, num_keys: int) -> list[Any]:
         if len(operands) == 1:
             return [np.sort(operands[0], axis=axis)]
-        (order,) = argsort.impl(*operands[:num_keys], axis=axis)
+        (order,) = argsort.impl(*operands[:num_keys], axis=axis, part=(0, operands[0].shape[axis]))
         return [np.take_along_axis(x, order, axis=axis) for x in operands]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, num_keys: int) -> tuple[Any, Any]:
@@ -106,9 +106,8 @@ def top_k(x: Any, k: int) -> list[Any]:
             "Choose a smaller k.",
         )
     axis = len(shape) - 1
-    ascending = argsort(reverse(x, axes=(axis,)), axis=axis)
-    largest = slice_axis(reverse(ascending, axes=(axis,)), 0, k, axis=axis)
-    indices = subtract(shape[-1] - 1, largest)
+    ascending = argsort(reverse(x, axes=(axis,)), axis=axis, part=(shape[-1] - k, shape[-1]))
+    indices = subtract(shape[-1] - 1, reverse(ascending, axes=(axis,)))
     with place_of((x,)):
         return [take_along(x, indices, axis), indices]
 

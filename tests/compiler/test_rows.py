@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler.backends.cpu import native
+from functrans.compiler.backends.cpu.rows import sampling
 from functrans.compiler.instructions import FourierRun, KernelRun
 from functrans.primitives import numpy_functions
-from functrans.primitives.sorting import sort
+from functrans.primitives.sorting import argsort, sort
 from tests.helpers.bits import assert_same_bits
 from tests.helpers.tiers import TIERS, assembled, interpreted, natively, staged, tier
 
@@ -61,6 +63,66 @@ def test_equal_elements_keep_their_order(dtype: np.dtype[Any]) -> None:
     order = ft.jit(np.argsort)
     for rows in (x, x[::-1], np.zeros_like(x), np.tile(x[:300], 3), anything, np.sort(anything), np.tile(anything, 3)):
         np.testing.assert_array_equal(order(rows), np.argsort(rows, kind="stable"))
+
+
+#: Rows from which part of the order is wanted: few values, many, such as samples at equal distances say nothing about,
+#: in order, and all NaN.
+ROWS: list[Callable[[Any, int], Any]] = [
+    lambda rng, n: numbers(rng.integers(99), (2, n), np.dtype(float)),
+    lambda rng, n: np.where(rng.random((2, n)) < 0.01, np.nan, 100 * rng.normal(size=(2, n))),
+    lambda rng, n: np.where(np.arange(n) % (n // int(n ** (2 / 3))) == 0, -120.0, 50 * rng.random((2, n))),
+    lambda rng, n: np.where(rng.random((2, n)) < 0.2, rng.choice([np.inf, -np.inf, -0.0], (2, n)), rng.normal(size=(2, n))),
+    lambda rng, n: np.arange(2.0 * n).reshape(2, n),
+    lambda rng, n: np.full((2, n), np.nan),
+]
+
+
+@pytest.mark.parametrize("how", TIERS)
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 99), n=st.sampled_from([1, 9, 512, 700, 5000]), rows=st.sampled_from(ROWS),
+    dtype=st.sampled_from([*DTYPES, np.dtype("e")]), axis=st.integers(0, 1), data=st.data(),
+)  # fmt: skip
+def test_part_of_an_order_is_that_of_all(how: str, seed: int, n: int, rows: Any, dtype: Any, axis: int, data: Any) -> None:
+    first = data.draw(st.integers(0, n))
+    last = data.draw(st.sampled_from([first, min(first + 1, n), min(first + n // 20, n), n]))
+    with np.errstate(all="ignore"):
+        x = rows(np.random.default_rng(seed), n).astype(dtype)
+    order = np.argsort(x, kind="stable")[:, first:last]
+    if axis == 0:
+        x, order = x.T, order.T
+    part = lambda x: argsort(x, axis=axis, part=(first, last))  # noqa: E731
+    with tier(how):
+        assert_same_bits(ft.jit(part)(x), order)
+    assert_same_bits(part(x), order)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 99), n=st.sampled_from([600, 3000]), rows=st.sampled_from(ROWS), k=st.sampled_from([0, 1, 5, 600]))
+def test_the_largest_of_long_rows_and_their_derivative(seed: int, n: int, rows: Any, k: int) -> None:
+    x = rows(np.random.default_rng(seed), n)
+    places = n - 1 - np.argsort(x[:, ::-1], kind="stable")[:, ::-1][:, :k]
+    wanted = [np.take_along_axis(x, places, 1), places]
+    weights = np.arange(1.0, 2 * k + 1).reshape(2, k)
+    slope = np.zeros_like(x)
+    np.put_along_axis(slope, places, weights, 1)
+
+    def every(x: Any) -> Any:
+        _, pull = ft.vjp(lambda x: lax.top_k(x, k)[0], x)
+        return *lax.top_k(x, k), *ft.vmap(lambda x: lax.top_k(x, k))(x), *pull(weights)
+
+    for way in (every, ft.jit(every)):
+        assert_same_bits(way(x), [*wanted, *wanted, slope])
+
+
+def test_part_of_an_order_is_found_without_sorting_all() -> None:
+    kernels = ft.jit(lambda x: lax.top_k(x, 5)).lower(np.ones((2, 600))).kernels
+    assert re.search(r"\[:, :5\] = argsort\(.*\)\[:, 595:600\]", kernels)
+    told = str(ft.explain(lambda x: lax.top_k(x, 5), np.ones((2, 600))))
+    assert "2 rows of 600 are put in order by their indices, of which 5 are wanted," in told
+    samples, low, high = sampling(10**6, 500_000, 500_001)
+    assert 0 < low < high < samples < 10**6 // 20
+    assert high - low < samples // 20
 
 
 @settings(max_examples=20, deadline=None)

@@ -316,6 +316,8 @@ def test_nonzero_with_a_size():
         wanted = tuple(np.array([*column[:size], *padding]) for column in (rows, columns))
         assert_same(ft.jit(lambda x, n=size: positions(x, n))(X), wanted)
     assert_same(ft.jit(lambda x: fnp.flatnonzero(x > 0, size=2))(X), np.flatnonzero(X > 0)[:2])
+    with pytest.raises(ValueError, match="size=-1"):
+        fnp.flatnonzero(X, size=-1)
     assert_same(ft.jit(lambda x: fnp.argwhere(x > 0, size=3))(X), np.argwhere(X > 0)[:3])
 
 

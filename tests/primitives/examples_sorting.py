@@ -36,7 +36,8 @@ EXAMPLES = [
     Example("sort", (np.array([True, False, True]),), {"axis": 0, "num_keys": 1}),
     Example("sort", (np.array([200, 3, 7], "u1"),), {"axis": 0, "num_keys": 1}),
     *[
-        Example("argsort", keys, {"axis": axis})
+        Example("argsort", keys, {"axis": axis, "part": part(keys[0].shape[axis])})
+        for part in (lambda n: (0, n), lambda n: (n // 2, n), lambda n: (n // 2, min(n // 2 + 1, n)))
         for keys, axis in [
             ((_array(5),), 0), ((_array(2, 3),), 1), ((_array(3, 2, dtype="f4"),), 0), ((_EQUAL,), 1), ((_NAN,), 0),
             ((_EQUAL, _array(2, 5)), 1), ((_EQUAL, -_EQUAL, _array(2, 5)), 0), ((_array(4, dtype="c16"),), 0),

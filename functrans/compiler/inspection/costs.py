@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from math import prod
 from typing import Any, NamedTuple
 
+from ...core.avals import INT
 from ..assembly import Assembled
 from ..donation import handed_out
 from ..instructions import (
@@ -173,10 +174,14 @@ def _library(run: LibraryRun) -> Cost:
 
 
 def _sort(run: SortRun) -> Cost:
-    """A comparison of each element in each of as many passes as it takes to halve rows until they have one element."""
-    rows, order = run
-    written = rows if order is None else order
-    return Cost(size(rows), size(written), elements(rows) * (rows.shape[1] - 1).bit_length())
+    """A comparison of each element in each of as many passes as it takes to halve rows until they have one element,
+    or to halve them until one has no more elements than are wanted."""
+    rows, order, (first, last) = run
+    count = rows.shape[1]
+    if order is None:
+        return Cost(size(rows), size(rows), elements(rows) * (count - 1).bit_length())
+    passes = 1 + (last - first - 1).bit_length() if last - first < count else (count - 1).bit_length()
+    return Cost(size(rows), rows.shape[0] * (last - first) * INT.itemsize, elements(rows) * passes)
 
 
 def _fourier(run: FourierRun) -> Cost:

@@ -368,7 +368,9 @@ class _Instructions:
 
     def SortRun(self, row: Row) -> Iterator[str]:
         rows, count = row.instruction.rows.shape
+        first, last = row.instruction.part
         what = "sorted" if row.instruction.order is None else "put in order by their indices"
+        what += f", of which {last - first} are wanted," if 0 < last - first < count else ""
         yield f"{plural(rows, 'row')} of {count} are {what}{self.where(row)} by NumPy's function, without Python."
         yield from self.threads(row)
 

@@ -317,8 +317,13 @@ class Listing:
         self.add(depth, f"{self.names.place(run.failed)} = {run.name}({given})  # in place")
 
     def SortRun(self, run: SortRun, _: str, depth: int) -> None:
-        rows = self.names.place(run.rows)
-        self.add(depth, f"{rows}.sort()" if run.order is None else f"{self.names.place(run.order)} = argsort({rows})")
+        rows, (first, last) = self.names.place(run.rows), run.part
+        if run.order is None:
+            self.add(depth, f"{rows}.sort()")
+        elif last - first == run.rows.shape[1]:
+            self.add(depth, f"{self.names.place(run.order)} = argsort({rows})")
+        else:
+            self.add(depth, f"{self.names.place(run.order)}[:, :{last - first}] = argsort({rows})[:, {first}:{last}]")
 
     def FourierRun(self, run: FourierRun, _: str, depth: int) -> None:
         (source,), (target,) = self.arrays([run.source], "x", depth), self.arrays([run.target], "y", depth)

@@ -26,7 +26,7 @@ COUNTS: dict[str, Callable[[Eqn], int]] = {
     "iota": lambda eqn: eqn.params["shape"][eqn.params["axis"]],
     "argmax": lambda eqn: eqn.inputs[0].aval.shape[eqn.params["axes"][0]],
     "argmin": lambda eqn: eqn.inputs[0].aval.shape[eqn.params["axes"][0]],
-    "argsort": lambda eqn: eqn.outputs[0].aval.shape[eqn.params["axis"]],
+    "argsort": lambda eqn: eqn.inputs[0].aval.shape[eqn.params["axis"]],
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import isqrt, prod
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from ....core.avals import INT
 from ....primitives.numpy_functions import fourier_function, sort_function
 from ...instructions import FourierRun, SortRun
 from .runtime import HEADER
-from .runtime.rows import FLOAT32, FLOAT64, INT32, INT64, UINT32, UINT64
+from .runtime.rows import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT32, UINT64
 
 #: What NumPy sorts with vector instructions, if it need not keep equal elements in order: several times as fast.
 UNSTABLE = {"i8": INT64, "i4": INT32, "u8": UINT64, "u4": UINT32, "f8": FLOAT64, "f4": FLOAT32}
+#: Part of an order is looked for in rows of so many elements, if one of so many is likely to be sorted for it.
+LONG_ROW, ONE_OF = 512, 6
 
 #: Lanes that are transformed together, at least, where threads share them: NumPy puts so many into one register.
 LANES = 8
@@ -29,19 +31,40 @@ def has_library(name: str) -> bool:
 
 def sort_arguments(run: SortRun) -> list[int]:
     """The arguments of `run_sort`."""
-    rows, order = run
+    rows, order, part = run
     _, count = rows.shape
     place = [HEADER + rows.slot, rows.offset, count * rows.dtype.itemsize, count]
     if order is None:
-        return [sort_function(rows.dtype, "sort"), *place, 0, 0, 0, 0]
-    kind = UNSTABLE.get(rows.dtype.str[1:], 0)
+        return [sort_function(rows.dtype, "sort"), *place, 0, 0]
+    kind = BOOL if rows.dtype.kind == "b" else UNSTABLE.get(rows.dtype.str[1:], 0)
     function = sort_function(rows.dtype, "argsort" if kind else "stable argsort")
-    return [function, *place, HEADER + order.slot, order.offset, kind, sort_function(INT, "sort")]
+    sorts = sort_function(INT, "sort"), sort_function(rows.dtype, "sort")
+    samples = sampling(count, *part) if kind not in (0, BOOL) else (0, 0, 0)
+    return [function, *place, HEADER + order.slot, order.offset, kind, *sorts, *part, *samples]
+
+
+def sampling(count: int, first: int, last: int) -> tuple[int, int, int]:
+    """How part of the order of a row is found: the number of samples, and the two between which it is likely to lie.
+
+    That is three standard deviations of where the samples' places are in the row, and some more, so that it holds at
+    the ends of rows as well. -1 and the number of samples are beyond all; there are none if it is better to sort.
+    """
+    samples = int(count ** (2 / 3))
+    low = first * samples // count - _margin(samples, first, count)
+    high = -(-last * samples // count) + _margin(samples, last, count)
+    low, high = max(low, -1), min(high, samples)
+    return (samples, low, high) if count >= LONG_ROW and ONE_OF * (high - low) <= samples else (0, 0, 0)
+
+
+def _margin(samples: int, place: int, count: int) -> int:
+    return 4 + isqrt(9 * samples * place * (count - place) // count**2)
 
 
 def sort_work(run: SortRun) -> int:
     """About how many nanoseconds it takes."""
     count = run.rows.shape[1]
+    if run.rows.dtype.kind == "b" or (run.order is not None and sampling(count, *run.part)[0]):
+        return 2 * prod(run.rows.shape)
     return prod(run.rows.shape) * count.bit_length() * (2 if run.order is None else 4)
 
 
