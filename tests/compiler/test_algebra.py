@@ -117,6 +117,8 @@ MOVES = {
     "broadcast of new axes": Case(lambda x, y: np.broadcast_to(x[None], (4, 2, 3)), "broadcast_to", ALL),
     "whole slice": Case(lambda x, y: x[:, ::1], "", ALL),
     "slice of slice": Case(lambda x, y: x[:, 1:][1:, ::2], "slice", ALL),
+    "slice of flip": Case(lambda x, y: np.flip(x)[1:, :2], "slice reverse", ALL),
+    "steps of flip": Case(lambda x, y: np.flip(x, 1)[:, ::2], "slice reverse", ALL),
     "element": Case(lambda x, y: x[1, -1], "slice reshape", ALL),
     "empty slice": Case(lambda x, y: static_slice(x, starts=(0, 0), limits=(2, 0), strides=(1, 1)), "slice", ALL),
     "element of a stack": Case(lambda x, y: np.stack([x[0, 0], y[0, 0], x[0, 1]])[1], "slice reshape", ALL),

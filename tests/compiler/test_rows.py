@@ -118,6 +118,14 @@ def test_the_largest_of_long_rows_and_their_derivative(seed: int, n: int, rows: 
 def test_part_of_an_order_is_found_without_sorting_all() -> None:
     kernels = ft.jit(lambda x: lax.top_k(x, 5)).lower(np.ones((2, 600))).kernels
     assert re.search(r"\[:, :5\] = argsort\(.*\)\[:, 595:600\]", kernels)
+    x = np.arange(1200.0).reshape(2, 600) % 7
+    for part, first, last in (
+        (lambda order: order[:, :3], 0, 3), (lambda order: order[:, -3:], 597, 600),
+        (lambda order: order[:, ::-1][:, 1:3], 597, 599), (lambda order: order[:, 300], 300, 301),
+    ):  # fmt: skip
+        f = ft.jit(lambda x, part=part: part(np.argsort(x)))
+        assert f"[:, {first}:{last}]" in f.lower(x).kernels
+        assert_same_bits(f(x), part(np.argsort(x, kind="stable")))
     told = str(ft.explain(lambda x: lax.top_k(x, 5), np.ones((2, 600))))
     assert "2 rows of 600 are put in order by their indices, of which 5 are wanted," in told
     samples, low, high = sampling(10**6, 500_000, 500_001)

@@ -11,12 +11,16 @@ from ...core.jaxpr import Atom, Eqn, Literal
 from ...primitives import elementwise as e
 from ...primitives.contractions import dot_general
 from ...primitives.foundation import broadcast_to, convert, full, reduce_sum, reshape
+from ...primitives.permutations import argsort
 from ...primitives.selection import select
 from ...primitives.structural import concatenate, reverse, transpose
 from ...primitives.structural import slice as static_slice
 from .rewriting import Rewriter, Rule, Rules
 
 Shape = tuple[int, ...]
+
+#: Part of an order is small if it is one of so many places.
+SMALL_PART = 16
 
 
 def same(rewriter: Rewriter, eqn: Eqn) -> Atom:
@@ -146,6 +150,33 @@ def slice_of_slice(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
         limits.append(start + (extent - 1) * stride + 1)
     region = {"starts": tuple(starts), "limits": tuple(limits), "strides": tuple(strides)}
     return rewriter.emit(static_slice, inner.inputs[0], **region)
+
+
+def slice_of_reverse(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """Only what the slice leaves is reversed, so that what is below it can be sliced."""
+    inner = rewriter.definition(eqn.inputs[0], "reverse")
+    if inner is None or 0 in eqn.outputs[0].aval.shape:
+        return None
+    starts, limits, strides = (list(eqn.params[name]) for name in ("starts", "limits", "strides"))
+    for axis in inner.params["axes"]:
+        last = starts[axis] + (eqn.outputs[0].aval.shape[axis] - 1) * strides[axis]
+        extent = inner.inputs[0].aval.shape[axis]
+        starts[axis], limits[axis] = extent - 1 - last, extent - starts[axis]
+    region = {"starts": tuple(starts), "limits": tuple(limits), "strides": tuple(strides)}
+    return rewriter.emit(reverse, rewriter.emit(static_slice, inner.inputs[0], **region), axes=inner.params["axes"])
+
+
+def slice_of_argsort(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """A small part of an order is found without sorting all, which costs little even if others want all of it."""
+    inner = rewriter.definition(eqn.inputs[0], "argsort")
+    if inner is None or len(inner.inputs) > 1 or set(eqn.params["strides"]) != {1}:
+        return None
+    shape, axis = eqn.outputs[0].aval.shape, inner.params["axis"]
+    is_whole = all(n == m for i, (n, m) in enumerate(zip(shape, inner.outputs[0].aval.shape)) if i != axis)
+    if not is_whole or SMALL_PART * shape[axis] > inner.inputs[0].aval.shape[axis]:
+        return None
+    first = inner.params["part"][0] + eqn.params["starts"][axis]
+    return rewriter.emit(argsort, inner.inputs[0], axis=axis, part=(first, first + shape[axis]))
 
 
 def slice_of_concatenate(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
@@ -432,7 +463,7 @@ MOVES: Rules = {
     "broadcast_to": _moves(broadcast_of_broadcast),
     "reverse": (of_uniform, reverse_in_place, reverse_of_reverse),
     "convert": (same, convert_of_convert),
-    "slice": (whole_slice, of_uniform, slice_of_slice, slice_of_concatenate),
+    "slice": (whole_slice, of_uniform, slice_of_slice, slice_of_concatenate, slice_of_reverse, slice_of_argsort),
     "gather": (gather_at_constant,),
     "concatenate": (concatenate_of_one, concatenate_of_uniform, concatenate_of_concatenate),
     "pad": (pad_with_nothing, pad_with_the_same),
