@@ -41,7 +41,7 @@ from .loopnest import (
     replaced,
 )
 from .patterns import Pattern, Reader, pattern_of
-from .plans import Extent, KernelStep, Outline, Plan, PlannedKernel, Weighed, plan_for, scalars
+from .plans import CommonKernel, Extent, KernelStep, Outline, Plan, PlannedKernel, Weighed, likeness, plan_for, scalars
 from .unrolling import FEW, MOST_OPERATIONS, MOST_WRITTEN, moving_axes, still_points, written_out
 
 #: A kernel has about this many operations at most, so that the time to compile one stays bounded.
@@ -76,6 +76,7 @@ class _Fuser:
         moved: expressions at other indices, by the ids of those that they are of and by index.
         leaves: the values that these would read, likewise.
         insides: what these and others are made of, by id; so they stay, and no id is used again.
+        kernels: those of finished groups, by what they are alike in (`likeness`).
     """
 
     def __init__(self, outline: Outline, supports: Callable[[Expression], bool]):
@@ -92,6 +93,7 @@ class _Fuser:
         self.moved: dict[Any, Expression] = {}
         self.leaves: dict[Any, Sequence[Load]] = {}
         self.insides: dict[int, Inside] = {}
+        self.kernels: dict[Any, CommonKernel] = {}
         self.uses = Counter([a for eqn in jaxpr.eqns for a in set(eqn.inputs) if type(a) is Var])
         self.uses.update([a for a in jaxpr.outputs if type(a) is Var])
         self.values: dict[Any, Value] = {v: Value(v, self.uses[v]) for v in jaxpr.inputs}
@@ -150,7 +152,12 @@ class _Fuser:
         own = [v.equation for v, o in step.values if v.is_stored or id(o.expression) in computed]
         shape = self.extents(step.values[0][0].equation, (step.shape, step.reduced))
         again, checks = [*step.again.values()], [n for n in sorted(step.checks) if self.reads_checked(n, kernel)]
-        return PlannedKernel(shape, kernel, written, own, again, checks, constants)
+        return PlannedKernel(shape, self.common(kernel, constants), kernel.operands, written, own, again, checks)
+
+    def common(self, kernel: Kernel, constants: dict[int, Constant]) -> CommonKernel:
+        """What a kernel has in common with others: programs that repeat themselves have few different ones."""
+        literals = tuple([k for k, operand in enumerate(kernel.operands) if operand in constants])
+        return self.kernels.setdefault(likeness(kernel, literals), CommonKernel(kernel, literals))
 
     def reads_checked(self, number: int, kernel: Kernel) -> bool:
         """Whether a kernel reads the operands of an equation that are to be checked."""

@@ -18,7 +18,20 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from ..core.primitive import Primitive
 from .accesses import take_over
-from .loopnest import Constant, Expression, Kernel, Load, Output, all_replaced, constant, kernel_over, parts
+from .loopnest import (
+    Affine,
+    Apply,
+    Constant,
+    Expression,
+    Kernel,
+    Load,
+    Output,
+    Position,
+    all_replaced,
+    constant,
+    kernel_over,
+    parts,
+)
 from .unrolling import FEW, TINY
 
 #: An extent of a program: which one of what atom, by its number; or a number.
@@ -28,6 +41,8 @@ Extent = tuple[int, int] | int
 SMALL = max(FEW, TINY)
 #: How long the keys of the plans are together that are kept; an equation makes five to ten parts.
 MOST_PARTS = 1 << 18
+#: A kernel is kept with so many sets of constants at most.
+MOST_MADE = 64
 
 
 class KernelStep(NamedTuple):
@@ -147,75 +162,115 @@ class Weighed(NamedTuple):
     answer: bool
 
 
-class PlannedKernel:
-    """A kernel step of all programs with the same outline.
+class CommonKernel:
+    """A kernel as steps have it in common that differ in what they read and in numbers.
 
     Args:
-        outputs: they call scalar constants by their numbers, too.
-        targets: the numbers of the variables that are computed; equations, again, checked: those of equations.
-        constants: the scalar constants of the program at hand, by number.
+        kernel: it calls what it reads as one of those steps does, scalar constants too.
+        literals: which of its operands are scalar constants.
     """
 
-    def __init__(
-        self,
-        shape: Sequence[Extent],
-        kernel: Kernel,
-        targets: Sequence[int],
-        equations: Sequence[int],
-        again: Sequence[int],
-        checked: Sequence[int],
-        constants: Mapping[int, Constant],
-    ):
-        self.shape = shape
+    def __init__(self, kernel: Kernel, literals: tuple[int, ...]):
         self.kernel = kernel
-        self.targets = targets
-        self.equations = equations
-        self.again = again
-        self.checked = checked
-        self.literals = [number for number in kernel.operands if number in constants]
-        self.last: tuple[Any, Kernel] | None = None  # what was made with which constants
+        self.literals = literals
+        self.made: dict[tuple[Constant, ...], tuple[Kernel, Sequence[int]]] = {}
 
-    def step(self, eqns: Sequence[Eqn], atoms: Sequence[Any], constants: Mapping[int, Constant]) -> KernelStep:
-        """The step of one of them."""
-        kernel = self.with_constants(constants).over(extents(self.shape, atoms))
-        return KernelStep(
-            kernel,
-            tuple([atoms[n] for n in kernel.operands]),
-            tuple([atoms[n] for n in self.targets]),
-            tuple([eqns[n] for n in self.equations]),
-            tuple([eqns[n] for n in self.again]),
-            tuple([eqns[n] for n in self.checked]),
-        )
+    def with_constants(self, constants: tuple[Constant, ...]) -> tuple[Kernel, Sequence[int]]:
+        """The kernel with these in the place of the literals, and which of the operands it still has."""
+        found = self.made.get(constants)
+        if found is None:
+            kernel = self.made_with(constants) if constants else self.kernel
+            for other, _ in self.made.values():
+                take_over(kernel, other)
+                break
+            if len(self.made) >= MOST_MADE:
+                self.made.clear()
+            places = {operand: k for k, operand in enumerate(self.kernel.operands)}
+            found = self.made[constants] = kernel, [places[operand] for operand in kernel.operands]
+        return found
 
-    def with_constants(self, constants: Mapping[int, Constant]) -> Kernel:
-        """The kernel with these constants; the last one, if they are the same as then."""
-        if not self.literals:
-            return self.kernel
-        key = [constants[number] for number in self.literals]
-        last = self.last
-        if last is None or last[0] != key:
-            kernel = self.made_with(constants)
-            if last is not None:
-                take_over(kernel, last[1])
-            last = self.last = key, kernel
-        return last[1]
-
-    def made_with(self, constants: Mapping[int, Constant]) -> Kernel:
+    def made_with(self, constants: tuple[Constant, ...]) -> Kernel:
         """The kernel with constants in the place of loads of them."""
+        named = {self.kernel.operands[k]: constant for k, constant in zip(self.literals, constants)}
         others = {id(e): e for e in self.kernel.expressions()}
-        found = all_replaced(self.with_literals, lambda load: constants.get(load.operand, load), others)
+        found = all_replaced(self.with_literals, lambda load: named.get(load.operand, load), others)
         outputs = [Output(found[id(output.expression)], output.combine) for output in self.kernel.outputs]
         return kernel_over(self.kernel.shape, self.kernel.reduced, tuple(outputs))
 
     @cached_property
     def with_literals(self) -> Sequence[Expression]:
         """Literals among the expressions of the kernel, and all that is made of them."""
-        numbers = set(self.literals)
+        numbers = {self.kernel.operands[k] for k in self.literals}
         found: dict[int, Expression] = {}
         for e in self.kernel.expressions():
             if any(id(part) in found for part in parts(e)) or (type(e) is Load and e.operand in numbers):
                 found[id(e)] = e
         return list(found.values())
+
+
+def likeness(kernel: Kernel, literals: tuple[int, ...]) -> Any:
+    """Equal for kernels that differ in nothing but the names of their operands, and in extents."""
+    places = {operand: k for k, operand in enumerate(kernel.operands)}
+    numbers: dict[int, int] = {}
+
+    def along(index: Affine) -> Any:
+        return (index[0], index[1], *[(factor, numbers[id(e)]) for factor, e in index[2]]) if index[2] else index
+
+    def row(e: Expression) -> tuple[Any, ...]:
+        kind = type(e)
+        if kind is Apply:
+            operation, operands, dtype = e
+            return operation, dtype.num, *[numbers[id(x)] for x in operands]
+        if kind is Load:
+            return places[e.operand], e.dtype.num, *map(along, e.index)
+        return ("position", e.dtype.num, along(e.index)) if kind is Position else (e.value, e.dtype.num)
+
+    rows: list[tuple[Any, ...]] = []
+    for number, e in enumerate(kernel.expressions()):
+        rows.append(row(e))
+        numbers[id(e)] = number
+    outputs = [(numbers[id(expression)], combine) for expression, combine, _ in kernel.outputs]
+    return len(kernel.shape), kernel.reduced, literals, tuple(rows), tuple(outputs)
+
+
+class PlannedKernel:
+    """A kernel step of all programs with the same outline.
+
+    Args:
+        operands: what the kernel reads, by the numbers of variables and literals.
+        targets: the numbers of the variables that are computed; equations, again, checked: those of equations.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[Extent],
+        common: CommonKernel,
+        operands: Sequence[int],
+        targets: Sequence[int],
+        equations: Sequence[int],
+        again: Sequence[int],
+        checked: Sequence[int],
+    ):
+        self.shape = shape
+        self.common = common
+        self.operands = operands
+        self.targets = targets
+        self.equations = equations
+        self.again = again
+        self.checked = checked
+        self.literals = [operands[k] for k in common.literals]
+
+    def step(self, eqns: Sequence[Eqn], atoms: Sequence[Any], constants: Mapping[int, Constant]) -> KernelStep:
+        """The step of one of them, given the scalar constants there, by number."""
+        kernel, read = self.common.with_constants(tuple([constants[number] for number in self.literals]))
+        return KernelStep(
+            kernel.over(extents(self.shape, atoms)),
+            tuple([atoms[self.operands[k]] for k in read]),
+            tuple([atoms[n] for n in self.targets]),
+            tuple([eqns[n] for n in self.equations]),
+            tuple([eqns[n] for n in self.again]),
+            tuple([eqns[n] for n in self.checked]),
+        )
 
 
 class Plan(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
+from functrans.compiler import fuse as fusion
 from functrans.compiler import plans
 from functrans.compiler.accesses import jumping_axes, numbers_of, structure_of, walks_of
 from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.fuse import KernelStep, fuse
+from functrans.compiler.loopnest import Apply, Kernel, Load, Output, constant, kernel_over, point
 from functrans.compiler.program import simplified
 from functrans.core.jaxpr import Jaxpr
 from functrans.core.primitive import Primitive, registry
@@ -122,6 +125,52 @@ def test_gradients(example: Example) -> None:
         return pull_back(args[-1])
 
     assert_same_steps(programs(pulled_back, (*example.inputs, example.cotangent)))
+
+
+# ---- kernels that steps have in common
+
+
+@settings(max_examples=25)
+@given(examples(smooth=True, dtypes=("f8", "f4", "c16"), max_steps=4))
+def test_kernels_in_common_are_those_that_each_step_would_have(example: Example) -> None:
+    """Of a program that does everything twice, on arrays of its own."""
+    x = [np.stack([a, a]) for a in example.inputs]
+    twice = staged(lambda *args: [example.program(*[a[k] for a in args]) for k in (0, 1)], x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fusion, "likeness", lambda kernel, literals: object())
+        apart = made_anew(simplified(twice))
+    assert made_anew(simplified(twice)) == apart
+
+
+@pytest.mark.parametrize("transformation", [lambda f: f, ft.grad])
+def test_programs_that_repeat_themselves_have_few_kernels(transformation: Any) -> None:
+    def after(steps: int, x: Any) -> Any:
+        for _ in range(steps):
+            slope = ft.numpy.stack([x[1], -np.sin(x[0]) * x[1]])
+            x = x + 0.1 * np.roll(slope, 1) * x @ np.ones((2, 2))
+        return np.sum(x)
+
+    counts = []
+    for steps in (5, 20):
+        jaxpr = simplified(staged(transformation(partial(after, steps)), [ones(2)]))
+        kernels = [vars(step.kernel) for step in fuse(jaxpr, supports) if isinstance(step, KernelStep)]
+        counts.append((len(kernels), len(set(map(id, kernels)))))
+    assert counts[1][0] >= counts[0][0] + 15
+    assert counts[1][1] == counts[0][1]
+
+
+def test_kernels_are_alike_but_for_names_and_extents() -> None:
+    def kernel(a: Any, b: Any, extent: int = 8, number: float = 2.0, combine: str | None = None) -> Kernel:
+        x, y = (Load(name, point(1), np.dtype(float)) for name in (a, b))
+        product = Apply("multiply", (x, constant(number, np.dtype(float))), x.dtype)
+        output = Output(Apply("subtract", (product, y), x.dtype), combine)
+        return kernel_over((extent,), int(combine is not None), (output,))
+
+    same = plans.likeness(kernel("x", "y"), ())
+    assert same == plans.likeness(kernel(3, "x", extent=9), ())
+    others = [kernel("x", "x"), kernel("x", "y", number=-2.0), kernel("x", "y", combine="add")]
+    assert len({same, *(plans.likeness(other, ()) for other in others), plans.likeness(kernel("x", "y"), (1,))}) == 5
+    assert plans.likeness(kernel("x", "y", number=0.0), ()) != plans.likeness(kernel("x", "y", number=-0.0), ())
 
 
 # ---- what is shared, and what is not
