@@ -10,11 +10,18 @@ from contextlib import contextmanager
 MANY_OBJECTS = 50_000
 #: Python itself freezes fewer objects than this as it starts (3.12: some hundred), whoever freezes its modules more.
 FROZEN_BY_PYTHON = 2000
+#: So many objects at most that compilers made count as old before the collector has seen them: some hundred megabytes.
+MOST_UNSEEN = 1 << 21
+
+_unseen = 0
 
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """No collections of cyclic garbage in a block: a large compilation would spend a third of its time on them."""
+    """No collections of cyclic garbage in a block: a large compilation would spend a third of its time on them.
+
+    Nor afterwards of what a large one made: all of it is kept, and to find that out takes a seventh of the time.
+    """
     if not gc.isenabled():
         yield
         return
@@ -22,6 +29,9 @@ def no_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        made = gc.get_count()[0]
+        if made >= MANY_OBJECTS:
+            keep_what_was_made(made)
         gc.enable()
 
 
@@ -42,13 +52,30 @@ def fewer_collections() -> Iterator[None]:
             gc.set_threshold(*usual)
 
 
+def keep_what_was_made(count: int) -> None:
+    """Count so many new objects as old. Once these are very many, look at all there is, for programs that were
+    forgotten are among them."""
+    global _unseen
+    _unseen += count
+    if _unseen > MOST_UNSEEN:
+        _unseen = 0
+        gc.collect()
+    else:
+        count_as_old()
+
+
 def keep_what_is_imported() -> None:
-    """Count all there is now as old, at no cost.
+    """Count all there is now as old.
 
     Modules are so many objects that the collector is about to go through all of them, which takes tens of milliseconds:
-    after the next few thousand objects, which would be those of somebody's first programs. What an application froze
-    itself stays frozen.
+    after the next few thousand objects, which would be those of somebody's first programs.
     """
+    count_as_old()
+
+
+def count_as_old() -> None:
+    """Have the collector look at what there is only when it looks at everything; what an application froze itself stays
+    frozen. That takes no time."""
     if gc.get_freeze_count() < FROZEN_BY_PYTHON:
         gc.freeze()
         gc.unfreeze()

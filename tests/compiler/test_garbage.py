@@ -55,6 +55,23 @@ def test_the_collector_is_as_it_was(is_enabled: bool) -> None:
         gc.enable()
 
 
+def compiled(made: int, most: int) -> list[str]:
+    """Whether what a compiler makes is looked at when it is done, and whether it is old then."""
+    sizes = f"from functrans.compiler import garbage; garbage.MANY_OBJECTS, garbage.MOST_UNSEEN = 1000, {most}"
+    made_there = f"with garbage.no_collection(): things = [[] for _ in range({made})]"
+    seen = "ages = []; gc.callbacks.append(lambda phase, info: ages.append(info['generation']))"
+    return shown(f"{sizes}; {seen}; gc.collect(); ages.clear()\n{made_there}\nprint(ages)")
+
+
+def test_what_compilers_made_is_not_looked_at() -> None:
+    assert compiled(5000, most=8000) == ["[]"]
+
+
+def test_what_very_many_compilations_made_is_looked_at() -> None:
+    """At once, forgotten programs among it."""
+    assert "2," in compiled(5000, most=4000)[0]
+
+
 @pytest.mark.parametrize("usual", [700, 0, 10**6])
 def test_thresholds_are_as_they_were(usual: int) -> None:
     """Also if threads trace at the same time, and if the traced function sets its own."""
