@@ -129,7 +129,7 @@ class _Fuser:
         value.is_view = False
         value.step = self.place([load], space)
         value.expression = self.resolved(load, value.step, space)
-        value.is_stored = True
+        value.is_stored, value.operations = True, LARGEST_EXPRESSION  # others read it, and do not compute it again
         self.add(value, None)
         return True
 

@@ -248,16 +248,28 @@ MOVES: dict[str, Any] = {
 @settings(max_examples=40, deadline=None)
 @given(
     moves=st.lists(st.sampled_from(sorted(MOVES)), min_size=1, max_size=3), of=st.lists(st.integers(0, 2), min_size=3),
-    is_returned=st.booleans(), tier=TIER,
+    is_returned=st.booleans(), is_read=st.booleans(), tier=TIER,
 )  # fmt: skip
-def test_results_that_only_move_what_was_computed(moves: list[str], of: list[int], is_returned: bool, tier: str) -> None:
+def test_results_that_only_move_what_was_computed(
+    moves: list[str], of: list[int], is_returned: bool, is_read: bool, tier: str
+) -> None:
     def function(x: Any, u: Any, v: Any) -> Any:
         computed = [fnp.outer(u, v) + 1, np.exp(x) * u[:, None], fnp.einsum("ij,i->ji", x, u).T]
         moved = [MOVES[name](computed[i]) for name, i in zip(moves, of)]
+        moved += [(np.cos(y) * y)[::-1] for y in moved] if is_read else []
         return (*moved, *computed) if is_returned else moved
 
     rng = np.random.default_rng(0)
     Case("moved", function, (rng.normal(size=(3, 4)), rng.normal(size=3), rng.normal(size=4)), 1e-12).check(tier)
+
+
+def test_a_result_that_was_moved_is_read_by_another_one() -> None:
+    def function(x: Any, y: Any) -> Any:
+        back = (x * y)[::-1]
+        return back, (np.cos(back) * y)[::-1], (np.exp(back) * back).reshape(2, -1).T
+
+    x = np.random.default_rng(0).normal(size=6)
+    Case("moved", function, (x, x + 1), 1e-15).check("quick")
 
 
 def test_products_whose_axes_are_moved_are_computed_where_they_belong() -> None:
