@@ -299,7 +299,7 @@ TABLE = (
     Row("nan_to_num", (VALUE,), {"nan": NUMBER, "posinf": NUMBER, "neginf": NUMBER}, LENIENT),
     Row("round .round", (VALUE,), {"decimals": FEW}, LENIENT),
     Row("select", (several(MASK), several(OPERAND)), {"default": NUMBER}),
-    Row("choose", (INDICES, several(OPERAND)), {"mode": one_of("raise", "wrap", "clip")}),
+    Row("choose", (INDICES, several(OPERAND)), {"mode": one_of("raise", "wrap", "clip")}, LENIENT),  # NumPy refuses []
     Row("concatenate stack", (several(OPERAND, 0),), {"axis": AXIS_OR_NONE, "dtype": DTYPE, "casting": CASTING}),
     Row("hstack vstack", (several(OPERAND, 0),), {"dtype": DTYPE, "casting": CASTING}),
     Row("dstack column_stack", (several(OPERAND, 0),)),
@@ -319,7 +319,7 @@ TABLE = (
     Row("pad", (VALUE, WIDTHS, st.just("linear_ramp")), {"end_values": one_of(0, 2.5, (1, 2), 3)}),
     Row("take .take", (VALUE, INDICES), {"axis": AXIS_OR_NONE, "mode": one_of("raise", "wrap", "clip"), "out": OUT},
         LENIENT),
-    Row("take_along_axis", (VALUE, INDICES), {"axis": AXIS_OR_NONE}),
+    Row("take_along_axis", (VALUE, INDICES), {"axis": AXIS_OR_NONE}, LENIENT),  # NumPy refuses lists
     Row("compress extract", (one_of([True, False], [1, 0, 1], []), VALUE)),
     Row("reshape .reshape", (VALUE, SHAPE), {"order": ORDER}),
     Row("ravel .ravel .flatten", (VALUE,), {"order": ORDER}),
@@ -434,8 +434,10 @@ def assert_same_outcome(program: Calls, args: Sequence[Any], found: Any) -> None
         return
     if isinstance(found, Exception):
         raise AssertionError(f"{program} is refused") from found
+    pairs = list(map(_without_overflow, found, wanted))
     try:
-        assert_all_close(found, wanted)
+        assert len(found) == len(wanted)
+        assert_all_close([y for y, _ in pairs], [z for _, z in pairs])
     except AssertionError:
         nudged = natively_ordered(attempt(program, list(map(_nudged, args))))
         if len(program.calls) == 1 or isinstance(nudged, Exception) or not _differ(nudged, wanted):
@@ -447,6 +449,15 @@ def natively_ordered(results: Any) -> Any:
     if isinstance(results, Exception):
         return results
     return [y.astype(y.dtype.newbyteorder("=")) for y in map(np.asarray, results)]
+
+
+def _without_overflow(found: Any, wanted: Any) -> tuple[Any, Any]:
+    """Two results, zero where both are complex and not finite: which part is infinite then, or NaN, is up to libraries."""
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    if found.dtype.kind != "c" or wanted.dtype.kind != "c" or found.shape != wanted.shape:
+        return found, wanted
+    is_beyond = ~np.isfinite(found) & ~np.isfinite(wanted)
+    return np.where(is_beyond, found.dtype.type(0), found), np.where(is_beyond, wanted.dtype.type(0), wanted)
 
 
 def _nudged(x: Any) -> Any:
