@@ -172,7 +172,7 @@ class _Fuser:
         if value.is_view:
             assert value.equation is not None
             value.is_view = False
-            value.expression = None
+            value.shown, value.expression = value.expression, None
             for atom in self.jaxpr.eqns[value.equation].inputs:
                 if isinstance(atom, Var):
                     self.store(self.values[atom])
@@ -421,7 +421,7 @@ class _Fuser:
             return value.step + 1
         if value.is_number:
             return 0
-        if value.is_view or value.step < 0:
+        if value.is_view:
             expression = value.expression
         elif _is_own(leaf, space):
             return value.step
@@ -459,7 +459,7 @@ class _Fuser:
         if value.expression is not None:
             if value.is_number:
                 return value.expression
-            if value.is_view or value.step < 0:
+            if value.is_view:
                 self.note(value, number)
                 return self.resolved_at(value.expression, leaf.index, number, space)
             if value.step == number and _is_own(leaf, space):
@@ -467,6 +467,9 @@ class _Fuser:
             if self.is_repeatable_for(leaf, space):
                 self.note(value, number)
                 return self.resolved_at(self.elsewhere(value), leaf.index, number, space)
+        elif value.shown is not None and number <= value.step:  # read before it is in memory
+            self.note(value, number)
+            return self.resolved_at(value.shown, leaf.index, number, space)
         self.store(value)
         return tuple.__new__(Load, (self.outline.numbers[value.atom], leaf.index, leaf.dtype))
 

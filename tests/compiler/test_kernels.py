@@ -272,6 +272,16 @@ def test_a_result_that_was_moved_is_read_by_another_one() -> None:
     Case("moved", function, (x, x + 1), 1e-15).check("quick")
 
 
+def test_what_a_view_shows_is_computed_again_before_the_view_is_made() -> None:
+    def function(x: Any) -> Any:
+        moved = fnp.sort(x).reshape(3, 1, 4)
+        first = moved[:, 0, 0] + 1
+        return fnp.sin(first), fnp.exp(first), fnp.sort(moved), fnp.cos(first)
+
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    Case("moved", function, (x,), 1e-15, ("small kernels",)).check("quick")
+
+
 def test_copies_under_another_shape_are_made_where_they_belong() -> None:
     x = np.arange(12.0).reshape(3, 4)
     copies: list[Any] = [lambda x: np.tile(x, 3), lambda x: np.repeat(x, 3, axis=0), lambda x: x.T.reshape(-1)]
