@@ -104,7 +104,7 @@ class _Fuser:
             if not self.fuse(eqn):
                 self.single(eqn)
         for atom in self.jaxpr.outputs:
-            if isinstance(atom, Var):
+            if isinstance(atom, Var) and not self.compute_view(self.values[atom]):
                 self.store(self.values[atom])
         constants = scalars(self.outline)
         finished = [self.finished(step, constants) for step in self.steps]
@@ -112,6 +112,31 @@ class _Fuser:
         spaces = {space: number for number, space in enumerate(dict.fromkeys([space for _, space in self.reductions]))}
         reductions = [(self.extents(number, space), space[1], spaces[space]) for number, space in self.reductions]
         return Plan([step for step in finished if step is not None], weighed, reductions, self.is_general)
+
+    def compute_view(self, value: Value) -> bool:
+        """Compute a result that only moves the elements of a value where they belong, if nobody else needs that value
+        or it is cheap, and if what is read then lies apart no more often than before."""
+        if not value.is_view or has_terms(value.expression.index):
+            return False
+        self.turn = value.equation
+        load, space = self.behind(value.expression), (value.aval.shape, 0)
+        operand = load.operand
+        if operand.rule is None or operand.is_stored or not self.is_repeatable_for(load, space):
+            return False
+        own = operand.aval.shape
+        if self.apart(operand, load.index, len(space[0]) - 1) > self.apart(operand, point(len(own)), len(own) - 1):
+            return False
+        shown, value.is_view = value.expression, False
+        value.step = self.place([load], space)
+        value.expression = self.resolved(load, value.step, space)
+        self.add(value, None)
+        value.shown, value.expression, value.is_stored = shown, None, True
+        return True
+
+    def apart(self, value: Value, index: Index, axis: int) -> int:
+        """How many arrays that a value is computed from are read across their rows along an axis of a space."""
+        leaves = [self.behind(load) for load in self.leaves_at(self.elsewhere(value), index)]
+        return sum(any(i.factor(axis) for i in load.index[:-1]) for load in leaves)
 
     def finished(self, step: int | Group, constants: dict[int, Constant]) -> int | PlannedKernel | None:
         """A step for the program; None for a group whose values were all computed elsewhere."""

@@ -23,7 +23,7 @@ class Value:
         equation: the number of what computes it in a kernel, or moves it.
         is_number: whether all of its elements are one number, which kernels call by the number of the variable.
         is_view: whether it moves the elements of others only, and is not in memory; then it belongs to no step.
-        shown: the expression of a view that became a step of its own, for groups before that step.
+        shown: the expression of a view that is in memory after its step after all, for groups up to that step.
         is_stored: whether it is in memory after its step.
         rule: makes what its rule made of its operands; None for what is not computed element by element.
         inlined: which operands readers at other places compute again with it, since they are cheap or nobody else needs

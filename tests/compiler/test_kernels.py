@@ -282,6 +282,15 @@ def test_what_a_view_shows_is_computed_again_before_the_view_is_made() -> None:
     Case("moved", function, (x,), 1e-15, ("small kernels",)).check("quick")
 
 
+def test_products_whose_axes_are_moved_are_computed_where_they_belong() -> None:
+    x, y, u, v = np.ones((30, 40)), np.ones((30, 40)), np.ones(30), np.ones(40)
+    pull = lambda x, y, ct: ft.vjp(lambda x, y: np.einsum("ij,ij->j", x, y), x, y)[1](ct)  # noqa: E731
+    for function, args in ((pull, (x, y, v)), (lambda u, v: np.outer(u, v).T, (u, v)), (lambda x: np.exp(x)[3:], (x,))):
+        assert [type(i).__name__ for i in assembled(function, *args).block] == ["KernelRun"]
+    # What would be read across its rows twice is not.
+    assert len(assembled(lambda x, y: (x * y).T, x, y).block) == 2
+
+
 def test_copies_under_another_shape_are_made_where_they_belong() -> None:
     x = np.arange(12.0).reshape(3, 4)
     copies: list[Any] = [lambda x: np.tile(x, 3), lambda x: np.repeat(x, 3, axis=0), lambda x: x.T.reshape(-1)]
