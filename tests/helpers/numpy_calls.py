@@ -427,8 +427,8 @@ def attempt(function: Callable[..., Any], args: Sequence[Any]) -> Any:
 def assert_same_outcome(program: Calls, args: Sequence[Any], found: Any) -> None:
     """Raise AssertionError unless results are NumPy's, or an error stands for an error."""
     wanted = natively_ordered(attempt(program, args))
-    if isinstance(found, REFUSALS):
-        return
+    if isinstance(found, REFUSALS) or isinstance(wanted, AttributeError):
+        return  # NumPy refuses nothing by the latter: it stumbles, for instance over places to insert at as booleans
     if isinstance(wanted, Exception):
         assert isinstance(found, Exception), f"{program.calls[-1]} is refused by NumPy: {wanted!r}"
         return
