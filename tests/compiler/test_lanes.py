@@ -413,6 +413,18 @@ def test_derivatives() -> None:
     check(lambda s: ft.jvp(ft.grad(loss), (s,), (s,)), s)
 
 
+def test_a_tape_that_would_be_read_by_lane() -> None:
+    def loss(x: Any) -> Any:
+        def step(y: Any, _: Any) -> Any:
+            squares = lambda _, y: np.sum(y) ** 2 * np.ones(3)  # noqa: E731
+            found = ft.vmap(lambda n, y: lax.fori_loop(0, n, squares, y))(np.zeros(24, int), np.ones((24, 3)) * y)
+            return found[0, 0], None
+
+        return lax.scan(step, x, None, 2, checkpoint=True)[0]
+
+    check(ft.vmap(ft.grad(loss)), values(17))
+
+
 def test_a_loop_in_a_loop_of_lanes() -> None:
     """Products of small matrices and solutions of recurrences inside each step."""
 

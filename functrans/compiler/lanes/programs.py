@@ -215,10 +215,12 @@ class _Program:
     def axes_of_outputs(self) -> list[Axis]:
         return list(map(self.axis, self.jaxpr.outputs))
 
-    def aval(self, aval: ShapedArray, axis: Axis) -> ShapedArray:
+    def aval(self, aval: Any, axis: Axis) -> Any:
         """The type of one lane of an array."""
         if axis is None:
             return aval
+        if not isinstance(aval, ShapedArray):
+            raise NotLanewise("a tape is read by lane")
         if aval.shape[axis] != self.size:
             raise NotLanewise("an axis of another extent than the lanes is read by lane")
         return ShapedArray((*aval.shape[:axis], 1, *aval.shape[axis + 1 :]), aval.dtype)
