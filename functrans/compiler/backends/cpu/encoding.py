@@ -35,7 +35,7 @@ from .lanes import LanesWriter, lanes_work, parts_of
 from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
 from .links import links_of
 from .numbers import Numbers, steps_of, swaps_of
-from .python_steps import python_step
+from .python_steps import computed_on_host, python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
 from .runtime import HEADER
@@ -181,7 +181,7 @@ class Encoder(Numbers):
         return [(self.runtime["run_check"], self.address(numbers))]
 
     def PythonRun(self, run: PythonRun) -> list[tuple[int, int]]:
-        return [self.call_of_python(python_step(run))]
+        return [self.call_of_python(python_step(run, computed_on_host))]
 
     def LibraryRun(self, run: LibraryRun) -> list[tuple[int, int]]:
         batch, *extents = run.places[0].shape

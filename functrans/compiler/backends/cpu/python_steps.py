@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ....core.trace import EVAL, running
-from ....errors import FunctransError
-from ....source import is_from_library, where
+from ....errors import FunctransError, name_line
 from ...instructions import ObjectPlace, Place, PythonRun
 
 
-def python_step(run: PythonRun) -> Callable[[Any], None]:
-    """What a program calls for a Python function."""
+def python_step(
+    run: PythonRun, compute: Callable[[PythonRun, Sequence[Any]], Sequence[Any]]
+) -> Callable[[Any], None]:
+    """What a program calls for a Python function.
+
+    Args:
+        compute: calls the function on operands, where the program runs.
+    """
 
     def value(frame: Any, place: Place | ObjectPlace) -> Any:
-        if isinstance(place, ObjectPlace):
-            return frame.objects[place.number]
-        found = frame.view(place)
-        return found if place.shape else found[()]
+        return frame.objects[place.number] if isinstance(place, ObjectPlace) else frame.view(place)
 
     def step(frame: Any) -> None:
         try:
-            with running(EVAL), np.errstate(all="ignore"):
-                outs = run.function(*[value(frame, place) for place in run.sources], **run.params)
-        except FunctransError as error:
-            if run.source is not None and is_from_library(error):
-                error.blame(run.source)
-            raise
-        except np.linalg.LinAlgError as error:
-            if run.source is not None:
-                error.add_note(where(run.source))
+            outs = compute(run, [value(frame, place) for place in run.sources])
+        except (FunctransError, np.linalg.LinAlgError) as error:
+            name_line(error, run.source)
             raise
         for place, out in zip(run.targets, outs):
             if isinstance(place, ObjectPlace):
@@ -41,3 +37,9 @@ def python_step(run: PythonRun) -> Callable[[Any], None]:
                 frame.view(place)[...] = out
 
     return step
+
+
+def computed_on_host(run: PythonRun, operands: Sequence[Any]) -> Sequence[Any]:
+    """The results of a function on arrays of NumPy; arrays without axes become scalars, as NumPy has them."""
+    with running(EVAL), np.errstate(all="ignore"):
+        return run.function(*[x[()] if type(x) is np.ndarray and not x.ndim else x for x in operands], **run.params)

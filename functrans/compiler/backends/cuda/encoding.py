@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain, groupby
 from typing import Any, Final
 
+from ....core.devices import explain_failure, in_place
 from ....core.dtypes import is_bfloat16, is_half
 from ....settings import config
 from ... import tapes
@@ -33,6 +34,7 @@ from ...instructions import (
 )
 from ...operations.values import HALF, SINGLE
 from ..cpu.numbers import NO_TAPE, Numbers, bits_of, steps_of, swaps_of
+from ..cpu.python_steps import python_step
 from ..cpu.runtime import HEADER
 from .chains import chain_launches
 from .checks import Note, check_launch, computed_by
@@ -241,9 +243,9 @@ class Encoder:
             return check_launch(instruction, 1 + self.checks.index(instruction), self.target.failed)
         return None
 
-    def encoded(self, device: Device, python_step: Callable[[PythonRun], Any]) -> Encoded:
+    def encoded(self, device: Device) -> Encoded:
         """The program as numbers, with its kernels compiled for a device."""
-        return _Writer(self, device, python_step).encoded()
+        return _Writer(self, device).encoded()
 
 
 def blocks_of(instruction: Any) -> tuple[Block, ...]:
@@ -261,9 +263,9 @@ Code = list[tuple[int, int]]
 class _Writer(Numbers):
     """Turns instructions to numbers."""
 
-    def __init__(self, encoder: Encoder, device: Device, python_step: Callable[[PythonRun], Any]):
+    def __init__(self, encoder: Encoder, device: Device):
         super().__init__(encoder.assembled, functions())
-        self.encoder, self.device, self.python_step = encoder, device, python_step
+        self.encoder, self.device = encoder, device
         self.module: Module | None = device.module(encoder.functions) if encoder.functions else None
         self.names = {text: name for name, text in encoder.functions.items()}
         self.kept.append(self.module)
@@ -397,8 +399,7 @@ class _Writer(Numbers):
         return [pair for call in calls for pair in self.waited_for(call, number)]
 
     def PythonRun(self, run: PythonRun, number: int) -> Code:
-        function = self.python_step(run)
-        return [self.call_of_python(function)]
+        return [self.call_of_python(python_step(run, _computed_on_device))]
 
     def reel(self, tape: Tape | None, mail: int, *length_and_way: Any) -> DeviceReel | None:
         """What Python does for a tape."""
@@ -452,6 +453,15 @@ class _Writer(Numbers):
         read, mail = self.download(run.index, number)
         blocks = [n for block in run.blocks for n in self.block(self.code(block))]
         return [read, (self.runtime["run_branch"], self.address([mail, 0, *blocks]))]
+
+
+def _computed_on_device(run: PythonRun, operands: Sequence[Any]) -> Sequence[Any]:
+    """The results of a function on arrays of a GPU, or an error that says what CuPy lacks for that."""
+    try:
+        return in_place(run.function, operands, run.params)
+    except Exception as error:
+        explain_failure(run.name, operands, error)
+        raise
 
 
 def one_by_one(run: ProductRun) -> list[ProductRun]:

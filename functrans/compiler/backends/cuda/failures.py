@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ....errors import DeviceError, FunctransError, OutOfBoundsError
+from ....errors import DeviceError, FunctransError, OutOfBoundsError, name_line
 from ....source import Source
 from ...instructions import Place, PythonRun
 
@@ -91,8 +91,7 @@ def raise_refused(run: PythonRun, indices: Sequence[Any]) -> None:
     try:
         run.function(*indices, **run.params)
     except FunctransError as error:
-        if run.source is not None:
-            error.blame(run.source)
+        name_line(error, run.source)
         raise
 
 
@@ -110,7 +109,6 @@ def raise_out_of_bounds(run: PythonRun, number: int) -> None:
         try:
             run.function(*arrays[:k], found, *arrays[k + 1 :], **run.params)
         except FunctransError as error:
-            if run.source is not None:
-                error.blame(run.source)
+            name_line(error, run.source)
             raise
     raise OutOfBoundsError(f"Index {number} does not fit its array.", source=run.source)

@@ -133,7 +133,7 @@ class Frame:
         keep_some(self.spools)
         self.arena = None
 
-    def array(self, place: Place) -> Any:
+    def view(self, place: Place) -> Any:
         """The array at a place, without a copy."""
         start = self.slots[HEADER + place.slot] + place.offset
         owner = (self.own, self.arena)

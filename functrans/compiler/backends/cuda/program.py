@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ....core.avals import ShapedArray
-from ....core.devices import explain_failure, in_place, place_of
+from ....core.devices import place_of
 from ....core.jaxpr import Jaxpr
 from ....core.trace import EVAL, running
-from ....errors import FunctransError, UnsupportedArgumentError
+from ....errors import UnsupportedArgumentError
 from ....settings import changes, config
-from ....source import is_from_library, user_traceback, where
+from ....source import user_traceback
 from ...assembly import Fused, assemble
 from ...donation import handed_out, is_of_type, shared_arrays
-from ...instructions import CheckRun, ObjectPlace, Place, PythonRun
+from ...instructions import CheckRun, ObjectPlace, Place
 from ..cpu.functions import is_possible
 from ..cpu.runtime import HEADER, PATIENCE, WORK_LEFT
 from .device import Device
@@ -280,7 +280,7 @@ class Binding:
     def __init__(self, encoder: Encoder, program: CudaProgram):
         device = self.device = program.device
         self.is_weak = program.is_weak
-        self.encoded: Encoded = encoder.encoded(device, python_step)
+        self.encoded: Encoded = encoder.encoded(device)
         assembled = self.encoded.assembled
         self.constants = {k: device.upload(s.value) for k, s in enumerate(assembled.slots) if s.kind == "constant"}
         self.counters = Counters(device) if self.encoded.counts_blocks else None
@@ -421,40 +421,7 @@ class Binding:
             check = encoded.checks[number - 1]
             if isinstance(check, CheckRun):
                 raise_out_of_bounds(check.otherwise, int(frame.host[1]))
-            raise_refused(check, [device.download(frame.array(place)) for place in check.sources])
+            raise_refused(check, [device.download(frame.view(place)) for place in check.sources])
 
 
-def python_step(run: PythonRun) -> Callable[[Frame], None]:
-    """What a program calls for a Python function."""
-
-    def value(frame: Frame, place: Place | ObjectPlace) -> Any:
-        return frame.objects[place.number] if isinstance(place, ObjectPlace) else frame.array(place)
-
-    def computed(operands: list[Any]) -> Any:
-        try:
-            return in_place(run.function, operands, run.params)
-        except Exception as error:
-            explain_failure(run.name, operands, error)
-            raise
-
-    def step(frame: Frame) -> None:
-        try:
-            outs = computed([value(frame, place) for place in run.sources])
-        except FunctransError as error:
-            if run.source is not None and is_from_library(error):
-                error.blame(run.source)
-            raise
-        except np.linalg.LinAlgError as error:
-            if run.source is not None:
-                error.add_note(where(run.source))
-            raise
-        for place, out in zip(run.targets, outs):
-            if isinstance(place, ObjectPlace):
-                frame.objects[place.number] = out
-            else:
-                frame.array(place)[...] = out
-
-    return step
-
-
-__all__ = ["NUMBER", "Binding", "CudaProgram", "Layout", "bound", "computed_part", "python_step"]
+__all__ = ["NUMBER", "Binding", "CudaProgram", "Layout", "bound", "computed_part"]
