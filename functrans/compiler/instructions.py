@@ -499,6 +499,15 @@ class BranchRun(NamedTuple):
     blocks: tuple[Block, ...]
 
 
+def blocks_of(instruction: Any) -> tuple[Block, ...]:
+    """The blocks that a loop or branch holds; nothing for other instructions."""
+    if isinstance(instruction, LoopRun):
+        return (instruction.body,)
+    if isinstance(instruction, WhileRun):
+        return instruction.test, instruction.body
+    return instruction.blocks if isinstance(instruction, BranchRun) else ()
+
+
 def _transposed(place: Place, permutation: Sequence[int]) -> Place:
     slot, offset, shape, dtype, strides = place
     permuted = tuple([shape[axis] for axis in permutation]), tuple([strides[axis] for axis in permutation])

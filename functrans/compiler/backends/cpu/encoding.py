@@ -34,7 +34,7 @@ from .engine import NAME, engine
 from .lanes import LanesWriter, lanes_work, parts_of
 from .library import division, gemm_arguments, is_large, product_work, threads_of_blas
 from .links import links_of
-from .numbers import Numbers, steps_of, swaps_of
+from .numbers import Numbers
 from .python_steps import computed_on_host, python_step
 from .recurrences import RecurrenceWriter, recurrence_arguments
 from .rows import factor_bits, fourier_arguments, fourier_range, sort_arguments, sort_work
@@ -238,11 +238,7 @@ class Encoder(Numbers):
         self.repeat(before, None if length < 0 else length, step_work)
         where = (HEADER + run.length.slot, run.length.offset) if isinstance(run.length, Place) else (0, 0)
         reel = None if run.tape is None else self.reel(run.tape, run.length, None, run.reverse, False)
-        tape = self.tape_numbers(reel)
-        numbers = [code, count, length, *where, step_work, len(run.steps), len(run.swaps), tape]
-        numbers += [*steps_of(run, length), *swaps_of(run)]
-        loop = self.runtime["run_loop"], self.address(numbers)
-        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+        return self.loop(run, (code, count), length, where, step_work, reel)
 
     def RecurrenceRun(self, run: RecurrenceRun) -> list[tuple[int, int]]:
         is_guess = is_unbounded(run)
@@ -287,14 +283,8 @@ class Encoder(Numbers):
         self.repeat(before, None, step_work)
         self.is_unbounded = True
         reel = None if run.tape is None else self.reel(run.tape, None, run.count, False, False)
-        tape = self.tape_numbers(reel)
-        numbers = [
-            test, test_count, code, count, HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot,
-            run.count.offset, step_work, len(run.swaps), tape,
-        ]  # fmt: skip
-        numbers += swaps_of(run)
-        loop = self.runtime["run_while"], self.address(numbers)
-        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+        places = [HEADER + run.going.slot, run.going.offset, HEADER + run.count.slot, run.count.offset]
+        return self.while_loop(run, (test, test_count, code, count), places, step_work, reel)
 
     def BranchRun(self, run: BranchRun) -> list[tuple[int, int]]:
         blocks = [number for block in run.blocks for number in self.block(block)]

@@ -51,6 +51,35 @@ class Numbers:
         self.kept.append(function)
         return self.runtime["run_python"], self.address([id(function)])
 
+    def loop(
+        self, run: LoopRun, body: Sequence[int], length: int, where: Sequence[int], work: int, reel: Reel | None
+    ) -> list[Call]:
+        """What runs a loop.
+
+        Args:
+            body: the address of the code of a step, and how many instructions there are.
+            length: -1 if it is not known.
+            where: the slot with the address of the length, and the offset from there, if it is not known.
+            work: that of a step.
+        """
+        numbers = [*body, length, *where, work, len(run.steps), len(run.swaps), self.tape_numbers(reel)]
+        loop = self.runtime["run_loop"], self.address([*numbers, *_steps_of(run, length), *swaps_of(run)])
+        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+
+    def while_loop(
+        self, run: WhileRun, blocks: Sequence[int], places: Sequence[int], work: int, reel: Reel | None
+    ) -> list[Call]:
+        """What runs a loop of which nobody knows when it ends.
+
+        Args:
+            blocks: as `body` of a loop, for the test and for the body.
+            places: slots and offsets of whether it goes on, and of the number of steps.
+            work: that of a step.
+        """
+        numbers = [*blocks, *places, work, len(run.swaps), self.tape_numbers(reel), *swaps_of(run)]
+        loop = self.runtime["run_while"], self.address(numbers)
+        return [*self.begun(run.begins), *self.with_tape(reel, loop)]
+
     def begun(self, begins: Sequence[Step]) -> list[Call]:
         """What sets the slots of a carry: a loop of one step in which nothing is done."""
         return [(self.runtime["run_loop"], self.address(setting(self.address([0]), begins)))] if begins else []
@@ -71,7 +100,7 @@ class Numbers:
         return self.address([reel.limit, turns, len(entries) // 4, *entries])
 
 
-def steps_of(run: LoopRun, length: int) -> list[int]:
+def _steps_of(run: LoopRun, length: int) -> list[int]:
     """Where the elements of the steps of a loop are, as numbers.
 
     Args:

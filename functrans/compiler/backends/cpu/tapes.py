@@ -13,8 +13,17 @@ import numpy as np
 from ....core.avals import StackAval
 from ....core.stack import Stack, block_size, entry_bytes, new_block
 from ...assembly import Assembled
-from ...inspection.listing import blocks_in
-from ...instructions import Block, CheckRun, ObjectPlace, Place, PythonRun, RecurrenceRun, StackStep, Tape
+from ...instructions import (
+    Block,
+    CheckRun,
+    ObjectPlace,
+    Place,
+    PythonRun,
+    RecurrenceRun,
+    StackStep,
+    Tape,
+    blocks_of,
+)
 from ...tapes import ON_TAPES
 from .runtime import HEADER
 
@@ -442,7 +451,7 @@ def shared_objects(assembled: Assembled) -> set[int]:
             tape = getattr(run, "tape", None)
             steps = () if tape is None else (*tape.read, *tape.written)
             found.update(step.entry.number for step in steps if isinstance(step.entry, ObjectPlace))
-            for _, inner in blocks_in(instruction):
+            for inner in blocks_of(instruction):
                 see(inner)
 
     see(assembled.block)

@@ -30,10 +30,11 @@ from ...instructions import (
     ScanRun,
     Tape,
     WhileRun,
+    blocks_of,
     is_row_major,
 )
 from ...operations.values import HALF, SINGLE
-from ..cpu.numbers import NO_TAPE, Numbers, bits_of, steps_of, swaps_of
+from ..cpu.numbers import NO_TAPE, Numbers, bits_of, swaps_of
 from ..cpu.python_steps import python_step
 from ..cpu.runtime import HEADER
 from .chains import chain_launches
@@ -248,15 +249,6 @@ class Encoder:
         return _Writer(self, device).encoded()
 
 
-def blocks_of(instruction: Any) -> tuple[Block, ...]:
-    """The blocks that an instruction holds."""
-    if isinstance(instruction, LoopRun):
-        return (instruction.body,)
-    if isinstance(instruction, WhileRun):
-        return instruction.test, instruction.body
-    return instruction.blocks if isinstance(instruction, BranchRun) else ()
-
-
 Code = list[tuple[int, int]]
 
 
@@ -412,11 +404,8 @@ class _Writer(Numbers):
             download, mail = self.download(length, number)
             before, where, length = [download], (mail, 0), -1
         reel = self.reel(run.tape, where[0], run.length, None, run.reverse)
-        body, tape = self.code(run.body), self.tape_numbers(reel)
-        numbers = [*self.block(body), length, *where, len(body), len(run.steps), len(run.swaps), tape]
-        numbers += [*steps_of(run, length), *swaps_of(run)]
-        loop = self.runtime["run_loop"], self.address(numbers)
-        return [*before, *self.begun(run.begins), *self.with_tape(reel, loop)]
+        body = self.code(run.body)
+        return [*before, *self.loop(run, self.block(body), length, where, len(body), reel)]
 
     def exchanged(self, run: LoopRun | WhileRun, number: int) -> Code:
         """After a loop that was one kernel: the exchanges of slots that the kernel has done for itself."""
@@ -439,15 +428,12 @@ class _Writer(Numbers):
             test = [*test[:-1], self.report(number, "fetch"), read, self.stop_if()]
         body = self.code(run.body)
         count = self.mail()
-        work = len(test) + len(body)
         reel = self.reel(run.tape, count, None, run.count, False)
-        tape = self.tape_numbers(reel)
-        numbers = [*self.block(test), *self.block(body), going, 0, count, 0, work, len(run.swaps), tape]
-        numbers += swaps_of(run)
+        blocks, work = [*self.block(test), *self.block(body)], len(test) + len(body)
+        loop = self.while_loop(run, blocks, (going, 0, count, 0), work, reel)
         arguments = [count, HEADER + run.count.slot, run.count.offset, run.count.dtype.itemsize]
         upload = self.call("upload", number, "cuMemcpyHtoDAsync_v2", arguments)
-        loop = self.runtime["run_while"], self.address(numbers)
-        return [*self.begun(run.begins), *self.with_tape(reel, loop), upload]
+        return [*loop, upload]
 
     def BranchRun(self, run: BranchRun, number: int) -> Code:
         read, mail = self.download(run.index, number)
