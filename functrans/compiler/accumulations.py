@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Jaxpr
-from .instructions import VIEWS, Block, Place, ScanRun
+from .instructions import Block, Place, ScanRun
 from .loopnest import Apply, Load, point
 
 #: Along so many elements at most, all rows go from one to the next together, wherever in memory they are.
@@ -47,7 +47,7 @@ def accumulate(
     if not target.is_contiguous:
         return False
     order = (axis, *(a for a in range(len(x.shape)) if a != axis))
-    steps, results = VIEWS["transpose"](x, order), VIEWS["transpose"](target, order)
+    steps, results = x.transposed(order), target.transposed(order)
     length = x.shape[axis]
     first, rest = ((length - 1, length), (0, length - 1)) if reverse else ((0, 1), (1, length))
     start = _element(_part(steps, *first))
@@ -69,15 +69,15 @@ def _combined(x: Place, operation: str) -> Apply:
 def _scan(assembler: Any, block: Block, x: Place, target: Place, axis: int, reverse: bool, operation: str) -> None:
     """Add the instruction that scans an axis; from its end on, if that is wanted."""
     order = (*(a for a in range(len(x.shape)) if a != axis), axis)
-    source, target = (VIEWS["transpose"](place, order) for place in (x, target))
+    source, target = (place.transposed(order) for place in (x, target))
     if reverse:
-        source, target = (VIEWS["reverse"](place, (len(order) - 1,)) for place in (source, target))
+        source, target = (place.reversed((len(order) - 1,)) for place in (source, target))
     assembler.step(block, ScanRun(operation, source, target), (source, target))
 
 
 def _part(x: Place, start: int, stop: int) -> Place:
     others = x.shape[1:]
-    return VIEWS["slice"](x, (start, *[0] * len(others)), (stop, *others), (1,) * len(x.shape))
+    return x.sliced((start, *[0] * len(others)), (stop, *others), (1,) * len(x.shape))
 
 
 def _element(x: Place) -> Place:

@@ -24,7 +24,6 @@ from .blocks import BlockAssembler, Fused, OpenBlock
 from .carried import Carried, begun, ended
 from .fuse import KernelStep
 from .instructions import (
-    VIEWS,
     Axes,
     Block,
     BranchRun,
@@ -274,7 +273,7 @@ class Assembler:
             # Along the lines that are written: those that are read across can be met again.
             if not target.is_contiguous:
                 order = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]))
-                source, target = (VIEWS["transpose"](place, order) for place in (source, target))
+                source, target = (place.transposed(order) for place in (source, target))
             source, target = as_numbers(source), as_numbers(target)
             self.step(block, KernelRun(copying(source), (source,), (target,)), (source, target))
         elif source != target:  # a stack that a loop leaves is written where it is wanted
@@ -328,7 +327,7 @@ class Assembler:
         for piece in pieces:
             stop = start + piece.shape[0]
             box = (start, *[0] * others), (stop, *shape[1:]), (1,) * len(shape)
-            targets = [VIEWS["slice"](place, *box) for place in arrays]
+            targets = [place.sliced(*box) for place in arrays]
             self.step(block, KernelRun(piece, tuple(sources), tuple(targets)), (*sources, *targets))
             start = stop
         return arrays
@@ -390,7 +389,7 @@ class Assembler:
         found = as_matrices(place, groups)
         if found is not None:
             return found
-        ordered = VIEWS["transpose"](place, permutation=[axis for group in groups for axis in group])
+        ordered = place.transposed(permutation=[axis for group in groups for axis in group])
         target = self.in_row_major_order(ordered) or self.contiguous_copy(block, ordered)
         return target.reshaped(tuple(prod(place.shape[axis] for axis in group) for group in groups))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray
-from .instructions import VIEWS, Block, Place
+from .instructions import Block, Place
 from .loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, Position, cast, constant, point
 
 #: NumPy looks through rows once, with vectors; beyond so many elements, in rows of so many at least, that is worth the
@@ -29,7 +29,7 @@ def arg_extreme(assembler: Any, block: Block, x: Place, target: Place, axis: int
     is_left_to_numpy = are_many and x.strides[axis] == x.dtype.itemsize and not assembler.is_plain
     if 0 in x.shape or is_left_to_numpy:
         return False
-    rows = VIEWS["transpose"](x, (*(a for a in range(rank) if a != axis), axis))
+    rows = x.transposed((*(a for a in range(rank) if a != axis), axis))
     space = point(rank)
     dtype = np.dtype(np.uint8) if x.dtype.kind == "b" else x.dtype
     element = cast(Load(0, space, x.dtype), dtype)

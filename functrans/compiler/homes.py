@@ -18,7 +18,7 @@ from typing import Any
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
 from . import regions
 from .fuse import KernelStep
-from .instructions import VIEWS, Block, ObjectPlace, Place
+from .instructions import Block, ObjectPlace, Place
 from .lent import Lent
 from .loopnest import Load, has_terms, point
 from .overlap import accessed, are_same, do_overlap, with_units
@@ -234,7 +234,7 @@ class Homes:
         if most is not None and place.strides[first] * place.shape[first] > most:
             return None
         self.occupy(var, place)
-        return VIEWS["transpose"](place, permutation=[permutation.index(axis) for axis in range(len(permutation))])
+        return place.transposed(permutation=[permutation.index(axis) for axis in range(len(permutation))])
 
     def found_successors(self) -> dict[Var, Var]:
         """For each result of a kernel one of its operands, at most, that nobody needs afterwards, if there is one.

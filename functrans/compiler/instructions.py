@@ -52,9 +52,31 @@ class Place(NamedTuple):
         """The array as the only element of one."""
         return self._replace(shape=(1, *self.shape), strides=(0, *self.strides))
 
+    def transposed(self, permutation: Sequence[int]) -> Place:
+        """The axes in another order."""
+        slot, offset, shape, dtype, strides = self
+        permuted = tuple([shape[axis] for axis in permutation]), tuple([strides[axis] for axis in permutation])
+        return tuple.__new__(Place, (slot, offset, permuted[0], dtype, permuted[1]))
+
+    def sliced(self, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int]) -> Place:
+        """The elements from `starts` up to `limits`, every `strides`-th."""
+        slot, offset, _, dtype, own = self
+        shape = tuple([len(range(*span)) for span in zip(starts, limits, strides)])
+        return tuple.__new__(
+            Place, (slot, offset + sum(map(mul, starts, own)), shape, dtype, tuple(map(mul, strides, own)))
+        )
+
+    def reversed(self, axes: Sequence[int]) -> Place:
+        """The elements in the opposite order along some axes."""
+        return self._replace(
+            offset=self.offset + sum((self.shape[axis] - 1) * self.strides[axis] for axis in axes),
+            strides=tuple(-s if axis in axes else s for axis, s in enumerate(self.strides)),
+        )
+
     def broadcast(self, shape: tuple[int, ...]) -> Place:
         """The array repeated along new leading axes and axes of extent one."""
-        return VIEWS["broadcast_to"](self, shape)
+        own = [0 if extent == 1 else s for extent, s in zip(self.shape, self.strides)]
+        return self._replace(shape=shape, strides=(*[0] * (len(shape) - len(own)), *own))
 
     def reshaped(self, shape: tuple[int, ...]) -> Place:
         """The elements of a contiguous array under another shape."""
@@ -508,42 +530,6 @@ def blocks_of(instruction: Any) -> tuple[Block, ...]:
     return instruction.blocks if isinstance(instruction, BranchRun) else ()
 
 
-def _transposed(place: Place, permutation: Sequence[int]) -> Place:
-    slot, offset, shape, dtype, strides = place
-    permuted = tuple([shape[axis] for axis in permutation]), tuple([strides[axis] for axis in permutation])
-    return tuple.__new__(Place, (slot, offset, permuted[0], dtype, permuted[1]))
-
-
-def _sliced(place: Place, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int]) -> Place:
-    slot, offset, _, dtype, own = place
-    shape = tuple([len(range(*span)) for span in zip(starts, limits, strides)])
-    return tuple.__new__(
-        Place, (slot, offset + sum(map(mul, starts, own)), shape, dtype, tuple(map(mul, strides, own)))
-    )
-
-
-def _reversed(place: Place, axes: Sequence[int]) -> Place:
-    return place._replace(
-        offset=place.offset + sum((place.shape[axis] - 1) * place.strides[axis] for axis in axes),
-        strides=tuple(-s if axis in axes else s for axis, s in enumerate(place.strides)),
-    )
-
-
-def _broadcast(place: Place, shape: tuple[int, ...]) -> Place:
-    own = [0 if extent == 1 else s for extent, s in zip(place.shape, place.strides)]
-    return place._replace(shape=shape, strides=(*[0] * (len(shape) - len(own)), *own))
-
-
-#: What moves the elements of an array without touching them.
-VIEWS: dict[str, Callable[..., Place]] = {
-    "transpose": _transposed,
-    "slice": _sliced,
-    "reverse": _reversed,
-    "broadcast_to": _broadcast,
-    "reshape": lambda place, shape: place.reshaped(shape),
-}
-
-
 def as_numbers(place: Place) -> Place:
     """The same memory as numbers that every machine can move: complex ones as pairs, short floats as integers."""
     dtype, size = place.dtype, place.dtype.itemsize
@@ -582,7 +568,7 @@ def as_matrices(place: Place, groups: Sequence[Axes]) -> Place | None:
     elif rows == 1:
         down = columns * itemsize if right == itemsize else itemsize
     found = Place(place.slot, place.offset, tuple(shape), place.dtype, (batch, down, right))
-    return found if is_row_major(found) or is_row_major(VIEWS["transpose"](found, (0, 2, 1))) else None
+    return found if is_row_major(found) or is_row_major(found.transposed((0, 2, 1))) else None
 
 
 def is_row_major(matrices: Place) -> bool:

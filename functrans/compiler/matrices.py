@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray, real_dtype
 from .builder import Builder
-from .instructions import VIEWS, Block, Place, PythonRun, is_row_major, space_of
+from .instructions import Block, Place, PythonRun, is_row_major, space_of
 from .loopnest import BOOL, INT, ORIGIN, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
 from .matrix_loops import add_loops, are_loops
 from .matrix_parts import (
@@ -146,15 +146,15 @@ def qr(assembler: Any, block: Block, a: Place, q: Place | None, r: Place) -> Non
     k = triangle.shape[1]
     dtype = wide(a.dtype)
     both = assembler.contiguous("temporary", ShapedArray((batch, max(n, k), m), dtype))
-    columns = VIEWS["slice"](both, (0, 0, 0), (batch, n, m), (1, 1, 1))
+    columns = both.sliced((0, 0, 0), (batch, n, m), (1, 1, 1))
     assembler.convert(block, flipped(x), columns)
     tau = assembler.contiguous("temporary", ShapedArray((batch, min(m, n)), dtype))
     library(assembler, block, "reflections", [columns, tau, *room_to_work(assembler, batch, (dtype, 64 * n))])
-    above = VIEWS["slice"](flipped(columns), (0, 0, 0), (batch, k, n), (1, 1, 1))
+    above = flipped(columns).sliced((0, 0, 0), (batch, k, n), (1, 1, 1))
     part(assembler, block, above, triangle, lower=False, k=0)
     if q is None:
         return
-    base = VIEWS["slice"](both, (0, 0, 0), (batch, k, m), (1, 1, 1))
+    base = both.sliced((0, 0, 0), (batch, k, m), (1, 1, 1))
     library(assembler, block, "orthogonal", [base, tau, *room_to_work(assembler, batch, (dtype, 64 * k))])
     assembler.convert(block, flipped(base), batched(q))
 
@@ -229,9 +229,9 @@ def _products_of_rows(assembler: Any, block: Block, x: Place) -> Place:
     """The product of each row, by multiplying one half with the other; complex numbers have no reduction."""
     while x.shape[1] > 1:
         half = x.shape[1] // 2
-        left, right = (VIEWS["slice"](x, (0, s), (x.shape[0], s + half), (1, 1)) for s in (0, half))
+        left, right = (x.sliced((0, s), (x.shape[0], s + half), (1, 1)) for s in (0, half))
         if x.shape[1] % 2:
-            first, last = (VIEWS["slice"](x, (0, s), (x.shape[0], s + 1), (1, 1)) for s in (0, 2 * half))
+            first, last = (x.sliced((0, s), (x.shape[0], s + 1), (1, 1)) for s in (0, 2 * half))
             _multiply(assembler, block, first, last, first)
         _multiply(assembler, block, left, right, left)
         x = left

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
-from .instructions import VIEWS, Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers, space_of
+from .instructions import Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers, space_of
 from .loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
 from .small_matrices import refusal
 
@@ -160,7 +160,7 @@ def as_vectors(place: Place) -> Place:
 
 
 def flipped(x: Place) -> Place:
-    return VIEWS["transpose"](x, (0, 2, 1))
+    return x.transposed((0, 2, 1))
 
 
 def position(axis: int, dtype: np.dtype[Any], offset: int = 0) -> Expression:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
 from .checks import refusal
-from .instructions import VIEWS, Block, Place, PythonRun, space_of
+from .instructions import Block, Place, PythonRun, space_of
 from .loopnest import (
     BOOL,
     INT,
@@ -62,7 +62,7 @@ class Region(NamedTuple):
 
 def part(place: Place, region: Region) -> Place:
     """The elements of an array in a region."""
-    return VIEWS["slice"](place, *region)
+    return place.sliced(*region)
 
 
 def box(starts: Sequence[int], limits: Sequence[int]) -> Region:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, ShapedArray, real_dtype
-from .instructions import VIEWS, Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides, space_of
+from .instructions import Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides, space_of
 from .loopnest import ORIGIN, Kernel, Load, Output
 
 #: What lies at multiples of this distance, in bytes, contends for the same few places of the cache, if it is so many.
@@ -137,7 +137,7 @@ def _merged(place: Place, axes: Sequence[int]) -> tuple[int, int] | None:
 
 def _rows(place: Place, axis: int) -> Place:
     """An array with one of its axes as the last one."""
-    return VIEWS["transpose"](place, (*(a for a in range(len(place.shape)) if a != axis), axis))
+    return place.transposed((*(a for a in range(len(place.shape)) if a != axis), axis))
 
 
 def _as_rows(assembler: Any, block: Block, place: Place) -> Place:

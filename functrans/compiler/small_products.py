@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from .instructions import VIEWS, Block, Place
+from .instructions import Block, Place
 from .loopnest import Affine, Apply, Kernel, Load, Output
 
 #: Rows and columns of results from which on calls of BLAS take less time than a kernel, where sums are not written out.
@@ -104,7 +104,7 @@ def factors_for_library(assembler: Any, block: Block, x: Place, y: Place) -> tup
     if not is_worth or rows * terms * columns > MOST_MULTIPLICATIONS:
         return x, y
     if rows < columns:
-        return VIEWS["transpose"](assembler.contiguous_copy(block, VIEWS["transpose"](x, (0, 2, 1))), (0, 2, 1)), y
+        return assembler.contiguous_copy(block, x.transposed((0, 2, 1))).transposed((0, 2, 1)), y
     return x, assembler.contiguous_copy(block, y)
 
 
@@ -137,5 +137,5 @@ def _in_rows(assembler: Any, block: Block, kernel: Kernel, loads: Sequence[Load]
     if place.strides[axis] in (0, place.dtype.itemsize):
         return place
     order = (*(d for d in range(len(place.shape)) if d != axis), axis)
-    copied = assembler.contiguous_copy(block, VIEWS["transpose"](place, order))
-    return VIEWS["transpose"](copied, tuple(map(order.index, range(len(order)))))
+    copied = assembler.contiguous_copy(block, place.transposed(order))
+    return copied.transposed(tuple(map(order.index, range(len(order)))))

@@ -9,9 +9,10 @@ from typing import Any
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Var
 from ..core.primitive import Primitive
+from ..primitives.foundation import View
 from . import regions
 from .fuse import KernelStep
-from .instructions import VIEWS, Place
+from .instructions import Place
 from .loopnest import Constant, Output
 
 
@@ -38,14 +39,13 @@ def is_number(output: Output) -> bool:
 
 def is_view(eqn: Eqn) -> bool:
     """Whether an equation only looks at an array in another way."""
-    return eqn.primitive.name in VIEWS and isinstance(eqn.inputs[0].aval, ShapedArray)
+    return isinstance(eqn.primitive, View) and isinstance(eqn.inputs[0].aval, ShapedArray)
 
 
 def viewed(eqn: Eqn, place: Place) -> Place | None:
     """What a view of a place is; None if the place must be copied first to have that shape."""
-    if eqn.primitive.name == "reshape":
-        return place.viewed(**eqn.params)
-    return VIEWS[eqn.primitive.name](place, **eqn.params)
+    assert isinstance(eqn.primitive, View)
+    return eqn.primitive.view(place, **eqn.params)
 
 
 def owners(steps: Sequence[Eqn | KernelStep], puzzles: Container[Var]) -> dict[Var, set[Var]]:

@@ -90,6 +90,8 @@ class Primitive:
     may_be_weak = False
     #: Whether elements of the operands are in the results as they are, or nowhere: nothing is computed with them.
     only_moves = False
+    #: Whether kernels have index arithmetic in its place: what it makes need not be in memory to be read.
+    only_indexes = False
     #: Whether the result is a part of the first operand, so that `add_cotangent` may add to the cotangent of that part.
     reads_part = False
     #: Whether `transpose` takes `totals`, cotangents that `shared_operands` have already, and adds to them.

@@ -12,11 +12,11 @@ import numpy as np
 from ..core.avals import BOOL, INT, PYTHON_SCALARS, ZERO, ShapedArray, real_dtype
 from ..core.devices import is_on_device
 from ..core.dtypes import resolve_dtypes
-from ..core.primitive import Primitive
+from ..core.primitive import Primitive, is_hole
 from ..core.trace import Params, operators, typeof
-from ..errors import ShapeMismatchError, UnsupportedDtypeError
+from ..errors import ShapeMismatchError, TransposeError, UnsupportedDtypeError
 from .complex import conjugate, imag
-from .foundation import Elementwise, Plain, Product, add_any, convert, full, match, scale, zeros
+from .foundation import Elementwise, Plain, add_any, convert, full, match, scale, unbroadcast, zeros
 from .powers import Power, PowerLike, constant
 from .python_operators import has_integer
 from .selection import select
@@ -24,6 +24,25 @@ from .selection import select
 DOUBLE = np.dtype(np.float64)
 
 # ---- arithmetic
+
+
+class Product(Elementwise):
+    """An elementwise function linear in its first operand, or in each of two: multiply and divide."""
+
+    #: Whether it is linear in its second operand too.
+    is_bilinear = False
+
+    def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
+        (ct,) = cotangents
+        if is_hole(x) and not is_hole(y):
+            return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]
+        if is_hole(y) and not is_hole(x) and self.is_bilinear:
+            return [None, unbroadcast(scale(ct, x), y.aval)]
+        raise TransposeError(
+            f"`{self.name}` is not linear in the operands that are to be transposed.",
+            "A product of two linear values is quadratic, and a quotient is linear in its numerator only.",
+            "Use vjp for a function that is not linear.",
+        )
 
 
 class Multiply(PowerLike, Product):

@@ -20,7 +20,7 @@ from ..core.errstate import ERROR_STATE, IGNORING
 from ..core.primitive import Lowered, Primitive, UndefinedPrimal, is_hole
 from ..core.trace import Params, Traced, current_trace, operators, typeof
 from ..core.tracer import ufunc_primitives
-from ..errors import ShapeMismatchError, TracedMaskError, TransposeError, UnsupportedDtypeError
+from ..errors import ShapeMismatchError, TracedMaskError, UnsupportedDtypeError
 from .python_operators import OF_BOOLS, PYTHON_OPERATORS, with_integers
 
 Shape = tuple[int, ...]
@@ -62,6 +62,16 @@ class Moving(Primitive):
         x, *others = primals
         note = notes[0] and notes[0].moved(lambda part: self(part, *others, **params), typeof(x).shape)
         return *self.jvp(primals, tangents, **params), [note]
+
+
+class View(Moving):
+    """A primitive whose result is in memory where its operand is, at other strides."""
+
+    only_indexes = True
+
+    def view(self, place: Any, **params: Any) -> Any:
+        """Where the result is, given where the operand is (compiler/instructions.py); None if it must be copied."""
+        raise NotImplementedError(f"{self.name} has no view rule")
 
 
 class Elementwise(Plain):
@@ -185,29 +195,11 @@ def _may_be_zero(x: Any) -> bool:
     return isinstance(x, Traced) or not np.any(x)
 
 
-class Product(Elementwise):
-    """An elementwise function linear in its first operand, or in each of two: multiply and divide."""
-
-    #: Whether it is linear in its second operand too.
-    is_bilinear = False
-
-    def transpose(self, cotangents: Sequence[Any], x: Any, y: Any) -> list[Any]:
-        (ct,) = cotangents
-        if is_hole(x) and not is_hole(y):
-            return [unbroadcast(scale(ct, self.derivatives[0](None, None, y)), x.aval), None]
-        if is_hole(y) and not is_hole(x) and self.is_bilinear:
-            return [None, unbroadcast(scale(ct, x), y.aval)]
-        raise TransposeError(
-            f"`{self.name}` is not linear in the operands that are to be transposed.",
-            "A product of two linear values is quadratic, and a quotient is linear in its numerator only.",
-            "Use vjp for a function that is not linear.",
-        )
-
-
 class Full(Primitive):
     """An array of one value: `full(value, shape=, dtype=)`; the value is a constant of the program."""
 
     never_fails = True
+    only_indexes = True
     fills = True
 
     def abstract_eval(self, *, value: Any, shape: Shape, dtype: np.dtype[Any]) -> list[ShapedArray]:
@@ -351,7 +343,7 @@ class Convert(Linear):
         return is_copy
 
 
-class Reshape(Moving, Linear):
+class Reshape(View, Linear):
     """The same elements in row-major order under another shape."""
 
     def abstract_eval(self, x: ShapedArray, *, shape: Shape) -> list[ShapedArray]:
@@ -383,8 +375,11 @@ class Reshape(Moving, Linear):
     def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
         return None
 
+    def view(self, place: Any, *, shape: Shape) -> Any:
+        return place.viewed(shape)
 
-class BroadcastTo(Moving, Linear):
+
+class BroadcastTo(View, Linear):
     """NumPy's broadcast_to: new leading axes, and axes of extent one stretched."""
 
     lowers_by_dtype = True
@@ -412,6 +407,9 @@ class BroadcastTo(Moving, Linear):
 
     def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
         return None
+
+    def view(self, place: Any, *, shape: Shape) -> Any:
+        return place.broadcast(shape)
 
 
 class ReduceSum(Linear):

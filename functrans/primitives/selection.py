@@ -57,6 +57,7 @@ class StopGradient(Plain):
 
     never_fails = True
     only_moves = True
+    only_indexes = True
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
         return [x]

@@ -15,8 +15,8 @@ from ..core.trace import Params, typeof
 from ..errors import ShapeMismatchError
 from .families import Structural
 from .foundation import (
-    Moving,
     Shape,
+    View,
     add_any,
     all_mapped,
     broadcast_lanes,
@@ -32,7 +32,7 @@ from .foundation import (
 )
 
 
-class Transpose(Moving, Structural):
+class Transpose(View, Structural):
     """Axes in another order: axis i of the result is axis `permutation[i]` of the operand."""
 
     def abstract_eval(self, x: ShapedArray, *, permutation: Shape) -> list[ShapedArray]:
@@ -57,8 +57,11 @@ class Transpose(Moving, Structural):
     def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
         return params["permutation"]
 
+    def view(self, place: Any, *, permutation: Shape) -> Any:
+        return place.transposed(permutation)
 
-class Slice(Moving, Structural):
+
+class Slice(View, Structural):
     """The elements from `starts` up to `limits`, every `strides`-th: one positive stride for each axis."""
 
     reads_part = True
@@ -100,6 +103,9 @@ class Slice(Moving, Structural):
 
     def lowering_key(self, avals: Sequence[Any], params: Params) -> Any:
         return params["starts"], params["strides"]
+
+    def view(self, place: Any, *, starts: Shape, limits: Shape, strides: Shape) -> Any:
+        return place.sliced(starts, limits, strides)
 
 
 class Pad(Primitive):
@@ -239,7 +245,7 @@ class Concatenate(Primitive):
         return True
 
 
-class Reverse(Moving, Structural):
+class Reverse(View, Structural):
     """The elements in the opposite order along `axes`."""
 
     def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
@@ -260,11 +266,15 @@ class Reverse(Moving, Structural):
             tuple(i.times(-1).plus(shape[axis] - 1) if axis in axes else i for axis, i in enumerate(index))
         )
 
+    def view(self, place: Any, *, axes: Shape) -> Any:
+        return place.reversed(axes)
+
 
 class Iota(Primitive):
     """Counts from zero along `axis` of an array of a given shape and dtype."""
 
     never_fails = True
+    only_indexes = True
 
     def abstract_eval(self, *, shape: Shape, dtype: np.dtype[Any], axis: int) -> list[ShapedArray]:
         return [ShapedArray(shape, dtype)]

@@ -21,8 +21,9 @@ from ..core.selected import Selected
 from ..core.staging import trace_closed
 from ..core.trace import Params, Trace, current_trace, running, typeof
 from ..core.tracer import Tracer
+from ..primitives.elementwise import Product
 from ..primitives.families import Bilinear
-from ..primitives.foundation import Elementwise, Linear, Product, Scale, add_tangents, instantiate, match, scale
+from ..primitives.foundation import Elementwise, Linear, Scale, add_tangents, instantiate, match, scale
 
 Series = list[Any]
 

@@ -18,7 +18,7 @@ from functrans.compiler import overlap, regions
 from functrans.compiler.assembly import assemble
 from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.inspection.listing import is_copy
-from functrans.compiler.instructions import VIEWS, KernelRun, LoopRun, Place, contiguous_strides
+from functrans.compiler.instructions import KernelRun, LoopRun, Place, contiguous_strides
 from functrans.compiler.overlap import accessed, are_same, do_overlap, with_units
 from functrans.compiler.program import fused
 from functrans.compiler.regions import Region, around, copy_around, surroundings
@@ -52,9 +52,9 @@ def places(draw: st.DrawFn) -> Place:
     """A view of an array of 4 x 5 x 6 elements."""
     found = Place(0, 0, (4, 5, 6), F8, contiguous_strides((4, 5, 6), 8))
     spans = [draw(st.tuples(st.integers(0, n - 1), st.integers(0, n), st.integers(1, 3))) for n in found.shape]
-    found = VIEWS["slice"](found, *zip(*[(first, max(first, last), step) for first, last, step in spans]))
-    found = VIEWS["reverse"](found, draw(st.sets(st.integers(0, 2))))
-    found = VIEWS["transpose"](found, draw(st.permutations(range(3))))
+    found = found.sliced(*zip(*[(first, max(first, last), step) for first, last, step in spans]))
+    found = found.reversed(draw(st.sets(st.integers(0, 2))))
+    found = found.transposed(draw(st.permutations(range(3))))
     if draw(st.booleans()):  # a diagonal
         n = min(found.shape[:2])
         found = found._replace(shape=(n, found.shape[2]), strides=(sum(found.strides[:2]), found.strides[2]))
@@ -81,11 +81,11 @@ def test_overlap_is_counted_in_bytes(distance: int) -> None:
 
 def test_overlap_of_large_arrays() -> None:
     whole = Place(0, 0, (5000, 7000), F8, (56000, 8))
-    red = VIEWS["slice"](whole, (0, 0), (5000, 7000), (1, 2))
-    black = VIEWS["slice"](whole, (0, 1), (5000, 7000), (1, 2))
+    red = whole.sliced((0, 0), (5000, 7000), (1, 2))
+    black = whole.sliced((0, 1), (5000, 7000), (1, 2))
     assert not do_overlap(red, black)
-    assert do_overlap(red, VIEWS["slice"](whole, (4999, 1), (5000, 7000), (1, 1)))
-    assert not do_overlap(VIEWS["slice"](whole, (0, 6999), (5000, 7000), (1, 1)), VIEWS["slice"](whole, (0, 0), (5000, 6999), (1, 1)))
+    assert do_overlap(red, whole.sliced((4999, 1), (5000, 7000), (1, 1)))
+    assert not do_overlap(whole.sliced((0, 6999), (5000, 7000), (1, 1)), whole.sliced((0, 0), (5000, 6999), (1, 1)))
     many = Place(0, 0, (9,) * 6, F8, (7008, 5008, 3024, 1008, 512, 96))
     assert do_overlap(many, many._replace(offset=10008))  # no, but that takes too long to find out
 
@@ -97,7 +97,7 @@ spans = st.tuples(st.integers(0, 29), st.integers(1, 30))
 def test_whether_parts_with_the_same_steps_overlap_is_found_out_in_few_attempts(x: Any, y: Any, steps: Any) -> None:
     whole = Place(0, 0, (30, 30, 30), F8, contiguous_strides((30, 30, 30), 8))
     ranges = [[range(first, min(first + n, 30), step) for (first, n), step in zip(part, steps)] for part in (x, y)]
-    parts = [VIEWS["slice"](whole, *zip(*[(r.start, r.stop, r.step) for r in part])) for part in ranges]
+    parts = [whole.sliced(*zip(*[(r.start, r.stop, r.step) for r in part])) for part in ranges]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overlap, "MOST_ATTEMPTS", 16)  # two numbers for each stride
         assert do_overlap(*parts) == all(set(a) & set(b) for a, b in zip(*ranges))
@@ -119,8 +119,8 @@ def test_what_a_load_reads() -> None:
     (step,) = fused(jaxpr).steps
     whole = Place(0, 0, SHAPE, F8, contiguous_strides(SHAPE, 8))
     first, second = [accessed(load, whole, step.kernel.shape) for load in step.kernel.loads()]
-    assert first == VIEWS["slice"](whole, (1, 2), (39, 50), (1, 1))
-    assert second == VIEWS["reverse"](VIEWS["slice"](whole, (2, 2), (40, 50), (1, 1)), (1,))
+    assert first == whole.sliced((1, 2), (39, 50), (1, 1))
+    assert second == whole.sliced((2, 2), (40, 50), (1, 1)).reversed((1,))
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5), st.integers(0, 6)), max_size=3))

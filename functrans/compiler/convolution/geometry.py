@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import gcd, prod
 from typing import NamedTuple
 
-from ..instructions import VIEWS, Axes, Place, contiguous_strides
+from ..instructions import Axes, Place, contiguous_strides
 
 Shape = tuple[int, ...]
 
@@ -122,12 +122,12 @@ def part(place: Place, axis: int, start: int, stop: int, step: int = 1) -> Place
     """Some of an array along an axis."""
     starts = [start if a == axis else 0 for a in range(len(place.shape))]
     limits = [stop if a == axis else extent for a, extent in enumerate(place.shape)]
-    return VIEWS["slice"](place, starts, limits, [step if a == axis else 1 for a in range(len(place.shape))])
+    return place.sliced(starts, limits, [step if a == axis else 1 for a in range(len(place.shape))])
 
 
 def ordered(place: Place, axes: Axes) -> Place:
     """The axes in another order."""
-    return VIEWS["transpose"](place, axes)
+    return place.transposed(axes)
 
 
 def pieces(extent: int, size: int) -> list[tuple[int, int, int]]:

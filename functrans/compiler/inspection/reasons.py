@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.jaxpr import Atom, Var
+from ...primitives.foundation import View
 from ..fuse import LARGEST_KERNEL, KernelStep
-from ..instructions import VIEWS, PythonRun
+from ..instructions import PythonRun
 from ..loopnest import Apply, Load, Position, point
 from .listing import Row, is_copy, kind
 
@@ -82,14 +83,14 @@ def why_copied(row: Row) -> str:
     origin = row.origin
     if origin is None or isinstance(origin, KernelStep):
         return "a result is memory of its own, and what is copied is an argument, a constant, a view or another result"
-    name = origin.primitive.name
+    primitive, name = origin.primitive, origin.primitive.name
     if name == "reshape":
         return "what is reshaped does not lie in memory in the order of its elements"
-    if name in VIEWS:
+    if isinstance(primitive, View):
         return "a view of an array is needed in memory"
-    if origin.primitive.holds_programs:
+    if primitive.holds_programs:
         return f"a loop (`{name}`) changes its state where the result is to be, and it begins or ends elsewhere"
-    if origin.primitive.updates_first:
+    if primitive.updates_first:
         return f"`{name}` changes a part of an array that is read around it, or later, or is not the program's own"
     if name == "dot_general":
         return "BLAS cannot read the operand as it lies in memory"

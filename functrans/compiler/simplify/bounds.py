@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.jaxpr import Atom, Eqn, Literal
+from ...primitives.foundation import View
 from ..intervals import OPERATIONS, Interval, full, interval_of_operation
 from .rewriting import Rewriter, Rules
 
@@ -19,8 +20,6 @@ from .rewriting import Rewriter, Rules
 DEEPEST = 12
 #: Constants of more elements are not searched for their extremes.
 LARGEST = 1 << 16
-#: What moves elements of its first operand, and adds none.
-MOVES = ("reshape", "transpose", "broadcast_to", "slice", "reverse")
 #: What counts from zero, and to where.
 COUNTS: dict[str, Callable[[Eqn], int]] = {
     "iota": lambda eqn: eqn.params["shape"][eqn.params["axis"]],
@@ -86,7 +85,7 @@ def _interval(rewriter: Rewriter, atom: Atom, known: dict[Atom, Interval | None]
     if name in COUNTS:
         last = COUNTS[name](eqn) - 1
         return (0, max(last, 0)) if last <= full(dtype)[1] else full(dtype)
-    if name in MOVES:
+    if isinstance(eqn.primitive, View):
         return interval_of_atom(rewriter, eqn.inputs[0], known, depth - 1)
     if name not in OPERATIONS:
         return full(dtype)

@@ -11,8 +11,6 @@ from ...core.primitive import SharedOperands
 from ...primitives.foundation import convert
 from ..costs import COSTS, TRANSCENDENTAL
 
-#: Views, and arrays made out of nothing: kernels compute with the index instead of with memory.
-VIEWS = {"full", "iota", "broadcast_to", "reshape", "transpose", "slice", "reverse", "stop_gradient", "name"}
 #: What costs so many additions at most costs no more than to read its result from memory, where that is larger than
 #: what it is made of.
 CHEAP = 2
@@ -52,7 +50,7 @@ def _may_move(eqn: Eqn, shared: SharedOperands) -> bool:
 
 def _is_cheap(eqn: Eqn) -> bool:
     """Whether to compute it in each step is no more work than to read it from memory."""
-    if eqn.primitive.name in VIEWS:
+    if eqn.primitive.only_indexes:
         return True
     if eqn.primitive is convert and is_half(eqn.inputs[0].aval.dtype):
         return True  # which takes half as much memory

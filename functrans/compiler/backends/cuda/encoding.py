@@ -14,7 +14,6 @@ from ....settings import config
 from ... import tapes
 from ...assembly import Assembled
 from ...instructions import (
-    VIEWS,
     Block,
     BranchRun,
     ChainRun,
@@ -457,7 +456,7 @@ def one_by_one(run: ProductRun) -> list[ProductRun]:
         return [run]
 
     def matrix(place: Place, k: int) -> Place:
-        return VIEWS["slice"](place, (k, 0, 0), (k + 1, *place.shape[1:]), (1, 1, 1))
+        return place.sliced((k, 0, 0), (k + 1, *place.shape[1:]), (1, 1, 1))
 
     return [ProductRun(*(matrix(p, k) for p in run[:3]), adds=run.adds or k > 0) for k in range(count)]
 
