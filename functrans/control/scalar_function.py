@@ -24,6 +24,8 @@ from ..transforms.forward import jvp_flat
 class ElementwiseFunction(Primitive):
     """`scalar_function(*xs, function=)`: a ScalarFunction of each element; operands broadcast."""
 
+    is_pointwise = True
+
     def abstract_eval(self, *avals: ShapedArray, function: ScalarFunction) -> list[ShapedArray]:
         return [ShapedArray(broadcast_shapes(*(a.shape for a in avals)), function.signature(avals).result)]
 

@@ -90,6 +90,9 @@ class Primitive:
     may_be_weak = False
     #: Whether elements of the operands are in the results as they are, or nowhere: nothing is computed with them.
     only_moves = False
+    #: Whether each element of the result is computed from those at the same place of the operands, which broadcast, and
+    #: parameters have nothing to do with shapes.
+    is_pointwise = False
     #: Whether kernels have index arithmetic in its place: what it makes need not be in memory to be read.
     only_indexes = False
     #: Whether the result is a part of the first operand, so that `add_cotangent` may add to the cotangent of that part.

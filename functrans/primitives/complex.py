@@ -27,6 +27,8 @@ def _part(x: ShapedArray) -> ShapedArray:
 class Part(Linear):
     """The real or the imaginary part, which are properties of numbers and arrays under the same names."""
 
+    is_pointwise = True
+
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
         return [_part(x)]
 

@@ -30,8 +30,9 @@ Derivative = Callable[..., Any] | int | float | None
 
 
 class Plain(Primitive):
-    """A primitive without parameters."""
+    """A primitive without parameters, which computes element by element."""
 
+    is_pointwise = True
     lowers_by_dtype = True
 
     def __call__(self, *args: Any) -> Any:
@@ -304,6 +305,7 @@ class Convert(Linear):
 
     takes_notes = True  # a power in another precision is still that power
     only_moves = True
+    is_pointwise = True
     lowers_by_dtype = True
 
     def abstract_eval(self, x: ShapedArray, *, dtype: np.dtype[Any]) -> list[ShapedArray]:

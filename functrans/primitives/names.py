@@ -15,6 +15,7 @@ class Name(Primitive):
     never_fails = True
     takes_notes = True  # a power with a name is still that power
     only_moves = True
+    is_pointwise = True
     only_indexes = True
 
     def abstract_eval(self, x: ShapedArray, *, name: str) -> list[ShapedArray]:

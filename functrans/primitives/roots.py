@@ -19,6 +19,7 @@ class Root(Primitive):
     """x**(1 / degree) of what is not negative: a sum of absolute values to that power."""
 
     takes_notes = True
+    is_pointwise = True
 
     def abstract_eval(self, x: ShapedArray, *, degree: float) -> list[ShapedArray]:
         return [x]

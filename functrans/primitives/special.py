@@ -48,6 +48,7 @@ class Indexed(Primitive):
     """
 
     never_fails = True
+    is_pointwise = True
 
     def abstract_eval(self, x: ShapedArray, *, order: int) -> list[ShapedArray]:
         if x.dtype.kind == "c":

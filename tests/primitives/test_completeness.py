@@ -123,6 +123,14 @@ def test_what_cannot_fail_does_not(case: Case):
         eqn.primitive.run_on_bfloat16(*operands, **eqn.params)
 
 
+@each([case for case in first_of_each_primitive(CASES) if case.direct and case.primitive.is_pointwise])
+def test_what_is_pointwise_computes_each_element_by_itself(case: Case):
+    (wanted,) = case.function(*case.args)
+    spread = [np.broadcast_to(x, np.shape(wanted)).ravel()[::-1].copy() if np.ndim(x) else x for x in case.args]
+    (found,) = case.function(*spread)
+    assert same_but_for_rounding(np.ravel(found), np.ravel(wanted)[::-1])
+
+
 def extremes(dtype: np.dtype[Any]) -> Sequence[Any]:
     """Four numbers that functions stumble over: zero, the ends of what a dtype has, and one more."""
     if dtype.kind in "iu":

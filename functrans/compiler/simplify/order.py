@@ -15,14 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Var
 from ...primitives.contractions import dot_general
 from ...primitives.families import Reduction
-from ...primitives.foundation import Elementwise, broadcast_to, reduce_sum, reshape
+from ...primitives.foundation import broadcast_to, reduce_sum, reshape
 from ...primitives.structural import transpose
 from .rewriting import Rewriter, Rules
 
 Order = tuple[int, ...]
-
-#: What computes each element of its result from those of its operands at the same place, beside elementwise functions.
-ALIKE = {"add_any", "scale", "scale_both", "convert", "select", "real", "imag", "complex", "broadcast_to"}
 
 
 def batch_first(jaxpr: Jaxpr, rules: Rules, nested: Callable[[Jaxpr], Jaxpr], mark: Callable[[Jaxpr], Jaxpr]) -> Jaxpr:
@@ -50,7 +47,7 @@ def _uses(jaxpr: Jaxpr) -> Counter[Atom]:
 
 def _is_alike(eqn: Eqn) -> bool:
     """Whether an equation computes an array of at least three axes element by element."""
-    if len(eqn.outputs) != 1 or not (isinstance(eqn.primitive, Elementwise) or eqn.primitive.name in ALIKE):
+    if len(eqn.outputs) != 1 or not (eqn.primitive.is_pointwise or eqn.primitive is broadcast_to):
         return False
     return len(getattr(eqn.outputs[0].aval, "shape", ())) >= 3
 
