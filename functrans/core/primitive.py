@@ -74,6 +74,8 @@ class Primitive:
     stands_for_program = False
     #: Whether the result is the first operand with a part of it changed, so that a program may change it in place.
     updates_first = False
+    #: From which operand on there are indices, by which it reads or changes the first one.
+    first_index: int | None = None
     #: Whether operands may be refused for their values, as indices out of bounds are: even if nothing is computed.
     may_refuse = False
     #: Whether running it never ends with an error, whatever the values of its operands; where that depends on more,

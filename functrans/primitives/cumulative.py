@@ -32,6 +32,8 @@ State = tuple[Any, ...]
 class CumSum(Structural):
     """The sum of all elements up to each one (from each one on, with `reverse`)."""
 
+    operation = add
+
     def abstract_eval(self, x: ShapedArray, *, axis: int, reverse: bool) -> list[ShapedArray]:
         return [x.strong()]
 
@@ -47,9 +49,7 @@ class CumSum(Structural):
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
-        reverse, dtype = params["reverse"], sources[0].dtype
-        body_for = lambda shape: step_of(add, ShapedArray(shape, dtype))  # noqa: E731
-        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, add.name, body_for)
+        return _assembled(self.operation, assembler, block, *sources, *targets, params)
 
 
 class Cumulative(Primitive):
@@ -111,9 +111,7 @@ class Cumulative(Primitive):
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
     ) -> bool:
-        reverse, dtype, operation = params["reverse"], sources[0].dtype, self.operation
-        body_for = lambda shape: step_of(operation, ShapedArray(shape, dtype))  # noqa: E731
-        return assembler.accumulate(block, *sources, *targets, params["axis"], reverse, operation.name, body_for)
+        return _assembled(self.operation, assembler, block, *sources, *targets, params)
 
 
 class CumulativeExtreme(Cumulative):
@@ -145,6 +143,14 @@ class CumulativeExtreme(Cumulative):
 def step_of(operation: Elementwise, aval: ShapedArray) -> Jaxpr:
     """What a loop does in each step: combines what it has with an element."""
     return trace_closed(lambda so_far, x: [operation(so_far, x)] * 2, [aval, aval])
+
+
+def _assembled(
+    operation: Elementwise, assembler: Any, block: list[Any], source: Any, target: Any, params: Params
+) -> bool:
+    """Add the instructions that combine all elements up to each one."""
+    body_for = lambda shape: step_of(operation, ShapedArray(shape, source.dtype))  # noqa: E731
+    return assembler.accumulate(block, source, target, params["axis"], params["reverse"], operation.name, body_for)
 
 
 def _alternating(x: Any, y: Any, axis: int) -> Any:

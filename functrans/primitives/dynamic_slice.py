@@ -40,6 +40,7 @@ class DynamicSlice(Primitive):
     never_fails = True
     only_moves = True
     reads_part = True
+    first_index = 1
 
     def abstract_eval(self, x: ShapedArray, *starts: ShapedArray, sizes: Shape) -> list[ShapedArray]:
         check_region(x.shape, sizes, starts)
@@ -83,6 +84,7 @@ class DynamicUpdateSlice(Primitive):
     never_fails = True
     only_moves = True
     updates_first = True
+    first_index = 2
 
     def abstract_eval(self, x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> list[ShapedArray]:
         check_region(x.shape, update.shape, starts)

@@ -52,6 +52,7 @@ class Gather(Moving):
 
     may_refuse = True
     reads_part = True
+    first_index = 1
 
     def abstract_eval(self, x: ShapedArray, *indices: ShapedArray, spec: Indexing, fill: Any = 0) -> list[ShapedArray]:
         index = broadcast_shapes(*(i.shape for i in indices))
@@ -148,6 +149,7 @@ class Scatter(Primitive):
 
     updates_first = True
     may_refuse = True
+    first_index = 2
 
     def __init__(self, name: str, ufunc: Any = None):
         super().__init__(name)

@@ -11,6 +11,7 @@ import numpy as np
 from ...core.avals import ShapedArray
 from ...core.dtypes import kind_of
 from ...core.jaxpr import Eqn
+from ...primitives.indexing import Scatter
 from ..loopnest import INT, Apply, Expression, Index, cast, constant, from_the_end, normalized
 from ..recurrence import Check, Failure
 from .elements import (
@@ -26,11 +27,7 @@ from .elements import (
     too_many,
 )
 
-#: What an update is combined with an element by, for each kind of scatter; None: it takes its place.
-SCATTERS = {
-    "scatter_set": None, "scatter_add": "add", "scatter_multiply": "multiply", "scatter_min": "minimum",
-    "scatter_max": "maximum",
-}  # fmt: skip
+SCATTERS = ("scatter_set", "scatter_add", "scatter_multiply", "scatter_min", "scatter_max")
 
 
 def gather(body: Any, eqn: Eqn, x: Any, indices: Sequence[Any]) -> Any:
@@ -46,7 +43,8 @@ def scatter(body: Any, eqn: Eqn, x: Array, updates: Any, indices: Sequence[Any])
     shape = eqn.inputs[1].aval.shape
     indices = [body.apart_from(i, x) for i in indices]
     place = _selection(body, eqn, x.aval.shape, shape, indices, 2)
-    combine = SCATTERS[eqn.primitive.name]
+    assert isinstance(eqn.primitive, Scatter)
+    combine = eqn.primitive.combine
     if combine is not None and kind_of(x.aval.dtype) not in "fiu":
         raise TooLarge(f"`{eqn.primitive.name}` has no native form for {x.aval.dtype}")
     _write(body, eqn, x, updates, shape, place, combine)

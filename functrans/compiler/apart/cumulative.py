@@ -8,19 +8,21 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Eqn
+from ...primitives.cumulative import CumSum, Cumulative
 from ..accesses import identity_value
 from ..loopnest import INT, Affine, Apply, Expression, Index, constant
 from ..recurrence import Repeat
 from .elements import LARGEST_ARRAY, LARGEST_VECTOR, Array, Box, Boxes, TooLarge, added, at_value
 
-#: What elements are combined by, for each primitive.
-OPERATIONS = {"cumsum": "add", "cumprod": "multiply", "cummax": "maximum", "cummin": "minimum"}
+#: Of these, kernels and loops have the operation.
+CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin")
 
 
 def accumulated(body: Any, eqn: Eqn, x: Any) -> Any:
     """The result of a cumulative operation."""
     aval: ShapedArray = eqn.outputs[0].aval
-    operation = OPERATIONS[eqn.primitive.name]
+    assert isinstance(eqn.primitive, CumSum | Cumulative)
+    operation = eqn.primitive.operation.name
     if aval.dtype.kind not in "fiu":
         raise TooLarge(f"`{eqn.primitive.name}` has no form of single numbers for {aval.dtype}")
     if aval.size <= LARGEST_ARRAY:

@@ -15,7 +15,7 @@ from ..recurrence import Store
 from ..small_matrices import is_written_out
 from .access import check_operands, gather
 from .collector import Collector, no_rule
-from .cumulative import OPERATIONS, accumulated
+from .cumulative import CUMULATIVE, accumulated
 from .elements import (
     LARGEST_ARRAY,
     LARGEST_CHOICE,
@@ -36,13 +36,12 @@ LARGEST_COST = 60
 #: An element that costs more than this is not computed again for each of those who need it. Remainders are usually
 #: cheaper than they look here (compiler/ranges.py).
 WORTH_STORING = 12
-#: What only moves elements, and from which operand on there are indices, if there are such: where these are known, its
-#: implementation moves expressions as well.
-MOVES: dict[str, int | None] = {
-    **dict.fromkeys(("transpose", "slice", "reverse", "reshape", "concatenate", "pad", "update_slice")),
-    "gather": 1, "dynamic_slice": 1, "scatter_set": 2, "scatter_add": 2, "scatter_multiply": 2,
-    "dynamic_update_slice": 2,
-}  # fmt: skip
+#: What moves elements, and at most adds or multiplies them: where the indices are known, if there are such, its
+#: implementation does that with expressions as well.
+MOVES = frozenset((
+    "transpose", "slice", "reverse", "reshape", "concatenate", "pad", "update_slice", "gather", "dynamic_slice",
+    "scatter_set", "scatter_add", "scatter_multiply", "dynamic_update_slice",
+))  # fmt: skip
 
 
 class Equations(Collector):
@@ -76,7 +75,7 @@ class Equations(Collector):
 
     def moved_elements(self, eqn: Eqn, operands: list[Any]) -> Any:
         """What an implementation makes of arrays of expressions."""
-        first = MOVES[eqn.primitive.name] or len(operands)
+        first = eqn.primitive.first_index or len(operands)
         indices = [int(x[()].expression.number) for x in operands[first:]]
         try:
             found = eqn.primitive.impl(*map(self.boxes, operands[:first]), *indices, **eqn.params)[0]
@@ -189,8 +188,8 @@ class Equations(Collector):
 
 def moves_known_elements(eqn: Eqn, operands: list[Any]) -> bool:
     """Whether an equation only moves elements, and from where to where is known."""
-    name = eqn.primitive.name
-    return name in MOVES and all(map(is_number_known, operands[MOVES[name] or len(operands) :]))
+    primitive = eqn.primitive
+    return primitive.name in MOVES and all(map(is_number_known, operands[primitive.first_index or len(operands) :]))
 
 
 def are_few(eqn: Eqn, operands: list[Any]) -> bool:
@@ -202,6 +201,6 @@ def are_few(eqn: Eqn, operands: list[Any]) -> bool:
 #: How equations are taken apart that do not move a few elements to places that are known.
 RULES: dict[str, Callable[[Equations, Eqn, list[Any]], Any]] = {
     "gather": Equations.gathered, "dynamic_slice": Equations.sliced,
-    **dict.fromkeys(OPERATIONS, Equations.accumulated),
+    **dict.fromkeys(CUMULATIVE, Equations.accumulated),
     **dict.fromkeys(("transpose", "slice", "reverse", "reshape", "broadcast_to", "full", "iota"), Equations.viewed),
 }  # fmt: skip

@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core.jaxpr import Eqn, Jaxpr, Literal, Var
-from .access import SCATTERS, UPDATES
 from .elements import LARGEST_CHOICE
 
 #: Equations are put in another order, for the sake of updates in place, in programs of at most so many.
 LARGEST_ORDERED = 400
-#: The primitives that are loops.
+#: The primitives that are loops, by name: they are on a higher floor (control/).
 LOOPS = ("scan", "while_loop")
-#: What is read or written at indices: these are the operands from this one on.
-INDEXED = {"gather": 1, "dynamic_slice": 1, "dynamic_update_slice": 2, **dict.fromkeys(SCATTERS, 2)}
 #: Simplifies a program.
 Prepare = Callable[[Jaxpr], Jaxpr]
 
@@ -33,9 +30,10 @@ def addressed(jaxpr: Jaxpr, prepare: Prepare) -> set[int]:
 
 def _addressed_operands(eqn: Eqn, prepare: Prepare) -> list[int]:
     name, params = eqn.primitive.name, eqn.params
-    if name in INDEXED:
+    first_index = eqn.primitive.first_index
+    if first_index is not None:
         is_large = eqn.inputs[0].aval.size > LARGEST_CHOICE
-        return [0] if is_large and not all(isinstance(i, Literal) for i in eqn.inputs[INDEXED[name] :]) else []
+        return [0] if is_large and not all(isinstance(i, Literal) for i in eqn.inputs[first_index:]) else []
     if name in LOOPS:
         skipped = len(eqn.inputs) - len(params["body"].inputs)
         return [skipped + i for i in addressed(params["body"], prepare)]
@@ -67,7 +65,7 @@ def _follow(eqn: Eqn, owners: dict[Any, int]) -> None:
 
 def updated(eqn: Eqn) -> list[tuple[int, int]]:
     """The operands that results of an equation are updates of, by number."""
-    if eqn.primitive.name in UPDATES:
+    if eqn.primitive.updates_first:
         return [(0, 0)]
     if eqn.primitive.name not in LOOPS:
         return []

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.jaxpr import Atom, Eqn, Literal
 from ..apart.access import SCATTERS
-from ..apart.cumulative import OPERATIONS
+from ..apart.cumulative import CUMULATIVE
 from .reading import Axes
 
 
@@ -227,11 +227,11 @@ def _add_of(program: Any, eqn: Eqn, axis: int, inputs: Sequence[Atom], params: A
 
 #: What has the axes of its first operand.
 KEEPING = frozenset(
-    ("concatenate", "pad", "update_slice", "dynamic_slice", "dynamic_update_slice", *SCATTERS, *OPERATIONS)
+    ("concatenate", "pad", "update_slice", "dynamic_slice", "dynamic_update_slice", *SCATTERS, *CUMULATIVE)
 )
 #: How to add an equation for one lane, by the name of its primitive.
 RULES: dict[str, Callable[[Any, Eqn], None]] = {
     "concatenate": concatenate, "pad": pad, "reshape": reshape, "update_slice": update_slice,
     "dynamic_slice": dynamic_slice, "dynamic_update_slice": dynamic_update_slice, "gather": gather,
-    **dict.fromkeys(SCATTERS, scatter), **dict.fromkeys(OPERATIONS, accumulate),
+    **dict.fromkeys(SCATTERS, scatter), **dict.fromkeys(CUMULATIVE, accumulate),
 }  # fmt: skip
