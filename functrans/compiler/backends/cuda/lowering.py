@@ -71,7 +71,7 @@ def launches_of(run: KernelRun, target: Target, note: Note | None = None) -> lis
     """A kernel as one launch, or several.
 
     Args:
-        note: the check that it makes.
+        note: the check that it makes, of an output that has an element for each point.
     """
     if 0 in run.kernel.shape:
         return []
@@ -82,32 +82,38 @@ def launches_of(run: KernelRun, target: Target, note: Note | None = None) -> lis
 
 
 def _points(run: KernelRun, target: Target, note: Note | None = None) -> list[Launch]:
-    kernel = run.kernel
-    serial, updates = walked_axes(kernel, target.is_deterministic)
-    together = (by_vote(run, target.scratch) or by_integers(run, target.scratch)) if serial else None
-    if together is not None:
-        runs, size = together
-        launches = [launch for part in runs for launch in _points(part, target)]
-        return [launches[0]._replace(scratch=size), *launches[1:]]
-    nest = nest_of(kernel, run.sources, run.targets, serial)
-    is_plain = nest.parallel == len(nest.extents) and not any(updates)
-    if not is_plain:
-        form = _form(nest, target, 1, 1, updates)
-        blocks = _blocks_with_copies(run, nest, updates, target)
-        if blocks:
-            return [_with_copies(_launch(nest, form._replace(has_copies=True), target, blocks * BLOCK, 1), run)]
-        return [_launch(nest, form, target, nest.results, 1)]
-    nest = along_results(nest)
+    serial, updates = walked_axes(run.kernel, target.is_deterministic)
+    if serial or any(updates):
+        assert note is None, "updates compute no indices"
+        return _updates(run, target, serial, updates)
+    nest = along_results(nest_of(run.kernel, run.sources, run.targets))
     tiles, across = turned(nest)
     has_tiles = bool(tiles) and target.processors > 0
     count = 1 if has_tiles else lanes(nest, -1, target.is_aligned)
-    form = _form(nest, target, 1, count, updates)._replace(checked=note.output if note else None)
+    form = _form(nest, target, 1, count)._replace(checked=note.output if note else None)
     if has_tiles:
         form = form._replace(turned=tiles, across=across)
     else:
         form = form._replace(together=side_by_side(nest, target.is_aligned, count > 1))
     launch = _launch(nest, form, target, _tiles(nest, across) * BLOCK if has_tiles else nest.results // count, 1)
     return [launch._replace(arguments=(*launch.arguments, *note.arguments)) if note else launch]
+
+
+def _updates(
+    run: KernelRun, target: Target, serial: Sequence[int], updates: tuple[str | None, ...]
+) -> list[Launch]:
+    """A kernel in which many points may write to the same place (`walked_axes`)."""
+    together = (by_vote(run, target.scratch) or by_integers(run, target.scratch)) if serial else None
+    if together is not None:
+        runs, size = together
+        launches = [launch for part in runs for launch in _points(part, target)]
+        return [launches[0]._replace(scratch=size), *launches[1:]]
+    nest = nest_of(run.kernel, run.sources, run.targets, serial)
+    form = _form(nest, target, 1, 1, updates)
+    blocks = _blocks_with_copies(run, nest, updates, target)
+    if blocks:
+        return [_with_copies(_launch(nest, form._replace(has_copies=True), target, blocks * BLOCK, 1), run)]
+    return [_launch(nest, form, target, nest.results, 1)]
 
 
 def _blocks_with_copies(run: KernelRun, nest: Nest, updates: tuple[str | None, ...], target: Target) -> int:
