@@ -124,11 +124,16 @@ def _as_one(members: Sequence[Any], is_over: IsOver) -> ScanRun:
 
 
 def _combined(members: Sequence[Any]) -> _Combined | None:
-    """What members do together; None if they cannot be one."""
-    number = next(k for k, member in enumerate(members) if isinstance(member, ScanRun))
-    found = _Combined(members[number])
-    before, after = members[:number], members[number + 1 :]
-    is_done = all(map(found.takes_before, before)) and found.scans() and all(map(found.takes_after, after))
+    """What members do together: a scan, maybe after the kernel that makes what it scans, and kernels that come later.
+
+    None if they cannot be one.
+    """
+    has_maker = not isinstance(members[0], ScanRun)
+    scan, *after = members[has_maker:]
+    found = _Combined(scan)
+    if has_maker and not found.takes_maker(members[0]):
+        return None
+    is_done = found.scans() and all(map(found.takes_after, after))
     return found if is_done and found.is_sound() else None
 
 
@@ -154,14 +159,14 @@ class _Combined:
             self.places.append(place)
         return Load(number, index, place.dtype)
 
-    def takes_before(self, run: KernelRun) -> bool:
-        """Take up a kernel that makes what is scanned."""
+    def takes_maker(self, run: KernelRun) -> bool:
+        """Take up the kernel that makes what is scanned."""
         if not _is_pointwise(run) or cost_of(run.kernel) > MOST_COST or len(run.sources) > MOST_READS:
             return False
         moves = next(filter(None, (_moves(target, self.scan.source) for target in run.targets)), None)
         if moves is None:
             return False
-        self.places, self.numbers = [], {}
+        self.places, self.numbers = [], {}  # in place of what is scanned, this is read
         self.store(run, moves, {})
         found = self.known(self.scan.source)
         if found is None:
