@@ -422,6 +422,7 @@ def _reflect(loops: Loops, x: Matrix, c: Affine, vectors: Matrix, j: Affine, fac
         loops.put(x, i, c, apply("subtract", column(i), apply("multiply", vector(i), amount)))
 
 
+#: By the names of primitives, as FORMS of `small_matrices.py`.
 RULES: dict[str, Callable[..., Register | None]] = {
     "cholesky": _cholesky,
     "solve": _solve,

@@ -163,7 +163,7 @@ def _of_few_minors(operands: Sequence[Any]) -> bool:
     return n <= MOST_MINORS and len(operands) <= most and (len(operands) + 1) * n * n <= MOST_PLACES
 
 
-#: By the names of primitives.
+#: By the names of primitives, which are below this floor: they know nothing of elimination in terms of expressions.
 FORMS: dict[str, Form] = {
     "cholesky": Form(_cholesky, _of_few(_products)),
     "solve": Form(_solve, _of_few(_equations)),

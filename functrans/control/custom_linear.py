@@ -12,7 +12,8 @@ from ..core.primitive import Primitive
 from ..core.staging import trace_closed
 from ..core.trace import EVAL, Params, running, typeof
 from ..errors import TransposeError
-from ..primitives.foundation import instantiate, multiply_by_size, reduce_sum
+from ..primitives.collectives import multiply_by_size
+from ..primitives.foundation import instantiate, reduce_sum
 from ..transforms.forward import jvp_flat
 from ..transforms.partial_eval import partial_eval_flat
 from ..transforms.transpose import backward_pass

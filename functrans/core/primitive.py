@@ -95,6 +95,9 @@ class Primitive:
     #: Whether each element of the result is computed from those at the same place of the operands, which broadcast, and
     #: parameters have nothing to do with shapes.
     is_pointwise = False
+    #: Whether its two operands may be exchanged without any change of a result that is not complex (in products of
+    #: complex numbers, a fused multiply-add rounds terms differently; zeros of either sign are told apart by maximum).
+    commutes = False
     #: Whether kernels have index arithmetic in its place: what it makes need not be in memory to be read.
     only_indexes = False
     #: Whether the result is a part of the first operand, so that `add_cotangent` may add to the cotangent of that part.

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.avals import ShapedArray
 from ..core.trace import Params, named_axes
 from ..errors import UnboundAxisError
-from .foundation import Linear, broadcast_lanes, multiply_by_size, reduce_sum
+from .foundation import Linear, broadcast_lanes, reduce_sum
 from .structural import iota, transpose
 
 
@@ -130,3 +130,8 @@ def unbound_axis(axis_name: Any) -> UnboundAxisError:
         "Collectives work across the lanes of a vmap that has the same axis_name.",
         f"Call the function under functrans.vmap(..., axis_name={axis_name!r}).",
     )
+
+
+def multiply_by_size(x: Any, size: int) -> Any:
+    """The sum over `size` lanes that all hold x."""
+    return reduce_sum(broadcast_lanes(x, size), axes=(0,))

@@ -49,6 +49,7 @@ class Multiply(PowerLike, Product):
     """Products; those of powers of one base are powers of it."""
 
     is_bilinear = True
+    commutes = True
 
     def jvp_noting(
         self, primals: Sequence[Any], tangents: Sequence[Any], notes: Sequence[Power | None]
@@ -58,7 +59,7 @@ class Multiply(PowerLike, Product):
         return super().jvp_noting(primals, tangents, notes)
 
 
-add = Elementwise("add", np.add, (1, 1), operator=True)
+add = Elementwise("add", np.add, (1, 1), operator=True, commutes=True)
 subtract = Elementwise("subtract", np.subtract, (1, -1), operator=True)
 negative = Elementwise("negative", np.negative, (-1,), operator=True)
 positive = Elementwise("positive", np.positive, (1,), operator=True)
@@ -227,22 +228,22 @@ class Comparison(Elementwise):
         return compare
 
 
-equal = Comparison("equal", np.equal, operator=True)
-not_equal = Comparison("not_equal", np.not_equal, operator=True)
+equal = Comparison("equal", np.equal, operator=True, commutes=True)
+not_equal = Comparison("not_equal", np.not_equal, operator=True, commutes=True)
 less = Comparison("less", np.less, operator=True)
 less_equal = Comparison("less_equal", np.less_equal, operator=True)
 greater = Comparison("greater", np.greater, operator=True)
 greater_equal = Comparison("greater_equal", np.greater_equal, operator=True)
-logical_and = Elementwise("logical_and", np.logical_and)
-logical_or = Elementwise("logical_or", np.logical_or)
-logical_xor = Elementwise("logical_xor", np.logical_xor)
+logical_and = Elementwise("logical_and", np.logical_and, commutes=True)
+logical_or = Elementwise("logical_or", np.logical_or, commutes=True)
+logical_xor = Elementwise("logical_xor", np.logical_xor, commutes=True)
 logical_not = Elementwise("logical_not", np.logical_not)
 isnan = Elementwise("isnan", np.isnan)
 isinf = Elementwise("isinf", np.isinf)
 isfinite = Elementwise("isfinite", np.isfinite)
-bitwise_and = Elementwise("bitwise_and", np.bitwise_and, operator=True)
-bitwise_or = Elementwise("bitwise_or", np.bitwise_or, operator=True)
-bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, operator=True)
+bitwise_and = Elementwise("bitwise_and", np.bitwise_and, operator=True, commutes=True)
+bitwise_or = Elementwise("bitwise_or", np.bitwise_or, operator=True, commutes=True)
+bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, operator=True, commutes=True)
 invert = Elementwise("invert", np.invert, operator=True)
 left_shift = Elementwise("left_shift", np.left_shift, operator=True)
 right_shift = Elementwise("right_shift", np.right_shift, operator=True)

@@ -82,16 +82,21 @@ class Elementwise(Plain):
         ufunc: the NumPy (or SciPy) ufunc behind it; its type resolution decides the dtype of the result.
         derivatives: one for each operand.
         operator: whether it is an operator of Python, which makes Python scalars of Python scalars.
+        commutes: as of every primitive.
     """
 
     never_fails = True
 
-    def __init__(self, name: str, ufunc: Any, derivatives: Sequence[Derivative] = (), operator: bool = False):
+    def __init__(
+        self, name: str, ufunc: Any, derivatives: Sequence[Derivative] = (), operator: bool = False,
+        commutes: bool = False,
+    ):  # fmt: skip
         super().__init__(name)
         self.ufunc = ufunc
         self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
         self.slopes = tuple([(derivative, callable(derivative)) for derivative in self.derivatives])
         self.operator = operator
+        self.commutes = self.commutes or commutes
         self.python_operator = PYTHON_OPERATORS[name] if operator else ufunc
         self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
         self._casts: dict[Any, np.dtype[Any] | None] = {}
@@ -221,6 +226,7 @@ class AddAny(Plain):
     """The sum of two tangents or cotangents of one shape."""
 
     never_fails = True
+    commutes = True
 
     def abstract_eval(self, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
         if x == y:
@@ -591,8 +597,3 @@ def broadcast_lanes(x: Any, size: int) -> Any:
 def all_mapped(size: int, values: Sequence[Any], mapped: Sequence[bool]) -> list[Any]:
     """Operands all of which have lanes, for rules that treat them alike."""
     return [v if is_mapped else broadcast_lanes(v, size) for v, is_mapped in zip(values, mapped, strict=True)]
-
-
-def multiply_by_size(x: Any, size: int) -> Any:
-    """The sum over `size` lanes that all hold x."""
-    return reduce_sum(broadcast_lanes(x, size), axes=(0,))

@@ -131,6 +131,13 @@ def test_what_is_pointwise_computes_each_element_by_itself(case: Case):
     assert same_but_for_rounding(np.ravel(found), np.ravel(wanted)[::-1])
 
 
+@each([case for case in CASES if case.direct and case.primitive.commutes])
+def test_what_commutes_may_have_its_operands_exchanged(case: Case):
+    (found,), (wanted,) = case.function(*case.args[::-1]), case.function(*case.args)
+    same = same_but_for_rounding if np.iscomplexobj(wanted) else same_bits
+    assert same(found, wanted)
+
+
 def extremes(dtype: np.dtype[Any]) -> Sequence[Any]:
     """Four numbers that functions stumble over: zero, the ends of what a dtype has, and one more."""
     if dtype.kind in "iu":

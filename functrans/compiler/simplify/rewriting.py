@@ -13,7 +13,7 @@ from ...core.primitive import Primitive
 from ...primitives.foundation import Elementwise, broadcast_to, convert, full
 from .folding import element_of, evaluated, folded, is_foldable, uniform_element
 from .loops import simplify_programs
-from .sharing import COMMUTATIVE, equation_key
+from .sharing import equation_key
 from .signs import SIGNED, is_nonnegative
 
 #: What stands for the one result of an equation, if it can be had for less; None if not.
@@ -46,7 +46,6 @@ class Kind(NamedTuple):
     may_have_effects: bool
     is_foldable: bool
     is_elementwise: bool
-    commutes: bool
 
 
 class Rewriter:
@@ -113,7 +112,7 @@ class Rewriter:
         simpler = self._simpler(eqn, kind)
         if simpler is not None:
             return simpler
-        return self.shared(eqn, kind.commutes and eqn.outputs[0].aval.dtype.kind != "c")
+        return self.shared(eqn, primitive.commutes and eqn.outputs[0].aval.dtype.kind != "c")
 
     def shared(self, eqn: Eqn, commutes: bool = False) -> Sequence[Atom]:
         """The results of an equal equation if there is one; else of this one, which is appended."""
@@ -144,7 +143,6 @@ class Rewriter:
             type(primitive).has_effects is not Primitive.has_effects,
             is_foldable(primitive),
             isinstance(primitive, Elementwise),
-            primitive.name in COMMUTATIVE,
         )
         return kind
 

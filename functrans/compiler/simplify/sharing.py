@@ -9,12 +9,6 @@ import numpy as np
 from ...core.avals import told_apart
 from ...core.jaxpr import Eqn, Literal
 
-#: Primitives whose operands may be exchanged without any change of the result (not maximum, for zeros of either sign;
-#: nor products of complex numbers, whose terms a fused multiply-add rounds differently).
-COMMUTATIVE = {
-    "add", "add_any", "multiply", "equal", "not_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and",
-    "logical_or", "logical_xor",
-}  # fmt: skip
 #: Constant arrays of up to so many bytes are compared by their elements, larger ones by identity.
 COMPARED = 256
 

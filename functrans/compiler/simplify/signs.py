@@ -9,6 +9,7 @@ from ...core.jaxpr import Atom, Eqn
 if TYPE_CHECKING:
     from .rewriting import Rewriter
 
+# A table, not rules of primitives: what one family of rewritings needs to know of a few of them, at a glance.
 #: Functions with such values, whatever real number they are of.
 _ALWAYS = {"absolute", "fabs", "square", "exp", "exp2", "hypot", "cosh"}
 #: Functions with such values where all operands are such.
