@@ -127,14 +127,7 @@ def take_apart(
     done, after, ys = apart.loop(
         loop.body, loop.cond, steps, loop.is_reverse, consts, begin, stays, rows, targets, bool(taped)
     )
-    for value, final, is_addressed in zip(after, loop.finals, stays):
-        if not is_addressed:
-            apart.fill(Array.of(apart.buffer(final, False), may_write=True), value)
-    if loop.count is not None:
-        apart.statements.append(Store(apart.buffer(loop.count, False).number, (), done))
-    if apart.ends:
-        begin = Assign(tuple(apart.ends), (constant(0, INT),) * len(apart.ends))
-        apart.statements.insert(0, begin)
+    _deliver(apart, loop, stays, after, done)
     zeros = frozenset(apart.buffer(final, False).number for final, zero in zip(loop.finals, starts_at_zero) if zero)
     statements = simplified(apart.statements, apart.arrays, zeros, apart.sums)
     recurrence = Recurrence(statements, None if isinstance(loop.length, Place) else loop.length)
@@ -144,6 +137,22 @@ def take_apart(
         tuple(tuple(b.number for b in x.buffers) for x in group if isinstance(x, Rows)) for group in (rows, ys)
     )
     return Apart(recurrence, apart.arrays, copied, registers, given, left)
+
+
+def _deliver(apart: _Body, loop: PlacedLoop, stays: Sequence[bool], after: Sequence[Any], done: Expression) -> None:
+    """Add what puts the state at the end, and the number of steps, where they are to be.
+
+    Args:
+        stays: which parts of the state are there already.
+        after: the state.
+    """
+    for value, final, is_addressed in zip(after, loop.finals, stays):
+        if not is_addressed:
+            apart.fill(Array.of(apart.buffer(final, False), may_write=True), value)
+    if loop.count is not None:
+        apart.statements.append(Store(apart.buffer(loop.count, False).number, (), done))
+    if apart.ends:
+        apart.statements.insert(0, Assign(tuple(apart.ends), (constant(0, INT),) * len(apart.ends)))
 
 
 class _Body(Equations, Tapes):
@@ -227,12 +236,9 @@ class _Body(Equations, Tapes):
                 step = added(at_value(length).plus(-1), step.times(-1))
             along = [forwards if turns and isinstance(x, Array) and x.is_taped else step for x in (*rows, *targets)]
             outs = self.run(body, [*consts, *state, *map(self.row, rows, along)])
-            ys = zip(outs[len(carry) :], body.out_avals[len(carry) :])
-            for target, (y, aval), own in zip(targets, ys, along[len(rows) :]):
-                if target is not None:
-                    self.fill(Array.of(target.home[0], (*target.home[1], own), may_write=True), y)
-                elif winding is not None:
-                    winding.leave(y, aval, own)
+            avals = body.out_avals[len(carry) :]
+            for target, y, aval, own in zip(targets, outs[len(carry) :], avals, along[len(rows) :]):
+                self.leave(y, target, own, aval, winding)
             after, pairs = following(self, state, outs[: len(carry)], stays, own_room)
             statements[:0] = self.emptied(inner, [] if winding is None else winding.stacks)
         if length is None:
@@ -251,6 +257,13 @@ class _Body(Equations, Tapes):
         done = counter if length is None else length
         stacks = iter([] if winding is None else winding.done(done))
         return done, after, [next(stacks) if target is None else self.renewed(target) for target in targets]
+
+    def leave(self, y: Any, target: Array | None, step: Affine, aval: Any, winding: Winding | None) -> None:
+        """Put what a step computes into the array that has one element for each step, or on the tape."""
+        if target is not None:
+            self.fill(Array.of(target.home[0], (*target.home[1], step), may_write=True), y)
+        elif winding is not None:
+            winding.leave(y, aval, step)
 
     def row(self, whole: Any, step: Affine) -> Any:
         """The element of a step."""
