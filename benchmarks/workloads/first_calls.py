@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .networks import loss_of_perceptron
 from .row import FIRST, JAX, Row
 
 
@@ -96,12 +97,7 @@ class Gradient(First):
         ]
         return layers, rng.normal(size=(batch, self.widths[0])), rng.normal(size=(batch, self.widths[-1]))
 
-    @staticmethod
-    def loss(np, layers, x, y):
-        *hidden, (w, b) = layers
-        for weight, bias in hidden:
-            x = np.tanh(x @ weight + bias)
-        return np.mean((x @ w + b - y) ** 2)
+    loss = staticmethod(loss_of_perceptron)
 
     def function(self, lib):
         return lib.grad(partial(self.loss, lib.np))

@@ -9,6 +9,14 @@ import numpy as np
 from .row import JAX, TORCH, Row
 
 
+def loss_of_perceptron(np, layers, x, y):
+    """The mean square of what a perceptron with tanh is off by."""
+    *hidden, (w, b) = layers
+    for weight, bias in hidden:
+        x = np.tanh(x @ weight + bias)
+    return np.mean((x @ w + b - y) ** 2)
+
+
 class Mlp(Row):
     """The gradient of a perceptron's loss: 784-512-512-10, tanh, a batch of 128."""
 
@@ -42,12 +50,7 @@ class Mlp(Row):
 
         return layers(), random(self.batch, self.widths[0]), random(self.batch, self.widths[-1]), layers()
 
-    @staticmethod
-    def loss(np, layers, x, y):
-        *hidden, (w, b) = layers
-        for weight, bias in hidden:
-            x = np.tanh(x @ weight + bias)
-        return np.mean((x @ w + b - y) ** 2)
+    loss = staticmethod(loss_of_perceptron)
 
     def function(self, lib):
         gradient = lib.grad(partial(self.loss, lib.np))

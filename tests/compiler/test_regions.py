@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -25,6 +24,7 @@ from functrans.compiler.regions import Region, around, copy_around, surroundings
 from functrans.core.avals import ShapedArray
 from functrans.core.primitive import registry
 from tests.fuzz import Case, cases
+from tests.helpers.calls import calls_in
 from tests.helpers.tiers import staged
 
 fnp = ft.numpy
@@ -483,23 +483,11 @@ LONG: dict[str, Callable[[Any, int], Any]] = {
 @pytest.mark.parametrize("name", sorted(LONG))
 def test_values_get_places_with_as_many_questions_as_there_are_steps(name: str) -> None:
     """Twice the steps, twice the calls: nobody looks at all of a program for each of its values."""
-    calls = 0
-
-    def counted(frame: Any, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event == "call"
-
     found = []
     for n in (80, 160):
         jaxpr = staged(lambda x: LONG[name](x, n), (np.ones(50),))
         fused(jaxpr)
-        calls = 0
-        sys.setprofile(counted)
-        try:
-            assemble(jaxpr, fused, supports, [(8,)])
-        finally:
-            sys.setprofile(None)
-        found.append(calls)
+        found.append(calls_in(lambda: assemble(jaxpr, fused, supports, [(8,)])).total())
     assert found[1] < 2.5 * found[0]
 
 

@@ -1,16 +1,15 @@
 """How much Python one warm derivative runs: the files of the library that it enters, and all calls of functions."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import functrans as ft
+from tests.helpers.calls import calls_in
 
 MOST_FILES, MOST_CALLS = 10, 300
 PACKAGE = Path(ft.__file__).parent
@@ -22,23 +21,6 @@ OF_THREE_OPERATIONS = {
     "log(x) / x - x": lambda x: np.log(x) / x - x,
     "(x * 2 + 1) * x": lambda x: (x * 2 + 1) * x,
 }
-
-
-def calls_in(run: Callable[[], Any]) -> Counter[str]:
-    """How often Python functions of each file are called; those of other packages and generated ones as well."""
-    calls: Counter[str] = Counter()
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call":
-            calls[frame.f_code.co_filename] += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        run()
-    finally:
-        sys.setprofile(before)
-    return calls
 
 
 def own_files(calls: Counter[str]) -> dict[str, int]:

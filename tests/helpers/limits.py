@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -131,6 +131,13 @@ def limited(names: Collection[str]) -> Iterator[None]:
     """What is compiled in this block is compiled with these limits, from plans and texts that are not kept for others."""
     changes = [change for name in names for change in LIMITS[name]]
     changes += [(codegen, "_kept", {}), (links, "_kept", {}), (plans, "_kept", {})] if changes else []
+    with changed(changes):
+        yield
+
+
+@contextmanager
+def changed(changes: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Attributes of modules have other values in this block: the last of several."""
     before = [(module, key, getattr(module, key)) for module, key, _ in changes]
     for module, key, value in changes:
         setattr(module, key, value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import functrans as ft
 from functrans.core.avals import ZERO
 from functrans.core.trace import typeof
 from functrans.transforms.forward import jvp_flat
@@ -108,6 +109,15 @@ def assert_all_close(found: Sequence[Any], wanted: Sequence[Any], tolerance: flo
     for i, (f, w) in enumerate(zip(found, wanted, strict=True)):
         assert_same_type(f, w, f"result {i}")
         assert_close(f, w, tolerance, f"result {i}")
+
+
+def assert_trees_close(found: Any, wanted: Any) -> None:
+    """The same structure, and the same numbers but for rounding; whatever there is of float0."""
+    a, b = ft.tree.flatten(found), ft.tree.flatten(wanted)
+    assert a[1] == b[1]
+    for x, y in zip(a[0], b[0]):
+        if getattr(y, "dtype", None) != ft.float0:
+            np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-10)
 
 
 def same_bits(a: Any, b: Any) -> bool:

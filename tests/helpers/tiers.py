@@ -15,6 +15,7 @@ from functrans.compiler.backends.interpreter import InterpretedProgram
 from functrans.compiler.program import fused
 from functrans.core.jaxpr import Jaxpr
 from functrans.settings import config
+from tests.helpers.limits import changed
 
 #: How native code is made: what the limits of the backend are set to.
 TIERS: dict[str, list[tuple[Any, str, int]]] = {
@@ -31,7 +32,7 @@ LATER: list[tuple[Any, str, int]] = [
 @contextmanager
 def tier(name: str) -> Iterator[None]:
     """Programs that are compiled in this block are compiled so."""
-    with _limited(TIERS[name]), config.using(threads=2 if name == "threads" else 1):
+    with changed(TIERS[name]), config.using(threads=2 if name == "threads" else 1):
         yield
 
 
@@ -40,22 +41,10 @@ def later() -> Iterator[None]:
     """Functions that are called in this block again and again go all the ways that there are for users."""
     before, config.threads = config.threads, 2  # in a block of `using` none would take the quick way in
     try:
-        with _limited(LATER):
+        with changed(LATER):
             yield
     finally:
         config.threads = before
-
-
-@contextmanager
-def _limited(limits: Sequence[tuple[Any, str, int]]) -> Iterator[None]:
-    before = [(module, key, getattr(module, key)) for module, key, _ in limits]
-    for module, key, value in limits:
-        setattr(module, key, value)
-    try:
-        yield
-    finally:
-        for module, key, value in before:
-            setattr(module, key, value)
 
 
 def staged(function: Callable[..., Any], args: Sequence[Any]) -> Jaxpr:

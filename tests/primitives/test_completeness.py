@@ -323,19 +323,27 @@ def check_vjp(function: Callable[..., Any], args: Sequence[Any]) -> None:
     given = [np.zeros(np.shape(y), ft.float0) if ct is ZERO else ct for y, ct in zip(results, cotangents)]
     for tangents in each_tangent_subset(args, seed=50):
         subset = [i for i, t in enumerate(tangents) if t is not ZERO]
-
-        def of_subset(*xs: Any, subset: Sequence[int] = subset) -> list[Any]:
-            everything = list(args)
-            for i, x in zip(subset, xs):
-                everything[i] = x
-            return list(function(*everything))
-
+        of_subset = function_of(subset, function, args)
         _, pull_back = ft.vjp(of_subset, *(args[i] for i in subset))
         found = pull_back(given)
         for i, ct in zip(subset, found, strict=True):
             if not typeof(args[i]).weak:
                 assert_same_type(ct, args[i], "cotangent")
         compare_pairings(cotangents, pushed(function, args, tangents), found, [tangents[i] for i in subset])
+
+
+def function_of(
+    subset: Sequence[int], function: Callable[..., Any], args: Sequence[Any]
+) -> Callable[..., list[Any]]:
+    """A function of some of its arguments; the others are as given."""
+
+    def of_subset(*xs: Any) -> list[Any]:
+        everything = list(args)
+        for i, x in zip(subset, xs, strict=True):
+            everything[i] = x
+        return list(function(*everything))
+
+    return of_subset
 
 
 def compare_pairings(cotangents: Any, out_tangents: Any, in_cotangents: Any, in_tangents: Any) -> None:
@@ -373,13 +381,7 @@ def check_linear_transpose(function: Callable[..., Any], args: Sequence[Any]) ->
     count = 0
     for tangents in each_tangent_subset(args, seed=60):
         subset = [i for i, t in enumerate(tangents) if t is not ZERO]
-
-        def of_subset(*xs: Any, subset: Sequence[int] = subset) -> list[Any]:
-            everything = list(args)
-            for i, x in zip(subset, xs):
-                everything[i] = x
-            return list(function(*everything))
-
+        of_subset = function_of(subset, function, args)
         inputs = [tangents[i] for i in subset]
         types = jvp_flat(function, args, tangents)[0]
         cotangents = [direction(y, 70 + i) for i, y in enumerate(types)]

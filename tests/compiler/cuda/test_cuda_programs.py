@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from functrans.compiler.backends.cuda.encoding import blocks_of
 from functrans.compiler.backends.cuda.operations import OF_CUDA
-from functrans.compiler.instructions import PythonRun
+from functrans.compiler.instructions import PythonRun, blocks_of
 from functrans.compiler.operations import LIBRARY
 from tests import fuzz
 from tests.helpers.cases import all_cases
