@@ -132,7 +132,8 @@ class JaxprTrace(Trace):
         return self.paths.decide(self, var)
 
 
-def identity(tracer: Traced) -> tuple[int, ...]:
-    """The same for a tracer and its copies, which each run of a function makes anew."""
-    assert isinstance(tracer, Tracer)
-    return id(tracer.trace), *[id(getattr(tracer, slot)) for slot in tracer.payload]
+def identity(value: Any) -> tuple[int, ...]:
+    """The same for a tracer and its copies, which each run of a function makes anew; of an array its own."""
+    if not isinstance(value, Tracer):
+        return (id(value),)
+    return id(value.trace), *[id(getattr(value, slot)) for slot in value.payload]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from .. import tree
 from ..api.arguments import FlatFunction, describe_leaf
 from ..core.jaxpr import Jaxpr, Var
+from ..core.recording import identity
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import typeof
 from ..source import Source
@@ -49,12 +50,12 @@ def staged(
 
 def with_common_operands(programs: Sequence[Program]) -> tuple[list[Jaxpr], list[Any]]:
     """Jaxprs that all take what any of them captured, before the operands that they have anyway; and that."""
-    common = list({id(value): value for program in programs for value in program.captured}.values())
+    common = list({identity(value): value for program in programs for value in program.captured}.values())
     avals = tuple(map(typeof, common))
     jaxprs: list[Jaxpr] = []
     for program in programs:
-        places = {id(value): i for i, value in enumerate(program.captured)}
-        order = [places.get(id(value)) for value in common]
+        places = {identity(value): i for i, value in enumerate(program.captured)}
+        order = [places.get(identity(value)) for value in common]
         inputs = program.jaxpr.inputs
         leading = [Var(aval) if i is None else inputs[i] for i, aval in zip(order, avals)]
         jaxprs.append(Jaxpr([*leading, *inputs[len(program.captured) :]], program.jaxpr.eqns, program.jaxpr.outputs))

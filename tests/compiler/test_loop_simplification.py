@@ -264,6 +264,35 @@ def test_constants_go_into_branches_and_checkpoints():
     assert names(found["checkpoint"]["jaxpr"]) == ["sin"]
 
 
+def test_what_comes_twice_goes_in_once():
+    def f(p, x):
+        return lax.cond(p, lambda y: x + y, lambda y: y * np.sin(x), x)
+
+    assert len(only(simplified(f, True, X)).inputs) == 2
+
+    def g(x):
+        y = x.copy()
+        return lax.scan(lambda c, _: (c * lax.cond(c[0] > 1, lambda: x - y, lambda: x + y), None), X, None, length=2)[0]
+
+    loop = only(simplified(g, X))
+    assert loop.params["consts"] == 1
+    assert len(only(loop.params["body"]).inputs) == 2
+
+
+def test_copies_that_branches_close_over_are_one_operand():
+    def changed(x):
+        x = x.copy()
+        x[0] = 1.0
+        return x
+
+    (branch,) = [
+        eqn
+        for eqn in ft.make_jaxpr(lambda p, x: lax.cond(p, lambda: changed(x), lambda: x))(True, X).eqns
+        if eqn.primitive.name == "cond"
+    ]
+    assert len(branch.inputs) == 2
+
+
 def test_a_branch_that_is_known_is_taken():
     def f(x):
         return lax.switch(1, [lambda x: x, lambda x: np.sin(x), lambda x: np.cos(x)], x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, substitute
@@ -28,6 +28,7 @@ def simplify_programs(rewriter: Rewriter, eqn: Eqn) -> Sequence[Atom]:
         if shared.repeats:
             eqn = _without_invariants(rewriter, eqn, shared)
         eqn = _with_constants_inside(rewriter, eqn)
+        eqn = _without_repeats(rewriter, eqn)
     eqn = eqn._replace(params=_with_programs(eqn.params, rewriter.nested))
     rewriter.source = eqn.source
     if eqn.primitive.has_effects(eqn.params):
@@ -150,11 +151,7 @@ def _with_constants_inside(rewriter: Rewriter, eqn: Eqn) -> Eqn:
             return program
         return _with_inputs_known(rewriter, program, known)
 
-    params = _with_programs(eqn.params, narrowed)
-    if "consts" in params:
-        params["consts"] -= len(known)
-    inputs = [a for i, a in enumerate(eqn.inputs) if i - shared.start not in known]
-    return eqn._replace(params=params, inputs=inputs)
+    return _without_shared(eqn, narrowed, known, shared)
 
 
 def _with_inputs_known(rewriter: Rewriter, program: Jaxpr, known: dict[int, Atom]) -> Jaxpr:
@@ -170,6 +167,47 @@ def _with_inputs_known(rewriter: Rewriter, program: Jaxpr, known: dict[int, Atom
     outputs = [atoms.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
     inputs = [v for i, v in enumerate(program.inputs) if i not in known]
     return Jaxpr(inputs, [*made, *substitute(program.eqns, atoms)], outputs)
+
+
+# ---- operands that come twice
+
+
+def _without_repeats(rewriter: Rewriter, eqn: Eqn) -> Eqn:
+    """An equation whose programs share no variable twice: what branches close over, each for itself, is one array.
+
+    Of an array that comes twice nobody could tell that it may be changed where it is.
+    """
+    shared = eqn.primitive.shared_operands(eqn.params)
+    assert shared is not None
+    programs = [p for name in shared.programs for p in _as_tuple(eqn.params[name])]
+    firsts: dict[Any, int] = {}
+    repeats: dict[int, int] = {}
+    for i, atom in enumerate(eqn.inputs[shared.start : shared.start + shared.number]):
+        first = firsts.setdefault((atom, *(p.inputs[i].aval for p in programs)), i)
+        if first != i:
+            repeats[i] = first
+    if not repeats:
+        return eqn
+
+    def narrowed(program: Jaxpr) -> Jaxpr:
+        if program not in programs:
+            return program
+        names: dict[Var, Atom] = {program.inputs[i]: program.inputs[first] for i, first in repeats.items()}
+        outputs = [names.get(a, a) if isinstance(a, Var) else a for a in program.outputs]
+        inputs = [v for i, v in enumerate(program.inputs) if i not in repeats]
+        return Jaxpr(inputs, substitute(program.eqns, names), outputs)
+
+    return _without_shared(eqn, narrowed, repeats, shared)
+
+
+def _without_shared(
+    eqn: Eqn, narrowed: Callable[[Jaxpr], Jaxpr], left_out: Collection[int], shared: SharedOperands
+) -> Eqn:
+    """An equation without some of the operands that its programs share, by number; `narrowed` are its programs."""
+    params = _with_programs(eqn.params, narrowed)
+    if "consts" in params:
+        params["consts"] -= len(left_out)
+    return eqn._replace(params=params, inputs=[a for i, a in enumerate(eqn.inputs) if i - shared.start not in left_out])
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
