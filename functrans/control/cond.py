@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ class Cond(HoldsPrograms):
         branches: jaxprs with the same types of inputs and of results.
     """
 
+    adds_to_totals = True
+
     def abstract_eval(self, *avals: Any, branches: Branches) -> list[Any]:
         return branches[0].out_avals
 
@@ -63,17 +66,23 @@ class Cond(HoldsPrograms):
         outs = self.bind(*(s[0] for s in series), *coefficients, branches=derived)
         return series_of(outs, out_active, order)
 
-    def transpose(self, cotangents: Sequence[Any], index: Any, *args: Any, branches: Branches) -> Sequence[Any]:
+    def transpose(
+        self, cotangents: Sequence[Any], index: Any, *args: Any, branches: Branches, totals: Sequence[Any]
+    ) -> Sequence[Any]:
         linear = tuple(map(is_hole, args))
         active = tuple(ct is not ZERO for ct in cotangents)
         given = [ct for ct in cotangents if ct is not ZERO]
         ct_avals = tuple(map(typeof, given))
+        so_far = list(compress(totals[1:], linear))
+        has_total = tuple(total is not ZERO for total in so_far)
         derived, found = agreeing(
-            branches, lambda branch, forced: transpose_jaxpr(branch, linear, active, ct_avals, forced)
+            branches, lambda branch, forced: transpose_jaxpr(branch, linear, active, ct_avals, forced, has_total)
         )
         others = [a for a, is_linear in zip(args, linear) if not is_linear]
-        outs = iter(spread(self.bind(index, *others, *given, branches=derived), found))
-        return [None, *(next(outs) if is_linear else None for is_linear in linear)]
+        sums = [total for total, is_found in zip(so_far, found) if is_found and total is not ZERO]
+        outs = spread(self.bind(index, *others, *given, *sums, branches=derived), found)
+        cts = iter(total if ct is ZERO else ct for ct, total in zip(outs, so_far))
+        return [None, *(next(cts) if is_linear else None for is_linear in linear)]
 
     def batch_named(
         self, axis_name: Any, size: int, values: Sequence[Any], mapped: Sequence[bool], *, branches: Branches

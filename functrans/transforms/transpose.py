@@ -133,9 +133,9 @@ def transpose_jaxpr(
     Args:
         linear: which inputs to transpose; `jaxpr` must be linear in them for any value of the others.
         active: which results have a cotangent that is not ZERO; `ct_avals` are the types of those.
-        forced: which of the linear inputs must have a cotangent, zeros if need be.
+        forced: which of the linear inputs must have a cotangent: if need be what they have already, or zeros.
         totals: which of the linear inputs have a cotangent already (none of them by default), to which theirs is
-            added. Those that nothing is added to are no inputs of the jaxpr, and have no cotangent.
+            added. Those that nothing is added to, unless forced, are no inputs of the jaxpr, and have no cotangent.
 
     What does not depend on the linear inputs is evaluated first, by partial evaluation.
 
@@ -156,11 +156,11 @@ def transpose_jaxpr(
             outputs = [trace.atom(out) for out in eval_jaxpr(jaxpr, *inputs)]
         variables = [x.atom for x, is_linear in zip(inputs, linear) if is_linear]
         found = backward_pass(trace.eqns, variables, outputs, cotangents, so_far)
-        found = [ZERO if c is not ZERO and c is t else c for c, t in zip_longest(found, so_far, fillvalue=ZERO)]
-        if forced is not None:
-            found = [
-                instantiate(c, v.aval) if is_forced else c for c, v, is_forced in zip(found, variables, forced)
-            ]
+        given = zip_longest(found, so_far, fillvalue=ZERO)
+        found = [
+            instantiate(c, v.aval) if is_forced else ZERO if c is t else c
+            for (c, t), v, is_forced in zip(given, variables, forced or (False,) * len(variables))
+        ]
         out_active[:] = [c is not ZERO for c in found]
         return [c for c in found if c is not ZERO]
 

@@ -190,9 +190,44 @@ def nests_and_writes(x: Any, as_loop: bool) -> Any:
     return np.sum(each(5, row, x, as_loop)[:7, :7] ** 2)
 
 
+def reads_in_branches(x: Any, as_loop: bool) -> Any:
+    def step(i: Any, s: Any) -> Any:
+        return lax.cond(x[i, 1] < 0.5, lambda: s + x[i, 0] * x[i + 1, 3], lambda: s * x[i, 2])
+
+    return each(5, step, 1.0, as_loop)
+
+
+def writes_in_branches(x: Any, as_loop: bool) -> Any:
+    def exchanged(x: Any, i: Any) -> Any:
+        x = x.copy()
+        a, b = x[i, 0], x[i + 1, 2]
+        x[i, 0], x[i + 1, 2] = b, a * x[0, 0]
+        return x
+
+    def step(i: Any, state: Any) -> Any:
+        number, x = state
+        return lax.cond(x[i, 1] < 0.5, lambda: (number + x[i, 0], exchanged(x, i)), lambda: (number, x))
+
+    number, x = each(5, step, (0.0, x), as_loop)
+    return number + np.sum(x[:7, :7] ** 2)
+
+
+def branches_in_nests(x: Any, as_loop: bool) -> Any:
+    def scaled(x: Any, i: Any, j: Any) -> Any:
+        x = x.copy()
+        x[i, j] = x[i, j] * x[j, i]
+        return x
+
+    def row(i: Any, x: Any) -> Any:
+        inner = lambda j, x: lax.cond(x[i, j] > 0.0, lambda: scaled(x, i, j), lambda: x)  # noqa: E731
+        return lax.cond(x[i, 0] < 0.9, lambda: each(4, inner, x, as_loop), lambda: scaled(x, i, 0))
+
+    return np.sum(each(5, row, x, as_loop)[:7, :7] ** 2)
+
+
 LOOPS = [
     reads_elements, reads_rows, reads_regions, reads_at_indices, writes_elements, writes_regions, nests,
-    nests_and_writes,
+    nests_and_writes, reads_in_branches, writes_in_branches, branches_in_nests,
 ]  # fmt: skip
 
 
