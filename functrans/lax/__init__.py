@@ -2,7 +2,6 @@
 
 
 from ..primitives.foundation import broadcast_shapes
-from ..primitives.selection import stop_gradient
 from ..primitives.sorting import top_k
 from . import linalg
 from .branches import cond, switch
@@ -160,6 +159,7 @@ from .shapes import (
     split,
     squeeze,
     stack,
+    stop_gradient,
     tile,
     transpose,
     unstack,

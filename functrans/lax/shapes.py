@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..api.arguments import gives_its_own
+from .. import tree
+from ..api.arguments import gives_its_own, own_results
 from ..core.trace import typeof
 from ..numpy import creation, ranges
 from ..numpy.common import as_operand, cast, stretched, with_shape
 from ..numpy.sorting import lexsort
-from ..primitives import structural
+from ..primitives import selection, structural
 from ..primitives.sorting import top_k
 
 
@@ -131,9 +132,24 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     return tuple(np.moveaxis(x, axis, 0))
 
 
+def stop_gradient(x: Any) -> Any:
+    """The values of a pytree of arrays, without derivatives of any order.
+
+    Arrays are copies: what is assigned into them leaves x alone.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.grad(lambda x: x * ft.lax.stop_gradient(x))(3.0)
+        3.0
+    """
+    leaves, treedef = tree.flatten(x)
+    return treedef.unflatten(own_results([selection.stop_gradient(leaf) for leaf in leaves], leaves))
+
+
 def optimization_barrier(operand: Any) -> Any:
-    """The operand, a pytree; nothing is moved across values that are needed anyway."""
-    return operand
+    """A copy of the operand, a pytree; nothing is moved across values that are needed anyway."""
+    leaves, treedef = tree.flatten(operand)
+    return treedef.unflatten(own_results(list(leaves), leaves))
 
 
 @gives_its_own
@@ -442,5 +458,5 @@ __all__ = [
     "broadcast_to_rank", "broadcasted_iota", "collapse", "concatenate", "dot", "dot_general", "empty", "expand_dims",
     "full", "full_like", "iota", "optimization_barrier", "pad", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
     "reduce_prod", "reduce_sum", "reduce_xor", "reshape", "rev", "sort", "sort_key_val", "split", "squeeze", "stack",
-    "tile", "transpose", "unstack",
+    "stop_gradient", "tile", "transpose", "unstack",
 ]  # fmt: skip

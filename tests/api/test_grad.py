@@ -271,6 +271,26 @@ def test_stop_gradient():
     assert ft.jit(ft.grad(f))(3.0) == 3.0
 
 
+def test_stop_gradient_of_containers():
+    stopped = lambda x: ft.lax.stop_gradient({"a": x, "b": (x * 2, None, 3)})  # noqa: E731
+    f = lambda x: x * stopped(x)["a"] + stopped(x)["b"][0]  # noqa: E731
+    assert stopped(3.0) == {"a": 3.0, "b": (6.0, None, 3)}
+    assert ft.grad(f)(3.0) == ft.jit(ft.grad(f))(3.0) == 3.0
+    assert ft.jvp(f, (3.0,), (1.0,)) == (15.0, 3.0)
+
+
+@pytest.mark.parametrize("copy", [ft.lax.stop_gradient, ft.lax.optimization_barrier])
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit, ft.checkpoint, lambda f: lambda x: ft.jvp(f, (x,), (x,))[0]])
+def test_assigning_into_what_was_stopped_leaves_the_original_alone(copy, transform):
+    def f(x):
+        x = x.copy()
+        pair = copy((x, x))
+        pair[0][0] = 10.0
+        return np.sum(x), np.sum(pair[0]), np.sum(pair[1])
+
+    assert transform(f)(np.array([1.0, 2.0])) == (3.0, 12.0, 3.0)
+
+
 # ---- higher orders
 
 
