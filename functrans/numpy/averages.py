@@ -17,7 +17,7 @@ from ..primitives.roots import root
 from .common import as_operand, cast, normalize_axes, stretched, with_shape
 from .positions import stored
 from .protocols import METHODS
-from .reducing import F64, chosen_correction, count, squared_magnitude, working_dtypes
+from .reducing import F64, chosen_correction, count, squared_magnitude, widened, working_dtypes
 from .reductions import sum
 
 
@@ -28,8 +28,9 @@ def mean(
     x = as_operand(a)
     axes = normalize_axes(axis, typeof(x).ndim)
     working, final = working_dtypes(x, dtype)
-    total = sum(x, axes, working, None, keepdims, where=where)
-    return stored(cast(divide(total, count(x, axes, keepdims, where, working)), final), out)
+    working = widened(working, dtype, out)
+    y = divide(sum(x, axes, working, None, keepdims, where=where), count(x, axes, keepdims, where, working))
+    return cast(y, final) if out is None else stored(y, out)
 
 
 def var(
@@ -37,8 +38,8 @@ def var(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.var: the mean squared magnitude of deviations, with `ddof` (or `correction`) taken off the count."""
-    y, final = _variance(a, axis, dtype, chosen_correction(ddof, correction), keepdims, where, mean)
-    return stored(cast(y, final), out)
+    y, final = _variance(a, axis, dtype, out, chosen_correction(ddof, correction), keepdims, where, mean)
+    return cast(y, final) if out is None else stored(y, out)
 
 
 def std(
@@ -46,32 +47,35 @@ def std(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.std. Like that of a norm, its derivative is zero where all elements are equal."""
-    y, final = _variance(a, axis, dtype, chosen_correction(ddof, correction), keepdims, where, mean)
-    return stored(cast(root(y, degree=2), final), out)
+    y, final = _variance(a, axis, dtype, out, chosen_correction(ddof, correction), keepdims, where, mean)
+    y = root(y, degree=2)
+    return cast(y, final) if out is None else stored(y, out)
 
 
 def _variance(
-    a: Any, axis: Any, dtype: Any, correction: Any, keepdims: bool, where: Any, mean: Any
+    a: Any, axis: Any, dtype: Any, out: Any, correction: Any, keepdims: bool, where: Any, mean: Any
 ) -> tuple[Any, np.dtype[Any]]:
     """The variance, in the dtype that it is computed in, and the dtype that it is to be converted to."""
     x = as_operand(a)
     axes = normalize_axes(axis, typeof(x).ndim)
     working, final = working_dtypes(x, dtype)
     final = real_dtype(final) if typeof(x).dtype.kind == "c" else final
-    return divide(*_squares_and_count(cast(x, working), axes, correction, keepdims, where, mean)), final
+    squares, n = _squares_and_count(cast(x, working), axes, correction, keepdims, where, mean)
+    summed = widened(typeof(squares).dtype, dtype, out)
+    return divide(sum(squares, axes, summed, None, keepdims, where=where), n), final
 
 
 def _squares_and_count(
     x: Any, axes: tuple[int, ...], ddof: Any, keepdims: bool, where: Any, center: Any
 ) -> tuple[Any, Any]:
-    """The sum of squared deviations, and their number less `ddof`, but not less than zero."""
+    """Squared deviations, and their number less `ddof`, but not less than zero."""
     dtype = typeof(x).dtype
     if center is None:
         center = divide(sum(x, axes, dtype, None, True, where=where), count(x, axes, True, where, dtype))
     squares = squared_magnitude(subtract(x, center))
     n = count(x, axes, keepdims, where, dtype)
     n = max(n - ddof, 0) if isinstance(n, int) and isinstance(ddof, (int, float)) else maximum(subtract(n, ddof), 0)
-    return sum(squares, axes, keepdims=keepdims, where=where), n
+    return squares, n
 
 
 def average(

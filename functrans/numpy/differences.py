@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.avals import BOOL, is_inexact
+from ..core.avals import BOOL
 from ..core.dtypes import can_cast
 from ..core.trace import typeof
 from ..primitives.elementwise import add, divide, multiply, not_equal, subtract
@@ -103,7 +103,10 @@ def _spacings(given: tuple[Any, ...], extents: list[int]) -> list[Any]:
 
 
 def _positions_to_steps(positions: Any) -> Any:
-    return diff(cast(positions, np.float64) if not is_inexact(typeof(positions).dtype) else positions)
+    """The distances of neighbours; those of booleans are 0 and 1, as np.diff has it."""
+    kind = typeof(positions).dtype.kind
+    steps = diff(cast(positions, np.float64) if kind in "iu" else positions)
+    return cast(steps, np.float64) if kind == "b" else steps
 
 
 def _gradient_along(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:

@@ -18,7 +18,7 @@ from ..primitives.selection import select
 from .averages import mean, var
 from .common import as_operand, cast, known_value
 from .positions import stored
-from .reducing import as_initial, chosen_correction, squared_magnitude
+from .reducing import as_initial, chosen_correction, squared_magnitude, widened
 from .reductions import all, argmax, argmin, cumprod, cumsum, max, min, prod, sum
 
 
@@ -129,7 +129,7 @@ def nanmean(
     x, mask = _replaced(a, 0)
     if mask is None:
         return mean(x, axis, dtype, out, keepdims, where=where)
-    total = sum(x, axis, _inexact(dtype), None, keepdims, where=where)
+    total = sum(x, axis, _dtype_of_sums(typeof(x).dtype, dtype, out), None, keepdims, where=where)
     return stored(divide(total, _count(mask, axis, keepdims, where, typeof(total).dtype)), out)
 
 
@@ -143,11 +143,11 @@ def nanvar(
         return var(x, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     ddof = chosen_correction(ddof, correction)
     if mean is None:
-        total = sum(x, axis, _inexact(dtype), None, True, where=where)
+        total = sum(x, axis, dtype, None, True, where=where)
         mean = divide(total, _count(mask, axis, True, where, typeof(total).dtype))
     deviations = cast(subtract(x, mean), typeof(x).dtype)
     squares = squared_magnitude(select(mask, typeof(x).dtype.type(0), deviations))
-    y = sum(squares, axis, dtype, None, keepdims, where=where)
+    y = sum(squares, axis, _dtype_of_sums(typeof(squares).dtype, dtype, out), None, keepdims, where=where)
     degrees = subtract(_count(mask, axis, keepdims, where, typeof(y).dtype), ddof)
     y = select(less_equal(degrees, 0), typeof(y).dtype.type(np.nan), divide(y, degrees))
     return stored(y, out)
@@ -158,14 +158,17 @@ def nanstd(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.nanstd. Like that of a norm, its derivative is zero where all elements are equal."""
-    y = nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
+    y = nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     return stored(root(y, degree=2), out)
 
 
-def _inexact(dtype: Any) -> Any:
+def _dtype_of_sums(given: np.dtype[Any], dtype: Any, out: Any) -> np.dtype[Any]:
+    """The one that was asked for, or that of `out`, if that is wider than the one given."""
     if dtype is not None and not is_inexact(np.dtype(dtype)):
         raise TypeError("If a is inexact, then dtype must be inexact")
-    return dtype
+    if out is not None and not is_inexact(typeof(out).dtype):
+        raise TypeError("If a is inexact, then out must be inexact")
+    return widened(given if dtype is None else np.dtype(dtype), dtype, out)
 
 
 def _count(mask: Any, axis: Any, keepdims: bool, where: Any, dtype: np.dtype[Any]) -> Any:

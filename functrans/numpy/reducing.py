@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import INT, is_inexact, real_dtype
-from ..core.dtypes import SINGLE, is_half
+from ..core.dtypes import SINGLE, is_half, result_type
 from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from ..primitives.complex import imag, real
@@ -98,6 +98,11 @@ def working_dtypes(x: Any, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
     if not is_inexact(given):
         return F64, F64
     return SINGLE if is_half(given) else given, given
+
+
+def widened(dtype: np.dtype[Any], asked: Any, out: Any) -> np.dtype[Any]:
+    """The dtype of sums that are stored in `out`: that of `out`, if it is the wider one, and none was asked for."""
+    return dtype if out is None or asked is not None else result_type(dtype, typeof(out).dtype)
 
 
 def count(x: Any, axes: tuple[int, ...], keepdims: bool, where: Any, dtype: np.dtype[Any]) -> Any:

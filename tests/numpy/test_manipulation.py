@@ -155,6 +155,13 @@ def test_positions_of_gradient_and_trapezoid_are_differentiable():
     check_agreement(lambda x, s: np.trapezoid(x, s), X, POSITIONS)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64])
+@pytest.mark.parametrize("edge_order", [1, 2])
+def test_positions_of_any_dtype(dtype, edge_order):
+    positions = np.arange(X.shape[1]) % 2 if dtype is bool else np.arange(X.shape[1]) ** 2 % 11
+    check_agreement(lambda x, s: np.gradient(x, s, axis=1, edge_order=edge_order), X, positions.astype(dtype))
+
+
 @pytest.mark.parametrize("edge_order", [1, 2])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
 def test_the_gradient_at_a_point_is_that_between_its_neighbours(value, edge_order):

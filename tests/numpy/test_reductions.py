@@ -253,6 +253,23 @@ def test_results_can_be_stored_in_traced_arrays_only():
         ft.jit(lambda x: np.max(x, axis=0, out=np.zeros(4)))(X)
 
 
+@pytest.mark.parametrize("name", ["mean", "var", "std", "nanmean", "nanvar", "nanstd", "sum", "nansum", "prod"])
+@pytest.mark.parametrize("dtypes", [("f4", "f8"), ("c8", "c16"), ("i4", "f8"), ("f8", "f4")])
+def test_a_wider_array_for_results_makes_for_more_precision(name, dtypes):
+    x = np.linspace(0.1, 3.0, 23).astype(dtypes[0])
+    dtype = dtypes[1].replace("c16", "f8") if "var" in name or "std" in name else dtypes[1]
+    found = ft.jit(lambda x: getattr(np, name)(x, out=ft.numpy.zeros((), dtype)))(x)
+    wanted = getattr(np, name)(x, out=np.zeros((), dtype))
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found, wanted, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_means_that_are_not_stored_in_integers():
+    for function in (np.nanmean, np.nanvar, np.nanstd):
+        with pytest.raises(TypeError, match="out must be inexact"):
+            ft.jit(lambda x, function=function: function(x, out=ft.numpy.zeros((), int)))(X)
+
+
 # ---- averages
 
 
