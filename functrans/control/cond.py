@@ -16,13 +16,13 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, typeof
 from ..primitives.elementwise import equal
 from ..primitives.foundation import convert, zeros
-from ..primitives.reductions import argmax, reduce_any
+from ..primitives.reductions import reduce_any
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import active_coefficients, jet_jaxpr, series_of
 from ..transforms.partial_eval import partial_eval_jaxpr
 from ..transforms.transpose import transpose_jaxpr
-from .loop import Flags, choose_lanes, spread, stand_in, used_inputs
+from .loop import Flags, choose_lanes, first_lane, spread, stand_in, used_inputs
 from .programs import HoldsPrograms, check_no_collective, guarded
 
 Branches = tuple[Jaxpr, ...]
@@ -108,7 +108,7 @@ class Cond(HoldsPrograms):
         results: list[Any] = []
         for number, branch in enumerate(branches):
             takes = equal(indices, number)
-            example = argmax(convert(takes, dtype=np.dtype(np.int8)), axes=(0,))
+            example = first_lane(takes)
             taken = lanewise_branch(branch, size, mapped, axis_name)
             outs = self.bind(
                 convert(reduce_any(takes, axes=(0,)), dtype=np.dtype(np.int64)), takes, example, *args,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.devices import empty_here
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune, substitute
@@ -17,7 +19,8 @@ from ..core.primitive import SharedOperands
 from ..core.stack import Stack
 from ..core.trace import Params, running, typeof
 from ..primitives.dynamic_slice import dynamic_slice
-from ..primitives.foundation import broadcast_lanes, instantiate, match, reshape
+from ..primitives.foundation import broadcast_lanes, convert, instantiate, match, reshape
+from ..primitives.reductions import argmax, reduce_max
 from ..primitives.selection import select
 from ..primitives.stacks import choose_entries
 from ..primitives.structural import transpose
@@ -289,13 +292,25 @@ def make_room(aval: Any, static: int | None, length: int) -> Any:
     return Stack(StackAval(aval.strong()), length)
 
 
+def first_lane(lanes: Any) -> Any:
+    """The number of the first lane where a condition holds; 0 if it holds nowhere, or there are no lanes."""
+    if not typeof(lanes).shape[0]:
+        return np.int64(0)
+    return argmax(convert(lanes, dtype=np.dtype(np.int8)), axes=(0,))
+
+
+def most_steps(counts: Any) -> Any:
+    """The largest of the numbers of steps of lanes; 0 if there are no lanes."""
+    return reduce_max(counts, axes=(0,)) if typeof(counts).shape[0] else np.int64(0)
+
+
 def stand_in(lanes: Any, x: Any, example: Any) -> Any:
     """The lanes of x where the condition holds, and one of them, the example, in place of the others.
 
     A stack is as good as it is: only derivatives of loops read it, which compute with any numbers.
     """
     aval = typeof(x)
-    if type(aval) is StackAval:
+    if type(aval) is StackAval or not aval.shape[0]:
         return x
     row = dynamic_slice(x, example, *[0] * (aval.ndim - 1), sizes=(1, *aval.shape[1:]))
     return choose_lanes(lanes, x, row)

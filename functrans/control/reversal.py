@@ -19,10 +19,21 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, running, typeof
 from ..primitives.elementwise import add, less
 from ..primitives.foundation import broadcast_lanes, instantiate, match
-from ..primitives.reductions import argmax, reduce_max
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
-from .loop import Flags, are_arrays, choose_lanes, make_room, partition, spread, stacked_aval, stand_in, swap_lanes
+from .loop import (
+    Flags,
+    are_arrays,
+    choose_lanes,
+    first_lane,
+    make_room,
+    most_steps,
+    partition,
+    spread,
+    stacked_aval,
+    stand_in,
+    swap_lanes,
+)
 from .programs import HoldsPrograms
 from .schedule import reversed_segments, slots_for
 from .segments import program_of_any_length, program_of_sweep, rows_for, schedule
@@ -158,7 +169,7 @@ class ReverseSweep(HoldsPrograms):
         operands, flags = _split(params, values), Operands(*map(tuple, _split(params, mapped)))
         (counts,) = operands.head
         starts = less(0, counts)
-        example = argmax(counts, axes=(0,))
+        example = first_lane(starts)
         consts = [stand_in(starts, c, example) if m else c for c, m in zip(operands.consts, flags.consts)]
         state = _with_lanes(operands.state, flags.state, (True,) * params["state"], size)
         state = [stand_in(starts, s, example) for s in state]
@@ -167,7 +178,7 @@ class ReverseSweep(HoldsPrograms):
         zs = [swap_lanes(z) if m else z for z, m in zip(operands.zs, flags.zs)]
         step, pull = frozen_sweep(params["step"], params["pull"], size, flags.consts, flags.xs, flags.zs, axis_name)
         outs = self.bind(
-            reduce_max(counts, axes=(0,)), counts, *consts, 0, *state, *xs, *back, *zs,
+            most_steps(counts), counts, *consts, 0, *state, *xs, *back, *zs,
             **{**params, "step": step, "pull": pull, "consts": params["consts"] + 1, "state": params["state"] + 1},
         )  # fmt: skip
         ys = [swap_lanes(y) for y in outs[params["back"] :]]

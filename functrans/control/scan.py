@@ -16,7 +16,6 @@ from ..core.staging import trace_closed
 from ..core.trace import Params, current_trace, operators, running, typeof
 from ..primitives.elementwise import add, less, subtract
 from ..primitives.foundation import all_mapped, broadcast_lanes, instantiate
-from ..primitives.reductions import reduce_max
 from ..primitives.stacks import stack_length
 from ..transforms.batching import batch_jaxpr
 from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, partial_eval_jaxpr
@@ -28,6 +27,7 @@ from .loop import (
     are_arrays,
     choose_lanes,
     make_room,
+    most_steps,
     partition,
     spread,
     stacked_aval,
@@ -136,7 +136,7 @@ class Scan(Loop):
         """Each lane has its own number of steps: all run as long as the longest, the finished ones standing still."""
         operands, flags = self.split(params, values), self.split(params, mapped)
         (counts,) = operands.head
-        longest = reduce_max(counts, axes=(0,))
+        longest = most_steps(counts)
         body = frozen_body(params["body"], params["carry"], size, tuple(flags.consts), tuple(flags.xs), axis_name)
         carry = all_mapped(size, operands.carry, flags.carry)
         first, step = (subtract(longest, 1), -1) if params["reverse"] else (instantiate(ZERO, typeof(longest)), 1)

@@ -68,5 +68,6 @@ def slots_for(slots: Any, length: int, state: Sequence[ShapedArray]) -> int:
     if slots == LOGARITHMIC:
         return length.bit_length() + 1
     if type(slots) is Budget:
-        return max(1, slots.bytes // sum(aval.size * aval.dtype.itemsize for aval in state))
+        size = sum(aval.size * aval.dtype.itemsize for aval in state)
+        return max(1, slots.bytes // max(1, size))
     return slots

@@ -15,7 +15,7 @@ from ..core.staging import trace_closed
 from ..core.trace import Params
 from ..primitives.elementwise import add, bitwise_and, less
 from ..primitives.foundation import all_mapped, convert, instantiate
-from ..primitives.reductions import argmax, reduce_any
+from ..primitives.reductions import reduce_any
 from ..transforms.batching import batch_jaxpr
 from .loop import (
     Flags,
@@ -23,6 +23,7 @@ from .loop import (
     Loop,
     are_arrays,
     choose_lanes,
+    first_lane,
     partition,
     stand_in,
     used_inputs,
@@ -155,7 +156,7 @@ class WhileLoop(Loop):
             params["cond"], size, (*flags.consts, *[True] * len(carry)), (True,), axis_name
         )
         (starts,) = eval_jaxpr(cond, *operands.consts, *carry)
-        example = argmax(convert(starts, dtype=np.dtype(np.int8)), axes=(0,))
+        example = first_lane(starts)
         consts = [
             stand_in(starts, c, example) if m else c for c, m in zip(operands.consts, flags.consts)
         ]

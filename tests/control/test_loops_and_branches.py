@@ -237,6 +237,16 @@ def test_lanes(pair: Pair) -> None:
 
 
 @pairs
+def test_no_lanes(pair: Pair) -> None:
+    none = np.zeros((0, 3))
+    for f, shape in ((pair.ours, (0,)), (ft.grad(pair.ours), (0, 3)), (ft.hessian(pair.ours), (0, 3, 3))):
+        for run in (ft.vmap(f), ft.jit(ft.vmap(f)), ft.vmap(ft.jit(f))):
+            assert run(none).shape == shape
+    assert ft.grad(lambda xs: np.sum(ft.vmap(pair.ours)(xs)))(none).shape == (0, 3)
+    assert ft.vmap(ft.vmap(pair.ours))(np.zeros((2, 0, 3))).shape == (2, 0)
+
+
+@pairs
 def test_second_order_by_lanes(pair: Pair) -> None:
     xs = np.stack(POINTS[:2])
     agree(ft.jit(ft.vmap(ft.hessian(pair.ours)))(xs), lanes(ft.hessian(pair.plain))(xs))
