@@ -147,6 +147,27 @@ def test_transposing_twice_changes_nothing(example: Example):
     same(back, f_jvp(*example.tangents))
 
 
+@given(examples(dtypes=ALL_DTYPES))
+def test_linear_functions_are_pytrees(example: Example):
+    program, inputs = example.program, example.inputs
+    call = lambda f, *args: f(*args)  # noqa: E731
+    for derive, args in (
+        (lambda *xs: ft.vjp(program, *xs)[1], (example.cotangent,)),
+        (lambda *xs: ft.linearize(program, *xs)[1], example.tangents),
+    ):
+        linear = derive(*inputs)
+        wanted = linear(*args)
+        leaves, treedef = ft.tree.flatten(linear)
+        rebuilt = ft.tree.unflatten(treedef, leaves)
+        assert ft.tree.structure(rebuilt) == treedef
+        same(rebuilt(*args), wanted)
+        same(ft.jit(call)(linear, *args), wanted)
+        same(ft.jit(derive)(*inputs)(*args), wanted)
+        of_lanes = ft.vmap(derive)(*(np.stack([x * 0.5, x]) for x in inputs))
+        found = ft.vmap(call)(of_lanes, *(np.stack([ct, ct]) for ct in args))
+        same(ft.tree.map(lambda y: y[1], found), wanted)
+
+
 @given(examples(smooth=True, max_steps=4))
 def test_jacobians_agree(example: Example):
     places = tuple(range(len(example.inputs)))
@@ -236,9 +257,15 @@ def through_custom_vjp(f: Callable[..., Any]) -> Callable[..., Any]:
     return g
 
 
+def through_a_pull_back_that_is_kept(f: Callable[..., Any]) -> Callable[..., Any]:
+    g = ft.custom_vjp(f)
+    g.defvjp(lambda *xs: ft.vjp(f, *xs), lambda pull_back, ct: pull_back(ct))
+    return g
+
+
 WRAPPERS = [
     ft.jit, ft.checkpoint, through_vmap, through_unmapped_vmap, through_jvp, through_linearize, through_vjp,
-    through_custom_jvp, through_custom_vjp,
+    through_custom_jvp, through_custom_vjp, through_a_pull_back_that_is_kept,
 ]  # fmt: skip
 
 

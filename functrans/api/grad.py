@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from .. import tree
 from ..core.avals import ZERO, ShapeDtypeStruct
 from ..core.devices import CUPY, UNCHANGED, place_of
 from ..core.dtypes import kind_of
-from ..core.jaxpr import Atom, Jaxpr, Var, eval_jaxpr, literal, prune
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, literal, prune, substitute
 from ..core.snapshot import Snapshots
 from ..core.trace import current_trace, typeof
 from ..core.tracer import Tracer
 from ..errors import NonDifferentiableError, NonScalarOutputError
 from ..transforms.forward import JVPTrace, jvp_flat, run_jvp
-from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, partial_eval_flat
+from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, close_over_residuals, partial_eval_flat
 from ..transforms.transpose import backward_pass
+from ..tree_util import register_pytree_node
 from .arguments import (
     FlatFunction,
     check_same_structure,
@@ -29,7 +30,6 @@ from .arguments import (
     describe_leaf,
     hides_internals,
     input_leaf,
-    no_name,
     own_results,
     result_tangent,
     select_arguments,
@@ -37,27 +37,62 @@ from .arguments import (
 )
 
 
-class Linearized:
+class LinearProgram:
+    """A recorded program from tangents to tangents.
+
+    Attributes:
+        inputs: a variable for each operand; None where there is no tangent.
+        outputs: an atom for each result; ZERO where there is no tangent.
+    """
+
+    __slots__ = ("eqns", "inputs", "outputs")
+
+    def __init__(self, eqns: Sequence[Eqn], inputs: Sequence[Any], outputs: Sequence[Any]):
+        self.eqns, self.inputs, self.outputs = eqns, inputs, outputs
+
+    def residuals(self) -> list[Any]:
+        """What it keeps of the point where it was recorded."""
+        return [a.value for eqn in self.eqns for a in eqn.inputs if type(a) is not Var]
+
+    def place(self) -> AbstractContextManager[None]:
+        """A `with` block in which new arrays are made where the function was run."""
+        return place_of(self.residuals()) if CUPY in sys.modules else UNCHANGED
+
+    @np.errstate(all="ignore")
+    def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the primals, some of them ZERO."""
+        return backward_pass(self.eqns, self.inputs, self.outputs, cotangents)
+
+    @np.errstate(all="ignore")
+    def push_forward(self, tangents: Sequence[Any]) -> list[Any]:
+        """Tangents of the results, some of them ZERO."""
+        outputs = [a for a in self.outputs if a is not ZERO]
+        pairs = [(v, t) for v, t in zip(self.inputs, tangents) if v is not None]
+        jaxpr = Jaxpr([v for v, _ in pairs], prune(self.eqns, outputs), outputs)
+        found = iter(eval_jaxpr(jaxpr, *(t for _, t in pairs)))
+        return [ZERO if a is ZERO else next(found) for a in self.outputs]
+
+
+class Linearized(LinearProgram):
     """A function run forwards at one point: its results, and the linear program from tangents to tangents."""
 
-    __slots__ = ("eqns", "inputs", "outputs", "primals", "results", "trace")
+    __slots__ = ("is_staged", "primals", "results")
 
     def __init__(self, function: Callable[..., Sequence[Any]], primals: Sequence[Any]):
         trace = PartialEvalTrace(current_trace.get())
         tangents: list[Any] = []
-        self.inputs: list[Any] = []
+        inputs: list[Any] = []
         for p in primals:
             aval = typeof(p)
             tangent = UnknownTracer(trace, aval) if _is_of(aval.dtype, "fc") else ZERO
             tangents.append(tangent)
-            self.inputs.append(None if tangent is ZERO else tangent.atom)
+            inputs.append(None if tangent is ZERO else tangent.atom)
         results, out_tangents = run_jvp(JVPTrace(trace, trace.user_arrays), function, primals, tangents)
         self.results = trace.without_cells(results)
         self.primals = primals
-        self.trace = trace
-        self.outputs: list[Any] = []
-        for tangent in out_tangents:
-            self.outputs.append(ZERO if tangent is ZERO else trace.atom(tangent))
+        self.is_staged = trace.is_staged
+        outputs = [ZERO if tangent is ZERO else trace.atom(tangent) for tangent in out_tangents]
+        super().__init__(trace.eqns, inputs, outputs)
 
     def freeze(self) -> None:
         """Keep what the tracers of enclosing transformations hold now: they may be assigned into later."""
@@ -68,25 +103,120 @@ class Linearized:
                 return atom
             return twins.setdefault(id(atom.value), literal(atom.value.twin()))
 
-        self.trace.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.trace.eqns]
+        self.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.eqns]
 
     def place(self) -> AbstractContextManager[None]:
-        """A `with` block in which new arrays are made where the function was run."""
         return place_of([*self.primals, *self.results]) if CUPY in sys.modules else UNCHANGED
 
-    @np.errstate(all="ignore")
-    def pull_back(self, cotangents: Sequence[Any]) -> list[Any]:
-        """Cotangents of the primals, some of them ZERO."""
-        return backward_pass(self.trace.eqns, self.inputs, self.outputs, cotangents)
 
-    @np.errstate(all="ignore")
-    def push_forward(self, tangents: Sequence[Any]) -> list[Any]:
-        """Tangents of the results, some of them ZERO."""
-        outputs = [a for a in self.outputs if a is not ZERO]
-        pairs = [(v, t) for v, t in zip(self.inputs, tangents) if v is not None]
-        jaxpr = Jaxpr([v for v, _ in pairs], prune(self.trace.eqns, outputs), outputs)
-        found = iter(eval_jaxpr(jaxpr, *(t for _, t in pairs)))
-        return [ZERO if a is ZERO else next(found) for a in self.outputs]
+class Types(NamedTuple):
+    """Structures and types of the arguments and results of a function, and how many results more have no derivative."""
+
+    treedef: Any
+    avals: list[Any]
+    out_tree: Any
+    out_avals: list[Any]
+    aux: int = 0
+
+
+class ClosedProgram:
+    """A linear program without what it keeps of the point: the structure of the linear functions that are pytrees."""
+
+    __slots__ = ("inputs", "is_output", "jaxpr", "types")
+
+    def __init__(self, jaxpr: Jaxpr, program: LinearProgram, types: Types):
+        self.jaxpr, self.types = jaxpr, types
+        self.inputs = program.inputs
+        self.is_output = [a is not ZERO for a in program.outputs]
+
+    def at(self, residuals: Sequence[Any]) -> LinearProgram:
+        """The program with what is kept of a point."""
+        given = dict(zip(self.jaxpr.inputs, map(literal, residuals)))
+        outputs = iter([given.get(a, a) if type(a) is Var else a for a in self.jaxpr.outputs])
+        return LinearProgram(
+            substitute(self.jaxpr.eqns, given), self.inputs, [next(outputs) if is_ else ZERO for is_ in self.is_output]
+        )
+
+
+class LinearFunction:
+    """A linear function of tangents or cotangents, at the point where it was made.
+
+    It is a pytree of what it keeps of that point: jitted and mapped functions may return it, and rules may keep it.
+    """
+
+    __slots__ = ("_closed", "_program", "_residuals", "_types")
+
+    def __init__(self, program: LinearProgram, types: Types):
+        self._program: LinearProgram | None = program
+        self._types = types
+        self._closed: ClosedProgram | None = None
+
+    @classmethod
+    def of_leaves(cls, closed: ClosedProgram, residuals: Sequence[Any]) -> LinearFunction:
+        """The function of this structure; the leaves may be anything, until it is called."""
+        self = object.__new__(cls)
+        self._program, self._types, self._closed, self._residuals = None, closed.types, closed, residuals
+        return self
+
+    def flattened(self) -> tuple[Sequence[Any], ClosedProgram]:
+        """The leaves and the structure, which is the same each time."""
+        if self._closed is None:
+            program = self._opened()
+            inputs = [v for v in program.inputs if v is not None]
+            outputs = [a for a in program.outputs if a is not ZERO]
+            jaxpr, self._residuals = close_over_residuals(program.eqns, inputs, outputs)
+            self._closed = ClosedProgram(jaxpr, program, self._types)
+        return self._residuals, self._closed
+
+    def _opened(self) -> LinearProgram:
+        if self._program is None:
+            assert self._closed is not None
+            self._program = self._closed.at(self._residuals)
+        return self._program
+
+
+class PushForward(LinearFunction):
+    """The tangent of the value, for tangents of the primals: at the point where the function was linearized."""
+
+    __slots__ = ()
+
+    @hides_internals
+    def __call__(self, *tangents: Any) -> Any:
+        program, types = self._opened(), self._types
+        leaves, tangent_tree = tree.flatten(tangents)
+        check_same_structure(tangent_tree, types.treedef, "tangents", "primals")
+        directions = [
+            check_tangent(t, aval, "tangent", partial(_of_argument, types.treedef, i))
+            for i, (t, aval) in enumerate(zip(leaves, types.avals))
+        ]
+        with program.place():
+            filled = list(map(result_tangent, directions, types.avals))
+            out = list(map(result_tangent, program.push_forward(filled), types.out_avals))
+        return types.out_tree.unflatten(own_results(out, leaves))
+
+
+class PullBack(LinearFunction):
+    """The cotangents of the primals, for a pytree of cotangents like the value: at the point of the call of vjp."""
+
+    __slots__ = ()
+
+    @hides_internals
+    def __call__(self, cotangents: Any) -> Any:
+        program, types = self._opened(), self._types
+        leaves, ct_tree = tree.flatten(cotangents)
+        check_same_structure(ct_tree, types.out_tree, "cotangents", "outputs of the function")
+        checked = [
+            check_tangent(c, aval, "cotangent", partial(describe_leaf, types.out_tree, i))
+            for i, (c, aval) in enumerate(zip(leaves, types.out_avals))
+        ]
+        with program.place():
+            found = program.pull_back([*checked, *[ZERO] * types.aux])
+            found = list(map(result_tangent, found, types.avals))
+        return types.treedef.unflatten(own_results(found, [*leaves, *program.residuals()]))
+
+
+for _kind in (PushForward, PullBack):
+    register_pytree_node(_kind, LinearFunction.flattened, _kind.of_leaves)
 
 
 def value_and_grad(
@@ -270,6 +400,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     Returns:
         `(value, f_jvp)`, with has_aux `(value, f_jvp, aux)`; `f_jvp(*tangents)` is `jvp(fun, primals, tangents)[1]`.
+        Like that of `vjp`, the function is a pytree.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -277,25 +408,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         >>> f_jvp(2.0)
         np.float64(2.0)
     """
-    flat, linearized, treedef, results, aux = _linearized(fun, primals, has_aux)
-
-    @hides_internals
-    def f_jvp(*tangents: Any) -> Any:
-        """The tangent of the value, for tangents of the primals: at the point where the function was linearized."""
-        leaves, tangent_tree = tree.flatten(tangents)
-        check_same_structure(tangent_tree, treedef, "tangents", "primals")
-        directions = [
-            check_tangent(t, typeof(p), "tangent", partial(_of_argument, treedef, i))
-            for i, (t, p) in enumerate(zip(leaves, linearized.primals))
-        ]
-        with linearized.place():
-            filled = [result_tangent(t, typeof(p)) for t, p in zip(directions, linearized.primals)]
-            out = linearized.push_forward(filled)[: len(results)]
-            out = [result_tangent(t, typeof(y)) for t, y in zip(out, results)]
-        return flat.out_tree.unflatten(own_results(out, leaves))
-
-    value = flat.out_tree.unflatten(own_results(list(results), _residuals(linearized)))
-    return (value, f_jvp, flat.aux_tree.unflatten(aux)) if has_aux else (value, f_jvp)
+    linearized, types, value, aux = _linearized(fun, primals, has_aux)
+    f_jvp = PushForward(linearized, types)
+    return (value, f_jvp, aux) if has_aux else (value, f_jvp)
 
 
 @hides_internals
@@ -304,7 +419,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 
     Returns:
         `(value, f_vjp)`, with has_aux `(value, f_vjp, aux)`. `f_vjp` takes one pytree like the value, and returns a
-        tuple with one cotangent for each primal (dtype functrans.float0 for integers).
+        tuple with one cotangent for each primal (dtype functrans.float0 for integers). It is a pytree of what it keeps
+        of the point: jitted and mapped functions may return and take it, and a custom_vjp may keep it.
 
     Raises:
         PytreeMismatchError, ShapeMismatchError, DtypeMismatchError: a cotangent does not fit the value.
@@ -315,40 +431,23 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         >>> f_vjp(1.0)
         (3.0, 2.0)
     """
-    flat, linearized, treedef, results, aux = _linearized(fun, primals, has_aux)
-
-    @hides_internals
-    def f_vjp(cotangents: Any) -> Any:
-        """The cotangents of the primals, for a pytree of cotangents like the value: at the point of the call of vjp."""
-        leaves, ct_tree = tree.flatten(cotangents)
-        check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
-        checked = [
-            check_tangent(c, typeof(y), "cotangent", partial(describe_leaf, flat.out_tree, i))
-            for i, (c, y) in enumerate(zip(leaves, results))
-        ]
-        with linearized.place():
-            found = linearized.pull_back([*checked, *(ZERO for _ in aux)])
-            found = [result_tangent(c, typeof(p)) for c, p in zip(found, linearized.primals)]
-        return treedef.unflatten(own_results(found, [*leaves, *_residuals(linearized)]))
-
-    value = flat.out_tree.unflatten(own_results(list(results), _residuals(linearized)))
-    return (value, f_vjp, flat.aux_tree.unflatten(aux)) if has_aux else (value, f_vjp)
+    linearized, types, value, aux = _linearized(fun, primals, has_aux)
+    f_vjp = PullBack(linearized, types)
+    return (value, f_vjp, aux) if has_aux else (value, f_vjp)
 
 
-def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[Any, ...]:
+def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[Linearized, Types, Any, Any]:
     """Run forwards on copies of the primals: the caller may overwrite them before the derivative is used."""
     leaves, treedef = tree.flatten(primals)
     snapshots = Snapshots()
     flat = FlatFunction(fun, treedef.unflatten, {}, has_aux)
     linearized = Linearized(flat, [snapshots.of(input_leaf(x)) for x in leaves])
-    if linearized.trace.is_staged:
+    if linearized.is_staged:
         linearized.freeze()
     results, aux = flat.split(linearized.results)
-    return flat, linearized, treedef, results, aux
-
-
-def _residuals(linearized: Linearized) -> list[Any]:
-    return [a.value for eqn in linearized.trace.eqns for a in eqn.inputs if type(a) is not Var]
+    types = Types(treedef, list(map(typeof, linearized.primals)), flat.out_tree, list(map(typeof, results)), len(aux))
+    value = flat.out_tree.unflatten(own_results(list(results), linearized.residuals()))
+    return linearized, types, value, flat.aux_tree.unflatten(aux) if has_aux else None
 
 
 @hides_internals
@@ -374,15 +473,5 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
     flat = FlatFunction(fun, treedef.unflatten, {}, False)
     trace, inputs, outs = partial_eval_flat(flat, avals)
     atoms = [trace.atom(out) for out in outs]
-
-    @hides_internals
-    def transposed(cotangents: Any) -> Any:
-        """The cotangents of the arguments, for a pytree of cotangents like the result."""
-        ct_leaves, ct_tree = tree.flatten(cotangents)
-        check_same_structure(ct_tree, flat.out_tree, "cotangents", "outputs of the function")
-        checked = [check_tangent(c, a.aval, "cotangent", no_name) for c, a in zip(ct_leaves, atoms)]
-        found = backward_pass(trace.eqns, [x.atom for x in inputs], atoms, checked)
-        found = [result_tangent(c, aval) for c, aval in zip(found, avals)]
-        return treedef.unflatten(own_results(found, ct_leaves))
-
-    return transposed
+    program = LinearProgram(trace.eqns, [x.atom for x in inputs], atoms)
+    return PullBack(program, Types(treedef, avals, flat.out_tree, [a.aval for a in atoms]))

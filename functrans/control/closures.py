@@ -50,9 +50,9 @@ def _parts(value: Any) -> list[Any]:
         return [value.__func__, value.__self__]
     if isinstance(value, partial):
         return [value.func, *value.args, *value.keywords.values()]
-    if callable(value):
-        return list(getattr(value, "__dict__", {}).values())
     leaves = tree.leaves(value)
+    if callable(value):
+        return [*getattr(value, "__dict__", {}).values(), *(x for x in leaves if x is not value)]
     if len(leaves) != 1 or leaves[0] is not value:
         return leaves
     held = () if isinstance(value, ModuleType) else getattr(value, "__dict__", {}).values()

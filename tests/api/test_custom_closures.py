@@ -67,6 +67,11 @@ def closing(kind: str, c: Any) -> Any:
         f = ft.custom_vjp(Model([c]).value)
         f.defvjp(Model(c).forward, partial(Model(c).backward, None))
         return f
+    if kind == "linear functions":
+        push_forward, pull_back = ft.linearize(lambda y: y * c, c)[1], ft.vjp(lambda y: y * c, c)[1]
+        f = ft.custom_vjp(lambda x: push_forward(np.sin(x)))
+        f.defvjp(lambda x: (fun(x), ft.vjp(np.sin, x)[1]), lambda kept, ct: pull_back(*kept(ct)))
+        return f
     if kind == "programs":
         of_scan = lambda x: lax.scan(lambda s, row: (s, np.sin(row[0]) * row[1]), 0.0, (x, c))[1]  # noqa: E731
         f = ft.custom_vjp(lambda x: lax.cond(np.sum(c) < 9, ft.jit(fun), np.sin, x))
@@ -86,8 +91,8 @@ def closing(kind: str, c: Any) -> Any:
 
 C = np.array([1.5, -0.2, 0.6])
 KINDS = [
-    "custom_jvp", "custom_vjp", "nondiff", "recursive", "nested", "method", "programs", "jvp", "vjp", "batch", "jet",
-    "jvp vjp batch jet",
+    "custom_jvp", "custom_vjp", "nondiff", "recursive", "nested", "method", "linear functions", "programs", "jvp", "vjp",
+    "batch", "jet", "jvp vjp batch jet",
 ]  # fmt: skip
 #: From functions of two arguments to functions of two arguments: by the first, by the second, by both.
 OF_TWO: dict[str, Any] = {
