@@ -1,7 +1,7 @@
 """Random programs through simplification, fusion and LLVM against the interpreter: `python -m tests.fuzz`.
 
 `--backend cuda`: through kernels for GPUs, on the emulator. Calls of NumPy's functions, with any of their options, are
-held against NumPy instead.
+held against NumPy instead, and transformations within loops and branches against loops of Python.
 
 Prints the smallest failing program that it finds, and ends with status 1.
 """
@@ -29,7 +29,7 @@ from tests.helpers.numpy_calls import assert_same_outcome, attempt, numpy_progra
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
 from tests.helpers.stencil_programs import arrays, stencils
-from tests.helpers.structured_programs import structured_programs, vectors
+from tests.helpers.structured_programs import StructuredProgram, structured_programs, vectors
 from tests.helpers.tensor_programs import tensor_programs
 from tests.helpers.tiers import in_order, interpreted, later, natively, staged, tier
 from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_programs
@@ -37,10 +37,12 @@ from tests.helpers.update_programs import LAYOUTS, inputs, laid_out, update_prog
 #: Kinds of programs and their shares.
 KINDS = {
     "tensors": 8, "updates": 5, "stencils": 4, "arrays": 3, "derivatives": 2, "loops": 2, "derivatives of loops": 1,
-    "numpy": 8,
+    "numpy": 8, "nestings": 2,
 }  # fmt: skip
-#: Those that backends are compared on. Calls of NumPy's functions are compared with NumPy.
-COMPILED = tuple(kind for kind in KINDS if kind != "numpy")
+#: Those that backends are compared on; the others have oracles of their own.
+COMPILED = tuple(kind for kind in KINDS if kind not in ("numpy", "nestings"))
+#: Derivatives of nestings are taken until they are so large, of which rounding errors are a part.
+LARGEST = 1e6
 
 
 class Case:
@@ -119,6 +121,35 @@ class NumpyCase(Case):
         assert_same_outcome(self.function, self.args, both if isinstance(both, Exception) else both[0])
 
 
+class NestedCase(Case):
+    """Loops, branches and transformations within each other, against loops of Python that are not compiled."""
+
+    def __init__(self, program: StructuredProgram, derive: Callable[..., Any], args: tuple[Any, ...], tolerance: float):
+        super().__init__("nestings", Named("derivatives", derive(program.ours), program), args, tolerance)
+        self.plain = derive(program.plain)
+
+    def check(self, tier_name: str) -> None:
+        """Raise AssertionError unless the compiled program gives what Python gives."""
+        with limited(self.limits), tier(tier_name):
+            found = ft.jit(self.function)(*self.args)
+        self.agree(found)
+
+    def check_calls(self) -> None:
+        """The same of loops and branches that are not compiled as a whole."""
+        self.agree(self.function(*self.args))
+
+    def agree(self, found: Any) -> None:
+        with np.errstate(all="ignore"):
+            wanted = ft.tree.leaves(self.plain(*self.args))
+            if not all(np.all(np.abs(y) < LARGEST) for y in wanted):
+                return
+            try:
+                compare(ft.tree.leaves(found), wanted, self.tolerance)
+            except AssertionError:
+                if are_close(ft.tree.leaves(self.plain(*map(nudged, self.args))), wanted, self.tolerance):
+                    raise
+
+
 def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None, wanted: list[Any] | None = None) -> None:
     """Raise AssertionError unless results are those of the oracle, which may be known."""
     wanted = interpreted(jaxpr, args) if wanted is None else wanted
@@ -131,12 +162,22 @@ def agree(found: list[Any], jaxpr: Jaxpr, args: Any, tolerance: float | None, wa
 
 def magnifies_rounding(jaxpr: Jaxpr, args: Any, wanted: list[Any], tolerance: float) -> bool:
     """Whether the oracle's own results change as much with the last digits of arguments: loops may be chaotic."""
-    nudged = [x * x.dtype.type(1 + 8 * np.finfo(x.dtype).eps) if x.dtype.kind in "fc" else x for x in map(np.asarray, args)]
+    return not are_close(interpreted(jaxpr, list(map(nudged, args))), wanted, tolerance)
+
+
+def nudged(x: Any) -> Any:
+    """An argument with other last digits."""
+    x = np.asarray(x)
+    return x * x.dtype.type(1 + 8 * np.finfo(x.dtype).eps) if x.dtype.kind in "fc" else x
+
+
+def are_close(found: list[Any], wanted: list[Any], tolerance: float) -> bool:
+    """Whether results are the same but for rounding."""
     try:
-        compare(interpreted(jaxpr, nudged), wanted, tolerance)
+        compare(found, wanted, tolerance)
     except AssertionError:
-        return True
-    return False
+        return False
+    return True
 
 
 def compare(found: list[Any], wanted: list[Any], tolerance: float | None) -> None:
@@ -210,6 +251,9 @@ def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
 
         args = tuple(laid_out(x, draw(layouts)) for x in (example.cotangent, *example.inputs))
         return Case(kind, Named("derivatives", slopes, program), args, 1e-8)
+    if kind == "nestings":
+        args = draw(vectors()), draw(vectors())
+        return NestedCase(draw(structured_programs(are_derived=True)), draw(st.sampled_from(DERIVED)), args, 1e-6)
     program = draw(structured_programs())
     size, dtype = draw(st.sampled_from([(2, "f8"), (2, "f8"), (2, "f4"), (40, "f4")]))
     args = tuple(laid_out(draw(vectors(size, dtype)), draw(layouts)) for _ in range(2))
@@ -221,6 +265,12 @@ def _case(draw: st.DrawFn, kind: str, may_be_large: bool) -> Case:
     return Case(kind, Named("derivatives", lambda x, p: which(loss)(x, p), program), args, tolerance)
 
 
+#: What is asked of nestings.
+DERIVED: tuple[Callable[..., Any], ...] = (
+    lambda f: f,
+    lambda f: ft.grad(lambda x, p: np.sum(f(x, p) * p), (0, 1)),
+    lambda f: lambda x, p: ft.jvp(f, (x, p), (p, x)),
+)
 _all_kinds = tuple(kind for kind, share in KINDS.items() for _ in range(share))
 TIER = st.sampled_from(["quick", "quick", "quick", "thorough", "threads", "calls"])
 #: How a program is run, by backend.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import functrans as ft
@@ -328,6 +328,16 @@ def test_lanes_of_loops_and_branches(program: Any, x: Any, p: Any):
     same(ft.jit(ft.vmap(ft.hessian(ours), (0, None)))(xs, p), loop(ft.hessian(plain)))
     summed = ft.grad(lambda p: np.sum(ft.vmap(ours, (0, None))(xs, p)))(p)
     same(summed, sum(ft.grad(plain, 1)(row, p) for row in xs))
+
+
+@given(structured_programs(are_derived=True), vectors(), vectors())
+@share(10)
+def test_transformations_within_loops_and_branches(program: Any, x: Any, p: Any):
+    ours, plain = total(program.ours), total(program.plain)
+    wanted = plain(x, p)
+    assume(np.abs(wanted) < 1e3)
+    assert_close(ours(x, p), wanted, 1e-7)
+    assert_close(ft.jit(ours)(x, p), wanted, 1e-7)
 
 
 @given(structured_programs(), vectors(), vectors(), vectors())

@@ -32,13 +32,13 @@ MODES = np.array([-7, 0, 1, 99])
 
 
 def _assigned(x: Any, outer: Any) -> Any:
-    y = x.copy()
+    y = fnp.array(x)  # what transformations within the program give may be no tracer
     y[0] = y[1] * outer[0]
     return y
 
 
 def _written_through_a_view(x: Any, outer: Any) -> Any:
-    y = x.copy()
+    y = fnp.array(x)  # what transformations within the program give may be no tracer
     last = y[::-1]
     last[0] = outer[0]
     y[1:] += x[:-1]
@@ -198,6 +198,101 @@ class Jitted(NamedTuple):
         return getattr(ft, self.how)(lambda x: self.body.run(language, x, p, outer))(x)
 
 
+class Derived(NamedTuple):
+    """A transformation of a block, whose function closes over what is outside of it."""
+
+    body: Block
+    how: str
+
+    def run(self, language: Any, x: Any, p: Any, outer: Any) -> Any:
+        f = lambda x, p: self.body.run(language, x, p, outer)  # noqa: E731
+        return TRANSFORMATIONS[self.how][language is Plain](f, x, p)
+
+
+def _by_custom_tangents(f: Any, x: Any, p: Any) -> Any:
+    g = ft.custom_jvp(lambda x: f(x, p))
+    g.defjvp(lambda primals, tangents: ft.jvp(lambda x: f(x, p), primals, tangents))
+    return g(x)
+
+
+def _by_custom_cotangents(f: Any, x: Any, p: Any) -> Any:
+    g = ft.custom_vjp(f)
+    g.defvjp(lambda *xs: ft.vjp(f, *xs), lambda pull_back, ct: pull_back(ct))
+    return g(x, p)
+
+
+def _second_derivative(f: Any, x: Any, p: Any) -> Any:
+    slope = lambda x: ft.jvp(lambda x: f(x, p), (x,), (p,))[1]  # noqa: E731
+    return ft.jvp(slope, (x,), (p,))[1]
+
+
+def _total(f: Any) -> Any:
+    return lambda x, p: np.sum(f(x, p) * p)
+
+
+def _by_linear_transpose(f: Any, x: Any, p: Any) -> Any:
+    _, f_jvp = ft.linearize(lambda p: f(x, p), p)
+    return ft.linear_transpose(f_jvp, p)(x)[0]
+
+
+#: Factors of lanes, and what their results count.
+SCALES, WEIGHTS = (1.0, -0.5, 0.3), (0.5, 0.25, -1.0)
+
+
+def _lanes(f: Any, x: Any, p: Any) -> Any:
+    scales = np.array(SCALES, x.dtype)
+    return ft.vmap(f, in_axes=(-1, None), out_axes=-1)(x[:, None] * scales, p) @ np.array(WEIGHTS, x.dtype)
+
+
+def _lanes_of_both(f: Any, x: Any, p: Any) -> Any:
+    scales = np.array(SCALES, x.dtype)[:, None]
+    found = ft.vmap(lambda args: {"y": f(*args)}, in_axes=((0, 0),))((x * scales, p * scales[::-1]))
+    return np.array(WEIGHTS, x.dtype) @ found["y"]
+
+
+def _lanes_of_gradients(f: Any, x: Any, p: Any) -> Any:
+    scales = np.array(SCALES, x.dtype)
+    return np.sum(ft.vmap(ft.grad(_total(f)), (None, 0))(x, scales[:, None] * p), axis=0)
+
+
+#: What a transformation of f(x, p) gives, and how that is computed with loops of Python and with jvp and vjp alone.
+TRANSFORMATIONS: dict[str, tuple[Callable[[Any, Any, Any], Any], Callable[[Any, Any, Any], Any]]] = {
+    "tangent": (lambda f, x, p: ft.jvp(lambda x: f(x, p), (x,), (p,))[1],) * 2,
+    "cotangent": (lambda f, x, p: ft.vjp(f, x, p)[1](x)[0],) * 2,
+    "gradient by what is closed over": (lambda f, x, p: ft.grad(lambda p: _total(f)(x, p))(p),) * 2,
+    "linearized": (
+        lambda f, x, p: ft.linearize(f, x, p)[1](p, x),
+        lambda f, x, p: ft.jvp(f, (x, p), (p, x))[1],
+    ),
+    "transposed": (_by_linear_transpose, lambda f, x, p: ft.vjp(lambda p: f(x, p), p)[1](x)[0]),
+    "jet": (lambda f, x, p: ft.jet(lambda x: f(x, p), (x,), ([p, x * 0],))[1][1], _second_derivative),
+    "jacfwd": (
+        lambda f, x, p: x @ ft.jacfwd(f)(x, p),
+        lambda f, x, p: ft.vjp(lambda x: f(x, p), x)[1](x)[0],
+    ),
+    "jacrev": (
+        lambda f, x, p: ft.jacrev(f, argnums=1)(x, p) @ x,
+        lambda f, x, p: ft.jvp(lambda p: f(x, p), (p,), (x,))[1],
+    ),
+    "hessian": (
+        lambda f, x, p: ft.hessian(_total(f))(x, p) @ x,
+        lambda f, x, p: ft.jvp(lambda x: ft.grad(_total(f))(x, p), (x,), (x,))[1],
+    ),
+    "lanes": (_lanes, lambda f, x, p: sum(f(x * s, p) * w for s, w in zip(SCALES, WEIGHTS))),
+    "lanes of both": (
+        _lanes_of_both,
+        lambda f, x, p: sum(f(x * s, p * z) * w for s, z, w in zip(SCALES, SCALES[::-1], WEIGHTS)),
+    ),
+    "lanes of gradients": (_lanes_of_gradients, lambda f, x, p: sum(ft.grad(_total(f))(x, p * s) for s in SCALES)),
+    "custom jvp": (_by_custom_tangents, lambda f, x, p: f(x, p)),
+    "custom vjp": (_by_custom_cotangents, lambda f, x, p: f(x, p)),
+    "map": (
+        lambda f, x, p: lax.map(lambda s: f(x, p * s), np.array(SCALES, x.dtype))[1],
+        lambda f, x, p: f(x, p * SCALES[1]),
+    ),
+}
+
+
 class Block(NamedTuple):
     """Statements one after the other."""
 
@@ -227,15 +322,16 @@ _loop_options = st.sampled_from([{}, {}, {"checkpoint": True}, {"checkpoint": 2}
 
 
 @st.composite
-def blocks(draw: st.DrawFn, depth: int) -> Block:
-    """Blocks of up to three statements, with loops and branches nested `depth` deep."""
+def blocks(draw: st.DrawFn, depth: int, are_derived: bool = False) -> Block:
+    """Blocks of up to three statements, with loops, branches and, if wanted, transformations nested `depth` deep."""
+    kinds = ["step", "scan", "while", "for", "branch", "jit", *["derived"] * (4 * are_derived)]
     statements: list[Any] = [Step(draw(st.integers(0, len(STEPS) - 1)))]
     for _ in range(draw(st.integers(0, 2))):
-        kind = draw(st.sampled_from(["step", "scan", "while", "for", "branch", "jit"])) if depth else "step"
+        kind = draw(st.sampled_from(kinds)) if depth else "step"
         if kind == "step":
             statements.append(Step(draw(st.integers(0, len(STEPS) - 1))))
             continue
-        body = draw(blocks(depth - 1))
+        body = draw(blocks(depth - 1, are_derived))
         if kind == "scan":
             statements.append(Scan(body, draw(st.booleans()), draw(_scan_options)))
         elif kind == "while":
@@ -244,14 +340,16 @@ def blocks(draw: st.DrawFn, depth: int) -> Block:
             statements.append(Counted(body, draw(_loop_options)))
         elif kind == "jit":
             statements.append(Jitted(body, draw(st.sampled_from(["jit", "checkpoint"]))))
+        elif kind == "derived":
+            statements.append(Derived(body, draw(st.sampled_from([*TRANSFORMATIONS]))))
         else:
-            statements.append(Branch(body, draw(blocks(depth - 1)), draw(st.floats(-1, 1))))
+            statements.append(Branch(body, draw(blocks(depth - 1, are_derived)), draw(st.floats(-1, 1))))
     return Block(tuple(statements))
 
 
-def structured_programs() -> st.SearchStrategy[StructuredProgram]:
-    """Programs with loops and branches up to three levels deep."""
-    return st.builds(StructuredProgram, blocks(3))
+def structured_programs(are_derived: bool = False) -> st.SearchStrategy[StructuredProgram]:
+    """Programs with loops and branches, and transformations if wanted, up to three levels deep."""
+    return st.builds(StructuredProgram, blocks(3, are_derived))
 
 
 def vectors(size: int = 2, dtype: str = "f8") -> st.SearchStrategy[np.ndarray]:
