@@ -1,4 +1,4 @@
-"""Native convolutions against their definition and the interpreter: both ways to do them, whole and by tiny blocks."""
+"""Native convolutions against their definition and the interpreter: every way to do them, whole and by tiny blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.compiler import convolution
-from functrans.compiler.convolution import loops, products
+from functrans.compiler.backends.cpu import links
+from functrans.compiler.backends.cpu.engine import engine
+from functrans.compiler.backends.cpu.held import Machine
+from functrans.compiler.convolution import held, loops, products
 from functrans.compiler.instructions import Place
 from functrans.compiler.operations.reals import REALS
 from functrans.primitives.convolution import conv_general
@@ -22,15 +25,22 @@ from tests.helpers.tiers import TIERS, interpreted, natively, staged
 
 FLOATS = [np.float32, np.float64]
 OTHERS = [np.bool_, np.int8, np.uint8, np.int64, np.float16, np.complex64, np.complex128]
-WAYS = ["kernels", "products"]
+WAYS = ["kernels", "tiles", "products"]
+#: Processors by their vectors: those of AVX-512, AVX2 and Neon.
+MACHINES = [Machine(True, 64, 32), Machine(True, 32, 16), Machine(True, 16, 32)]
 
 
 @contextmanager
 def way(name: str, tiny: bool = False):
     """Convolutions of floats are done so; with blocks of a few elements, if that is asked for."""
-    sizes = {(loops, "BLOCK"): 32, (loops, "ROOM"): 64, (products, "ROOM"): 256, (products, "FEW_POSITIONS"): 4} if tiny else {}
-    cost = lambda parts: 1.0 if name == "kernels" else 1e30  # noqa: E731
-    wanted = {**sizes, (convolution, "loop_cost"): cost, (convolution, "product_cost"): lambda parts: 1e15}
+    sizes = {
+        (loops, "BLOCK"): 32, (loops, "ROOM"): 64, (products, "ROOM"): 256, (products, "FEW_POSITIONS"): 4,
+        (held, "ROOM"): 512, (held, "TERMS"): 6, (held, "NEIGHBOURS"): 8,
+    }  # fmt: skip
+    costs = {"loop_cost": "kernels", "held_cost": "tiles", "product_cost": "products"}
+    wanted: dict[Any, Any] = dict(sizes) if tiny else {}
+    for cost, own in costs.items():
+        wanted[convolution, cost] = lambda parts, own=own: 1.0 if name == own else 1e15
     before = {key: getattr(*key) for key in wanted}
     try:
         for (module, attribute), value in wanted.items():
@@ -39,6 +49,18 @@ def way(name: str, tiny: bool = False):
     finally:
         for (module, attribute), value in before.items():
             setattr(module, attribute, value)
+
+
+@contextmanager
+def processor(machine: Machine):
+    """Kernels are arranged for another processor."""
+    before, engine().processor = engine().processor, machine
+    links._kept.clear()
+    try:
+        yield
+    finally:
+        engine().processor = before
+        links._kept.clear()
 
 
 @st.composite
@@ -114,11 +136,47 @@ def run(x: Any, w: Any, params: dict[str, Any], tier: str = "thorough") -> np.nd
 
 @settings(max_examples=60, deadline=None)
 @given(convolutions(FLOATS), st.sampled_from(WAYS), st.booleans(), st.sampled_from(sorted(TIERS)))
-def test_both_ways_are_the_definition(case, name, tiny, tier):
+def test_every_way_is_the_definition(case, name, tiny, tier):
     x, w, params = case
     with way(name, tiny):
         found = run(x, w, params, tier)
     np.testing.assert_array_equal(found, defined(x, w, **params), strict=True)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data(), st.sampled_from(FLOATS), st.sampled_from(MACHINES), st.booleans(), st.sampled_from(sorted(TIERS)))
+def test_tiles_of_any_extents_and_their_derivatives_are_the_definition(data, dtype, machine, tiny, tier):
+    """Rows and columns that are no whole tiles, and are added to what is there."""
+    draw, random = lambda low, high: data.draw(st.integers(low, high)), np.random.default_rng(2)
+    rank, features, channels = draw(1, 2), draw(3, 20), draw(1, 12)
+    space = (draw(1, 80),) if rank == 1 else (draw(1, 12), draw(1, 12))
+    x = numbers(random, (draw(1, 3), channels, *space), np.dtype(dtype))
+    w = numbers(random, (features, channels, *(draw(1, 3),) * rank), np.dtype(dtype))
+    params = {"strides": (draw(1, 2),) * rank, "x_dilation": (1,) * rank, "w_dilation": (1,) * rank, "groups": 1}
+    params["padding"] = ((1, 1),) * rank
+    ct = numbers(random, defined(x, w, **params).shape, x.dtype)
+
+    def all_three(x, w, ct):
+        y, pull = ft.vjp(lambda x, w: conv_general(x, w, **params), x, w)
+        return y, *pull(ct)
+
+    with way("tiles", tiny), processor(machine):
+        jaxpr = staged(all_three, (x, w, ct))
+        for got, want in zip(natively(jaxpr, (x, w, ct), tier), interpreted(jaxpr, (x, w, ct))):
+            np.testing.assert_array_equal(got, want, strict=True)
+        np.testing.assert_array_equal(interpreted(jaxpr, (x, w, ct))[0], defined(x, w, **params))
+
+
+def test_tiles_are_shared_by_threads():
+    """Whatever part of rows or columns each of them gets, all results are there."""
+    x, w = np.ones((1, 16, 40, 300), "f4"), np.arange(11 * 16 * 9, dtype="f4").reshape(11, 16, 3, 3) % 7
+    with way("tiles"):
+        lowered = ft.jit(lambda x, w: ft.lax.conv_general_dilated(x, w, (1, 1), "SAME")).lower(x, w)
+        assert "hold tiles of results in registers" in repr(lowered.explain())
+        want = interpreted(lowered.jaxpr, (x, w))[0]
+        for count in (1, 3):
+            with ft.config.using(threads=count):
+                np.testing.assert_array_equal(natively(lowered.jaxpr, (x, w))[0], want)
 
 
 @settings(max_examples=40, deadline=None)
@@ -214,9 +272,11 @@ def test_explain_says_which_way_was_taken():
         return repr(ft.jit(lambda x, w: ft.lax.conv_general_dilated(x, w, (1, 1), "SAME")).lower(x, w).explain())
 
     few, many = np.ones((2, 4, 32, 32), "f4"), np.ones((2, 128, 32, 32), "f4")
-    assert "done by kernels, a few products at a time" in said(few, np.ones((4, 4, 3, 3), "f4"))
-    assert "done by BLAS, after copies of windows side by side" in said(many, np.ones((128, 128, 3, 3), "f4"))
-    assert "done by BLAS, which reads windows as they lie in memory" in said(many, np.ones((128, 128, 1, 1), "f4"))
+    assert "done by kernels, a few products at a time" in said(few, np.ones((2, 4, 3, 3), "f4"))
+    assert "hold tiles of results in registers" in said(many, np.ones((128, 128, 3, 3), "f4"))
+    small, wide = np.ones((1, 512, 7, 7), "f4"), np.ones((512, 512, 3, 3), "f4")
+    assert "done by BLAS, after copies of windows side by side" in said(small, wide)
+    assert "done by BLAS, which reads windows as they lie in memory" in said(small, wide[..., :1, :1].copy())
     assert "BLAS does not know numbers of this kind" in said(few.astype(int), np.ones((4, 4, 3, 3), int))
     assert "kernels do not sum up numbers of this kind" in said(few.astype(complex), np.ones((4, 4, 3, 3), complex))
 

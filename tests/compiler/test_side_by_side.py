@@ -118,7 +118,7 @@ def test_long_rows_stay_as_they_are() -> None:
 def layout_of(function: Any, *args: Any) -> Any:
     (run,) = blocks(function, *args)
     assert isinstance(run, KernelRun)
-    return arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False)).layout
+    return arrange(run.kernel, run.sources, run.targets, engine().processor).layout
 
 
 def polynomial(x: Any, w: Any) -> Any:

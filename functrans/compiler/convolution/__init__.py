@@ -14,6 +14,7 @@ from ..instructions import Block, Place
 from ..loopnest import Apply, Load, axis_index, constant
 from ..regions import pad_at_once
 from .geometry import Parts, Phase, Shape, Steps, part, phases, split
+from .held import add_held, held_cost
 from .loops import add_loops, loop_cost, sum_of_products
 from .products import add_products, is_direct, product_cost
 from .tiles import FEWEST_FEATURES, add_tiles, are_worth_it
@@ -139,7 +140,7 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
         return
     room = z if z.is_contiguous else assembler.contiguous("temporary", ShapedArray(z.shape, z.dtype))
     parts = parts_for(room)
-    by_kernels, by_products = loop_cost(parts), product_cost(parts)
+    by_kernels, by_products, by_tiles = loop_cost(parts), product_cost(parts), held_cost(parts)
     ratio = by_products / by_kernels
     if not has_kernels(assembler, single_of(x.dtype)):
         add_products(assembler, block, parts)
@@ -150,6 +151,9 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     elif has_tiles:
         add_products(assembler, block, parts)
         assembler.remark(block, start, f"The convolution is done by cuBLAS, {how_windows_are_read(parts)}.")
+    elif by_tiles < min(by_kernels, by_products):
+        add_held(assembler, block, parts)
+        assembler.remark(block, start, held_remark(by_products / by_tiles))
     elif ratio < 1:
         add_products(assembler, block, parts)
         assembler.remark(block, start, product_remark(parts, 1 / ratio))
@@ -168,6 +172,14 @@ def product_remark(parts: Parts, ratio: float) -> str:
     """Why BLAS does a convolution."""
     how = how_windows_are_read(parts)
     return f"The convolution is done by BLAS, {how}: kernels are thought to take {ratio:.2g} times as long."
+
+
+def held_remark(ratio: float) -> str:
+    """Why kernels do a convolution that hold tiles in registers."""
+    return (
+        "The convolution is done by kernels that hold tiles of results in registers: copies and BLAS are thought to "
+        f"take {ratio:.2g} times as long."
+    )
 
 
 def loop_remark(parts: Parts, ratio: float) -> str:

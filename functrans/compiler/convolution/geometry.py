@@ -130,6 +130,14 @@ def ordered(place: Place, axes: Axes) -> Place:
     return place.transposed(axes)
 
 
+def repeated(place: Place, axis: int, extents: Sequence[int]) -> Place:
+    """The same again along new axes before one."""
+    shape, strides = place.shape, place.strides
+    return place._replace(
+        shape=(*shape[:axis], *extents, *shape[axis:]), strides=(*strides[:axis], *[0] * len(extents), *strides[axis:])
+    )
+
+
 def pieces(extent: int, size: int) -> list[tuple[int, int, int]]:
     """A range in whole blocks of some size and a rest: (start, stop, size of blocks)."""
     whole = extent - extent % size

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.avals import ShapedArray
 from ..instructions import Block, Place, as_matrices, is_row_major
-from .geometry import Parts, blocks, ordered, part, pieces, split
+from .geometry import Parts, blocks, ordered, part, pieces, repeated, split
 
 #: The bytes of windows that are copied for one product, by threads of a CPU, and by those of a GPU.
 ROOM, ROOM_ON_GPU = 1 << 21, 1 << 28
@@ -96,7 +96,7 @@ def _by_positions(assembler: Any, block: Block, x: Place, weights: Place, z: Pla
         some = ordered(some, (0, *loops, *range(1, first), *range(loops.stop, len(some.shape))))
         to = ordered(to, (0, *range(2, 3 + axis), 1, *range(3 + axis, len(to.shape))))
         depth = axis + 2
-        own = _repeated(weights, 1, to.shape[1:depth])
+        own = repeated(weights, 1, to.shape[1:depth])
         assembler.repeat(block, (some, own, to), depth, multiply)
 
 
@@ -114,13 +114,13 @@ def _by_images(assembler: Any, block: Block, x: Place, weights: Place, z: Place)
         images = to.shape[1]
         columns = assembler.contiguous_copy(inner, some).reshaped((images, length, prod(positions)))
         target = as_matrices(to, ((1,), (0,), range(2, 2 + rank)))
-        assembler.multiply(inner, _repeated(own, 0, (images,)), columns, target)
+        assembler.multiply(inner, repeated(own, 0, (images,)), columns, target)
 
     for start, stop, count in pieces(batch, size):
         some = split(part(x, first, start, stop), first, count)
         some = ordered(some, (0, first, first + 1, *range(1, first), *range(first + 2, len(some.shape))))
         to = ordered(split(part(z, 2, start, stop), 2, count), (0, 2, 1, *range(3, 4 + rank)))
-        assembler.repeat(block, (some, _repeated(weights, 1, to.shape[1:2]), to), 2, multiply)
+        assembler.repeat(block, (some, repeated(weights, 1, to.shape[1:2]), to), 2, multiply)
 
 
 def _by_position(assembler: Any, block: Block, x: Place, weights: Place, z: Place) -> None:
@@ -131,7 +131,7 @@ def _by_position(assembler: Any, block: Block, x: Place, weights: Place, z: Plac
         some, own, to = places
         columns = as_matrices(some, ((1 + rank,), range(1 + rank), range(2 + rank, 2 + 2 * rank)))
         target = as_matrices(to, ((1,), (0,), range(2, 2 + rank)))
-        assembler.multiply(inner, _repeated(own, 0, (batch,)), columns, target)
+        assembler.multiply(inner, repeated(own, 0, (batch,)), columns, target)
 
     assembler.repeat(block, (x, weights, z), 1, multiply)
 
@@ -161,7 +161,7 @@ def _by_taps(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> 
         some = ordered(some, (*range(3 + axis), *range(last, len(some.shape)), *range(3 + axis, last)))
         own = ordered(own, (0, *range(2, 4 + axis), 1, *range(4 + axis, len(own.shape))))
         depth = 3 + axis
-        to = _repeated(total, 1, own.shape[1:depth])
+        to = repeated(total, 1, own.shape[1:depth])
         assembler.repeat(block, (some, own, to), depth, multiply)
 
 
@@ -184,7 +184,7 @@ def _by_channels(assembler: Any, block: Block, x: Place, w: Place, total: Place)
         some = split(part(x, 1, start, stop), 1, count)
         own = split(part(w, 2, start, stop), 2, count)
         own = ordered(own, (0, 2, 1, *range(3, len(own.shape))))
-        assembler.repeat(block, (some, own, _repeated(sums, 1, own.shape[1:2])), 2, multiply)
+        assembler.repeat(block, (some, own, repeated(sums, 1, own.shape[1:2])), 2, multiply)
 
 
 def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> None:
@@ -196,7 +196,7 @@ def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> N
         some, own, to = places
         columns = as_matrices(some, ((0,), range(1, 1 + rank), (1 + rank,)))
         matrix = assembler.matrices(inner, own, ((1,), (0,), range(2, 2 + rank)))
-        assembler.multiply(inner, matrix, columns, _repeated(to, 0, some.shape[:1]), adds=True)
+        assembler.multiply(inner, matrix, columns, repeated(to, 0, some.shape[:1]), adds=True)
 
     assembler.repeat(block, (x, w, rows), 1, multiply)
 
@@ -204,11 +204,3 @@ def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> N
 def _room(assembler: Any) -> int:
     """The bytes of windows that are copied for one product."""
     return ROOM_ON_GPU if assembler.is_plain else ROOM
-
-
-def _repeated(place: Place, axis: int, extents: Sequence[int]) -> Place:
-    """The same again along new axes before one."""
-    shape, strides = place.shape, place.strides
-    return place._replace(
-        shape=(*shape[:axis], *extents, *shape[axis:]), strides=(*strides[:axis], *[0] * len(extents), *strides[axis:])
-    )

@@ -22,6 +22,7 @@ from ...operations.division import Divisor
 from ...operations.values import Value
 from .combining import combined, identity, improve, is_scattered_extreme
 from .formulas import Formulas
+from .held import Tile, write_tiles
 from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
 from .writer import Writer
@@ -65,6 +66,7 @@ class Layout(NamedTuple):
         same: for each operand the number of the one whose pointer and strides it has: its own, or that of an output.
         block: in parts of how many points the split loop is run, with all other loops for each of them.
         columns: the same for the innermost loop, where the split one is the loop around it: together these make tiles.
+        tile: the tile of results that is held in registers; `steps` are then those along its columns.
     """
 
     loops: int
@@ -77,6 +79,7 @@ class Layout(NamedTuple):
     divides: bool = False
     block: int | None = None
     columns: int | None = None
+    tile: Tile | None = None
 
 
 def supports(expression: Expression) -> bool:
@@ -211,6 +214,8 @@ class _KernelWriter:
     def nest(self, depth: int, bases: list[str], block: str) -> str:
         """The loops from some depth inwards; `bases` are the addresses there. Returns the block that it ends in."""
         last = self.layout.loops - 1
+        if self.layout.tile is not None and depth == self.layout.tile.depth:
+            return write_tiles(self, bases, block)
         if depth == last - 1 and self.layout.columns:
             return self.tiles(depth, bases, block, self.layout.columns)
         if depth < last:

@@ -28,6 +28,7 @@ from ...instructions import (
     Tape,
     WhileRun,
 )
+from ...loopnest import point
 from . import lapack, threads
 from .chains import encoded_chain, encoded_staggered
 from .engine import NAME, engine
@@ -64,6 +65,19 @@ class Range(NamedTuple):
     extent: int
     grain: int
     work: int
+
+
+def _writes_apart(run: KernelRun) -> bool:
+    """Whether a kernel writes to another element at each point, so that threads may share these."""
+    return all(
+        o.place is None or (o.place == point(len(o.place)) and _is_spread(target))
+        for o, target in zip(run.kernel.outputs, run.targets)
+    )
+
+
+def _is_spread(place: Place) -> bool:
+    """Whether no two elements of an array are the same for being repeated."""
+    return all(stride or extent == 1 for extent, stride in zip(place.shape, place.strides))
 
 
 class Encoder(Numbers):
@@ -104,8 +118,7 @@ class Encoder(Numbers):
             self.work += link.work
         code: list[tuple[int, int]] = []
         for link in links:
-            divisible = link.extent > 1 and all(o.place is None for o in run.kernel.outputs)
-            is_divided = divisible and link.work > WORTH_THREADS
+            is_divided = link.extent > 1 and link.work > WORTH_THREADS and _writes_apart(run)
             range_ = Range(link.extent, link.grain, link.work)
             code.append(self.spread(range_, is_divided, link.arguments, link.writer))
         return code

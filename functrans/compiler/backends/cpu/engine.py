@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ....settings import thread_count
 from ...disk import disk_cache
 from .arenas import keep_freed_memory
+from .held import Machine
 from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
@@ -168,6 +169,7 @@ class Engine:
         if self.triple.startswith("x86_64") and llvm.llvm_version_info >= (18,):
             self.tuned = ",".join(filter(None, (self.tuned, ONE_BY_ONE)))
         self.identity = f"LLVM {llvm.llvm_version_info} {self.triple} {self.cpu} {self.tuned}"
+        self.processor = self._processor()
         self.has_vector_functions = self._load_vector_functions()
         self.kept: list[Pages] = []
         self.library = Library(self.new_pages)
@@ -175,6 +177,12 @@ class Engine:
         self.plain = _Compiler(self, "p", 2, False)
         self.runtime = self._load_runtime()
         keep_freed_memory()
+
+    def _processor(self) -> Machine:
+        """What kernels are arranged for; vectors of 16 bytes are what every processor has."""
+        features, has_many = self.features, not self.triple.startswith("x86_64")
+        width = 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+        return Machine(features.get("fma", False), width, 32 if has_many or width == 64 else 16)
 
     def new_machine(self, level: int) -> Any:
         """What LLVM needs to know to generate code."""

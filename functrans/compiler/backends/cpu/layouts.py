@@ -11,10 +11,13 @@ from ...costs import operation_cost
 from ...instructions import KernelRun, Place
 from ...loopnest import Apply, Constant, Kernel, Load
 from .codegen import Layout, has_unknown_steps
+from .held import Machine, Tile, tile_of
 from .runtime import HEADER
 
 #: What is read from memory together, in bytes.
 CACHE_LINE = 64
+#: With so many parts that calls may run, it does not matter whether there are more.
+MANY_PARTS = 16
 #: The part of the first-level cache that may be taken by what is met again, in bytes.
 FIRST_CACHE = 16 * 1024
 #: What lies at multiples of this distance, in bytes, contends for the same few lines of that cache,
@@ -60,12 +63,11 @@ class Arranged(NamedTuple):
 
 
 def arrange(
-    kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], has_fma: bool, keeps_first: bool = False
+    kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place], machine: Machine, keeps_first: bool = False
 ) -> Arranged:
     """Merge loops, and choose their order.
 
     Args:
-        has_fma: whether the machine multiplies and adds with one rounding.
         keeps_first: a call may run a part of the first axis, whatever else is better.
     """
     rank, parallel, walks = len(kernel.shape), len(kernel.shape) - kernel.reduced, walks_of(kernel)
@@ -78,6 +80,10 @@ def arrange(
     ]
     may_change_order = not (kernel.reduced or any(output.place for output in kernel.outputs))
     loops, reduced, split = loop_order(*groups, traffic, len(kernel.outputs))
+    if groups[1] and reduced is None:
+        tiled = tile_of(kernel, groups[0], moves, machine)
+        if tiled is not None:
+            return _in_tiles(kernel, groups, *tiled, (heads, moves, tails, sizes), keeps_first)
     across = _loop_across(kernel, loops, moves, sizes, keeps_first) if may_change_order else None
     if across is not None:
         loops = [*loops[:across], *loops[across + 1 :], loops[across]]
@@ -89,7 +95,7 @@ def arrange(
     same = _same_elements(kernel, heads, moves)
     arguments, slots = _arguments(kernel, [extent for _, extent in loops], heads, by_loop, tails)
     begins = bool(groups[1]) and (reduced is None or len(groups[1]) > 1)
-    divides = has_fma and loops[-1][1] >= WORTH_DIVISORS
+    divides = machine.has_fma and loops[-1][1] >= WORTH_DIVISORS
     may_be_tiled = may_change_order and across is None and not keeps_first
     block, columns = (tile_for(loops, by_loop) if may_be_tiled else None) or (None, None)
     if across is not None and not keeps_first:
@@ -99,6 +105,36 @@ def arrange(
     grain = block or (LANES if split == len(loops) - 1 else 1)
     arguments += [0] * has_unknown_steps(layout)
     return Arranged(layout, arguments, slots, loops[split][1], grain, begins)
+
+
+def _in_tiles(
+    kernel: Kernel,
+    groups: Sequence[list[tuple[int, int]]],
+    tile: Tile,
+    parallel: Sequence[tuple[int, int]],
+    accessed: tuple[list[list[int]], list[Sequence[int]], list[Sequence[int]], list[int]],
+    keeps_first: bool,
+) -> Arranged:
+    """A sum of products that is held in registers tile by tile.
+
+    Args:
+        groups: the parallel loops, and those of the sum.
+        parallel: the parallel loops in the order in which they are to be run.
+        accessed: what `accessed_by` knows of operands.
+    """
+    heads, moves, tails, sizes = accessed
+    loops, depth = [*parallel, *groups[1]], tile.depth
+    by_loop = list(zip(*[[move[axis] for move in moves] for axis, _ in loops]))
+    steps = tuple([step_of(way[depth], size) for way, size in zip(by_loop, sizes)])
+    same = tuple(range(len(moves)))
+    grains = [*[1] * depth, tile.vectors * tile.lanes, tile.rows]
+    split = max(range(depth + 2), key=lambda k: min(loops[k][1] // grains[k], MANY_PARTS))
+    if keeps_first:
+        split = loops.index(groups[0][0])
+        tile = tile._replace(is_whole=tile.is_whole and split != depth + 1)
+    layout = Layout(len(loops), None, False, split, steps, ((),) * len(moves), same, tile=tile)
+    arguments, slots = _arguments(kernel, [extent for _, extent in loops], heads, by_loop, tails)
+    return Arranged(layout, arguments, slots, loops[split][1], grains[split], False)
 
 
 def _arguments(

@@ -20,7 +20,8 @@ from ...loopnest import Kernel, Output, constant, derived
 from ...unrolling import unrolled
 from .codegen import kernel_function
 from .engine import NAME, engine
-from .layouts import arrange
+from .held import is_sum_of_products
+from .layouts import Arranged, arrange
 from .runtime import HEADER
 from .streams import apart
 from .writer import Writer
@@ -102,11 +103,13 @@ def _token(kernel: Kernel) -> object:
 
 def _new_links(run: KernelRun, keeps_first: bool) -> list[Link]:
     """The same, worked out anew."""
-    run = unrolled(run, keeps_first)
-    pieces = apart(run)
-    if len(pieces) > 1:
-        return [link for piece in pieces for link in _new_links(piece, keeps_first)]
-    arranged = arrange(run.kernel, run.sources, run.targets, engine().features.get("fma", False), keeps_first)
+    arranged = _arranged(run, keeps_first) if is_sum_of_products(run.kernel) else None
+    if arranged is None or arranged.layout.tile is None:
+        run = unrolled(run, keeps_first)
+        pieces = apart(run)
+        if len(pieces) > 1:
+            return [link for piece in pieces for link in _new_links(piece, keeps_first)]
+        arranged = _arranged(run, keeps_first)
     before: list[Link] = []
     if arranged.begins:
         for output, target in zip(run.kernel.outputs, run.targets):
@@ -115,6 +118,11 @@ def _new_links(run: KernelRun, keeps_first: bool) -> list[Link]:
     work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
     writer = kernel_function(run.kernel, arranged.layout, NAME)
     return [*before, Link(arranged.extent, arranged.grain, work, arranged.arguments, arranged.heads, writer)]
+
+
+def _arranged(run: KernelRun, keeps_first: bool) -> Arranged:
+    """A kernel for the arrays at hand, and this machine."""
+    return arrange(run.kernel, run.sources, run.targets, engine().processor, keeps_first)
 
 
 def filling(output: Output, target: Place) -> KernelRun:
