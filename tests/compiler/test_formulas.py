@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -75,3 +76,28 @@ def test_thorough_compilation_puts_formulas_in_their_places() -> None:
     assert "_formula" in text
     compiler = engine().thorough
     assert "_formula" not in str(compiler.optimized(text, compiler.machine))
+
+
+def vectors_in(function: Any, x: Any) -> list[str]:
+    """The main loops over vectors that LLVM's passes make of a kernel, not those over what is left."""
+    compiler, text = engine().thorough, ft.jit(function).lower(x).llvm
+    return re.findall(r"^vector\.body\d*:", str(compiler.optimized(text, compiler.machine)), re.MULTILINE)
+
+
+@pytest.mark.parametrize("reduction", [np.sum, np.max, np.prod, np.any])
+@pytest.mark.parametrize("shape", [(40, 600), (4, 5, 600)])
+def test_a_reduction_is_one_loop_over_vectors(reduction: Any, shape: tuple[int, ...]) -> None:
+    """LLVM makes no other one for rows of nothing, which there are not."""
+    assert len(vectors_in(lambda x: reduction(x * x - 1.0, axis=-1), np.ones(shape))) <= 1
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x * 2.0 + 1.0, lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x)]
+)
+def test_what_reads_arguments_and_what_computes_stay_apart(function: Any) -> None:
+    """LLVM's passes go over loops a second time where these are put into another function."""
+    compiler, text = engine().thorough, ft.jit(function).lower(np.ones(5)).llvm
+    module = compiler.optimized(text, compiler.machine)
+    loops = [f.name for f in module.functions if not f.is_declaration and "phi" in str(f)]
+    assert loops
+    assert all(name.endswith("_body") for name in loops)

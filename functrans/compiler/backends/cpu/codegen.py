@@ -161,7 +161,8 @@ class _KernelWriter:
             parameters += [f"i64 %t{k}_{j}" for j in range(len(operand.terms))]
         parameters += [f"{type_name(number.dtype)} {register}" for number, register in self.numbers.items()]
         parameters += ["i64 %zero"] * has_unknown_steps(self.layout)
-        w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) #0 {{")
+        # It stays a function of its own: LLVM's passes would go over it once more where it is called.
+        w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) noinline #0 {{")
         w.label("entry")
         if is_staged(self.kernel, self.layout):
             make_rows(self)
@@ -304,24 +305,25 @@ class _KernelWriter:
         return ", !llvm.loop !interleaved" if is_long else ""
 
     def row_reduction(self, depth: int, bases: list[str], block: str) -> str:
-        """The innermost loop is reduced: in registers, in blocks whose sums are added with their rounding errors."""
+        """The innermost loop is reduced: in registers, in blocks whose sums are added with their rounding errors.
+
+        It has a step at least: a kernel over nothing has no function, and a call runs a part of another loop. So nobody
+        asks before the first block, for LLVM would write all other loops twice, once for what has no block.
+        """
         w, outputs = self.writer, self.kernel.outputs
         types = [type_name(o.expression.dtype) for o in outputs]
         fixed = self.fixed_values(bases, depth)
-        w.write("br label %blocks")
-        w.label("blocks")
+        w.write("br label %block")
+        w.label("block")
         w.lines.append(f"  %start = phi i64 [0, %{block}], [%stop, %block_done]")
         for j, (t, output) in enumerate(zip(types, outputs)):
             first = identity(output.combine, output.expression.dtype)
             w.lines.append(f"  %total{j} = phi {t} [{first}, %{block}], [%total{j}_next, %block_done]")
             if is_compensated(output):
                 w.lines.append(f"  %error{j} = phi {t} [0.0, %{block}], [%error{j}_next, %block_done]")
-        w.lines.append(f"  %left = icmp slt i64 %start, %n{depth}")
-        w.write("br i1 %left, label %block, label %reduced")
-        w.label("block")
         w.lines.append(f"  %far = add nsw i64 %start, {BLOCK}")
-        w.lines.append(f"  %whole = icmp slt i64 %far, %n{depth}")
-        w.lines.append(f"  %stop = select i1 %whole, i64 %far, i64 %n{depth}")
+        w.lines.append(f"  %left = icmp slt i64 %far, %n{depth}")
+        w.lines.append(f"  %stop = select i1 %left, i64 %far, i64 %n{depth}")
         w.write("br label %row")
         w.label("row")
         w.lines.append(f"  %i{depth} = phi i64 [%start, %block], [%i{depth}_next, %row]")
@@ -337,7 +339,7 @@ class _KernelWriter:
         w.label("block_done")
         for j, output in enumerate(outputs):
             self.add_block(j, output)
-        w.write("br label %blocks")
+        w.write("br i1 %left, label %block, label %reduced")
         w.label("reduced")
         for j, output in enumerate(outputs):
             self.finish(self.total(j, output), bases[self.outputs_start + j], output)
@@ -376,11 +378,11 @@ class _KernelWriter:
     def total(self, j: int, output: Output) -> str:
         """The result of a reduction, with the rounding errors if they are finite."""
         if not is_compensated(output):
-            return f"%total{j}"
+            return f"%total{j}_next"
         w, t = self.writer, type_name(output.expression.dtype)
-        corrected = w.emit(f"fadd {t} %total{j}, %error{j}")
-        is_nan = w.emit(f"fcmp uno {t} %error{j}, 0.0")
-        return w.emit(f"select i1 {is_nan}, {t} %total{j}, {t} {corrected}")
+        corrected = w.emit(f"fadd {t} %total{j}_next, %error{j}_next")
+        is_nan = w.emit(f"fcmp uno {t} %error{j}_next, 0.0")
+        return w.emit(f"select i1 {is_nan}, {t} %total{j}_next, {t} {corrected}")
 
     # ---- what happens at one point
 

@@ -116,7 +116,8 @@ class LanesWriter(RecurrenceWriter):
             w.write("ret i64 0")
             w.lines.append("}")
             w.inlined += len(w.lines)
-        w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}{self.range_parameters}) #0 {{")
+        given = ", ".join(parameters) + self.range_parameters
+        w.lines.append(f"define internal i64 @{name}_body({given}) noinline #0 {{")
         w.label("entry")
         w.lines += ["  %work = alloca i64", "  %block = alloca i64"]
         if not self.streams:

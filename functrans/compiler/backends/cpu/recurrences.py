@@ -108,7 +108,8 @@ class RecurrenceWriter(ExpressionWriter):
     def body(self, name: str, parameters: Sequence[str]) -> None:
         """The function that has the arguments as parameters."""
         w = self.writer
-        w.lines.append(f"define internal i64 @{name}_body({', '.join(parameters)}{self.range_parameters}) #0 {{")
+        given = ", ".join(parameters) + self.range_parameters
+        w.lines.append(f"define internal i64 @{name}_body({given}) noinline #0 {{")
         w.label("entry")
         w.lines.append("  %work = alloca i64")
         self.declare()
