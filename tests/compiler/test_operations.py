@@ -12,6 +12,7 @@ from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.lowlevel.modules import Module
 from functrans.compiler.backends.cpu.operations import HALF_RUNTIME, is_supported
 from functrans.compiler.loopnest import Apply, Load
+from functrans.compiler.operations.complex_functions import COMPLEX_FUNCTIONS
 from tests.helpers.native import native, supported, ulps
 from tests.helpers.operations import (
     ALL,
@@ -32,6 +33,7 @@ from tests.helpers.operations import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+GROWING = ("sin", "cos", "tan", "sinh", "cosh", "tanh")
 
 
 def check(case, *operands):
@@ -229,6 +231,24 @@ def test_parts(dtype):
     z = native("complex", [x, y], dtype)
     np.testing.assert_array_equal(z, as_complex(x, y))
     np.testing.assert_array_equal(native("conjugate", [z], dtype), z.conj())
+
+
+@pytest.mark.parametrize("dtype", COMPLEX, ids=str)
+@pytest.mark.parametrize("name", sorted(COMPLEX_FUNCTIONS))
+def test_each_part_of_a_complex_function(name, dtype):
+    """Of numbers of any size, with the signs of zeros; those that grow exponentially are in range up to 80."""
+    part = np.dtype(f"f{dtype.itemsize // 2}")
+    special = np.array([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 30.0, -30.0, np.inf, -np.inf, np.nan])
+    re, im = (x.ravel() for x in np.meshgrid(special, special))
+    most = np.log10(np.finfo(part).max) - 1
+    rng = np.random.default_rng(0)
+    size = rng.uniform(-most, np.log10(80) if name in GROWING else most, (2, 500))
+    x, y = rng.choice([-1, 1], size.shape) * 10**size
+    z = as_complex(np.append(re, x).astype(part), np.append(im, y).astype(part))
+    got, want = native(name, [z], dtype), getattr(np, name)(z)
+    for g, w in ((got.real, want.real), (got.imag, want.imag)):
+        assert np.max(ulps(g, w)) <= 8
+        np.testing.assert_array_equal(np.signbit(g)[w == 0], np.signbit(w)[w == 0])
 
 
 @pytest.mark.parametrize("dtype", COMPLEX, ids=str)

@@ -10,14 +10,14 @@ import numpy as np
 from ...core.dtypes import is_bfloat16, is_half, kind_of
 from ...primitives.scalar_functions import PREFIX as WRITTEN
 from ..loopnest import Apply, Constant, Expression
-from .complexes import COMPLEXES, Complex, as_complex, choose, convert_complex, read, written
+from .complex_values import Complex, as_complex, choose, convert_complex, read, written
+from .complexes import COMPLEXES
 from .conversions import convert
 from .integers import BOOLEANS, INTEGERS
 from .random import RANDOM
 from .reals import BFLOATS, HALVES, REALS
 from .values import (
     BOOL,
-    COMPLEX_FUNCTIONS,
     COMPLEX_LIBRARY,
     HALF,
     LIBRARY,
@@ -99,6 +99,5 @@ def _select(code: Code, applied: Apply, operands: Sequence[str]) -> str:
 
 
 __all__ = [
-    "COMPLEX_FUNCTIONS", "COMPLEX_LIBRARY", "LIBRARY", "SPECIAL", "SPECIAL_OF_TWO", "Code", "Value", "has_formula",
-    "write_operation",
+    "COMPLEX_LIBRARY", "LIBRARY", "SPECIAL", "SPECIAL_OF_TWO", "Code", "Value", "has_formula", "write_operation",
 ]  # fmt: skip

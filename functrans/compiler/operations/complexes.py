@@ -1,4 +1,4 @@
-"""Operations on complex numbers: the formulas of NumPy on their parts, and functions that backends have."""
+"""Operations on complex numbers: the formulas of NumPy on their parts, and functions that some backends have."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import Any, Final
 
 import numpy as np
 
+from .complex_functions import COMPLEX_FUNCTIONS
+from .complex_values import (
+    Complex,
+    choose,
+    convert_complex,
+    is_infinite_complex,
+    is_nan_complex,
+    is_nonzero,
+)
 from .conversions import convert
 from .reals import atan2, cos, exp, expm1, hypot, log, log1p, sin
 from .values import (
-    COMPLEX_FUNCTIONS,
     COMPLEX_LIBRARY,
     DOUBLE,
-    Code,
     Value,
     copysign,
     fabs,
@@ -31,80 +38,6 @@ INT: Final = np.dtype(np.int32)
 Operation = Callable[..., Any]
 
 
-class Complex:
-    """A complex number as a pair of floats, with the operators of Python."""
-
-    __slots__ = ("im", "number", "re")
-
-    def __init__(self, re: Value, im: Value, number: complex | None = None):
-        self.re = re
-        self.im = im
-        self.number = number
-
-    def __add__(self, other: Complex) -> Complex:
-        return Complex(self.re + other.re, self.im + other.im)
-
-    def __sub__(self, other: Complex) -> Complex:
-        return Complex(self.re - other.re, self.im - other.im)
-
-    def __neg__(self) -> Complex:
-        return Complex(-self.re, -self.im)
-
-    def __mul__(self, other: Complex) -> Complex:
-        return Complex(self.re * other.re - self.im * other.im, self.re * other.im + self.im * other.re)
-
-    def __truediv__(self, other: Complex) -> Complex:
-        """Smith's algorithm (1962): by the larger part of the divisor."""
-        by_real = fabs(other.re) >= fabs(other.im)
-        large, small = where(by_real, other.re, other.im), where(by_real, other.im, other.re)
-        near, far = where(by_real, self.re, self.im), where(by_real, self.im, self.re)
-        ratio = small / large
-        factor = 1.0 / (large + small * ratio)
-        turned = near * ratio
-        im = where(by_real, far, -far) + where(by_real, -turned, turned)
-        is_zero = (other.re == 0) & (other.im == 0)
-        size = fabs(other.re)
-        quotient = Complex((near + far * ratio) * factor, im * factor)
-        return choose(is_zero, Complex(self.re / size, self.im / size), quotient)
-
-    def times(self, factor: Value | float) -> Complex:
-        """The multiple by a real number."""
-        return Complex(self.re * factor, self.im * factor)
-
-
-def choose(condition: Value, z: Complex, w: Complex) -> Complex:
-    """z where the condition holds, else w."""
-    return Complex(where(condition, z.re, w.re), where(condition, z.im, w.im))
-
-
-def read(code: Code, dtype: np.dtype[Any], register: str, number: Any = None) -> Complex:
-    """The parts of a complex number in a register."""
-    part = np.dtype(f"f{dtype.itemsize // 2}")
-    if number is not None:
-        parts = (Value(code, part, code.literal(p, part), float(p)) for p in (number.real, number.imag))
-        return Complex(*parts, number)
-    return Complex(*(Value(code, part, r) for r in code.parts(register, dtype)))
-
-
-def written(z: Complex) -> str:
-    """A register with both parts."""
-    return z.re.code.whole(z.re, z.im)
-
-
-def convert_complex(z: Complex, dtype: np.dtype[Any]) -> Complex | Value:
-    """A complex number in another dtype: without its imaginary part if that is real."""
-    if dtype.kind == "c":
-        part = np.dtype(f"f{dtype.itemsize // 2}")
-        return Complex(convert(z.re, part), convert(z.im, part))
-    return _is_nonzero(z) if dtype.kind == "b" else convert(z.re, dtype)
-
-
-def as_complex(x: Value, dtype: np.dtype[Any]) -> Complex:
-    """A real number in a complex dtype."""
-    re = convert(x, np.dtype(f"f{dtype.itemsize // 2}"))
-    return Complex(re, re.like(0.0))
-
-
 # ---- arithmetic and order
 
 
@@ -115,10 +48,6 @@ def _reciprocal(z: Complex) -> Complex:
     size = large + small * ratio
     one = size.like(1.0)
     return Complex(where(by_real, one, ratio) / size, -where(by_real, ratio, one) / size)
-
-
-def _is_nonzero(z: Complex) -> Value:
-    return (z.re != 0) | (z.im != 0)
 
 
 def _less(x: Complex, y: Complex) -> Value:
@@ -132,10 +61,6 @@ def _less_equal(x: Complex, y: Complex) -> Value:
     return ((x.re < y.re) & ordered) | ((x.re == y.re) & (x.im <= y.im))
 
 
-def is_nan_complex(z: Complex) -> Value:
-    return is_nan(z.re) | is_nan(z.im)
-
-
 def _extreme(order: Callable[[Complex, Complex], Value], gives_way: bool) -> Callable[[Complex, Complex], Complex]:
     """Of x and y the first in order; where one is NaN that one, or the other if it gives way."""
 
@@ -147,12 +72,12 @@ def _extreme(order: Callable[[Complex, Complex], Value], gives_way: bool) -> Cal
 
 def _scale(z: Complex, c: Complex) -> Complex:
     y = z * c
-    return _without_nan(y, ~_is_nonzero(z))
+    return _without_nan(y, ~is_nonzero(z))
 
 
 def _scale_both(z: Complex, c: Complex) -> Complex:
     y = z * c
-    return _without_nan(y, ~_is_nonzero(z) | ~_is_nonzero(c))
+    return _without_nan(y, ~is_nonzero(z) | ~is_nonzero(c))
 
 
 def _without_nan(y: Complex, absorbs: Value) -> Complex:
@@ -181,12 +106,12 @@ def _sign(z: Complex) -> Complex:
 def _power(z: Complex, n: Complex) -> Complex:
     """z**n as npy_cpow of NumPy has it: by squaring for integers of up to two digits, else exp(n log(z))."""
     if n.number is not None and _is_short(n.number):
-        return _square_root(z) if n.number == 0.5 else _integer_power(z, int(n.number.real))
+        return COMPLEX_FUNCTIONS["sqrt"](z) if n.number == 0.5 else _integer_power(z, int(n.number.real))
     one, zero, nan = (z.re.like(x) for x in (1.0, 0.0, float("nan")))
     logarithm, exponent = (_log(_in_double(z)), _in_double(n))
     found = convert_complex(_exp(_product(exponent, logarithm)), _dtype_of(z))
     assert isinstance(found, Complex)
-    found = choose(_is_nonzero(z), found, choose(n.re > 0.0, Complex(zero, zero), Complex(nan, nan)))
+    found = choose(is_nonzero(z), found, choose(n.re > 0.0, Complex(zero, zero), Complex(nan, nan)))
     if n.number is not None:
         return found
     size = fabs(n.re)
@@ -197,7 +122,7 @@ def _power(z: Complex, n: Complex) -> Complex:
     square = z * z
     for exponent, product in ((1, z), (2, square), (3, z * square)):
         whole = choose(n.re == float(exponent), product, whole)
-    return choose(is_short & (_is_nonzero(z) | (n.re >= 0.0)), whole, found)
+    return choose(is_short & (is_nonzero(z) | (n.re >= 0.0)), whole, found)
 
 
 def _product(z: Complex, w: Complex) -> Complex:
@@ -205,22 +130,18 @@ def _product(z: Complex, w: Complex) -> Complex:
     found = z * w
     a, b = _boxed(z), _boxed(w)
     limit = (a * b).times(INFINITY)
-    is_lost = is_nan(found.re) & is_nan(found.im) & (_is_infinite(z) | _is_infinite(w))
+    is_lost = is_nan(found.re) & is_nan(found.im) & (is_infinite_complex(z) | is_infinite_complex(w))
     return choose(is_lost, limit, found)
 
 
 def _boxed(z: Complex) -> Complex:
     """Of an infinite number its direction; of any other without NaN."""
-    far = _is_infinite(z)
+    far = is_infinite_complex(z)
     parts = (
         where(far, copysign(where(is_infinite(x), x.like(1.0), 0.0), x), where(is_nan(x), x.like(0.0), x))
         for x in (z.re, z.im)
     )
     return Complex(*parts)
-
-
-def _is_infinite(z: Complex) -> Value:
-    return is_infinite(z.re) | is_infinite(z.im)
 
 
 def _is_short(exponent: complex) -> bool:
@@ -242,7 +163,7 @@ def _integer_power(z: Complex, exponent: int) -> Complex:
     if exponent > 0:
         return product
     nan = zero.like(float("nan"))
-    return choose(_is_nonzero(z), Complex(one, zero) / product, Complex(nan, nan))
+    return choose(is_nonzero(z), Complex(one, zero) / product, Complex(nan, nan))
 
 
 def _by_squaring(z: Complex, count: Value) -> Complex:
@@ -265,12 +186,9 @@ def _dtype_of(z: Complex) -> np.dtype[Any]:
 # ---- functions
 
 
-def function(name: str) -> Operation:
-    """A function that the backend has."""
+def _of_library(name: str) -> Operation:
+    """A function that some backends have."""
     return lambda z: z.re.code.complex_function(name, z)
-
-
-_square_root = function("sqrt")
 
 
 def _log(z: Complex) -> Complex:
@@ -355,12 +273,12 @@ COMPLEXES: Final[dict[str, Operation]] = {
     "minimum": _extreme(_less_equal, gives_way=False),
     "fmax": _extreme(lambda x, y: _less_equal(y, x), gives_way=True),
     "fmin": _extreme(_less_equal, gives_way=True),
-    "logical_and": lambda x, y: _is_nonzero(x) & _is_nonzero(y),
-    "logical_or": lambda x, y: _is_nonzero(x) | _is_nonzero(y),
-    "logical_xor": lambda x, y: _is_nonzero(x) ^ _is_nonzero(y),
-    "logical_not": lambda z: ~_is_nonzero(z),
+    "logical_and": lambda x, y: is_nonzero(x) & is_nonzero(y),
+    "logical_or": lambda x, y: is_nonzero(x) | is_nonzero(y),
+    "logical_xor": lambda x, y: is_nonzero(x) ^ is_nonzero(y),
+    "logical_not": lambda z: ~is_nonzero(z),
     "isnan": is_nan_complex,
-    "isinf": _is_infinite,
+    "isinf": is_infinite_complex,
     "isfinite": lambda z: (fabs(z.re) < INFINITY) & (fabs(z.im) < INFINITY),
     # functions
     "exp": _exp,
@@ -370,5 +288,6 @@ COMPLEXES: Final[dict[str, Operation]] = {
     "log2": lambda z: _log(z).times(1 / ln(2)),
     "log10": lambda z: _log(z).times(1 / ln(10)),
     "log1p": _log1p,
-    **{name: function(name) for name in (*COMPLEX_FUNCTIONS, *COMPLEX_LIBRARY)},
+    **COMPLEX_FUNCTIONS,
+    **{name: _of_library(name) for name in COMPLEX_LIBRARY},
 }

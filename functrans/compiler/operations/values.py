@@ -60,7 +60,7 @@ class Code(Protocol):
         ...
 
     def complex_function(self, name: str, z: Any) -> Any:
-        """A function of `COMPLEX_FUNCTIONS`, or `COMPLEX_LIBRARY`, of a complex number (`complexes.Complex`)."""
+        """A function of `COMPLEX_LIBRARY` of a complex number (`complex_values.Complex`)."""
         ...
 
 
@@ -79,11 +79,7 @@ LIBRARY: Final = (
     "ellipk", "ellipe", "expn", "owens_t", "binom", "stdtr", "stdtrit", "sine_integral", "cosine_integral", "fresnel_s",
     "fresnel_c",
 )  # fmt: skip
-#: Functions of complex numbers that are no formulas here.
-COMPLEX_FUNCTIONS: Final = (
-    "sqrt", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh",
-)  # fmt: skip
-#: Those that some backends have in a library.
+#: Functions of complex numbers that some backends have in a library.
 COMPLEX_LIBRARY: Final = (
     "erf", "erfc", "erfcx", "wofz", "dawsn", "log_ndtr", "gamma", "loggamma", "digamma", "exp1", "expi", "spence",
     "sine_integral", "cosine_integral", "fresnel_s", "fresnel_c",

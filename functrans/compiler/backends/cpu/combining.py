@@ -9,7 +9,8 @@ import numpy as np
 
 from ...accesses import identity_value
 from ...loopnest import Output
-from ...operations.complexes import COMPLEXES, read, written
+from ...operations.complex_values import read, written
+from ...operations.complexes import COMPLEXES
 from .operations import LlvmCode, literal, type_name
 
 

@@ -12,11 +12,10 @@ import numpy as np
 from .....core.dtypes import is_bfloat16
 from .....primitives.scalar_functions import known
 from ....loopnest import Apply
-from ....operations.complexes import Complex
+from ....operations.complex_values import Complex
 from ....operations.conversions import convert
 from ....operations.values import DOUBLE, HALF, LIBRARY, SINGLE, SPECIAL, SPECIAL_OF_TWO, Value, where
 from .runtime import (
-    COMPLEX_FUNCTIONS,
     COMPLEX_SCIPY,
     COMPLEX_SCIPY_FUNCTIONS,
     COMPLEX_WRITTEN_HERE,
@@ -147,12 +146,12 @@ class LlvmCode(NamedTuple):
         return self.emit(f"icmp ne i8 {found}, 0") if applied.dtype.kind == "b" else found
 
     def complex_function(self, name: str, z: Complex) -> Complex:
-        """A function of the C library, or of SciPy, in double precision, which is passed alike everywhere."""
+        """A function of SciPy, in double precision, which is passed alike everywhere."""
         x, y = (convert(part, DOUBLE).register for part in (z.re, z.im))
         if name in COMPLEX_SCIPY_FUNCTIONS:
             call = f"@{COMPLEX_SCIPY}{COMPLEX_SCIPY_FUNCTIONS[name]}(double {x}, double {y}, i32 0)"
         else:
-            call = f"@{({**COMPLEX_FUNCTIONS, **COMPLEX_WRITTEN_HERE})[name]}(double {x}, double {y})"
+            call = f"@{COMPLEX_WRITTEN_HERE[name]}(double {x}, double {y})"
         pair = self.emit(f"call {{double, double}} {call}")
         parts = (Value(self, DOUBLE, r) for r in self.parts(pair, np.dtype(np.complex128)))
         return Complex(*(convert(part, z.re.dtype) for part in parts))

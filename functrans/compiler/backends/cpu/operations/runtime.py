@@ -219,13 +219,7 @@ define half @__truncsfhf2(float %x) {_PURE} {{
 }}
 """
 
-_CALLED: Final = re.compile(r" @((?:functrans_|scipy_special_|c)\w+)\(")
-#: Functions of the C library on complex numbers, by the name of the primitive.
-COMPLEX_FUNCTIONS: Final = {
-    "sqrt": "csqrt", "sin": "csin", "cos": "ccos", "tan": "ctan", "arcsin": "casin", "arccos": "cacos",
-    "arctan": "catan", "sinh": "csinh", "cosh": "ccosh", "tanh": "ctanh", "arcsinh": "casinh", "arccosh": "cacosh",
-    "arctanh": "catanh",
-}  # fmt: skip
+_CALLED: Final = re.compile(r" @((?:functrans_|scipy_special_)\w+)\(")
 
 
 def _called(text: str) -> list[str]:
@@ -241,8 +235,6 @@ def runtime_text(text: str) -> str:
     for name in _called(text):
         if name in DEFINITIONS:
             parts.append(DEFINITIONS[name]())
-        elif name in COMPLEX_FUNCTIONS.values():
-            parts.append(f"declare {{double, double}} @{name}(double, double) {_PURE}")
         elif name.startswith(WRITTEN):
             parts.append(definitions[name].text)
         elif name.startswith(SCIPY):
