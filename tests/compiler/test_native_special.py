@@ -1,5 +1,6 @@
-"""Zeta functions and derivatives of digamma in native programs, against SciPy."""
+"""Zeta functions, derivatives of digamma and Bessel functions in native programs, against SciPy or more digits."""
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans.primitives.special import polygamma
 from functrans.primitives.zeta import zeta
+from tests.helpers.native import ulps
 
 EDGES = [0.0, -1.0, -0.5, 1e-300, 1.0, 10.0, 1e8, 1e9, 1e300, np.inf, -np.inf, np.nan]
 arguments = st.lists(st.sampled_from(EDGES) | st.floats(-25, 40) | st.floats(1e-8, 1e9), min_size=1, max_size=20)
@@ -44,6 +46,30 @@ def test_zeta(s, q):
 def test_zeta_at_poles_and_below_zero(jump):
     s = np.array([2.0, 3.0, 2.5])
     np.testing.assert_allclose(natively(zeta, s, np.array(jump)), scipy.special.zeta(s, jump), rtol=1e-13)
+
+
+@pytest.mark.parametrize("order", range(6))
+@pytest.mark.parametrize("scaled", [False, True])
+def test_modified_bessel_functions(order, scaled):
+    """Against values with 30 digits, next to where the series ends too; SciPy's function of high orders has its own."""
+    sizes = [1e-200, 1e-9, 0.1, 3.0, 11.0, 11.9999, 12.0, 12.0001, 16.0, 40.0, 250.0, 713.0, *np.arange(0.7, 60.0, 1.3)]
+    x = np.concatenate([sizes, np.negative(sizes)])
+    function = ft.scipy.special.ive if scaled else ft.scipy.special.iv
+    with mpmath.workdps(30):
+        factors = [mpmath.exp(-abs(mpmath.mpf(v))) if scaled else 1 for v in x.tolist()]
+        want = np.array([float(mpmath.besseli(order, v) * factor) for v, factor in zip(x.tolist(), factors)])
+    got = natively(lambda x: function(order, x), x)
+    assert ulps(got, want).max() <= (6 if order <= 4 else 4000)
+    single = natively(lambda x: function(order, x), x.astype(np.float32))
+    usual = np.abs(want) < 1e38
+    np.testing.assert_allclose(single[usual], function(order, x.astype(np.float32))[usual], 1e-6)
+
+
+def test_derivatives_of_bessel_functions_stay_native():
+    x = np.array([-20.0, -3.0, -1e-5, 0.0, 0.5, 11.0, 14.0])
+    for name, order in (("i0", 0), ("i1", 1)):
+        third = ft.grad(ft.grad(ft.grad(getattr(ft.scipy.special, name))))
+        np.testing.assert_allclose(natively(ft.vmap(third), x), scipy.special.ivp(order, x, 3), 1e-12, 1e-15)
 
 
 def test_second_derivatives_of_log_gamma_stay_native():

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from .bessel import modified_bessel, of_known_order, of_order, scaled_modified_bessel
 from .conversions import convert
 from .exponentials import exp, tanh
 from .inverse_error import erfinv
@@ -413,6 +414,12 @@ REALS: Final[dict[str, Operation]] = {
     "xlogy": _xlog(log),
     "xlog1py": _xlog(log1p),
     **{name: function(name) for name in (*SPECIAL, *SPECIAL_OF_TWO, *LIBRARY)},
+    "i0": of_known_order("i0", 0, modified_bessel),
+    "i1": of_known_order("i1", 1, modified_bessel),
+    "i0e": of_known_order("i0e", 0, scaled_modified_bessel),
+    "i1e": of_known_order("i1e", 1, scaled_modified_bessel),
+    "modified_bessel": of_order("modified_bessel", modified_bessel),
+    "scaled_modified_bessel": of_order("scaled_modified_bessel", scaled_modified_bessel),
 }
 
 #: What ml_dtypes does with the bits of bfloat16.

@@ -33,7 +33,7 @@ _OF_PAIRS: Final = {
 #: What SciPy has and the C library has not, by the name of the operation.
 SCIPY_FUNCTIONS: Final = {
     "erfcinv": "erfcinv", "ndtri": "ndtri", "log_ndtr": "log_ndtr", "lgamma": "gammaln",
-    "digamma": "psi", "i0": "i0", "i1": "i1", "i0e": "i0e", "i1e": "i1e",
+    "digamma": "psi",
     **{name: name for name in LIBRARY if name not in _OF_PAIRS}, **_OF_TWO,
 }  # fmt: skip
 #: What SciPy has of complex numbers, likewise.
