@@ -6,6 +6,7 @@ from .compiler.garbage import no_collection as _no_collection
 with _no_collection():  # nothing of what is imported is garbage, and a tenth of the time would go into looking for it
     from . import (
         checkpoint_policies,
+        custom_batching,
         custom_derivatives,
         debug,
         errors,
@@ -49,10 +50,10 @@ remat = checkpoint  # JAX's other name for it
 
 __all__ = [
     "Array", "ShapeDtypeStruct", "block_until_ready", "checkpoint", "checkpoint_name", "checkpoint_policies",
-    "clear_caches", "closure_convert", "config", "custom_derivatives", "custom_gradient", "custom_jvp", "custom_rule",
-    "custom_vjp", "debug", "debug_nans", "device_get", "device_put", "devices", "disable_jit", "elementwise", "errors",
-    "eval_shape", "explain", "flatten_util", "float0", "grad", "hessian", "hvp", "image", "integrate", "io_callback",
-    "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose", "linearize", "make_jaxpr", "nn",
-    "numpy", "ops", "optimize", "print_saved_residuals", "pure_callback", "random", "remat", "saved_residuals", "scipy",
-    "testing", "tree", "tree_util", "typeof", "value_and_grad", "vjp", "vmap",
+    "clear_caches", "closure_convert", "config", "custom_batching", "custom_derivatives", "custom_gradient",
+    "custom_jvp", "custom_rule", "custom_vjp", "debug", "debug_nans", "device_get", "device_put", "devices",
+    "disable_jit", "elementwise", "errors", "eval_shape", "explain", "flatten_util", "float0", "grad", "hessian", "hvp",
+    "image", "integrate", "io_callback", "jacfwd", "jacobian", "jacrev", "jet", "jit", "jvp", "lax", "linear_transpose",
+    "linearize", "make_jaxpr", "nn", "numpy", "ops", "optimize", "print_saved_residuals", "pure_callback", "random",
+    "remat", "saved_residuals", "scipy", "testing", "tree", "tree_util", "typeof", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -42,6 +42,7 @@ FLOORS = {
     "scipy": 7,
     "testing": 7,
     "checkpoint_policies": 7,
+    "custom_batching": 7,
     "custom_derivatives": 7,
     "flatten_util": 7,
     "image": 7,

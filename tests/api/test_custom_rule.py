@@ -362,6 +362,44 @@ def test_jet_rules_are_used(around: str):
     assert_trees_close(ft.jvp(g, (X,), (V,))[1], 3 * X**2 * V)
 
 
+def test_rules_for_lanes_by_their_other_name() -> None:
+    seen = []
+
+    @ft.custom_batching.custom_vmap
+    def f(x: Any, y: Any) -> Any:
+        return {"product": x * y, "sum": np.sum(x)}
+
+    @f.def_vmap
+    def rule(axis_size: int, in_batched: Any, x: Any, y: Any) -> Any:
+        seen.append((axis_size, tuple(in_batched)))
+        return {"product": x * y, "sum": np.sum(x, axis=1)}, True
+
+    x = np.arange(6.0).reshape(2, 3)
+    mapped = ft.vmap(f, (0, None))
+    assert_close(mapped(x, X), {"product": x * X, "sum": np.sum(x, axis=1)})
+    assert seen == [(2, (True, False))]
+    assert_close(ft.jit(mapped)(x, X), mapped(x, X))
+    assert_close(ft.grad(lambda x: np.sum(mapped(x, X)["product"] ** 2))(x), 2 * x * X**2)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit])
+def test_lanes_one_after_the_other(transform: Any) -> None:
+    counted = []
+
+    @ft.custom_batching.sequential_vmap
+    def f(x: Any, factors: Any) -> Any:
+        counted.append(np.shape(x))
+        return {"sums": np.cumsum(x) * factors["by"]}
+
+    x, by = np.arange(6.0).reshape(2, 3), np.array([2.0, -1.0])
+    wanted = {"sums": np.cumsum(x, axis=1) * by[:, None]}
+    assert_close(transform(ft.vmap(f))(x, {"by": by}), wanted)
+    assert set(counted) == {(3,)}
+    assert_close(transform(ft.vmap(f, (1, None)))(x.T, {"by": 2.0}), {"sums": 2 * np.cumsum(x, axis=1)})
+    gradient = ft.vmap(ft.grad(lambda x: np.sum(f(x, {"by": 2.0})["sums"])))
+    assert_close(transform(gradient)(x), np.tile([6.0, 4.0, 2.0], (2, 1)))
+
+
 def test_only_batch_and_jet_rules_leave_derivatives_to_the_function():
     f = ft.custom_rule(cube, batch=lambda n, m, x: (x * 0, m[0]), jet=lambda p, s: (p[0], s[0]))
     assert_trees_close(ft.hessian(lambda x: np.sum(f(x)))(X), np.diag(6 * X))
