@@ -38,6 +38,12 @@ def conv_dimension_numbers(
 
     Raises:
         ConvolutionError: the arrays differ in their number of axes, or a string does not name every axis once.
+
+    Example:
+        >>> import functrans as ft
+        >>> numbers = ft.lax.conv_dimension_numbers((8, 32, 32, 3), (5, 5, 3, 16), ("NHWC", "HWIO", "NHWC"))
+        >>> numbers.lhs_spec, numbers.rhs_spec
+        ((0, 3, 1, 2), (3, 2, 0, 1))
     """
     ndim = len(lhs_shape)
     if len(rhs_shape) != ndim or ndim < 2:
@@ -144,7 +150,14 @@ def conv_with_general_padding(
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Any:
-    """conv_general_dilated in the layout (batch, channels, *space), without groups."""
+    """conv_general_dilated in the layout (batch, channels, *space), without groups.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> x, window = np.array([[[1.0, 2.0, 4.0]]]), np.array([[[1.0, 1.0]]])
+        >>> ft.lax.conv_with_general_padding(x, window, (1,), [(1, 0)], None, None)
+        array([[[1., 3., 6.]]])
+    """
     return conv_general_dilated(
         lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, preferred_element_type=preferred_element_type
     )

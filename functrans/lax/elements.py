@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..api.arguments import gives_its_own
+from ..api.custom_rule import custom_rule
 from ..core.trace import typeof
+from ..errors import UnsupportedDtypeError
 from ..numpy.common import as_operand, cast
 from ..numpy.scipy_ufuncs import hurwitz_zeta, polygamma
 from ..primitives.complex import complex_
@@ -134,6 +137,65 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
     return x if typeof(x).dtype == dtype and not typeof(x).weak else bits(x, dtype=dtype)
 
 
+@partial(custom_rule, nondiff_argnums=(1, 2))
+def _rounded(x: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    dtype, info = typeof(x).dtype, np.finfo(typeof(x).dtype)
+    unsigned = np.dtype(f"u{dtype.itemsize}").type
+    dropped = max(info.nmant - mantissa_bits, 0)
+    if dropped:  # to the nearest, of two the even one; what is carried goes on into the exponent, up to infinity
+        pattern = bits(x, dtype=np.dtype(unsigned))
+        last = (pattern >> unsigned(dropped)) & unsigned(1)
+        kept = (pattern + unsigned((1 << dropped - 1) - 1) + last) >> unsigned(dropped) << unsigned(dropped)
+        x = np.where(np.isnan(x), x, bits(kept, dtype=dtype))
+    if exponent_bits < info.nexp:
+        most = (1 << exponent_bits - 1) - 1
+        x = np.where(np.abs(x) >= dtype.type(2.0 ** (most + 1)), np.copysign(dtype.type(np.inf), x), x)
+        x = np.where(np.abs(x) < dtype.type(2.0 ** (1 - most)), np.copysign(dtype.type(0), x), x)
+    return x
+
+
+@_rounded.def_jvp
+def _rounded_jvp(exponent_bits: int, mantissa_bits: int, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    return tuple(_rounded(x, exponent_bits, mantissa_bits) for x in (*primals, *tangents))
+
+
+_rounded.def_vjp(
+    lambda x, exponent_bits, mantissa_bits: (_rounded(x, exponent_bits, mantissa_bits), None),
+    lambda exponent_bits, mantissa_bits, _, cotangent: (_rounded(cotangent, exponent_bits, mantissa_bits),),
+)
+
+
+def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    """Floats as a format with fewer bits has them, in their own dtype: rounded to the nearest, half-way cases to even.
+
+    What the format has not becomes infinite or, subnormal numbers included, zero. Tangents and cotangents are rounded
+    in the same way.
+
+    Args:
+        exponent_bits, mantissa_bits: of the format: 8 and 7 for bfloat16, 5 and 10 for float16.
+
+    Raises:
+        UnsupportedDtypeError: the operand is not real floats of 16, 32 or 64 bits.
+        ValueError: there is no bit for the exponent, or a negative number for the mantissa.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_precision(np.array([np.pi, 1e-3, 1e6]), 5, 10)
+        array([3.140625e+00, 1.000404e-03,          inf])
+    """
+    x = as_operand(operand)
+    dtype = typeof(x).dtype
+    if dtype.kind != "f":
+        raise UnsupportedDtypeError(
+            f"`reduce_precision` is not defined for operands of dtype {dtype.name}.",
+            "It leaves out bits of real floats of 16, 32 or 64 bits.",
+            "Convert the operand to one of these, or apply it to real and imaginary parts.",
+        )
+    if exponent_bits < 1 or mantissa_bits < 0:
+        raise ValueError(f"reduce_precision to {exponent_bits} bits of exponent and {mantissa_bits} of mantissa")
+    return _rounded(x, int(exponent_bits), int(mantissa_bits))
+
+
 def population_count(x: Any) -> Any:
     """How many bits are one; of a negative number too, unlike `numpy.bitwise_count`, which takes its magnitude.
 
@@ -229,7 +291,7 @@ __all__ = [
     "ceil", "clamp", "clz", "complex", "conj", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erf",
     "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "igamma", "igammac", "imag", "integer_pow",
     "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter",
-    "polygamma", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "select_n",
-    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub",
-    "tan", "tanh", "zeta",
+    "polygamma", "population_count", "pow", "real", "reciprocal", "reduce_precision", "rem", "round", "rsqrt", "select",
+    "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square",
+    "sub", "tan", "tanh", "zeta",
 ]  # fmt: skip

@@ -228,7 +228,13 @@ def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 
 def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
-    """The smallest of all elements up to each one along an axis; from each one on with `reverse`."""
+    """The smallest of all elements up to each one along an axis; from each one on with `reverse`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.cummin(np.array([3, 5, 1, 2]))
+        array([3, 3, 1, 1])
+    """
     return _cumulated(_cumulative.cummin, operand, axis, reverse)
 
 

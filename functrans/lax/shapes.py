@@ -67,7 +67,13 @@ def broadcast(operand: Any, sizes: Sequence[int]) -> Any:
 
 @gives_its_own
 def broadcast_to_rank(x: Any, rank: int) -> Any:
-    """New axes of extent one in front, up to a number of axes."""
+    """New axes of extent one in front, up to a number of axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.broadcast_to_rank(np.array([1, 2]), 3)
+        array([[[1, 2]]])
+    """
     x = as_operand(x)
     shape = typeof(x).shape
     return with_shape(x, ((1,) * (rank - len(shape)) + shape))
@@ -87,7 +93,13 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
 
 
 def empty(shape: Sequence[int], dtype: Any = float) -> Any:
-    """An array that is to be filled; of zeros here."""
+    """An array that is to be filled; of zeros here.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.lax.empty((2,), int)
+        array([0, 0])
+    """
     return creation.zeros(shape, dtype)
 
 
@@ -116,7 +128,14 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
 
 
 def stack(operands: Sequence[Any], axis: int = 0) -> Any:
-    """Arrays of one shape along a new axis."""
+    """Arrays of one shape along a new axis.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.stack([np.array([1, 2]), np.array([3, 4])], axis=1)
+        array([[1, 3],
+               [2, 4]])
+    """
     return np.stack(list(operands), axis)
 
 
@@ -147,7 +166,13 @@ def stop_gradient(x: Any) -> Any:
 
 
 def optimization_barrier(operand: Any) -> Any:
-    """A copy of the operand, a pytree; nothing is moved across values that are needed anyway."""
+    """A copy of the operand, a pytree; nothing is moved across values that are needed anyway.
+
+    Example:
+        >>> import functrans as ft
+        >>> ft.lax.optimization_barrier((1.0, 2.0))
+        (1.0, 2.0)
+    """
     leaves, treedef = tree.flatten(operand)
     return treedef.unflatten(own_results(list(leaves), leaves))
 
@@ -302,7 +327,13 @@ def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = 
 def approx_max_k(
     operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, **options: Any
 ) -> tuple[Any, Any]:
-    """The k largest along an axis and where they are: exactly, whatever recall is asked for."""
+    """The k largest along an axis and where they are: exactly, whatever recall is asked for.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.approx_max_k(np.array([3.0, 1.0, 2.0]), 2)
+        (array([3., 2.]), array([0, 2]))
+    """
     values, places = top_k(np.moveaxis(operand, reduction_dimension, -1), k)
     return np.moveaxis(values, -1, reduction_dimension), np.moveaxis(places, -1, reduction_dimension)
 
@@ -310,7 +341,13 @@ def approx_max_k(
 def approx_min_k(
     operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, **options: Any
 ) -> tuple[Any, Any]:
-    """The k smallest along an axis and where they are: exactly, whatever recall is asked for."""
+    """The k smallest along an axis and where they are: exactly, whatever recall is asked for.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.approx_min_k(np.array([3.0, 1.0, 2.0]), 2)
+        (array([1., 2.]), array([1, 2]))
+    """
     values, places = approx_max_k(np.negative(operand), k, reduction_dimension)
     return np.negative(values), places
 
@@ -327,7 +364,13 @@ def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
 
 
 def argmin(operand: Any, axis: int, index_dtype: Any) -> Any:
-    """Where the first of the smallest elements is."""
+    """Where the first of the smallest elements is.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.argmin(np.array([[3, 1, 1], [0, 2, 2]]), 1, np.int32)
+        array([1, 0], dtype=int32)
+    """
     return np.argmin(operand, axis).astype(index_dtype)
 
 
@@ -344,7 +387,13 @@ def reduce_sum(operand: Any, axes: Sequence[int]) -> Any:
 
 
 def reduce_prod(operand: Any, axes: Sequence[int]) -> Any:
-    """Products along axes."""
+    """Products along axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_prod(np.array([[6, 3], [4, 1]]), (1,))
+        array([18,  4])
+    """
     x = as_operand(operand)
     return np.prod(x, axis=tuple(axes), dtype=typeof(x).dtype)
 
@@ -361,22 +410,46 @@ def reduce_max(operand: Any, axes: Sequence[int]) -> Any:
 
 
 def reduce_min(operand: Any, axes: Sequence[int]) -> Any:
-    """The smallest along axes."""
+    """The smallest along axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_min(np.array([[6, 3], [4, 1]]), (1,))
+        array([3, 1])
+    """
     return np.min(operand, axis=tuple(axes))
 
 
 def reduce_and(operand: Any, axes: Sequence[int]) -> Any:
-    """Whether all along axes are true; of integers, bit by bit."""
+    """Whether all along axes are true; of integers, bit by bit.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_and(np.array([[6, 3], [4, 1]]), (1,))
+        array([2, 0])
+    """
     return _of_bits(np.all, np.bitwise_and, operand, axes)
 
 
 def reduce_xor(operand: Any, axes: Sequence[int]) -> Any:
-    """Whether an odd number along axes is true; of integers, bit by bit."""
+    """Whether an odd number along axes is true; of integers, bit by bit.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_xor(np.array([[6, 3], [4, 1]]), (1,))
+        array([5, 5])
+    """
     return np.bitwise_xor.reduce(as_operand(operand), axis=tuple(axes))
 
 
 def reduce_or(operand: Any, axes: Sequence[int]) -> Any:
-    """Whether any along axes is true; of integers, bit by bit."""
+    """Whether any along axes is true; of integers, bit by bit.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.reduce_or(np.array([[6, 3], [4, 1]]), (1,))
+        array([7, 5])
+    """
     return _of_bits(np.any, np.bitwise_or, operand, axes)
 
 

@@ -24,12 +24,24 @@ def riemann_zeta(x: Any) -> Any:
 
 
 def hurwitz_zeta(x: Any, q: Any) -> Any:
-    """scipy.special.zeta of two operands."""
+    """scipy.special.zeta of two operands.
+
+    Example:
+        >>> import functrans as ft
+        >>> round(float(ft.lax.zeta(2.0, 1.0)), 6)
+        1.644934
+    """
     return zeta(as_operand(x), as_operand(q))
 
 
 def polygamma(n: Any, x: Any) -> Any:
-    """scipy.special.polygamma: a Python integer n is known for complex x too, and n may be an array or traced."""
+    """scipy.special.polygamma: a Python integer n is known for complex x too, and n may be an array or traced.
+
+    Example:
+        >>> import functrans as ft
+        >>> round(float(ft.lax.polygamma(1, 1.0)), 6)
+        1.644934
+    """
     x = as_operand(x)
     if type(n) is int:
         return digamma(x) if n == 0 else derivative_of_digamma(x, order=n)

@@ -234,6 +234,36 @@ def test_bits_go_there_and_back(numbers: list[int], dtype: str) -> None:
         np.testing.assert_array_equal(run(lambda y: lax.bitcast_convert_type(y, "u8"))(there), x)
 
 
+@given(
+    st.lists(st.floats(width=32), min_size=1, max_size=20),
+    st.sampled_from([("f4", "f2"), ("f8", "f2"), ("f8", "f4")]),
+    st.sampled_from([lambda f: f, ft.jit, ft.vmap]),
+)
+def test_reduced_precision_is_that_of_the_smaller_format(numbers: list[float], dtypes: Any, transform: Any) -> None:
+    """But for subnormal numbers, which it has not."""
+    wide, narrow = map(np.dtype, dtypes)
+    x, info = np.array(numbers, wide), np.finfo(narrow)
+    with np.errstate(all="ignore"):
+        want = x.astype(narrow).astype(wide)
+    want = np.where(np.abs(want) < info.tiny, np.copysign(wide.type(0), want), want)
+    got = transform(lambda x: lax.reduce_precision(x, info.nexp, info.nmant))(x)
+    assert got.dtype == wide
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(np.signbit(got)[want == 0], np.signbit(want)[want == 0])
+
+
+def test_reduced_precision_rounds_tangents_and_cotangents() -> None:
+    f = lambda x: lax.reduce_precision(x, 5, 2)  # noqa: E731
+    assert ft.jvp(f, (1.1,), (0.3,)) == (1.0, 0.3125)
+    assert ft.grad(lambda x: 0.3 * f(x))(1.1) == 0.3125
+    assert ft.jit(ft.grad(ft.grad(lambda x: f(x) ** 2)))(1.1) == 2.0
+    np.testing.assert_array_equal(f(np.array([1.125, 1.375, -np.inf, np.nan])), [1.0, 1.5, -np.inf, np.nan])  # to even
+    with pytest.raises(UnsupportedDtypeError, match="real floats"):
+        f(1)
+    with pytest.raises(ValueError, match="0 bits of exponent"):
+        lax.reduce_precision(1.0, 0, 2)
+
+
 def test_bits_of_what_has_none_to_give() -> None:
     for x, dtype in ((1j, "i8"), (np.ones(4, "f4"), complex), (np.array(True), "u1")):
         with pytest.raises(UnsupportedDtypeError, match="integers and floats"):
