@@ -42,6 +42,15 @@ def test_zeta(s, q):
     agree(natively(zeta, np.array(s), np.array(q)), scipy.special.zeta(s, np.array(q)))
 
 
+@pytest.mark.parametrize("s", [1.0001, 1.25, 2.0, 3.0, 3.7, 5.0, 6.0, 7.0, 8.0, 9.0, 20.0, 50.0])
+def test_zeta_to_some_units_in_the_last_place(s):
+    """However many terms are added up before the formula."""
+    q = np.append(10.0 ** np.linspace(-6, 3, 7), np.linspace(0.1, 70, 30))
+    with mpmath.workdps(int(20 + 3 * s)):  # its error is small against one
+        want = np.array([float(mpmath.zeta(s, v)) for v in q.tolist()])
+    assert ulps(natively(zeta, np.array(s), q), want).max() <= 6 + s / 20  # q + k is rounded
+
+
 @pytest.mark.parametrize("jump", [-0.0, 0.0, -1.0, -2.5])
 def test_zeta_at_poles_and_below_zero(jump):
     s = np.array([2.0, 3.0, 2.5])

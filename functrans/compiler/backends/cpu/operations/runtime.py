@@ -127,11 +127,12 @@ done:
 
 @cache
 def _hurwitz_zeta() -> str:
-    """The function of zeta.py, and the numbers that it reads."""
+    """The functions of zeta.py, and the numbers that they read."""
     coefficients = ", ".join(str(literal(b)) for b in BERNOULLI)
+    functions = "\n".join(Module([zeta]).definitions.values())
     return f"""
 @functrans_bernoulli = private constant [{len(BERNOULLI)} x double] [{coefficients}]
-{Module([zeta]).definitions["functrans_hurwitz_zeta"]}"""
+{functions}"""
 
 
 def _one_of_a_pair(operation: str) -> str:
