@@ -435,3 +435,21 @@ def test_what_is_overwritten_is_not_stored_by_masks():
         jaxpr = staged(function, (x, y))
         for name in TIERS:
             assert_same_bits(natively(jaxpr, (x, y), name), interpreted(jaxpr, (x, y)))
+
+
+def test_complex_numbers_are_overwritten_in_vectors():
+    """LLVM has no vectors of pairs, so these are frozen part by part. What is computed here is exact."""
+    c = (np.random.default_rng(0).integers(-8, 9, (50, 100, 2)) / 4.0).view(complex)[..., 0]
+
+    def escape(c):
+        def step(i, state):
+            z, count = state
+            is_near = np.abs(z) < 2
+            return np.where(is_near, z * z + c, z), count + is_near
+
+        return lax.fori_loop(0, 4, step, (c, fnp.zeros(c.shape, int)))
+
+    assert "fmul <" in ft.jit(escape).lower(c).optimized_llvm
+    jaxpr = staged(escape, (c,))
+    for name in TIERS:
+        assert_same_bits(natively(jaxpr, (c,), name), interpreted(jaxpr, (c,)))

@@ -425,11 +425,10 @@ class _KernelWriter:
         return registers
 
     def load(self, place: str, dtype: np.dtype[Any], is_overwritten: bool = False) -> str:
-        """What is at a place. What is overwritten is frozen: else LLVM makes masked stores of `select(mask, new, old)`,
-        which take AMD's processors several times as long as a select."""
+        """What is at a place."""
         type_ = type_in_memory(dtype)
         value = self.writer.emit(f"load {type_}, ptr {place}, align {alignment(dtype)}")
-        value = self.writer.emit(f"freeze {type_} {value}") if is_overwritten else value
+        value = LlvmCode(self.writer.emit, self.writer.call).frozen(value, dtype) if is_overwritten else value
         return self.writer.emit(f"icmp ne i8 {value}, 0") if dtype.kind == "b" else value
 
     def finish(self, value: str, place: str, output: Output) -> None:

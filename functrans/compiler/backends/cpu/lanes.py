@@ -286,7 +286,7 @@ class LanesWriter(RecurrenceWriter):
         for array, dtype in kept_arrays(register):
             type_, place = type_in_memory(dtype), self.own(array, dtype)
             value = code.emit(f"load {type_}, ptr {place}, align {alignment(dtype)}")
-            values.append(Value(code, dtype, code.emit(f"freeze {type_} {value}")))
+            values.append(Value(code, dtype, code.frozen(value, dtype)))
         if register.dtype.kind == "c":
             return code.whole(*values)
         found = values[0].register

@@ -45,7 +45,7 @@ from ...recurrence import (
 from ...tapes import slots
 from .codegen import alignment
 from .formulas import Formulas
-from .operations import literal, type_in_memory, type_name
+from .operations import LlvmCode, literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
 from .work import do_wait, is_innermost, is_short, work_of
 from .writer import NUMBER_BY_NUMBER, Writer
@@ -460,8 +460,8 @@ class RecurrenceWriter(ExpressionWriter):
         address = self.address(load.operand, load.index, known)
         type_ = type_in_memory(load.dtype)
         value = self.writer.emit(f"load {type_}, ptr {address}, align {alignment(load.dtype)}")
-        if load.operand in self.written:  # as kernels do: masked stores take long
-            value = self.writer.emit(f"freeze {type_} {value}")
+        if load.operand in self.written:
+            value = LlvmCode(self.writer.emit, self.writer.call).frozen(value, load.dtype)
         return self.writer.emit(f"icmp ne i8 {value}, 0") if load.dtype.kind == "b" else value
 
     def address(self, array: int, index: Index, known: dict[int, str]) -> str:

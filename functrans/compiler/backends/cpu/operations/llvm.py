@@ -137,6 +137,16 @@ class LlvmCode(NamedTuple):
         half = self.emit(f"insertvalue {{{t}, {t}}} poison, {t} {re.register}, 0")
         return self.emit(f"insertvalue {{{t}, {t}}} {half}, {t} {im.register}, 1")
 
+    def frozen(self, register: str, dtype: np.dtype[Any]) -> str:
+        """What was read from memory that is overwritten, frozen: else LLVM makes masked stores of `select(mask, new,
+        old)`, which take AMD's processors several times as long as a select. The parts of a complex number are frozen
+        one by one, for LLVM has no vectors of pairs."""
+        if dtype.kind == "c":
+            part = np.dtype(f"f{dtype.itemsize // 2}")
+            re, im = (Value(self, part, self.frozen(x, part)) for x in self.parts(register, dtype))
+            return self.whole(re, im)
+        return self.emit(f"freeze {type_in_memory(dtype)} {register}")
+
     def written(self, applied: Apply, operands: Sequence[str]) -> str:
         """A function that a user wrote; its booleans are bytes."""
         typed = ", ".join(f"{type_name(e.dtype)} {register}" for e, register in zip(applied.operands, operands))
