@@ -90,6 +90,16 @@ class Bessel(Indexed):
 
     operation: str
 
+    def first(self) -> tuple[Elementwise, Elementwise]:
+        """The functions of orders 0 and 1: primitives of their own, which are much quicker, and known far out."""
+        raise NotImplementedError
+
+    def neighbours(self, x: Any, order: int) -> tuple[Any, Any]:
+        """The functions of the orders before and after."""
+        first = self.first()
+        before, after = (first[n](x) if n < 2 else self(x, order=n) for n in (abs(order - 1), order + 1))
+        return before, after
+
     def lower(self, result: Any, x: Any, *, order: int) -> Any:
         if order < 0:
             return None
@@ -138,7 +148,10 @@ class BesselI(Bessel):
         return special().iv(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
-        return multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
+        return multiply(0.5, add(*self.neighbours(x, order)))
+
+    def first(self) -> tuple[Elementwise, Elementwise]:
+        return i0, i1
 
 
 class ScaledBesselI(Bessel):
@@ -150,8 +163,11 @@ class ScaledBesselI(Bessel):
         return on_gpu.scaled_bessel_i(abs(order), x) if is_on_device(x) else special().ive(order, x)
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
-        slope = multiply(0.5, add(self(x, order=abs(order - 1)), self(x, order=order + 1)))
+        slope = multiply(0.5, add(*self.neighbours(x, order)))
         return subtract(slope, multiply(sign(x), y))
+
+    def first(self) -> tuple[Elementwise, Elementwise]:
+        return i0e, i1e
 
 
 class BesselJ(Bessel):
@@ -164,8 +180,11 @@ class BesselJ(Bessel):
 
     def derivative(self, y: Any, x: Any, order: int) -> Any:
         if order == 0:
-            return negative(self(x, order=1))
-        return multiply(0.5, subtract(self(x, order=order - 1), self(x, order=order + 1)))
+            return negative(j1(x))
+        return multiply(0.5, subtract(*self.neighbours(x, order)))
+
+    def first(self) -> tuple[Elementwise, Elementwise]:
+        return j0, j1
 
 
 class Sinc(Indexed):
