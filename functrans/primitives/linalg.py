@@ -16,6 +16,7 @@ import numpy as np
 from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.devices import checked, here, is_on_device
 from ..core.primitive import is_hole
+from ..core.staging import trace_closed
 from ..core.trace import Params, typeof
 from ..errors import DtypeMismatchError, MatrixShapeError
 from .elementwise import add, equal, multiply, negative, subtract
@@ -305,6 +306,44 @@ class SolveWithFactors(MatrixPrimitive):
         return assembler.linear_algebra(block, self, sources, targets, params, **params)
 
 
+class SolveWithTriangle(MatrixPrimitive):
+    """The solution of a x = b, where the triangle l with a = l l^H is known: a function of a and b alone."""
+
+    stands_for_program = True
+
+    def abstract_eval(self, a: ShapedArray, lower: ShapedArray, b: ShapedArray) -> list[ShapedArray]:
+        check_equation(a, b, -2)
+        return [b]
+
+    def impl(self, a: Any, lower: Any, b: Any) -> list[Any]:
+        first = solve_triangle(lower, b, lower=True)
+        return [solve_triangle(lower, first, lower=True, transpose_a=True, conjugate_a=True)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        (a, lower, b), (da, _, rhs) = primals, tangents
+        x = self(a, lower, b)
+        if da is not ZERO:
+            rhs = add_tangents(rhs, negative(matmul(da, x)))
+        return [x], [ZERO if rhs is ZERO else self(a, lower, rhs)]
+
+    def transpose(self, cotangents: Sequence[Any], a: Any, lower: Any, b: Any) -> list[Any]:
+        """The transposed of a Hermitian matrix is its conjugate."""
+        if is_hole(a):
+            return super().transpose(cotangents, a, lower, b)
+        return [None, None, self(conj(a), conj(lower), cotangents[0])]
+
+    def batch(
+        self, size: int, values: Sequence[Any], mapped: Sequence[bool]
+    ) -> tuple[Sequence[Any], Sequence[bool]]:
+        *matrix, b = values
+        if any(mapped[:2]) or typeof(matrix[0]).ndim > 2:
+            return super().batch(size, values, mapped)
+        return [solve_lanes(lambda b: self(*matrix, b), b, 1)], [True]
+
+    def program_to_run(self, params: Params, avals: Sequence[ShapedArray]) -> Any:
+        return trace_closed(self.impl, [aval.strong() for aval in avals])
+
+
 class QR(MatrixPrimitive):
     """a = q r with q^H q = 1 and r upper triangular; q has min(m, n) columns, or m with `full_matrices`.
 
@@ -383,6 +422,7 @@ lu = LU("lu")
 factors = Factors("factors")
 solve = Solve("solve")
 solve_with_factors = SolveWithFactors("solve_with_factors")
+solve_with_triangle = SolveWithTriangle("solve_with_triangle")
 qr = QR("qr")
 
 

@@ -57,6 +57,12 @@ def factored(a: Any, b: Any, transposed: bool) -> Example:
     return Example("solve_with_factors", (a, lu, permutation, b), {"transposed": transposed}, smooth=False)
 
 
+def positive_definite(a: Any, b: Any) -> Example:
+    """An equation with the triangle of its matrix, a Hermitian one, which is no variable either."""
+    a = a @ np.swapaxes(a, -1, -2).conj() + np.eye(a.shape[-1], dtype=a.dtype)
+    return Example("solve_with_triangle", (a, np.linalg.cholesky(a), b), smooth=False)
+
+
 def packed_lu(a: Any) -> tuple[Any, Any]:
     """Gauss's elimination, as in a textbook."""
     lu, order = a.copy(), np.arange(len(a))
@@ -119,6 +125,9 @@ EQUATIONS = [
     factored(regular(3, 3), matrices(3, 2), False),
     factored(regular(3, 3, dtype="c16"), matrices(3, 2, dtype="c16"), True),
     factored(regular(2, 3, 3), matrices(2, 3, 1), True),
+    positive_definite(regular(3, 3), matrices(3, 2)),
+    positive_definite(regular(3, 3, dtype="c16"), matrices(3, 2, dtype="c16")),
+    positive_definite(regular(2, 3, 3), matrices(2, 3, 1)),
 ]
 
 ORTHOGONAL = [

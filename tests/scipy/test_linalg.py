@@ -195,3 +195,27 @@ def test_what_is_refused():
     ):  # fmt: skip
         with pytest.raises(MatrixShapeError):
             call()
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_the_triangle_of_a_positive_definite_matrix_serves_all_derivatives(dtype, lower):
+    """It is not differentiated: with one right side, nothing but the decomposition takes cubic time."""
+    parts = np.random.default_rng(0).normal(size=(2, 5, 6))
+    parts = parts[0] + 1j * parts[1] if dtype is complex else parts[0]
+    a, b = parts[:, :5] @ parts[:, :5].conj().T + np.eye(5), parts[:, 5]
+
+    def loss(assume_a):
+        return lambda a, b: np.sum(np.abs(ours.solve(a, b, lower=lower, assume_a=assume_a)) ** 2)
+
+    gradient, general = (ft.grad(loss(assume_a), (0, 1)) for assume_a in ("pos", "her"))
+    for function, oracle in ((gradient, general), (ft.jit(gradient), general)):
+        for found, wanted in zip(function(a, b), oracle(a, b), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-11)
+        twice = [ft.jvp(f, (a, b), (np.eye(5, dtype=dtype), b[::-1]))[1] for f in (function, oracle)]
+        for found, wanted in zip(*twice, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    eqns = ft.jit(gradient).lower(a, b).simplified.eqns
+    assert [eqn.primitive.name for eqn in eqns].count("cholesky") == 1
+    solved = [eqn.outputs[0].aval.shape for eqn in eqns if eqn.primitive.name == "triangular_solve"]
+    assert solved == [(5, 1)] * 4

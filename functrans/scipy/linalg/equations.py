@@ -10,10 +10,10 @@ from ...core.trace import typeof
 from ...errors import UnsupportedArgumentError
 from ...numpy.common import stretched
 from ...primitives.foundation import broadcast_shapes
-from ...primitives.linalg import solve_triangle
+from ...primitives.linalg import cholesky, solve_triangle, solve_with_triangle
 from ...primitives.matrices import check_square, hermitian_part, mT
 from ...primitives.matrix_equations import sylvester
-from .factorizations import cho_factor, cho_solve
+from ...primitives.selection import stop_gradient
 from .operands import for_columns, operands
 
 
@@ -43,12 +43,12 @@ def solve(
         >>> linalg.solve([[2.0, 1.0], [0.0, 4.0]], np.array([5.0, 8.0]), assume_a="sym")
         array([1.71428571, 1.57142857])
     """
-    if assume_a in ("pos", "positive definite"):
-        return cho_solve(cho_factor(a, lower), b)
     if assume_a in ("upper triangular", "lower triangular"):
         return solve_triangular(a, b, lower=assume_a == "lower triangular")
     a, b = operands(a, b)
     check_square(typeof(a), "A square matrix")
+    if assume_a in ("pos", "positive definite"):
+        return _positive_definite_solve(hermitian_part(a, lower=bool(lower)), b)
     if assume_a in ("her", "hermitian"):
         a = hermitian_part(a, lower=bool(lower))
     elif assume_a in ("sym", "symmetric"):
@@ -60,6 +60,12 @@ def solve(
             "Use assume_a='gen'.",
         )
     return np.linalg.solve(a, b)
+
+
+def _positive_definite_solve(a: Any, b: Any) -> Any:
+    """By one Cholesky decomposition, which serves the equations of all derivatives and is not differentiated itself."""
+    factor = cholesky(stop_gradient(a))
+    return for_columns(a, b, lambda a, b: solve_with_triangle(a, stretched(factor, typeof(a).shape), b))
 
 
 def solve_triangular(
