@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numpy.linalg import LinAlgError
 
-from .source import Source, is_from_library, where
+from .source import Source, where
 
 
 class FunctransError(Exception):
@@ -33,19 +33,6 @@ class FunctransError(Exception):
         """Name another line as the one at fault; of several the first, which is the innermost."""
         if not self._is_blamed:
             self.args, self._is_blamed = (self._text(source),), True
-
-
-def name_line(error: FunctransError | LinAlgError, source: Source | None) -> None:
-    """Have an error of a step of a program name the line that the step is for, if that is known.
-
-    What a function of the user raises names its own line.
-    """
-    if source is None:
-        return
-    if not isinstance(error, FunctransError):
-        error.add_note(where(source))
-    elif is_from_library(error):
-        error.blame(source)
 
 
 class LeakedTracerError(FunctransError, RuntimeError):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ....core.trace import EVAL, running
-from ....errors import FunctransError, name_line
+from ....errors import FunctransError
+from ....source import Source, is_from_library, where
 from ...instructions import ObjectPlace, Place, PythonRun
 
 
@@ -43,3 +44,16 @@ def computed_on_host(run: PythonRun, operands: Sequence[Any]) -> Sequence[Any]:
     """The results of a function on arrays of NumPy; arrays without axes become scalars, as NumPy has them."""
     with running(EVAL), np.errstate(all="ignore"):
         return run.function(*[x[()] if type(x) is np.ndarray and not x.ndim else x for x in operands], **run.params)
+
+
+def name_line(error: FunctransError | np.linalg.LinAlgError, source: Source | None) -> None:
+    """Have an error of a step of a program name the line that the step is for, if that is known.
+
+    What a function of the user raises names its own line.
+    """
+    if source is None:
+        return
+    if not isinstance(error, FunctransError):
+        error.add_note(where(source))
+    elif is_from_library(error):
+        error.blame(source)

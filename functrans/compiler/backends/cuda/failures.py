@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ....errors import DeviceError, FunctransError, OutOfBoundsError, name_line
+from ....errors import DeviceError, FunctransError, OutOfBoundsError
 from ....source import Source
 from ...instructions import Place, PythonRun
+from ..cpu.python_steps import name_line
 
 if TYPE_CHECKING:
     from .encoded import Encoded
