@@ -209,7 +209,10 @@ class CommonKernel:
 
 
 def likeness(kernel: Kernel, literals: tuple[int, ...]) -> Any:
-    """Equal for kernels that differ in nothing but the names of their operands, and in extents."""
+    """Equal for kernels that differ in nothing but the names of their operands, and in extents.
+
+    Unlike `structure_of`, which is of the text of a function, it has all numbers: indices, offsets and constants.
+    """
     places = {operand: k for k, operand in enumerate(kernel.operands)}
     numbers: dict[int, int] = {}
 

@@ -98,6 +98,17 @@ def _reciprocal(x: Value) -> Value:
     return convert(1.0 / convert(x, DOUBLE), x.dtype)
 
 
+#: What is plain of numbers that have neither a fraction nor an imaginary part.
+_WHOLE: Final[dict[str, Operation]] = {
+    "floor": lambda x: x,
+    "ceil": lambda x: x,
+    "trunc": lambda x: x,
+    "isnan": lambda x: x != x,
+    "isinf": lambda x: x != x,
+    "isfinite": lambda x: x == x,
+    "real": lambda x: x,
+}
+
 INTEGERS: Final[dict[str, Operation]] = {
     **COMPARISONS,
     **LOGIC,
@@ -131,13 +142,7 @@ INTEGERS: Final[dict[str, Operation]] = {
     "minimum": lambda x, y: where(x <= y, x, y),
     "fmax": lambda x, y: where(x >= y, x, y),
     "fmin": lambda x, y: where(x <= y, x, y),
-    "floor": lambda x: x,
-    "ceil": lambda x: x,
-    "trunc": lambda x: x,
-    "isnan": lambda x: x != x,
-    "isinf": lambda x: x != x,
-    "isfinite": lambda x: x == x,
-    "real": lambda x: x,
+    **_WHOLE,
     "imag": lambda x: x.like(0),
     "conjugate": lambda x: x,
 }
@@ -161,12 +166,6 @@ BOOLEANS: Final[dict[str, Operation]] = {
     "minimum": op.and_,
     "fmax": op.or_,
     "fmin": op.and_,
-    "floor": lambda x: x,
-    "ceil": lambda x: x,
-    "trunc": lambda x: x,
-    "isnan": lambda x: x != x,
-    "isinf": lambda x: x != x,
-    "isfinite": lambda x: x == x,
-    "real": lambda x: x,
+    **_WHOLE,
     "imag": lambda x: x.like(False),
 }
