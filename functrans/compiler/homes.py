@@ -16,6 +16,8 @@ from itertools import islice
 from typing import Any
 
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var
+from ..primitives.foundation import reshape
+from ..primitives.structural import transpose
 from . import regions
 from .fuse import KernelStep
 from .instructions import Block, ObjectPlace, Place
@@ -118,7 +120,7 @@ class Homes:
     def reshaped(self, var: Var) -> Place | None:
         """The room of a result that is a value under another shape, if it is free."""
         for step in (self.steps[number] for number in self.readers.get(var, ())):
-            if isinstance(step, KernelStep) or step.primitive.name != "reshape":
+            if isinstance(step, KernelStep) or step.primitive is not reshape:
                 continue
             result = self.wanted.get(step.outputs[0])
             place = None if result is None or result < len(self.carry) else self.outputs[result]
@@ -223,7 +225,7 @@ class Homes:
         if var in self.wanted or len(readers) != 1:
             return None
         view = self.steps[readers[0]]
-        if isinstance(view, KernelStep) or view.primitive.name != "transpose":
+        if isinstance(view, KernelStep) or view.primitive is not transpose:
             return None
         result = self.wanted.get(view.outputs[0])
         place = None if result is None or result < len(self.carry) else self.outputs[result]
@@ -417,7 +419,7 @@ class Homes:
             step = self.steps[number]
             if isinstance(step, KernelStep) or self.is_patchwork(step):
                 continue
-            if step.primitive.name == "reshape":
+            if step.primitive is reshape:
                 found = self.purpose(step.outputs[0])
                 if found is not None:
                     return found

@@ -12,6 +12,7 @@ from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 from ..core.jaxpr import Eqn, Jaxpr, Var
+from ..primitives import structural
 from . import regions
 from .fuse import KernelStep
 from .instructions import Place
@@ -63,14 +64,14 @@ def patchwork(place: Place | Patchwork) -> Patchwork:
 def put_together(eqn: Eqn, sources: Sequence[Any]) -> Patchwork:
     """What a concatenation, a padding, or a slice of a patchwork is."""
     shape = eqn.outputs[0].aval.shape
-    if eqn.primitive.name == "slice":
+    if eqn.primitive is structural.slice:
         return patchwork(sources[0]).sliced(eqn.params["starts"], eqn.params["limits"])
     parts = regions_of(eqn)
     found: list[tuple[regions.Region, Place]] = []
     for source, part in zip(sources, parts):
         if part is not None:
             found += patchwork(source).moved(part.starts)
-    if eqn.primitive.name == "pad":
+    if eqn.primitive is structural.pad:
         (inside, _) = parts
         rest = regions.surroundings(shape, inside)
         found += [(r, sources[1].broadcast(_minus(r.limits, r.starts))) for r in rest]
@@ -96,15 +97,15 @@ def patchworks(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> set[Var]:
 
 
 def _may_be_patchwork(eqn: Eqn) -> bool:
-    name = eqn.primitive.name
-    if name == "slice":
+    primitive = eqn.primitive
+    if primitive is structural.slice:
         return set(eqn.params["strides"]) <= {1}
-    if name not in ("pad", "concatenate"):
+    if primitive not in (structural.pad, structural.concatenate):
         return False
     dtypes = {getattr(atom.aval, "dtype", None) for atom in (*eqn.inputs, *eqn.outputs)}
     is_large = eqn.outputs[0].aval.size >= WORTH_CALLS * regions.KERNEL_CALL
-    if name == "pad":
-        is_plain = eqn.primitive.part_of_result(0, [atom.aval for atom in eqn.inputs], **eqn.params) is not None
+    if primitive is structural.pad:
+        is_plain = primitive.part_of_result(0, [atom.aval for atom in eqn.inputs], **eqn.params) is not None
         return is_plain and len(dtypes) == 1 and is_large
     return len(dtypes) == 1 and len(eqn.inputs) <= MOST_PIECES and is_large
 

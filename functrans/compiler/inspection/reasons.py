@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.jaxpr import Atom, Var
-from ...primitives.foundation import View
+from ...primitives.contractions import dot_general
+from ...primitives.convolution import conv_general
+from ...primitives.foundation import View, reshape
 from ..fuse import LARGEST_KERNEL, KernelStep
 from ..instructions import PythonRun
 from ..loopnest import Apply, Load, Position, point
@@ -84,7 +86,7 @@ def why_copied(row: Row) -> str:
     if origin is None or isinstance(origin, KernelStep):
         return "a result is memory of its own, and what is copied is an argument, a constant, a view or another result"
     primitive, name = origin.primitive, origin.primitive.name
-    if name == "reshape":
+    if primitive is reshape:
         return "what is reshaped does not lie in memory in the order of its elements"
     if isinstance(primitive, View):
         return "a view of an array is needed in memory"
@@ -92,8 +94,8 @@ def why_copied(row: Row) -> str:
         return f"a loop (`{name}`) changes its state where the result is to be, and it begins or ends elsewhere"
     if primitive.updates_first:
         return f"`{name}` changes a part of an array that is read around it, or later, or is not the program's own"
-    if name == "dot_general":
+    if primitive is dot_general:
         return "BLAS cannot read the operand as it lies in memory"
-    if name == "conv_general":
+    if primitive is conv_general:
         return "a convolution needs zeros around its operand, or what its windows show side by side"
     return f"`{name}` moves elements"
