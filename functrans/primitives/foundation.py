@@ -92,6 +92,7 @@ class Elementwise(Plain):
         commutes: bool = False,
     ):  # fmt: skip
         super().__init__(name)
+        self.__doc__ = f"`{name}` of each element; operands broadcast and promote as NumPy's ufuncs do."
         self.ufunc = ufunc
         self.derivatives = tuple(derivatives) or (None,) * ufunc.nin
         self.slopes = tuple([(derivative, callable(derivative)) for derivative in self.derivatives])

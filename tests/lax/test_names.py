@@ -15,6 +15,7 @@ from scipy import special
 import functrans as ft
 from functrans import lax
 from functrans.errors import CarryMismatchError, ShapeMismatchError, UnsupportedDtypeError
+from functrans.primitives.foundation import Elementwise
 from functrans.testing import check_grads
 
 _random = np.random.default_rng(5)
@@ -312,3 +313,9 @@ def test_results_share_no_memory_with_operands(name: str, transform: Any):
     x, y = transform(overwritten)(X)
     np.testing.assert_array_equal(x, X)
     assert np.all(y == 99.0)
+
+
+@pytest.mark.parametrize("name", [name for name in lax.__all__ if isinstance(getattr(lax, name), Elementwise)])
+def test_what_is_said_of_a_function_is_not_how_it_was_made(name: str):
+    function = getattr(lax, name)
+    assert function.__doc__.startswith(f"`{function.name}` of each element")
