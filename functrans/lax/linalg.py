@@ -20,6 +20,12 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
 
     Args:
         symmetrize_input: whether to take the mean of both triangles; without it the lower one is read.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.linalg.cholesky(np.array([[4.0, 2.0], [2.0, 5.0]]))
+        array([[2., 0.],
+               [1., 2.]])
     """
     x = as_operand(x)
     return np.linalg.cholesky((x + mH(x)) / 2 if symmetrize_input else x)
@@ -42,7 +48,15 @@ def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True, sort_eige
 
 
 def lu(x: Any) -> tuple[Any, Any, Any]:
-    """Both triangles of x[permutation] = l u in one matrix, LAPACK's pivots, and the permutation."""
+    """Both triangles of x[permutation] = l u in one matrix, LAPACK's pivots, and the permutation.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> packed, pivots, permutation = ft.lax.linalg.lu(np.array([[1.0, 3.0], [2.0, 4.0]]))
+        >>> packed, permutation
+        (array([[2. , 4. ],
+               [0.5, 1. ]]), array([1, 0], dtype=int32))
+    """
     packed, pivots, permutation = linalg.lu.bind(as_operand(x))
     return packed, pivots, permutation
 
@@ -76,19 +90,40 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
 
 
 def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
-    """(q, r) with x = q r; q is square with `full_matrices`."""
+    """(q, r) with x = q r; q is square with `full_matrices`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> q, r = ft.lax.linalg.qr(np.array([[3.0, 1.0], [4.0, 2.0]]))
+        >>> (q @ r).round(6)
+        array([[3., 1.],
+               [4., 2.]])
+    """
     q, r = np.linalg.qr(as_operand(x), "complete" if full_matrices else "reduced")
     return q, r
 
 
 def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """(u, s, vh) with x = u s vh, largest singular values first; s alone without `compute_uv`."""
+    """(u, s, vh) with x = u s vh, largest singular values first; s alone without `compute_uv`.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.linalg.svd(np.diag([1.0, 3.0]), compute_uv=False)
+        array([3., 1.])
+    """
     found = np.linalg.svd(as_operand(x), full_matrices=full_matrices, compute_uv=compute_uv)
     return tuple(found) if compute_uv else found
 
 
 def eig(x: Any, *, compute_left_eigenvectors: bool = False, compute_right_eigenvectors: bool = True) -> list[Any]:
-    """[w], with the eigenvectors after it: those of x^H (left), then those of x (right); all complex."""
+    """[w], with the eigenvectors after it: those of x^H (left), then those of x (right); all complex.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> w, v = ft.lax.linalg.eig(np.array([[0.0, -1.0], [1.0, 0.0]]))
+        >>> np.sort_complex(w)
+        array([0.-1.j, 0.+1.j])
+    """
     w, v = np.linalg.eig(as_operand(x))
     found = [w]
     if compute_left_eigenvectors:
@@ -110,6 +145,12 @@ def triangular_solve(
     """The solution x of op(a) x = b (`left_side`), or of x op(a) = b; one triangle of a is read.
 
     b is a vector if it has one axis less than a, and otherwise the two have the same leading axes.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> a = np.array([[2.0, 0.0], [1.0, 4.0]])
+        >>> ft.lax.linalg.triangular_solve(a, np.array([2.0, 9.0]), left_side=True, lower=True)
+        array([1., 2.])
     """
     a, b = as_operand(a), as_operand(b)
     is_vector = typeof(b).ndim == typeof(a).ndim - 1
@@ -130,7 +171,13 @@ def triangular_solve(
 def symmetric_product(
     a_matrix: Any, c_matrix: Any, *, alpha: Any = 1.0, beta: Any = 0.0, symmetrize_output: bool = False
 ) -> Any:
-    """alpha a a^T + beta c for symmetric c; the result is symmetric whatever `symmetrize_output` says."""
+    """alpha a a^T + beta c for symmetric c; the result is symmetric whatever `symmetrize_output` says.
+
+    Example:
+        >>> import numpy as np, functrans as ft
+        >>> ft.lax.linalg.symmetric_product(np.array([[1.0, 2.0]]), np.array([[3.0]]), beta=2.0)
+        array([[11.]])
+    """
     a = as_operand(a_matrix)
     return alpha * np.matmul(a, mT(a)) + beta * as_operand(c_matrix)
 

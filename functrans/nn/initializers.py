@@ -90,7 +90,14 @@ def normal(stddev: Any = 1e-2, dtype: Any = float) -> Initializer:
 
 
 def truncated_normal(stddev: Any = 1e-2, dtype: Any = float, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
-    """stddev times standard normal numbers on condition that these lie in (lower, upper)."""
+    """stddev times standard normal numbers on condition that these lie in (lower, upper).
+
+    Example:
+        >>> from functrans import random
+        >>> from functrans.nn import initializers
+        >>> bool(abs(initializers.truncated_normal(0.1)(random.key(0), (1000,))).max() < 0.2)
+        True
+    """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         return _scaled(random.truncated_normal(key, lower, upper, shape, dtype), stddev)
@@ -176,7 +183,16 @@ def _scaled(x: Any, scale: Any) -> Any:
 
 
 def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = float) -> Initializer:
-    """scale times orthonormal columns (or rows, where there are more of these), along the column axis."""
+    """scale times orthonormal columns (or rows, where there are more of these), along the column axis.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans import random
+        >>> from functrans.nn import initializers
+        >>> q = initializers.orthogonal()(random.key(0), (3, 3))
+        >>> bool(np.allclose(q.T @ q, np.eye(3)))
+        True
+    """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         rows = shape[column_axis]

@@ -92,7 +92,15 @@ def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite:
 
 
 def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
-    """Both triangles of `lu` in one matrix, and LAPACK's pivots, for `lu_solve`."""
+    """Both triangles of `lu` in one matrix, and LAPACK's pivots, for `lu_solve`.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import linalg
+        >>> factors = linalg.lu_factor(np.array([[1.0, 3.0], [2.0, 4.0]]))
+        >>> linalg.lu_solve(factors, np.array([7.0, 10.0]))
+        array([1., 2.])
+    """
     (a,) = operands(a)
     packed, pivots, _ = linalg.lu.bind(_matrix(a))
     return packed, pivots
@@ -266,6 +274,12 @@ def eigh_tridiagonal(d: Any, e: Any, *, eigvals_only: bool = False, select: str 
 
     Raises:
         UnsupportedArgumentError: a selection of eigenvalues.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import linalg
+        >>> linalg.eigh_tridiagonal(np.array([2.0, 2.0]), np.array([1.0]), eigvals_only=True)
+        array([1., 3.])
     """
     if select != "a":
         raise UnsupportedArgumentError(

@@ -123,7 +123,14 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
 
 
 def companion(a: Any) -> Any:
-    """The matrix whose eigenvalues are the roots of the polynomial with coefficients a, highest first."""
+    """The matrix whose eigenvalues are the roots of the polynomial with coefficients a, highest first.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> linalg.companion([1.0, -3.0, 2.0])
+        array([[ 3., -2.],
+               [ 1.,  0.]])
+    """
     (a,) = operands(a)
     n = typeof(a).shape[-1]
     row = -a[..., 1:] / a[..., :1]
@@ -137,7 +144,14 @@ def _below(row: Any, count: int) -> Any:
 
 
 def leslie(f: Any, s: Any) -> Any:
-    """The matrix of a population with fecundities f, the first row, and survivals s, below the diagonal."""
+    """The matrix of a population with fecundities f, the first row, and survivals s, below the diagonal.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> linalg.leslie([0.1, 2.0], [0.5])
+        array([[0.1, 2. ],
+               [0.5, 0. ]])
+    """
     f, s = as_operand(f), as_operand(s)
     below = s[..., :, None] * _below(f, typeof(s).shape[-1])
     return np.concatenate([f[..., None, :], below], axis=-2)

@@ -109,6 +109,14 @@ def convolve2d(
 
     Raises:
         UnsupportedArgumentError: another boundary.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import signal
+        >>> signal.convolve2d(np.ones((2, 2)), np.ones((2, 2)))
+        array([[1., 2., 1.],
+               [2., 4., 2.],
+               [1., 2., 1.]])
     """
     _check_matrices(in1, in2, boundary, fillvalue)
     return convolve(in1, in2, mode)

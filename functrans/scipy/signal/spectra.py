@@ -106,6 +106,14 @@ def istft(
 
     Raises:
         ShapeMismatchError: the lengths do not fit. UnsupportedArgumentError: another scaling.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import signal
+        >>> x = np.sin(np.arange(32.0))
+        >>> _, _, pieces = signal.stft(x, nperseg=8)
+        >>> bool(np.allclose(signal.istft(pieces, nperseg=8)[1], x))
+        True
     """
     _check_choice("scaling", scaling, ("spectrum", "psd"))
     (z,) = operands(Zxx)
@@ -150,6 +158,14 @@ def csd(
     Raises:
         ShapeMismatchError: the lengths of window, pieces, overlap and transform do not fit.
         UnsupportedArgumentError: another trend, scaling or average.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import signal
+        >>> x = np.cos(np.arange(64) * np.pi / 4)
+        >>> frequencies, spectrum = signal.csd(x, 2 * x, nperseg=16)
+        >>> frequencies[np.argmax(np.abs(spectrum))]
+        np.float64(0.125)
     """
     f, _, power = _powers([x, y], fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis)
     return f, _averaged(power, average)
@@ -178,7 +194,15 @@ def periodogram(
     x: Any, fs: float = 1.0, window: Any = "boxcar", nfft: int | None = None, detrend: Any = "constant",
     return_onesided: bool = True, scaling: str = "density", axis: int = -1,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """The power spectrum of a signal as one piece; the arguments are those of `welch`."""
+    """The power spectrum of a signal as one piece; the arguments are those of `welch`.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import signal
+        >>> frequencies, powers = signal.periodogram(np.cos(np.arange(64) * np.pi / 4))
+        >>> frequencies[np.argmax(powers)]
+        np.float64(0.125)
+    """
     (x,) = operands(x)
     size = typeof(x).shape[axis]
     if nfft is not None and nfft < size:
@@ -194,6 +218,13 @@ def spectrogram(
     """The power spectra of a signal's pieces: frequencies, times and powers; the arguments are those of `welch`.
 
     Neighbours have an eighth of a piece in common by default.
+
+    Example:
+        >>> import numpy as np
+        >>> from functrans.scipy import signal
+        >>> frequencies, times, powers = signal.spectrogram(np.sin(np.arange(64.0)), nperseg=16)
+        >>> powers.shape == (frequencies.size, times.size)
+        True
     """
     (x,) = operands(x)
     if noverlap is None:
