@@ -16,6 +16,7 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
+from ...primitives.reductions import reduce_any
 from .reading import Axes, axes_read
 from .rules import KEEPING, RULES, NotLanewise, adapted_params
 
@@ -320,10 +321,10 @@ class _Program:
 
     def equation(self, eqn: Eqn) -> None:
         """Add an equation for one lane, some of whose operands have lanes."""
-        name = eqn.primitive.name
-        if self.is_condition and name == "reduce_any" and eqn.outputs[0] is self.jaxpr.outputs[0]:
+        if self.is_condition and eqn.primitive is reduce_any and eqn.outputs[0] is self.jaxpr.outputs[0]:
             self.any_lane(eqn)
             return
+        name = eqn.primitive.name
         rule = PROGRAMS.get(name) or RULES.get(name)
         if rule is not None:
             rule(self, eqn)

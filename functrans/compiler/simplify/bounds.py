@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.jaxpr import Atom, Eqn, Literal
+from ...primitives.elementwise import minimum
 from ...primitives.foundation import View
 from ..intervals import OPERATIONS, Interval, full, interval_of_operation
 from .rewriting import Rewriter, Rules
@@ -49,7 +50,7 @@ def without_clip(rewriter: Rewriter, index: Atom, extent: int) -> Atom:
     while (eqn := rewriter.definition(index, "minimum", "maximum")) is not None:
         x, y = eqn.inputs if rewriter.constant(eqn.inputs[0]) is None else eqn.inputs[::-1]
         bound = rewriter.constant(y)
-        is_idle = bound is not None and (bound >= extent - 1 if eqn.primitive.name == "minimum" else bound <= 0)
+        is_idle = bound is not None and (bound >= extent - 1 if eqn.primitive is minimum else bound <= 0)
         if not is_idle or x.aval != index.aval or x.aval.dtype.kind != "i":
             break
         index = x
