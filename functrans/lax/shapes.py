@@ -159,7 +159,7 @@ def stop_gradient(x: Any) -> Any:
     Example:
         >>> import functrans as ft
         >>> ft.grad(lambda x: x * ft.lax.stop_gradient(x))(3.0)
-        3.0
+        np.float64(3.0)
     """
     leaves, treedef = tree.flatten(x)
     return treedef.unflatten(own_results([selection.stop_gradient(leaf) for leaf in leaves], leaves))

@@ -376,10 +376,10 @@ def test_rules_for_lanes_by_their_other_name() -> None:
 
     x = np.arange(6.0).reshape(2, 3)
     mapped = ft.vmap(f, (0, None))
-    assert_close(mapped(x, X), {"product": x * X, "sum": np.sum(x, axis=1)})
+    assert_trees_close(mapped(x, X), {"product": x * X, "sum": np.sum(x, axis=1)})
     assert seen == [(2, (True, False))]
-    assert_close(ft.jit(mapped)(x, X), mapped(x, X))
-    assert_close(ft.grad(lambda x: np.sum(mapped(x, X)["product"] ** 2))(x), 2 * x * X**2)
+    assert_trees_close(ft.jit(mapped)(x, X), mapped(x, X))
+    assert_trees_close(ft.grad(lambda x: np.sum(mapped(x, X)["product"] ** 2))(x), 2 * x * X**2)
 
 
 @pytest.mark.parametrize("transform", [lambda f: f, ft.jit])
@@ -393,11 +393,11 @@ def test_lanes_one_after_the_other(transform: Any) -> None:
 
     x, by = np.arange(6.0).reshape(2, 3), np.array([2.0, -1.0])
     wanted = {"sums": np.cumsum(x, axis=1) * by[:, None]}
-    assert_close(transform(ft.vmap(f))(x, {"by": by}), wanted)
+    assert_trees_close(transform(ft.vmap(f))(x, {"by": by}), wanted)
     assert set(counted) == {(3,)}
-    assert_close(transform(ft.vmap(f, (1, None)))(x.T, {"by": 2.0}), {"sums": 2 * np.cumsum(x, axis=1)})
+    assert_trees_close(transform(ft.vmap(f, (1, None)))(x.T, {"by": 2.0}), {"sums": 2 * np.cumsum(x, axis=1)})
     gradient = ft.vmap(ft.grad(lambda x: np.sum(f(x, {"by": 2.0})["sums"])))
-    assert_close(transform(gradient)(x), np.tile([6.0, 4.0, 2.0], (2, 1)))
+    assert_trees_close(transform(gradient)(x), np.tile([6.0, 4.0, 2.0], (2, 1)))
 
 
 def test_only_batch_and_jet_rules_leave_derivatives_to_the_function():
