@@ -17,8 +17,8 @@ from .loopnest import Constant, Output
 
 
 def region_of(step: Eqn | KernelStep) -> regions.Region | None:
-    """The part of the result of a step that its second operand becomes."""
-    if isinstance(step, KernelStep) or len(step.outputs) != 1 or len(step.inputs) < 2:
+    """The part of its first operand that a step, if it is an update, puts its second operand in."""
+    if isinstance(step, KernelStep) or not step.primitive.updates_first:
         return None
     found = step.primitive.part_of_result(1, [atom.aval for atom in step.inputs], **step.params)
     return None if found is None else regions.Region(*found)

@@ -156,6 +156,18 @@ def test_a_result_that_reads_elsewhere_is_not_in_place():
     np.testing.assert_array_equal(results[1], vector(seed=1)[::-1])
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_an_argument_begins_is_not_in_its_place(rows: int):
+    def function(x: Any, y: Any) -> Any:
+        first = np.exp(y[0])
+        joined = np.concatenate([x, np.sort(y)])
+        joined[:1] = first
+        return joined
+
+    x, y = np.ones(rows), np.arange(5.0)
+    np.testing.assert_array_equal(ft.jit(function, donate_argnums=0)(x.copy(), y), function(x, y))
+
+
 def test_item_assignment_copies_nothing():
     def assign(x: Any, i: Any) -> Any:
         x = x.copy()
