@@ -101,3 +101,10 @@ def test_what_reads_arguments_and_what_computes_stay_apart(function: Any) -> Non
     loops = [f.name for f in module.functions if not f.is_declaration and "phi" in str(f)]
     assert loops
     assert all(name.endswith("_body") for name in loops)
+
+
+def test_vectors_that_are_put_aside_are_aligned() -> None:
+    """Where there are too few registers for a chain of formulas; one that lay across two lines would take longer."""
+    compiler, text = engine().thorough, ft.jit(lambda x: in_kernel(x, [np.tanh, np.exp] * 3)).lower(np.ones(5)).llvm
+    assembly = compiler.machine.emit_assembly(compiler.optimized(text, compiler.machine))
+    assert not re.search(r"vmovup[sd]\t(%[yz]mm\d+, \d*\(%r[sb]p\)|-?\d*\(%r[sb]p\), %[yz]mm\d+)", assembly)

@@ -25,7 +25,7 @@ from .formulas import Formulas
 from .held import Tile, write_tiles
 from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
-from .writer import Writer
+from .writer import APART, Writer
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -161,8 +161,7 @@ class _KernelWriter:
             parameters += [f"i64 %t{k}_{j}" for j in range(len(operand.terms))]
         parameters += [f"{type_name(number.dtype)} {register}" for number, register in self.numbers.items()]
         parameters += ["i64 %zero"] * has_unknown_steps(self.layout)
-        # It stays a function of its own: LLVM's passes would go over it once more where it is called.
-        w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) noinline #0 {{")
+        w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) {APART}")
         w.label("entry")
         if is_staged(self.kernel, self.layout):
             make_rows(self)
@@ -208,7 +207,7 @@ class _KernelWriter:
             found += [f"i64 {following()}" for _ in operand.terms]
         types = [type_name(number.dtype) for number in self.numbers]
         found += [f"{t} {following(t)}" for t in types]
-        return [*found, *[f"i64 {following()}"] * has_unknown_steps(self.layout)]
+        return [*found, f"i64 {following()}"] if has_unknown_steps(self.layout) else found
 
     # ---- loops
 

@@ -41,6 +41,7 @@ from .operations import LlvmCode, type_in_memory, type_name
 from .recurrences import RecurrenceWriter
 from .runtime import STOPPED
 from .work import likely_work, work_of
+from .writer import APART
 
 #: What the lanes of a block keep takes about so many bytes.
 BLOCK_BYTES = 1 << 13
@@ -117,7 +118,7 @@ class LanesWriter(RecurrenceWriter):
             w.lines.append("}")
             w.inlined += len(w.lines)
         given = ", ".join(parameters) + self.range_parameters
-        w.lines.append(f"define internal i64 @{name}_body({given}) noinline #0 {{")
+        w.lines.append(f"define internal i64 @{name}_body({given}) {APART}")
         w.label("entry")
         w.lines += ["  %work = alloca i64", "  %block = alloca i64"]
         if not self.streams:

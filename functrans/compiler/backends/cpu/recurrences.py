@@ -48,7 +48,7 @@ from .formulas import Formulas
 from .operations import LlvmCode, literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
 from .work import do_wait, is_innermost, is_short, work_of
-from .writer import NUMBER_BY_NUMBER, Writer
+from .writer import APART, NUMBER_BY_NUMBER, Writer
 
 #: After about so many operations somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 20
@@ -109,7 +109,7 @@ class RecurrenceWriter(ExpressionWriter):
         """The function that has the arguments as parameters."""
         w = self.writer
         given = ", ".join(parameters) + self.range_parameters
-        w.lines.append(f"define internal i64 @{name}_body({given}) noinline #0 {{")
+        w.lines.append(f"define internal i64 @{name}_body({given}) {APART}")
         w.label("entry")
         w.lines.append("  %work = alloca i64")
         self.declare()
