@@ -25,7 +25,7 @@ from .formulas import Formulas
 from .held import Tile, write_tiles
 from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
-from .writer import APART, Writer
+from .writer import ALIGNED, APART, Writer
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -161,7 +161,9 @@ class _KernelWriter:
             parameters += [f"i64 %t{k}_{j}" for j in range(len(operand.terms))]
         parameters += [f"{type_name(number.dtype)} {register}" for number, register in self.numbers.items()]
         parameters += ["i64 %zero"] * has_unknown_steps(self.layout)
-        w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) {APART}")
+        has_formulas = any(isinstance(e, Apply) and is_transcendental(e) for e in self.expressions)
+        end = ALIGNED if has_formulas else APART
+        w.lines.append(f"define internal void @{name}_body({', '.join(parameters)}) {end}")
         w.label("entry")
         if is_staged(self.kernel, self.layout):
             make_rows(self)
