@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from scipy import special as theirs
 
 import functrans as ft
-from functrans.errors import UnknownFunctionError, UnsupportedArgumentError
+from functrans.errors import (
+    ConcretizationError,
+    UnknownFunctionError,
+    UnsupportedArgumentError,
+    UnsupportedDtypeError,
+)
 from functrans.scipy import special as ours
 from tests.helpers.agreement import check_agreement
 
@@ -169,6 +174,34 @@ def test_ends():
     assert ours.entr(-1.0) == -np.inf
     assert ours.rel_entr(1.0, 0.0) == np.inf
     assert np.isnan(ours.gammaln(np.nan))
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, ft.jit, ft.vmap], ids=["eager", "jit", "vmap"])
+def test_spherical_harmonics(transform: Any):
+    """And their derivatives, at the poles too; orders of both signs."""
+    n, m = (np.array(x) for x in zip(*[(degree, order) for degree in range(7) for order in range(-degree, degree + 1)]))
+    rng = np.random.default_rng(0)
+    theta, phi = rng.uniform(0, np.pi, n.size), rng.uniform(0, 2 * np.pi, n.size)
+    theta[::5], theta[1::5] = 0.0, np.pi
+    values, derivatives = theirs.sph_harm_y(n, m, theta, phi, diff_n=1)
+    function = transform(lambda n, m, theta, phi: ours.sph_harm_y(n, m, theta, phi, n_max=6))
+    np.testing.assert_allclose(function(n, m, theta, phi), values, 1e-12, 1e-14)
+    for k, tangents in enumerate([(np.ones(n.size), np.zeros(n.size)), (np.zeros(n.size), np.ones(n.size))]):
+        _, found = ft.jvp(lambda *angles: function(n, m, *angles), (theta, phi), tangents)
+        np.testing.assert_allclose(found, derivatives[:, k], 1e-10, 1e-12)
+
+
+def test_spherical_harmonics_of_high_degrees_and_of_none():
+    orders = np.arange(-60, 61)
+    np.testing.assert_allclose(ours.sph_harm_y(60, orders, 1.1, 0.3), theirs.sph_harm_y(60, orders, 1.1, 0.3), 1e-9, 1e-13)
+    assert ours.sph_harm_y(1, 2, 0.3, 0.3) == 0
+    assert np.isnan(ours.sph_harm_y(3, 1, 0.3, 0.3, n_max=2))
+    with pytest.raises(ConcretizationError, match="Pass n_max"):
+        ft.jit(ours.sph_harm_y)(1, 0, 0.1, 0.2)
+    with pytest.raises(UnsupportedDtypeError, match="Degrees and orders are integers"):
+        ours.sph_harm_y(1.0, 0, 0.1, 0.2)
+    with pytest.raises(UnsupportedArgumentError, match="jacfwd"):
+        ours.sph_harm_y(1, 0, 0.1, 0.2, diff_n=1)
 
 
 def test_scipy_itself_takes_traced_values():

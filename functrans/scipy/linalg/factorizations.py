@@ -180,6 +180,42 @@ def qr(
     return (r,) if mode == "r" else (q, r)
 
 
+def qr_multiply(
+    a: Any,
+    c: Any,
+    mode: str = "right",
+    pivoting: bool = False,
+    conjugate: bool = False,
+    overwrite_a: bool = False,
+    overwrite_c: bool = False,
+) -> tuple[Any, Any]:
+    """(c q, r) for the factors a = q r, where q has no more columns than a; (q c, r) for mode="left".
+
+    Args:
+        c: a matrix or a vector, for which the product is a vector too.
+        conjugate: whether to multiply by the complex conjugate of q.
+
+    Raises:
+        UnsupportedArgumentError: another mode, or pivoting.
+
+    Example:
+        >>> from functrans.scipy import linalg
+        >>> product, r = linalg.qr_multiply([[3.0, 1.0], [4.0, 2.0]], [3.0, 4.0])
+        >>> abs(product).round(6)
+        array([5., 0.])
+    """
+    if mode not in ("left", "right") or pivoting:
+        raise UnsupportedArgumentError(
+            f"scipy.linalg.qr_multiply was called with mode={mode!r}, pivoting={pivoting}.",
+            "The modes are 'left' and 'right', and pivoting has no derivative rule.",
+            "Multiply by a factor of functrans.scipy.linalg.qr.",
+        )
+    a, c = operands(a, c)
+    q, r = np.linalg.qr(a)
+    q = np.conj(q) if conjugate else q
+    return (q @ c if mode == "left" else c @ q), r
+
+
 def svd(
     a: Any,
     full_matrices: bool = True,

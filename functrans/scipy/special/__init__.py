@@ -62,6 +62,7 @@ from .gammas import (
     stdtrit,
     zeta,
 )
+from .harmonics import sph_harm_y
 from .information import (
     boxcox,
     boxcox1p,
@@ -101,5 +102,5 @@ __all__ = [
     "gammaln", "gammasgn", "huber", "hyp1f1", "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "inv_boxcox1p", "iv",
     "ive", "j0", "j1", "jv", "k0", "k0e", "k1", "k1e", "kl_div", "log_expit", "log_ndtr", "log_softmax", "loggamma",
     "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "owens_t", "poch", "polygamma", "pseudo_huber", "rel_entr",
-    "sici", "softmax", "spence", "stdtr", "stdtrit", "wofz", "xlog1py", "xlogy", "y0", "y1", "zeta",
+    "sici", "softmax", "spence", "sph_harm_y", "stdtr", "stdtrit", "wofz", "xlog1py", "xlogy", "y0", "y1", "zeta",
 ]  # fmt: skip
