@@ -12,16 +12,16 @@ from typing import Final
 
 from .complex_values import Complex, choose, is_infinite_complex
 from .conversions import convert
-from .exponentials import exp
+from .exponentials import expm1_of_size
 from .values import DOUBLE, Value, copysign, fabs, function, is_infinite, is_nan, sqrt, where
 
-asinh, atan2, hypot, log1p = map(function, ("asinh", "atan2", "hypot", "log1p"))
-sin, cos, tan, sinh, cosh = map(function, ("sin", "cos", "tan", "sinh", "cosh"))
+asinh, atan2, log1p, sin, cos = map(function, ("asinh", "atan2", "log1p", "sin", "cos"))
 
 INFINITY: Final = float("inf")
-#: Beyond, exp(x) / 2 stands for sinh and cosh, and is computed in two factors.
+#: Beyond, exp(x) / 2 stands for sinh and cosh, and is computed in two factors; the other one is a number up to MOST.
 LARGE: Final = 700.0
 HALF_OF_LARGE: Final = math.exp(LARGE) / 2
+MOST: Final = 709.0
 
 
 def _turned(z: Complex) -> Complex:
@@ -62,11 +62,22 @@ def _times_exponential(x: Value, even: Value, odd: Value) -> tuple[Value, Value]
     """even * cosh(x) and odd * sinh(x), which may be in range where cosh(x) is not."""
     size = fabs(x)
     is_large = size > LARGE
-    part = exp(where(is_large, size - LARGE, 0.0))
-    rest = x.like(HALF_OF_LARGE)
-    far = (even * part) * rest, (copysign(1.0, x) * odd * part) * rest
-    near = even * cosh(where(is_large, 0.0, x)), odd * sinh(where(is_large, 0.0, x))
+    size = where(is_large, size - LARGE, size)
+    less = expm1_of_size(where(size > MOST, MOST, size))
+    whole, rest = less + 1.0, x.like(HALF_OF_LARGE)
+    odd = copysign(1.0, x) * odd
+    near = even * _cosh(less), odd * _sinh(less)
+    far = (even * whole) * rest, (odd * whole) * rest
     return where(is_large, far[0], near[0]), where(is_large, far[1], near[1])
+
+
+def _cosh(less: Value) -> Value:
+    """cosh(x) by exp(x) - 1, of a number that is not negative."""
+    return 1.0 + 0.5 * less * (less / (less + 1.0))
+
+
+def _sinh(less: Value) -> Value:
+    return 0.5 * (less + less / (less + 1.0))
 
 
 def hyperbolic_cosine(z: Complex) -> Complex:
@@ -87,18 +98,19 @@ def hyperbolic_sine(z: Complex) -> Complex:
 
 
 def hyperbolic_tangent(z: Complex) -> Complex:
-    """By the tangent of y, or where that is one or nearly so, by what is missing."""
+    """(sinh(x) cosh(x) + i sin(y) cos(y)) / (sinh(x)**2 + cos(y)**2); further out that is one and nearly nothing."""
     x, y = z.re, z.im
-    is_far = fabs(x) > 22.0
-    near_x = where(is_far, 0.0, x)
-    t, s = tan(y), sinh(near_x)
-    beta, root = 1.0 + t * t, sqrt(1.0 + s * s)
-    below = 1.0 + beta * s * s
-    near = Complex((beta * root * s) / below, t / below)
-    near = choose(is_infinite(t), Complex(root / s, 0.0 / t), near)
+    size = fabs(x)
+    is_far = size > 22.0
+    less = expm1_of_size(where(size > LARGE, LARGE, size))
     is_turned = fabs(y) < INFINITY
-    turn = where(is_turned, sin(y) * cos(y), copysign(0.0, y))
-    far = Complex(copysign(1.0, x), 4.0 * turn * exp(-2.0 * fabs(x)))
+    turned = cos(y)
+    turn = where(is_turned, sin(y) * turned, copysign(0.0, y))
+    s = _sinh(where(is_far, 0.0, less))
+    below = s * s + turned * turned
+    near = Complex(copysign(s * _cosh(where(is_far, 0.0, less)) / below, x), turn / below)
+    whole = less + 1.0
+    far = Complex(copysign(1.0, x), 4.0 * turn / whole / whole)
     nan = x.like(float("nan"))
     far = choose(is_turned | is_infinite(x), far, Complex(nan, nan))
     found = choose(is_far, far, near)
@@ -138,7 +150,7 @@ def inverse_hyperbolic_cosine(z: Complex) -> Complex:
 
 
 def inverse_hyperbolic_tangent(z: Complex) -> Complex:
-    """By log1p, which is accurate near zero; a large z by its reciprocal.
+    """By log1p, which is accurate near zero; a large z by its reciprocal, scaled so that squares stay in range.
 
     Next to a pole the square of the distance is no number: half the logarithm of that of the distance does, and both
     are so large that one makes no difference.
@@ -160,8 +172,8 @@ def inverse_hyperbolic_tangent(z: Complex) -> Complex:
 
 
 def _real_part_of_reciprocal(x: Value, y: Value) -> Value:
-    size = hypot(x, y)
-    return where(is_infinite(size), 0.0, (x / size) / size)
+    a, b = x * 2.0**-600, y * 2.0**-600
+    return where(is_infinite(x) | is_infinite(y), 0.0, a / (a * a + b * b) * 2.0**-600)
 
 
 _FORMULAS: Final[dict[str, Callable[[Complex], Complex]]] = {

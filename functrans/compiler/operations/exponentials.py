@@ -73,12 +73,17 @@ def tanh(x: Value) -> Value:
     return copysign(e / (e + 2.0), x)
 
 
+def expm1_of_size(x: Value) -> Value:
+    """exp(x) - 1, for numbers from 0 to 709."""
+    return x.operation("expm1") if "exp" in x.code.built_in else _expm1(x, _format(x))
+
+
 def _format(x: Value) -> _Format:
     return _DOUBLE if x.dtype == DOUBLE else _SINGLE
 
 
 def _expm1(y: Value, own: _Format) -> Value:
-    """exp(y) - 1 for numbers from 0 to twice the limit: 2**k exp(r) - 1, where y = k log(2) + r."""
+    """exp(y) - 1 for numbers from 0 on: 2**k exp(r) - 1, where y = k log(2) + r and 2**k is a number."""
     shifted, r = _reduced(y, own)
     power = from_bits((bits(shifted) + own.bias) << own.places)
     return multiply_add(power, _expm1_of_rest(r, own), power - 1.0)
