@@ -48,7 +48,7 @@ from .matrices import element_by_element, linear_algebra
 from .overlap import are_same
 from .partials import divided_reduction
 from .recurring import add_recurrence
-from .small_products import batches_of_products, brought_into_rows, factors_for_library
+from .small_products import batches_of_products, brought_into_rows, factors_for_library, multiplied_by_kernel
 
 
 class Assembled(NamedTuple):
@@ -372,9 +372,11 @@ class Assembler:
             z: has the axes of the batch, those left of x, and those left of y.
         """
         a, b = self.matrices(block, x, x_axes), self.matrices(block, y, y_axes)
-        if not self.is_plain:
-            a, b = factors_for_library(self, block, a, b)
         c = z.reshaped((a.shape[0], a.shape[1], b.shape[2]))
+        if not self.is_plain:
+            if multiplied_by_kernel(self, block, a, b, c):
+                return
+            a, b = factors_for_library(self, block, a, b)
         self.multiply(block, a, b, c)
 
     def multiply(self, block: Block, x: Place, y: Place, z: Place, adds: bool = False) -> None:

@@ -5,6 +5,9 @@ A product of small matrices is a kernel, for it may fuse with what makes its fac
 
 Products of rows with rows, a @ b.T, take up to four times as long as those of rows with columns, and transposing the
 smaller factor takes a part of that.
+
+Of a few rows and a large matrix a library brings the matrix into an order of its own first, which takes longer than the
+product. A kernel reads it once, as it is.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from .instructions import Block, Place
-from .loopnest import Affine, Apply, Kernel, Load, Output
+from ..core.avals import ShapedArray
+from .instructions import Block, KernelRun, Place, is_row_major
+from .loopnest import Affine, Apply, Kernel, Load, Output, axis_index
 
 #: Rows and columns of results from which on calls of BLAS take less time than a kernel, where sums are not written out.
 FEWEST_ROWS = 5
@@ -22,6 +26,8 @@ FEWEST_ROWS = 5
 #: A factor is transposed for the sake of so many rows or columns of the other one at least, which must be as many as
 #: there are terms, if matrices take so many multiplications at most; larger ones BLAS puts together anew itself.
 WORTH_TRANSPOSING, MOST_MULTIPLICATIONS = 16, 10**6
+#: So many rows are few, of which the product with a matrix of so many elements at least is left to a kernel.
+FEW_ROWS, LARGE = range(2, 33), 1 << 14
 #: An operand is brought into rows if a kernel reads so many of its elements at each point, each so often at least.
 FEWEST_READ, FEWEST_TIMES = 5, 5
 
@@ -106,6 +112,38 @@ def factors_for_library(assembler: Any, block: Block, x: Place, y: Place) -> tup
     if rows < columns:
         return assembler.contiguous_copy(block, x.transposed((0, 2, 1))).transposed((0, 2, 1)), y
     return x, assembler.contiguous_copy(block, y)
+
+
+def multiplied_by_kernel(assembler: Any, block: Block, x: Place, y: Place, z: Place) -> bool:
+    """Add the kernel for a product of matrices of which one has few rows, if that is what it is."""
+    batch, rows, terms = x.shape
+    columns, dtype = y.shape[2], z.dtype
+    if batch != 1 or rows not in FEW_ROWS or terms * columns < LARGE or dtype.char not in "fd" or not z.is_contiguous:
+        return False
+    start = len(block)
+    _add_few_rows(assembler, block, x, y, z)
+    assembler.remark(block, start, f"BLAS would put the matrix into another order, for {rows} rows only.")
+    return True
+
+
+def _add_few_rows(assembler: Any, block: Block, x: Place, y: Place, z: Place) -> None:
+    """The product as one of rows with columns that are read in the order of memory."""
+    if is_row_major(y):
+        _add_product(assembler, block, x, y, z)
+        return
+    transposed = assembler.contiguous_copy(block, x.transposed((0, 2, 1)))
+    results = assembler.contiguous("temporary", ShapedArray((1, y.shape[2], x.shape[1]), z.dtype))
+    _add_product(assembler, block, y.transposed((0, 2, 1)), transposed, results)
+    assembler.copy(block, results.transposed((0, 2, 1)), z)
+
+
+def _add_product(assembler: Any, block: Block, x: Place, y: Place, z: Place) -> None:
+    """The kernel that multiplies matrices."""
+    batch, row, column, term = map(axis_index, range(4))
+    factors = Load(0, (batch, row, term), x.dtype), Load(1, (batch, term, column), y.dtype)
+    total = Output(Apply("multiply", factors, z.dtype), "add")
+    run = KernelRun(Kernel((*z.shape, x.shape[2]), 1, (total,), (0, 1)), (x, y), (z,))
+    assembler.step(block, run, (x, y, z))
 
 
 def brought_into_rows(assembler: Any, block: Block, kernel: Kernel, sources: Sequence[Place]) -> Sequence[Place]:

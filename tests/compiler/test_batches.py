@@ -1,4 +1,4 @@
-"""Products of batches of matrices: arrays with the axes of the batch first, and chains over the batch."""
+"""Products of batches of matrices: arrays with the axes of the batch first, and chains over the batch; and of few rows."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from functrans.compiler.program import fused
 from functrans.compiler.simplify import simplify
 from functrans.core.avals import ShapedArray
 from functrans.core.jaxpr import Literal
+from tests.compiler.test_native_convolutions import MACHINES, processor
 from tests.compiler.test_partials import assembled
 from tests.fuzz import Case
 from tests.helpers.limits import limited
@@ -150,6 +151,33 @@ def test_products_of_rows_with_rows_transpose_the_smaller_factor(shape: tuple[in
     assert [prod(place.shape) for place in copied] == [count * min(rows, columns) * terms] * is_transposed
     (found,) = natively(staged(lambda x, y: x @ y.mT, (x, y)), (x, y), "quick")
     np.testing.assert_array_equal(found, x @ y.mT)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    rows=st.integers(1, 34), terms=st.integers(1, 40), columns=st.integers(1, 120),
+    dtype=st.sampled_from(["f4", "f8"]), orders=st.tuples(*[st.sampled_from("CF")] * 2),
+    machine=st.sampled_from(MACHINES), tier=st.sampled_from(sorted(TIERS)),
+)  # fmt: skip
+def test_products_of_few_rows(
+    rows: int, terms: int, columns: int, dtype: str, orders: Any, machine: Any, tier: str
+) -> None:
+    """Whatever the extents and orders, and whatever the vectors of the processor."""
+    random = np.random.default_rng(0)
+    x, y = (
+        np.asarray(random.integers(-3, 4, shape), dtype, order)
+        for shape, order in zip(((rows, terms), (terms, columns)), orders)
+    )
+    with limited(("few rows by kernels", "products by a library")), processor(machine):
+        (found,) = natively(staged(lambda x, y: x @ y, (x, y)), (x, y), tier)
+    np.testing.assert_array_equal(found, x @ y)
+
+
+@pytest.mark.parametrize(("rows", "is_few"), [(2, True), (32, True), (33, False)])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_large_matrices_meet_few_rows_in_kernels(rows: int, is_few: bool, is_transposed: bool) -> None:
+    x, y = np.ones((rows, 200)), np.ones((90, 200)).T if is_transposed else np.ones((200, 90))
+    assert any(isinstance(link, ProductRun) for link in links_of(lambda x, y: x @ y, x, y)) != is_few
 
 
 def mixture(means: Any, factors: Any, x: Any) -> Any:

@@ -44,7 +44,7 @@ from functrans.compiler.backends.cpu import (
 )
 from functrans.compiler.backends.cpu import chains as rows
 from functrans.compiler.backends.cpu import lanes as blocks_of_lanes
-from functrans.compiler.convolution import loops, products
+from functrans.compiler.convolution import held, loops, products
 from functrans.compiler.lanes import apart as lanes
 from functrans.compiler.simplify import folding, pieces, sharing
 from functrans.core import stack
@@ -81,6 +81,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "everything computed again": [(fuse, "CHEAP", 1000)],
     "short expressions": [(fuse, "LARGEST_EXPRESSION", 3)],
     "batches by a library": [(small_products, "FEWEST_ROWS", 1)],
+    "few rows by kernels": [(small_products, "LARGE", 1)],
     "factors transposed": [(small_products, "WORTH_TRANSPOSING", 2)],
     "operands in rows": [(small_products, "FEWEST_READ", 2), (small_products, "FEWEST_TIMES", 2)],
     "nothing written out": [(unrolling, "TINY", 0), (fuse, "FEW", 0)],
@@ -111,7 +112,11 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "convolutions by products": [
         (products, "SPEED", 1e-9), (products, "CALL", 0), (products, "COPY_APART", 0), (products, "COPY", 0),
     ],
-    "convolutions by kernels": [(products, "SPEED", 1e9)],
+    "convolutions by kernels": [(module, "SPEED", 1e9) for module in (held, products)],
+    "convolutions in tiles": [
+        (held, "SPEED", 1e-9), (held, "SPEED_BY_TAPS", 1e-9), (held, "ROOM", 256), (held, "TERMS", 5),
+        (held, "NEIGHBOURS", 2),
+    ],
     "pieces of windows": [(products, "ROOM", 64), (products, "FEW_POSITIONS", 2)],
     "pieces of convolutions": [(loops, "TAPS", 2), (loops, "FEATURES", 1), (loops, "BLOCK", 32), (loops, "ROOM", 256)],
     "threads for products": [(library, "WORTH_THREADS", 1)],

@@ -14,10 +14,11 @@ import numpy as np
 from ...loopnest import Apply, Kernel, Load
 from .operations import literal, type_name, vector_literal
 
-#: The most vectors and rows of a tile, and the registers that are left for the factors.
-MOST_VECTORS, MOST_ROWS, FOR_FACTORS = 3, 8, 4
+#: The most rows of a tile, how many vectors it may have in any case and how many if it has few rows, and the registers
+#: that are left for the factors.
+MOST_ROWS, ANY_VECTORS, MOST_VECTORS, FOR_FACTORS = 8, 3, 6, 4
 #: Tiles are worth their code from so many rows and so many bytes of columns on.
-FEWEST_ROWS, FEWEST_BYTES = 3, 32
+FEWEST_ROWS, FEWEST_BYTES = 2, 8
 #: What a vector costs that is not whole, or is alone with its rows, in whole vectors.
 NOT_WHOLE, ALONE = 1.3, 1.15
 
@@ -84,8 +85,10 @@ def tile_of(
         if row[1] < FEWEST_ROWS:
             continue
         outer = [loop for loop in parallel if loop not in (row, columns[-1])]
-        vectors = _vectors(columns[-1][1], lanes)
-        count = _rows(row[1], min(MOST_ROWS, (machine.registers - FOR_FACTORS) // vectors))
+        room = machine.registers - FOR_FACTORS
+        most = min(MOST_VECTORS, max(ANY_VECTORS, (room - FOR_FACTORS) // min(row[1], MOST_ROWS)))
+        vectors = _vectors(columns[-1][1], lanes, most)
+        count = _rows(row[1], min(MOST_ROWS, room // vectors))
         step = 1 if moves[first][row[0]] == size else None
         tile = Tile(len(outer), count, vectors, lanes, row[1] % count == 0, step, (first, second))
         return tile, [*outer, columns[-1], row]
@@ -116,14 +119,14 @@ def _rows(rows: int, most: int) -> int:
     return dividing if 2 * dividing > most else -(-rows // -(-rows // most))
 
 
-def _vectors(columns: int, lanes: int) -> int:
+def _vectors(columns: int, lanes: int, most: int) -> int:
     """How many vectors to have side by side."""
 
     def cost(vectors: int) -> float:
         whole, rest = divmod(columns, vectors * lanes)
         return whole * vectors * (1 if vectors > 1 else ALONE) + -(-rest // lanes) * NOT_WHOLE
 
-    return min(range(MOST_VECTORS, 0, -1), key=cost)
+    return min(range(most, 0, -1), key=cost)
 
 
 def write_tiles(writer: Any, bases: Sequence[str], block: str) -> str:
