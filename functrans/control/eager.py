@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ..compiler.program import compile_jaxpr
-from ..core.avals import ShapedArray
+from ..core.avals import ShapedArray, StackAval
 from ..core.devices import exemplar
 from ..core.jaxpr import Jaxpr, memoized
 from ..core.staging import trace_closed
@@ -15,7 +15,8 @@ from ..settings import config
 
 #: So many steps, from Python, take about as long as it takes to compile a loop.
 WORTH_A_PROGRAM: Final = 2000
-
+#: A step with stacks of its own takes about as long as so many others: Python has a part in each of them.
+STEPS_OF_STACKS: Final = 10
 
 #: Of so many loops with one body, which differ in length for one, programs and numbers of steps are remembered.
 MOST_KEPT: Final = 16
@@ -24,9 +25,7 @@ MOST_KEPT: Final = 16
 def run_loop(loop: Any, args: Sequence[Any], params: Params) -> list[Any]:
     """Run a loop; by `loop.impl` if it is not worth a program, or cannot be one."""
     avals = tuple(map(typeof, args))
-    types = [*avals, *loop.abstract_eval(*avals, **params)]
-    can_be_program = params["progress"] is None and all(isinstance(aval, ShapedArray) for aval in types)
-    if not can_be_program or config.backend != "cpu" or exemplar.get() is not None:
+    if params["progress"] is not None or config.backend != "cpu" or exemplar.get() is not None:
         return loop.impl(*args, **params)
     rest = {name: value for name, value in params.items() if name not in ("body", "slots")}
     length = params.get("length")
@@ -36,12 +35,21 @@ def run_loop(loop: Any, args: Sequence[Any], params: Params) -> list[Any]:
         return compile_jaxpr(steps)(*args)
     if len(loops) >= MOST_KEPT:
         loops.clear()
-    if steps + (length or 0) >= WORTH_A_PROGRAM:
+    weight = weight_of_step(params["body"])
+    if steps + weight * (length or 0) >= WORTH_A_PROGRAM:
         program = loops[key] = as_program(loop, avals, {**params, "slots": None})
         return compile_jaxpr(program)(*args)
     results = loop.impl(*args, **params)
-    loops[key] = steps + (int(results[0] if loop.leading_results else args[0]) if length is None else length)
+    taken = int(results[0] if loop.leading_results else args[0]) if length is None else length
+    loops[key] = steps + weight * taken
     return results
+
+
+@memoized
+def weight_of_step(body: Jaxpr) -> int:
+    """How many simple steps take as long as a step."""
+    has_stacks = any(isinstance(aval, StackAval) for aval in (*body.in_avals, *body.out_avals))
+    return STEPS_OF_STACKS if has_stacks else 1
 
 
 @memoized

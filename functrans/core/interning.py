@@ -57,7 +57,8 @@ def _is_small(jaxpr: Jaxpr) -> bool:
     while programs:
         program = programs.pop()
         equations += len(program.eqns)
-        size += _bytes(program.inputs) + sum(_bytes((*eqn.inputs, *eqn.outputs)) for eqn in program.eqns)
+        constants = (a for eqn in program.eqns for a in eqn.inputs if isinstance(a, Literal))
+        size += _bytes((*program.inputs, *constants, *(v for eqn in program.eqns for v in eqn.outputs)))
         if equations > MOST_EQUATIONS or size > MOST_BYTES:
             return False
         programs += (inner for eqn in program.eqns for inner in programs_in(eqn.params))

@@ -43,7 +43,25 @@ def computed_length(x: Any) -> Any:
     return lax.fori_loop(0, np.sum(x[0] < 99), lambda i, c: c + x[0] * i, x[1])
 
 
-LOOPS = [scan, reverse, without_inputs, fori, while_, computed_length]
+def loops_in_loops(x: Any) -> Any:
+    """Their derivatives read stacks of stacks."""
+
+    def row(i: Any, y: Any) -> Any:
+        inner = lambda j, y: ft.numpy.at(y)[j].set(np.sin(y[j]) * y[i] + 0.1 * j)  # noqa: E731
+        return lax.fori_loop(0, i, inner, y)
+
+    return lax.fori_loop(0, 3, row, x[1])
+
+
+def until_in_until(x: Any) -> Any:
+    def halved(state: Any) -> Any:
+        n, y = state
+        return n + 1, lax.while_loop(lambda y: np.sum(y**2) > n, lambda y: y * np.cos(y) * 0.5, y + x[0])
+
+    return lax.while_loop(lambda state: state[0] < 4, halved, (1, x[1]))
+
+
+LOOPS = [scan, reverse, without_inputs, fori, while_, computed_length, loops_in_loops, until_in_until]
 TRANSFORMED = {
     "as it is": lambda f: f,
     "grad": lambda f: ft.grad(lambda x: sum(np.sum(y**2) for y in ft.tree.leaves(f(x)) if np.ndim(y))),
@@ -76,6 +94,31 @@ def test_many_steps_are_one_program(loop: Any, f: Any, monkeypatch: pytest.Monke
     for _ in range(6):
         f(X)
     assert 1 <= len(runs) <= 2
+
+
+@pytest.mark.parametrize("f", [loops_in_loops, until_in_until], ids=lambda f: f.__name__)
+def test_loops_with_stacks_are_programs_sooner(f: Any, monkeypatch: pytest.MonkeyPatch):
+    forget_interned()
+    monkeypatch.setattr(eager, "WORTH_A_PROGRAM", 3 * eager.STEPS_OF_STACKS)
+    compiled = []
+    as_program = eager.as_program
+    monkeypatch.setattr(eager, "as_program", lambda *args: compiled.append(1) or as_program(*args))
+    gradient = TRANSFORMED["grad"](f)
+    for _ in range(2):
+        gradient(X)
+    assert len(compiled) == 2  # forwards and backwards
+
+
+def test_large_arrays_that_a_body_reads_again_and_again_do_not_count_again():
+    table = np.ones((200, 200))
+
+    def f(table: Any) -> Any:
+        return lax.fori_loop(0, 3, lambda i, s: sum((s * table[i, k] for k in range(9)), 0.0), 1.0)
+
+    forget_interned()
+    for _ in range(2):
+        ft.grad(f)(table)
+    assert len(interning._kept) == 1
 
 
 def test_few_lengths_are_remembered(monkeypatch: pytest.MonkeyPatch):
