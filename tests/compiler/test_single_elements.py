@@ -678,6 +678,19 @@ def test_of_what_is_overwritten_no_more_is_copied_than_is_needed_later(compiled:
     Case("overwritten", function, (x,), None).check(compiled)
 
 
+@pytest.mark.parametrize("compiled", TIERS)
+@pytest.mark.parametrize("is_needed", [False, True])
+def test_what_an_inner_loop_leaves_of_each_step_is_where_the_outer_one_leaves_it(compiled: str, is_needed: bool) -> None:
+    def row(total: Any, x: Any) -> Any:
+        total, (sums, signs) = lax.scan(lambda c, v: (0.5 * c + v, (c * v, c > 0)), total, x)
+        return total, (sums, x, signs, sums if is_needed else -total)
+
+    x = np.random.default_rng(0).normal(size=(90, 80))
+    function = lambda x: lax.scan(row, 0.0, x)  # noqa: E731
+    assert ft.jit(function).lower(x)._assembled.arena <= (x.nbytes / len(x) if is_needed else 0)
+    Case("left", function, (x,), None).check(compiled)
+
+
 def test_an_index_array_out_of_bounds() -> None:
     f = ft.jit(reflected)
     index = np.arange(100)

@@ -173,10 +173,14 @@ class _Body(Equations, Tapes):
         self.ends: list[Register] = []
         self.prepare = prepare
 
-    def run(self, jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[Any]:
-        """The results of a program."""
+    def run(self, jaxpr: Jaxpr, inputs: Sequence[Any], rooms: Sequence[Array | None] = ()) -> list[Any]:
+        """The results of a program.
+
+        Args:
+            rooms: for each result where it is to be in the end, if that is known; some are put there at once.
+        """
         jaxpr = self.prepare(jaxpr)
-        return _Program(self, jaxpr, inputs).run()
+        return _Program(self, jaxpr, inputs, rooms).run()
 
     def steps(self, length: int | Place | None) -> Expression | None:
         """The number of steps, if that is known when the loop begins."""
@@ -235,10 +239,14 @@ class _Body(Equations, Tapes):
             if is_reverse and length is not None:
                 step = added(at_value(length).plus(-1), step.times(-1))
             along = [forwards if turns and isinstance(x, Array) and x.is_taped else step for x in (*rows, *targets)]
-            outs = self.run(body, [*consts, *state, *map(self.row, rows, along)])
-            avals = body.out_avals[len(carry) :]
-            for target, y, aval, own in zip(targets, outs[len(carry) :], avals, along[len(rows) :]):
-                self.leave(y, target, own, aval, winding)
+            places = along[len(rows) :]
+            rooms = [
+                None if target is None else Array.of(target.home[0], (*target.home[1], own), may_write=True)
+                for target, own in zip(targets, places)
+            ]
+            outs = self.run(body, [*consts, *state, *map(self.row, rows, along)], [*[None] * len(carry), *rooms])
+            for y, aval, room, own in zip(outs[len(carry) :], body.out_avals[len(carry) :], rooms, places):
+                self.leave(y, aval, room, own, winding)
             after, pairs = following(self, state, outs[: len(carry)], stays, own_room)
             statements[:0] = self.emptied(inner, [] if winding is None else winding.stacks)
         if length is None:
@@ -258,12 +266,12 @@ class _Body(Equations, Tapes):
         stacks = iter([] if winding is None else winding.done(done))
         return done, after, [next(stacks) if target is None else self.renewed(target) for target in targets]
 
-    def leave(self, y: Any, target: Array | None, step: Affine, aval: Any, winding: Winding | None) -> None:
-        """Put what a step computes into the array that has one element for each step, or on the tape."""
-        if target is not None:
-            self.fill(Array.of(target.home[0], (*target.home[1], step), may_write=True), y)
-        elif winding is not None:
+    def leave(self, y: Any, aval: Any, room: Array | None, step: Affine, winding: Winding | None) -> None:
+        """Have what a step computes in the room for it, unless it is there already, or on the tape."""
+        if room is None and winding is not None:
             winding.leave(y, aval, step)
+        elif room is not None and not is_at(y, room.home):
+            self.fill(room, y)
 
     def row(self, whole: Any, step: Affine) -> Any:
         """The element of a step."""
@@ -276,7 +284,7 @@ class _Body(Equations, Tapes):
 class _Program:
     """Takes one program apart."""
 
-    def __init__(self, body: _Body, jaxpr: Jaxpr, inputs: Sequence[Any]):
+    def __init__(self, body: _Body, jaxpr: Jaxpr, inputs: Sequence[Any], rooms: Sequence[Array | None]):
         self.body = body
         self.jaxpr = jaxpr
         self.env: dict[Var, Any] = dict(zip(jaxpr.inputs, inputs, strict=True))
@@ -285,6 +293,7 @@ class _Program:
         self.last.update((a, float("inf")) for a in jaxpr.outputs)
         self.uses = Counter(a for eqn in self.eqns for a in set(eqn.inputs))
         self.uses.update(jaxpr.outputs)
+        self.destinations = {a: x for a, x in zip(jaxpr.outputs, rooms) if x is not None and self.uses[a] == 1}
 
     def run(self) -> list[Any]:
         for number, eqn in enumerate(self.eqns):
@@ -371,14 +380,19 @@ class _Program:
         if is_scan:
             steps = body.boxes(operands[0])[()].expression if head else constant(params["length"], INT)
             length = body.kept_expression(cast(steps, INT))
-        ys = [v.aval for v in eqn.outputs[params["carry"] + int(not is_scan) :]]
-        stacked = [body.scratch(aval) if isinstance(aval, ShapedArray) else None for aval in ys]
+        stacked = [self.room(v) for v in eqn.outputs[params["carry"] + int(not is_scan) :]]
         done, after, ys = body.loop(
             params["body"], params.get("cond"), length, params.get("reverse", False),
             [protected(body.kept(x)) for x in operands[head:consts]], begin, stays, operands[carry:], stacked,
         )  # fmt: skip
         leading = [] if is_scan else [boxed((), lambda _: done)]
         return [*leading, *after, *ys]
+
+    def room(self, var: Var) -> Array | None:
+        """Where all steps of a loop's result go: where the program leaves it, if that is all; None: to a tape."""
+        if not isinstance(var.aval, ShapedArray):
+            return None
+        return self.destinations.get(var) or self.body.scratch(var.aval)
 
     def branch(self, number: int, eqn: Eqn, operands: list[Any]) -> list[Any]:
         """The results of one of several programs."""
