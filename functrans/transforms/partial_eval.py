@@ -10,7 +10,7 @@ import numpy as np
 from ..core.avals import SCALARS, ShapedArray
 from ..core.conversion import abstract_value_error
 from ..core.devices import is_on_device
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune, substitute
 from ..core.primitive import Primitive
 from ..core.snapshot import Snapshots
 from ..core.staging import trace_closed
@@ -158,7 +158,68 @@ def partial_eval_jaxpr(
         return [out for out, is_unknown in zip(outs, out_unknown) if not is_unknown] + residuals
 
     known = trace_closed(known_half, [a for a, is_unknown in zip(jaxpr.in_avals, unknown) if not is_unknown])
-    return known, rest[0], tuple(out_unknown)
+    return *with_small_residuals(known, rest[0], out_unknown.count(False)), tuple(out_unknown)
+
+
+#: What is exact and takes no time, so that it is rather computed again than kept; of integers, arithmetic too.
+EXACT = {
+    "select", "convert", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not",
+    "logical_and", "logical_or", "logical_xor",
+}  # fmt: skip
+EXACT_OF_INTEGERS = {"add", "subtract", "multiply", "negative"}
+
+
+def with_small_residuals(known: Jaxpr, rest: Jaxpr, results: int) -> tuple[Jaxpr, Jaxpr]:
+    """The halves of a program, the second of which computes again what is easily made of less.
+
+    Which operand is the larger one, a boolean, says what derivatives of extremes are multiplied by; a loop would keep
+    both of each step.
+
+    Args:
+        results: how many of those of the first half are no residuals.
+    """
+    residuals = known.outputs[results:]
+    makers = {v: eqn for eqn in known.eqns if len(eqn.outputs) == 1 for v in eqn.outputs}
+    kept: dict[Any, Any] = dict(zip(residuals, rest.inputs))
+    again: set[Any] = set()
+    todo = list(kept)
+    while todo:
+        atom = todo.pop()
+        eqn = makers.get(atom)
+        if eqn is None or not _is_exact(eqn):
+            continue
+        missing = {a for a in eqn.inputs if type(a) is Var and a not in kept}
+        if sum(map(_bytes, missing)) < _bytes(atom):
+            again.add(atom)
+            kept.update((a, Var(a.aval)) for a in missing)
+            todo += missing
+    if not again:
+        return known, rest
+    computed = [
+        eqn._replace(inputs=[kept.get(a, a) for a in eqn.inputs], outputs=[kept[v] for v in eqn.outputs])
+        for eqn in known.eqns
+        if any(v in again for v in eqn.outputs)
+    ]
+    left = [a for a in kept if a not in again]
+    names = {v: kept[a] for a, v in zip(residuals, rest.inputs)}  # a residual may come twice
+    outputs = [*known.outputs[:results], *left]
+    return Jaxpr(known.inputs, prune(known.eqns, outputs), outputs), Jaxpr(
+        [*(kept[a] for a in left), *rest.inputs[len(residuals) :]],
+        [*computed, *substitute(rest.eqns, names)],
+        [names.get(a, a) if type(a) is Var else a for a in rest.outputs],
+    )
+
+
+def _is_exact(eqn: Eqn) -> bool:
+    """Whether an equation is exact and cheap, and its constants are numbers."""
+    name = eqn.primitive.name
+    if name not in EXACT and not (name in EXACT_OF_INTEGERS and eqn.outputs[0].aval.dtype.kind in "iub"):
+        return False
+    return all(type(a) is Var or np.ndim(a.value) == 0 for a in eqn.inputs)
+
+
+def _bytes(atom: Var) -> int:
+    return atom.aval.size * atom.aval.dtype.itemsize
 
 
 def close_over_residuals(

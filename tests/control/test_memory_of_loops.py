@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans import lax
+from functrans.control.loop import merge
 from functrans.control.schedule import reversed_segments, split_point
 from functrans.control.segments import rows_for, schedule
 from functrans.core.avals import ShapedArray, StackAval
-from functrans.core.jaxpr import Jaxpr, sub_jaxprs
+from functrans.core.jaxpr import Jaxpr, eval_jaxpr, sub_jaxprs
 from functrans.core.stack import BLOCK_BYTES, Stack
+from functrans.transforms.partial_eval import partial_eval_jaxpr
 
 W = np.random.default_rng(3).normal(size=(4, 4)) * 0.3
 XS = np.random.default_rng(4).normal(size=(6, 4))
@@ -69,6 +71,51 @@ def test_a_result_that_is_a_residual_is_kept_once() -> None:
         return np.sum(ys) + np.sum(c)
 
     assert len(stacked_by_the_forward_loop(loss, np.ones(4))) <= 2
+
+
+CHOICES = {
+    "extreme": (lambda c, x: np.maximum(c, x * 0.5), ["bool[6,4]"] * 2),
+    "where": (lambda c, x: np.where(x > 0, c, -c), ["bool[6,4]"]),
+    "two extremes": (lambda c, x: np.minimum(c, 0.3) + np.maximum(c, x), ["bool[6,4]"] * 4),
+    "product": (lambda c, x: c * c, ["f64[6,4]"]),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_what_is_made_of_a_boolean_is_not_kept_beside_it(name: str) -> None:
+    step, kept = CHOICES[name]
+
+    def loss(c: Any) -> Any:
+        return np.sum(lax.scan(lambda c, x: (step(c, x), None), c, XS)[0])
+
+    def steps(c: Any) -> Any:
+        for x in XS:
+            c = step(c, x)
+        return np.sum(c)
+
+    c = np.array([0.5, -0.25, 0.0, 1.0])
+    assert sorted(stacked_by_the_forward_loop(loss, c)) == sorted(kept)
+    for derivative in (ft.grad, ft.hessian):
+        for found in (derivative(loss), ft.jit(derivative(loss))):
+            np.testing.assert_allclose(found(c), derivative(steps)(c), rtol=1e-13)
+
+
+@given(unknown=st.tuples(*[st.booleans()] * 3), forced=st.booleans())
+def test_halves_of_a_program_make_the_whole(unknown: tuple[bool, ...], forced: bool) -> None:
+    def function(x: Any, y: Any, n: Any) -> Any:
+        is_larger = x > y
+        place = np.where(is_larger, n * 2, n + 1)
+        return np.where(is_larger, x, y) * place, np.maximum(x, y) * np.minimum(x, y), place - n
+
+    args = np.array([1.0, 2.0, 0.0]), np.array([2.0, 1.0, 0.0]), np.array([1, 2, 3])
+    jaxpr = ft.make_jaxpr(function)(*args)
+    known, rest, out_unknown = partial_eval_jaxpr(jaxpr, unknown, (False, forced, False))
+    results = eval_jaxpr(known, *(x for x, is_unknown in zip(args, unknown) if not is_unknown))
+    count = out_unknown.count(False)
+    others = eval_jaxpr(rest, *results[count:], *(x for x, is_unknown in zip(args, unknown) if is_unknown))
+    found = merge(results[:count], others, out_unknown)
+    for y, wanted in zip(found, eval_jaxpr(jaxpr, *args), strict=True):
+        np.testing.assert_array_equal(y, wanted)
 
 
 # ---- few states
