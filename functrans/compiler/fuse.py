@@ -239,6 +239,9 @@ class _Fuser:
         if type(found) is Load and len(inside.everything) == 1:
             self.view(value, found)
             return True
+        if stored := self.searched(inside):
+            found = replaced(found, lambda e: e._replace(operand=stored.get(e.operand, e.operand)), inside.everything)
+            inside = self.inside(found)
         space = (var.aval.shape, 0)
         if eqn.primitive.checked_operands([a.aval for a in eqn.inputs], **eqn.params):
             value.checks = frozenset([self.turn])
@@ -250,6 +253,19 @@ class _Fuser:
         self.measure(value, inside.leaves)
         self.add(value, None)
         return True
+
+    def searched(self, inside: Inside) -> dict[Value, Value]:
+        """Values that are read where it depends on what was read of them before, as in a search; and these in memory.
+
+        If they were computed again there, each step would have the expressions of all steps before it once more.
+        """
+        stored: dict[Value, Value] = {}
+        for leaf in inside.leaves if inside.is_computed else ():
+            value, terms = leaf.operand, [e for i in leaf.index for _, e in i.terms]
+            if value not in stored and any(type(e) is Load and e.operand is value for e in expressions_in(terms)):
+                self.store(value)
+                stored[value] = Value(value.atom, 1, value.step)
+        return stored
 
     def checked(self, eqn: Eqn, readers: Sequence[Reader]) -> Sequence[Reader]:
         """What a rule reads operands by; all of them in memory if some are checked before, for what is computed in

@@ -38,6 +38,27 @@ def test_arrays_of_any_length_are_searched() -> None:
         assert_same_bits([found], [np.searchsorted(a, v)])
 
 
+#: Sorted arrays of the elements of x, which are in memory only if somebody sees to that.
+COMPUTED: dict[str, Any] = {
+    "scaled": lambda x: x * 2,
+    "backwards": lambda x: -x[::-1],
+    "in order": lambda x: x[np.argsort(x)],
+    "in order and scaled": lambda x: np.exp(x[np.argsort(x)]),
+    "of a row": lambda x: (x + np.ones((3, 1)))[1],
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_searched_is_computed_once(name: str) -> None:
+    """Each step had in it what all steps before it read, once more: 1,000 elements took minutes to compile."""
+    table, v = COMPUTED[name], np.linspace(-1.5, 1.5, 7)
+    x = np.sort(np.random.default_rng(0).normal(size=100))
+    jitted = ft.jit(lambda x, v: np.searchsorted(table(x), v))
+    assert_same_bits([jitted(x, v)], [np.searchsorted(table(x), v)])
+    alone = len(ft.jit(np.searchsorted).lower(table(x), v).kernels) + len(ft.jit(table).lower(x).kernels)
+    assert len(jitted.lower(x, v).kernels) < 2 * alone
+
+
 def test_each_lane_has_its_own_sorted_array() -> None:
     rng = np.random.default_rng(0)
     a, v = np.sort(rng.normal(size=(4, 9))), rng.normal(size=(4, 6))
