@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial, update_wrapper
+from operator import attrgetter
+from sys import modules
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
@@ -17,6 +19,7 @@ from ..control.call import Call, call
 from ..core.avals import ShapeDtypeStruct, told_apart
 from ..core.devices import placed
 from ..core.jaxpr import Jaxpr
+from ..core.primitive import registry
 from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import StaticArgumentError
@@ -98,6 +101,12 @@ class Jitted:
 
     def __repr__(self) -> str:
         return f"<{self.transformation} of {self.fun!r}>"
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles are of the function and the options; what was traced and compiled stays here."""
+        if _found_by_name(self):
+            return self.__qualname__
+        return _made_again, (self.fun, self.static, self.donated, self.primitive.name, self.params)
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         """As a method: `self` is the first argument, to be marked as static unless it is a pytree."""
@@ -219,6 +228,19 @@ class Jitted:
         given = [args[i] for i in sorted(numbers) if i not in static_numbers]
         given += [kwargs[name] for name in names if name not in static_names]
         return tuple(sorted(tree.leaves(given)))
+
+
+def _found_by_name(jitted: Jitted) -> bool:
+    """Whether it is what a module has under its name, as with a decorator."""
+    try:
+        return attrgetter(jitted.__qualname__)(modules[jitted.__module__]) is jitted
+    except (AttributeError, KeyError, TypeError):  # what it was made of has no name, or a local one
+        return False
+
+
+def _made_again(fun: Any, static: Marked, donated: Marked, primitive: str, params: Params) -> Jitted:
+    options = (static.numbers, static.names, donated.numbers, donated.names)
+    return Jitted(fun, *options, registry[primitive], params)
 
 
 #: All that are alive.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import pickle
 from typing import Any
@@ -355,3 +356,51 @@ def test_tangents_of_integers_are_returned():
         np.testing.assert_allclose(by_x, np.cos(x) * i * x)
         assert (by_i.dtype, by_i.shape) == (ft.float0, (3,))
     assert ft.jit(pulled)(x, i)[1].dtype == ft.float0
+
+
+# ---- copies and pickles
+
+
+@ft.jit
+def decorated(x: Any) -> Any:
+    return x * 2
+
+
+class Scaled:
+    """An object that holds a jitted method of its own."""
+
+    def __init__(self, factor: float):
+        self.factor = factor
+        self.run = ft.jit(self.times)
+
+    def times(self, x: Any) -> Any:
+        return x * self.factor
+
+
+@pytest.mark.parametrize("again", [lambda f: pickle.loads(pickle.dumps(f)), copy.copy, copy.deepcopy])
+def test_copies_and_pickles(again: Any):
+    """Before the first call and afterwards, when there is a program that is run at once."""
+    functions = {
+        ft.jit(np.sin): (X,), ft.jit(functools.partial(np.add, 3)): (X,), ft.checkpoint(np.cos): (X,),
+        ft.jit(np.sum, static_argnames="axis", donate_argnums=0): (X.copy(), 0), decorated: (X,),
+    }  # fmt: skip
+    for function, args in functions.items():
+        wanted = function.fun(*args)
+        for _ in range(3):
+            found = again(function)
+            assert (found.static, found.donated, found.primitive) == (
+                function.static, function.donated, function.primitive
+            )  # fmt: skip
+            np.testing.assert_array_equal(found(*args), wanted)
+            np.testing.assert_array_equal(function(*args), wanted)
+    assert again(decorated) is decorated
+
+
+def test_a_jitted_method_is_copied_with_its_object():
+    model = Scaled(2.0)
+    for _ in range(3):
+        for again in (copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))):
+            other = again(model)
+            other.factor = 5.0
+            np.testing.assert_array_equal(other.run(X), X * 5)
+        np.testing.assert_array_equal(model.run(X), X * 2)
