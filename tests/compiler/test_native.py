@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from functrans.compiler.backends.cpu import tiers
 from tests.fuzz import Case, cases
 from tests.helpers.bits import assert_same_bits, special_array
 from tests.helpers.cases import all_cases
+from tests.helpers.limits import LIMITS
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
 from tests.helpers.tiers import TIERS, interpreted, natively, staged
@@ -94,6 +98,28 @@ def test_infinities_and_nans(example: Any, tier: str, seed: int) -> None:
     else:
         for y, z in zip(found, wanted):
             assert np.asarray(y).shape == np.asarray(z).shape
+
+
+def read_in_functions(module: Any) -> set[str]:
+    """The names that functions of a module look up in it as they run."""
+    found: set[str] = set()
+    pending = [compile(inspect.getsource(module), module.__name__, "exec")]
+    for code in pending:
+        inner = [part for part in code.co_consts if isinstance(part, CodeType)]
+        found.update(name for part in inner for name in part.co_names)
+        pending += inner
+    return found
+
+
+def test_limits_are_read_where_they_are_set() -> None:
+    """A limit that a module has only imported, or no longer reads, would change nothing, and nobody would notice."""
+    read = {module: read_in_functions(module) for changes in LIMITS.values() for module, _, _ in changes}
+    library = "".join(path.read_text() for path in Path(ft.__file__).parent.rglob("*.py"))
+    for name, changes in LIMITS.items():
+        for module, key, value in changes:
+            what = f"{name}: {module.__name__}.{key}"
+            assert key in read[module] or f" {module.__name__.rpartition('.')[2]}.{key}" in library, what
+            assert value != getattr(module, key), f"{what} is {value} as it is"
 
 
 # ---- every primitive
