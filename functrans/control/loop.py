@@ -27,7 +27,7 @@ from ..primitives.structural import transpose
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import is_moving, jet_jaxpr
-from ..transforms.partial_eval import partial_eval_jaxpr
+from ..transforms.partial_eval import keep_sources, partial_eval_jaxpr
 from .eager import run_loop
 from .programs import HoldsPrograms, inlined, jaxpr_has_effects
 
@@ -374,11 +374,13 @@ def split_body(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Halves:
     unknown = (*consts, *carry, *xs)
     forced = (*carry, *[False] * (len(body.outputs) - len(carry)))
     known, rest, out_unknown = partial_eval_jaxpr(body, unknown, forced)
-    results, residuals = partition(known.outputs, (out_unknown.count(False),))
     known_consts, known_carry, known_xs = partition(
         known.inputs, (consts.count(False), carry.count(False), xs.count(False))
     )[:3]
     changing = changing_variables(known, [*known_carry, *known_xs])
+    unchanging = {v for eqn in known.eqns for v in eqn.outputs if v not in changing}
+    known, rest = keep_sources(known, rest, out_unknown.count(False), {*known_consts, *known_xs, *unchanging})
+    results, residuals = partition(known.outputs, (out_unknown.count(False),))
     invariant = [i for i, atom in enumerate(residuals) if atom not in changing]
     outputs = [residuals[i] for i in invariant]
     known_ys: list[Any] = list(results[carry.count(False) :])

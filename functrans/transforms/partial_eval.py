@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -189,7 +189,7 @@ def with_small_residuals(known: Jaxpr, rest: Jaxpr, results: int) -> tuple[Jaxpr
         if eqn is None or not _is_exact(eqn):
             continue
         missing = {a for a in eqn.inputs if type(a) is Var and a not in kept}
-        if sum(map(_bytes, missing)) < _bytes(atom):
+        if _room(missing) < _room([atom]):
             again.add(atom)
             kept.update((a, Var(a.aval)) for a in missing)
             todo += missing
@@ -218,10 +218,6 @@ def _is_exact(eqn: Eqn) -> bool:
     return all(type(a) is Var or np.ndim(a.value) == 0 for a in eqn.inputs)
 
 
-def _bytes(atom: Var) -> int:
-    return atom.aval.size * atom.aval.dtype.itemsize
-
-
 def close_over_residuals(
     eqns: Sequence[Eqn], inputs: Sequence[Var], outputs: Sequence[Atom]
 ) -> tuple[Jaxpr, list[Any]]:
@@ -239,6 +235,69 @@ def close_over_residuals(
     closed_outputs = [close(a) for a in outputs]
     jaxpr = Jaxpr([var for var, _ in residuals.values()] + list(inputs), closed, closed_outputs)
     return jaxpr, [value for _, value in residuals.values()]
+
+
+def keep_sources(known: Jaxpr, rest: Jaxpr, count: int, at_hand: Collection[Any]) -> tuple[Jaxpr, Jaxpr]:
+    """Halves of a jaxpr with fewer residuals: where these only move elements, and what they come of takes less room
+    (it may be a residual itself, or several come of it), that is kept, and the rest moves its elements.
+
+    Args:
+        count: how many results of `known` are no residuals.
+        at_hand: variables of `known` that take no room if they are residuals.
+    """
+    residuals = known.outputs[count:]
+    names: dict[Atom, Var] = dict(zip(residuals, rest.inputs))  # what the rest calls it
+    aliases = {var: names[r] for r, var in zip(residuals, rest.inputs) if names[r] is not var}
+    moves = [eqn for eqn in known.eqns if _only_moves(eqn)]
+    groups: dict[tuple[Var, ...], list[Var]] = {}
+    sources = _sources(moves)
+    for r in names:
+        if r in sources and r not in at_hand:
+            groups.setdefault(sources[r], []).append(r)
+    kept = dict.fromkeys(r for r in names if r not in sources or r in at_hand)
+    for origin, group in groups.items():
+        added = [v for v in origin if v not in kept and v not in at_hand]
+        kept.update(dict.fromkeys(origin if _room(added) < _room(group) else group))
+    names.update((v, Var(v.aval)) for v in kept if v not in names)
+    inputs = [names[v] for v in kept]
+    eqns: list[Eqn] = []
+    for eqn in _leading_to(names, kept, moves):
+        outputs = [names.setdefault(v, Var(v.aval)) for v in eqn.outputs]
+        eqns.append(eqn._replace(inputs=[names.get(a, a) for a in eqn.inputs], outputs=outputs))
+    rest_outputs = [aliases.get(a, a) if type(a) is Var else a for a in rest.outputs]
+    return (
+        Jaxpr(known.inputs, known.eqns, [*known.outputs[:count], *kept]),
+        Jaxpr([*inputs, *rest.inputs[len(residuals) :]], [*eqns, *substitute(rest.eqns, aliases)], rest_outputs),
+    )
+
+
+def _only_moves(eqn: Eqn) -> bool:
+    p, avals = eqn.primitive, [a.aval for a in eqn.inputs]
+    return p.never_fails and not (p.holds_programs or p.may_name_axes or p.computes(avals, eqn.params))
+
+
+def _sources(moves: Sequence[Eqn]) -> dict[Atom, tuple[Var, ...]]:
+    """What the results of equations that only move elements come of."""
+    sources: dict[Atom, tuple[Var, ...]] = {}
+    for eqn in moves:
+        origin = dict.fromkeys(v for a in eqn.inputs if type(a) is Var for v in sources.get(a, (a,)))
+        sources.update(dict.fromkeys(eqn.outputs, tuple(origin)))
+    return sources
+
+
+def _leading_to(wanted: Iterable[Atom], known: Collection[Atom], moves: Sequence[Eqn]) -> list[Eqn]:
+    """The equations that make what is wanted of what is known, in order."""
+    needed, found = set(wanted) - set(known), []
+    for eqn in reversed(moves):
+        if not needed.isdisjoint(eqn.outputs):
+            found.append(eqn)
+            needed.update(a for a in eqn.inputs if a not in known)
+    return found[::-1]
+
+
+def _room(variables: Iterable[Var]) -> int:
+    """The bytes of arrays."""
+    return sum(v.aval.size * v.aval.dtype.itemsize for v in variables)
 
 
 def partial_eval_flat(

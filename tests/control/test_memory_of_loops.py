@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import functrans as ft
@@ -116,6 +116,35 @@ def test_halves_of_a_program_make_the_whole(unknown: tuple[bool, ...], forced: b
     found = merge(results[:count], others, out_unknown)
     for y, wanted in zip(found, eval_jaxpr(jaxpr, *args), strict=True):
         np.testing.assert_array_equal(y, wanted)
+
+
+MOVES = {
+    "roll": lambda x: np.roll(x, 1),
+    "back": lambda x: np.roll(x, -1),
+    "reversed": lambda x: x[::-1],
+    "turned": lambda x: x.reshape(2, 2).T.reshape(4),
+    "shifted": lambda x: np.concatenate([np.zeros(1), x[:-1]]),
+    "repeated": lambda x: np.broadcast_to(x[:, None], (4, 3)).reshape(12)[::3],
+}
+
+
+@settings(max_examples=10)
+@given(st.lists(st.sampled_from(sorted(MOVES)), min_size=1, max_size=3, unique=True))
+def test_what_only_moves_elements_is_not_kept_beside_them(names: list[str]) -> None:
+    def step(c: Any, x: Any) -> Any:
+        for name in names:
+            x = x + MOVES[name](c) * c
+        return x, None
+
+    def unrolled(c: Any) -> Any:
+        for x in XS:
+            c, _ = step(c, x)
+        return np.sum(c)
+
+    loss = lambda c: np.sum(lax.scan(step, c, XS)[0])  # noqa: E731
+    c = np.array([0.1, -0.2, 0.3, 0.4])
+    assert stacked_by_the_forward_loop(loss, c) == ["f64[6,4]"]  # the states alone
+    np.testing.assert_allclose(ft.grad(loss)(c), ft.grad(unrolled)(c), rtol=1e-12)
 
 
 # ---- few states
