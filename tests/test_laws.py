@@ -348,3 +348,20 @@ def test_traces_of_loops_and_branches_are_well_typed(program: Any, x: Any, p: An
     check_everywhere(ft.make_jaxpr(ft.grad(ours, (0, 1)))(x, p))
     check_everywhere(ft.make_jaxpr(ft.vmap(ft.grad(ours), (0, None)))(np.stack([x, -x]), p))
     check_everywhere(ft.make_jaxpr(lambda x: ft.jvp(ft.grad(lambda x: ours(x, p)), (x,), (v,)))(x))
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 5])
+def test_the_series_of_a_whole_power(power: int):
+    """It is that of a polynomial; the exponent is a constant to the rule, which has no other cases to think of then."""
+    given = np.array([0.0, 2.0, -1.0, 0.5, 3.0])  # coefficients of t, at a point where x**-1 would be infinite
+    factorials = np.array([1.0, 1.0, 2.0, 6.0, 24.0])
+    wanted = (np.polynomial.Polynomial(given) ** power).coef[:5] * factorials
+
+    def series(x: Any, terms: Any) -> Any:
+        return ft.jet(lambda x: x**power, (x,), (list(terms),))
+
+    x, terms = given[0], given[1:] * factorials[1:]
+    value, found = series(x, terms)
+    np.testing.assert_allclose([value, *found], np.pad(wanted, (0, 5 - len(wanted))), rtol=1e-14)
+    primitives = {eqn.primitive.name for eqn in ft.make_jaxpr(series)(x, terms).eqns}
+    assert "select" not in primitives

@@ -119,7 +119,7 @@ class JetTrace(Trace):
             outs, out_tangents = primitive.jvp(primals, tangents, **params)
             return [[y, dy] for y, dy in zip(outs, out_tangents)]
         lower = JetTrace(self.parent, self.order - 1, self.known)
-        primals = [JetTracer(lower, s[:-1]) for s in series]
+        primals = [_shortened(lower, s) for s in series]
         tangents = [_derivative(lower, s) for s in series]
         with running(lower):
             outs, out_tangents = primitive.jvp(primals, tangents, **params)
@@ -132,11 +132,16 @@ def jet_by_tangents(
     """Series of results by a rule for tangents alone: what is said of the derivative by the results does not count."""
     lower = JetTrace(current_trace.get(), order - 1)
     with running(lower):
-        primals, tangents = [JetTracer(lower, s[:-1]) for s in series], [_derivative(lower, s) for s in series]
+        primals, tangents = [_shortened(lower, s) for s in series], [_derivative(lower, s) for s in series]
         outs, out_tangents = rule(primals, tangents)
     slopes = [[ZERO] * order if t is ZERO else lower.split(t) for t in out_tangents]
     firsts = [lower.split(y)[0] for y in outs]
     return [[y, *(scaled(c, 1.0 / (k + 1)) for k, c in enumerate(s))] for y, s in zip(firsts, slopes)]
+
+
+def _shortened(trace: JetTrace, series: Series) -> Any:
+    """A series for a trace of one order less; what does not move is its value, so that rules see constants."""
+    return JetTracer(trace, series[:-1]) if is_moving(series) else series[0]
 
 
 def _derivative(trace: JetTrace, series: Series) -> Any:
