@@ -343,3 +343,14 @@ def test_a_reshape_is_a_view_where_numpy_has_one(seed):
     else:
         viewed = np.lib.stride_tricks.as_strided(x, place.shape, place.strides)
         np.testing.assert_array_equal(viewed, x.reshape(shape))
+
+
+def test_tiles_are_compiled_as_they_are_written():
+    """LLVM's passes are for the kernels around them, whose loops they make vectors of."""
+    x, w = np.ones((2, 16, 32, 32), "f4"), np.ones((16, 16, 3, 3), "f4")
+    with way("tiles"):
+        lowered = ft.jit(lambda x, w: ft.nn.relu(ft.lax.conv_general_dilated(x, w, (1, 1), "SAME"))).lower(x, w)
+        text = str(lowered.optimized_llvm)
+        assert "llvm.fmuladd" in text
+    assert "phi <" in text
+    assert "vector.body" in text

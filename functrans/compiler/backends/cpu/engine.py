@@ -19,7 +19,7 @@ from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
 from .runtime import RUNTIME
-from .writer import NUMBER_BY_NUMBER, Writer
+from .writer import AS_WRITTEN, NUMBER_BY_NUMBER, Writer
 
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
 #: others. A chain of ten functions takes half the time that it takes with one.
@@ -120,7 +120,7 @@ class _Compiler:
         llvm = self.engine.llvm
         module = llvm.parse_assembly(text, llvm.create_context())
         module.verify()
-        if self.optimizes:
+        if self.optimizes and AS_WRITTEN not in text:
             options = llvm.create_pipeline_tuning_options(speed_level=self.level)
             options.loop_vectorization = True
             options.slp_vectorization = NUMBER_BY_NUMBER not in text

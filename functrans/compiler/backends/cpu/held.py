@@ -13,6 +13,7 @@ import numpy as np
 
 from ...loopnest import Apply, Kernel, Load
 from .operations import literal, type_name, vector_literal
+from .writer import AS_WRITTEN
 
 #: The most rows of a tile, how many vectors it may have in any case and how many if it has few rows, and the registers
 #: that are left for the factors.
@@ -136,6 +137,7 @@ def write_tiles(writer: Any, bases: Sequence[str], block: str) -> str:
         writer: the kernel's.
         bases: the addresses of operands, outside of these loops.
     """
+    writer.writer.lines.append(AS_WRITTEN)
     return _Tiles(writer, bases).columns(block)
 
 

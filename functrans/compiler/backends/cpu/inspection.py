@@ -18,7 +18,7 @@ from .engine import engine
 from .native import Binding, Result
 from .runtime import PATIENCE, WORK_LEFT
 from .runtime.threads import SMALL
-from .writer import NUMBER_BY_NUMBER, Writer
+from .writer import AS_WRITTEN, NUMBER_BY_NUMBER, Writer
 
 #: An instruction is run so many times in a row that this many nanoseconds go by, if it may be run again at all.
 LONG_ENOUGH = 50_000
@@ -112,11 +112,12 @@ class NativeInspection:
         return [compiler.optimized(text, compiler.machine) for text in self.modules()]
 
     def modules(self) -> list[str]:
-        """One module, or two where LLVM treats some functions otherwise than the others."""
-        functions = self.functions()
-        special = {name: writer for name, writer in functions.items() if NUMBER_BY_NUMBER in writer.lines}
-        others = {name: writer for name, writer in functions.items() if name not in special}
-        return [self.module(group) for group in (others, special) if group] or [self.module({})]
+        """One module, or several where LLVM treats some functions otherwise than others."""
+        groups: dict[tuple[bool, ...], dict[str, Writer]] = {}
+        for name, writer in self.functions().items():
+            marks = tuple(mark in writer.lines for mark in (NUMBER_BY_NUMBER, AS_WRITTEN))
+            groups.setdefault(marks, {})[name] = writer
+        return [self.module(groups[marks]) for marks in sorted(groups)] or [self.module({})]
 
     def module(self, functions: Mapping[str, Writer]) -> str:
         """A module with functions, by their names."""

@@ -54,6 +54,8 @@ class Link(NamedTuple):
         return Link(self.extent, self.grain, self.work, arguments, self.heads, self.writer)
 
 
+#: So many products of those that are held in registers take a nanosecond at least.
+PRODUCTS = 8
 #: What kernels came to last, with the slots and offsets where they were, and how many times at most that is kept.
 _kept: dict[Any, tuple[list[tuple[int, int]], list[Link]]] = {}
 MOST_KEPT = 2048
@@ -115,7 +117,8 @@ def _new_links(run: KernelRun, keeps_first: bool) -> list[Link]:
         for output, target in zip(run.kernel.outputs, run.targets):
             if output.place is None:
                 before += _new_links(filling(output, target), keeps_first)
-    work = prod(run.kernel.shape) * (5 + cost_of(run.kernel)) // 10
+    points, is_held = prod(run.kernel.shape), arranged.layout.tile is not None
+    work = points // PRODUCTS if is_held else points * (5 + cost_of(run.kernel)) // 10
     writer = kernel_function(run.kernel, arranged.layout, NAME)
     return [*before, Link(arranged.extent, arranged.grain, work, arranged.arguments, arranged.heads, writer)]
 
