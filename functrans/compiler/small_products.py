@@ -26,8 +26,9 @@ FEWEST_ROWS = 5
 #: A factor is transposed for the sake of so many rows or columns of the other one at least, which must be as many as
 #: there are terms, if matrices take so many multiplications at most; larger ones BLAS puts together anew itself.
 WORTH_TRANSPOSING, MOST_MULTIPLICATIONS = 16, 10**6
-#: So many rows are few, of which the product with a matrix of so many elements at least is left to a kernel.
-FEW_ROWS, LARGE = range(2, 33), 1 << 14
+#: So many rows are few, of which the product with a matrix of so many elements at least is left to a kernel. That adds
+#: up one term after the other: where there are more than these, a library does so in parts, and rounds less.
+FEW_ROWS, LARGE, MOST_TERMS = range(2, 33), 1 << 14, 1 << 12
 #: An operand is brought into rows if a kernel reads so many of its elements at each point, each so often at least.
 FEWEST_READ, FEWEST_TIMES = 5, 5
 
@@ -118,7 +119,9 @@ def multiplied_by_kernel(assembler: Any, block: Block, x: Place, y: Place, z: Pl
     """Add the kernel for a product of matrices of which one has few rows, if that is what it is."""
     batch, rows, terms = x.shape
     columns, dtype = y.shape[2], z.dtype
-    if batch != 1 or rows not in FEW_ROWS or terms * columns < LARGE or dtype.char not in "fd" or not z.is_contiguous:
+    if batch != 1 or rows not in FEW_ROWS or terms * columns < LARGE or terms > MOST_TERMS:
+        return False
+    if dtype.char not in "fd" or not z.is_contiguous:
         return False
     start = len(block)
     _add_few_rows(assembler, block, x, y, z)

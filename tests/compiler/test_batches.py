@@ -180,6 +180,14 @@ def test_large_matrices_meet_few_rows_in_kernels(rows: int, is_few: bool, is_tra
     assert any(isinstance(link, ProductRun) for link in links_of(lambda x, y: x @ y, x, y)) != is_few
 
 
+def test_long_sums_of_few_rows_are_added_in_parts() -> None:
+    """Ones after a large number: each would be lost in a single sum of single precision."""
+    x, y = np.ones((2, 20_000), np.float32), np.ones((20_000, 8), np.float32)
+    x[:, 0] = 2**24
+    (found,) = natively(staged(lambda x, y: x @ y, (x, y)), (x, y))
+    np.testing.assert_allclose(found, 2**24 + 19_999, rtol=3e-4)
+
+
 def mixture(means: Any, factors: Any, x: Any) -> Any:
     """The likelihood of points, whose axis comes first, for components, which are the batch of the products."""
     centred = x[:, None, :] - means

@@ -19,6 +19,8 @@ from .geometry import Parts, Shape, blocks, compact, ordered, part, pieces, repe
 #: How many products are added up at once where there are more taps than positions, and the bytes of what all rows and
 #: columns meet meanwhile, which stays in the cache.
 TERMS, MET = 1024, 1 << 19
+#: Elsewhere products are added up one after the other: so many at most, as others do that in parts, and round less.
+MOST_TERMS = 1 << 14
 #: The bytes of windows that are stored at once.
 ROOM = 1 << 21
 #: Rows of so many positions are whole vectors for the most part, wherever they lie.
@@ -71,7 +73,7 @@ def _cost_by_positions(parts: Parts) -> float:
 def _cost_of_products(parts: Parts, rows: int, columns: int, length: int) -> float:
     """What the products cost in tiles of so many rows and columns, and sums of some length."""
     vectors = columns * parts.image.dtype.itemsize / VECTOR
-    if rows < FEWEST_ROWS:
+    if rows < FEWEST_ROWS or length > MOST_TERMS:
         return inf
     speed = SPEED_BY_TAPS if parts.has_long_window else SPEED
     return parts.work * speed * (ceil(vectors) + NOT_WHOLE) / vectors * (1 + LENGTH / length)
