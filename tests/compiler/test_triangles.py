@@ -156,6 +156,73 @@ def test_whole_matrices_are_left_to_kernels() -> None:
     assert not recurrences(run, a, a[0])
 
 
+#: What a step makes of a state and of a matrix: a total for each row or column.
+TOTALS = {
+    "of columns": lambda x, m: x @ m,
+    "of rows": lambda x, m: m @ x,
+    "largest of columns": lambda x, m: np.max(x[:, None] + m, 0),
+    "largest of rows": lambda x, m: np.max(x + m, 1),
+    "exponentials of columns": lambda x, m: np.log(np.sum(np.exp(x[:, None] - m), 0)),
+    "exponentials of rows": lambda x, m: np.log(np.sum(np.exp(x - m), 1)),
+    "of outer products": lambda x, m: np.sum(x[:, None] * x * m, (0, 1)) + x,
+}
+
+
+def markov(totals: str) -> Any:
+    """A recursion that takes a column of a table in each step."""
+
+    def run(table: Any, m: Any, places: Any) -> Any:
+        def step(x: Any, place: Any) -> Any:
+            x = TOTALS[totals](x, m) + table[:, place]
+            return x - np.max(x), x
+
+        return lax.scan(step, table[:, 0], places)
+
+    return run
+
+
+def markov_operands(n: int) -> tuple[Any, ...]:
+    random = np.random.default_rng(n)
+    return random.uniform(size=(n, 7)), random.uniform(size=(n, n)), random.integers(0, 7, size=5)
+
+
+def gradient(totals: str) -> Any:
+    return ft.grad(lambda *args: np.sum(markov(totals)(*args)[1] ** 2), (0, 1))
+
+
+@pytest.mark.parametrize("compiled", TIERS)
+@settings(max_examples=4, deadline=None)
+@given(st.sampled_from([markov, gradient]), st.sampled_from(sorted(TOTALS)), st.integers(9, 18))
+def test_totals_of_matrices(compiled: str, f: Any, totals: str, n: int) -> None:
+    args = markov_operands(n)
+    jaxpr = staged(f(totals), args)
+    for got, want in zip(natively(jaxpr, args, compiled), interpreted(jaxpr, args)):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("totals", "n", "is_one_function"),
+    [
+        ("of columns", 12, True), ("of columns", 20, False),
+        ("of rows", 40, True), ("exponentials of rows", 40, False),
+        ("largest of rows", 12, True), ("largest of rows", 20, False),
+        ("exponentials of columns", 9, False), ("of outer products", 40, True),
+    ],
+)  # fmt: skip
+def test_many_totals_that_take_long_are_left_to_kernels(totals: str, n: int, is_one_function: bool) -> None:
+    """Few totals, or many cheap ones, are loops in the one function that the steps are; vectors are added along rows."""
+    assert bool(recurrences(markov(totals), *markov_operands(n))) == is_one_function
+
+
+def test_a_state_is_written_down_once_in_a_step_for_a_matrix_made_of_it() -> None:
+    """Not again for each element that the matrix has: here the cotangents of a state for those of totals."""
+    (found,) = recurrences(gradient("exponentials of columns"), *markov_operands(20))
+    loops = [s for s in statements_in(found.recurrence.statements) if isinstance(s, Repeat)]
+    innermost = [s for s in loops if not any(isinstance(x, Repeat) for x in statements_in(s.body))]
+    assert innermost
+    assert all(sum(isinstance(x, Store) for x in statements_in(s.body)) <= 1 for s in innermost)
+
+
 # ---- statements
 
 

@@ -29,13 +29,18 @@ from .elements import (
     is_number_known,
 )
 from .matrices import linear_algebra
-from .triangles import LARGEST_MATRIX
+from .triangles import LARGEST_MATRIX, goes_along_rows
 
 #: Vectors of which an element costs more than this, in additions, are computed by kernels.
 LARGEST_COST = 60
 #: An element that costs more than this is not computed again for each of those who need it. Remainders are usually
 #: cheaper than they look here (compiler/ranges.py).
 WORTH_STORING = 12
+#: More than a few totals that cost more than this together, in additions, are left to kernels, which go through memory
+#: in its order and compute several of them at a time.
+LARGEST_TOTALS = 512
+#: How much cheaper the totals are that vectors are added to: sums along rows.
+IN_VECTORS = 16
 #: What moves elements, and at most adds or multiplies them: where the indices are known, if there are such, its
 #: implementation does that with expressions as well.
 MOVES = frozenset((
@@ -50,17 +55,24 @@ class Equations(Collector):
     Args:
         has_vectors: whether larger arrays may be computed with, in loops.
         has_triangles: whether matrices may be, of which only a part may be needed.
+        is_alone: whether this is not for a lane of many.
 
     Attributes:
         sums: the totals of rows of matrices, with what to say if these are needed as a whole.
     """
 
     def __init__(
-        self, supports: Callable[[Expression], bool], source: Any, has_vectors: bool, has_triangles: bool
+        self,
+        supports: Callable[[Expression], bool],
+        source: Any,
+        has_vectors: bool,
+        has_triangles: bool,
+        is_alone: bool,
     ):
         super().__init__(supports, source)
         self.has_vectors = has_vectors
         self.has_triangles = has_triangles
+        self.is_alone = is_alone
         self.sums: dict[Register, str] = {}
 
     def equation(self, eqn: Eqn, operands: list[Any]) -> list[Any]:
@@ -110,13 +122,14 @@ class Equations(Collector):
 
     def addressable(self, value: Any, indices: Sequence[Any]) -> Any:
         """A value as it can be read at indices: in memory, unless they are known or there is little choice."""
-        is_easy = isinstance(value, Array) or value.size <= LARGEST_CHOICE or all(map(is_number_known, indices))
-        return value if is_easy else self.in_memory(value)
+        return value if can_be_indexed(value) or all(map(is_number_known, indices)) else self.in_memory(value)
 
     def view(self, eqn: Eqn, operands: list[Any]) -> Any:
         """What moves elements of arrays, or computes them from nothing but their places."""
         check_operands(self, eqn, operands)
         aval = eqn.outputs[0].aval
+        if aval.size > LARGEST_ARRAY:
+            operands = [x if can_be_indexed(x) else self.in_memory(x) for x in operands]
         rule = eqn.primitive.lower(ElementBuilder(aval), *map(self.reader, operands), **eqn.params)
         if rule is None:
             raise TooLarge(no_rule(eqn))
@@ -143,9 +156,13 @@ class Equations(Collector):
 
     def cost(self, value: Array) -> int:
         """What an element costs, in additions."""
-        operations, index = self.operations, tuple(at_value(self.register(INT)) for _ in value.aval.shape)
+        return cost_of_expressions([self.looked_at(value.at, [self.register(INT) for _ in value.aval.shape])])
+
+    def looked_at(self, element: Callable[[Index], Expression], counters: Sequence[Register]) -> Expression:
+        """An element at counters, of which nothing is kept."""
+        operations = self.operations
         with self.block():
-            found = cost_of_expressions([value.at(index)])
+            found = element(tuple(map(at_value, counters)))
         self.operations = operations
         return found
 
@@ -154,16 +171,15 @@ class Equations(Collector):
         shape, count = reduction.shape, len(reduction.shape) - reduction.reduced
         if 0 in shape[count:]:
             raise TooLarge("something of no elements is reduced")
-        is_large = prod(shape) > LARGEST_VECTOR
-        why = f"{prod(shape)} elements are reduced, and {LARGEST_VECTOR} is the limit"
-        if is_large and not (self.has_triangles and count == len(shape) - 1 and aval.size > LARGEST_ARRAY):
+        why = self.takes_long(aval, reduction)
+        if why and not (self.has_triangles and count == len(shape) - 1 and aval.size > LARGEST_CHOICE):
             raise TooLarge(why)
         first = constant(identity_value(reduction.combine, aval.dtype), aval.dtype)
 
         def total(index: Index) -> Expression:
             register = self.register(aval.dtype)
             self.assign([register], [first])
-            if is_large:
+            if why:
                 self.sums[register] = why
 
             def add(rest: Index) -> None:
@@ -173,11 +189,26 @@ class Equations(Collector):
             self.over(shape[count:], (), add)
             return register
 
-        if aval.size <= LARGEST_ARRAY:
+        if aval.size <= (LARGEST_CHOICE if self.is_alone else LARGEST_ARRAY):
             return boxed(aval.shape, total)
         room = self.scratch(aval)
         self.over(aval.shape, (), lambda index: self.store(room, index, total(index)))
         return self.renewed(room)
+
+    def takes_long(self, aval: ShapedArray, reduction: Any) -> str:
+        """Why kernels should compute a reduction, if all of it is needed, as a clause; empty if loops may."""
+        elements = prod(reduction.shape)
+        if elements > LARGEST_VECTOR:
+            return f"{elements} elements are reduced, and {LARGEST_VECTOR} is the limit"
+        if not self.is_alone or aval.size <= LARGEST_CHOICE:
+            return ""
+        counters = [self.register(INT) for _ in reduction.shape]
+        term = self.looked_at(reduction.element, counters)
+        is_in_vectors = reduction.combine == "add" and goes_along_rows([term], counters[-1], self.arrays)
+        cost = elements * (1 + cost_of_expressions([term]))
+        if cost <= LARGEST_TOTALS * (IN_VECTORS if is_in_vectors else 1):
+            return ""
+        return f"{aval.size} totals of {elements} elements take long, which kernels do better"
 
     def store(self, x: Array, index: Index, value: Expression) -> None:
         """Write one element."""
@@ -190,6 +221,11 @@ def moves_known_elements(eqn: Eqn, operands: list[Any]) -> bool:
     """Whether an equation only moves elements, and from where to where is known."""
     primitive = eqn.primitive
     return primitive.name in MOVES and all(map(is_number_known, operands[primitive.first_index or len(operands) :]))
+
+
+def can_be_indexed(value: Any) -> bool:
+    """Whether a value can be read at computed indices as it is: it is in memory, or there is little choice."""
+    return isinstance(value, Array) or value.size <= LARGEST_CHOICE
 
 
 def are_few(eqn: Eqn, operands: list[Any]) -> bool:

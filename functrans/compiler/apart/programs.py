@@ -168,8 +168,8 @@ class _Body(Equations, Tapes):
         has_tapes: bool,
         is_alone: bool,
     ):
-        super().__init__(supports, source, has_vectors, has_triangles)
-        self.has_tapes, self.is_alone = has_tapes, is_alone
+        super().__init__(supports, source, has_vectors, has_triangles, is_alone)
+        self.has_tapes = has_tapes
         self.ends: list[Register] = []
         self.prepare = prepare
 

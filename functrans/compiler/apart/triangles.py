@@ -77,13 +77,15 @@ def is_partial(paths: Sequence[Path], arrays: Sequence[Any]) -> bool:
     if len(long) != 1:
         return not long
     _, *loops = long[0]
-    return any(not isinstance(s.length, Constant) for s in loops) and goes_along_rows(loops[-1], arrays)
+    if all(isinstance(s.length, Constant) for s in loops):
+        return False
+    innermost = loops[-1]
+    return goes_along_rows([e for s in innermost.body for e in roots(s)], innermost.counter, arrays)
 
 
-def goes_along_rows(s: Repeat, arrays: Sequence[Any]) -> bool:
-    """Whether what a loop reads in one step after the other lies in one place after the other."""
-    everything = expressions_in(e for inner in s.body for e in roots(inner))
-    return all(is_row(e, s.counter, arrays[e.operand]) for e in everything if isinstance(e, Load))
+def goes_along_rows(terms: Sequence[Expression], counter: Register, arrays: Sequence[Any]) -> bool:
+    """Whether what terms read in one step after the other lies in one place after the other."""
+    return all(is_row(e, counter, arrays[e.operand]) for e in expressions_in(terms) if isinstance(e, Load))
 
 
 def is_row(load: Load, counter: Register, array: Any) -> bool:
