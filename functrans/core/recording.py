@@ -11,13 +11,13 @@ from .conversion import abstract_value_error
 from .devices import is_on_device
 from .jaxpr import Atom, Eqn, Literal, Var, literal
 from .primitive import Primitive
-from .snapshot import Snapshots
 from .trace import Params, Trace, Traced, as_supported_array, typeof
 from .tracer import Tracer
 from .truth import Undecided, truth_value
 
 if TYPE_CHECKING:
     from .paths import Decision, Paths
+    from .snapshot import Snapshots
 
 
 class JaxprTracer(Tracer):
@@ -55,7 +55,7 @@ class JaxprTrace(Trace):
         self.captured: dict[Any, tuple[Var, Any]] = {}
         self.constants: list[tuple[Var, Any]] = []
         self.decisions: list[Decision] = []
-        self.snapshots = Snapshots()
+        self.snapshots = parent.shared_snapshots()
         self.undecided: Undecided | None = None
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
@@ -88,6 +88,9 @@ class JaxprTrace(Trace):
             return Literal(value, scalar)
         value = self.snapshots.of(as_supported_array(value))
         return self.of_gpu(value) if self.captures(value) else literal(value)
+
+    def shared_snapshots(self) -> Snapshots:
+        return self.snapshots
 
     def captures(self, value: Any) -> bool:
         """Whether a constant is to be an operand of the program: an array on a GPU, where that is possible."""

@@ -25,6 +25,7 @@ from .avals import (
 from .devices import exemplar, explain_failure, in_place, is_on_device, placed
 from .dtypes import has_bfloat16
 from .nans import check_nans
+from .snapshot import Snapshots
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -144,6 +145,10 @@ class Trace:
             "Write `np.trace(x)`.",
         )
 
+    def shared_snapshots(self) -> Snapshots:
+        """Where copies of the user's arrays are kept, for this trace and those inside: one copy serves all of them."""
+        return self.parent.shared_snapshots()
+
     def leak_error(self, tracer: Traced, operation: str) -> Exception:
         """The error for one of this trace's tracers met by a primitive where this trace no longer runs."""
         return LeakedTracerError(
@@ -192,6 +197,9 @@ class EvalTrace(Trace):
 
     def pure(self, value: Any) -> Any:
         return value
+
+    def shared_snapshots(self) -> Snapshots:
+        return Snapshots()
 
 
 EVAL = EvalTrace()

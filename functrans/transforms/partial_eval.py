@@ -57,7 +57,7 @@ class PartialEvalTrace(Trace):
         self.is_staged = parent is not EVAL  # only then will anybody read the sources of equations
         self.eqns: list[Eqn] = []
         self.user_arrays: dict[int, Any] = {}
-        self.snapshots = Snapshots()
+        self.snapshots = parent.shared_snapshots()
 
     def process(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[Any]:
         in_cells = False
@@ -80,6 +80,9 @@ class PartialEvalTrace(Trace):
 
     def is_unknown(self, value: Any) -> bool:
         return type(value) is UnknownTracer and value.trace is self and type(value.atom) is Var
+
+    def shared_snapshots(self) -> Snapshots:
+        return self.snapshots
 
     def without_cells(self, values: Sequence[Any]) -> list[Any]:
         """The same values, the known ones as the parent knows them."""

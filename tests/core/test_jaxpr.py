@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.core.avals import ShapedArray
@@ -58,6 +61,54 @@ def test_captured_arrays_are_constants_and_captured_tracers_inputs():
     (jaxpr,) = inner
     assert jaxpr.in_avals == [VECTOR, ShapedArray((), np.dtype("f8"), weak=True)]
     assert sum(isinstance(a, Literal) for eqn in jaxpr.eqns for a in eqn.inputs) == 1
+
+
+def loop(f: Any) -> Any:
+    return lambda x: ft.lax.scan(lambda c, _: (f(c), None), x, None, 2)[0]
+
+
+def constants(jaxpr: Jaxpr) -> list[Any]:
+    """The arrays in a program and in those inside it."""
+    own = [a.value for eqn in jaxpr.eqns for a in eqn.inputs if isinstance(a, Literal)]
+    return own + [value for eqn in jaxpr.eqns for inner in sub_jaxprs(eqn) for value in constants(inner)]
+
+
+NUMBERS = count()
+WRAPPERS = {
+    "loop": loop,
+    "jit": ft.jit,
+    "grad": lambda f: lambda x: ft.grad(lambda x: np.sum(f(x) ** 2))(x),
+    "jvp": lambda f: lambda x: ft.jvp(f, (x,), (x,))[1],
+    "vmap": lambda f: lambda x: ft.vmap(f)(np.stack([x, x * 2]))[0],
+    "branch": lambda f: lambda x: ft.lax.cond(x[0] > 0, f, np.sin, x),
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(sorted(WRAPPERS)), max_size=4))
+def test_one_copy_of_a_captured_array_serves_all_programs_inside(wrappers: list[str]):
+    table = np.arange(9.0).reshape(3, 3) + next(NUMBERS)  # of programs that are alike, the first one is kept
+    f = lambda x: np.tanh(x @ table)  # noqa: E731
+    for name in wrappers:
+        f = WRAPPERS[name](f)
+    jaxpr = traced(lambda x: f(x) + np.sin(f(x) @ table), X)
+    found = [value for value in constants(jaxpr) if np.shape(value) == table.shape and np.array_equal(value, table)]
+    assert found
+    assert all(value is found[0] for value in found)
+    assert found[0] is not table
+
+
+@pytest.mark.parametrize("wrapper", sorted(WRAPPERS))
+def test_an_array_that_changes_while_it_is_captured_is_read_as_it_was_each_time(wrapper: str):
+    def total(x: Any) -> Any:
+        table = np.eye(3)
+        f = WRAPPERS[wrapper](lambda x: np.tanh(x @ table))
+        before = f(x)
+        table *= 3.0
+        return before + f(x) * 10.0
+
+    np.testing.assert_allclose(eval_jaxpr(traced(total, X), X)[0], total(X), rtol=1e-12)
+    np.testing.assert_allclose(ft.jit(total)(X), total(X), rtol=1e-12)
 
 
 def test_eval_jaxpr_is_traceable():
