@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import functrans as ft
 from functrans.compiler import chains
+from functrans.compiler.backends.cpu.chains import FEWEST_COLUMNS, in_blocks, reads_columns
 from functrans.compiler.backends.cpu.engine import engine
-from functrans.compiler.backends.cpu.layouts import ACROSS, SHORT, arrange
+from functrans.compiler.backends.cpu.layouts import ACROSS, LANES, SHORT, arrange
 from functrans.compiler.backends.cpu.side_by_side import GROUP, SideBySide, side_by_side
 from functrans.compiler.instructions import ChainRun, KernelRun, Place
 from tests.fuzz import Case
@@ -134,6 +135,33 @@ def test_long_expressions_over_short_rows_run_across_these() -> None:
     assert layout_of(lambda x, w: x * w, x, w).block is None  # the price of elements that are apart
     assert layout_of(polynomial, np.ones((1000, SHORT)), np.ones(SHORT)).block is None
     assert layout_of(polynomial, np.ones((1000, 8)), np.ones(8)).block is None  # whole vectors
+
+
+# ---- columns
+
+
+def chain_of(function: Any, *args: Any) -> ChainRun:
+    (chain,) = [run for run in blocks(function, *args) if isinstance(run, ChainRun)]
+    return chain
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(500, 20), (300, 33), (200, 64)])
+def test_chains_know_which_kernels_read_down_columns(rows: int, columns: int) -> None:
+    x = np.random.default_rng(0).normal(size=(rows, columns))
+    down, along = (lambda x, y: np.tanh(x.T @ y)), (lambda x, y: np.tanh(x @ y))
+    assert any(map(reads_columns, chain_of(down, x, x[:, 0].copy()).links))
+    assert not any(map(reads_columns, chain_of(along, x, x[0]).links))
+    np.testing.assert_allclose(ft.jit(down)(x, x[:, 0].copy()), down(x, x[:, 0]), rtol=1e-12)
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000), st.integers(0, 10**9))
+def test_blocks_of_columns_are_wide(most: int, rows: int, work: int) -> None:
+    """As long as what they read is in the cache, for which there are most rows."""
+    narrow, wide = in_blocks(most, rows, work), in_blocks(most, rows, work, FEWEST_COLUMNS)
+    assert narrow <= wide <= most
+    assert wide >= min(most, FEWEST_COLUMNS) // LANES * LANES
+    assert wide == narrow or wide <= FEWEST_COLUMNS
+    assert wide % LANES == 0 or wide < LANES
 
 
 # ---- transposed results

@@ -28,6 +28,8 @@ CACHE = 192 * 1024
 FIRST_CACHE = 32 * 1024
 #: Into at least so many blocks of rows a chain is divided, as long as each of them has so much work, in nanoseconds.
 MANY_BLOCKS, WORTH_BLOCK = 64, 2000
+#: Where rows are columns of an array that is read, and lie side by side in memory, so many are run together at least.
+FEWEST_COLUMNS = LANES
 
 
 class EncodedChain(NamedTuple):
@@ -80,7 +82,8 @@ def encoded_chain(
                 links[4 + len(ways) + len(found)] = link
                 work += link.work
                 found += [0, encoder.address(link.arguments), link.extent // rows]
-    block = GROUP if turned.rows else in_blocks(at_a_time, rows, work)
+    fewest = FEWEST_COLUMNS if any(map(reads_columns, pieces)) else 1
+    block = GROUP if turned.rows else in_blocks(at_a_time, rows, work, fewest)
     head = [block, encoder.slot_count, len(own), len(found) // 3]
     return EncodedChain([*head, *ways, *found], links, work)
 
@@ -106,13 +109,23 @@ def rows_at_a_time(links: Sequence[KernelRun | ProductRun | ScanRun], rows: int)
     return CACHE // max(1, size)
 
 
-def in_blocks(most: int, rows: int, work: int) -> int:
-    """How many rows of a chain are run together, at most so many: that depends on the shapes only.
+def reads_columns(link: KernelRun | ProductRun | ScanRun) -> bool:
+    """Whether a kernel reads an array whose rows lie closer together than the elements of one."""
+    return isinstance(link, KernelRun) and any(place.shape and _has_columns(place) for place in _read(link))
 
-    There are blocks for many threads.
+
+def _has_columns(place: Place) -> bool:
+    apart, *inside = [abs(stride) if n > 1 else 0 for n, stride in zip(place.shape, place.strides)]
+    return 0 < apart < max(inside, default=0)
+
+
+def in_blocks(most: int, rows: int, work: int, fewest: int = 1) -> int:
+    """How many rows of a chain are run together, at most so many: that depends on the shapes and layouts only.
+
+    There are blocks for many threads, as long as each has the fewest rows.
     """
     blocks = max(1, min(MANY_BLOCKS, work // WORTH_BLOCK))
-    most = min(most, -(-rows // blocks))
+    most = min(most, max(fewest, -(-rows // blocks)))
     return max(1, most if most < LANES else most // LANES * LANES)
 
 
