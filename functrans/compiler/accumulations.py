@@ -9,8 +9,9 @@ from typing import Any
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Jaxpr
-from .instructions import Block, Place, ScanRun
+from .instructions import Block, ScanRun
 from .loopnest import Apply, Load, point
+from .places import Place
 
 #: Along so many elements at most, all rows go from one to the next together, wherever in memory they are.
 SHORT = 32

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from .instructions import Slot
+from .places import Slot
 
 #: What addresses in the arena are multiples of, in bytes.
 ALIGNMENT = 64

@@ -24,29 +24,23 @@ from .blocks import BlockAssembler, Fused, OpenBlock
 from .carried import Carried, begun, ended
 from .fuse import KernelStep
 from .instructions import (
-    Axes,
     Block,
     BranchRun,
     KernelRun,
     LoopRun,
-    ObjectPlace,
-    Place,
     ProductRun,
     PythonRun,
-    Slot,
     StackStep,
     Step,
     WhileRun,
-    as_matrices,
-    as_numbers,
     at,
-    contiguous_strides,
     copying,
 )
 from .loopnest import Constant, Expression, Kernel, Load, Output, axis_index, cast, constant
 from .matrices import element_by_element, linear_algebra
 from .overlap import are_same
 from .partials import divided_reduction
+from .places import Axes, ObjectPlace, Place, Slot, as_matrices, as_numbers, contiguous_strides
 from .recurring import add_recurrence
 from .small_products import batches_of_products, brought_into_rows, factors_for_library, multiplied_by_kernel
 

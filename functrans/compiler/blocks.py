@@ -12,11 +12,12 @@ from .chains import chained
 from .checks import refusal_of
 from .fuse import KernelStep
 from .homes import Homes
-from .instructions import Block, ObjectPlace, Place
+from .instructions import Block
 from .loopnest import Kernel
 from .overlap import are_same, do_overlap
 from .parallel import in_parallel
 from .patchworks import MOST_BOXES, Patchwork, divided, put_together
+from .places import ObjectPlace, Place
 from .scanned import with_kernels
 from .staggered import staggered
 from .totals import added_up

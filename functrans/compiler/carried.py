@@ -7,7 +7,8 @@ from typing import Any
 
 from ..core.avals import ShapedArray
 from . import regions
-from .instructions import Block, Place, Step
+from .instructions import Block, Step
+from .places import Place
 
 
 class Carried:

@@ -18,7 +18,7 @@ from math import prod
 from operator import mul
 from typing import Any, NamedTuple
 
-from .instructions import ChainRun, CheckRun, KernelRun, Place, ProductRun, ScanRun, Slot
+from .instructions import ChainRun, CheckRun, KernelRun, ProductRun, ScanRun
 from .loopnest import (
     INT,
     ORIGIN,
@@ -37,6 +37,7 @@ from .loopnest import (
     kernel_over,
 )
 from .overlap import accessed
+from .places import Place, Slot
 
 #: Chains over fewer elements are left as they are: everything is in the cache anyway.
 FEWEST_ELEMENTS = 1 << 13

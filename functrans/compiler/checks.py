@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.jaxpr import Eqn
-from .instructions import Block, CheckRun, Place, PythonRun
+from .instructions import Block, CheckRun, PythonRun
+from .places import Place
 
 INT64 = np.dtype(np.int64)
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .assembly import Assembled
-from .instructions import Place
+from .places import Place
 
 
 def handed_out(assembled: Assembled) -> dict[int, int]:

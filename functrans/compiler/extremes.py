@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray
-from .instructions import Block, Place
+from .instructions import Block
 from .loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, Position, cast, constant, point
+from .places import Place
 
 #: NumPy looks through rows once, with vectors; beyond so many elements, in rows of so many at least, that is worth the
 #: return to Python.

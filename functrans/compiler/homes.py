@@ -20,11 +20,12 @@ from ..primitives.foundation import reshape
 from ..primitives.structural import transpose
 from . import regions
 from .fuse import KernelStep
-from .instructions import Block, ObjectPlace, Place
+from .instructions import Block
 from .lent import Lent
 from .loopnest import Load, has_terms, point
 from .overlap import accessed, are_same, do_overlap, with_units
 from .patchworks import Patchwork, patchworks
+from .places import ObjectPlace, Place
 from .uses import (
     is_number,
     is_view,

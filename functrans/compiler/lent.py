@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from .instructions import ObjectPlace, Place, contiguous_strides
+from .places import ObjectPlace, Place, contiguous_strides
 
 
 class Lent:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray, real_dtype
 from .builder import Builder
-from .instructions import Block, Place, PythonRun, is_row_major, space_of
+from .instructions import Block, PythonRun
 from .loopnest import BOOL, INT, ORIGIN, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
 from .matrix_loops import add_loops, are_loops
 from .matrix_parts import (
@@ -35,6 +35,7 @@ from .matrix_parts import (
     wide,
 )
 from .patterns import Reader
+from .places import Place, is_row_major, space_of
 from .small_matrices import add_kernel, is_written_out
 from .spectra import eig, eigh, pseudo_inverse, svd
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from ..core.trace import Params
 from .elimination import apply, choose, compared, logarithm, number_like, scaled, times_power_of_two
-from .instructions import Block, Place, RecurrenceRun, Room
+from .instructions import Block, RecurrenceRun, Room
 from .loopnest import BOOL, INT, Affine, Expression, Index, Load, Register, cast, constant
+from .places import Place
 from .recurrence import Assign, Check, Failure, Lanes, Recurrence, Repeat, Statement, Store
 from .recurring import add_run
 from .small_matrices import refusal

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
-from .instructions import Block, BranchRun, LibraryRun, Place, PythonRun, as_matrices, as_numbers, space_of
+from .instructions import Block, BranchRun, LibraryRun, PythonRun
 from .loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, Position, axis_index, cast, constant
+from .places import Place, as_matrices, as_numbers, space_of
 from .small_matrices import refusal
 
 INT32 = np.dtype(np.int32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .instructions import Place
 from .loopnest import Load, index_strides, point
+from .places import Place
 
 #: After so many attempts to find a common element, places count as overlapping.
 MOST_ATTEMPTS = 2000

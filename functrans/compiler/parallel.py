@@ -15,8 +15,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from .chains import has_places
-from .instructions import ChainRun, KernelRun, ParallelRun, Place, ProductRun, ScanRun, Slot
+from .instructions import ChainRun, KernelRun, ParallelRun, ProductRun, ScanRun
 from .overlap import accessed, do_overlap
+from .places import Place, Slot
 
 #: All members but the largest have so many points together at most: a few microseconds of work.
 LITTLE_WORK = 1 << 20

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from .instructions import Place
 from .loopnest import Affine, Kernel, Load, Output, axis_index, index_strides, substituted
+from .places import Place
 
 #: Reductions of at least so many elements are divided.
 WORTH_PARTS = 1 << 15

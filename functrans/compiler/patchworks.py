@@ -15,8 +15,8 @@ from ..core.jaxpr import Eqn, Jaxpr, Var
 from ..primitives import structural
 from . import regions
 from .fuse import KernelStep
-from .instructions import Place
 from .loopnest import Affine, Expression, Kernel, Load, Output, axis_index, replaced, substituted
+from .places import Place
 from .uses import regions_of
 
 #: Arrays that cost less to copy than so many calls of kernels are put together in memory.

@@ -13,9 +13,10 @@ from ..core.avals import ShapedArray
 from ..core.jaxpr import Literal
 from . import tapes
 from .apart import LARGEST_MATRIX, PlacedLoop, TooLarge, take_apart
-from .instructions import Block, Column, Place, PythonRun, RecurrenceRun, Tape, contiguous_strides
+from .instructions import Block, Column, PythonRun, RecurrenceRun, Tape
 from .lanes import take_lanes_apart
 from .loopnest import Constant, Kernel, Load, Output, axis_index
+from .places import Place, contiguous_strides
 from .recurrence import Failure, Repeat, Statement, failures_in, statements_in
 
 #: Loops inside loops of more steps are long, to a backend of many slow threads.

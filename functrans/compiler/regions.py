@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
 from .checks import refusal
-from .instructions import Block, Place, PythonRun, space_of
+from .instructions import Block, PythonRun
 from .loopnest import (
     BOOL,
     INT,
@@ -32,6 +32,7 @@ from .loopnest import (
     point,
 )
 from .overlap import are_same
+from .places import Place, space_of
 
 #: What a call of a kernel costs, in elements that are copied meanwhile.
 KERNEL_CALL = 500

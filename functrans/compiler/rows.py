@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import INT, ShapedArray, real_dtype
-from .instructions import Block, FourierRun, Place, SortRun, as_numbers, contiguous_strides, space_of
+from .instructions import Block, FourierRun, SortRun
 from .loopnest import ORIGIN, Kernel, Load, Output
+from .places import Place, as_numbers, contiguous_strides, space_of
 
 #: What lies at multiples of this distance, in bytes, contends for the same few places of the cache, if it is so many.
 SAME_PLACE, MANY = 2048, 16

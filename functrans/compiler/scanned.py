@@ -10,7 +10,7 @@ from typing import Any
 
 from .chains import has_places, has_rows
 from .costs import cost_of
-from .instructions import SCANNED, CheckRun, KernelRun, Place, ScanRun, Slot
+from .instructions import SCANNED, CheckRun, KernelRun, ScanRun
 from .loopnest import (
     ORIGIN,
     Affine,
@@ -27,6 +27,7 @@ from .loopnest import (
     point,
 )
 from .overlap import accessed, are_same, do_overlap
+from .places import Place, Slot
 
 #: Where rows are divided, what is scanned is computed twice: it costs so much at most, and reads so many arrays.
 MOST_COST, MOST_READS = 100, 3

@@ -17,8 +17,9 @@ from ..core.avals import ShapedArray, real_dtype
 from ..core.trace import Params
 from . import elimination
 from .elimination import Row, Rows, in_dtype, transposed
-from .instructions import Block, Place, PythonRun
+from .instructions import Block, PythonRun
 from .loopnest import INT, Affine, Expression, Index, Kernel, Load, Output, cast, constant, point
+from .places import Place
 from .reflections import orthogonalized
 
 #: What is written out has about so many operations at most, so that the time to compile it stays bounded.

@@ -17,8 +17,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray
-from .instructions import Block, KernelRun, Place, is_row_major
+from .instructions import Block, KernelRun
 from .loopnest import Affine, Apply, Kernel, Load, Output, axis_index
+from .places import Place, is_row_major
 
 #: Rows and columns of results from which on calls of BLAS take less time than a kernel, where sums are not written out.
 FEWEST_ROWS = 5

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import ShapedArray, real_dtype
-from .instructions import Block, BranchRun, Place, PythonRun, space_of
+from .instructions import Block, BranchRun, PythonRun
 from .loopnest import BOOL, INT, ORIGIN, Apply, Kernel, Load, Output, Position, cast, constant
 from .matrix_parts import (
     as_vectors,
@@ -22,6 +22,7 @@ from .matrix_parts import (
     unless_failed,
     wide,
 )
+from .places import Place, space_of
 
 
 def eigh(

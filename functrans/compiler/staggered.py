@@ -14,7 +14,8 @@ from itertools import groupby, product
 from typing import Any
 
 from .chains import has_rows, row_bytes, touched_by
-from .instructions import ChainRun, KernelRun, Place, Shift, Slot
+from .instructions import ChainRun, KernelRun, Shift
+from .places import Place, Slot
 
 #: There are at most so many strips, and at least, of at least so many rows for each that waits at a border.
 MOST_STRIPS, FEWEST_STRIPS, ROWS_OF_STRIP = 64, 8, 12

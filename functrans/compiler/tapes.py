@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from ..core.avals import ShapedArray, StackAval
 from ..core.jaxpr import Jaxpr
-from .instructions import Column, Nest, NestedStack, ObjectPlace, Place, StackStep, Tape, contiguous_strides
+from .instructions import Column, Nest, NestedStack, StackStep, Tape
+from .places import ObjectPlace, Place, contiguous_strides
 
 
 def along(

@@ -10,8 +10,9 @@ from math import prod
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from .instructions import KernelRun, Place, ProductRun, Slot
+from .instructions import KernelRun, ProductRun
 from .loopnest import Apply, Expression, Kernel, Load, Output, point, rebuilt, with_parts
+from .places import Place, Slot
 
 #: Of so few multiplications a product is left as it is: it may become part of the kernel of a loop.
 LITTLE_WORK = 1 << 16

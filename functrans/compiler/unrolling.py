@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.primitive import Lowered
 from .costs import operation_cost
-from .instructions import KernelRun, Place
+from .instructions import KernelRun
 from .loopnest import (
     Affine,
     Apply,
@@ -26,6 +26,7 @@ from .loopnest import (
     at_index,
     axis_index,
 )
+from .places import Place
 
 #: An axis of at most so many elements is tiny.
 TINY = 4

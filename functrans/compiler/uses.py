@@ -12,8 +12,8 @@ from ..core.primitive import Primitive
 from ..primitives.foundation import View
 from . import regions
 from .fuse import KernelStep
-from .instructions import Place
 from .loopnest import Constant, Output
+from .places import Place
 
 
 def region_of(step: Eqn | KernelStep) -> regions.Region | None:

@@ -71,7 +71,7 @@ class View(Moving):
     only_indexes = True
 
     def view(self, place: Any, **params: Any) -> Any:
-        """Where the result is, given where the operand is (compiler/instructions.py); None if it must be copied."""
+        """Where the result is, given where the operand is (compiler/places.py); None if it must be copied."""
         raise NotImplementedError(f"{self.name} has no view rule")
 
 

@@ -15,7 +15,7 @@ from functrans import lax
 from functrans.compiler.accesses import structure_of
 from functrans.compiler.backends.cpu import codegen
 from functrans.compiler.backends.cpu.layouts import tile_for
-from functrans.compiler.instructions import KernelRun, Place, copying
+from functrans.compiler.instructions import KernelRun, copying
 from functrans.compiler.loopnest import (
     INT,
     Affine,
@@ -29,6 +29,7 @@ from functrans.compiler.loopnest import (
     point,
 )
 from functrans.compiler.operations.values import DOUBLE
+from functrans.compiler.places import Place
 from functrans.compiler.unrolling import unrolled
 from tests.fuzz import Case
 from tests.helpers.bits import assert_same_bits, special_array

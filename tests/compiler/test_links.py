@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functrans.compiler.backends.cpu import links
-from functrans.compiler.instructions import KernelRun, Place, contiguous_strides
+from functrans.compiler.instructions import KernelRun
 from functrans.compiler.loopnest import Apply, Kernel, Load, Output, constant, point
+from functrans.compiler.places import Place, contiguous_strides
 
 F8 = np.dtype("f8")
 X, Y = (Load(k, point(2), F8) for k in range(2))

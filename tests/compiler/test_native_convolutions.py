@@ -17,8 +17,8 @@ from functrans.compiler.backends.cpu import links
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.held import Machine
 from functrans.compiler.convolution import held, loops, products
-from functrans.compiler.instructions import Place
 from functrans.compiler.operations.reals import REALS
+from functrans.compiler.places import Place
 from functrans.primitives.convolution import conv_general
 from tests.helpers.native import native
 from tests.helpers.tiers import TIERS, interpreted, natively, staged

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from functrans.compiler import parallel
 from functrans.compiler.arena import assign_offsets
-from functrans.compiler.instructions import KernelRun, ParallelRun, Place, Slot, copying
+from functrans.compiler.instructions import KernelRun, ParallelRun, copying
 from functrans.compiler.parallel import in_parallel
+from functrans.compiler.places import Place, Slot
 
 F8 = np.dtype("f8")
 #: How many numbers each array has.

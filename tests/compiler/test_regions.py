@@ -17,8 +17,9 @@ from functrans.compiler import overlap, regions
 from functrans.compiler.assembly import assemble
 from functrans.compiler.backends.cpu.codegen import supports
 from functrans.compiler.inspection.listing import is_copy
-from functrans.compiler.instructions import KernelRun, LoopRun, Place, contiguous_strides
+from functrans.compiler.instructions import KernelRun, LoopRun
 from functrans.compiler.overlap import accessed, are_same, do_overlap, with_units
+from functrans.compiler.places import Place, contiguous_strides
 from functrans.compiler.program import fused
 from functrans.compiler.regions import Region, around, copy_around, surroundings
 from functrans.core.avals import ShapedArray

@@ -16,7 +16,8 @@ from functrans.compiler.backends.cpu.chains import FEWEST_COLUMNS, in_blocks, re
 from functrans.compiler.backends.cpu.engine import engine
 from functrans.compiler.backends.cpu.layouts import ACROSS, LANES, SHORT, arrange
 from functrans.compiler.backends.cpu.side_by_side import GROUP, SideBySide, side_by_side
-from functrans.compiler.instructions import ChainRun, KernelRun, Place
+from functrans.compiler.instructions import ChainRun, KernelRun
+from functrans.compiler.places import Place
 from tests.fuzz import Case
 
 SIDE_BY_SIDE = ("chains", "rows side by side")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler import staggered
-from functrans.compiler.instructions import ChainRun, LoopRun, Place, Shift
+from functrans.compiler.instructions import ChainRun, LoopRun, Shift
+from functrans.compiler.places import Place
 from tests.fuzz import Case
 from tests.helpers.limits import limited
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Eqn, Literal
-from ..instructions import Column, Place
+from ..instructions import Column
 from ..loopnest import INT, Apply, Constant, Expression, Index, Load, Register, cast, constant
+from ..places import Place
 from ..recurrence import Assign, Repeat, Statement, Store
 from .elements import (
     LARGEST_ARRAY,

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from ...core.avals import ShapedArray, StackAval
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
-from ..instructions import Column, Place
+from ..instructions import Column
 from ..loopnest import INT, Affine, Apply, Constant, Expression, Load, Register, cast, constant
+from ..places import Place
 from ..recurrence import Assign, Choose, Recurrence, Repeat, Statement, Store, roots, statements_in
 from .access import UPDATES
 from .counting import steps_of

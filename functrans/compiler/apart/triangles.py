@@ -15,8 +15,8 @@ from ...core.avals import ShapedArray
 from ...core.jaxpr import Jaxpr
 from ..demand import demanded
 from ..dividing import COMPARISONS
-from ..instructions import Place
 from ..loopnest import Constant, Expression, Load, Register, expressions_in
+from ..places import Place
 from ..ranges import narrowed
 from ..recurrence import Assign, Repeat, Statement, inside, roots
 from ..zeros import masked

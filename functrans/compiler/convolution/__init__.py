@@ -10,8 +10,9 @@ import numpy as np
 
 from ...core.avals import ShapedArray
 from ...core.dtypes import SINGLE, is_half, kind_of, single_of
-from ..instructions import Block, Place
+from ..instructions import Block
 from ..loopnest import Apply, Load, axis_index, constant
+from ..places import Place
 from ..regions import pad_at_once
 from .geometry import Parts, Phase, Shape, Steps, part, phases, split
 from .held import add_held, held_cost

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import gcd, prod
 from typing import NamedTuple
 
-from ..instructions import Axes, Place, contiguous_strides
+from ..places import Axes, Place, contiguous_strides
 
 Shape = tuple[int, ...]
 

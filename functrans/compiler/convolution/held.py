@@ -12,8 +12,9 @@ from typing import Any
 
 from ...core.avals import ShapedArray
 from ...core.dtypes import kind_of
-from ..instructions import Block, KernelRun, Place
+from ..instructions import Block, KernelRun
 from ..loopnest import Apply, Index, Kernel, Load, Output, axis_index, point
+from ..places import Place
 from .geometry import Parts, Shape, blocks, compact, ordered, part, pieces, repeated, split
 
 #: How many products are added up at once where there are more taps than positions, and the bytes of what all rows and

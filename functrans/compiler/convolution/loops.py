@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..instructions import Block, Place
+from ..instructions import Block
 from ..loopnest import Affine, Apply, Expression, Kernel, Load, Output, axis_index, point
+from ..places import Place
 from .geometry import Parts, Shape, blocks, compact, ordered, part, pieces, split
 
 #: Taps that are written out, and features that are computed at once: more need more registers than there are.

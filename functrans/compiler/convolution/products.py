@@ -7,7 +7,8 @@ from math import prod
 from typing import Any
 
 from ...core.avals import ShapedArray
-from ..instructions import Block, Place, as_matrices, is_row_major
+from ..instructions import Block
+from ..places import Place, as_matrices, is_row_major
 from .geometry import Parts, blocks, ordered, part, pieces, repeated, split
 
 #: The bytes of windows that are copied for one product, by threads of a CPU, and by those of a GPU.

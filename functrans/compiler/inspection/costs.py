@@ -18,7 +18,6 @@ from ..instructions import (
     LibraryRun,
     LoopRun,
     ParallelRun,
-    Place,
     ProductRun,
     PythonRun,
     RecurrenceRun,
@@ -28,6 +27,7 @@ from ..instructions import (
     WhileRun,
 )
 from ..loopnest import Apply, Constant, Load, expressions_in
+from ..places import Place
 from ..recurrence import Choose, Repeat, Statement, Store, roots
 from .units import amount, bytes_text, html_table, table
 

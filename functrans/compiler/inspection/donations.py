@@ -7,7 +7,7 @@ from typing import Any
 
 from ..assembly import Assembled
 from ..donation import handed_out
-from ..instructions import Place
+from ..places import Place
 from .costs import size
 from .listing import Names
 

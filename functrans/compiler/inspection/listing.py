@@ -20,9 +20,7 @@ from ..instructions import (
     KernelRun,
     LibraryRun,
     LoopRun,
-    ObjectPlace,
     ParallelRun,
-    Place,
     ProductRun,
     PythonRun,
     RecurrenceRun,
@@ -32,9 +30,9 @@ from ..instructions import (
     Step,
     Tape,
     WhileRun,
-    contiguous_strides,
 )
 from ..loopnest import Load, point
+from ..places import ObjectPlace, Place, contiguous_strides
 from ..small_matrices import FORMS
 from .costs import cost
 from .texts import INDENT, kernel_text, recurrence_text, scan_text

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from ...core.avals import ShapedArray
 from ...core.jaxpr import Jaxpr, Literal, Var
 from ..apart import Apart, PlacedLoop, TooLarge, take_apart
-from ..instructions import Place
 from ..loopnest import INT, Apply, Register, expressions_in
 from ..overlap import do_overlap
+from ..places import Place
 from ..recurrence import Lanes, Recurrence, Repeat, Statement, Store, registers_in, roots, statements_in
 from .programs import Axis, OneLane, one_lane_of_cond, one_lane_of_loop
 from .rules import NotLanewise

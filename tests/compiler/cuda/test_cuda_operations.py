@@ -7,9 +7,10 @@ import pytest
 
 from functrans.compiler.backends.cuda.lowering import Target, launches_of
 from functrans.compiler.backends.cuda.operations import OF_CUDA, supports
-from functrans.compiler.instructions import KernelRun, Place, contiguous_strides
+from functrans.compiler.instructions import KernelRun
 from functrans.compiler.loopnest import Apply, Kernel, Load, Output, axis_index, constant
 from functrans.compiler.operations import COMPLEX_LIBRARY, LIBRARY, SPECIAL
+from functrans.compiler.places import Place, contiguous_strides
 from tests.helpers.cuda.device import Emulator, prepare
 from tests.helpers.cuda.launching import launch
 from tests.helpers.operations import ALL, KIND_NAMES, difference, operands_of

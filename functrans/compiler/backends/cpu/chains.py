@@ -9,8 +9,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...chains import GROUP
-from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun
+from ...instructions import ChainRun, KernelRun, ProductRun, ScanRun
 from ...overlap import accessed
+from ...places import Place
 from ...staggered import strip_rows
 from .engine import NAME
 from .layouts import LANES

@@ -19,7 +19,6 @@ from ...instructions import (
     KernelRun,
     LibraryRun,
     LoopRun,
-    Place,
     ProductRun,
     PythonRun,
     RecurrenceRun,
@@ -29,6 +28,7 @@ from ...instructions import (
     WhileRun,
 )
 from ...loopnest import point
+from ...places import Place
 from . import lapack, threads
 from .chains import encoded_chain, encoded_staggered
 from .engine import NAME, engine

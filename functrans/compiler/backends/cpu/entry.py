@@ -21,8 +21,8 @@ import numpy as np
 
 from ....core.dtypes import is_bfloat16
 from ...donation import span
-from ...instructions import Place
 from ...nests import Nest, outermost_first
+from ...places import Place
 from .engine import engine, once
 from .functions import Method, function, method
 from .runtime import ENTER, HEADER, tables

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ....primitives.late_scipy import blas, lapack
-from ...instructions import LibraryRun, Place
+from ...instructions import LibraryRun
+from ...places import Place
 from .numbers import bits_of
 from .runtime import HEADER, LIBRARY_ARGUMENTS
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from ...accesses import Walk, jumping_axes, numbers_of, operands_of, walks_of
 from ...costs import operation_cost
-from ...instructions import KernelRun, Place
+from ...instructions import KernelRun
 from ...loopnest import Apply, Constant, Kernel, Load
+from ...places import Place
 from .codegen import Layout, has_unknown_steps
 from .held import Machine, Tile, tile_of
 from .runtime import HEADER

@@ -8,7 +8,8 @@ from math import prod
 from typing import NamedTuple
 
 from ....primitives.late_scipy import blas, library_threads
-from ...instructions import ProductRun, is_row_major
+from ...instructions import ProductRun
+from ...places import is_row_major
 from .numbers import bits_of
 from .runtime import HEADER
 

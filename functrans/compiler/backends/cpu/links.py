@@ -15,8 +15,9 @@ import numpy as np
 
 from ...accesses import identity_value
 from ...costs import cost_of
-from ...instructions import KernelRun, Place
+from ...instructions import KernelRun
 from ...loopnest import Kernel, Output, constant, derived
+from ...places import Place
 from ...unrolling import unrolled
 from .codegen import kernel_function
 from .engine import NAME, engine

@@ -16,8 +16,8 @@ from ...arena import ALIGNMENT
 from ...assembly import Assembled, Fused, assemble
 from ...donation import handed_out, is_of_type
 from ...garbage import no_collection
-from ...instructions import ObjectPlace, Place
 from ...nests import Nest, scalar_type
+from ...places import ObjectPlace, Place
 from ..interpreter import InterpretedProgram
 from . import arenas, threads
 from .arrays import copy_what_is_not_given, room, usable

@@ -10,7 +10,8 @@ import numpy as np
 from ....core.trace import EVAL, running
 from ....errors import FunctransError
 from ....source import Source, is_from_library, where
-from ...instructions import ObjectPlace, Place, PythonRun
+from ...instructions import PythonRun
+from ...places import ObjectPlace, Place
 
 
 def python_step(

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...accesses import is_argument, steps_of, wide_axes
-from ...instructions import Place, RecurrenceRun, Room
+from ...instructions import RecurrenceRun, Room
 from ...loopnest import (
     INT,
     Affine,
@@ -25,6 +25,7 @@ from ...loopnest import (
     Register,
     constant,
 )
+from ...places import Place
 from ...recurrence import (
     Assign,
     Check,

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...chains import GROUP, SHORT_ROW
-from ...instructions import KernelRun, Place
+from ...instructions import KernelRun
 from ...loopnest import axis_index
 from ...overlap import accessed
+from ...places import Place
 from ...unrolling import unrolled
 from .layouts import SHORT, cost_of_rows
 

@@ -13,17 +13,8 @@ import numpy as np
 from ....core.avals import StackAval
 from ....core.stack import Stack, block_size, entry_bytes, new_block
 from ...assembly import Assembled
-from ...instructions import (
-    Block,
-    CheckRun,
-    ObjectPlace,
-    Place,
-    PythonRun,
-    RecurrenceRun,
-    StackStep,
-    Tape,
-    blocks_of,
-)
+from ...instructions import Block, CheckRun, PythonRun, RecurrenceRun, StackStep, Tape, blocks_of
+from ...places import ObjectPlace, Place
 from ...tapes import ON_TAPES
 from .runtime import HEADER
 

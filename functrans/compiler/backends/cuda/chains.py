@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from ...accesses import numbers_of
 from ...inspection.texts import kernel_text
-from ...instructions import ChainRun, KernelRun, Place, ProductRun, ScanRun, contiguous_strides, copying
+from ...instructions import ChainRun, KernelRun, ProductRun, ScanRun, copying
 from ...loopnest import Output, axis_index
+from ...places import Place, contiguous_strides
 from ...scanned import scans_with_kernels
 from . import layouts
 from .codegen import KernelWriter

@@ -10,7 +10,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...chains import has_places
-from ...instructions import ChainRun, CheckRun, KernelRun, LibraryRun, ParallelRun, Place, ProductRun, ScanRun
+from ...instructions import ChainRun, CheckRun, KernelRun, LibraryRun, ParallelRun, ProductRun, ScanRun
+from ...places import Place
 from .launches import NAME, Argument, Launch, Pointer
 from .layouts import BLOCK
 

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ...instructions import LibraryRun, Place
+from ...instructions import LibraryRun
 from ...matrix_parts import wide
+from ...places import Place
 from .checks import Note
 from .checks import call as check_of
 from .launches import NAME, Argument, Launch, Pointer

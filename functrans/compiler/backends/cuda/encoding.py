@@ -22,7 +22,6 @@ from ...instructions import (
     LibraryRun,
     LoopRun,
     ParallelRun,
-    Place,
     ProductRun,
     PythonRun,
     RecurrenceRun,
@@ -30,9 +29,9 @@ from ...instructions import (
     Tape,
     WhileRun,
     blocks_of,
-    is_row_major,
 )
 from ...operations.values import HALF, SINGLE
+from ...places import Place, is_row_major
 from ..cpu.numbers import NO_TAPE, Numbers, bits_of, swaps_of
 from ..cpu.python_steps import python_step
 from ..cpu.runtime import HEADER

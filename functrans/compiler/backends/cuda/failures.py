@@ -10,7 +10,8 @@ import numpy as np
 
 from ....errors import DeviceError, FunctransError, OutOfBoundsError
 from ....source import Source
-from ...instructions import Place, PythonRun
+from ...instructions import PythonRun
+from ...places import Place
 from ..cpu.python_steps import name_line
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ....errors import OutOfMemoryError
-from ...instructions import Place
+from ...places import Place
 from ..cpu.runtime import FRAME, HEADER, LOOK, PATIENCE, WORK_LEFT
 from ..cpu.tapes import Reel, Spool, keep_some
 from .device import Device

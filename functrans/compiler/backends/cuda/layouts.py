@@ -7,8 +7,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...accesses import Operand, index_of, numbers_of, operands_of
-from ...instructions import Place
 from ...loopnest import Kernel, Load, Output, Position
+from ...places import Place
 from .launches import Argument, Pointer
 
 #: Threads of a block.

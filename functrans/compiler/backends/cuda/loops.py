@@ -21,12 +21,12 @@ from ...instructions import (
     KernelRun,
     LoopRun,
     ParallelRun,
-    Place,
     ProductRun,
     ScanRun,
     WhileRun,
 )
 from ...loopnest import Apply, Kernel, Load, Output, axis_index
+from ...places import Place
 from . import layouts
 from .launches import MOST_DECLARED, NAME, Argument, Launch, Pointer, declared_by, parameters_of
 from .layouts import BLOCK

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...inspection.texts import kernel_text
-from ...instructions import KernelRun, Place, contiguous_strides
+from ...instructions import KernelRun
 from ...loopnest import Apply, Expression, Kernel, Load, axis_index, cast
 from ...operations.values import HALF, SINGLE
+from ...places import Place, contiguous_strides
 from . import layouts
 from .checks import Note
 from .codegen import kernel_function

@@ -21,7 +21,8 @@ from ....settings import changes, config
 from ....source import user_traceback
 from ...assembly import Fused, assemble
 from ...donation import handed_out, is_of_type, shared_arrays
-from ...instructions import CheckRun, ObjectPlace, Place
+from ...instructions import CheckRun
+from ...places import ObjectPlace, Place
 from ..cpu.functions import is_possible
 from ..cpu.runtime import HEADER, PATIENCE, WORK_LEFT
 from .device import Device

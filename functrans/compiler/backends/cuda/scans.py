@@ -22,9 +22,10 @@ import numpy as np
 
 from ...accesses import numbers_of, operands_of
 from ...inspection.texts import scan_text
-from ...instructions import SCANNED, KernelRun, Place, ScanRun, contiguous_strides
+from ...instructions import SCANNED, KernelRun, ScanRun
 from ...loopnest import Apply, Kernel, Load, Output, Register, expressions_in, point
 from ...operations import write_operation
+from ...places import Place, contiguous_strides
 from . import layouts
 from .codegen import KernelWriter
 from .launches import NAME, Argument, Launch, Pointer

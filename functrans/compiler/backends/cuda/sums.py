@@ -12,9 +12,10 @@ from math import prod
 
 import numpy as np
 
-from ...instructions import KernelRun, Place, contiguous_strides
+from ...instructions import KernelRun
 from ...loopnest import BOOL, INT, Apply, Expression, Kernel, Load, Output, axis_index, cast, constant
 from ...operations.values import DOUBLE, SINGLE
+from ...places import Place, contiguous_strides
 from .layouts import colliding_axes
 
 #: Sums of fewer terms are walked in order, and those at more places, or at so many times more of them than terms.

@@ -9,7 +9,8 @@ import numpy as np
 
 from ....core.avals import ShapedArray, StackAval
 from ....core.stack import Stack, no_memory
-from ...instructions import Place, Tape
+from ...instructions import Tape
+from ...places import Place
 from ..cpu.tapes import Reel, Spool
 from .device import Device
 

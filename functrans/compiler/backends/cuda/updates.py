@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from ...instructions import KernelRun, Place, contiguous_strides
+from ...instructions import KernelRun
 from ...loopnest import (
     BOOL,
     INT,
@@ -27,6 +27,7 @@ from ...loopnest import (
     digit,
     substituted,
 )
+from ...places import Place, contiguous_strides
 from .layouts import FEW, colliding_axes
 
 #: So many points in a row are walked in order, whatever else could be done.
