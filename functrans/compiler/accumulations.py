@@ -42,7 +42,7 @@ def accumulate(
     """
     if 0 in x.shape:
         return True
-    if (assembler.is_plain or goes_by_rows(x.shape, axis)) and assembler.supports(_combined(x, operation)):
+    if (assembler.has_launches or goes_by_rows(x.shape, axis)) and assembler.supports(_combined(x, operation)):
         _scan(assembler, block, x, target, axis, reverse, operation)
         return True
     if not target.is_contiguous:

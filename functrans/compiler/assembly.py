@@ -82,7 +82,7 @@ def assemble(
     supports: Callable[[Expression], bool],
     strides: Sequence[tuple[int, ...] | str | None],
     has_library: Callable[[str], bool] = has_no_library,
-    is_plain: bool = False,
+    has_launches: bool = False,
     donated: tuple[int, ...] = (),
 ) -> Assembled:
     """Give everything in a program a place.
@@ -93,13 +93,14 @@ def assemble(
         strides: those of the arguments; None for one that is no array, or tapes.ON_TAPES.
         has_library: whether the backend has one: "lapack" for compiler/matrices.py, "sort" and "fft" for
             compiler/rows.py.
-        is_plain: whether the backend divides large reductions itself, scans arrays, has a library that multiplies
-            numbers of half precision and bfloat16, sums up products of rows and columns by tiles that threads share, is
-            slower where Python has to be called or one more kernel launched, and goes through stacks in loops of
-            instructions only, without chains over groups of rows.
+        has_launches: whether instructions are launches on a GPU. Each takes microseconds, and so does a call of Python;
+            but one may go over all that there is. So the backend divides large reductions itself, scans arrays, and
+            sums up products of rows and columns by tiles that threads share; its library multiplies numbers of half
+            precision and bfloat16. It goes through stacks in loops of instructions only, without chains over groups of
+            rows.
         donated: the numbers of arguments that may be overwritten: those that lie in row-major order are.
     """
-    assembler = Assembler(fused, supports, has_library, is_plain)
+    assembler = Assembler(fused, supports, has_library, has_launches)
     arguments = [assembler.argument(v.aval, own) for v, own in zip(jaxpr.inputs, strides, strict=True)]
     results = [
         assembler.contiguous("result", a.aval) if isinstance(a.aval, ShapedArray) else assembler.object()
@@ -127,12 +128,12 @@ class Assembler:
         fused: Callable[[Jaxpr], Fused],
         supports: Callable[[Expression], bool],
         has_library: Callable[[str], bool],
-        is_plain: bool = False,
+        has_launches: bool = False,
     ):
         self.fused = fused
         self.supports = supports
         self.has_library = has_library
-        self.is_plain = is_plain
+        self.has_launches = has_launches
         self.slots: list[Slot] = []
         self.objects = 0
         self.now = 0
@@ -152,7 +153,7 @@ class Assembler:
     @property
     def product_types(self) -> str:
         """The dtypes of matrices that a library multiplies, by their characters."""
-        return "eEfdFD" if self.is_plain else "fdFD"
+        return "eEfdFD" if self.has_launches else "fdFD"
 
     # ---- places
 
@@ -299,14 +300,14 @@ class Assembler:
 
     def kernel(self, block: Block, kernel: Kernel, sources: Sequence[Place], targets: Sequence[Place]) -> None:
         """Add the instruction that runs a kernel; several for a large reduction, so that threads can share it."""
-        products = [] if self.is_plain else batches_of_products(kernel, sources, targets)
+        products = [] if self.has_launches else batches_of_products(kernel, sources, targets)
         if products and {product.x.dtype.char for product in products} <= set(self.product_types):
             for product, target in zip(products, targets):
                 self.contract(block, product.x, product.y, target, product.x_axes, product.y_axes)
             return
-        if not self.is_plain:
+        if not self.has_launches:
             sources = brought_into_rows(self, block, kernel, sources)
-        divided = None if self.is_plain else divided_reduction(kernel, sources)
+        divided = None if self.has_launches else divided_reduction(kernel, sources)
         if divided is not None:
             sources = self.partial_results(block, divided.pieces, sources)
             kernel = divided.last
@@ -367,7 +368,7 @@ class Assembler:
         """
         a, b = self.matrices(block, x, x_axes), self.matrices(block, y, y_axes)
         c = z.reshaped((a.shape[0], a.shape[1], b.shape[2]))
-        if not self.is_plain:
+        if not self.has_launches:
             if multiplied_by_kernel(self, block, a, b, c):
                 return
             a, b = factors_for_library(self, block, a, b)

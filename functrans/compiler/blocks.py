@@ -100,10 +100,10 @@ class BlockAssembler:
         known = self.assembler
         notes = known.times, known.origins, known.remarks
         instructions = self.instructions
-        if known.is_plain:
+        if known.has_launches:
             instructions = with_kernels(added_up(instructions, known.slots, notes), known.slots, notes, results)
-        found = chained(instructions, known.slots, notes, not known.is_plain, results)
-        finish = in_parallel if known.is_plain else staggered
+        found = chained(instructions, known.slots, notes, not known.has_launches, results)
+        finish = in_parallel if known.has_launches else staggered
         return finish(found, known.slots, known.times)
 
     def target(self, number: int, var: Var) -> Place | ObjectPlace:

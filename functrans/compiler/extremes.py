@@ -27,7 +27,7 @@ def arg_extreme(assembler: Any, block: Block, x: Place, target: Place, axis: int
     """
     rank = len(x.shape)
     are_many = prod(x.shape) > MANY and x.shape[axis] >= LONG
-    is_left_to_numpy = are_many and x.strides[axis] == x.dtype.itemsize and not assembler.is_plain
+    is_left_to_numpy = are_many and x.strides[axis] == x.dtype.itemsize and not assembler.has_launches
     if 0 in x.shape or is_left_to_numpy:
         return False
     rows = x.transposed((*(a for a in range(rank) if a != axis), axis))

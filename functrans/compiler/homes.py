@@ -93,7 +93,7 @@ class Homes:
         self.makers = {var: number for number, step in enumerate(steps) for var in step.outputs}
         self.versions = Versions(steps, self.makers, self.wanted, self.last_uses)
         # A GPU would rather keep the rows of a chain where only the chain can see them.
-        self.versions.successors.update({} if assembler.is_plain else self.found_successors())
+        self.versions.successors.update({} if assembler.has_launches else self.found_successors())
         self.regions: dict[int, dict[Any, regions.Region | None]] = {}  # what is known of `regions_of`
         self.ahead: dict[Var, Place] = {}
         self.written: set[int] = set()
@@ -207,12 +207,12 @@ class Homes:
         """
         eqn = self.steps[number]
         assert isinstance(eqn, Eqn)
-        is_free = not self.assembler.is_plain and eqn.primitive.is_step_by_step(k, eqn.params)
+        is_free = not self.assembler.has_launches and eqn.primitive.is_step_by_step(k, eqn.params)
         return self.in_transposed(eqn.outputs[k]) if is_free else None
 
     def turned_parts(self, var: Var) -> Place | None:
         """The same for an array that is put together from parts, if what changes places stays close together."""
-        if self.assembler.is_plain:
+        if self.assembler.has_launches:
             return None
         return self.in_transposed(var, CLOSE)
 

@@ -46,7 +46,7 @@ MOST_ROWS = 32
 def cholesky(assembler: Any, block: Block, a: Place, target: Place, run: PythonRun) -> None:
     """The lower triangle l with l l^H = a."""
     result = batched(target)
-    if assembler.is_plain:
+    if assembler.has_launches:
         unless_failed(assembler, block, library(assembler, block, "cholesky", [batched(a), result]), (), run)
         return
     factor = like(assembler, result)
@@ -102,7 +102,7 @@ def lu(assembler: Any, block: Block, a: Place, packed: Place, pivots: Place, per
 def solve(assembler: Any, block: Block, a: Place, b: Place, target: Place, run: PythonRun) -> None:
     """The solution of a x = b."""
     x = batched(a)
-    if assembler.is_plain:
+    if assembler.has_launches:
         places = [x, batched(b), batched(target)]
         unless_failed(assembler, block, library(assembler, block, "solve", places), (), run)
         return
@@ -273,7 +273,7 @@ def linear_algebra(
         params: those of the primitive.
         options: what the function that is named after it wants to know.
     """
-    is_in_loops = not assembler.is_plain and are_loops(primitive.name, sources)
+    is_in_loops = not assembler.has_launches and are_loops(primitive.name, sources)
     is_short = is_written_out(primitive.name, sources) and not is_in_loops
     if is_short and add_kernel(assembler, block, primitive, sources, targets, params):
         return True
@@ -333,7 +333,7 @@ def _call(assembler: Any, name: str, sources: Sequence[Place]) -> Call | None:
     call = CALLS.get(name)
     if call is None:
         return None
-    if assembler.is_plain:
+    if assembler.has_launches:
         has_it = not call.needs_lapack and max(sources[0].shape[-2:]) <= MOST_ROWS
     else:
         has_it = assembler.has_library("lapack")

@@ -67,7 +67,7 @@ def library(
 
     A backend that is plain says so of each matrix, if it can.
     """
-    is_noted_for_each = assembler.is_plain and name in FALLIBLE
+    is_noted_for_each = assembler.has_launches and name in FALLIBLE
     failed = assembler.contiguous("temporary", ShapedArray(places[0].shape[:1] if is_noted_for_each else (), INT))
     assembler.step(block, LibraryRun(name, options or {}, tuple(places), failed), [*places, failed])
     return failed
@@ -80,7 +80,7 @@ def unless_failed(
 
     A backend that is plain does not wait for the answer: it looks at the end of the program.
     """
-    if assembler.is_plain:
+    if assembler.has_launches:
         for source, target in copies:
             assembler.convert(block, source, target)
         if failed.shape:
@@ -141,7 +141,7 @@ def room_to_work(assembler: Any, batch: int, *wanted: tuple[np.dtype[Any], int])
     """Room to work in, of some dtypes and sizes: for each matrix of a batch, so that threads can share them, if that is
     not too much. A backend that is plain has its own."""
     found: list[Place] = []
-    for dtype, size in () if assembler.is_plain else wanted:
+    for dtype, size in () if assembler.has_launches else wanted:
         is_shared = batch * size * dtype.itemsize > MOST_ROOM
         room = assembler.contiguous("temporary", ShapedArray((1 if is_shared else batch, size), dtype))
         found.append(room._replace(strides=(0, dtype.itemsize)) if is_shared else room)

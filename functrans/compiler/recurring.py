@@ -26,7 +26,7 @@ FEW_STEPS = 16
 def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | None) -> str | None:
     """Add a loop as one function, if its body is one over single numbers, or that of one of many lanes is; else say
     why not."""
-    if tape is not None and assembler.is_plain:
+    if tape is not None and assembler.has_launches:
         return "a step reads or leaves an entry of a stack, and a kernel gets no more memory while it runs"
     if not all(isinstance(place, Place) for place in loop.consts):
         return "a step reads a stack"
@@ -46,15 +46,15 @@ def add_recurrence(assembler: Any, block: Block, loop: PlacedLoop, tape: Tape | 
     if why is None:
         return None
     prepare = lambda jaxpr: assembler.fused(jaxpr).jaxpr  # noqa: E731
-    known, zero = partial(known_value, assembler), None if assembler.is_plain else partial(is_zero, assembler)
+    known, zero = partial(known_value, assembler), None if assembler.has_launches else partial(is_zero, assembler)
     try:
         found = take_apart(
-            loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), not assembler.is_plain,
+            loop, prepare, assembler.supports, known, assembler.source, tapes.slots(tape), not assembler.has_launches,
             is_alone=True, is_zero=zero,
         )  # fmt: skip
     except TooLarge as reason:
         return f"{reason}; nor can lanes run on their own, for {why}" if why else str(reason)
-    if assembler.is_plain and has_long_loops(found.recurrence.statements):
+    if assembler.has_launches and has_long_loops(found.recurrence.statements):
         return "its steps have loops of their own, whose work is shared"
     for first, final in found.copied:
         assembler.copy(block, first, final)

@@ -146,7 +146,7 @@ def pad(assembler: Any, block: Block, x: Place, value: Place, target: Place, pad
         return
     inside = Region(*zip(*target_spans))
     is_there = are_same(x, part(target, inside))
-    if assembler.is_plain and not is_there:
+    if assembler.has_launches and not is_there:
         pad_at_once(assembler, block, x, value, target, padding)
         return
     for each in (surroundings if is_there else around)(target.shape, inside):

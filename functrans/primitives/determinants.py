@@ -93,7 +93,7 @@ class Cofactors(MatrixPrimitive):
     ) -> bool:
         if assembler.linear_algebra(block, self, sources, targets, params):
             return True
-        if not assembler.is_plain or 0 in sources[0].shape:
+        if not assembler.has_launches or 0 in sources[0].shape:
             return False
         # Where singular matrices cannot be told from others.
         assemble(assembler, block, cofactors_by_values, sources, *targets)

@@ -108,7 +108,7 @@ def cropped_or_padded(assembler: Any, block: Block, x: Place, spans: list[tuple[
     if inside == spans:
         return x
     found = assembler.contiguous("temporary", ShapedArray((*x.shape[:2], *(b - a for a, b in spans)), x.dtype))
-    if assembler.is_plain and 0 not in x.shape:
+    if assembler.has_launches and 0 not in x.shape:
         padding = [(low - begin, 0, 0) for (low, _), (begin, _) in zip(inside, spans)]
         pad_at_once(assembler, block, x, constant(0, x.dtype), found, [(0, 0, 0), (0, 0, 0), *padding])
         return found
@@ -134,7 +134,8 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
     def parts_for(target: Place) -> Parts:
         return Parts(*own, split(target, 1, z.shape[1] // groups), strides, dilation)
 
-    has_tiles = assembler.is_plain and own[1].shape[1] >= FEWEST_FEATURES and has_kernels(assembler, single_of(x.dtype))
+    has_features = own[1].shape[1] >= FEWEST_FEATURES
+    has_tiles = assembler.has_launches and has_features and has_kernels(assembler, single_of(x.dtype))
     if has_tiles and (kind_of(x.dtype) not in "fc" or are_worth_it(parts_for(z))):
         add_tiles(assembler, block, parts_for(z))
         assembler.remark(block, start, "The convolution is one kernel that reads windows where they lie, tile by tile.")

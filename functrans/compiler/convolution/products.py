@@ -55,13 +55,13 @@ def add_products(assembler: Any, block: Block, parts: Parts) -> None:
     if parts.has_long_window:
         total = assembler.contiguous("temporary", ShapedArray((*parts.w.shape[:2], *x.shape[2 + rank :]), x.dtype))
         assembler.fill_with_zeros(block, total)
-        by_taps = _by_channels if assembler.is_plain else _by_taps
+        by_taps = _by_channels if assembler.has_launches else _by_taps
         (_by_tap if is_direct(parts) else by_taps)(assembler, block, x, parts.w, total)
         assembler.copy(block, ordered(total, (2, 0, 1, *range(3, 3 + rank))), parts.z)
     else:
         weights = assembler.matrices(block, parts.w, ((0,), (1,), range(2, 3 + rank)))
         z = ordered(parts.z, (1, 2, 0, *range(3, 3 + rank)))
-        by_images = _by_images if assembler.is_plain else _by_positions
+        by_images = _by_images if assembler.has_launches else _by_positions
         (_by_position if is_direct(parts) else by_images)(assembler, block, x, weights, z)
 
 
@@ -204,4 +204,4 @@ def _by_tap(assembler: Any, block: Block, x: Place, w: Place, total: Place) -> N
 
 def _room(assembler: Any) -> int:
     """The bytes of windows that are copied for one product."""
-    return ROOM_ON_GPU if assembler.is_plain else ROOM
+    return ROOM_ON_GPU if assembler.has_launches else ROOM

@@ -269,7 +269,7 @@ def bound(
 ) -> Encoder:
     """The launches of a program, for arguments of some layouts; no device is needed."""
     strides = [None if own is None else own.strides for own in layouts]
-    assembled = assemble(jaxpr, fused, supports, strides, is_plain=True, donated=donated)
+    assembled = assemble(jaxpr, fused, supports, strides, has_launches=True, donated=donated)
     is_aligned = [own is not None and own.is_aligned for own in layouts]
     is_number = [own is not None and own.is_number for own in layouts]
     return Encoder(assembled, is_aligned, is_number, processors)
