@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray
 from ..core.jaxpr import Eqn, Jaxpr, Literal
+from ..core.snapshot import is_immutable
 from ..core.trace import Params
 from ..source import Source
 from . import accumulations, checks, convolution, extremes, regions, rows, tapes
@@ -184,11 +185,14 @@ class Assembler:
         return self.contiguous("temporary", aval) if isinstance(aval, ShapedArray) else self.object()
 
     def constant(self, literal: Literal) -> Place:
-        """Where a constant is; it has been copied, so that nobody else can change it."""
+        """Where a constant is, of which there is a copy if it could be changed by others."""
         key = id(literal.value), literal.aval.dtype
         place = self.constants.get(key)
         if place is None:
-            value = np.array(literal.value, literal.aval.dtype, order="C")
+            value, dtype = literal.value, literal.aval.dtype
+            is_ready = type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous
+            if not (is_ready and is_immutable(value)):
+                value = np.array(value, dtype, order="C")
             place = Place(self.slot("constant", 0, value), 0, value.shape, value.dtype, value.strides)
             self.constants[key] = place
             self.values.append(literal.value)

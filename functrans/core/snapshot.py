@@ -20,6 +20,11 @@ def same_bits(a: Any, b: Any) -> bool:
     return a.tobytes() == b.tobytes()
 
 
+def is_immutable(array: Any) -> bool:
+    """Whether an array is read-only and owns its memory, so that it holds what it holds."""
+    return not array.flags.writeable and array.base is None
+
+
 class Snapshots(dict[int, tuple[Any, Any]]):
     """What each array held when it was met: the same copy again as long as the array has not changed since.
 
@@ -33,7 +38,7 @@ class Snapshots(dict[int, tuple[Any, Any]]):
         is_host = type(array) is np.ndarray
         if not (is_host or is_on_device(array)):
             return array
-        if is_host and not array.flags.writeable and array.base is None:
+        if is_host and is_immutable(array):
             return array
         known = self.get(id(array))
         if known is not None and same_bits(known[1], array):

@@ -21,7 +21,7 @@ from tests.helpers.cases import all_cases
 from tests.helpers.limits import LIMITS
 from tests.helpers.oracles import assert_all_close
 from tests.helpers.programs import examples
-from tests.helpers.tiers import TIERS, interpreted, natively, staged
+from tests.helpers.tiers import TIERS, assembled, interpreted, natively, staged
 from tests.helpers.update_programs import LAYOUTS, laid_out
 
 fnp = ft.numpy
@@ -421,3 +421,21 @@ def test_what_is_outside_of_loops_and_branches_is_left_alone(size: int) -> None:
         for tier in ("quick", "thorough"):
             check(f, [p, np.arange(float(size))], None, tier)
             check(lambda p, x: f(p, x)[:3], [p, np.arange(float(size))], None, tier)
+
+
+@pytest.mark.parametrize("layout", ["owned", "turned", "part", "other dtype", "may be written"])
+def test_constants_that_nobody_can_change_are_read_where_they_are(layout: str) -> None:
+    table = np.arange(12.0).reshape(3, 4) if layout == "part" else np.arange(12.0)
+    table = {"turned": table[::-1].copy()[::-1], "part": table[1], "other dtype": table.astype("f4")}.get(layout, table)
+    table = table.copy() if layout == "owned" else table
+    table.flags.writeable = layout == "may be written"
+    function = lambda x: x + table  # noqa: E731
+    x = np.ones(table.shape)
+    constants = [slot.value for slot in assembled(function, x).slots if slot.kind == "constant"]
+    assert any(value is table for value in constants) == (layout in ("owned", "other dtype"))
+    jitted, wanted = ft.jit(function), function(x)
+    np.testing.assert_array_equal(jitted(x), wanted)
+    if layout == "may be written":
+        compiled = jitted.lower(x).compile()
+        table += 1
+        np.testing.assert_array_equal(compiled(x), wanted)
