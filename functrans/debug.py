@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+from string import Formatter
 from typing import Any
 
 from .api.arguments import hides_internals
 from .api.callbacks import debug_callback
+from .errors import CallbackError
 
 
 @hides_internals
@@ -37,6 +41,9 @@ def callback(callback: Callable[..., Any], *args: Any, ordered: bool = False, **
 def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
     """Print values of traced arrays when the program runs, by the rules of `str.format`.
 
+    Raises:
+        CallbackError: the format names a value that is not given.
+
     Example:
         >>> import numpy as np, functrans as ft
         >>> @ft.jit
@@ -48,7 +55,24 @@ def print(fmt: str, *args: Any, ordered: bool = False, **kwargs: Any) -> None:
     """
     if not isinstance(fmt, str):
         raise TypeError(f"debug.print formats a string, as str.format does, not {type(fmt).__name__}")
+    given = {*map(str, range(len(args))), *kwargs}
+    missing = [name for name in _names(fmt, count()) if name not in given]
+    if missing:
+        raise CallbackError(
+            f"debug.print is to print {{{missing[0]}}}, which it is not given.",
+            "A format names values by keyword or by their number; {} is the next one.",
+            f"Give as many values as {fmt!r} names.",
+        )
     debug_callback(_Formatted(fmt), args, kwargs, ordered)
+
+
+def _names(fmt: str, numbers: Iterator[int]) -> Iterator[str]:
+    """What a format names: keywords, and numbers as text; `numbers` are those of the values without a name."""
+    for _, field, spec, _ in Formatter().parse(fmt):
+        if field is not None:
+            name = re.split(r"[.\[]", field)[0]
+            yield name or str(next(numbers))
+            yield from _names(spec or "", numbers)
 
 
 class _Formatted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -258,9 +259,19 @@ def test_exceptions_come_through_as_they_are(run: Any, error: BaseException, cal
     assert ft.grad(np.sin)(0.0) == 1.0  # and no transformation is left half open
 
 
-def test_a_failing_format_says_so() -> None:
-    with pytest.raises(IndexError):
-        ft.jit(lambda x: ft.debug.print("{} {}", x) or x)(1.0)
+@pytest.mark.parametrize(
+    ("fmt", "missing"),
+    [("{} {}", "1"), ("{y:.1f}", "y"), ("{0} {1.real}", "1"), ("{x:{width}}", "width"), ("{x[0]} {z[0]}", "z")],
+)
+def test_a_failing_format_says_so(fmt: str, missing: str) -> None:
+    with pytest.raises(CallbackError, match=re.escape(f"is to print {{{missing}}}, which it is not given")):
+        ft.jit(lambda x: ft.debug.print(fmt, x, x=x) or x)(1.0)
+
+
+@pytest.mark.parametrize("fmt", ["{{}} {}", "{x:>{width}}", "{1.real} {0}", "{} {:{}}", "no value"])
+def test_formats_name_what_is_given(fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ft.debug.print(fmt, 1.5, 2.5, 8, x=3, width=6)
+    assert capsys.readouterr().out == fmt.format(1.5, 2.5, 8, x=3, width=6) + "\n"
 
 
 @pytest.mark.parametrize("call", [ft.pure_callback, ft.io_callback], ids=["pure", "io"])
