@@ -8,14 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import OutOfMemoryError
+from ....errors import IntegerRangeError, OutOfMemoryError
 from ...donation import shared_arrays
 from .tapes import address_of
 
 
 def usable(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """An argument as an aligned array of the machine's byte order."""
-    return np.require(np.asarray(x, dtype), requirements="A")
+    """An argument as an aligned array of the machine's byte order.
+
+    Raises:
+        IntegerRangeError: it is a Python integer that the dtype has not.
+    """
+    try:
+        return np.require(np.asarray(x, dtype), requirements="A")
+    except OverflowError:
+        raise IntegerRangeError(
+            f"The Python integer {x} is out of bounds for {dtype.name}.",
+            "As an argument of a compiled program, a Python integer is of that dtype.",
+            "Give it as a float, or as a number of another dtype: `np.uint64(...)`.",
+        ) from None
 
 
 def copy_what_is_not_given(values: list[Any], overwritten: Sequence[int]) -> None:
