@@ -269,6 +269,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
         count, places = typeof(new).shape[axis], int(places.reshape(()))
     else:
         count = np.insert(np.arange(extent), places, 0).size - extent
+        if not count and not typeof(new).size:  # NumPy does not mind how often there is nothing
+            new = with_shape(new, typeof(new).shape[-typeof(x).ndim :])
     new = stretched(new, tuple(count if i == axis else n for i, n in enumerate(typeof(x).shape)))
     order = np.insert(np.arange(extent), places, np.arange(extent, extent + count))
     return np.take(_structural.concatenate(x, new, axis=axis), here(order), axis=axis)

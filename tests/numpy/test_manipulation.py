@@ -86,6 +86,7 @@ JOINING = {
     "insert_column": lambda x: np.insert(x, [1], [[7], [8], [9]], axis=1),
     "insert_each": lambda x: np.insert(x, [1, 1, 3], [[7.0, 8.0, 9.0]], 1),
     "insert_flat": lambda x: np.insert(x, [0, -1], [1.0, 2.0]),
+    "insert_nothing": lambda x: np.insert(x, [], np.zeros((3, 0))),
     "insert_slice": lambda x: np.insert(x, slice(0, 2), 1.0),
     "delete": lambda x: np.delete(x, 1, 1),
     "delete_flat": lambda x: np.delete(x, [0, 2]),
