@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import tree
 from ..core.avals import ZERO, ShapeDtypeStruct
-from ..core.devices import CUPY, UNCHANGED, place_of
+from ..core.devices import CUPY, UNCHANGED, is_on_device, place_of
 from ..core.dtypes import kind_of
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, literal, prune, substitute
 from ..core.snapshot import Snapshots
@@ -76,7 +77,7 @@ class LinearProgram:
 class Linearized(LinearProgram):
     """A function run forwards at one point: its results, and the linear program from tangents to tangents."""
 
-    __slots__ = ("is_staged", "primals", "results")
+    __slots__ = ("_on_device", "is_staged", "primals", "results")
 
     def __init__(self, function: Callable[..., Sequence[Any]], primals: Sequence[Any]):
         trace = PartialEvalTrace(current_trace.get())
@@ -93,6 +94,8 @@ class Linearized(LinearProgram):
         self.is_staged = trace.is_staged
         outputs = [ZERO if tangent is ZERO else trace.atom(tangent) for tangent in out_tangents]
         super().__init__(trace.eqns, inputs, outputs)
+        on_device = filter(is_on_device, [*primals, *self.results]) if CUPY in sys.modules else iter(())
+        self._on_device = next(on_device, None)
 
     def freeze(self) -> None:
         """Keep what the tracers of enclosing transformations hold now: they may be assigned into later."""
@@ -105,8 +108,12 @@ class Linearized(LinearProgram):
 
         self.eqns = [eqn._replace(inputs=[frozen(a) for a in eqn.inputs]) for eqn in self.eqns]
 
+    def forget_point(self) -> None:
+        """Hold no arrays from now on but those that the program needs: it may be kept for long."""
+        del self.primals, self.results
+
     def place(self) -> AbstractContextManager[None]:
-        return place_of([*self.primals, *self.results]) if CUPY in sys.modules else UNCHANGED
+        return place_of([self._on_device]) if CUPY in sys.modules else UNCHANGED
 
 
 class Types(NamedTuple):
@@ -138,13 +145,17 @@ class ClosedProgram:
         )
 
 
+#: Held while a linear function gets its structure.
+_closing = RLock()
+
+
 class LinearFunction:
     """A linear function of tangents or cotangents, at the point where it was made.
 
     It is a pytree of what it keeps of that point: jitted and mapped functions may return it, and rules may keep it.
     """
 
-    __slots__ = ("_closed", "_program", "_residuals", "_types")
+    __slots__ = ("__weakref__", "_closed", "_program", "_residuals", "_types")
 
     def __init__(self, program: LinearProgram, types: Types):
         self._program: LinearProgram | None = program
@@ -159,14 +170,20 @@ class LinearFunction:
         return self
 
     def flattened(self) -> tuple[Sequence[Any], ClosedProgram]:
-        """The leaves and the structure, which is the same each time."""
+        """The leaves and the structure, which is the same each time, and in each thread."""
         if self._closed is None:
-            program = self._opened()
-            inputs = [v for v in program.inputs if v is not None]
-            outputs = [a for a in program.outputs if a is not ZERO]
-            jaxpr, self._residuals = close_over_residuals(program.eqns, inputs, outputs)
-            self._closed = ClosedProgram(jaxpr, program, self._types)
+            with _closing:
+                if self._closed is None:
+                    self._close()
+        assert self._closed is not None
         return self._residuals, self._closed
+
+    def _close(self) -> None:
+        program = self._opened()
+        inputs = [v for v in program.inputs if v is not None]
+        outputs = [a for a in program.outputs if a is not ZERO]
+        jaxpr, self._residuals = close_over_residuals(program.eqns, inputs, outputs)
+        self._closed = ClosedProgram(jaxpr, program, self._types)
 
     def _opened(self) -> LinearProgram:
         if self._program is None:
@@ -447,6 +464,7 @@ def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[L
     results, aux = flat.split(linearized.results)
     types = Types(treedef, list(map(typeof, linearized.primals)), flat.out_tree, list(map(typeof, results)), len(aux))
     value = flat.out_tree.unflatten(own_results(list(results), linearized.residuals()))
+    linearized.forget_point()
     return linearized, types, value, flat.aux_tree.unflatten(aux) if has_aux else None
 
 

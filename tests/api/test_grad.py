@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+import weakref
 from collections import OrderedDict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import functrans as ft
+from functrans.api import grad
+from functrans.transforms.partial_eval import close_over_residuals
 
 X = np.array([0.5, -1.0, 2.0])
 Pair = namedtuple("Pair", ["left", "right"])
@@ -340,3 +346,30 @@ def test_custom_vjp_of_trees():
     f.defvjp(lambda p, unused: ({"y": p["a"] * p["b"]}, p), lambda p, ct: ({"a": ct["y"] * 2, "b": ct["y"] * 3}, None))
     gradient = ft.grad(lambda p, u: f(p, u)["y"], (0, 1))({"a": 1.0, "b": 2.0}, X)
     assert_trees_close(gradient, ({"a": 2.0, "b": 3.0}, np.zeros(3)))
+
+
+# ---- linear functions that are kept
+
+
+def test_a_linear_function_has_one_structure_in_all_threads(monkeypatch):
+    def slowly(*args: Any) -> Any:
+        time.sleep(0.01)
+        return close_over_residuals(*args)
+
+    monkeypatch.setattr(grad, "close_over_residuals", slowly)
+    _, f_vjp = ft.vjp(lambda x: np.sin(x) * np.sum(x), X)
+    with ThreadPoolExecutor(4) as pool:
+        structures = set(pool.map(lambda _: ft.tree.structure(f_vjp), range(4)))
+    assert len(structures) == 1
+
+
+@pytest.mark.parametrize("linear", [ft.vjp, ft.linearize])
+def test_linear_functions_keep_no_arrays_but_those_they_need(linear):
+    x = np.zeros(200_000)
+    tracemalloc.start()
+    try:
+        function = linear(lambda x: (np.sum(x), x[::2]), x)[1]
+        assert tracemalloc.get_traced_memory()[0] < x.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    assert weakref.ref(function)() is function
