@@ -251,6 +251,17 @@ def test_each_part_of_a_complex_function(name, dtype):
         np.testing.assert_array_equal(np.signbit(g)[w == 0], np.signbit(w)[w == 0])
 
 
+@pytest.mark.parametrize("name", ["sinh", "cosh", "sin", "cos"])
+def test_growing_functions_next_to_their_axis(name):
+    """One part is exp(x) / 2 times a number so small that it is in range where exp(x) is far from that."""
+    x = np.array([690.0, 720, 1390, 1405, 1415, 1440, 1453, 1460, 1e300, np.inf])
+    x, y = (a.ravel() for a in np.meshgrid(x, [5e-324, 1e-310, 1e-300]))
+    z = as_complex(x, y) if name in ("sinh", "cosh") else as_complex(y, x)
+    got = native(name, [z], z.dtype)
+    small = got.real if name == "sin" else got.imag
+    np.testing.assert_allclose(np.abs(small), np.exp(x + np.log(y) - np.log(2)), 1e-12)
+
+
 @pytest.mark.parametrize("dtype", COMPLEX, ids=str)
 def test_complex_logarithm_near_the_unit_circle(dtype):
     """Where the real part is a small difference, by NumPy in more precision."""

@@ -18,9 +18,10 @@ from .values import DOUBLE, Value, copysign, fabs, function, is_infinite, is_nan
 asinh, atan2, log1p, sin, cos = map(function, ("asinh", "atan2", "log1p", "sin", "cos"))
 
 INFINITY: Final = float("inf")
-#: Beyond, exp(x) / 2 stands for sinh and cosh, and is computed in two factors; the other one is a number up to MOST.
+#: Beyond, exp(x) / 2 stands for sinh and cosh, and is computed in two factors, or three beyond twice that; one is
+#: exp of a number up to MOST.
 LARGE: Final = 700.0
-HALF_OF_LARGE: Final = math.exp(LARGE) / 2
+EXP_OF_LARGE: Final = math.exp(LARGE)
 MOST: Final = 709.0
 
 
@@ -61,13 +62,13 @@ def _root_of_infinity(z: Complex) -> Complex:
 def _times_exponential(x: Value, even: Value, odd: Value) -> tuple[Value, Value]:
     """even * cosh(x) and odd * sinh(x), which may be in range where cosh(x) is not."""
     size = fabs(x)
-    is_large = size > LARGE
-    size = where(is_large, size - LARGE, size)
+    is_large, is_larger = size > LARGE, size > 2 * LARGE
+    size = where(is_larger, size - 2 * LARGE, where(is_large, size - LARGE, size))
     less = expm1_of_size(where(size > MOST, MOST, size))
-    whole, rest = less + 1.0, x.like(HALF_OF_LARGE)
+    whole, rest, more = less + 1.0, x.like(EXP_OF_LARGE / 2), where(is_larger, x.like(EXP_OF_LARGE), 1.0)
     odd = copysign(1.0, x) * odd
     near = even * _cosh(less), odd * _sinh(less)
-    far = (even * whole) * rest, (odd * whole) * rest
+    far = ((even * rest) * whole) * more, ((odd * rest) * whole) * more  # the first one leaves what is subnormal
     return where(is_large, far[0], near[0]), where(is_large, far[1], near[1])
 
 
