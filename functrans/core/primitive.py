@@ -44,6 +44,11 @@ class SharedOperands(NamedTuple):
 registry: dict[str, Primitive] = {}
 
 
+def registered(name: str) -> Primitive:
+    """The primitive of this name."""
+    return registry[name]
+
+
 class Lowered(NamedTuple):
     """How a kernel computes a reduction.
 
@@ -117,6 +122,10 @@ class Primitive:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles of programs are of the same primitives, which are told apart by identity."""
+        return registered, (self.name,)
 
     #: Bind to the current trace; for primitives with one result, which is returned.
     __call__ = bind_one

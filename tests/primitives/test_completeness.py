@@ -7,6 +7,8 @@ fails.
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -94,6 +96,11 @@ def test_every_primitive_has_examples():
     covered = {case.primitive.name for case in CASES}
     missing = sorted(set(registry) - covered - set(EXEMPT))
     assert not missing, f"no examples in tests/primitives/examples_*.py for {', '.join(missing)}"
+
+
+def test_copies_and_pickles_of_primitives_are_themselves():
+    for primitive in registry.values():
+        assert pickle.loads(pickle.dumps(primitive)) is copy.deepcopy(primitive) is copy.copy(primitive) is primitive
 
 
 def test_exemptions_are_needed():
