@@ -267,6 +267,18 @@ def test_a_chain_of_convolutions_shares_rows():
             np.testing.assert_allclose(natively(jaxpr, (x, w), tier)[0], want, rtol=1e-11, atol=1e-11)
 
 
+def test_a_convolution_that_no_kernel_can_do_says_so():
+    def loss(x, w):
+        y = ft.lax.conv_general_dilated(x, w, (2, 1, 3), [(1, 2), (1, 3), (1, 2)])
+        return np.sum(y**2)
+
+    x, w = np.ones((6, 1, 7, 1, 5), np.float32), np.ones((3, 1, 1, 3, 3), np.float32)
+    gradient = ft.grad(loss, argnums=(0, 1))
+    for found, wanted in zip(ft.jit(gradient)(x, w), gradient(x, w)):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert "neighbours are too far apart" in repr(ft.jit(gradient).lower(x, w).explain())
+
+
 def test_explain_says_which_way_was_taken():
     def said(x, w):
         return repr(ft.jit(lambda x, w: ft.lax.conv_general_dilated(x, w, (1, 1), "SAME")).lower(x, w).explain())

@@ -52,6 +52,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "scatter": (lambda x, i: (fnp.at(x)[i].set(-1), fnp.at(x)[:, i].add(2), fnp.at(x)[i, i].multiply(3)), [X, INDEX]),
     "scatter of parts": (lambda x: (fnp.at(x)[1:, ::2].add(x[:-1, ::2]), fnp.at(x)[-1].set(x[0])), [X]),
     "convolutions": (lambda x, w: ft.value_and_grad(convolved, (0, 1))(x, w), [IMAGES, IMAGES[0, :, :4, :4].reshape(4, 2, 2, 2)]),
+    "convolutions of padding": (lambda x, w: [lax.conv_general_dilated(x, w, (2, 3), [pads, (1, 3)]) for pads in ((2, -1), (-1, 2), (3, 0))], [IMAGES[:, :, :1], IMAGES[:, :, :1, :2]]),
     "pad": (lambda x: (np.pad(x, ((1, 2), (0, 3))), np.pad(x, 1, mode="edge"), np.pad(x, 2, mode="wrap")), [X]),
     "concatenate": (lambda x, v: (np.concatenate([x, x[:1]]), np.concatenate([x[:, :1], x], 1), np.stack([v, v])), [X, VECTOR]),
     "roll": (lambda x: (np.roll(x, 2), np.roll(x, -1, 0), np.flip(x, 1), np.diff(x, axis=1), np.tile(x, 2)), [X]),

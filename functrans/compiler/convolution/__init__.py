@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from math import prod
+from math import isinf, prod
 from typing import Any
 
 import numpy as np
@@ -102,9 +102,9 @@ def spread(assembler: Any, block: Block, x: Place, steps: Steps) -> tuple[Place,
 
 def cropped_or_padded(assembler: Any, block: Block, x: Place, spans: list[tuple[int, int]]) -> Place:
     """The part of an array that is needed, with zeros around it where it goes beyond the array."""
-    inside = [(max(0, low), min(n, high)) for n, (low, high) in zip(x.shape[2:], spans)]
+    inside = [(min(max(0, low), high), min(n, high)) for n, (low, high) in zip(x.shape[2:], spans)]
     for axis, (low, high) in enumerate(inside, 2):
-        x = part(x, axis, low, max(low, high))
+        x = part(x, axis, max(0, low), max(0, low, high))
     if inside == spans:
         return x
     found = assembler.contiguous("temporary", ShapedArray((*x.shape[:2], *(b - a for a, b in spans)), x.dtype))
@@ -158,7 +158,7 @@ def one_phase(assembler: Any, block: Block, x: Place, w: Place, z: Place, some: 
         assembler.remark(block, start, held_remark(by_products / by_tiles))
     elif ratio < 1:
         add_products(assembler, block, parts)
-        assembler.remark(block, start, product_remark(parts, 1 / ratio))
+        assembler.remark(block, start, product_remark(parts, by_kernels / by_products))
     else:
         add_loops(assembler, block, parts)
         assembler.remark(block, start, loop_remark(parts, ratio))
@@ -172,8 +172,10 @@ def how_windows_are_read(parts: Parts) -> str:
 
 def product_remark(parts: Parts, ratio: float) -> str:
     """Why BLAS does a convolution."""
-    how = how_windows_are_read(parts)
-    return f"The convolution is done by BLAS, {how}: kernels are thought to take {ratio:.2g} times as long."
+    why = f"kernels are thought to take {ratio:.2g} times as long"
+    if isinf(ratio):
+        why = "for kernels, neighbours are too far apart"
+    return f"The convolution is done by BLAS, {how_windows_are_read(parts)}: {why}."
 
 
 def held_remark(ratio: float) -> str:
