@@ -89,3 +89,22 @@ def vectors_in(function: Any, x: Any) -> list[str]:
 def test_a_reduction_is_one_loop_over_vectors(reduction: Any, shape: tuple[int, ...]) -> None:
     """LLVM makes no other one for rows of nothing, which there are not."""
     assert len(vectors_in(lambda x: reduction(x * x - 1.0, axis=-1), np.ones(shape))) <= 1
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x * 2.0 + 1.0, lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x)]
+)
+def test_what_reads_arguments_and_what_computes_stay_apart(function: Any) -> None:
+    """LLVM's passes go over loops a second time where these are put into another function."""
+    compiler, text = engine().thorough, ft.jit(function).lower(np.ones(5)).llvm
+    module = compiler.optimized(text, compiler.machine)
+    loops = [f.name for f in module.functions if not f.is_declaration and "phi" in str(f)]
+    assert loops
+    assert all(name.endswith("_body") for name in loops)
+
+
+def test_vectors_that_are_put_aside_are_aligned() -> None:
+    """Where there are too few registers for a chain of formulas; one that lay across two lines would take longer."""
+    compiler, text = engine().thorough, ft.jit(lambda x: in_kernel(x, [np.tanh, np.exp] * 3)).lower(np.ones(5)).llvm
+    assembly = compiler.machine.emit_assembly(compiler.optimized(text, compiler.machine))
+    assert not re.search(r"vmovup[sd]\t(%[yz]mm\d+, \d*\(%r[sb]p\)|-?\d*\(%r[sb]p\), %[yz]mm\d+)", assembly)

@@ -17,6 +17,7 @@ from .arenas import keep_freed_memory
 from .held import Machine
 from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
+from .miscompiled import FIRST, WITHOUT, is_suspect
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
 from .runtime import RUNTIME
 from .writer import AS_WRITTEN, NUMBER_BY_NUMBER, Writer
@@ -33,7 +34,7 @@ HINTS = {
 #: What a function is called in its own text.
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
-VERSION = "3"
+VERSION = "4"
 #: Begins the names of the C library's functions in modules. By its own name, LLVM would know the logarithm of what is
 #: positive, and then forget that there is a vector version.
 OWN = "functrans_c_"
@@ -108,12 +109,25 @@ class _Compiler:
 
     def _emitted(self, text: str, key: str) -> bytes:
         """The object of a text, which the disk gets too."""
-        machine = self.engine.new_machine(self.level)  # one of its own, as several threads may be here
-        data = _object(self.engine.llvm, self.optimized(text, machine), machine)
+        data, _ = self._made(text)
         disk = disk_cache()
         if disk is not None:
             disk.put(key, data)
         return data
+
+    def _made(self, text: str) -> tuple[bytes, Any]:
+        """The object of a text, and the machine that it is for: one of its own, as several threads may be here."""
+        machine = self.engine.new_machine(self.level)
+        data = _object(self.engine.llvm, self.optimized(text, machine), machine)
+        if self.engine.has_to_look and is_suspect(data):
+            machine = self.engine.new_machine(self.level, WITHOUT)
+            data = _object(self.engine.llvm, self.optimized(text, machine), machine)
+        return data, machine
+
+    def assembly(self, text: str) -> str:
+        """What is in the object of a text, to be read."""
+        _, machine = self._made(text)
+        return machine.emit_assembly(self.optimized(text, machine))
 
     def optimized(self, text: str, machine: Any) -> Any:
         """LLVM's module of a text, after its passes if these are run."""
@@ -168,6 +182,7 @@ class Engine:
         self.tuned = self.features.flatten()
         if self.triple.startswith("x86_64") and llvm.llvm_version_info >= (18,):
             self.tuned = ",".join(filter(None, (self.tuned, ONE_BY_ONE)))
+        self.has_to_look = llvm.llvm_version_info >= FIRST and self.features.get("avx512f", False)
         self.identity = f"LLVM {llvm.llvm_version_info} {self.triple} {self.cpu} {self.tuned}"
         self.processor = self._processor()
         self.has_vector_functions = self._load_vector_functions()
@@ -184,9 +199,10 @@ class Engine:
         width = 64 if features.get("avx512f") else 32 if features.get("avx") else 16
         return Machine(features.get("fma", False), width, 32 if has_many or width == 64 else 16)
 
-    def new_machine(self, level: int) -> Any:
-        """What LLVM needs to know to generate code."""
-        return self.target.create_target_machine(cpu=self.cpu, features=self.tuned, opt=level, jit=True)
+    def new_machine(self, level: int, without: str = "") -> Any:
+        """What LLVM needs to know to generate code, for the processor without some of its features."""
+        features = ",".join(filter(None, (self.tuned, without)))
+        return self.target.create_target_machine(cpu=self.cpu, features=features, opt=level, jit=True)
 
     def new_pages(self) -> Pages:
         """Room for machine code."""

@@ -99,17 +99,12 @@ class NativeInspection:
         """A module with all functions as they are written; or as LLVM makes them, then maybe two modules."""
         if not is_optimized:
             return self.module(self.functions())
-        return "\n".join(map(str, self.optimized()))
+        compiler = engine().thorough
+        return "\n".join(str(compiler.optimized(text, compiler.machine)) for text in self.modules())
 
     def assembly(self) -> str:
         """The machine's instructions, as text."""
-        machine = engine().thorough.machine
-        return "\n".join(machine.emit_assembly(module) for module in self.optimized())
-
-    def optimized(self) -> list[Any]:
-        """The modules as LLVM makes them."""
-        compiler = engine().thorough
-        return [compiler.optimized(text, compiler.machine) for text in self.modules()]
+        return "\n".join(map(engine().thorough.assembly, self.modules()))
 
     def modules(self) -> list[str]:
         """One module, or several where LLVM treats some functions otherwise than others."""

@@ -8,9 +8,9 @@ from typing import Any
 
 #: The line of a text of which LLVM makes no vectors but those of whole loops.
 NUMBER_BY_NUMBER = "; number by number"
-#: Ends the head of a function with loops, which is called by one that reads the arguments. Kept apart from that by
-#: `noinline`, it would be compiled once, not twice; but then a program of random ones gave wrong numbers.
-APART = "#0 {"
+#: Ends the head of a function with loops, which is called by one that reads the arguments. It stays apart from that,
+#: where LLVM's passes would go over the loops once more.
+APART = "noinline #0 {"
 #: The same of one with more vectors than there are registers: each that is put aside lies in one line of the cache.
 #: That takes a register itself.
 ALIGNED = f"alignstack(64) {APART}"
