@@ -52,10 +52,13 @@ class _Method(NamedTuple):
         place: where among n sorted elements, from 0 to n - 1, the q-quantile lies.
         fraction: how far it lies towards the next element, given the place and its fractional part; None where the
             place is that of an element.
+        keeps_integers: whether an integer place is that of an element too. The other methods interpolate even there,
+            which may be of another type.
     """
 
     place: Callable[[Any, Any], Any]
     fraction: Callable[[Any, Any], Any] | None = lambda place, part: part
+    keeps_integers: bool = False
 
 
 def _linear(alpha: float, beta: float) -> _Method:
@@ -89,7 +92,7 @@ _METHODS: dict[str, _Method] = {
     "interpolated_inverted_cdf": _linear(0, 1),
     "hazen": _linear(0.5, 0.5),
     "weibull": _linear(0, 0),
-    "linear": _Method(_among_all),
+    "linear": _Method(_among_all, keeps_integers=True),
     "median_unbiased": _linear(1 / 3, 1 / 3),
     "normal_unbiased": _linear(3 / 8, 3 / 8),
     "lower": _Method(lambda n, q: floor(_among_all(n, q)), None),
@@ -171,8 +174,9 @@ def nanmedian(
 
 
 def _checked(q: Any, limit: int, name: str) -> Any:
-    """The parts asked for, within [0, limit] as far as they are known."""
+    """The parts asked for, within [0, limit] as far as they are known; places before the first need a sign."""
     q = as_operand(q)
+    q = cast(q, INT) if typeof(q).dtype.kind == "u" else q
     if typeof(q).ndim > 2:
         raise ValueError("q must be a scalar or 1d")
     known = known_value(q)
@@ -225,12 +229,12 @@ def _interpolated(rows: Any, count: Any, q: Any, method: _Method, weak: bool) ->
     place = method.place(count, q)
     below = floor(place)
     low = _elements(rows, minimum(maximum(below, 0), last))
-    if method.fraction is None or not is_inexact(typeof(place).dtype):
+    if method.fraction is None or (method.keeps_integers and not is_inexact(typeof(place).dtype)):
         return low
     high = _elements(rows, minimum(maximum(add(below, 1), 0), last))
     part = cast(method.fraction(place, subtract(place, below)), typeof(place).dtype)
-    if weak and is_inexact(typeof(rows).dtype):
-        part = cast(part, typeof(rows).dtype)
+    if weak:
+        part = cast(part, typeof(rows).dtype if is_inexact(typeof(rows).dtype) else np.dtype(float))
     # Linear from the nearer side, so that a fraction of one gives the next element exactly.
     step = subtract(high, low)
     upper_half = subtract(high, multiply(step, subtract(1, part)))
