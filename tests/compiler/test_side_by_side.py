@@ -93,6 +93,22 @@ def test_batched_derivatives_do_what_the_interpreter_does(
     Case(name, ft.vmap(DERIVATIVES[name]), (x,), 1e-12, limits).check(tier)
 
 
+@pytest.mark.parametrize("limits", [(), SIDE_BY_SIDE])
+@pytest.mark.parametrize("count", [3, 5])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+def test_elements_that_are_copied_by_their_parts_stay_where_they_are(
+    dtype: str, count: int, limits: tuple[str, ...]
+) -> None:
+    """Complex numbers are copied as pairs of real ones, which are closer together than rows side by side."""
+
+    def some_of_squares(x: Any) -> Any:
+        squares = x[:, :, None] * x[:, None, :]
+        return (np.real(squares) % 7 - 3 + x[:, :1, None]).reshape(len(x), -1)[:, :count]
+
+    x = np.random.default_rng(0).integers(-3, 4, (2000, 3)).astype(dtype)
+    Case("copies", some_of_squares, (x,), None, limits).check("quick")
+
+
 @pytest.mark.parametrize("name", DERIVATIVES)
 @pytest.mark.parametrize("tier", ["threads"])
 def test_the_last_group_of_rows_may_be_a_part_of_one(name: str, tier: str) -> None:

@@ -49,12 +49,12 @@ class SideBySide(NamedTuple):
 
 def side_by_side(runs: Sequence[Any], rows: int, own: Iterable[Place]) -> SideBySide:
     """Which arrays of a chain are to lie so: none, if the loops over them would not cost less."""
-    found = {place.slot: place.strides[0] for place in own if place.dtype.itemsize < place.strides[0] <= SHORT_ROW}
+    found = {place.slot: place for place in own if place.dtype.itemsize < place.strides[0] <= SHORT_ROW}
     for run in runs:
         for slot in {place.slot for place in (*run.sources, *run.targets)} & found.keys():
-            if not _is_row_by_row(run, slot, found[slot], rows):
+            if not _is_row_by_row(run, found[slot], rows):
                 del found[slot]
-    turned = SideBySide(found)
+    turned = SideBySide({slot: place.strides[0] for slot, place in found.items()})
     concerned = [run for run in runs if any(place.slot in found for place in (*run.sources, *run.targets))]
     before, after = (
         sum(cost_of_rows(unrolled(run, True)) for run in given)
@@ -63,23 +63,25 @@ def side_by_side(runs: Sequence[Any], rows: int, own: Iterable[Place]) -> SideBy
     return turned if after < before else SideBySide({})
 
 
-def _is_row_by_row(run: Any, slot: int, row: int, rows: int) -> bool:
-    """Whether an instruction is a kernel over short rows, and nothing of it depends on how those in a slot lie."""
+def _is_row_by_row(run: Any, own: Place, rows: int) -> bool:
+    """Whether an instruction is a kernel over short rows, and nothing of it depends on how those of an array lie."""
     if not isinstance(run, KernelRun) or run.kernel.reduced or run.rows != rows:
         return False
     shape = [extent for extent in run.kernel.shape[1:] if extent != 1]
     if shape and shape[-1] >= SHORT:
         return False
     places = dict(zip(run.kernel.operands, run.sources))
-    loads = [load for load in run.kernel.loads() if places[load.operand].slot == slot]
+    loads = [load for load in run.kernel.loads() if places[load.operand].slot == own.slot]
     if any(load.index[0] != axis_index(0) for load in loads):
         return False
     read = [accessed(load, places[load.operand], run.kernel.shape) for load in loads]
     named = [places[load.operand] for load in loads]
-    return all(_has_rows(place, row) for place in (*read, *named, *(p for p in run.targets if p.slot == slot)))
+    return all(_has_rows(place, own) for place in (*read, *named, *(p for p in run.targets if p.slot == own.slot)))
 
 
-def _has_rows(place: Place, row: int) -> bool:
-    """Whether an array has one row of so many bytes at each index of its first axis, and whole elements in these."""
+def _has_rows(place: Place, own: Place) -> bool:
+    """Whether a view has one row of an array at each index of its first axis, and whole elements of it in these."""
+    row, size = own.strides[0], own.dtype.itemsize
     inside = (place.offset, *place.strides[1:])
-    return place.strides[0] == row and all(0 <= n < row and n % place.dtype.itemsize == 0 for n in inside)
+    is_whole = all(0 <= n < row and n % size == 0 for n in inside)
+    return place.strides[0] == row and place.dtype.itemsize == size and is_whole
