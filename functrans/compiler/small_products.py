@@ -80,7 +80,10 @@ def _batch_of_products(kernel: Kernel, output: Output, sources: Sequence[Place])
     if count < 2 or min(rows, columns) < FEWEST_ROWS:
         return None
     places = dict(zip(kernel.operands, sources))
-    a, b = (places[load.operand] for load in expression.operands)
+    a, b = (
+        places[load.operand]._replace(shape=tuple(kernel.shape[axis] for axis in axes))  # maybe not all of it is read
+        for load, axes in zip(expression.operands, factors)
+    )
     return Product(a, b, _found(x, batch, left, summed), _found(y, batch, summed, right))
 
 

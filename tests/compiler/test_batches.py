@@ -126,6 +126,22 @@ def test_small_matrices_of_a_batch_are_multiplied_by_a_library(
     assert any(isinstance(link, ProductRun) for link in links) == is_for_library
 
 
+@pytest.mark.parametrize("columns", [2, 6])
+@pytest.mark.parametrize("by", [[], ["chains of products", "batches by a library"]])
+def test_parts_of_matrices_are_multiplied_by_a_library(columns: int, by: list[str]) -> None:
+    """A kernel reads a part of an array, from its first element on."""
+    x = np.random.default_rng(0).integers(-3, 4, (1000, 12, 13)).astype(float)
+
+    def loss(x: Any) -> Any:
+        factor = np.reshape(np.concatenate([x, x, x]), (-1,))[: 1000 * 7 * columns * 2]
+        return np.sum((x[:, :9, :7] @ np.reshape(factor, (1000, 7, columns, 2)).sum(-1)) ** 2)
+
+    with limited(by):
+        Case("parts", ft.grad(lambda x: loss(np.reshape(x, (1000, 12, 13)))), (x.reshape(20, 50, 12, 13),), None).check(
+            "quick"
+        )
+
+
 def links_of(function: Any, *args: Any) -> list[Any]:
     """The instructions of a function, those of chains too."""
     return [link for i in assembled(function, *args).block for link in getattr(i, "links", [i])]

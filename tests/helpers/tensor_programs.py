@@ -22,7 +22,9 @@ from tests.helpers.update_programs import LAYOUTS, laid_out, small
 
 fnp = ft.numpy
 SMALL = ((), (1,), (5,), (17,), (3, 4), (4, 3), (1, 6), (6, 6), (0, 3), (2, 3, 4), (2, 3, 6, 5), (20, 2), (2, 33))
-LARGE = ((40_000,), (70, 600), (600, 70), (130, 129), (20, 50, 41), (8, 3, 40, 40))
+LARGE = (
+    (40_000,), (70, 600), (600, 70), (130, 129), (20, 50, 41), (8, 3, 40, 40), (2000, 3), (3, 2000), (1500, 2, 2),
+)  # fmt: skip
 #: Results are cut to so many elements, and loops run over so many rows.
 MOST, MOST_STEPS = 100_000, 20
 EXACT, SMOOTH = ("f8", "f8", "f4", "i8", "i4", "u1", "?", "c16"), ("f8", "f8", "f4", "c16")
