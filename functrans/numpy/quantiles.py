@@ -207,9 +207,9 @@ def _quantiles(
         return mean(x, axis, keepdims=keepdims)  # as NumPy does, whatever q is
     rows = _sorted_rows(x, axis)
     n, lanes = typeof(rows).shape[0], typeof(rows).shape[1:]
-    if not n:
-        raise IndexError("index -1 is out of bounds for axis 0 with size 0")
     shape = typeof(q).shape
+    if not n and (prod(shape) or is_inexact(typeof(rows).dtype)):
+        raise IndexError("index -1 is out of bounds for axis 0 with size 0")
     q = reshape(cast(q, typeof(q).dtype), shape=(prod(shape), *(1,) * len(lanes)))
     ignore_nan = ignore_nan and is_inexact(typeof(rows).dtype)
     count = n

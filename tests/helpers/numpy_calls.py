@@ -291,7 +291,8 @@ TABLE = (
         {"left": NUMBER, "right": NUMBER, "period": one_of(2, 3.0, -1.5)}),
     Row("histogram", (VALUE,), {"bins": one_of(3, [-1, 0.5, 2], 1), "range": one_of((-1, 2), (0.0, 0.0), (2, 1)),
                                 "weights": VALUE, "density": BOOL}, LENIENT),
-    Row("bincount", (INDICES,), {"weights": OPERAND, "minlength": FEW}),
+    # Where values are not known, there are as many bins as was said: here more than the largest of `Positions`.
+    Row("bincount", (INDICES,), {"weights": OPERAND, "minlength": one_of(0, 3, 5)}),
     Row("isin", (VALUE, OPERAND), {"invert": BOOL}),
     Row("where", (st.one_of(MASK, OPERAND), OPERAND, OPERAND)),
     Row("clip .clip", (VALUE, st.one_of(st.none(), OPERAND), st.one_of(st.none(), OPERAND)), {"out": OUT}),

@@ -173,6 +173,19 @@ def test_extremes_as_quantiles_of_integers(q, method):
     check_agreement(lambda x: np.nanquantile(x, q, axis=1, method=method), x)
 
 
+@pytest.mark.parametrize("q", [[], np.zeros(0, int), 0.5, [0.5]], ids=repr)
+@pytest.mark.parametrize("x", [np.zeros((2, 3)), np.zeros((2, 0)), np.zeros((2, 0), int)], ids=repr)
+def test_quantiles_of_nothing_or_none(q, x):
+    """No element is taken where nothing is asked for; NumPy looks for NaN first."""
+    try:
+        wanted = np.quantile(x, q, axis=1)
+    except IndexError:
+        with pytest.raises(IndexError, match="out of bounds for axis 0 with size 0"):
+            ft.jit(lambda x: np.quantile(x, q, axis=1))(x)
+    else:
+        np.testing.assert_array_equal(ft.jit(lambda x: np.quantile(x, q, axis=1))(x), wanted, strict=True)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_extremes_by_unsigned_numbers(method):
     """Places before the first element have a sign, which NumPy has no room for."""
