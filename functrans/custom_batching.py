@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from . import tree
 from .api.custom_rule import custom_rule
+from .api.flat_rules import CustomCallArguments
+from .control.closed_rules import Rules
 from .lax.loops import map as map_lanes
 
 
 class custom_vmap(custom_rule):
     """A function for which `vmap` has a rule; a `functrans.custom_rule` that has no other.
 
+    Derivatives are those of the code of the function, and lanes of them those of that code.
+
     Args:
         fun: the function; arguments and results are arrays, scalars and pytrees.
+
+    Raises:
+        CustomRuleError: lanes are wanted and the rule is missing, or it returns another structure, shape or dtype than
+            the function.
 
     Example:
         >>> import numpy as np, functrans as ft
@@ -30,6 +38,13 @@ class custom_vmap(custom_rule):
 
     def __init__(self, fun: Callable[..., Any]):
         super().__init__(fun)
+
+    def flat_rules(self, call: CustomCallArguments) -> Rules:
+        rules = super().flat_rules(call)
+        return rules if rules.batch is not None else rules._replace(batch=self._without_rule)
+
+    def _without_rule(self, size: int, mapped: Sequence[bool], values: Sequence[Any]) -> NoReturn:
+        raise self.missing_rule("def_vmap")
 
     def def_vmap(self, vmap_rule: Callable[..., Any]) -> Callable[..., Any]:
         """Set the rule, which is returned; usable as a decorator.

@@ -15,7 +15,7 @@ from ..control.custom_rules import call_with_rules
 from ..errors import ArgumentIndexError, CustomRuleError
 from ..primitives.foundation import add_tangents
 from .arguments import check_function, hides_internals, normalize_argnums
-from .flat_rules import CustomCallArguments, check_structure, flat_jvp_rule, flat_vjp_rule
+from .flat_rules import CustomCallArguments, KnownTypes, check_structure, flat_jvp_rule, flat_vjp_rule
 from .symbolic_zeros import SymbolicZero
 
 
@@ -35,6 +35,7 @@ class CustomFunction:
         update_wrapper(self, fun, updated=())
         self.fun = fun
         self.name = getattr(fun, "__name__", type(fun).__name__)
+        self.known_types = KnownTypes()
         self.signature = _signature(fun)
         # Defaults of functions that are not written in Python are often no values (np.sum), and are left out.
         self.arity = len(self.signature.parameters) if isinstance(fun, (FunctionType, MethodType)) else 0
@@ -50,10 +51,11 @@ class CustomFunction:
 
     @hides_internals
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = CustomCallArguments(self.name, self.nondiff_argnums, self._positional(args, kwargs))
+        given = self._positional(args, kwargs)
+        call = CustomCallArguments(self.fun, self.name, self.nondiff_argnums, given, self.known_types)
         rules = self.flat_rules(call)
         captured = captured_tracers([self.fun, *self.user_rules(), *call.nondiff])
-        outs = call_with_rules(call.function(self.fun), rules, self.name, captured, call.leaves)
+        outs = call_with_rules(call.function, rules, self.name, captured, call.leaves)
         return call.out_tree.unflatten(outs)
 
     def user_rules(self) -> tuple[Any, ...]:
@@ -92,8 +94,8 @@ class CustomFunction:
 
     def missing_rule(self, method: str) -> CustomRuleError:
         return CustomRuleError(
-            f"`{self.name}` was called before its derivative rule was defined.",
-            "A function with a custom rule needs the rule before its first use.",
+            f"`{self.name}` was called before its rule was defined.",
+            "A function that is made for a rule needs it before its first use.",
             f"Define it with `@{self.name}.{method}`.",
         )
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from ..control.custom_rules import check_types
 from ..core.avals import ZERO, ShapedArray, float0, is_inexact
 from ..core.dtypes import can_cast
 from ..core.paths import Leaves, leaves_of
+from ..core.staging import types_of_results
 from ..core.trace import typeof
 from ..errors import CustomRuleError
 from ..primitives.foundation import instantiate, match, scale, unbroadcast
@@ -22,16 +24,36 @@ from .symbolic_zeros import CustomVJPPrimal, SymbolicZero
 Rule = Callable[..., Any]
 
 
+class KnownTypes:
+    """Structures and types of results that a function with rules was seen to have, for those of its arguments."""
+
+    __slots__ = ("seen",)
+    MOST_KEPT = 256
+
+    def __init__(self) -> None:
+        self.seen: set[Any] = set()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (KnownTypes, ())  # a copy of the function may be another one
+
+    def add(self, types: Any) -> None:
+        if len(self.seen) >= self.MOST_KEPT:
+            self.seen.clear()
+        self.seen.add(types)
+
+
 class CustomCallArguments:
     """The arguments of one call of a function with rules: leaves of the differentiable ones, and the way back.
 
     Attributes:
-        name: what the function is called; nondiff: the arguments that are not differentiated.
+        fun, name: the function, and what it is called; nondiff: the arguments that are not differentiated.
         out_tree: the structure of the result, once it is known.
     """
 
-    def __init__(self, name: str, nondiff_argnums: Sequence[int], args: Sequence[Any]):
-        self.name = name
+    def __init__(
+        self, fun: Callable[..., Any], name: str, nondiff_argnums: Sequence[int], args: Sequence[Any], known: KnownTypes
+    ):
+        self.fun, self.name = fun, name
         numbers = set(normalize_argnums(nondiff_argnums, len(args), "nondiff_argnums"))
         self.args = args
         self.nondiff = [a for i, a in enumerate(args) if i in numbers]
@@ -39,6 +61,8 @@ class CustomCallArguments:
         leaves, self.treedef = tree.flatten(tuple(args[i] for i in self.places))
         self.leaves = [input_leaf(x) for x in leaves]
         self.out_tree: Any = None
+        self._own_tree: Any = None
+        self._known = known
 
     def all_of(self, leaves: Sequence[Any]) -> list[Any]:
         """All arguments, with other leaves."""
@@ -47,29 +71,61 @@ class CustomCallArguments:
             everything[i] = value
         return everything
 
-    def function(self, fun: Callable[..., Any]) -> Callable[..., Leaves]:
+    def function(self, *leaves: Any) -> Leaves:
         """The function of flat leaves; it notes the structure of its result."""
-        flat = FlatFunction(fun, self.all_of, {}, False)
-
-        def call(*leaves: Any) -> Leaves:
-            outs = leaves_of(map(input_leaf, flat(*leaves)), flat.out_tree)
-            self.out_tree = flat.out_tree
-            return outs
-
-        return call
+        flat = FlatFunction(self.fun, self.all_of, {}, False)
+        outs = leaves_of(map(input_leaf, flat(*leaves)), flat.out_tree)
+        self.out_tree = self._own_tree = flat.out_tree
+        self._known.add(self._types(list(map(typeof, outs)), flat.out_tree))
+        return outs
 
     def results(self, value: Any, kind: str) -> tuple[list[Any], Any]:
         """Leaves and structure of what a rule returned for the result."""
         leaves, structure = tree.flatten(value)
-        if self.out_tree is not None and structure != self.out_tree:
+        outs = [input_leaf(y) for y in leaves]
+        self.check_results(list(map(typeof, outs)), structure, kind)
+        return outs, structure
+
+    def check_results(self, avals: Sequence[ShapedArray] | None, structure: Any, kind: str) -> None:
+        """Raise CustomRuleError unless what a rule returned for the result is like what the function returns.
+
+        Where the function has not run, it is traced, once for each type of arguments, to learn what that is. What
+        cannot be traced may return anything.
+
+        Args:
+            avals: types of the leaves, for one lane; None if they are not known.
+        """
+        if self._own_tree is not None:  # who transforms the program of the function compares types
+            self._check_structure(structure, self._own_tree, kind)
+        elif avals is None or self._types(avals, structure) not in self._known.seen:
+            wanted, own_tree = self._traced()
+            if own_tree is not None:
+                self._check_structure(structure, own_tree, kind)
+                if avals is not None:
+                    check_types(avals, wanted, kind, self.name)
+                    self._known.add(self._types(avals, structure))
+        self.out_tree = structure
+
+    def _types(self, avals: Sequence[ShapedArray], structure: Any) -> Any:
+        return self.treedef, tuple(map(typeof, self.leaves)), structure, tuple([aval.strong() for aval in avals])
+
+    def _traced(self) -> tuple[list[ShapedArray], Any]:
+        """Types and structure of what the function returns; None for the latter if it cannot be traced."""
+        flat = FlatFunction(self.fun, self.all_of, {}, False)
+        try:
+            avals = types_of_results(lambda *xs: list(map(input_leaf, flat(*xs))), list(map(typeof, self.leaves)))
+        except Exception:  # it may want values, as a function of SciPy does, and say so in any way
+            return [], None
+        return avals, flat.out_tree
+
+    def _check_structure(self, found: Any, wanted: Any, kind: str) -> None:
+        if found != wanted:
             raise CustomRuleError(
-                f"The {kind} rule of `{self.name}` returned a result of structure {structure_text(structure)}, but "
-                f"`{self.name}` itself one of structure {structure_text(self.out_tree)}.",
+                f"The {kind} rule of `{self.name}` returned a result of structure {structure_text(found)}, but "
+                f"`{self.name}` itself one of structure {structure_text(wanted)}.",
                 "A rule returns what the function returns, and its derivative with it.",
                 "Return the same containers in both.",
             )
-        self.out_tree = structure
-        return [input_leaf(y) for y in leaves], structure
 
 
 def flat_jvp_rule(call: CustomCallArguments, rule: Rule, symbolic: bool) -> Callable[..., Any]:
@@ -118,10 +174,12 @@ def flat_batch_rule(call: CustomCallArguments, rule: Rule) -> Callable[..., Any]
     def flat_rule(size: int, mapped: Sequence[bool], values: Sequence[Any]) -> tuple[Leaves, list[bool]]:
         found = rule(*call.nondiff, size, call.treedef.unflatten(mapped), *call.treedef.unflatten(values))
         result, flags = _pair(found, call.name, "batch", "(result, is result mapped)")
-        outs, structure = call.results(result, "batch")
+        leaves, structure = tree.flatten(result)
+        outs = list(map(input_leaf, leaves))
         try:
             are_mapped = [bool(flag) for flag in tree.flatten_prefix(flags, result)]
         except ValueError:
+            call.check_results(None, structure, "batch")
             raise CustomRuleError(
                 f"The batch rule of `{call.name}` returned flags of structure "
                 f"{structure_text(tree.structure(flags))} for a result of structure {structure_text(structure)}.",
@@ -136,6 +194,8 @@ def flat_batch_rule(call: CustomCallArguments, rule: Rule) -> Callable[..., Any]
                     "What it calls mapped has the lanes along its leading axis.",
                     "Move the axis to the front, or say False for this result.",
                 )
+        avals = [typeof(y).without_lanes() if is_mapped else typeof(y) for y, is_mapped in zip(outs, are_mapped)]
+        call.check_results(avals, structure, "batch")
         return leaves_of(outs, structure), are_mapped
 
     return flat_rule

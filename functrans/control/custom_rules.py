@@ -212,13 +212,17 @@ def _batched_jet(rule: Any, size: int, mapped: Sequence[bool], axis_name: Any) -
 
 def _check_results(avals: Sequence[ShapedArray], function: Flat, kind: str, name: str) -> None:
     """Raise CustomRuleError if results by a rule have other types than those of the function, as far as is known."""
-    if not isinstance(function, StagedFunction):
-        return
-    for found, wanted in zip(avals, function.jaxpr.out_avals):
-        if found.strong() != wanted.strong():
+    if isinstance(function, StagedFunction):
+        check_types(avals, function.jaxpr.out_avals, kind, name)
+
+
+def check_types(found: Sequence[ShapedArray], wanted: Sequence[ShapedArray], kind: str, name: str) -> None:
+    """Raise CustomRuleError if results by a rule have other types than those of the function."""
+    for by_rule, own in zip(found, wanted):
+        if by_rule.strong() != own.strong():
             raise CustomRuleError(
-                f"The {kind} rule of `{name}` returned a result of type {found}, but `{name}` itself one of type "
-                f"{wanted}.",
+                f"The {kind} rule of `{name}` returned a result of type {by_rule}, but `{name}` itself one of type "
+                f"{own}.",
                 "A rule returns what the function returns, and its derivative with it.",
                 "Correct the rule, or convert the result with `.astype(...)`.",
             )

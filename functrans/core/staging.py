@@ -44,6 +44,24 @@ def trace_closed(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedA
         ConcretizationError: it decides by the truth value of a traced array.
     """
     inputs = [Var(aval) for aval in avals]
+    trace, outputs = _run_once(function, inputs)
+    jaxpr, captured = _closed(trace, inputs, *without_constants(trace, outputs))
+    assert not captured, "a derived jaxpr captured a tracer"
+    return jaxpr
+
+
+def types_of_results(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray]) -> list[ShapedArray]:
+    """The types of what a function returns for arguments of the given types. It is run once, and computes nothing.
+
+    Raises:
+        ConcretizationError: it decides by the truth value of a traced array.
+    """
+    _, outputs = _run_once(function, [Var(aval) for aval in avals])
+    return [atom.aval for atom in outputs]
+
+
+def _run_once(function: Callable[..., Sequence[Any]], inputs: Sequence[Var]) -> tuple[JaxprTrace, list[Atom]]:
+    """A trace of one run of a function, and its results there."""
     trace = JaxprTrace(current_trace.get())
     outputs: list[Atom] = []
     with On(None), running(trace):
@@ -54,9 +72,7 @@ def trace_closed(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedA
                 raise
     if trace.undecided is not None and not trace.undecided.is_handled:
         abstract_value_error(trace.undecided.predicate, "bool")
-    jaxpr, captured = _closed(trace, inputs, *without_constants(trace, outputs))
-    assert not captured, "a derived jaxpr captured a tracer"
-    return jaxpr
+    return trace, outputs
 
 
 def _closed(
