@@ -184,7 +184,7 @@ class TransposeError(FunctransError, TypeError):
 
 
 class CallbackError(FunctransError, TypeError, ValueError):
-    """A callback returned something else than it declared, or stands where it cannot be batched."""
+    """A callback returned something else than it declared, or cannot be batched; or a format is not one for values."""
 
 
 class ScalarFunctionError(FunctransError, TypeError):

@@ -268,6 +268,27 @@ def test_a_failing_format_says_so(fmt: str, missing: str) -> None:
         ft.jit(lambda x: ft.debug.print(fmt, x, x=x) or x)(1.0)
 
 
+@pytest.mark.parametrize("fmt", ["{", "}", "{} {0}", "{0} {}", "{x", "{!z}", "{x[0}", "{0:{}}", "{x:{"])
+def test_what_is_no_format_says_so(fmt: str) -> None:
+    with pytest.raises(ValueError) as plain:
+        fmt.format(1.0, 2.0, x=X)
+    for wrap in (lambda f: f, ft.jit):
+        with pytest.raises(CallbackError, match=re.escape(f"{fmt!r}: {plain.value}")) as caught:
+            wrap(lambda x: ft.debug.print(fmt, x, x, x=x))(1.0)  # this line
+        assert "# this line" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, ft.jit, ft.vmap], ids=["eager", "jit", "vmap"])
+@pytest.mark.parametrize("fmt", ["{:d}", "{x:zz}", "{x.nothing}", "{x[3]}", "{x:.2f} {0:{x!r}s}"])
+def test_formats_that_values_do_not_take_say_where_they_are(fmt: str, wrap: Any) -> None:
+    given = np.float64(1.5)
+    with pytest.raises((ArithmeticError, AttributeError, LookupError, TypeError, ValueError)) as plain:
+        fmt.format(given, x=given)
+    with pytest.raises(CallbackError, match=re.escape(f"{fmt!r}: {plain.value}")) as caught:
+        wrap(lambda x: ft.debug.print(fmt, x, x=x) or x)(np.full(3, 1.5) if wrap is ft.vmap else given)  # this line
+    assert "# this line" in str(caught.value)
+
+
 @pytest.mark.parametrize("fmt", ["{{}} {}", "{x:>{width}}", "{1.real} {0}", "{} {:{}}", "no value"])
 def test_formats_name_what_is_given(fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
     ft.debug.print(fmt, 1.5, 2.5, 8, x=3, width=6)
