@@ -198,7 +198,7 @@ def test_tangents_of_another_structure():
 
 
 def test_tangents_of_another_shape():
-    with mistake(errors.ShapeMismatchError, ValueError, "tangent", "argument [0]", "(2,)", "(3,)"):
+    with mistake(errors.ShapeMismatchError, ValueError, "tangent", "argument 0", "(2,)", "(3,)"):
         ft.jvp(np.sin, (X,), (np.ones(2),))  # here
 
 
@@ -221,21 +221,40 @@ def test_tangents_that_are_no_tuple():
         ft.jvp(np.sin, X, X)
 
 
+def named_f(tree: Any) -> Any:
+    return {"y": tree["y"] * 2.0}
+
+
+named_f.__name__ = "f"
+
+
 def test_linearized_tangents():
     _, f_jvp = ft.linearize(np.sin, X)
     with mistake(errors.ShapeMismatchError, ValueError, "tangent", "(2,)"):
         f_jvp(np.ones(2))  # here
-    with mistake(errors.PytreeMismatchError, TypeError, "tangents"):
-        f_jvp(X, X)  # here
+    for call in (lambda: f_jvp(X, X), lambda: f_jvp([X]), lambda: f_jvp(), lambda: f_jvp(X, t=X)):  # here
+        with mistake(errors.PytreeMismatchError, TypeError, "derivative of `sin`", "tangents of structure (*,)"):
+            call()
+    with mistake(errors.ShapeMismatchError, ValueError, "tangent of argument 0['y'] of `f`", "(2,)", "(3,)"):
+        ft.linearize(named_f, {"y": X})[1]({"y": np.ones(2)})  # here
 
 
 def test_cotangents():
-    _, pull_back = ft.vjp(lambda x: {"y": np.sin(x)}, X)
-    with mistake(errors.PytreeMismatchError, TypeError, "cotangents", "outputs of the function"):
-        pull_back(X)  # here
-    with mistake(errors.ShapeMismatchError, ValueError, "cotangent['y']", "()", "(3,)"):
+    _, pull_back = ft.vjp(named_f, {"y": X})
+    calls = (
+        lambda: pull_back(X),  # here
+        lambda: pull_back(),  # here
+        lambda: pull_back({"y": X}, X),  # here
+        lambda: pull_back(cotangents={"y": X}),  # here
+        lambda: ft.linear_transpose(named_f, {"y": X})({"x": X}),  # here
+    )
+    for call in calls:
+        phrases = ("derivative of `f`", "one pytree of cotangents, of structure {'y': *}", "`f_vjp((a, b))`")
+        with mistake(errors.PytreeMismatchError, TypeError, *phrases):
+            call()
+    with mistake(errors.ShapeMismatchError, ValueError, "cotangent of the result['y'] of `f`", "()", "(3,)"):
         pull_back({"y": np.float64(1)})  # here
-    with mistake(errors.DtypeMismatchError, TypeError, "cotangent['y']", "c128[3]", "f64[3]"):
+    with mistake(errors.DtypeMismatchError, TypeError, "cotangent of the result['y'] of `f`", "c128[3]", "f64[3]"):
         pull_back({"y": X + 0j})  # here
 
 

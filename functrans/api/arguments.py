@@ -123,6 +123,11 @@ def check_function(fun: Any, taker: str) -> None:
         raise TypeError(f"{taker} expects a function, not {type(fun).__name__}")
 
 
+def name_of(fun: Any) -> str:
+    """What messages call a function."""
+    return getattr(fun, "__name__", type(fun).__name__)
+
+
 def wraps_function(fun: Any, transformation: str) -> Any:
     """`functools.wraps`, for what can be called only.
 

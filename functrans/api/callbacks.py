@@ -15,7 +15,7 @@ from ..core.dtypes import can_cast, kind_of
 from ..core.trace import Traced, typeof
 from ..errors import CallbackError
 from ..source import Source, current_source
-from .arguments import describe_leaf, hides_internals, input_leaf
+from .arguments import describe_leaf, hides_internals, input_leaf, name_of
 
 _VMAP_METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
 
@@ -92,7 +92,7 @@ def _call(
     leaves, treedef = tree.flatten((args, kwargs))
     places = [i for i, x in enumerate(leaves) if kind != "debug" or _is_operand(x)]
     expected, out_tree = tree.flatten(results)
-    name = getattr(function, "__name__", type(function).__name__)
+    name = name_of(function)
     out_avals = tuple(_declared(x, name, partial(describe_leaf, out_tree, i)) for i, x in enumerate(expected))
     source = current_source()
 

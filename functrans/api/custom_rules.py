@@ -14,7 +14,7 @@ from ..control.closures import captured_tracers
 from ..control.custom_rules import call_with_rules
 from ..errors import ArgumentIndexError, CustomRuleError
 from ..primitives.foundation import add_tangents
-from .arguments import check_function, hides_internals, normalize_argnums
+from .arguments import check_function, hides_internals, name_of, normalize_argnums
 from .flat_rules import CustomCallArguments, KnownTypes, check_structure, flat_jvp_rule, flat_vjp_rule
 from .symbolic_zeros import SymbolicZero
 
@@ -34,7 +34,7 @@ class CustomFunction:
         check_function(fun, type(self).__name__)
         update_wrapper(self, fun, updated=())
         self.fun = fun
-        self.name = getattr(fun, "__name__", type(fun).__name__)
+        self.name = name_of(fun)
         self.known_types = KnownTypes()
         self.signature = _signature(fun)
         # Defaults of functions that are not written in Python are often no values (np.sum), and are left out.

@@ -19,11 +19,12 @@ from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, literal, prune, subs
 from ..core.snapshot import Snapshots
 from ..core.trace import current_trace, typeof
 from ..core.tracer import Tracer
-from ..errors import NonDifferentiableError, NonScalarOutputError
+from ..errors import NonDifferentiableError, NonScalarOutputError, PytreeMismatchError
 from ..transforms.forward import JVPTrace, jvp_flat, run_jvp
 from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, close_over_residuals, partial_eval_flat
 from ..transforms.transpose import backward_pass
-from ..tree_util import register_pytree_node
+from ..tree import paths, structure_text
+from ..tree_util import keystr, register_pytree_node
 from .arguments import (
     FlatFunction,
     check_same_structure,
@@ -31,6 +32,7 @@ from .arguments import (
     describe_leaf,
     hides_internals,
     input_leaf,
+    name_of,
     own_results,
     result_tangent,
     select_arguments,
@@ -116,13 +118,23 @@ class Linearized(LinearProgram):
         return place_of([self._on_device]) if CUPY in sys.modules else UNCHANGED
 
 
-class Types(NamedTuple):
-    """Structures and types of the arguments and results of a function, and how many results more have no derivative."""
+class LeafTypes(NamedTuple):
+    """A structure, and types of its leaves."""
 
     treedef: Any
     avals: list[Any]
-    out_tree: Any
-    out_avals: list[Any]
+
+
+class Types(NamedTuple):
+    """What is known of a function at a point: its name, and what it took and returned.
+
+    Attributes:
+        aux: how many results more have no derivative.
+    """
+
+    name: str
+    of_primals: LeafTypes
+    of_results: LeafTypes
     aux: int = 0
 
 
@@ -191,6 +203,31 @@ class LinearFunction:
             self._program = self._closed.at(self._residuals)
         return self._program
 
+    def _run(self, operand: Any, taken: LeafTypes, returned: LeafTypes, what: str) -> Any:
+        """What comes of a pytree of tangents or cotangents (`what`), if that and the result are to be like these."""
+        program = self._opened()
+        leaves, structure = tree.flatten(operand)
+        if structure != taken.treedef:
+            raise self._call_error(f"{what}s of structure {structure_text(structure)}")
+
+        pairs = enumerate(zip(leaves, taken.avals))
+        checked = [check_tangent(x, aval, what, partial(self._place, i)) for i, (x, aval) in pairs]
+        with program.place():
+            found = list(map(result_tangent, self._apply(program, checked), returned.avals))
+        return returned.treedef.unflatten(own_results(found, [*leaves, *program.residuals()]))
+
+    def _apply(self, program: LinearProgram, operands: list[Any]) -> list[Any]:
+        """The program, applied to tangents or cotangents, some of them ZERO; and so are some of the results."""
+        raise NotImplementedError
+
+    def _place(self, i: int) -> str:
+        """Of what the i-th tangent or cotangent is."""
+        raise NotImplementedError
+
+    def _call_error(self, given: str) -> PytreeMismatchError:
+        """The error for operands that it does not take."""
+        raise NotImplementedError
+
 
 class PushForward(LinearFunction):
     """The tangent of the value, for tangents of the primals: at the point where the function was linearized."""
@@ -198,18 +235,26 @@ class PushForward(LinearFunction):
     __slots__ = ()
 
     @hides_internals
-    def __call__(self, *tangents: Any) -> Any:
-        program, types = self._opened(), self._types
-        leaves, tangent_tree = tree.flatten(tangents)
-        check_same_structure(tangent_tree, types.treedef, "tangents", "primals")
-        directions = [
-            check_tangent(t, aval, "tangent", partial(_of_argument, types.treedef, i))
-            for i, (t, aval) in enumerate(zip(leaves, types.avals))
-        ]
-        with program.place():
-            filled = list(map(result_tangent, directions, types.avals))
-            out = list(map(result_tangent, program.push_forward(filled), types.out_avals))
-        return types.out_tree.unflatten(own_results(out, leaves))
+    def __call__(self, *tangents: Any, **named: Any) -> Any:
+        types = self._types
+        if named:
+            raise self._call_error("keyword arguments")
+        return self._run(tangents, types.of_primals, types.of_results, "tangent")
+
+    def _apply(self, program: LinearProgram, tangents: list[Any]) -> list[Any]:
+        return program.push_forward(list(map(result_tangent, tangents, self._types.of_primals.avals)))
+
+    def _place(self, i: int) -> str:
+        return f"{_of_argument(self._types.of_primals.treedef, i)} of `{self._types.name}`"
+
+    def _call_error(self, given: str) -> PytreeMismatchError:
+        types = self._types
+        return PytreeMismatchError(
+            f"The derivative of `{types.name}` at a point was called with {given}; it takes tangents of structure "
+            f"{structure_text(types.of_primals.treedef)}.",
+            f"There is one for each positional argument that `{types.name}` was given there, and like it.",
+            "Call it as `f_jvp(*tangents)`, with tangents like the primals.",
+        )
 
 
 class PullBack(LinearFunction):
@@ -218,18 +263,26 @@ class PullBack(LinearFunction):
     __slots__ = ()
 
     @hides_internals
-    def __call__(self, cotangents: Any) -> Any:
-        program, types = self._opened(), self._types
-        leaves, ct_tree = tree.flatten(cotangents)
-        check_same_structure(ct_tree, types.out_tree, "cotangents", "outputs of the function")
-        checked = [
-            check_tangent(c, aval, "cotangent", partial(describe_leaf, types.out_tree, i))
-            for i, (c, aval) in enumerate(zip(leaves, types.out_avals))
-        ]
-        with program.place():
-            found = program.pull_back([*checked, *[ZERO] * types.aux])
-            found = list(map(result_tangent, found, types.avals))
-        return types.treedef.unflatten(own_results(found, [*leaves, *program.residuals()]))
+    def __call__(self, *cotangents: Any, **named: Any) -> Any:
+        types = self._types
+        if named or len(cotangents) != 1:
+            raise self._call_error("keyword arguments" if named else f"{len(cotangents)} arguments")
+        return self._run(cotangents[0], types.of_results, types.of_primals, "cotangent")
+
+    def _apply(self, program: LinearProgram, cotangents: list[Any]) -> list[Any]:
+        return program.pull_back([*cotangents, *[ZERO] * self._types.aux])
+
+    def _place(self, i: int) -> str:
+        return f" of the result{describe_leaf(self._types.of_results.treedef, i)} of `{self._types.name}`"
+
+    def _call_error(self, given: str) -> PytreeMismatchError:
+        types = self._types
+        return PytreeMismatchError(
+            f"The transposed derivative of `{types.name}` at a point was called with {given}; it takes one pytree of "
+            f"cotangents, of structure {structure_text(types.of_results.treedef)}.",
+            f"There is one for each array that `{types.name}` returned there, and like it.",
+            "Call it as `f_vjp(cotangents)`, with cotangents like the value: `f_vjp((a, b))` if that is a pair.",
+        )
 
 
 for _kind in (PushForward, PullBack):
@@ -368,7 +421,8 @@ def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool)
 
 
 def _of_argument(treedef: Any, position: int) -> str:
-    return f" of argument {describe_leaf(treedef, position)}"
+    first, *inner = paths(treedef)[position]
+    return f" of argument {keystr([first], simple=True)}{keystr(inner)}"
 
 
 @hides_internals
@@ -462,7 +516,9 @@ def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[L
     if linearized.is_staged:
         linearized.freeze()
     results, aux = flat.split(linearized.results)
-    types = Types(treedef, list(map(typeof, linearized.primals)), flat.out_tree, list(map(typeof, results)), len(aux))
+    of_primals = LeafTypes(treedef, list(map(typeof, linearized.primals)))
+    of_results = LeafTypes(flat.out_tree, list(map(typeof, results)))
+    types = Types(name_of(fun), of_primals, of_results, len(aux))
     value = flat.out_tree.unflatten(own_results(list(results), linearized.residuals()))
     linearized.forget_point()
     return linearized, types, value, flat.aux_tree.unflatten(aux) if has_aux else None
@@ -492,4 +548,5 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[..., An
     trace, inputs, outs = partial_eval_flat(flat, avals)
     atoms = [trace.atom(out) for out in outs]
     program = LinearProgram(trace.eqns, [x.atom for x in inputs], atoms)
-    return PullBack(program, Types(treedef, avals, flat.out_tree, [a.aval for a in atoms]))
+    of_results = LeafTypes(flat.out_tree, [a.aval for a in atoms])
+    return PullBack(program, Types(name_of(fun), LeafTypes(treedef, avals), of_results))

@@ -24,7 +24,7 @@ from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import StaticArgumentError
 from ..settings import changes, runs_python
-from .arguments import FlatFunction, check_function, hides_internals, input_leaf, is_concrete, own_results
+from .arguments import FlatFunction, check_function, hides_internals, input_leaf, is_concrete, name_of, own_results
 from .marked import Marked, check_apart, parameters_of
 from .no_tangents import without_leaves
 from .quick_calls import NO_CALLS, Static, quick_call
@@ -90,7 +90,7 @@ class Jitted:
         self.fun = fun
         self.primitive = primitive
         self.params = params or {}
-        self.name = getattr(fun, "__name__", type(fun).__name__)
+        self.name = name_of(fun)
         self._traces, self._staged = traces_of(fun, (primitive, self.static, self.donated))
         self._quick = NO_CALLS
         _everywhere.add(self)
