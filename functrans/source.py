@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import takewhile
 from traceback import walk_tb
 from types import CodeType, FrameType, TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _HIDDEN_PACKAGES = ("numpy", "scipy", "optree", "opt_einsum")
 #: As it is in code objects: bytecode that was moved has the old name.
@@ -26,7 +26,7 @@ class Source(NamedTuple):
     The line number is worked out only when somebody asks, so that recording a source costs nothing much.
     """
 
-    code: CodeType
+    code: CodeType | CodeElsewhere
     instruction: int
 
     @property
@@ -47,6 +47,26 @@ class Source(NamedTuple):
 
     def __str__(self) -> str:
         return f"{os.path.basename(self.file)}:{self.line} ({self.code.co_name})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _elsewhere, (self.file, self.line, self.code.co_name)  # code objects cannot be pickled
+
+
+class CodeElsewhere(NamedTuple):
+    """What a pickle has in place of a code object: one line of it."""
+
+    co_filename: str
+    co_firstlineno: int
+    co_name: str
+
+    def co_lines(self) -> list[tuple[int, int, int]]:
+        return []
+
+
+@lru_cache(maxsize=4096)
+def _elsewhere(file: str, line: int, name: str) -> Source:
+    """The place that a pickle speaks of."""
+    return Source(CodeElsewhere(file, line, name), 0)
 
 
 #: The source that equations staged now should carry, while a jaxpr is re-traced; None: look at the stack.

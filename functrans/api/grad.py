@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import compress
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from .. import tree
 from ..core.avals import ZERO, ShapeDtypeStruct
 from ..core.devices import CUPY, UNCHANGED, is_on_device, place_of
 from ..core.dtypes import kind_of
+from ..core.interning import likeness
 from ..core.jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr, literal, prune, substitute
 from ..core.snapshot import Snapshots
 from ..core.trace import current_trace, typeof
@@ -137,16 +139,44 @@ class Types(NamedTuple):
     of_results: LeafTypes
     aux: int = 0
 
+    def key(self) -> Any:
+        """The same, to be a part of keys."""
+        sides = [(side.treedef, tuple(side.avals)) for side in (self.of_primals, self.of_results)]
+        return self.name, *sides, self.aux
+
 
 class ClosedProgram:
-    """A linear program without what it keeps of the point: the structure of the linear functions that are pytrees."""
+    """A linear program without what it keeps of the point: the structure of the linear functions that are pytrees.
 
-    __slots__ = ("inputs", "is_output", "jaxpr", "types")
+    Those of one function at several points are equal, so that who is jitted is traced for the first only.
+    """
 
-    def __init__(self, jaxpr: Jaxpr, program: LinearProgram, types: Types):
-        self.jaxpr, self.types = jaxpr, types
-        self.inputs = program.inputs
-        self.is_output = [a is not ZERO for a in program.outputs]
+    __slots__ = ("_key", "inputs", "is_input", "is_output", "jaxpr", "types")
+
+    def __init__(self, jaxpr: Jaxpr, is_input: Sequence[bool], is_output: Sequence[bool], types: Types):
+        self.jaxpr, self.is_input, self.is_output, self.types = jaxpr, tuple(is_input), tuple(is_output), types
+        own = iter(jaxpr.inputs[len(jaxpr.inputs) - sum(is_input) :])
+        self.inputs = [next(own) if is_ else None for is_ in is_input]
+        self._key: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ClosedProgram, (self.jaxpr, self.is_input, self.is_output, self.types)
+
+    def __deepcopy__(self, memo: Any) -> ClosedProgram:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, ClosedProgram) and self.key() == other.key())
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def key(self) -> Any:
+        """What equal ones have in common."""
+        if self._key is None:
+            alike = likeness(self.jaxpr)
+            self._key = (id(self) if alike is None else alike, self.is_input, self.is_output, self.types.key())
+        return self._key
 
     def at(self, residuals: Sequence[Any]) -> LinearProgram:
         """The program with what is kept of a point."""
@@ -181,6 +211,10 @@ class LinearFunction:
         self._program, self._types, self._closed, self._residuals = None, closed.types, closed, residuals
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        residuals, closed = self.flattened()
+        return type(self).of_leaves, (closed, residuals)
+
     def flattened(self) -> tuple[Sequence[Any], ClosedProgram]:
         """The leaves and the structure, which is the same each time, and in each thread."""
         if self._closed is None:
@@ -192,10 +226,11 @@ class LinearFunction:
 
     def _close(self) -> None:
         program = self._opened()
-        inputs = [v for v in program.inputs if v is not None]
-        outputs = [a for a in program.outputs if a is not ZERO]
-        jaxpr, self._residuals = close_over_residuals(program.eqns, inputs, outputs)
-        self._closed = ClosedProgram(jaxpr, program, self._types)
+        is_input = [v is not None for v in program.inputs]
+        is_output = [a is not ZERO for a in program.outputs]
+        inputs, outputs = compress(program.inputs, is_input), compress(program.outputs, is_output)
+        jaxpr, self._residuals = close_over_residuals(program.eqns, list(inputs), list(outputs), numbers=True)
+        self._closed = ClosedProgram(jaxpr, is_input, is_output, self._types)
 
     def _opened(self) -> LinearProgram:
         if self._program is None:

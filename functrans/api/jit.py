@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from .lowered import Lowered
 
 
+#: How many traces of a function are kept; before it gets one more, the first is forgotten.
+MOST_TRACES = 2048
+
+
 class Staged(NamedTuple):
     """What tracing a function for one signature gave: a jaxpr, the tracers it captured, the structure of results.
 
@@ -213,6 +217,8 @@ class Jitted:
                 jaxpr, captured = trace_to_jaxpr(function, signature.avals)
             staged = Staged(jaxpr, captured, flat.out_tree, self._donated(signature, len(captured)))
             if is_concrete(captured):  # captured tracers belong to this call only
+                if len(self._staged) >= MOST_TRACES:
+                    self._staged.pop(next(iter(list(self._staged))), None)
                 self._staged[signature] = staged
         return staged
 

@@ -27,11 +27,8 @@ _kept: OrderedDict[Any, Jaxpr] = OrderedDict()  # the one that was used last com
 
 def interned(jaxpr: Jaxpr) -> Jaxpr:
     """The jaxpr, or one that is like it in all but identity: its constants and lines of code are the same, too."""
-    if not _is_small(jaxpr):
-        return jaxpr
-    try:
-        key = _of_jaxpr(jaxpr)
-    except _Unlike:
+    key = likeness(jaxpr) if _is_small(jaxpr) else None
+    if key is None:
         return jaxpr
     with _lock:
         found = _kept.setdefault(key, jaxpr)
@@ -45,6 +42,14 @@ def forget_interned() -> None:
     """Keep none of them any longer."""
     with _lock:
         _kept.clear()
+
+
+def likeness(jaxpr: Jaxpr) -> Any:
+    """What a jaxpr has in common with those that are like it, a key while these live; None if it is like no other."""
+    try:
+        return _of_jaxpr(jaxpr)
+    except _Unlike:
+        return None
 
 
 class _Unlike(Exception):
@@ -102,6 +107,8 @@ def _of_value(value: Any) -> Any:
     if kind is np.ndarray or isinstance(value, np.generic):
         if value.dtype.hasobject:
             raise _Unlike
+        if value.nbytes > MOST_BYTES:
+            return kind, id(value)  # which the jaxpr keeps alive, too
         return kind, value.dtype, value.shape, value.tobytes()
     if isinstance(value, np.dtype):
         return value

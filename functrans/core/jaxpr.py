@@ -67,6 +67,12 @@ class Jaxpr:
         self.outputs = list(outputs)
         self.memo: dict[Any, Any] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Jaxpr, (self.inputs, self.eqns, self.outputs)  # what was derived from it stays here
+
+    def __deepcopy__(self, memo: Any) -> Jaxpr:
+        return self
+
     @property
     def in_avals(self) -> list[ShapedArray]:
         return [v.aval for v in self.inputs]

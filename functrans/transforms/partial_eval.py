@@ -222,9 +222,13 @@ def _is_exact(eqn: Eqn) -> bool:
 
 
 def close_over_residuals(
-    eqns: Sequence[Eqn], inputs: Sequence[Var], outputs: Sequence[Atom]
+    eqns: Sequence[Eqn], inputs: Sequence[Var], outputs: Sequence[Atom], numbers: bool = False
 ) -> tuple[Jaxpr, list[Any]]:
-    """The jaxpr `residuals, inputs -> outputs` of recorded equations, and the residuals (tracers and arrays)."""
+    """The jaxpr `residuals, inputs -> outputs` of recorded equations, and the residuals (tracers and arrays).
+
+    Args:
+        numbers: whether those of NumPy are residuals too, so that all points have one program.
+    """
     residuals: dict[int, tuple[Var, Any]] = {}
 
     def close(atom: Atom) -> Atom:
@@ -232,6 +236,8 @@ def close_over_residuals(
             return atom
         if isinstance(atom.value, Traced) or np.ndim(atom.value) or is_on_device(atom.value):
             return residuals.setdefault(id(atom.value), (Var(typeof(atom.value)), atom.value))[0]
+        if numbers and isinstance(atom.value, (np.generic, np.ndarray)):  # True and False are one object each
+            return residuals.setdefault(id(atom), (Var(typeof(atom.value)), atom.value))[0]
         return atom
 
     closed = [eqn._replace(inputs=[close(a) for a in eqn.inputs]) for eqn in prune(eqns, outputs)]

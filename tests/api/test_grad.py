@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
 import time
 import tracemalloc
 import weakref
@@ -11,12 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import functrans as ft
-from functrans.api import grad
+from functrans.api import grad, jit
 from functrans.transforms.partial_eval import close_over_residuals
 
 X = np.array([0.5, -1.0, 2.0])
+V = np.array([1.0, 3.0, -2.0])
 Pair = namedtuple("Pair", ["left", "right"])
 
 
@@ -351,13 +357,97 @@ def test_custom_vjp_of_trees():
 # ---- linear functions that are kept
 
 
+@ft.custom_vjp
+def by_rule(x: Any) -> Any:
+    return np.sin(x)
+
+
+by_rule.defvjp(lambda x: (np.sin(x), x), lambda x, ct: (np.cos(x) * ct,))
+#: Functions of three numbers whose derivatives are programs of several kinds.
+PROGRAMS = {
+    "straight": lambda x: np.sin(x) * x[::-1],
+    "numbers": lambda x: np.stack([np.sin(e) * np.exp(e) for e in x]),
+    "loop": lambda x: ft.lax.fori_loop(0, 4, lambda i, y: np.sin(y) * x, x),
+    "long loop": lambda x: ft.lax.fori_loop(0, 3000, lambda i, y: y - 1e-3 * np.sin(y), x),
+    "while": lambda x: ft.lax.while_loop(lambda y: np.sum(y) < 50, lambda y: y * y + 2, x),
+    "branch": lambda x: ft.lax.cond(x[0] > 0, np.sin, lambda x: x * x, x),
+    "checkpoint": ft.checkpoint(lambda x: np.exp(np.sin(x))),
+    "jit": ft.jit(lambda x: np.linalg.solve(np.diag(x) + 3, x)),
+    "constant": lambda x: x * np.arange(3.0),
+}
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("linear", [ft.vjp, ft.linearize])
+def test_copies_and_pickles_of_linear_functions(linear, program, again):
+    """When fresh, and once they were run and compiled; what is done to a copy is done to the copy alone."""
+    function = linear(PROGRAMS[program], X)[1]
+    wanted = linear(PROGRAMS[program], X)[1](V)
+    for run in (lambda f: f(V), lambda f: ft.jit(lambda f, v: f(v))(f, V)):
+        other = again(function)
+        assert_trees_close(run(other), wanted)
+        assert_trees_close(run(function), wanted)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("linear", [ft.vjp, ft.linearize])
+def test_linear_functions_of_one_program_are_traced_once(linear, program):
+    runs = []
+
+    @ft.jit
+    def apply(function: Any, v: Any) -> Any:
+        runs.append(program)
+        return function(v)
+
+    for x in (X, X + 0.1, X - 0.1, X, X + 1e-9):
+        function = linear(PROGRAMS[program], x)[1]
+        wanted = function(V)
+        assert_trees_close(apply(function, V), wanted)
+        assert_trees_close(apply(copy.deepcopy(function), V), wanted)
+    assert len(runs) <= (2 if program == "branch" else 1)
+
+
+@given(st.lists(st.sampled_from([0.5, 2.0, 2, -0.0, 0.0, np.float32(2), (2, 1), "sin"]), min_size=2, max_size=4))
+@settings(max_examples=25)
+def test_linear_functions_of_other_programs_are_told_apart(kinds):
+    """Programs that differ by a constant, its dtype, a shape or a primitive; each is called again after the others."""
+
+    def program(kind: Any) -> Any:
+        if kind == "sin":
+            return np.sin
+        if isinstance(kind, tuple):
+            return lambda x: np.reshape(np.tile(x, kind), -1)[:3] * 2
+        return lambda x: np.where(x > 0, x * kind, kind)
+
+    apply = ft.jit(lambda function, v: function(v))
+    functions = [ft.linearize(program(kind), X)[1] for kind in kinds]
+    for function in [*functions, *functions]:
+        assert_trees_close(apply(function, V), function(V))
+
+
+def test_no_more_traces_are_kept_than_are_of_use(monkeypatch):
+    """Functions by rules that users wrote are all told apart: nobody knows what the rules close over."""
+    monkeypatch.setattr(jit, "MOST_TRACES", 3)
+    apply = ft.jit(lambda function, v: function(v))
+    kept = []
+    for k in range(6):
+        function = ft.vjp(by_rule, X + k)[1]
+        kept.append(weakref.ref(function.flattened()[1].jaxpr))
+        for _ in range(2):
+            assert_trees_close(apply(function, V), function(V))
+    del function
+    gc.collect()
+    assert sum(k() is not None for k in kept) <= 4
+
+
 def test_a_linear_function_has_one_structure_in_all_threads(monkeypatch):
-    def slowly(*args: Any) -> Any:
+    def slowly(*args: Any, **options: Any) -> Any:
         time.sleep(0.01)
-        return close_over_residuals(*args)
+        return close_over_residuals(*args, **options)
 
     monkeypatch.setattr(grad, "close_over_residuals", slowly)
-    _, f_vjp = ft.vjp(lambda x: np.sin(x) * np.sum(x), X)
+    _, f_vjp = ft.vjp(lambda x: by_rule(x) * np.sum(x), X)
     with ThreadPoolExecutor(4) as pool:
         structures = set(pool.map(lambda _: ft.tree.structure(f_vjp), range(4)))
     assert len(structures) == 1
