@@ -14,8 +14,8 @@ from ..errors import ShapeMismatchError
 from ..primitives.complex import conjugate, imag, real
 from ..primitives.elementwise import add, divide, maximum, multiply, subtract
 from ..primitives.roots import root
-from .common import as_operand, cast, normalize_axes, stretched, with_shape
-from .positions import stored
+from .common import as_operand, cast, check_cast, normalize_axes, stretched, with_shape
+from .positions import cell, stored
 from .protocols import METHODS
 from .reducing import F64, chosen_correction, count, squared_magnitude, widened, working_dtypes
 from .reductions import sum
@@ -49,7 +49,10 @@ def std(
     """numpy.std. Like that of a norm, its derivative is zero where all elements are equal."""
     y, final = _variance(a, axis, dtype, out, chosen_correction(ddof, correction), keepdims, where, mean)
     y = root(y, degree=2)
-    return cast(y, final) if out is None else stored(y, out)
+    if out is None:
+        return cast(y, final)
+    check_cast(y, cell(out, "out").dtype)  # which mean and var do not ask, but the square root does
+    return stored(y, out)
 
 
 def _variance(

@@ -15,7 +15,7 @@ from ..core.trace import typeof
 from ..primitives.elementwise import divide, isnan, less_equal, logical_and, logical_not, subtract
 from ..primitives.roots import root
 from ..primitives.selection import select
-from .averages import mean, var
+from .averages import mean, std, var
 from .common import as_operand, cast, known_value
 from .positions import stored
 from .reducing import as_initial, chosen_correction, squared_magnitude, widened
@@ -158,6 +158,8 @@ def nanstd(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Any:  # fmt: skip
     """numpy.nanstd. Like that of a norm, its derivative is zero where all elements are equal."""
+    if not is_inexact(typeof(as_operand(a)).dtype):
+        return std(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     y = nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     return stored(root(y, degree=2), out)
 

@@ -253,6 +253,21 @@ def test_results_can_be_stored_in_traced_arrays_only():
         ft.jit(lambda x: np.max(x, axis=0, out=np.zeros(4)))(X)
 
 
+@pytest.mark.parametrize("name", ["mean", "var", "std", "nanmean", "nanvar", "nanstd", "sum"])
+@pytest.mark.parametrize("dtype", ["i4", "?", "f4"])
+@pytest.mark.parametrize("given", ["f8", "i8"])
+def test_results_are_cast_to_those_arrays_that_numpy_casts_them_to(name, given, dtype):
+    x = np.array([1.5, 2.0, 4.0, 9.0]).astype(given)
+    run = ft.jit(lambda x: getattr(np, name)(x, out=ft.numpy.zeros((), dtype)))
+    try:
+        wanted = getattr(np, name)(x, out=np.zeros((), dtype))
+    except TypeError:
+        with pytest.raises(TypeError, match=r"same_kind|inexact"):
+            run(x)
+    else:
+        np.testing.assert_allclose(run(x), wanted, 1e-6)
+
+
 @pytest.mark.parametrize("name", ["mean", "var", "std", "nanmean", "nanvar", "nanstd", "sum", "nansum", "prod"])
 @pytest.mark.parametrize("dtypes", [("f4", "f8"), ("c8", "c16"), ("i4", "f8"), ("f8", "f4")])
 def test_a_wider_array_for_results_makes_for_more_precision(name, dtypes):

@@ -182,7 +182,7 @@ def test_spherical_harmonics(transform: Any):
     n, m = (np.array(x) for x in zip(*[(degree, order) for degree in range(7) for order in range(-degree, degree + 1)]))
     rng = np.random.default_rng(0)
     theta, phi = rng.uniform(0, np.pi, n.size), rng.uniform(0, 2 * np.pi, n.size)
-    theta[::5], theta[1::5] = 0.0, np.pi
+    theta[::5], theta[1::5], theta[2::5] = 0.0, np.pi, rng.uniform(-2 * np.pi, 4 * np.pi, len(theta[2::5]))
     values, derivatives = theirs.sph_harm_y(n, m, theta, phi, diff_n=1)
     function = transform(lambda n, m, theta, phi: ours.sph_harm_y(n, m, theta, phi, n_max=6))
     np.testing.assert_allclose(function(n, m, theta, phi), values, 1e-12, 1e-14)

@@ -20,7 +20,8 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: int | None = Non
 
     Args:
         n, m: arrays of integers, n at least zero; the result is zero where abs(m) > n.
-        theta, phi: the angle from the pole, and that around the axis; both broadcast with n and m.
+        theta, phi: the angle from the pole, and that around the axis; both broadcast with n and m. Of theta outside
+            of 0 to pi the cosine counts, as for SciPy: there its negative has the same value.
         n_max: the largest degree, which is needed where degrees are traced; those of larger ones are NaN. The time is
             proportional to it.
 
@@ -54,7 +55,9 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: int | None = Non
     if n_max is None:
         n_max = _largest(n)
     order = np.abs(m)
-    legendre = _normalized_legendre(n, order, np.cos(theta), np.sin(theta), n_max)
+    sine = np.sin(theta)
+    sine = np.where(np.less(sine, 0), -sine, sine)  # whose derivative at the pole is that towards larger angles
+    legendre = _normalized_legendre(n, order, np.cos(theta), sine, n_max)
     sign = np.where(np.less(m, 0) & np.equal(order % 2, 1), -1.0, 1.0)
     angle = m * phi
     return sign * legendre * (np.cos(angle) + 1j * np.sin(angle))
