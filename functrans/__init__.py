@@ -41,12 +41,14 @@ with _no_collection():  # nothing of what is imported is garbage, and a tenth of
     from .api.vmap import vmap
     from .core.array import Array
     from .core.avals import ShapeDtypeStruct, float0
+    from .core.libraries import absent_from as _absent_from
     from .core.trace import typeof
     from .settings import config, debug_nans, disable_jit
 
     _keep_what_is_imported()  # before the collector is back, who would look at all of it at once
 
 remat = checkpoint  # JAX's other name for it
+__getattr__ = _absent_from(__name__)
 
 __all__ = [
     "Array", "ShapeDtypeStruct", "block_until_ready", "checkpoint", "checkpoint_name", "checkpoint_policies",

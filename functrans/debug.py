@@ -11,8 +11,11 @@ from typing import Any
 
 from .api.arguments import hides_internals
 from .api.callbacks import debug_callback
+from .core.libraries import absent_from
 from .errors import CallbackError
 from .source import Source, current_source
+
+__getattr__ = absent_from(__name__)
 
 
 @hides_internals

@@ -31,6 +31,7 @@ def vmap(
     out_axes: Any = 0,
     axis_size: int | None = None,
     axis_name: Any = None,
+    spmd_axis_name: Any = None,
 ) -> Callable[..., Any]:
     """A function that maps `fun` over axes of its arguments, all lanes at once.
 
@@ -42,6 +43,7 @@ def vmap(
             lanes), or a pytree prefix of the result.
         axis_size: the number of lanes, needed only if no argument is mapped.
         axis_name: a name for the axis, for functrans.lax.psum and its kin.
+        spmd_axis_name: over which devices JAX divides the lanes. There is one device, and it changes nothing.
 
     If `fun` uses `if` on a value that differs between lanes, each lane goes its own way (docs/python_if.md).
 

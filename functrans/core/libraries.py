@@ -1,4 +1,7 @@
-"""SciPy's functions, which compute with plain numbers: what to use instead, and errors of ours that they hide."""
+"""What to use instead of SciPy's functions, which compute with plain numbers, and of names of JAX's that are not here.
+
+And which errors of ours they hide.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from traceback import walk_tb
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 
@@ -30,12 +33,52 @@ _OURS: Final = {
     "functrans.optimize.fixed_point, which takes traced values": ("optimize.fixed_point",),
     "np.interp": ("interpolate.interp1d",),
     "np.linalg.norm(x[:, None] - y, axis=-1)": ("spatial.distance.cdist",),
+    "functrans.optimize.root of `lambda w: w * np.exp(w) - z`, whose solution has derivatives": ("special.lambertw",),
+    "np.linalg.eig or functrans.scipy.linalg.eigh, for what the eigenvalues are wanted for": (
+        "linalg.hessenberg", "linalg.rsf2csf", "linalg.schur",
+    ),
+    "`v @ np.diag(f(w)) @ np.linalg.inv(v)` with `w, v = np.linalg.eig(a)`, or expm and sqrtm of "
+    "functrans.scipy.linalg": tuple(
+        f"linalg.{name}"
+        for name in (
+            "coshm", "cosm", "fractional_matrix_power", "funm", "logm", "signm", "sinhm", "sinm", "tanhm", "tanm",
+        )
+    ),
     "np.sum(w * f(x)), with the places x and the weights w of np.polynomial.legendre.leggauss": (
         "integrate.fixed_quad", "integrate.quad", "integrate.quad_vec",
     ),
 }  # fmt: skip
 _OURS_TO_SHOW: Final = (ConcretizationError, TracerConversionError)
 _INSTEAD: Final = {f"scipy.{name}": ours for ours, names in _OURS.items() for name in names}
+
+#: What to do instead of what JAX has under a name that is not here.
+_ABSENT: Final = {
+    "An index out of bounds is an error as it is, functrans.debug_nans finds where NaN begins, and a function that "
+    "functrans.debug.callback calls may raise.": ("checkify",),
+    "It is functrans.jet, functrans.integrate.odeint or functrans.scipy.sparse.linalg; there is no checkify, since an "
+    "index out of bounds is an error as it is, and functrans.debug_nans finds where NaN begins.": ("experimental",),
+    "Programs run on one device: use functrans.vmap.": (
+        "Mesh", "NamedSharding", "P", "distributed", "make_mesh", "pmap", "set_mesh", "shard_map", "sharding", "smap",
+    ),
+    "Call functrans.devices().": ("default_backend", "device_count", "local_device_count", "local_devices"),
+    "dtypes are NumPy's: float64 unless another one is asked for.": (
+        "default_matmul_precision", "enable_x64", "numpy_dtype_promotion",
+    ),
+    "Lines of the user's code are in every program: see functrans.jit(f).lower(x).": ("named_call", "named_scope"),
+    "Call functrans.jit(f).lower(x).profile(x).": ("profiler",),
+    "Programs cannot be exported; machine code is kept on disk for the next process (docs/caching.md).": ("export",),
+    "Known values are NumPy's arrays, and computed with at once.": ("ensure_compile_time_eval",),
+    "A call returns when all effects were had.": ("effects_barrier",),
+    "A tracer that has leaked is an error that names the line.": ("check_tracer_leaks", "checking_leaks"),
+    "Assign into an array of functrans.numpy.zeros, which may be changed.": ("Ref", "new_ref", "ref"),
+    "Use functrans.explain(f, x).": ("explain_cache_misses", "log_compiles"),
+    "Use functrans.jit(f).lower(x), which shows it.": ("xla_computation",),
+    "It is in functrans.tree, as map, leaves, structure, flatten and unflatten.": (
+        "tree_flatten", "tree_leaves", "tree_map", "tree_structure", "tree_unflatten",
+    ),
+    "Set a breakpoint of Python's inside `with functrans.disable_jit():`.": ("debug.breakpoint",),
+}  # fmt: skip
+_REPAIRS: Final = {f"functrans.{name}": repair for repair, names in _ABSENT.items() for name in names}
 
 
 def about_scipy(frames: Iterable[FrameType] | None = None) -> str:
@@ -50,14 +93,35 @@ def about_scipy(frames: Iterable[FrameType] | None = None) -> str:
         if found and found not in _INSTEAD and (ours := _namesake(found)):
             return f"Call {ours}, which takes traced values."
         called = found or called
-    if called is None:
-        return ""
+    return "" if called is None else _about_plain(called)
+
+
+def _about_plain(called: str) -> str:
+    """The repair where a function of SciPy's that is not here was called, or wanted."""
     if called in _INSTEAD:
         return f"{called} computes with plain numbers: take {_INSTEAD[called]}."
     return (
         f"{called} computes with plain numbers: write it with NumPy functions, or have functrans.pure_callback call it "
         "and functrans.custom_jvp say its derivative."
     )
+
+
+def absent_from(module: str) -> Callable[[str], NoReturn]:
+    """`__getattr__` for a module of ours: names that it lacks, of JAX's or SciPy's, have a sentence on what to use."""
+
+    def __getattr__(name: str) -> NoReturn:
+        full = f"{module}.{name}"
+        repair = _REPAIRS.get(full, "")
+        theirs = full.removeprefix("functrans.")
+        if not repair and theirs.startswith("scipy.") and not name.startswith("_"):
+            known = sys.modules.get(module.removeprefix("functrans."))
+            numpys = _in_numpy(theirs)
+            is_theirs = theirs in _INSTEAD or hasattr(known, name)
+            repair = f"Use {numpys}." if numpys else _about_plain(theirs) if is_theirs else ""
+        text = f"module {module!r} has no attribute {name!r}" + (f". {repair}" if repair else "")
+        raise AttributeError(text, name=name, obj=sys.modules[module])
+
+    return __getattr__
 
 
 def _functions_of(frame: FrameType) -> Iterable[tuple[str, ...]]:
@@ -94,6 +158,12 @@ def _namesake(called: str) -> str:
             found = getattr(found, name, None)
         if found is not None:
             return f"functrans.{called}"
+    return _in_numpy(called)
+
+
+def _in_numpy(called: str) -> str:
+    """The function of NumPy's that has the name of one of SciPy's."""
+    path = called.split(".")
     _, package, name = path if len(path) == 3 else ("", "", "")
     numpys = {"fft": np.fft, "linalg": np.linalg}.get(package)
     return f"np.{package}.{name}" if hasattr(numpys, name) else ""

@@ -138,3 +138,8 @@ def test_mixed_ranks_broadcast_within_lanes():
         ft.vmap(lambda c, x, y: np.where(c, x, y))(scalars > 0, scalars, vectors),
         np.where((scalars > 0)[:, None], scalars[:, None], vectors),
     )
+
+
+def test_lanes_are_divided_over_one_device():
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(ft.vmap(np.sum, spmd_axis_name="devices")(x), x.sum(1))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable
+from operator import attrgetter
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,9 +17,11 @@ import scipy.integrate
 import scipy.interpolate
 import scipy.linalg
 import scipy.optimize
+import scipy.special
 import scipy.stats
 
 import functrans as ft
+from functrans.core import libraries
 from functrans.errors import ConcretizationError, TracerConversionError
 
 TABLE = np.arange(5.0)
@@ -160,3 +165,50 @@ def test_errors_of_users_are_left_as_they_are():
     with pytest.raises(ValueError, match="^mine$") as caught:
         ft.jit(function)(1)
     assert not hasattr(caught.value, "__notes__")
+
+
+# ---- names that are not here
+
+
+def modules(module: Any) -> dict[str, Any]:
+    """A public module of the library, and those inside, by name."""
+    inner = [getattr(module, name) for name in getattr(module, "__all__", ())]
+    found = [modules(m) for m in inner if isinstance(m, ModuleType)]
+    return {module.__name__: module, **{name: m for group in found for name, m in group.items()}}
+
+
+@pytest.mark.parametrize("name", sorted({*libraries._REPAIRS, *map("functrans.{}".format, libraries._INSTEAD)}))
+def test_names_of_other_libraries_say_what_to_take(name: str):
+    module, _, attribute = name.rpartition(".")
+    found = modules(ft).get(module)
+    if not hasattr(found, "__getattr__") or hasattr(found, attribute):
+        return  # SciPy's own says it, when it meets traced values
+    with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute '{attribute}'[.] .+") as caught:
+        getattr(found, attribute)
+    for ours in re.findall(r"functrans(?:\.\w+)+", str(caught.value).partition(". ")[2]):
+        assert attrgetter(ours.removeprefix("functrans."))(ft), ours
+
+
+def test_names_that_scipy_has_and_nobody_knows():
+    assert scipy.linalg.orth
+    with pytest.raises(AttributeError, match=r"scipy\.linalg\.orth computes with plain numbers.*pure_callback"):
+        ft.scipy.linalg.orth  # noqa: B018
+    with pytest.raises(AttributeError, match=r"Use np\.linalg\.eig\.$"):
+        ft.scipy.linalg.eig  # noqa: B018
+    for module in (ft, ft.debug, ft.scipy.linalg, ft.scipy.special):
+        assert not hasattr(module, "__wrapped__")
+        with pytest.raises(AttributeError, match="has no attribute 'nothing_at_all'$"):
+            module.nothing_at_all  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: scipy.special.lambertw(x[0]), "functrans.optimize.root"),
+        (lambda x: scipy.linalg.schur(np.diag(x)), "np.linalg.eig"),
+        (lambda x: scipy.linalg.logm(np.diag(x)), "np.linalg.eig"),
+    ],
+)
+def test_scipy_functions_that_have_no_namesake(call: Any, text: str):
+    with pytest.raises(TypeError, match=re.escape(text)):
+        ft.jit(call)(np.ones(3))

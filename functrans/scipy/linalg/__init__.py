@@ -4,6 +4,7 @@ Gradients by Hermitian matrices are Hermitian, as those of `numpy.linalg`; docs/
 where eigenvalues or singular values coincide.
 """
 
+from ...core.libraries import absent_from
 from .equations import det, inv, solve, solve_sylvester, solve_triangular
 from .factorizations import (
     cho_factor,
@@ -37,6 +38,8 @@ from .special_matrices import (
     pascal,
     toeplitz,
 )
+
+__getattr__ = absent_from(__name__)
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",

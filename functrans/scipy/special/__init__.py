@@ -4,6 +4,7 @@ The ufuncs of `scipy.special` themselves take traced values too, those that have
 other functions of `scipy.special` do not. All functions broadcast, and promote as SciPy's do.
 """
 
+from ...core.libraries import absent_from
 from ...nn import logsumexp
 from .bessel import (
     bessel_jn,
@@ -94,6 +95,8 @@ from .integrals import (
     sici,
     spence,
 )
+
+__getattr__ = absent_from(__name__)
 
 __all__ = [
     "bernoulli", "bessel_jn", "beta", "betainc", "betaincc", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p",

@@ -14,6 +14,7 @@ logsf, ppf and isf, the discrete ones logpmf, pmf, cdf, logcdf, sf and logsf. Th
     0.808847
 """
 
+from ...core.libraries import absent_from
 from .continuous import (
     cauchy,
     expon,
@@ -34,6 +35,8 @@ from .gammas import beta, chi2, f, gamma, invgamma, t
 from .multivariate import dirichlet, multinomial, multivariate_normal
 from .normals import gennorm, halfnorm, lognorm, norm, truncnorm
 from .samples import gaussian_kde, mode, rankdata, sem
+
+__getattr__ = absent_from(__name__)
 
 __all__ = [
     "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "dirichlet", "expon", "f", "gamma", "gaussian_kde",
