@@ -67,7 +67,8 @@ class Gather(Moving):
             if type(indices[0]) is int and spec == (tuple(range(len(indices))), 0, "raise", True):
                 return [x[indices]]  # what integers in brackets become
             if len(indices) == 1 and type(x) is np.ndarray and np.ndim(indices[0]):
-                y = x.take(indices[0], spec.axes[0], mode=spec.mode)
+                index = signed(indices[0]) if indices[0].dtype == np.uint64 else indices[0]  # NumPy 2.0's take wants it
+                y = x.take(index, spec.axes[0], mode=spec.mode)
                 return [moved(y, spec.axes[0], spec.position, np.ndim(indices[0]))]
             places, natural, ndim = numpy_index(x.shape, within_bounds(x.shape, indices, spec), spec.axes)
             return [moved(x[places], natural, spec.position, ndim)]
