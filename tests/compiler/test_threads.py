@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 import threading
 import time
 from array import array
@@ -102,3 +104,25 @@ def test_who_is_woken_on_the_callers_processor_leaves_it(is_there: bool) -> None
     thread.start()
     thread.join()
     assert found == [allowed - {min(allowed)} if is_there else {min(allowed)}]
+
+
+ELSEWHERE = """
+import threading
+import llvmlite.binding as llvm
+import numpy as np
+import functrans as ft
+from functrans.compiler.backends.cpu.runtime import OF_LINUX
+from functrans.compiler.backends.cpu.threads import awake
+
+known = llvm.address_of_symbol
+llvm.address_of_symbol = lambda name: None if name in OF_LINUX else known(name)
+ft.config.threads = 2
+x = np.ones(1_000_000)
+print(ft.jit(lambda x: np.sqrt(x).sum())(x), awake(), threading.active_count())
+"""
+
+
+@pytest.mark.slow
+def test_systems_without_such_semaphores_have_no_threads() -> None:
+    found = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["1000000.0", "1", "1"]

@@ -19,7 +19,7 @@ from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
 from .miscompiled import FIRST, WITHOUT, is_suspect
 from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
-from .runtime import RUNTIME
+from .runtime import ABSENT, OF_LINUX, RUNTIME
 from .writer import AS_WRITTEN, NUMBER_BY_NUMBER, Writer
 
 #: How many vectors a loop with calls of functions works on at a time: while one waits for its own results, there are
@@ -213,6 +213,11 @@ class Engine:
         if not self.features.get("f16c", False):
             for name, address in self.plain.added(Module(inserted=HALF_RUNTIME)).items():
                 self.llvm.add_symbol(name, address)
+        missing = [name for name in OF_LINUX if not self.llvm.address_of_symbol(name)]
+        if missing:
+            (absent,) = self.plain.added(Module(inserted=ABSENT)).values()
+            for name in missing:
+                self.llvm.add_symbol(name, absent)
         return self.plain.added(RUNTIME)
 
     def _load_vector_functions(self) -> bool:

@@ -4,7 +4,8 @@ Numba's OpenMP layer was tried first. Where other programs keep the processors b
 the end of every kernel: a sum of two million numbers then took 8 ms rather than 0.4 (docs/design has the figures). Here
 whoever calls takes part, and needs nobody (runtime.py). If two calls want the threads at once, one goes without.
 
-A process that was forked from one with such threads has none, and makes its own when it needs them.
+A process that was forked from one with such threads has none, and makes its own when it needs them. Where the system
+has no such semaphores as they sleep on, as macOS has none, there are no threads.
 """
 
 from __future__ import annotations
@@ -23,16 +24,17 @@ _room = array("q", [0] * (POOL_SIZE + 8))
 #: The address of the pool: where the first cache line of its room begins.
 POOL = -(-_room.buffer_info()[0] // 64) * 64
 _workers: list[threading.Thread] = []
+_can_be = True
 
 
 def awake() -> int:
     """How many threads to use, which are there now."""
     count = thread_count()
-    if count > 1 and not _workers:
+    if count > 1 and not _workers and _can_be:
         with _lock:
             if not _workers:
                 _start()
-    return count
+    return count if _can_be else 1
 
 
 def _start() -> None:
@@ -40,8 +42,11 @@ def _start() -> None:
 
     An interpreter that shuts down starts none; then the caller works alone.
     """
+    global _can_be
     function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
-    function(engine().runtime["start_pool"])(POOL)
+    _can_be = function(engine().runtime["start_pool"])(POOL) == 0
+    if not _can_be:
+        return
     work = function(engine().runtime["work"])
     for number in range(processors() - 1):
         worker = threading.Thread(target=work, args=(POOL,), name=f"functrans-{number}", daemon=True)

@@ -18,7 +18,7 @@ from ..lowlevel.modules import Module
 from . import arguments, blocks, calls, dispatch, enter, loops, objects, results, rows, threads
 from .calls import LIBRARY_ARGUMENTS
 from .header import FRAME, HEADER, LOOK, PATIENCE, STOPPED, THREADS, WORK_LEFT
-from .threads import POOL_SIZE
+from .threads import ABSENT, OF_LINUX, POOL_SIZE
 
 #: All functions that instructions name.
 RUNTIME = Module([objects, blocks, threads, loops, calls, rows], inserted=calls.ANY_OUTSIDE)
@@ -37,6 +37,6 @@ def setting(nothing: int, begins: Sequence[Step]) -> list[int]:
 
 
 __all__ = [
-    "CALL", "ENTER", "FRAME", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "PATIENCE", "POOL_SIZE", "RUNTIME", "STOPPED",
-    "THREADS", "WORK_LEFT", "setting",
+    "ABSENT", "CALL", "ENTER", "FRAME", "HEADER", "LIBRARY_ARGUMENTS", "LOOK", "OF_LINUX", "PATIENCE", "POOL_SIZE",
+    "RUNTIME", "STOPPED", "THREADS", "WORK_LEFT", "setting",
 ]  # fmt: skip

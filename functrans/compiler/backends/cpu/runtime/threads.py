@@ -65,6 +65,13 @@ LOOKS = 2500
 SMALL = 3
 
 
+#: Of these, other systems than Linux lack some. What stands for them then says what they do after an error, -1.
+OF_LINUX = (
+    "sem_init", "sem_wait", "sem_post", "getpid", "sched_getcpu", "sched_getaffinity", "sched_setaffinity"
+)  # fmt: skip
+ABSENT = "define i64 @functrans_absent() {\n  ret i64 -1\n}\n"
+
+
 @external
 def sem_init(semaphore: Words, is_shared: CInt, value: CInt) -> CInt: ...
 @external
@@ -83,12 +90,10 @@ def sched_setaffinity(thread: CInt, size: int, mask: Words) -> CInt: ...
 
 @exported
 def start_pool(pool: Words) -> int:
-    """Make a pool, of zeros, ready."""
+    """Make a pool, of zeros, ready; whether it is not, for want of semaphores."""
     habits = pool[POOL_HABITS:]
     habits[PERIOD], habits[REST] = LEAST_PERIOD, LEAST_REST
-    sem_init(pool[POOL_SEMAPHORE:], 0, 0)
-    sem_init(pool[POOL_DONE:], 0, 0)
-    return 0
+    return sem_init(pool[POOL_SEMAPHORE:], 0, 0) != 0 or sem_init(pool[POOL_DONE:], 0, 0) != 0
 
 
 def take_parts(pool: Words, step: int) -> None:
