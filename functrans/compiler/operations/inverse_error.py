@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from .values import DOUBLE, Value, copysign, fabs, fma, function, sqrt, where
+from .values import DOUBLE, Value, copysign, fabs, function, multiply_add, sqrt, where
 
 log = function("log")
 
@@ -78,5 +78,5 @@ def _polynomial(piece: Piece, x: Value) -> Value:
     t = x - piece.centre
     *rest, total = (x.like(c) for c in piece.coefficients)
     for coefficient in reversed(rest):
-        total = fma(total, t, coefficient)
+        total = multiply_add(total, t, coefficient)
     return total
