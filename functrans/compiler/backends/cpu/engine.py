@@ -222,7 +222,7 @@ class Engine:
 
     def _load_vector_functions(self) -> bool:
         """glibc's vector versions of mathematical functions, where there are any."""
-        if not self.features.get("avx2"):
+        if not self.triple.startswith("x86_64"):
             return False
         try:
             self.llvm.load_library_permanently("libmvec.so.1")
@@ -314,7 +314,9 @@ class Engine:
     def _variants(self, type_: str) -> list[tuple[str, int]]:
         """The instruction sets of libmvec that this machine has, and how many numbers they work on at a time."""
         double = type_ == "double"
-        found = [("b", 2 if double else 4), ("d", 4 if double else 8)]
+        found = [("b", 2 if double else 4)]
+        if self.features.get("avx2"):
+            found.append(("d", 4 if double else 8))
         if self.features.get("avx512f") and self.features.get("avx512dq"):
             found.append(("e", 8 if double else 16))
         return found
