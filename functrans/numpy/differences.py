@@ -64,11 +64,11 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """numpy.trapezoid."""
     y = as_operand(y)
-    axis = normalize_axis(axis, typeof(y).ndim)
+    axis_of_y = normalize_axis(axis, typeof(y).ndim)
     if x is not None:
         x = as_operand(x)
-        dx = _along(diff(x), axis, typeof(y).ndim) if typeof(x).ndim == 1 else diff(x, axis=axis)
-    before, after = _one_by_one(y, axis)
+        dx = _along(diff(x), axis_of_y, typeof(y).ndim) if typeof(x).ndim == 1 else diff(x, axis=axis)
+    before, after = _one_by_one(y, axis_of_y)
     return sum(divide(multiply(dx, add(after, before)), 2.0), axis)
 
 

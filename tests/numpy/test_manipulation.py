@@ -1,6 +1,7 @@
 """Shapes, axes, joining, padding and differences, traced: NumPy's values, types, errors and derivatives."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -154,6 +155,21 @@ def test_positions_of_gradient_and_trapezoid_are_differentiable():
     check_agreement(lambda x, s: np.gradient(x, s, axis=1), X, POSITIONS)
     check_agreement(lambda x, s: np.gradient(x, s, axis=1, edge_order=2), X, np.float64(0.7))
     check_agreement(lambda x, s: np.trapezoid(x, s), X, POSITIONS)
+
+
+@pytest.mark.parametrize("axis", [-2, -1, 0, 1])
+def test_positions_may_have_other_axes_than_what_is_integrated(axis):
+    """An axis is counted in each of them."""
+    arrays = [np.arange(np.prod(shape, dtype=float)).reshape(shape) ** 2 for shape in ((2, 3), (2, 3, 3), (3, 2, 3))]
+    for y, s in itertools.product(arrays, repeat=2):
+        try:
+            wanted = np.trapezoid(y, s, axis=axis)
+        except ValueError:
+            with pytest.raises(ValueError):
+                ft.jit(np.trapezoid, static_argnames="axis")(y, s, axis=axis)
+        else:
+            found = ft.jit(np.trapezoid, static_argnames="axis")(y, s, axis=axis)
+            np.testing.assert_allclose(found, wanted, rtol=1e-12, strict=True)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64])
