@@ -27,6 +27,7 @@ from .loopnest import (
     parts,
 )
 from .recurrence import (
+    EXTREMES,
     Assign,
     Check,
     Choose,
@@ -400,13 +401,15 @@ def strides(s: Repeat) -> dict[Register, int]:
 
 
 def sums_of(s: Repeat) -> frozenset[int]:
-    """The registers of a loop that only gather a sum of floats."""
+    """The registers of a loop that only gather a sum of floats, or an extreme of them."""
     own = [e for inner in statements_in((*s.test, *s.body)) for e in roots(inner)]
     own += [] if s.going is None else [s.going]
-    used = Counter(x.number for e in expressions_in(own) for x in parts(e) if isinstance(x, Register))
-    used.update(e.number for e in own if isinstance(e, Register))
+    everything = [*own, *(x for e in expressions_in(own) for x in parts(e))]
+    used = Counter(e.number for e in everything if isinstance(e, Register))
+    read = Counter(map(id, everything))
     pairs = [pair for a in s.body if isinstance(a, Assign) for pair in zip(a.registers, a.values)]
-    return frozenset(r.number for r, e in pairs if used[r.number] == 1 and _adds_to(r, e))
+    alone = [(r, e) for r, e in pairs if used[r.number] == read[id(e)] == 1]
+    return frozenset(r.number for r, e in alone if _adds_to(r, e) or _is_extreme(r, e))
 
 
 def addition(r: Register, e: Expression) -> Expression | None:
@@ -414,6 +417,11 @@ def addition(r: Register, e: Expression) -> Expression | None:
     if not isinstance(e, Apply) or e.operation != "add" or r not in e.operands:
         return None
     return e.operands[1 if e.operands[0] == r else 0]
+
+
+def _is_extreme(r: Register, e: Expression) -> bool:
+    """Whether an expression is an extreme of a register and something else."""
+    return isinstance(e, Apply) and e.operation in EXTREMES and r.dtype.str[1:] in ("f4", "f8") and r in e.operands
 
 
 def _adds_to(r: Register, e: Expression) -> bool:

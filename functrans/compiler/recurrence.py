@@ -15,6 +15,8 @@ from .loopnest import INT, Affine, Apply, Constant, Expression, Index, Load, Reg
 
 #: Inner loops of at most so many steps have their length in the text, so that compilers can unroll them.
 FEW_STEPS = 8
+#: Operations of which one gathers an extreme.
+EXTREMES = ("maximum", "minimum")
 
 
 class Assign(NamedTuple):
@@ -70,7 +72,7 @@ class Repeat(NamedTuple):
         length: the number of steps, known when the loop begins; None: `going` tells.
         test: what is done before `going` is asked.
         going: a boolean without which the loop ends; where there is a length, it holds in every step.
-        sums: registers that only gather a sum of floats, whose terms may be added in any order.
+        sums: registers that only gather a sum of floats, whose terms may be added in any order, or an extreme of them.
         most: more steps than this are not to be expected; None: nobody knows.
         turns: whether somebody may move arrays before a step: the entries of stacks.
     """

@@ -93,3 +93,60 @@ def test_a_loop_over_single_elements_may_look_for_the_least_of_few():
         waits.append(start - arrival)
     np.testing.assert_array_equal(program(arrivals, services)[0], free)
     np.testing.assert_array_equal(program(arrivals, services)[1], waits)
+
+
+STEPS = {
+    "highest": lambda m, x: np.maximum(m, x),
+    "lowest so far": lambda m, x: np.minimum(x, m),
+    "queue": lambda m, x: np.maximum(0.0, m + x),
+    "clipped": lambda m, x: np.clip(m - x, -1.0, 2.0),
+    "fewest": lambda m, x: np.fmin(np.fmax(m, -x), 3.0),
+    "nearest": lambda m, x: np.minimum(np.maximum(m, x), np.minimum(x - m, m)),
+}
+
+
+@pytest.mark.parametrize("name", ["quick", "thorough"])
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+@settings(deadline=None, max_examples=12)
+@given(st.integers(1, 40), st.integers(0, 99), st.sampled_from([np.float32, np.float64]), st.booleans())
+def test_extremes_of_the_step_before(name, step, length, seed, dtype, is_last_wanted):
+    """In loops that write each of them down or leave the last one, with NaN anywhere."""
+    x = special_array(np.random.default_rng(seed), (length,), dtype)
+    want, m = [], dtype(0.5)
+    with np.errstate(all="ignore"):
+        for number in x:
+            m = step(m, number)
+            want.append(m)
+
+    def run(m, x):
+        if is_last_wanted:
+            return lax.fori_loop(0, len(x), lambda i, m: step(m, x[i]), m)
+        return lax.scan(lambda m, x: (step(m, x),) * 2, m, x)[1]
+
+    with tier(name):
+        found = jit(run)(dtype(0.5), x)
+    assert_same_bits([found], [want[-1] if is_last_wanted else np.array(want)], signs_of_zeros=False)
+
+
+def test_a_step_waits_for_one_instruction_of_an_extreme():
+    """What is true of nearly all numbers stays a choice of its own through LLVM's passes, and is guessed in the end."""
+    lowered = jit(lambda x: lax.scan(lambda m, x: (np.maximum(m, x),) * 2, -np.inf, x)).lower(np.ones(1000))
+    choices = [line for line in lowered.optimized_llvm.splitlines() if " select " in line]
+    assert 0 < len(choices) == 2 * sum("!prof" in line for line in choices)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_extremes_of_rows_are_found_in_vectors(order):
+    """Those of columns are not, of which LLVM would make none."""
+    x = np.asarray(np.random.default_rng(0).normal(size=(50, 50)), order=order)
+
+    def highest(x):
+        def row(i, y):
+            y = y.copy()
+            y[i] = lax.fori_loop(0, 50, lambda k, m: np.maximum(m, abs(x[i, k])), 0.0)
+            return y
+
+        return lax.fori_loop(0, 50, row, np.zeros_like(x[0]))
+
+    assert ("@llvm.maximum" in jit(highest).lower(x).llvm) == (order == "C")
+    np.testing.assert_array_equal(jit(highest)(x), abs(x).max(1))

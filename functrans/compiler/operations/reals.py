@@ -34,6 +34,7 @@ from .values import (
     is_nan,
     multiply_add,
     sqrt,
+    usually,
     where,
 )
 
@@ -278,17 +279,18 @@ def heaviside(x: Value, at_zero: Value) -> Value:
     return where(x == 0, at_zero, where(x < 0, 0.0, where(x > 0, 1.0, x)))
 
 
-def _extreme(is_beyond: Operation, gives_way: Operation) -> Operation:
-    """Of x and y the one that is beyond the other, x where `gives_way(x, y)`."""
-    return lambda x, y: where(is_beyond(x, y) | gives_way(x, y), x, y)
+def _extreme(is_beyond: Operation) -> Operation:
+    """Of x and y the one that is beyond the other, or NaN.
+
+    Machines have an instruction for the inner choice, which gives y if that is NaN. In a loop each step may wait for
+    that of the step before; it does not for whether x is a number.
+    """
+    return lambda x, y: usually(x == x, where(is_beyond(x, y), x, y), x)
 
 
-def _first(x: Value, y: Value) -> Value:
-    return is_nan(x)
-
-
-def _second(x: Value, y: Value) -> Value:
-    return is_nan(y)
+def _extreme_number(is_beyond: Operation) -> Operation:
+    """Of x and y the one that is beyond the other, or no NaN."""
+    return lambda x, y: where(is_beyond(x, y) | is_nan(y), x, y)
 
 
 def scale(x: Value, c: Value) -> Value:
@@ -352,10 +354,10 @@ REALS: Final[dict[str, Operation]] = {
     "signbit": lambda x: bits(x) < 0,
     "copysign": copysign,
     "heaviside": heaviside,
-    "maximum": _extreme(op.gt, _first),
-    "minimum": _extreme(op.lt, _first),
-    "fmax": _extreme(op.gt, _second),
-    "fmin": _extreme(op.lt, _second),
+    "maximum": _extreme(op.gt),
+    "minimum": _extreme(op.lt),
+    "fmax": _extreme_number(op.gt),
+    "fmin": _extreme_number(op.lt),
     "floor": floor,
     "ceil": function("ceil"),
     "trunc": function("trunc"),
@@ -429,8 +431,8 @@ HALVES: Final[dict[str, Operation]] = {
     "nextafter": _half_nextafter,
     "spacing": _half_spacing,
     "bits_of_number": bits,
-    "maximum": _extreme(op.ge, _first),
-    "minimum": _extreme(op.le, _first),
-    "fmax": _extreme(op.ge, _second),
-    "fmin": _extreme(op.le, _second),
+    "maximum": _extreme(op.ge),
+    "minimum": _extreme(op.le),
+    "fmax": _extreme_number(op.ge),
+    "fmin": _extreme_number(op.le),
 }

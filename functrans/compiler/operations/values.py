@@ -24,7 +24,8 @@ class Code(Protocol):
       none; minus and plus wrap around;
     * and, or, xor of integers and booleans; shift_left, shift_right by less than the number of bits; count_ones;
     * less, less_equal, greater, greater_equal, equal, not_equal, of which only the last holds for NaN; is_nan;
-    * select: the second operand where the first, a boolean, holds, else the third;
+    * select: the second operand where the first, a boolean, holds, else the third; usually: the same of a boolean that
+      hardly ever fails, so that nobody need wait for it;
     * absolute, square_root, floor, ceil, trunc, rint (to even), copysign, and fma, a product and sum rounded once;
     * multiply_add, a product and sum rounded once or twice, whichever is quicker;
     * convert to another dtype, where the number is in range; reinterpret the bits in a dtype of the same size;
@@ -185,6 +186,11 @@ def where(condition: Value, x: Value | Number, y: Value | Number) -> Value:
         assert isinstance(y, Value)
         x = y.like(x)
     return condition.operation("select", x, x.like(y), dtype=x.dtype)
+
+
+def usually(condition: Value, x: Value, y: Value) -> Value:
+    """The same of a condition that hardly ever fails."""
+    return condition.operation("usually", x, y, dtype=x.dtype)
 
 
 def quotient(x: Value, y: Value) -> Value:

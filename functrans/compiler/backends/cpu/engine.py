@@ -31,10 +31,12 @@ HINTS = {
     "!one_by_one": '!"llvm.loop.vectorize.enable", i1 false',
     "!rolled": '!"llvm.loop.unroll.disable"',
 }
+#: What texts say of choices.
+WEIGHTS = {"!usual": '!"branch_weights", i32 1048575, i32 1'}
 #: What a function is called in its own text.
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
-VERSION = "4"
+VERSION = "5"
 #: Begins the names of the C library's functions in modules. By its own name, LLVM would know the logarithm of what is
 #: positive, and then forget that there is a vector version.
 OWN = "functrans_c_"
@@ -323,8 +325,12 @@ class Engine:
 
 
 def _with_hints(text: str) -> tuple[str, list[str]]:
-    """A text with numbers for what it says of its loops, and what these numbers stand for."""
+    """A text with numbers for what it says of its choices and loops, and what these numbers stand for."""
     lines: list[str] = []
+    for name, weights in WEIGHTS.items():
+        if name in text:
+            text = text.replace(name, f"!{len(lines)}")
+            lines.append(f"!{len(lines)} = !{{{weights}}}")
 
     def number(found: re.Match[str]) -> str:
         own = len(lines)

@@ -110,7 +110,7 @@ class CudaCode:
         return literal(number, dtype)
 
     def operation(self, name: str, operands: Sequence[Value], dtype: np.dtype[Any]) -> str:
-        if operands[0].dtype == HALF and name not in ("select", "reinterpret", "convert"):
+        if operands[0].dtype == HALF and name not in ("select", "usually", "reinterpret", "convert"):
             return self._in_single(name, operands, dtype)
         return self.write(dtype.name, self._expression(name, operands, dtype))
 
@@ -141,7 +141,7 @@ class CudaCode:
             return _infix(name, x.dtype, registers, dtype)
         if name == "negate":
             return f"-{registers[0]}" if dtype.kind == "f" else _infix("subtract", dtype, ["0", *registers], dtype)
-        if name == "select":
+        if name in ("select", "usually"):
             return f"{registers[0]} ? {registers[1]} : {registers[2]}"
         if name == "is_nan":
             return f"{registers[0]} != {registers[0]}"

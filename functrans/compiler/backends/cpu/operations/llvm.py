@@ -177,8 +177,15 @@ class LlvmCode(NamedTuple):
         return self.emit(f"fcmp uno {self._type(x)} {x.register}, {self.literal(0.0, x.dtype)}")
 
     def _select(self, condition: Value, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
-        t = self._type(x)
-        return self.emit(f"select {self._type(condition)} {condition.register}, {t} {x.register}, {t} {y.register}")
+        return self._selected(condition, x, y, "")
+
+    def _usually(self, condition: Value, x: Value, y: Value, dtype: np.dtype[Any]) -> str:
+        """A branch in the end, which processors guess, unless LLVM makes vectors of it."""
+        return self._selected(condition, x, y, "" if self.lanes else ", !prof !usual")
+
+    def _selected(self, condition: Value, x: Value, y: Value, hint: str) -> str:
+        operands = ", ".join(f"{self._type(o)} {o.register}" for o in (condition, x, y))
+        return self.emit(f"select {operands}{hint}")
 
     def _convert(self, x: Value, dtype: np.dtype[Any]) -> str:
         have = x.dtype
