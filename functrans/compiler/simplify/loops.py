@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, substitute
 from ...core.primitive import SharedOperands
 from ...core.trace import Params
+from .choices import given_results
 from .invariants import Invariants
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def simplify_programs(rewriter: Rewriter, eqn: Eqn) -> Sequence[Atom]:
         eqn = _without_repeats(rewriter, eqn)
     eqn = eqn._replace(params=_with_programs(eqn.params, rewriter.nested))
     rewriter.source = eqn.source
+    if eqn.primitive.name == "cond":
+        results = [simpler or a for simpler, a in zip(given_results(rewriter, eqn), results)]
     if eqn.primitive.has_effects(eqn.params):
         rewriter.append(eqn)
         return results

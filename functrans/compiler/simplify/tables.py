@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .algebra import ALGEBRA
 from .bounds import BOUNDS
+from .choices import CHOICES
 from .moves import MOVES
 from .one_hot import SUMS, UPDATES
 from .pieces import ADDITIONS
@@ -24,6 +25,6 @@ def merged(*tables: Rules) -> Rules:
 
 
 #: Rules that change no bit of a result.
-EXACT_RULES: Rules = merged(ALGEBRA, MOVES, BOUNDS, UPDATES, EXACT_POWERS, EXPANSIONS)
+EXACT_RULES: Rules = merged(ALGEBRA, MOVES, BOUNDS, CHOICES, UPDATES, EXACT_POWERS, EXPANSIONS)
 #: With those that change results by rounding, or where they would overflow.
 ALL_RULES: Rules = merged(STABILITY, SUMS, EXACT_RULES, ADDITIONS, POWERS)
