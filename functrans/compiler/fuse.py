@@ -320,7 +320,8 @@ class _Fuser:
     def measure(self, value: Value, leaves: Sequence[Load]) -> None:
         """Add to what a value takes itself what its operands take, where it is computed at other places.
 
-        What the operands share is counted for each, which is quicker than to look at everything again.
+        What the operands share is counted for each, which is quicker than to look at everything again. Operations are
+        those for a reader of few elements, who computes more again than readers of all: so no expression is too large.
 
         Args:
             leaves: what its rule reads.
@@ -341,6 +342,8 @@ class _Fuser:
                 inlined.append(operand)
                 value.take_over(operand, is_same, LARGEST_EXPRESSION)
                 self.measure_writing(value, load, is_same)
+            elif self.is_repeatable(operand, (shape, 0), ()):
+                value.count(operand, LARGEST_EXPRESSION)
             elif is_same:
                 value.read[operand] = value.read.get(operand, 0) + 1
         turns = [inlined] if inlined else []
@@ -360,6 +363,8 @@ class _Fuser:
             if load.operand.rule is not None and self.is_repeatable_for(load, space):
                 value.take_over(load.operand, False, LARGEST_EXPRESSION)
                 self.measure_writing(value, load, False)
+            elif load.operand.rule is not None and self.is_repeatable(load.operand, space, ()):
+                value.count(load.operand, LARGEST_EXPRESSION)
 
     def measure_writing(self, value: Value, load: Load, is_same: bool) -> None:
         """Note how many elements of a value are written out, so that what it loads is computed once."""

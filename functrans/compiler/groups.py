@@ -32,6 +32,7 @@ class Value:
         written: how many elements have to be written out together so that what they read, if it is computed again with
             them, is computed once.
         checks: the equations whose operands must have been checked before it is computed, by number.
+        operations: how many there are in the expression for a reader of one element.
         read: how often that expression stands for a reader of a value of the same shape at the same place.
     """
 
@@ -56,11 +57,15 @@ class Value:
         self.is_stored = is_stored
         self.read: dict[Value, int] = {}
 
+    def count(self, operand: Value, most: int) -> None:
+        """Count the operations of an operand."""
+        self.operations = min(self.operations + operand.operations, most)
+
     def take_over(self, operand: Value, is_same: bool, most: int) -> None:
         """Count what it takes to compute an operand again, at the same place or at another: so many operations at most,
         for what operands share is counted for each."""
         self.cost += operand.cost
-        self.operations = min(self.operations + operand.operations, most)
+        self.count(operand, most)
         if is_same:
             for value, count in operand.read.items():
                 self.read[value] = self.read.get(value, 0) + count

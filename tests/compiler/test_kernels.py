@@ -365,6 +365,24 @@ def test_chains_of_tiny_contractions_are_not_computed_again_and_again(dtype: Any
     assert compiled.lower(psi, gate).cost.total.operations <= 4 * 3 * axes * psi.size
 
 
+def links(a: Any, b: Any, length: int) -> Any:
+    """An element of a product of many matrices, as of the pose of the last link of an arm."""
+    product = a
+    for _ in range(length):
+        product = product @ b @ a
+    return product[0, 1] * 2
+
+
+@pytest.mark.parametrize("extent", [2, 3, 4])
+def test_an_element_of_a_chain_of_small_products_takes_what_the_chain_takes(extent: int) -> None:
+    """What the space of all elements is too large for is not computed for one element over and over again."""
+    a, b = np.random.default_rng(0).normal(size=(2, extent, extent))
+    jitted = ft.jit(links, static_argnums=2)
+    for length in (1, 2, 3, 8):
+        np.testing.assert_allclose(jitted(a, b, length), links(a, b, length), rtol=1e-9)
+        assert jitted.lower(a, b, length).cost.total.operations <= 10 * length * 2 * extent**3
+
+
 @given(st.data())
 @settings(max_examples=40)
 def test_kernels_over_other_extents_have_what_was_derived(data: Any) -> None:
