@@ -13,7 +13,7 @@ from ..core.trace import Params, typeof
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.noting import jvp_jaxpr_noting, pack_notes, unpack_notes
-from ..transforms.partial_eval import partial_eval_jaxpr
+from ..transforms.residuals import split_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from .programs import HoldsPrograms, guarded
 
@@ -93,7 +93,7 @@ class Call(HoldsPrograms):
         return self.bind(*values, jaxpr=derived, name=f"vmap_{name}", **params), out_mapped
 
     def partial_eval(self, trace: Any, unknown: Sequence[bool], args: Sequence[Any], params: Params) -> list[Any]:
-        known_jaxpr, rest, out_unknown = partial_eval_jaxpr(params["jaxpr"], tuple(unknown))
+        known_jaxpr, rest, out_unknown = split_jaxpr(params["jaxpr"], tuple(unknown))
         known_args = [a for a, is_unknown in zip(args, unknown) if not is_unknown]
         outs = trace.parent.process(self, known_args, {**params, "jaxpr": known_jaxpr})
         known_count = len(out_unknown) - sum(out_unknown)

@@ -21,6 +21,7 @@ from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import active_coefficients, jet_jaxpr, series_of
 from ..transforms.partial_eval import partial_eval_jaxpr
+from ..transforms.residuals import split_jaxpr
 from ..transforms.transpose import transpose_jaxpr
 from .loop import Flags, choose_lanes, first_lane, spread, stand_in, used_inputs
 from .programs import HoldsPrograms, check_no_collective, guarded
@@ -190,7 +191,7 @@ def _split(first: Jaxpr, others: Branches, unknown: Flags) -> SplitBranches:
     branches = (first, *others)
     flags = [partial_eval_jaxpr(branch, unknown)[2] for branch in branches]
     out_unknown = tuple(any(group) for group in zip(*flags))
-    halves = [partial_eval_jaxpr(branch, unknown, out_unknown)[:2] for branch in branches]
+    halves = [split_jaxpr(branch, unknown, out_unknown)[:2] for branch in branches]
     count = out_unknown.count(False)
     operands = sorted(
         {known.inputs.index(a) for known, _ in halves for a in known.outputs[count:] if a in known.inputs}

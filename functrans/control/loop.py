@@ -27,7 +27,8 @@ from ..primitives.structural import transpose
 from ..transforms.batching import batch_jaxpr
 from ..transforms.forward import jvp_jaxpr
 from ..transforms.jet import is_moving, jet_jaxpr
-from ..transforms.partial_eval import keep_sources, partial_eval_jaxpr
+from ..transforms.partial_eval import partial_eval_jaxpr
+from ..transforms.residuals import with_fewest_residuals
 from .eager import run_loop
 from .programs import HoldsPrograms, inlined, jaxpr_has_effects
 
@@ -379,8 +380,10 @@ def split_body(body: Jaxpr, consts: Flags, carry: Flags, xs: Flags) -> Halves:
     )[:3]
     changing = changing_variables(known, [*known_carry, *known_xs])
     unchanging = {v for eqn in known.eqns for v in eqn.outputs if v not in changing}
-    known, rest = keep_sources(known, rest, out_unknown.count(False), {*known_consts, *known_xs, *unchanging})
-    results, residuals = partition(known.outputs, (out_unknown.count(False),))
+    count = out_unknown.count(False)
+    at_hand = {*known_consts, *known_xs, *unchanging, *known.outputs[carry.count(False) : count]}
+    known, rest = with_fewest_residuals(known, rest, count, at_hand)
+    results, residuals = partition(known.outputs, (count,))
     invariant = [i for i, atom in enumerate(residuals) if atom not in changing]
     outputs = [residuals[i] for i in invariant]
     known_ys: list[Any] = list(results[carry.count(False) :])

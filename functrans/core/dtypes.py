@@ -121,3 +121,8 @@ def _back(dtype: np.dtype[Any], kinds: Any) -> np.dtype[Any]:
     if dtype != HALF or HALF in [k for k in kinds if isinstance(k, np.dtype)]:
         return dtype
     return next((k for k in kinds if isinstance(k, np.dtype) and is_bfloat16(k)), dtype)
+
+
+def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
+    """An array of a dtype in the place where x is; of a number, one on the host."""
+    return x.astype(dtype, copy=False) if hasattr(x, "astype") else np.asarray(x, dtype)

@@ -95,6 +95,9 @@ class Primitive:
     lowers_by_dtype = False
     #: Whether results may be Python scalars where not all operands are.
     may_be_weak = False
+    #: How many additions it takes for each element of an operand or the result, where these are few: what is cheap is
+    #: computed again for a derivative rather than kept. None: many. `work_on` may know more.
+    work: int | None = None
     #: Whether elements of the operands are in the results as they are, or nowhere: nothing is computed with them.
     only_moves = False
     #: Whether each element of the result is computed from those at the same place of the operands, which broadcast, and
@@ -143,6 +146,10 @@ class Primitive:
     def computes(self, avals: Sequence[Any], params: Params) -> bool:
         """Whether something is computed with the elements of operands of these types."""
         return not (self.only_moves or self.holds_programs)
+
+    def work_on(self, operands: Sequence[Any], params: Params) -> int | None:
+        """As `work`, of these operands, which are atoms of a program: some may be constants."""
+        return self.work if self.computes([atom.aval for atom in operands], params) else 0
 
     def operand_dtypes(self, avals: Sequence[Any]) -> Sequence[np.dtype[Any]]:
         """What operands are cast to before anything is computed; asked where one has bfloat16."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..core.avals import PYTHON_SCALARS
+from ..core.dtypes import as_dtype as _in_dtype
 from ..core.dtypes import result_type
 from ..core.trace import EVAL, current_trace, typeof
 from ..core.tracer import Tracer
 from ..primitives.elementwise import add, divide, floor, log10, multiply, power, sign
-from ..primitives.foundation import as_dtype as _in_dtype
 from ..primitives.foundation import broadcast_shapes, promoted
 from ..primitives.structural import concatenate, iota, slice_axis
 from .common import as_operand, cast, concrete_value, stretched, with_shape

@@ -28,6 +28,7 @@ class Part(Linear):
     """The real or the imaginary part, which are properties of numbers and arrays under the same names."""
 
     is_pointwise = True
+    work = 1
 
     def abstract_eval(self, x: ShapedArray) -> list[ShapedArray]:
         return [_part(x)]

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray, real_dtype
 from ..core.devices import checked, here, place_of
+from ..core.dtypes import as_dtype
 from ..core.jaxpr import Jaxpr
 from ..core.primitive import is_hole
 from ..core.staging import trace_closed
@@ -27,7 +28,7 @@ from ..errors import ShapeMismatchError
 from .complex import imag, real
 from .cumulative import cumprod
 from .elementwise import absolute, add, divide, greater, logical_and, multiply, negative, subtract
-from .foundation import add_tangents, as_dtype, broadcast_to, full, reduce_sum, reshape
+from .foundation import add_tangents, broadcast_to, full, reduce_sum, reshape
 from .linalg import inverse
 from .matrices import (
     MatrixPrimitive,

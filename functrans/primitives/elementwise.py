@@ -59,25 +59,33 @@ class Multiply(PowerLike, Product):
         return super().jvp_noting(primals, tangents, notes)
 
 
-add = Elementwise("add", np.add, (1, 1), operator=True, commutes=True)
-subtract = Elementwise("subtract", np.subtract, (1, -1), operator=True)
-negative = Elementwise("negative", np.negative, (-1,), operator=True)
-positive = Elementwise("positive", np.positive, (1,), operator=True)
+add = Elementwise("add", np.add, (1, 1), operator=True, commutes=True, work=1)
+subtract = Elementwise("subtract", np.subtract, (1, -1), operator=True, work=1)
+negative = Elementwise("negative", np.negative, (-1,), operator=True, work=1)
+positive = Elementwise("positive", np.positive, (1,), operator=True, work=1)
 multiply = Multiply(
-    "multiply", np.multiply, (lambda z, x, y: y, lambda z, x, y: x), Power.times, operator=True, is_polynomial=True
+    "multiply",
+    np.multiply,
+    (lambda z, x, y: y, lambda z, x, y: x),
+    Power.times,
+    operator=True,
+    is_polynomial=True,
+    work=1,
 )
 divide = Product(
-    "divide", np.divide, (lambda z, x, y: divide(1, y), lambda z, x, y: negative(divide(z, y))), operator=True
+    "divide", np.divide, (lambda z, x, y: divide(1, y), lambda z, x, y: negative(divide(z, y))), operator=True, work=4
 )
 floor_divide = Elementwise("floor_divide", np.floor_divide, operator=True)
 remainder = Elementwise("remainder", np.remainder, (1, lambda z, x, y: negative(floor_divide(x, y))), operator=True)
 fmod = Elementwise("fmod", np.fmod, (1, lambda z, x, y: rint(divide(subtract(z, x), y))))
-reciprocal = PowerLike("reciprocal", np.reciprocal, (lambda y, x: negative(square(y)),), lambda x: x.raised(-1))
+reciprocal = PowerLike("reciprocal", np.reciprocal, (lambda y, x: negative(square(y)),), lambda x: x.raised(-1), work=4)
 
 # ---- powers, and what is made of them
 
-square = PowerLike("square", np.square, (lambda y, x: multiply(2, x),), lambda x: x.raised(2), is_polynomial=True)
-sqrt = PowerLike("sqrt", np.sqrt, (lambda y, x: divide(0.5, y),), lambda x: x.raised(0.5))
+square = PowerLike(
+    "square", np.square, (lambda y, x: multiply(2, x),), lambda x: x.raised(2), is_polynomial=True, work=1
+)
+sqrt = PowerLike("sqrt", np.sqrt, (lambda y, x: divide(0.5, y),), lambda x: x.raised(0.5), work=4)
 cbrt = PowerLike("cbrt", np.cbrt, (lambda y, x: divide(1 / 3, square(y)),), Power.cube_root)
 
 
@@ -91,6 +99,13 @@ class PowerOf(PowerLike):
 
     def may_fail(self, avals: Sequence[Any], params: Params) -> bool:
         return self.abstract_eval(*avals)[0].dtype.kind in "iu"
+
+    def work_on(self, operands: Sequence[Any], params: Params) -> int | None:
+        """Few halves are products, and a root or a reciprocal."""
+        halves = 2 * getattr(operands[1], "value", np.nan)
+        if np.ndim(halves) or halves not in range(-8, 9):
+            return None
+        return int(abs(halves)) // 2 + (halves % 2 != 0) * sqrt.work + (halves < 0) * reciprocal.work
 
     def assemble(
         self, assembler: Any, block: list[Any], sources: Sequence[Any], targets: Sequence[Any], params: Params
@@ -108,8 +123,10 @@ power = PowerOf(
     operator=True,
 )
 float_power = PowerLike("float_power", np.float_power, power.derivatives, power.note)
-absolute = PowerLike("absolute", np.absolute, (lambda y, x: _conjugate_sign(x),), Power.magnitude, operator=True)
-fabs = PowerLike("fabs", np.fabs, (lambda y, x: sign(x),), Power.magnitude)
+absolute = PowerLike(
+    "absolute", np.absolute, (lambda y, x: _conjugate_sign(x),), Power.magnitude, operator=True, work=1
+)
+fabs = PowerLike("fabs", np.fabs, (lambda y, x: sign(x),), Power.magnitude, work=1)
 hypot = PowerLike(
     "hypot",
     np.hypot,
@@ -139,7 +156,7 @@ class Neighbour(Elementwise):
 
 
 copysign = Elementwise("copysign", np.copysign, (lambda z, x, y: multiply(sign(x), copysign(1, y)), None))
-signbit = Elementwise("signbit", np.signbit)
+signbit = Elementwise("signbit", np.signbit, work=1)
 heaviside = Elementwise("heaviside", np.heaviside, (None, lambda z, x, y: equal(x, 0)))
 floor = Elementwise("floor", np.floor)
 ceil = Elementwise("ceil", np.ceil)
@@ -228,23 +245,23 @@ class Comparison(Elementwise):
         return compare
 
 
-equal = Comparison("equal", np.equal, operator=True, commutes=True)
-not_equal = Comparison("not_equal", np.not_equal, operator=True, commutes=True)
-less = Comparison("less", np.less, operator=True)
-less_equal = Comparison("less_equal", np.less_equal, operator=True)
-greater = Comparison("greater", np.greater, operator=True)
-greater_equal = Comparison("greater_equal", np.greater_equal, operator=True)
-logical_and = Elementwise("logical_and", np.logical_and, commutes=True)
-logical_or = Elementwise("logical_or", np.logical_or, commutes=True)
-logical_xor = Elementwise("logical_xor", np.logical_xor, commutes=True)
-logical_not = Elementwise("logical_not", np.logical_not)
-isnan = Elementwise("isnan", np.isnan)
-isinf = Elementwise("isinf", np.isinf)
-isfinite = Elementwise("isfinite", np.isfinite)
-bitwise_and = Elementwise("bitwise_and", np.bitwise_and, operator=True, commutes=True)
-bitwise_or = Elementwise("bitwise_or", np.bitwise_or, operator=True, commutes=True)
-bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, operator=True, commutes=True)
-invert = Elementwise("invert", np.invert, operator=True)
+equal = Comparison("equal", np.equal, operator=True, commutes=True, work=1)
+not_equal = Comparison("not_equal", np.not_equal, operator=True, commutes=True, work=1)
+less = Comparison("less", np.less, operator=True, work=1)
+less_equal = Comparison("less_equal", np.less_equal, operator=True, work=1)
+greater = Comparison("greater", np.greater, operator=True, work=1)
+greater_equal = Comparison("greater_equal", np.greater_equal, operator=True, work=1)
+logical_and = Elementwise("logical_and", np.logical_and, commutes=True, work=1)
+logical_or = Elementwise("logical_or", np.logical_or, commutes=True, work=1)
+logical_xor = Elementwise("logical_xor", np.logical_xor, commutes=True, work=1)
+logical_not = Elementwise("logical_not", np.logical_not, work=1)
+isnan = Elementwise("isnan", np.isnan, work=1)
+isinf = Elementwise("isinf", np.isinf, work=1)
+isfinite = Elementwise("isfinite", np.isfinite, work=1)
+bitwise_and = Elementwise("bitwise_and", np.bitwise_and, operator=True, commutes=True, work=1)
+bitwise_or = Elementwise("bitwise_or", np.bitwise_or, operator=True, commutes=True, work=1)
+bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, operator=True, commutes=True, work=1)
+invert = Elementwise("invert", np.invert, operator=True, work=1)
 left_shift = Elementwise("left_shift", np.left_shift, operator=True)
 right_shift = Elementwise("right_shift", np.right_shift, operator=True)
 bitwise_count = Elementwise("bitwise_count", np.bitwise_count)
@@ -267,10 +284,10 @@ class Extreme(Elementwise):
         return total
 
 
-maximum = Extreme("maximum", np.maximum)
-minimum = Extreme("minimum", np.minimum)
-fmax = Extreme("fmax", np.fmax)
-fmin = Extreme("fmin", np.fmin)
+maximum = Extreme("maximum", np.maximum, work=1)
+minimum = Extreme("minimum", np.minimum, work=1)
+fmax = Extreme("fmax", np.fmax, work=2)
+fmin = Extreme("fmin", np.fmin, work=2)
 
 
 class Sign(Elementwise):

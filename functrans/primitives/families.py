@@ -24,6 +24,7 @@ class Reduction(Primitive):
     """Combines the elements along `axes`, which disappear from the shape."""
 
     never_fails = True
+    work = 1
     #: How two elements are combined, where kernels can do that.
     combine: str | None = None
 

@@ -82,14 +82,14 @@ class Elementwise(Plain):
         ufunc: the NumPy (or SciPy) ufunc behind it; its type resolution decides the dtype of the result.
         derivatives: one for each operand.
         operator: whether it is an operator of Python, which makes Python scalars of Python scalars.
-        commutes: as of every primitive.
+        commutes, work: as of every primitive.
     """
 
     never_fails = True
 
     def __init__(
         self, name: str, ufunc: Any, derivatives: Sequence[Derivative] = (), operator: bool = False,
-        commutes: bool = False,
+        commutes: bool = False, work: int | None = None,
     ):  # fmt: skip
         super().__init__(name)
         self.__doc__ = f"`{name}` of each element; operands broadcast and promote as NumPy's ufuncs do."
@@ -98,6 +98,7 @@ class Elementwise(Plain):
         self.slopes = tuple([(derivative, callable(derivative)) for derivative in self.derivatives])
         self.operator = operator
         self.commutes = self.commutes or commutes
+        self.work = work
         self.python_operator = PYTHON_OPERATORS[name] if operator else ufunc
         self._dtypes: dict[Any, tuple[np.dtype[Any], bool]] = {}
         self._casts: dict[Any, np.dtype[Any] | None] = {}
@@ -227,6 +228,7 @@ class AddAny(Plain):
     """The sum of two tangents or cotangents of one shape."""
 
     never_fails = True
+    work = 1
     commutes = True
 
     def abstract_eval(self, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
@@ -264,6 +266,7 @@ class Scale(Plain):
     """
 
     never_fails = True
+    work = 2
 
     def __init__(self, name: str, both: bool = False):
         super().__init__(name)
@@ -424,6 +427,8 @@ class BroadcastTo(View, Linear):
 class ReduceSum(Linear):
     """The sum over some axes, which disappear; NumPy's pairwise summation."""
 
+    work = 1
+
     def abstract_eval(self, x: ShapedArray, *, axes: Shape) -> list[ShapedArray]:
         return [ShapedArray(without(x.shape, axes), x.dtype)]
 
@@ -460,11 +465,6 @@ convert = Convert("convert")
 reshape = Reshape("reshape")
 broadcast_to = BroadcastTo("broadcast_to")
 reduce_sum = ReduceSum("reduce_sum")
-
-
-def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
-    """An array of a dtype in the place where x is; of a number, one on the host."""
-    return x.astype(dtype, copy=False) if hasattr(x, "astype") else np.asarray(x, dtype)
 
 
 def promoted(*avals: ShapedArray) -> np.dtype[Any]:

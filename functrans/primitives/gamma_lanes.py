@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.avals import BOOL, ShapedArray
+from ..core.dtypes import as_dtype
 from ..core.jaxpr import Jaxpr
 from ..core.staging import trace_closed
 from ..core.trace import typeof
@@ -36,7 +37,7 @@ from .elementwise import (
     square,
     subtract,
 )
-from .foundation import as_dtype, broadcast_to, full, reshape
+from .foundation import broadcast_to, full, reshape
 from .random import UINT32, fold_in, random_bits
 from .reductions import reduce_any
 from .special import erfinv

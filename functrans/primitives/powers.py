@@ -168,8 +168,9 @@ class PowerLike(Elementwise):
         note: Callable[..., Power | None],
         operator: bool = False,
         is_polynomial: bool = False,
+        work: int | None = None,
     ):
-        super().__init__(name, ufunc, derivatives, operator)
+        super().__init__(name, ufunc, derivatives, operator, work=work)
         self.note = note
         self.is_polynomial = is_polynomial
 

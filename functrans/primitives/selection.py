@@ -17,6 +17,7 @@ class Select(Plain):
     """`select(condition, x, y)`: x where the condition holds and y elsewhere; linear in x and y together."""
 
     never_fails = True
+    work = 1
 
     def abstract_eval(self, condition: ShapedArray, x: ShapedArray, y: ShapedArray) -> list[ShapedArray]:
         return [ShapedArray(broadcast_shapes(condition.shape, x.shape, y.shape), promoted(x, y))]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.avals import ShapedArray, is_inexact
 from ..core.devices import is_on_device
-from ..core.dtypes import kind_of
+from ..core.dtypes import as_dtype, kind_of
 from ..core.primitive import Primitive
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
@@ -28,7 +28,7 @@ from .elementwise import (
     square,
     subtract,
 )
-from .foundation import Elementwise, as_dtype, match, scale
+from .foundation import Elementwise, match, scale
 from .late_scipy import LateUfunc, special
 from .on_gpu import special_function
 from .selection import select

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.avals import ZERO, ShapedArray
 from ..core.devices import here, is_on_device
-from ..core.dtypes import kind_of
+from ..core.dtypes import as_dtype, kind_of
 from ..core.trace import typeof
 from ..errors import UnsupportedDtypeError
 from .elementwise import add, divide, log, multiply, negative, power, subtract
@@ -21,7 +21,6 @@ from .foundation import (
     Plain,
     add_tangents,
     align_ranks,
-    as_dtype,
     broadcast_shapes,
     convert,
     full,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..core.avals import SCALARS, ShapedArray
 from ..core.conversion import abstract_value_error
 from ..core.devices import is_on_device
-from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune, substitute
+from ..core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var, eval_jaxpr, memoized, prune
 from ..core.primitive import Primitive
 from ..core.snapshot import Snapshots
 from ..core.staging import trace_closed
@@ -161,64 +161,7 @@ def partial_eval_jaxpr(
         return [out for out, is_unknown in zip(outs, out_unknown) if not is_unknown] + residuals
 
     known = trace_closed(known_half, [a for a, is_unknown in zip(jaxpr.in_avals, unknown) if not is_unknown])
-    return *with_small_residuals(known, rest[0], out_unknown.count(False)), tuple(out_unknown)
-
-
-#: What is exact and takes no time, so that it is rather computed again than kept; of integers, arithmetic too.
-EXACT = {
-    "select", "convert", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not",
-    "logical_and", "logical_or", "logical_xor",
-}  # fmt: skip
-EXACT_OF_INTEGERS = {"add", "subtract", "multiply", "negative"}
-
-
-def with_small_residuals(known: Jaxpr, rest: Jaxpr, results: int) -> tuple[Jaxpr, Jaxpr]:
-    """The halves of a program, the second of which computes again what is easily made of less.
-
-    Which operand is the larger one, a boolean, says what derivatives of extremes are multiplied by; a loop would keep
-    both of each step.
-
-    Args:
-        results: how many of those of the first half are no residuals.
-    """
-    residuals = known.outputs[results:]
-    makers = {v: eqn for eqn in known.eqns if len(eqn.outputs) == 1 for v in eqn.outputs}
-    kept: dict[Any, Any] = dict(zip(residuals, rest.inputs))
-    again: set[Any] = set()
-    todo = list(kept)
-    while todo:
-        atom = todo.pop()
-        eqn = makers.get(atom)
-        if eqn is None or not _is_exact(eqn):
-            continue
-        missing = {a for a in eqn.inputs if type(a) is Var and a not in kept}
-        if _room(missing) < _room([atom]):
-            again.add(atom)
-            kept.update((a, Var(a.aval)) for a in missing)
-            todo += missing
-    if not again:
-        return known, rest
-    computed = [
-        eqn._replace(inputs=[kept.get(a, a) for a in eqn.inputs], outputs=[kept[v] for v in eqn.outputs])
-        for eqn in known.eqns
-        if any(v in again for v in eqn.outputs)
-    ]
-    left = [a for a in kept if a not in again]
-    names = {v: kept[a] for a, v in zip(residuals, rest.inputs)}  # a residual may come twice
-    outputs = [*known.outputs[:results], *left]
-    return Jaxpr(known.inputs, prune(known.eqns, outputs), outputs), Jaxpr(
-        [*(kept[a] for a in left), *rest.inputs[len(residuals) :]],
-        [*computed, *substitute(rest.eqns, names)],
-        [names.get(a, a) if type(a) is Var else a for a in rest.outputs],
-    )
-
-
-def _is_exact(eqn: Eqn) -> bool:
-    """Whether an equation is exact and cheap, and its constants are numbers."""
-    name = eqn.primitive.name
-    if name not in EXACT and not (name in EXACT_OF_INTEGERS and eqn.outputs[0].aval.dtype.kind in "iub"):
-        return False
-    return all(type(a) is Var or np.ndim(a.value) == 0 for a in eqn.inputs)
+    return known, rest[0], tuple(out_unknown)
 
 
 def close_over_residuals(
@@ -244,69 +187,6 @@ def close_over_residuals(
     closed_outputs = [close(a) for a in outputs]
     jaxpr = Jaxpr([var for var, _ in residuals.values()] + list(inputs), closed, closed_outputs)
     return jaxpr, [value for _, value in residuals.values()]
-
-
-def keep_sources(known: Jaxpr, rest: Jaxpr, count: int, at_hand: Collection[Any]) -> tuple[Jaxpr, Jaxpr]:
-    """Halves of a jaxpr with fewer residuals: where these only move elements, and what they come of takes less room
-    (it may be a residual itself, or several come of it), that is kept, and the rest moves its elements.
-
-    Args:
-        count: how many results of `known` are no residuals.
-        at_hand: variables of `known` that take no room if they are residuals.
-    """
-    residuals = known.outputs[count:]
-    names: dict[Atom, Var] = dict(zip(residuals, rest.inputs))  # what the rest calls it
-    aliases = {var: names[r] for r, var in zip(residuals, rest.inputs) if names[r] is not var}
-    moves = [eqn for eqn in known.eqns if _only_moves(eqn)]
-    groups: dict[tuple[Var, ...], list[Var]] = {}
-    sources = _sources(moves)
-    for r in names:
-        if r in sources and r not in at_hand:
-            groups.setdefault(sources[r], []).append(r)
-    kept = dict.fromkeys(r for r in names if r not in sources or r in at_hand)
-    for origin, group in groups.items():
-        added = [v for v in origin if v not in kept and v not in at_hand]
-        kept.update(dict.fromkeys(origin if _room(added) < _room(group) else group))
-    names.update((v, Var(v.aval)) for v in kept if v not in names)
-    inputs = [names[v] for v in kept]
-    eqns: list[Eqn] = []
-    for eqn in _leading_to(names, kept, moves):
-        outputs = [names.setdefault(v, Var(v.aval)) for v in eqn.outputs]
-        eqns.append(eqn._replace(inputs=[names.get(a, a) for a in eqn.inputs], outputs=outputs))
-    rest_outputs = [aliases.get(a, a) if type(a) is Var else a for a in rest.outputs]
-    return (
-        Jaxpr(known.inputs, known.eqns, [*known.outputs[:count], *kept]),
-        Jaxpr([*inputs, *rest.inputs[len(residuals) :]], [*eqns, *substitute(rest.eqns, aliases)], rest_outputs),
-    )
-
-
-def _only_moves(eqn: Eqn) -> bool:
-    p, avals = eqn.primitive, [a.aval for a in eqn.inputs]
-    return p.never_fails and not (p.holds_programs or p.may_name_axes or p.computes(avals, eqn.params))
-
-
-def _sources(moves: Sequence[Eqn]) -> dict[Atom, tuple[Var, ...]]:
-    """What the results of equations that only move elements come of."""
-    sources: dict[Atom, tuple[Var, ...]] = {}
-    for eqn in moves:
-        origin = dict.fromkeys(v for a in eqn.inputs if type(a) is Var for v in sources.get(a, (a,)))
-        sources.update(dict.fromkeys(eqn.outputs, tuple(origin)))
-    return sources
-
-
-def _leading_to(wanted: Iterable[Atom], known: Collection[Atom], moves: Sequence[Eqn]) -> list[Eqn]:
-    """The equations that make what is wanted of what is known, in order."""
-    needed, found = set(wanted) - set(known), []
-    for eqn in reversed(moves):
-        if not needed.isdisjoint(eqn.outputs):
-            found.append(eqn)
-            needed.update(a for a in eqn.inputs if a not in known)
-    return found[::-1]
-
-
-def _room(variables: Iterable[Var]) -> int:
-    """The bytes of arrays."""
-    return sum(v.aval.size * v.aval.dtype.itemsize for v in variables)
 
 
 def partial_eval_flat(
