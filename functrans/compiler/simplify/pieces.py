@@ -13,7 +13,8 @@ from math import prod
 from typing import NamedTuple
 
 from ...core.jaxpr import Atom, Eqn
-from ...primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
+from ...core.primitive import Primitive
+from ...primitives.dynamic_slice import dynamic_slice, dynamic_update_slice, update_slice
 from ...primitives.elementwise import subtract
 from ...primitives.foundation import add_any, reshape
 from ...primitives.indexing import scatter_add
@@ -63,16 +64,70 @@ def sum_of_pieces(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
 def sum_with_what_was_there(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
     """x with zeros in a region, plus what x had there, as x: what `x[region] += y` is backwards."""
     for zeroed, padded in (eqn.inputs, eqn.inputs[::-1]):
-        overwritten, placed_back = rewriter.definition(zeroed, "update_slice"), rewriter.definition(padded, "pad")
-        if overwritten is None or placed_back is None or zeroed.aval != padded.aval:
-            continue
-        (x, value), (part, rest) = overwritten.inputs, placed_back.inputs
-        read = rewriter.definition(part, "slice")
-        is_same = read is not None and read.inputs[0] is x and read.params == overwritten.params
-        is_zero = rewriter.constant(value) == rewriter.constant(rest) == 0
-        if is_same and is_zero and region_of(placed_back) == overwritten.params:
-            return x
+        placed_back = rewriter.definition(padded, "pad")
+        if placed_back is not None and zeroed.aval == padded.aval:
+            found = before_zeros(rewriter, zeroed, placed_back)
+            if found is not None:
+                return found
     return None
+
+
+def before_zeros(rewriter: Rewriter, zeroed: Atom, placed_back: Eqn) -> Atom | None:
+    """x, if an array is x with zeros in a region and what is padded is what x had there."""
+    overwritten = rewriter.definition(zeroed, "update_slice")
+    if overwritten is None:
+        return None
+    (x, value), (part, rest) = overwritten.inputs, placed_back.inputs
+    read = rewriter.definition(part, "slice")
+    is_same = read is not None and read.inputs[0] is x and read.params == overwritten.params
+    is_zero = rewriter.constant(value) == rewriter.constant(rest) == 0
+    return x if is_same and is_zero and region_of(placed_back) == overwritten.params else None
+
+
+def sum_with_more_at_a_place(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
+    """A sum plus a piece, where a piece of the same place is among its terms already: they are added, and padded once.
+
+    A stencil reads few slices, each several times: what it leaves backwards is one piece for each of them.
+    """
+    for total, padded in (eqn.inputs, eqn.inputs[::-1]):
+        piece = rewriter.definition(padded, "pad")
+        if piece is not None and total.aval == padded.aval and rewriter.constant(piece.inputs[1]) == 0:
+            found = _with_more(rewriter, total, piece, [MOST_PARTS])
+            if found is not None:
+                return found
+    return None
+
+
+def _with_more(rewriter: Rewriter, total: Atom, piece: Eqn, attempts: list[int]) -> Atom | None:
+    """A sum with a piece added to a term of it that has the same place; None if there is none."""
+    eqn = rewriter.definition(total, "pad", "update_slice", "add_any", "subtract")
+    if eqn is None or not attempts[0]:
+        return None
+    attempts[0] -= 1
+    if eqn.primitive is pad:
+        return _merged(rewriter, add_any, eqn, piece)
+    if eqn.primitive is update_slice:
+        return before_zeros(rewriter, total, piece)
+    first, second = eqn.inputs
+    if first.aval != total.aval or second.aval != total.aval:
+        return None
+    found = _with_more(rewriter, first, piece, attempts)
+    if found is not None:
+        return rewriter.emit(eqn.primitive, found, second)
+    if eqn.primitive is add_any:
+        found = _with_more(rewriter, second, piece, attempts)
+    else:  # less a piece
+        taken = rewriter.definition(second, "pad")
+        found = None if taken is None else _merged(rewriter, subtract, piece, taken)
+    return None if found is None else rewriter.emit(add_any, first, found)
+
+
+def _merged(rewriter: Rewriter, primitive: Primitive, x: Eqn, y: Eqn) -> Atom | None:
+    """The sum or difference of two pieces of the same place; None if they are not."""
+    is_same = x.params == y.params and x.inputs[0].aval == y.inputs[0].aval
+    if not is_same or not rewriter.constant(x.inputs[1]) == rewriter.constant(y.inputs[1]) == 0:
+        return None
+    return rewriter.emit(pad, rewriter.emit(primitive, x.inputs[0], y.inputs[0]), x.inputs[1], **x.params)
 
 
 def sum_with_negative_piece(rewriter: Rewriter, eqn: Eqn) -> Atom | None:
@@ -265,3 +320,5 @@ def with_addition(rewriter: Rewriter, x: Atom, addition: Addition) -> Atom:
 
 
 ADDITIONS: Rules = {"add_any": (sum_with_additions,)}
+#: Before others, which make differences of pieces.
+PLACES: Rules = {"add_any": (sum_with_more_at_a_place,)}

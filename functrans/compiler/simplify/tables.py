@@ -9,7 +9,7 @@ from .bounds import BOUNDS
 from .choices import CHOICES
 from .moves import MOVES
 from .one_hot import SUMS, UPDATES
-from .pieces import ADDITIONS
+from .pieces import ADDITIONS, PLACES
 from .powers import EXACT_POWERS, POWERS
 from .rewriting import Rule, Rules
 from .stability import EXPANSIONS, STABILITY
@@ -27,4 +27,4 @@ def merged(*tables: Rules) -> Rules:
 #: Rules that change no bit of a result.
 EXACT_RULES: Rules = merged(ALGEBRA, MOVES, BOUNDS, CHOICES, UPDATES, EXACT_POWERS, EXPANSIONS)
 #: With those that change results by rounding, or where they would overflow.
-ALL_RULES: Rules = merged(STABILITY, SUMS, EXACT_RULES, ADDITIONS, POWERS)
+ALL_RULES: Rules = merged(STABILITY, SUMS, PLACES, EXACT_RULES, ADDITIONS, POWERS)
