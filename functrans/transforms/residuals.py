@@ -20,6 +20,8 @@ from .partial_eval import partial_eval_jaxpr
 
 #: What it costs to keep a number, in additions: so many vectors are added while one is written to memory and read.
 KEEPING = 8
+#: Of so many equations a cut is looked for at a time: that takes more than the square of their number.
+WINDOW = 64
 
 
 @memoized
@@ -118,19 +120,43 @@ def _work(eqn: Eqn) -> int | None:
 
 def _cut(
     known: Jaxpr, count: int, makers: dict[Atom, Eqn], at_hand: Collection[Any]
-) -> tuple[list[Var], list[Eqn]]:
-    """What is kept of the first half, and the equations that make the other residuals of that, in order."""
-    residuals = known.outputs[count:]
+) -> tuple[list[Atom], list[Eqn]]:
+    """What is kept of the first half, and the equations that make the other residuals of that, in order.
+
+    So many equations at a time have a cut of their own: what others before them have made may be kept for them.
+    """
     first = {v for eqn in prune(known.eqns, known.outputs[:count]) for v in eqn.outputs}
+    windows = {v: k // WINDOW for k, eqn in enumerate(known.eqns) for v in eqn.outputs}
+    residuals: dict[int | None, dict[Any, None]] = {}
+    for r in known.outputs[count:]:
+        residuals.setdefault(windows.get(r) if type(r) is Var else None, {})[r] = None
+    kept = residuals.pop(None, {})  # nobody makes these
+    free, behind = {*at_hand, *kept}, set[Any]()
+    for window in sorted(residuals, key=int):
+        own = {v: eqn for eqn in known.eqns[window * WINDOW :][:WINDOW] for v in eqn.outputs if v in makers}
+        more, further = _cut_of(residuals[window], own, first, free)
+        kept.update(dict.fromkeys(more))
+        free.update(more)
+        behind |= further
+    return [*kept], [eqn for eqn in known.eqns if any(v in behind and v not in kept for v in eqn.outputs)]
+
+
+def _cut_of(
+    residuals: Collection[Any], makers: dict[Atom, Eqn], first: Collection[Any], free: Collection[Any]
+) -> tuple[list[Var], set[Any]]:
+    """What is kept for some residuals, and what is made of that.
+
+    Args:
+        first: what the first half computes anyway.
+        free: what costs nothing if it is kept.
+    """
     network = Network()
-    todo, met = list(residuals), set(residuals)
+    todo, met = list(residuals), dict.fromkeys(residuals)
     for r in residuals:
         network.connect((r, OUT), SINK, UNLIMITED)
     while todo:
         v = todo.pop()
-        if type(v) is not Var:
-            continue
-        network.connect((v, IN), (v, OUT), 0 if v in at_hand else KEEPING * _room(v))
+        network.connect((v, IN), (v, OUT), 0 if v in free else KEEPING * _room(v))
         eqn = makers.get(v)
         if eqn is None:
             network.connect(SOURCE, (v, IN), UNLIMITED)
@@ -141,16 +167,10 @@ def _cut(
         for a in operands:
             network.connect((a, OUT), (v, IN), UNLIMITED)
             if a not in met:
-                met.add(a)
+                met[a] = None
                 todo.append(a)
     behind = network.cut_next_to_sink()
-    kept = [
-        v
-        for v in dict.fromkeys((*residuals, *met))
-        if type(v) is not Var or ((v, OUT) in behind and (v, IN) not in behind)
-    ]
-    again = [eqn for eqn in known.eqns if any((v, IN) in behind for v in eqn.outputs)]
-    return kept, again
+    return [v for v in met if (v, OUT) in behind and (v, IN) not in behind], {v for v in met if (v, IN) in behind}
 
 
 def _room(v: Var) -> int:

@@ -16,8 +16,10 @@ from functrans.control.loop import merge
 from functrans.core.avals import ShapedArray
 from functrans.core.jaxpr import Jaxpr, check_jaxpr, eval_jaxpr
 from functrans.core.primitive import registry
+from functrans.transforms import residuals
 from functrans.transforms.partial_eval import partial_eval_jaxpr
 from functrans.transforms.residuals import SINK, SOURCE, Network, split_jaxpr, with_fewest_residuals
+from tests.helpers.limits import changed
 
 # ---- minimum cuts
 
@@ -77,14 +79,15 @@ def kept_bytes(known: Jaxpr, count: int, at_hand: Any) -> int:
 
 
 @settings(max_examples=30, deadline=None)
-@given(STEPS)
-def test_halves_with_few_residuals_compute_the_same_to_the_last_bit(steps: Any) -> None:
+@given(STEPS, st.sampled_from([1, 2, 5, residuals.WINDOW]))
+def test_halves_with_few_residuals_compute_the_same_to_the_last_bit(steps: Any, window: int) -> None:
     tangent = lambda x, y, dx: ft.jvp(lambda x: computed(steps, x, y), (x,), (dx,))  # noqa: E731
     args, unknown = (X, X[::-1].copy(), np.array([1.0, -2.0, 0.5])), (False, False, True)
     jaxpr = ft.make_jaxpr(tangent)(*args)
     known, rest, out_unknown = partial_eval_jaxpr(jaxpr, unknown)
     count = out_unknown.count(False)
-    fewer = with_fewest_residuals(known, rest, count, known.inputs)
+    with changed([(residuals, "WINDOW", window)]):
+        fewer = with_fewest_residuals(known, rest, count, known.inputs)
     for half in fewer:
         check_jaxpr(half)
     assert kept_bytes(fewer[0], count, known.inputs) <= kept_bytes(known, count, known.inputs)
@@ -169,3 +172,24 @@ def test_what_takes_long_is_not_computed_again() -> None:
 def test_the_work_of_a_primitive_is_small_or_unknown() -> None:
     for primitive in registry.values():
         assert primitive.work is None or (primitive.never_fails and 0 <= primitive.work <= 8), primitive
+
+
+def test_many_equations_are_cut_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of a few equations is in one network."""
+    sizes: list[int] = []
+    monkeypatch.setattr(
+        residuals.Network, "cut_next_to_sink",
+        lambda self, cut=residuals.Network.cut_next_to_sink: sizes.append(len(self.left)) or cut(self),
+    )  # fmt: skip
+
+    def steps(x: Any, count: int) -> Any:
+        for _ in range(count):
+            x = np.sin(x) + x * x / 4
+        return x
+
+    for count in (100, 400):
+        sizes.clear()
+        step = lambda i, x, count=count: steps(x, count)  # noqa: E731
+        ft.make_jaxpr(ft.grad(lambda x: lax.fori_loop(0, 3, step, x)))(0.5)
+        assert max(sizes) <= 6 * residuals.WINDOW
+        assert sum(sizes) <= 30 * count
