@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby, product
+from operator import mul
 from typing import Any
 
 from .chains import has_rows, row_bytes, touched_by
@@ -37,9 +38,34 @@ def staggered(block: Sequence[Any], slots: Sequence[Slot], times: dict[int, int]
     """
     found: list[Any] = []
     for may_be_links, instructions in groupby(block, _may_be_link):
-        runs = list(instructions)
-        found += _in_chains(runs, slots, times) if may_be_links and len(runs) > 1 else runs
+        for runs in _in_groups(instructions) if may_be_links else (instructions,):
+            found += _in_chains(runs, slots, times) if may_be_links and _may_be_large(runs) else runs
     return found
+
+
+def _in_groups(runs: Iterable[_Run]) -> list[list[_Run]]:
+    """Instructions, those together of which each touches an array that one before it does: others are in no chain."""
+    groups: list[list[_Run]] = []
+    known: set[int] = set()
+    for run in runs:
+        own = {place.slot for place in (*run.sources, *run.targets)}
+        if known.isdisjoint(own):
+            groups.append([])
+            known = set()
+        groups[-1].append(run)
+        known |= own
+    return groups
+
+
+def _may_be_large(runs: Sequence[_Run]) -> bool:
+    """Whether the arrays that some instructions touch may be too large for the cache: no only where it is certain."""
+    sizes: dict[int, int] = {}
+    for run in runs:
+        for place in (*run.sources, *run.targets):
+            size = place.dtype.itemsize + sum(map(mul, place.shape, map(abs, place.strides)))
+            sizes[place.slot] = max(sizes.get(place.slot, 0), size)
+    rows = min(run.rows for run in runs)  # the others have so many more at most
+    return len(runs) > 1 and sum(sizes.values()) * (rows + 2 * DIFFERENCE) >= LARGE * rows
 
 
 def _in_chains(runs: Sequence[_Run], slots: Sequence[Slot], times: dict[int, int]) -> list[Any]:

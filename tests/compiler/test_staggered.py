@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import functrans as ft
 from functrans import lax
 from functrans.compiler import staggered
-from functrans.compiler.instructions import ChainRun, LoopRun, Shift
-from functrans.compiler.places import Place
+from functrans.compiler.instructions import ChainRun, KernelRun, LoopRun, Shift, copying
+from functrans.compiler.places import Place, Slot
 from tests.fuzz import Case
 from tests.helpers.limits import limited
 
@@ -37,6 +37,32 @@ def test_rows_ahead_are_all_that_have_bytes_in_common(x: Place, y: Place) -> Non
     ahead = staggered.rows_ahead(x, y)
     assert (ahead is None) == (x.strides[0] != y.strides[0])
     assert ahead is None or common <= set(ahead)
+
+
+shapes = st.tuples(st.integers(9, 14), st.integers(1, 3))
+copies = st.tuples(shapes, st.integers(0, 5), st.integers(4, 7), st.integers(0, 3))
+
+
+@settings(deadline=None)
+@given(st.lists(copies, min_size=1, max_size=12), st.integers(0, 1500))
+def test_chains_are_not_looked_for_only_where_there_are_none(block: list[Any], large: int) -> None:
+    """Among kernels that have no array in common with those before, and among those that are small together."""
+    runs = []
+    for shape, read, written, offset in block:
+        source = Place(read, 8 * offset, shape, np.dtype(float), (24, 8))
+        target = Place(written, 0, shape, np.dtype(float), (24, 8))
+        runs.append(KernelRun(copying(source), (source,), (target,)))
+    times = {id(run): number for number, run in enumerate(runs)}
+
+    def spans(slots: list[Slot]) -> list[tuple[int, int]]:
+        return [(slot.first, slot.last) for slot in slots]
+
+    with limited(STAGGERED), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staggered, "LARGE", large)
+        own, other = ([Slot("temporary", 0, 0) for _ in range(8)] for _ in range(2))
+        found = staggered.staggered(runs, own, times)
+        assert found == staggered._in_chains(runs, other, times)
+        assert spans(own) == spans(other)
 
 
 def test_what_is_read_at_computed_indices_may_be_any_rows_ahead() -> None:
