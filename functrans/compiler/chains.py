@@ -132,8 +132,9 @@ def _after_long_ones(runs: Sequence[Run | CheckRun]) -> int:
 def has_rows(run: Any, may_be_mixed: bool) -> bool:
     """Whether an instruction can be run for some rows only."""
     if isinstance(run, ProductRun):
-        matrices = sum(prod(p.shape[1:]) for p in (run.x, run.y, run.z)) * run.z.dtype.itemsize
-        return may_be_mixed and run.rows >= FEWEST_ROWS and run.z.strides[0] != 0 and matrices <= LARGEST_PRODUCT
+        if not may_be_mixed or run.rows < FEWEST_ROWS or run.z.strides[0] == 0:
+            return False
+        return sum([prod(p.shape[1:]) for p in (run.x, run.y, run.z)]) * run.z.dtype.itemsize <= LARGEST_PRODUCT
     if isinstance(run, ScanRun):
         rank, places = len(run.source.shape), (run.source, run.target)
         lie_side_by_side = rank == 2 and all(abs(place.strides[1]) == place.dtype.itemsize for place in places)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 from math import prod
 from operator import mul
 from typing import Any, NamedTuple
@@ -163,11 +162,18 @@ def as_matrices(place: Place, groups: Sequence[Axes]) -> Place | None:
     itemsize = place.dtype.itemsize
     own, ways = place.shape, place.strides
     for group in groups:
-        axes = [axis for axis in group if own[axis] != 1]
-        if len(axes) > 1 and any(ways[i] != ways[j] * own[j] for i, j in pairwise(axes)):
-            return None
-        shape.append(prod([own[axis] for axis in axes]))
-        strides.append(ways[axes[-1]] if axes else 0)
+        extent, way = 1, 0
+        for axis in reversed(group):
+            if own[axis] == 1:
+                continue
+            if extent == 1:
+                extent, way = own[axis], ways[axis]
+            elif ways[axis] == way * extent:
+                extent *= own[axis]
+            else:
+                return None
+        shape.append(extent)
+        strides.append(way)
     (_, rows, columns), (batch, down, right) = shape, strides
     if columns == 1:
         right = itemsize

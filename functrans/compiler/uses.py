@@ -68,11 +68,14 @@ def last_uses(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep], owner: dict[Var, 
     found: dict[Var, float] = {}
     for number, step in enumerate(steps):
         for atom in operands(step):
-            for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
-                found[own] = number
-        found.update((var, number) for var in step.outputs if var not in owner)
+            if type(atom) is Var:
+                for own in owner.get(atom, (atom,)):
+                    found[own] = number
+        for var in step.outputs:
+            if var not in owner:
+                found[var] = number
     for atom in jaxpr.outputs:
-        for own in owner.get(atom, {atom}) if isinstance(atom, Var) else ():
+        for own in owner.get(atom, (atom,)) if isinstance(atom, Var) else ():
             found[own] = inf
     last: dict[Var, float] = {}
     for var in (*jaxpr.inputs, *[var for step in steps for var in step.outputs]):

@@ -22,6 +22,8 @@ def equation_key(eqn: Eqn, commutes: bool, alive: list[Any]) -> Any:
     operands: Any = tuple([_literal_key(a, alive) if type(a) is Literal else a for a in eqn.inputs])
     if commutes:
         operands = frozenset(operands)
+    if not eqn.params:
+        return eqn.primitive, operands
     params = sorted(eqn.params.items()) if len(eqn.params) > 1 else eqn.params.items()
     # Tuples are shapes and axes, all of integers: to look into each of them would take long.
     told = [(name, value if type(value) is tuple else told_apart(value)) for name, value in params]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...accesses import Walk, jumping_axes, numbers_of, operands_of, walks_of
 from ...costs import operation_cost
 from ...instructions import KernelRun
-from ...loopnest import Apply, Constant, Kernel, Load
+from ...loopnest import Apply, Constant, Kernel, Load, derived
 from ...places import Place
 from .codegen import Layout, has_unknown_steps
 from .held import Machine, Tile, tile_of
@@ -224,23 +224,39 @@ def _cost_along(
 ) -> float:
     """What a point costs, roughly, with some loop inside, given how operands move and how large elements are."""
     axis, extent = loop
-    operands, steps = operands_of(kernel), [move[axis] for move in moves]
-    still = {o.source for o, step in zip(operands, steps) if step == 0 and not o.terms}
-    fixed: set[int] = set()
-    moving = once = 0
-    for e in kernel.expressions():
-        if isinstance(e, Apply):
-            if all(id(x) in fixed for x in e.operands):
-                fixed.add(id(e))
-                once += operation_cost(e)
-            else:
-                moving += operation_cost(e)
-        elif isinstance(e, Constant) or e in still:
-            fixed.add(id(e))
+    steps = [move[axis] for move in moves]
+    moving, once = _costs_where(kernel, tuple([step == 0 for step in steps]))
     width = CACHE_LINE // max(sizes)
     alone = (extent % width) / extent if extent < LANES else 0
     apart = sum(step not in (0, size) for step, size in zip(steps, sizes))
     return moving * (alone + (1 - alone) * IN_VECTOR) + apart * APART + (once + TO_BEGIN) / extent
+
+
+def _costs_where(kernel: Kernel, are_still: tuple[bool, ...]) -> tuple[int, int]:
+    """What operations cost at a point, and those that are done once, if some operands do not move."""
+    known = _known_costs(kernel)
+    found = known.get(are_still)
+    if found is None:
+        still = {o.source for o, is_still in zip(operands_of(kernel), are_still) if is_still and not o.terms}
+        fixed: set[int] = set()
+        moving = once = 0
+        for e in kernel.expressions():
+            if isinstance(e, Apply):
+                if all(id(x) in fixed for x in e.operands):
+                    fixed.add(id(e))
+                    once += operation_cost(e)
+                else:
+                    moving += operation_cost(e)
+            elif isinstance(e, Constant) or e in still:
+                fixed.add(id(e))
+        found = known[are_still] = moving, once
+    return found
+
+
+@derived
+def _known_costs(kernel: Kernel) -> dict[tuple[bool, ...], tuple[int, int]]:
+    """What `_costs_where` has found."""
+    return {}
 
 
 def tile_for(loops: Sequence[tuple[int, int]], moves: Sequence[Sequence[int]]) -> tuple[int, int] | None:
