@@ -20,7 +20,7 @@ from functrans.compiler.backends.cpu.writer import NUMBER_BY_NUMBER
 from functrans.compiler.costs import COSTS
 from functrans.compiler.instructions import LoopRun, RecurrenceRun, WhileRun
 from functrans.compiler.loopnest import Apply, Load, Register, constant
-from functrans.compiler.recurrence import Assign, Choose, Repeat, Store, statements_in
+from functrans.compiler.recurrence import Assign, Check, Choose, Repeat, Store, statements_in
 from tests.fuzz import Case
 from tests.helpers.interruptions import interrupted
 from tests.helpers.tiers import TIERS, tier
@@ -647,6 +647,49 @@ def test_durbin_is_one_function_without_checks() -> None:
     (own,) = (run for run in found if isinstance(run, RecurrenceRun))
     assert not any(isinstance(run, LoopRun) for run in found)
     assert not own.otherwise
+
+
+@pytest.mark.parametrize("compiled", TIERS)
+@settings(max_examples=6, deadline=None)
+@given(
+    st.sampled_from([1, 2, 5, 30, 100]),
+    st.integers(-3, 3),
+    st.integers(-2, 2),
+    st.sampled_from([np.int64, np.int32]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_steps_go_through_counts(
+    compiled: Any, n: int, first: int, step: int, dtype: Any, reverse: bool, has_hole: bool
+) -> None:
+    """Through constants that count, in a loop and in one inside it, or through those that nearly do."""
+    counts = (first + step * np.arange(n)).astype(dtype)
+    counts[-1] += int(has_hole)
+    table = RANDOM.normal(size=500)
+
+    def inner(total: Any, i: Any) -> Any:
+        return lax.scan(lambda t, k: (t + fnp.take(table, i - k), t * k), total, counts, reverse=reverse)
+
+    function = lambda x: lax.scan(lambda t, i: inner(t, i), x, counts, reverse=not reverse)  # noqa: E731
+    Case("counts", function, (0.5,), 1e-12).check(compiled)
+
+
+def test_counts_that_steps_go_through_are_not_checked() -> None:
+    def largest(x: Any) -> Any:
+        row = lambda i: lax.scan(lambda m, k: (np.maximum(m, x[i, k]), None), 0.0, np.arange(1, 9))[0]  # noqa: E731
+        return lax.map(row, np.arange(19, -1, -2))
+
+    x = RANDOM.normal(size=(20, 9))
+    found = instructions(ft.jit(largest).lower(x)._assembled.block)
+    (own,) = (run for run in found if isinstance(run, RecurrenceRun))
+    assert not any(isinstance(s, Check) for s in statements_in(own.recurrence.statements))
+    np.testing.assert_array_equal(ft.jit(largest)(x), np.maximum(x[::-2, 1:].max(1), 0))
+
+
+@pytest.mark.parametrize("limit", [2**63 - 1, 2**62])
+def test_counts_that_are_far_apart(limit: int) -> None:
+    values = np.array([-limit, limit])
+    assert ft.jit(lambda: lax.scan(lambda t, k: (t ^ k, k), np.int64(0), values)[0])() == -limit ^ limit
 
 
 @pytest.mark.parametrize("compiled", TIERS)

@@ -39,6 +39,8 @@ from .elements import (
 
 #: A body of more operations is not taken apart: time to compile grows with it.
 LARGEST_BODY = 2500
+#: Constants that count further than this are read from memory.
+LARGEST_COUNT = 1 << 40
 
 
 class Collector:
@@ -183,10 +185,8 @@ class Collector:
         if literal.aval.size <= LARGEST_CHOICE:
             return constants(literal)
         found = self.literals.get(id(literal))
-        if found is None and (counting := counted_along(literal)) is not None:
-            axis, first, step = counting
-            element = lambda index: computed(index[axis].times(step).plus(first))  # noqa: E731
-            found = self.literals[id(literal)] = Array(literal.aval, element, {})
+        if found is None and literal.aval.size > LARGEST_ARRAY and (counts := counting(literal.value)) is not None:
+            found = self.literals[id(literal)] = counts
         if found is None:
             boxes = constants(literal) if literal.aval.size <= LARGEST_ARRAY else None
             found = self.literals[id(literal)] = Array.of(self.buffer(literal, True), boxes=boxes)
@@ -264,6 +264,14 @@ class Collector:
         """A value as an array in memory."""
         return value if isinstance(value, Array) else self.spilled(value, self.reader(value).aval)
 
+    def through_steps(self, value: Any) -> Array:
+        """A value of which each step of a loop gets an element: counts, or an array in memory."""
+        boxes = value.boxes if isinstance(value, Array) else value
+        if boxes is not None and all(isinstance(box.expression, Constant) for box in boxes.flat):
+            counts = counting([box.expression.number for box in boxes]) if boxes.ndim == 1 else None
+            return counts or self.in_memory(value)
+        return self.in_memory(value)
+
     def bring(self, pairs: Sequence[tuple[Array, Any]]) -> None:
         """Write values to arrays, some of which the values may be read from."""
         own = [x.home[0] for x, _ in pairs if x.home is not None]
@@ -327,17 +335,20 @@ class Collector:
             raise TooLarge(f"a step has more than {LARGEST_BODY} operations on single numbers")
 
 
-def counted_along(literal: Literal) -> tuple[int, int, int] | None:
-    """The axis along which a constant counts, from which number and by which step; None if it is another one."""
-    values = np.asarray(literal.value)
-    if literal.aval.dtype != INT or values.size <= LARGEST_ARRAY:
+def counting(values: Any) -> Array | None:
+    """An array of integers that counts along an axis, without a place in memory; None if it does not."""
+    values = np.asarray(values)
+    if values.dtype != INT or values.size < 2:
         return None
-    axis = next((axis for axis, n in enumerate(values.shape) if n > 1), 0)
+    axis = next(axis for axis, n in enumerate(values.shape) if n > 1)
     line = values[tuple(slice(None) if a == axis else 0 for a in range(values.ndim))]
     first, step = int(line[0]), int(line[1]) - int(line[0])
+    if max(abs(first), abs(step) * len(line)) > LARGEST_COUNT:
+        return None
     own = np.arange(len(line)) * step + first
-    is_same = np.array_equal(values, np.broadcast_to(own.reshape(-1, *[1] * (values.ndim - axis - 1)), values.shape))
-    return (axis, first, step) if is_same else None
+    if not np.array_equal(values, np.broadcast_to(own.reshape(-1, *[1] * (values.ndim - axis - 1)), values.shape)):
+        return None
+    return Array(ShapedArray(values.shape, INT), lambda index: computed(index[axis].times(step).plus(first)), {})
 
 
 def no_rule(eqn: Eqn) -> str:

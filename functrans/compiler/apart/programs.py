@@ -19,6 +19,7 @@ from ..loopnest import INT, Affine, Apply, Constant, Expression, Load, Register,
 from ..places import Place
 from ..recurrence import Assign, Choose, Recurrence, Repeat, Statement, Store, roots, statements_in
 from .access import UPDATES
+from .collector import counting
 from .counting import steps_of
 from .elements import (
     LARGEST_ARRAY,
@@ -119,7 +120,9 @@ def take_apart(
         for p, final, is_addressed in zip(loop.carry, loop.finals, stays)
     ]
     rows = [
-        Array.of(apart.buffer(x, True)) if isinstance(x, Place) else apart.given_stack(x, constant(0, INT))
+        (counting(known(x)) or Array.of(apart.buffer(x, True)))
+        if isinstance(x, Place)
+        else apart.given_stack(x, constant(0, INT))
         for x in loop.xs
     ]
     targets = [Array.of(apart.buffer(y, False), may_write=True) if isinstance(y, Place) else None for y in loop.ys]
@@ -228,7 +231,7 @@ class _Body(Equations, Tapes):
         state = [x if s else self.registers(x) for x, s in zip(carry, stays)]
         numbers = [b.expression for x, s in zip(state, stays) if not s for b in x.flat]
         self.assign(numbers, [b.expression for x, s in zip(carry, stays) if not s for b in x.flat])
-        rows = [x if isinstance(x, Rows) else self.in_memory(x) for x in rows]
+        rows = [x if isinstance(x, Rows) else self.through_steps(x) for x in rows]
         counter = self.register(INT)
         winding = Winding(self) if None in targets else None
         inner, own_room = len(self.ends), len(self.buffers)
