@@ -10,7 +10,7 @@ array on one of these there is the slot that its address is in: it may move.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from ...accesses import is_argument, steps_of, wide_axes
 from ...instructions import RecurrenceRun, Room
@@ -24,10 +24,8 @@ from ...loopnest import (
     Load,
     Register,
     constant,
-    expressions_in,
 )
 from ...places import Place
-from ...ranges import strides
 from ...recurrence import (
     EXTREMES,
     Assign,
@@ -44,7 +42,6 @@ from ...recurrence import (
     is_backwards,
     is_sized,
     numbers_given,
-    registers_in,
     statements_in,
 )
 from ...tapes import slots
@@ -53,7 +50,7 @@ from .combining import combined
 from .formulas import Formulas
 from .operations import LlvmCode, literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
-from .work import do_wait, is_innermost, is_short, work_of
+from .work import do_wait, gathered, is_innermost, is_short, work_of
 from .writer import APART, NUMBER_BY_NUMBER, Writer
 
 #: After about so many operations somebody looks whether the user wants to interrupt the loop.
@@ -525,53 +522,6 @@ def lone_arrays(run: RecurrenceRun) -> set[int]:
     names = Counter(run.arrays[k].slot for k in used)
     changed = {run.arrays[k].slot for k in used if k in written}
     return {k for k in used if names[run.arrays[k].slot] == 1 or run.arrays[k].slot not in changed}
-
-
-def gathered(s: Repeat, run: RecurrenceRun) -> frozenset[int]:
-    """The registers of a loop whose terms are put together in any order: extremes only if LLVM makes vectors of it.
-
-    Of one number after the other, a step waits less for an extreme in the program's order (`operations/reals.py`).
-    """
-    pairs = [pair for a in s.body if isinstance(a, Assign) for pair in zip(a.registers, a.values)]
-    extremes = {r.number for r, e in pairs if isinstance(e, Apply) and e.operation in EXTREMES} & s.sums
-    return s.sums - extremes if extremes and not is_for_vectors(s, run) else s.sums
-
-
-def is_for_vectors(s: Repeat, run: RecurrenceRun) -> bool:
-    """Whether a loop only gathers totals of what it reads in one place after the other."""
-    if s.test or not all(isinstance(inner, Assign) for inner in s.body):
-        return False
-    own = {s.counter.number, *(r.number for r in registers_in(s.body))}
-    growing = {r.number for r, step in strides(s).items() if step == 1}
-    if not carried(s.body) <= growing | s.sums:
-        return False
-    loads = [e for e in expressions_in(e for a in s.body for e in a.values) if isinstance(e, Load)]
-    return all(is_along_row(load, own, run.arrays[load.operand].strides) for load in loads)
-
-
-def carried(body: Sequence[Assign]) -> set[int]:
-    """The registers that have something from the step before when they are read."""
-    found: set[int] = set()
-    assigned: set[int] = set()
-    for a in body:
-        found |= {e.number for e in expressions_in(a.values) if isinstance(e, Register)} - assigned
-        assigned |= {r.number for r in a.registers}
-    return found & assigned
-
-
-def is_along_row(load: Load, own: Set[int], strides: Sequence[int]) -> bool:
-    """Whether an element lies one after that of the step before, if it is another one.
-
-    Args:
-        own: registers that differ from step to step.
-    """
-    moved = [
-        (axis, factor)
-        for axis, index in enumerate(load.index)
-        for factor, term in index.terms
-        if any(isinstance(e, Register) and e.number in own for e in expressions_in([term]))
-    ]
-    return not moved or (len(moved) == 1 and moved[0][1] * strides[moved[0][0]] == load.dtype.itemsize)
 
 
 def places_of(run: RecurrenceRun) -> list[tuple[int, Place]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from ...costs import operation_cost
 from ...instructions import RecurrenceRun
 from ...loopnest import Apply, Constant, Expression, Load, Register, expressions_in, parts
-from ...recurrence import Assign, Choose, Repeat, Statement, inside, registers_in, roots, statements_in
+from ...ranges import strides
+from ...recurrence import EXTREMES, Assign, Choose, Repeat, Statement, inside, registers_in, roots, statements_in
 
 #: A loop of at most so many operations in all is never interrupted.
 SHORT = 1 << 16
@@ -151,3 +152,50 @@ def work_at_once(body: Sequence[Statement]) -> int:
     costs = [operation_cost(e) for e in expressions_in(e for s in own for e in roots(s)) if isinstance(e, Apply)]
     branches = [max(map(work_at_once, s.branches)) for s in own if isinstance(s, Choose)]
     return sum(BLOCKING * cost if cost >= SLOW else 1 for cost in costs) + sum(branches)
+
+
+def gathered(s: Repeat, run: RecurrenceRun) -> frozenset[int]:
+    """The registers of a loop whose terms are put together in any order: extremes only if LLVM makes vectors of it.
+
+    Of one number after the other, a step waits less for an extreme in the program's order (`operations/reals.py`).
+    """
+    pairs = [pair for a in s.body if isinstance(a, Assign) for pair in zip(a.registers, a.values)]
+    extremes = {r.number for r, e in pairs if isinstance(e, Apply) and e.operation in EXTREMES} & s.sums
+    return s.sums - extremes if extremes and not is_for_vectors(s, run) else s.sums
+
+
+def is_for_vectors(s: Repeat, run: RecurrenceRun) -> bool:
+    """Whether a loop only gathers totals of what it reads in one place after the other."""
+    if s.test or not all(isinstance(inner, Assign) for inner in s.body):
+        return False
+    own = {s.counter.number, *(r.number for r in registers_in(s.body))}
+    growing = {r.number for r, step in strides(s).items() if step == 1}
+    if not carried(s.body) <= growing | s.sums:
+        return False
+    loads = [e for e in expressions_in(e for a in s.body for e in a.values) if isinstance(e, Load)]
+    return all(is_along_row(load, own, run.arrays[load.operand].strides) for load in loads)
+
+
+def carried(body: Sequence[Assign]) -> set[int]:
+    """The registers that have something from the step before when they are read."""
+    found: set[int] = set()
+    assigned: set[int] = set()
+    for a in body:
+        found |= {e.number for e in expressions_in(a.values) if isinstance(e, Register)} - assigned
+        assigned |= {r.number for r in a.registers}
+    return found & assigned
+
+
+def is_along_row(load: Load, own: Set[int], strides: Sequence[int]) -> bool:
+    """Whether an element lies one after that of the step before, if it is another one.
+
+    Args:
+        own: registers that differ from step to step.
+    """
+    moved = [
+        (axis, factor)
+        for axis, index in enumerate(load.index)
+        for factor, term in index.terms
+        if any(isinstance(e, Register) and e.number in own for e in expressions_in([term]))
+    ]
+    return not moved or (len(moved) == 1 and moved[0][1] * strides[moved[0][0]] == load.dtype.itemsize)
