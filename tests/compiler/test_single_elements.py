@@ -650,6 +650,26 @@ def test_durbin_is_one_function_without_checks() -> None:
 
 
 @pytest.mark.parametrize("compiled", TIERS)
+def test_what_is_known_to_hold_after_a_part_of_a_condition(compiled: Any) -> None:
+    """An element is looked at where an index is at least zero; nothing keeps it from being less then."""
+    x = RANDOM.normal(size=100)
+    with tier(compiled):
+        np.testing.assert_array_equal(ft.jit(lambda x: insertion_sort(x))(x), np.sort(x))
+    assert "smax" not in ft.jit(insertion_sort).lower(x).optimized_llvm
+    rows = RANDOM.normal(size=(5, 20))
+    with tier(compiled):
+        np.testing.assert_array_equal(ft.jit(ft.vmap(insertion_sort))(rows), np.sort(rows))
+
+
+def test_all_of_a_condition_is_looked_at_that_may_fail() -> None:
+    """An index out of bounds is one, whatever the other part of the condition is."""
+    search = lambda x, v: lax.while_loop(lambda i: (i < len(x)) & (x[i] != v), lambda i: i + 1, 0)  # noqa: E731
+    assert ft.jit(search)(VECTORS, VECTORS[3]) == 3
+    with pytest.raises(IndexError):
+        ft.jit(search)(VECTORS, 100.0)
+
+
+@pytest.mark.parametrize("compiled", TIERS)
 @settings(max_examples=6, deadline=None)
 @given(
     st.sampled_from([1, 2, 5, 30, 100]),

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from ...accesses import is_argument, steps_of, wide_axes
 from ...instructions import RecurrenceRun, Room
 from ...loopnest import (
+    BOOL,
     INT,
     Affine,
     Apply,
@@ -24,6 +25,7 @@ from ...loopnest import (
     Load,
     Register,
     constant,
+    expressions_in,
 )
 from ...places import Place
 from ...recurrence import (
@@ -42,6 +44,7 @@ from ...recurrence import (
     is_backwards,
     is_sized,
     numbers_given,
+    registers_in,
     statements_in,
 )
 from ...tapes import slots
@@ -298,6 +301,10 @@ class RecurrenceWriter(ExpressionWriter):
         w.write(f"store i64 0, ptr %q{s.counter.number}")
         w.write(f"br label %{head}")
         w.label(head)
+        for condition in first_conditions(s) if self.run.recurrence.lanes is None else ():
+            looking = self.label("looking")
+            w.write(f"br i1 {self.value(condition, known)}, label %{looking}, label %{end}")
+            w.label(looking)
         self.block(s.test, known)
         w.write(f"br i1 {self.going_on(s, known)}, label %{body}, label %{end}")
         w.label(body)
@@ -522,6 +529,24 @@ def lone_arrays(run: RecurrenceRun) -> set[int]:
     names = Counter(run.arrays[k].slot for k in used)
     changed = {run.arrays[k].slot for k in used if k in written}
     return {k for k in used if names[run.arrays[k].slot] == 1 or run.arrays[k].slot not in changed}
+
+
+def first_conditions(s: Repeat) -> list[Expression]:
+    """What must hold for a loop to go on and is known before its test, which need not be made then if that cannot fail.
+
+    `(j >= 0) & (x[maximum(j, 0)] > key)` is written for the sake of no index out of bounds; where j is at least 0, LLVM
+    leaves the maximum out.
+    """
+    if not s.test or not all(isinstance(inner, Assign) for inner in s.test):
+        return []
+    tested, found, rest = set(registers_in(s.test)), [], [s.going]
+    while rest:
+        e = rest.pop()
+        if isinstance(e, Apply) and e.operation in ("logical_and", "bitwise_and") and e.dtype == BOOL:
+            rest += e.operands
+        elif isinstance(e, Apply) and tested.isdisjoint(expressions_in([e])):
+            found.append(e)
+    return found
 
 
 def places_of(run: RecurrenceRun) -> list[tuple[int, Place]]:
