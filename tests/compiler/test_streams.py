@@ -66,6 +66,16 @@ def test_what_is_computed_at_each_point_is_in_common() -> None:
     assert parts(spread, *arrays(2)) == [2]
 
 
+def test_sums_of_rows_and_columns_are_loops_of_their_own() -> None:
+    (x,) = arrays(1, (60, 60))
+    (kernel,) = kernels(lambda x: (x.sum(0), (x * x).sum(1), x.max(0)), x)
+    assert [len(part.targets) for part in streams.apart(kernel)] == [2, 1]
+    (kernel,) = kernels(lambda x: (x.sum(0), (x * x.T).sum(1)), x)
+    assert streams.apart(kernel) == [kernel]  # neither order is right for the second
+    (kernel,) = kernels(lambda x: (x.sum(0), x.sum(1)), x[:10, :10])
+    assert streams.apart(kernel) == [kernel]
+
+
 def test_small_kernels_stay_whole() -> None:
     x = arrays(12)
     (kernel,) = kernels(lambda *x: [y * 2 for y in x], *x)
@@ -78,9 +88,9 @@ def test_small_kernels_stay_whole() -> None:
 def programs(draw: Any) -> Any:
     """Some results of a few arrays each, over the same shape; several share what they compute, or are reduced."""
     count = draw(st.integers(2, 5))
-    shape = draw(st.sampled_from([(1,), (3,), (9, 5), (16, 3, 2)]))
+    shape = draw(st.sampled_from([(1,), (3,), (9, 5), (6, 6), (16, 3, 2)]))
     picks = draw(st.lists(st.lists(st.integers(0, count - 1), min_size=1, max_size=3), min_size=2, max_size=6))
-    kinds = draw(st.lists(st.sampled_from(["product", "shared", "sum", "overwritten"]), min_size=6, max_size=6))
+    kinds = draw(st.lists(st.sampled_from(["product", "shared", "sum", "columns", "overwritten"]), min_size=6, max_size=6))
 
     def function(*x: Any) -> Any:
         shared, results = fnp.sign(x[0] - x[-1]), []
@@ -90,7 +100,8 @@ def programs(draw: Any) -> Any:
                 value = value - x[k]
             if kind == "overwritten":
                 value = fnp.sign(value + fnp.max(value, axis=-1, keepdims=True))
-            results.append({"shared": value * shared, "sum": fnp.sum(value, axis=-1)}.get(kind, value))
+            sums = {"sum": fnp.sum(value, axis=-1), "columns": fnp.sum(value, axis=0)}
+            results.append({"shared": value * shared, **sums}.get(kind, value))
         return results
 
     values = np.random.default_rng(draw(st.integers(0, 99))).integers(-3, 4, (count, *shape)).astype("f8")

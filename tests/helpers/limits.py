@@ -71,7 +71,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
         *[(module, "GROUP", 3) for module in (chains, rows, side_by_side)], (layouts, "SHORT", 64),
         (side_by_side, "SHORT", 64), (layouts, "LANES", 2), (layouts, "TO_BEGIN", 1000),
     ],
-    "results one by one": [(streams, "MOST_STREAMS", 0), (streams, "CACHE", 0)],
+    "results one by one": [(streams, "MOST_STREAMS", 0), (streams, "CACHE", 0), (streams, "WORTH_A_LOOP", 0)],
     "steps as arguments": [(layouts, "STEPS", (0,))],
     "divisors": [(layouts, "WORTH_DIVISORS", 1)],
     "free kernels": [(regions, "KERNEL_CALL", 0)],

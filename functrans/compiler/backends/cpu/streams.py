@@ -12,15 +12,34 @@ from math import prod
 from typing import Any
 
 from ...instructions import KernelRun
-from ...loopnest import Apply, Constant, Expression, Kernel, Load, derived, kernel_over, parts
+from ...loopnest import (
+    Apply,
+    Constant,
+    Expression,
+    Kernel,
+    Load,
+    derived,
+    expressions_in,
+    index_strides,
+    kernel_over,
+    parts,
+)
 
 #: The arrays that one loop may walk through, if these are larger together than the cache, in bytes.
 MOST_STREAMS, CACHE = 8, 256 * 1024
+#: Points of a space that takes longer than the call of another loop.
+WORTH_A_LOOP = 2000
+#: More axes than any space has.
+AXES = range(64)
 
 
 def apart(run: KernelRun) -> list[KernelRun]:
     """A kernel in parts, each with the results that have something in common; itself, if that is no gain."""
     kernel, points = run.kernel, prod(run.kernel.shape)
+    if kernel.reduced and len(run.targets) > 1 and points > WORTH_A_LOOP:
+        groups = in_groups(_ways(run))
+        if len(groups) > 1:
+            return [_part(run, group) for group in groups]
     streams = len(run.sources) + len(run.targets)
     if len(run.targets) == 1 or streams <= MOST_STREAMS or any(output.place for output in kernel.outputs):
         return [run]
@@ -29,6 +48,25 @@ def apart(run: KernelRun) -> list[KernelRun]:
         return [run]
     groups = in_groups([{*own, *_slots(run, own, k)} for k, own in enumerate(_in_common(kernel))])
     return [_part(run, group) for group in groups] if len(groups) > 1 else [run]
+
+
+def _ways(run: KernelRun) -> list[set[Any]]:
+    """For each reduction the axes along which it reads what lies one after the other; all together if one is read."""
+    places = dict(zip(run.kernel.operands, run.sources))
+    written = {place.slot for place in run.targets}
+    if any(place.slot in written for place in run.sources):
+        return [set(AXES) for _ in run.targets]
+    found: list[set[Any]] = []
+    for output in run.kernel.outputs:
+        axes: set[Any] = set()
+        for e in expressions_in([output.expression]):
+            if isinstance(e, Load):
+                place = places[e.operand]
+                strides = index_strides(e.index, place.strides, len(run.kernel.shape))
+                if sum(map(bool, strides)) > 1:
+                    axes |= {axis for axis, stride in enumerate(strides) if abs(stride) == place.dtype.itemsize}
+        found.append(axes or set(AXES))
+    return found
 
 
 def _slots(run: KernelRun, own: Iterable[Any], k: int) -> list[tuple[str, int]]:
