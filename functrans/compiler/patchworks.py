@@ -7,7 +7,7 @@ over each box it reads the pieces themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
@@ -19,8 +19,9 @@ from .loopnest import Affine, Expression, Kernel, Load, Output, axis_index, repl
 from .places import Place
 from .uses import regions_of
 
-#: Arrays that cost less to copy than so many calls of kernels are put together in memory.
-WORTH_CALLS = 4
+#: Arrays that cost less to copy than so many calls of kernels are put together in memory; those that kernels compute
+#: a part of, which they write there at once, and those whose parts are in memory elsewhere.
+WORTH_CALLS, WORTH_CALLS_COPIED = 4, 1
 #: Concatenations of more arrays are put together in memory.
 MOST_PIECES = 3
 #: A kernel is divided into so many boxes at most.
@@ -87,23 +88,25 @@ def patchworks(jaxpr: Jaxpr, steps: Sequence[Eqn | KernelStep]) -> set[Var]:
     for step in steps:
         for atom in step.sources if isinstance(step, KernelStep) else step.inputs:
             readers.setdefault(atom, []).append(step)
+    computed = {atom for step in steps if isinstance(step, KernelStep) for atom in step.outputs}
     results, found = {atom for atom in jaxpr.outputs if isinstance(atom, Var)}, set()
     for step in reversed(steps):
-        if isinstance(step, Eqn) and _may_be_patchwork(step):
+        if isinstance(step, Eqn) and _may_be_patchwork(step, computed):
             (var,) = step.outputs
             if var not in results and all(_reads_pieces(reader, var, found) for reader in readers.get(var, ())):
                 found.add(var)
     return found
 
 
-def _may_be_patchwork(eqn: Eqn) -> bool:
+def _may_be_patchwork(eqn: Eqn, computed: Collection[Any]) -> bool:
     primitive = eqn.primitive
     if primitive is structural.slice:
         return set(eqn.params["strides"]) <= {1}
     if primitive not in (structural.pad, structural.concatenate):
         return False
     dtypes = {getattr(atom.aval, "dtype", None) for atom in (*eqn.inputs, *eqn.outputs)}
-    is_large = eqn.outputs[0].aval.size >= WORTH_CALLS * regions.KERNEL_CALL
+    calls = WORTH_CALLS if any(atom in computed for atom in eqn.inputs) else WORTH_CALLS_COPIED
+    is_large = eqn.outputs[0].aval.size >= calls * regions.KERNEL_CALL
     if primitive is structural.pad:
         is_plain = primitive.part_of_result(0, [atom.aval for atom in eqn.inputs], **eqn.params) is not None
         return is_plain and len(dtypes) == 1 and is_large

@@ -395,6 +395,13 @@ def test_small_arrays_are_put_together_in_memory() -> None:
     assert len(kernels(lambda x: np.roll(x, 1) * 2 - x, np.ones(100))) == 3
 
 
+def test_parts_that_are_in_memory_are_sooner_read_where_they_are_than_those_that_are_computed() -> None:
+    x = np.ones(800)
+    assert sum(sizes(kernels(lambda x: np.roll(x, 1) * 2 - x, x))) == 800
+    assert sizes(kernels(lambda x: np.pad(np.cumsum(x)[1:-1] * 3, 1) * 2 - np.roll(x, 1) + np.sort(x), x))[-1] < 800
+    assert sizes(kernels(lambda x: np.pad(np.exp(x[1:-1]), 1) * x[::-1] - np.pad(np.sin(x[2:]), (0, 2)), x))[-1] == 800
+
+
 def test_what_becomes_a_result_is_computed_in_its_place() -> None:
     def shares(x: Any) -> Any:
         y = np.exp(x)

@@ -75,7 +75,7 @@ LIMITS: dict[str, list[tuple[Any, str, Any]]] = {
     "steps as arguments": [(layouts, "STEPS", (0,))],
     "divisors": [(layouts, "WORTH_DIVISORS", 1)],
     "free kernels": [(regions, "KERNEL_CALL", 0)],
-    "whole patchworks": [(patchworks, "WORTH_CALLS", 1000)],
+    "whole patchworks": [(patchworks, "WORTH_CALLS", 1000), (patchworks, "WORTH_CALLS_COPIED", 1000)],
     "small kernels": [(fuse, "LARGEST_KERNEL", 2)],
     "everything stored": [(fuse, "CHEAP", -1)],
     "everything computed again": [(fuse, "CHEAP", 1000)],

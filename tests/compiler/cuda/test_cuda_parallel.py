@@ -112,7 +112,7 @@ def test_kernels_that_are_waited_for_are_launches_of_their_own():
     def function(x):
         return np.roll(x, 3, 0) * 2, np.sum(x, 0)
 
-    x = values(40, 30)
+    x = values(20, 15)
     assert len(launches(function, x)) == 1
     assert len(launches(function, x, division="launches")) == 2
     with ft.config.using(synchronous=True):
