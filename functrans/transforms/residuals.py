@@ -184,7 +184,11 @@ UNLIMITED = 2**62
 
 
 class Network:
-    """A graph with capacities, and a minimum cut of it between SOURCE and SINK (Dinic's algorithm)."""
+    """A graph with capacities, and a minimum cut of it between SOURCE and SINK.
+
+    Attributes:
+        left: what more can flow from a node to another, the way back to where something came from included.
+    """
 
     def __init__(self) -> None:
         self.left: dict[Any, dict[Any, int]] = {SOURCE: {}, SINK: {}}
@@ -196,41 +200,47 @@ class Network:
 
     def cut_next_to_sink(self) -> set[Any]:
         """What lies behind the minimum cut that leaves least there."""
-        while SOURCE in (distances := self._distances()):
-            ways = {node: iter(list(others)) for node, others in self.left.items()}
-            while self._augment(distances, ways):
-                pass
-        return set(distances)
-
-    def _distances(self) -> dict[Any, int]:
-        """How far from SINK the nodes are that something can flow from."""
-        found = {SINK: 0}
-        nodes = [SINK]
+        while self._sends_more():
+            pass
+        behind, nodes = {SINK}, [SINK]
         for node in nodes:
             for before in self.left[node]:
-                if before not in found and self.left[before][node]:
-                    found[before] = found[node] + 1
+                if before not in behind and self.left[before][node]:
+                    behind.add(before)
                     nodes.append(before)
+        return behind
+
+    def _sends_more(self) -> bool:
+        """Look for ways to SINK, each node once unless it is on one, and send along each what it can take.
+
+        Returns:
+            Whether there was one: sending may open others.
+        """
+        found = False
+        path, met = [SOURCE], {SOURCE}
+        others = {SOURCE: iter([*self.left[SOURCE]])}
+        while path:
+            node = path[-1]
+            if node == SINK:
+                found = True
+                first = self._send(path)
+                met.difference_update(path[first + 1 :])
+                del path[first + 1 :]
+                continue
+            following = next((n for n in others[node] if n not in met and self.left[node][n]), None)
+            if following is None:
+                path.pop()
+                continue
+            path.append(following)
+            met.add(following)
+            others[following] = iter([*self.left[following]])
         return found
 
-    def _augment(self, distances: dict[Any, int], ways: dict[Any, Any]) -> bool:
-        """Send what one shortest way can take; False if there is none left."""
-        path = [SOURCE]
-        while path[-1] != SINK:
-            node = path[-1]
-            closer = distances[node] - 1
-            following = next((n for n in ways[node] if self.left[node][n] and distances.get(n) == closer), None)
-            if following is not None:
-                path.append(following)
-                continue
-            path.pop()  # nothing flows on from here
-            if not path:
-                return False
+    def _send(self, path: Sequence[Any]) -> int:
+        """Send along a way what it can take; the number of the first step that takes no more."""
         steps = list(pairwise(path))
         amount = min(self.left[a][b] for a, b in steps)
         for a, b in steps:
             self.left[a][b] -= amount
             self.left[b][a] += amount
-        for node in path:
-            ways[node] = iter(list(self.left[node]))
-        return True
+        return next(i for i, (a, b) in enumerate(steps) if not self.left[a][b])
