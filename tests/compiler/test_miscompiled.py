@@ -1,9 +1,15 @@
-"""Signs of vectors are those of the right registers, in the machine code that runs and in that which is shown."""
+"""What LLVM gets wrong does not come up.
+
+Signs of vectors are those of the right registers, in the machine code that runs and in that which is shown; and what is
+left of NaN is NaN.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,3 +81,17 @@ def test_a_program_whose_signs_are_in_high_registers() -> None:
         assembly = ft.jit(chosen).lower(x, y).asm
     np.testing.assert_array_equal(found, chosen(x, y))
     assert not re.search(r"v(movmskp[sd]|pmovmskb)\t%[xy]mm(1[6-9]|[23]\d)", assembly)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("remainder", [np.fmod, np.remainder])
+def test_what_is_left_of_nan_is_nan(remainder: Callable[..., Any], dtype: type) -> None:
+    """Of a number that is seen to be finite or NaN, by one that is seen not to be zero."""
+
+    def is_nan(x: np.ndarray) -> np.ndarray:
+        return np.isnan(remainder(np.where(np.isinf(x), 0, x), 3))
+
+    x = np.array([np.nan, np.inf, -np.inf, 1e30, 5.5, -7.25, 0.0] * 5, dtype)
+    for tier in ("quick", "thorough"):
+        (found,) = natively(staged(is_nan, (x,)), (x,), tier)
+        np.testing.assert_array_equal(found, np.isnan(x))

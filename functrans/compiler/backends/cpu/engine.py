@@ -18,7 +18,7 @@ from .held import Machine
 from .lowlevel.modules import Module
 from .machine_code import Code, Library, Pages
 from .miscompiled import FIRST, WITHOUT, is_suspect
-from .operations import HALF_RUNTIME, runtime_calls, runtime_symbols, runtime_text
+from .operations import HALF_RUNTIME, OWN, REMAINDERS, runtime_calls, runtime_symbols, runtime_text
 from .runtime import ABSENT, OF_LINUX, RUNTIME
 from .writer import AS_WRITTEN, NUMBER_BY_NUMBER, Writer
 
@@ -37,9 +37,6 @@ WEIGHTS = {"!usual": '!"branch_weights", i32 1048575, i32 1'}
 NAME = "kernel"
 #: To be changed with what this file does with texts, so that no object of an earlier version is found.
 VERSION = "5"
-#: Begins the names of the C library's functions in modules. By its own name, LLVM would know the logarithm of what is
-#: positive, and then forget that there is a vector version.
-OWN = "functrans_c_"
 #: How many functions are compiled quickly as one module.
 QUICK_TOGETHER = 64
 #: LLVM looks for the best way to count addresses up among so many at most, for each loop: with the usual 65535, half a
@@ -211,10 +208,15 @@ class Engine:
         return Pages(self.llvm, self.new_machine(0))
 
     def _load_runtime(self) -> dict[str, int]:
-        """The addresses of what runs instructions: LLVM's passes would take long for its text, and gain little."""
+        """The addresses of what runs instructions: LLVM's passes would take long for its text, and gain little.
+
+        What it and operations call must be known by then.
+        """
         if not self.features.get("f16c", False):
             for name, address in self.plain.added(Module(inserted=HALF_RUNTIME)).items():
                 self.llvm.add_symbol(name, address)
+        for name in REMAINDERS:
+            self.llvm.add_symbol(OWN + name, self.llvm.address_of_symbol(name))
         missing = [name for name in OF_LINUX if not self.llvm.address_of_symbol(name)]
         if missing:
             (absent,) = self.plain.added(Module(inserted=ABSENT)).values()

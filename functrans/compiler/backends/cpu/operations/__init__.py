@@ -14,6 +14,8 @@ from .runtime import (
     COMPLEX_SCIPY_FUNCTIONS,
     COMPLEX_WRITTEN_HERE,
     HALF_RUNTIME,
+    OWN,
+    REMAINDERS,
     SCIPY_FUNCTIONS,
     complex_scipy_address,
     is_its_own_in_single,
@@ -53,6 +55,6 @@ def emit_operation(
 
 
 __all__ = [
-    "HALF_RUNTIME", "LlvmCode", "emit_operation", "is_supported", "literal", "runtime_calls", "runtime_symbols",
-    "runtime_text", "type_in_memory", "type_name", "vector_literal",
+    "HALF_RUNTIME", "OWN", "REMAINDERS", "LlvmCode", "emit_operation", "is_supported", "literal", "runtime_calls",
+    "runtime_symbols", "runtime_text", "type_in_memory", "type_name", "vector_literal",
 ]  # fmt: skip

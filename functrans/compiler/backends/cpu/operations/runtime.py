@@ -20,6 +20,12 @@ from ..lowlevel.translation import literal
 from . import zeta
 
 _PURE: Final = "nounwind willreturn memory(none)"
+#: Begins the names of the C library's functions in modules. By its own name, LLVM would know the logarithm of what is
+#: positive, and then forget that there is a vector version; and of a remainder it would say that it is a number, where
+#: it sees that it is none of an infinite one (SimplifyLibCalls, in LLVM 20 to 22: NaN has a remainder too).
+OWN: Final = "functrans_c_"
+#: Those without vector versions.
+REMAINDERS: Final = ("fmod", "fmodf")
 #: What the names of SciPy's functions begin with in a module.
 SCIPY: Final = "scipy_special_"
 COMPLEX_SCIPY: Final = "scipy_special_of_complex_"
@@ -53,7 +59,7 @@ def _fmod(t: str, suffix: str, intrinsic: str, limit: str) -> str:
     The rounded quotient may be one too large, not too small, and both differences are exact.
     """
     return f"""
-declare {t} @fmod{suffix}({t}, {t}) {_PURE}
+declare {t} @{OWN}fmod{suffix}({t}, {t}) {_PURE}
 define internal {t} @functrans_fmod{suffix}({t} %x, {t} %y) alwaysinline {_PURE} {{
 entry:
   %ax = call {t} @llvm.fabs.{intrinsic}({t} %x)
@@ -62,7 +68,7 @@ entry:
   %is_known = fcmp olt {t} %ratio, {limit}
   br i1 %is_known, label %done, label %far
 far:
-  %slow = call {t} @fmod{suffix}({t} %x, {t} %y)
+  %slow = call {t} @{OWN}fmod{suffix}({t} %x, {t} %y)
   br label %done
 done:
   %given = phi {t} [0.0, %entry], [%slow, %far]
