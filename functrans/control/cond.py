@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.program import compile_jaxpr
-from ..core.avals import ZERO, ShapedArray
+from ..core.avals import ZERO, ShapedArray, StackAval
 from ..core.jaxpr import Jaxpr, Var, eval_jaxpr, memoized, prune
 from ..core.primitive import SharedOperands, is_hole
 from ..core.staging import trace_closed
@@ -212,7 +212,10 @@ def split_branches(branches: Branches, unknown: Flags) -> SplitBranches:
 
 
 def _places(known: Jaxpr, residuals: Sequence[Any], slots: list[Any]) -> list[int | None]:
-    """The slot for each residual of a branch, None for operands; slots are added for types that have none free."""
+    """The slot for each residual of a branch, None for operands; slots are added for types that have none free.
+
+    Stacks have slots of their own: where it lies says more of one than its type.
+    """
     free = list(range(len(slots)))
     places: list[int | None] = []
     for atom in residuals:
@@ -220,7 +223,8 @@ def _places(known: Jaxpr, residuals: Sequence[Any], slots: list[Any]) -> list[in
             places.append(None)
             continue
         aval = atom.aval
-        slot = next((i for i in free if slots[i] == aval), None)
+        is_stack = isinstance(aval, StackAval)
+        slot = None if is_stack else next((i for i in free if slots[i] == aval), None)
         if slot is None:
             slot = len(slots)
             slots.append(aval)

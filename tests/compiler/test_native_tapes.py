@@ -232,6 +232,24 @@ def chosen(n: int, x: Any) -> Any:
     return lax.fori_loop(0, n, row, x[0])
 
 
+def parted(n: int, x: Any) -> Any:
+    """Loops of lengths that nobody knows in two branches, one of them in a branch of its own, and loops in loops there."""
+
+    def shrunk(v: Any) -> Any:
+        return lax.while_loop(lambda v: np.sum(v * v) > 0.5, lambda v: v * np.cos(v) * 0.7, v)
+
+    def step(state: Any) -> Any:
+        k, v = state
+
+        def more(v: Any) -> Any:
+            v = lax.cond(k % 4 == 0, lambda v: shrunk(v * x[k]), lambda v: v - 0.5, v)
+            return lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, shrunk(s[1] + x[s[0]])), (0, v))[1]
+
+        return k + 1, lax.cond(k % 2 == 0, more, shrunk, v + x[:2])
+
+    return np.sum(lax.while_loop(lambda s: s[0] < n, step, (0, x[2:4]))[1])
+
+
 def stacked(n: int, x: Any) -> Any:
     """Inner loops that leave an array for whoever comes next."""
 
@@ -283,7 +301,7 @@ def multiplied(n: int, x: Any) -> Any:
     return np.sum(lax.fori_loop(0, 2, lambda _, y: lax.fori_loop(0, n, nest, y) + y, y)[:9])
 
 
-NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, stacked, scanned, mixed, multiplied]
+NESTS: list[Any] = [solved, eliminated, halved, descended, chosen, parted, stacked, scanned, mixed, multiplied]
 
 
 @pytest.mark.parametrize("nest", NESTS)
@@ -349,7 +367,7 @@ def test_other_derivatives_of_nests(nest: Any, transformed: Any) -> None:
         assert_all_close(wanted, transformed(lambda x: nest(5, x)), 1e-8)
 
 
-@pytest.mark.parametrize("nest", [solved, eliminated, halved])
+@pytest.mark.parametrize("nest", [solved, eliminated, halved, chosen, parted])
 def test_a_gradient_of_a_nest_is_two_functions(nest: Any) -> None:
     """One runs all its loops forwards, and one backwards."""
     program = native.NativeProgram(staged(ft.grad(lambda x: nest(7, x)), (X,)), fused)
@@ -374,7 +392,7 @@ def test_an_index_on_a_tape_is_read_and_checked_once_a_step() -> None:
     assert len(checks) == len({(s.indices, s.extents) for s in checks})
 
 
-@pytest.mark.parametrize("nest", [solved, halved, multiplied])
+@pytest.mark.parametrize("nest", [solved, halved, parted, multiplied])
 def test_nests_that_leave_a_program(nest: Any) -> None:
     """What they leave stays as it is while others run, and is read by a program that was not there then."""
     f = ft.jit(lambda x: nest(6, x))

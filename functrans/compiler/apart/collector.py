@@ -26,6 +26,7 @@ from .elements import (
     Buffer,
     ElementBuilder,
     Elements,
+    NoRows,
     Rows,
     TooLarge,
     at_value,
@@ -137,7 +138,7 @@ class Collector:
 
     def kept(self, value: Any) -> Any:
         """A value as others can use it later: what is computed is in registers."""
-        if isinstance(value, (Array, Rows)):
+        if isinstance(value, (Array, Rows, NoRows)):
             return value
         found = np.empty(value.shape, object)
         for index, box in np.ndenumerate(value):
@@ -266,6 +267,8 @@ class Collector:
 
     def through_steps(self, value: Any) -> Array:
         """A value of which each step of a loop gets an element: counts, or an array in memory."""
+        if isinstance(value, NoRows):
+            raise TooLarge("it reads a stack without entries")
         boxes = value.boxes if isinstance(value, Array) else value
         if boxes is not None and all(isinstance(box.expression, Constant) for box in boxes.flat):
             counts = counting([box.expression.number for box in boxes]) if boxes.ndim == 1 else None

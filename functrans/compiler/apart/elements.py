@@ -167,6 +167,10 @@ class Rows(NamedTuple):
         return [*(buffer for level in self.levels for buffer in level), self.entries]
 
 
+class NoRows:
+    """A stack without entries, on no tape."""
+
+
 class Elements:
     """A small array in a rule, with an expression for each element.
 

@@ -25,6 +25,7 @@ from .elements import (
     LARGEST_ARRAY,
     Array,
     Buffer,
+    NoRows,
     Rows,
     TooLarge,
     added,
@@ -36,7 +37,7 @@ from .elements import (
 )
 from .equations import WORTH_STORING, Equations, moves_known_elements
 from .exchange import following, next_step
-from .stacks import Tapes, Winding
+from .stacks import OneOf, Tapes, Winding
 from .triangles import has_masks, simplified
 from .updates import LOOPS, addressed, reads_first, written
 
@@ -301,8 +302,8 @@ class _Program:
 
     def run(self) -> list[Any]:
         for number, eqn in enumerate(self.eqns):
-            is_loop = self.body.has_tapes and eqn.primitive.name in LOOPS
-            if not is_loop and any(not isinstance(v.aval, ShapedArray) for v in eqn.outputs):
+            may_leave_stacks = self.body.has_tapes and eqn.primitive.name in LEAVE_STACKS
+            if not may_leave_stacks and any(not isinstance(v.aval, ShapedArray) for v in eqn.outputs):
                 raise TooLarge(f"`{eqn.primitive.name}` makes something that is no array")
             outer, self.body.source = self.body.source, eqn.source or self.body.source
             results = self.equation(number, eqn)
@@ -428,13 +429,16 @@ class _Program:
             if buffer in changed:
                 buffer.change()
         body.statements.append(Choose(which, tuple(blocks)))
+        results = [y.done() if isinstance(y, OneOf) else y for y in results]
         return [body.renewed(y) if isinstance(y, Array) else y for y in results]
 
-    def rooms(self, outs: Sequence[Any], avals: Sequence[ShapedArray]) -> list[Any]:
+    def rooms(self, outs: Sequence[Any], avals: Sequence[ShapedArray | StackAval]) -> list[Any]:
         """Where the results of branches go, by those of the first one."""
         found: list[Any] = []
         for value, aval in zip(outs, avals):
-            if isinstance(value, Array) and value.home is not None and value.may_write:
+            if isinstance(aval, StackAval):
+                found.append(OneOf(self.body))
+            elif isinstance(value, Array) and value.home is not None and value.may_write:
                 is_taken = any(isinstance(x, Array) and x.home == value.home for x in found)
                 found.append(self.body.scratch(aval) if is_taken else value)
             elif isinstance(value, Array) and aval.size > LARGEST_ARRAY:
@@ -446,14 +450,20 @@ class _Program:
     def deliver(self, outs: Sequence[Any], results: Sequence[Any]) -> None:
         """Have results of a branch where they are to be."""
         body = self.body
-        numbers = [(y, body.boxes(x)) for x, y in zip(outs, results) if not isinstance(y, Array)]
+        for x, y in zip(outs, results):
+            if isinstance(y, OneOf):
+                y.give(x)
+        numbers = [(y, body.boxes(x)) for x, y in zip(outs, results) if not isinstance(y, (Array, OneOf))]
         body.bring([(y, x) for x, y in zip(outs, results) if isinstance(y, Array) and not is_at(x, y.home)])
         pairs = [(r.expression, e.expression) for y, x in numbers for r, e in zip(y.flat, x.flat)]
         body.assign([r for r, _ in pairs], [cast(e, r.dtype) for r, e in pairs])
 
 
+#: The primitives whose results may be stacks.
+LEAVE_STACKS = (*LOOPS, "cond", "empty_stack")
 #: How equations are taken apart that hold programs, or read and change arrays in memory.
 RULES: dict[str, Callable[[_Program, int, Eqn, list[Any]], list[Any]]] = {
     "scan": _Program.loop, "while_loop": _Program.loop, "cond": _Program.branch,
-    "gather": _Program.reading, "dynamic_slice": _Program.reading, **dict.fromkeys(UPDATES, _Program.update),
+    "empty_stack": lambda *_: [NoRows()], "gather": _Program.reading, "dynamic_slice": _Program.reading,
+    **dict.fromkeys(UPDATES, _Program.update),
 }  # fmt: skip

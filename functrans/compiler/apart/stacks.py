@@ -14,7 +14,7 @@ from ..instructions import Column
 from ..loopnest import INT, Affine, Apply, Expression, Load, Register, constant
 from ..recurrence import Assign, Extend, Statement, Store
 from .collector import Collector
-from .elements import Array, Buffer, Rows, TooLarge, added, at_value
+from .elements import Array, Buffer, NoRows, Rows, TooLarge, added, at_value
 
 #: The type of a number on a tape that says where a stack begins, or how many entries it has.
 NUMBER = ShapedArray((), INT)
@@ -77,6 +77,8 @@ class Winding:
     def leave(self, value: Any, aval: Any, step: Affine) -> None:
         """Have an entry written."""
         place, zero = added(at_value(self.start), step), constant(0, INT)
+        if isinstance(value, NoRows):
+            raise TooLarge("a step leaves a stack without entries")
         if isinstance(value, Rows):
             level = self.level(value, place)
             self.stacks.append(Rows((level, *value.levels), value.entries, self.start, zero))
@@ -105,3 +107,31 @@ class Winding:
         """The stacks of a loop that has had so many steps."""
         self.body.assign([self.body.ends[self.tape]], [Apply("add", (self.start, count), INT)])
         return [stack._replace(count=count) for stack in self.stacks]
+
+
+class OneOf:
+    """A stack that some of several branches leave, on one tape: two numbers that each of them gives.
+
+    Attributes:
+        rows: what a branch has left.
+    """
+
+    def __init__(self, body: Tapes):
+        self.body = body
+        self.numbers = body.register(INT), body.register(INT)
+        self.rows: Rows | None = None
+
+    def give(self, value: Rows | NoRows) -> None:
+        """Have a branch say where its stack begins, and how many entries it has."""
+        if isinstance(value, NoRows):
+            self.body.assign(self.numbers, [constant(0, INT)] * 2)
+            return
+        if self.rows is not None and self.rows.buffers != value.buffers:
+            raise TooLarge("its branches leave a stack each")
+        self.rows = value
+        self.body.assign(self.numbers, [value.start, value.count])
+
+    def done(self) -> Rows | NoRows:
+        """The stack after the branches."""
+        start, count = self.numbers
+        return NoRows() if self.rows is None else self.rows._replace(start=start, count=count)
