@@ -142,6 +142,16 @@ def where(source: Source | None = None) -> str:
     return f'At {source.file}:{source.line}, in {source.code.co_name}' + (f": `{text}`." if text else ".")
 
 
+def user_source(error: BaseException) -> Source | None:
+    """The innermost line of the user's code that an error was raised under."""
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        found = found if is_internal(code.co_filename) else Source(code, traceback.tb_lasti)
+        traceback = traceback.tb_next
+    return found
+
+
 def library_frames_of(error: BaseException) -> list[FrameType]:
     """What ran of libraries, innermost first, when an error was raised; nothing if the user's own code raised it."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)][::-1]

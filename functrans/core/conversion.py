@@ -15,6 +15,10 @@ _WANTED: Final = {
     "array": "It was passed to something that needs a NumPy array (np.asarray, or item assignment into an ndarray).",
     "format": "It is written into a text, by an f-string or `str.format`.",
 }
+_WHATEVER_WANTS_IT: Final = {
+    "format": "To print it, use functrans.debug.print('{x:.2f}', x=x), which does so when its value is there.",
+    "pickle": "Return the value, and pickle that; or have functrans.debug.callback do so when it is there.",
+}
 _REPAIRS: Final = {
     "bool": "Use functrans.lax.cond, functrans.numpy.where or functrans.lax.while_loop; or, if the argument may be "
     "part of the signature, mark it with static_argnums.",
@@ -33,9 +37,9 @@ _REPAIRS: Final = {
 
 def _repair(wanted: str, otherwise: str) -> str:
     """The repair where it is known what wanted a value; else nothing."""
-    if wanted == "format":
-        return "To print it, use functrans.debug.print('{x:.2f}', x=x), which does so when its value is there."
-    found = about_scipy() or ("" if wanted == "bool" else advice())
+    if wanted in _WHATEVER_WANTS_IT:
+        return _WHATEVER_WANTS_IT[wanted]
+    found = about_scipy() or ("" if wanted == "bool" else advice(wanted))
     return f"{found} {otherwise}".rstrip() if found else ""
 
 

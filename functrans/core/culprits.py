@@ -28,12 +28,22 @@ _ITERATORS: Final = {
     np.ndenumerate: "Loop over np.ndindex(x.shape) and read x[i].",
     np.broadcast: "Take np.broadcast_arrays, or np.broadcast_shapes for the shape.",
 }
+#: Methods of arrays that return what is of Python.
+_METHODS: Final = {
+    "item": "Leave `.item()` out: what it is called on is computed with as it is.",
+    "tolist": "Leave `.tolist()` out: loop over the array, or index it.",
+}
+_FIXED: Final = "Shapes, axes and numbers of elements are fixed while tracing."
 _POLYNOMIALS: Final = "Take np.polyval(p, x), whose coefficients begin with that of the highest power."
 _STACKED: Final = "NumPy does not look for traced values inside of lists: put them together with np.stack first."
 
 
-def advice() -> str:
-    """A sentence about the expression that runs now in the user's code; nothing where none is known of it."""
+def advice(wanted: str) -> str:
+    """A sentence about the expression that runs now in the user's code; nothing where none is known of it.
+
+    Args:
+        wanted: what it wants of a traced value, such as "index".
+    """
     frame = user_frame()
     node = None if frame is None else _expression(frame)
     if frame is None or node is None:
@@ -41,7 +51,12 @@ def advice() -> str:
     if isinstance(node, ast.Subscript):
         is_store = dis.opname[frame.f_code.co_code[frame.f_lasti]] in _STORES
         return _about_element(node, _value_of(node.value, frame), is_store)
-    return _about_call(node, frame) if isinstance(node, ast.Call) else ""
+    if not isinstance(node, ast.Call):
+        return ""
+    if wanted == "index":  # by any function
+        name = ast.unparse(node.func)
+        return _BUILTINS.get(name, _FIXED) if _value_of(node.func, frame) is getattr(builtins, name, None) else _FIXED
+    return _about_call(node, frame)
 
 
 def _expression(frame: FrameType) -> ast.expr | None:
@@ -79,6 +94,8 @@ def _about_call(node: ast.Call, frame: FrameType) -> str:
         function = _value_of(node.func.func, frame)
     name = getattr(function, "__name__", "")
     owner = getattr(function, "__self__", None)
+    if function is None and isinstance(node.func, ast.Attribute):
+        return _METHODS.get(node.func.attr, "")
     if isinstance(function, type) and function in _ITERATORS:
         return _ITERATORS[function]
     if str(getattr(function, "__module__", "")).startswith("numpy.polynomial."):

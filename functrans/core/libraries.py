@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from ..errors import ConcretizationError, FunctransError, TracerConversionError
-from ..source import library_frames, library_frames_of
+from ..source import library_frames, library_frames_of, user_source
 
 _OURS: Final = {
     "functrans.integrate.odeint, which takes traced values": ("integrate.odeint", "integrate.solve_ivp"),
@@ -48,6 +48,8 @@ _OURS: Final = {
         "integrate.fixed_quad", "integrate.quad", "integrate.quad_vec",
     ),
 }  # fmt: skip
+#: What NumPy says instead of what `__index__` raised, for a shape of one extent.
+_NO_SHAPE: Final = "expected a sequence of integers or a single integer, got"
 _OURS_TO_SHOW: Final = (ConcretizationError, TracerConversionError)
 _INSTEAD: Final = {f"scipy.{name}": ours for ours, names in _OURS.items() for name in names}
 
@@ -210,6 +212,14 @@ def hidden_by(error: Exception) -> Exception | None:
         found = hook.error if any(frame in hook.frames for frame, _ in walk_tb(error.__traceback__)) else None
     if isinstance(error, FunctransError):
         return None
+    if type(error) is TypeError and str(error).startswith(_NO_SHAPE) and "Tracer<" in str(error):
+        tracer = str(error).removeprefix(_NO_SHAPE).strip(" '")
+        found = ConcretizationError(
+            f"A shape was given by a traced value ({tracer}).",
+            "Shapes are fixed while tracing: the function is traced once, for all values of its arguments.",
+            "Mark the argument with static_argnums, or make an array that is large enough and choose with np.where.",
+            user_source(error),
+        ).with_traceback(error.__traceback__)
     is_numpys = type(error) is ValueError and str(error).startswith("setting an array element with a sequence")
     if isinstance(error.__cause__, _OURS_TO_SHOW) and (is_numpys or library_frames_of(error)):
         found = error.__cause__

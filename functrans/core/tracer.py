@@ -115,6 +115,9 @@ class Tracer(Cell):
     def tolist(self) -> Any:
         return self.known("tolist").tolist()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.known("pickle").__reduce_ex__(protocol)
+
     def __format__(self, spec: str) -> str:
         return repr(self) if not spec else format(self.known("format"), spec)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """NumPy's axis argument as a tuple of non-negative integers; None stands for all axes."""
     if axis is None:
         return tuple(range(ndim))
+    axis = index(axis) if isinstance(axis, Tracer) else axis  # whose error NumPy would not show
     return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
 
 

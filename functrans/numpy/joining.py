@@ -150,9 +150,9 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 def _cuts(indices_or_sections: Any, extent: int) -> list[int]:
     """Where the parts begin and end."""
-    if not isinstance(indices_or_sections, (int, np.integer)):
+    if not isinstance(indices_or_sections, (int, np.integer)) and np.ndim(indices_or_sections):
         return [0, *(slice(None, index(i)).indices(extent)[1] for i in indices_or_sections), extent]
-    count = int(indices_or_sections)
+    count = (index if isinstance(indices_or_sections, Traced) else int)(indices_or_sections)
     if count <= 0:
         raise ValueError("number sections must be larger than 0.")
     each, longer = divmod(extent, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import re
 import sys
 from collections.abc import Callable
@@ -80,6 +81,14 @@ CASES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: float(x[0]), "Leave `float(...)` out"),
     (lambda x: int(x[0]), "x.astype(int)"),
     (lambda x: list(range(x[0].astype(int))), "functrans.lax.fori_loop"),
+    (lambda x: np.eye(x[0].astype(int)), "Shapes, axes and numbers of elements are fixed"),
+    (lambda x: np.ones((x[0].astype(int), 2)), "Shapes, axes and numbers of elements are fixed"),
+    (lambda x: x.reshape(x[0].astype(int), -1), "Shapes, axes and numbers of elements are fixed"),
+    (lambda x: x.sum(axis=x[0].astype(int)), "Shapes, axes and numbers of elements are fixed"),
+    (lambda x: np.split(x, x[0].astype(int)), "Shapes, axes and numbers of elements are fixed"),
+    (lambda x: x[0].item(), "Leave `.item()` out"),
+    (lambda x: x.tolist(), "Leave `.tolist()` out"),
+    (lambda x: pickle.dumps(x), "Return the value, and pickle that"),
     (lambda x: f"{x[0]:.2f}", "functrans.debug.print"),
     (lambda x: "{:.2f}".format(x[0]), "functrans.debug.print"),  # noqa: UP032
     (lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1)[0], "scipy.integrate.quad computes with plain numbers"),
@@ -212,3 +221,15 @@ def test_names_that_scipy_has_and_nobody_knows():
 def test_scipy_functions_that_have_no_namesake(call: Any, text: str):
     with pytest.raises(TypeError, match=re.escape(text)):
         ft.jit(call)(np.ones(3))
+
+
+@pytest.mark.parametrize("make", [np.zeros, np.ones, np.empty, lambda n: np.full(n, 2.0)])
+@pytest.mark.parametrize("transform", [ft.jit, ft.vmap, lambda f: lambda n: ft.jit(ft.vmap(f))(n)])
+def test_a_shape_of_one_extent_that_is_traced(make: Any, transform: Any):
+    """NumPy keeps what `__index__` raised to itself."""
+    def allocated(n: Any) -> Any:
+        return make(n)  # this line
+
+    with pytest.raises(ConcretizationError, match=r"(?s)A shape was given by a traced value.*static_argnums") as e:
+        transform(allocated)(np.array([3]) if transform is not ft.jit else 3)
+    assert "return make(n)  # this line" in str(e.value) or "np.full(n, 2.0)" in str(e.value)
