@@ -85,7 +85,7 @@ def test_gradient_of_several_outputs():
 
 
 def test_gradient_of_nothing():
-    with mistake(errors.NonScalarOutputError, TypeError, "0 outputs"):
+    with mistake(errors.NonScalarOutputError, TypeError, "no output", "a function without `return`"):
         ft.grad(lambda x: None)(1.0)  # here
 
 
@@ -126,6 +126,38 @@ def test_gradient_by_an_integer_in_a_tree():
 def test_things_that_are_no_arrays(transform: Any, thing: Any):
     with mistake(errors.UnsupportedDtypeError, TypeError, "cannot be traced", "static_argnums"):
         transform(lambda x: 1.0)(thing)  # here
+
+
+with_rule = ft.custom_jvp(lambda x, y: x)
+with_rule.defjvp(lambda p, t: (p[0], t[0]))
+
+
+@pytest.mark.parametrize(
+    ("call", "place"),
+    [
+        (lambda: ft.jit(lambda x, y: x)(X, {"a": "text"}), "argument 1['a'] of `<lambda>`"),  # here
+        (lambda: ft.jit(lambda x, n, y: x, static_argnums=(0, 1))(1, 2, ["text"]), "argument 2[0] of"),  # here
+        (lambda: ft.jit(lambda x, n, y: x, static_argnums=(1,))("text", 2, X), "argument 0 of"),  # here
+        (lambda: ft.jit(lambda x, *, y: x)(X, y="text"), "keyword argument y of"),  # here
+        (lambda: ft.grad(lambda x, y: 1.0, 1)(X, {"a": 1.0, "b": "text"}), "argument 1['b']"),  # here
+        (lambda: ft.jacrev(lambda x: x)([X, "text"]), "argument 0[1]"),  # here
+        (lambda: ft.vmap(lambda x, y: x, (None, 0))(X, "text"), "argument 1"),  # here
+        (lambda: ft.jvp(lambda x: x, ({"a": "text"},), ({"a": 1.0},)), "argument 0['a']"),  # here
+        (lambda: ft.vjp(lambda x, y: x, X, "text"), "argument 1"),  # here
+        (lambda: ft.jet(lambda x, y: x, (1.0, "text"), ([1.0], [1.0])), "argument 1"),  # here
+        (lambda: with_rule(X, ["text"]), "argument 1[0]"),  # here
+        (lambda: lax.scan(lambda c, x: (c, x), {"a": "text"}, X), "in the carry of scan, at ['a']"),  # here
+        (lambda: lax.fori_loop(0, 3, lambda i, c: c, (1.0, "text")), "in the carry of fori_loop, at [1]"),  # here
+        (lambda: lax.while_loop(lambda c: False, lambda c: c, "text"), "`init_val`"),  # here
+        (lambda: lax.cond(True, lambda x: x, lambda x: x, "text"), "`operands[0]`"),  # here
+        (lambda: ft.jit(lambda x: {"a": x, "b": "text"})(X), "in the result of the function, at ['b']"),  # here
+        (lambda: ft.grad(lambda x: "text")(X), "in the result of the function."),  # here
+        (lambda: ft.vmap(lambda x: (x, "text"))(X), "in the result of the function, at [1]"),  # here
+    ],
+)
+def test_what_is_no_array_is_named(call: Any, place: str):
+    with mistake(errors.UnsupportedDtypeError, TypeError, "type str cannot be traced", f"It is {place}"):
+        call()
 
 
 def test_object_array_inside_a_traced_function():

@@ -28,6 +28,7 @@ from ..errors import (
     PytreeMismatchError,
     ShapeMismatchError,
     TracerConversionError,
+    UnsupportedDtypeError,
 )
 from ..primitives.foundation import convert, zeros
 from ..source import library_frames_of, user_traceback
@@ -35,6 +36,8 @@ from ..tree import paths, structure_text
 from ..tree_util import keystr
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: What most results are, and may be.
+_USUAL = (Traced, np.ndarray, np.number, np.bool, int, float, complex)
 
 
 def hides_internals(function: F) -> F:
@@ -163,6 +166,8 @@ class FlatFunction:
             out, aux = _result_and_aux(out)
             flat_aux, self.aux_tree = tree.flatten(aux)
         flat, self.out_tree = tree.flatten(out)
+        if not all(isinstance(y, _USUAL) for y in flat):
+            _name_unsupported(flat, lambda i: f"in the result of the function{at(describe_leaf(self.out_tree, i))}")
         self.aux_count = len(flat_aux)
         results = Leaves(flat + flat_aux)
         results.structure = (self.out_tree, self.aux_tree) if self.has_aux else (self.out_tree,)
@@ -173,6 +178,11 @@ class FlatFunction:
         """Leaves of the result and of aux."""
         count = len(leaves) - self.aux_count
         return leaves[:count], leaves[count:]
+
+
+def at(place: str) -> str:
+    """Where in a pytree something stands, as the end of a sentence."""
+    return f", at {place}" if place else ""
 
 
 def _result_and_aux(out: Any) -> tuple[Any, Any]:
@@ -264,6 +274,42 @@ def input_leaf(x: Any) -> Any:
     """
     x = as_supported_array(x)
     return np.asarray(x) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
+
+
+def input_leaves(leaves: Sequence[Any], place: Callable[[int], str]) -> list[Any]:
+    """Arguments as `input_leaf` has them.
+
+    Args:
+        place: says which one the i-th is, for the message.
+
+    Raises:
+        UnsupportedDtypeError: one is not an array of a supported dtype.
+    """
+    try:
+        return list(map(input_leaf, leaves))
+    except UnsupportedDtypeError:
+        _name_unsupported(leaves, place)
+        raise
+
+
+def _name_unsupported(leaves: Sequence[Any], place: Callable[[int], str]) -> None:
+    """Raise UnsupportedDtypeError for the first of some values that is not an array of a supported dtype."""
+    for i, x in enumerate(leaves):
+        try:
+            as_supported_array(x)
+        except UnsupportedDtypeError as error:
+            raise UnsupportedDtypeError(f"{error.what} It is {place(i)}.", error.why, error.repair) from None
+
+
+def differentiated_name(argnums: Any, treedef: Any, position: int) -> str:
+    """What to call a leaf of the arguments that are differentiated: `argument 0['w']`."""
+    return f"argument {argnums}{describe_leaf(treedef, position)}"
+
+
+def positional_name(treedef: Any, position: int) -> str:
+    """What to call a leaf of a tuple of arguments: `argument 0['w']`."""
+    first, *inner = paths(treedef)[position]
+    return f"argument {keystr([first], simple=True)}{keystr(inner)}"
 
 
 def result_tangent(t: Any, aval: ShapedArray) -> Any:

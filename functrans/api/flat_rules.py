@@ -18,7 +18,7 @@ from ..core.trace import typeof
 from ..errors import CustomRuleError
 from ..primitives.foundation import instantiate, match, scale, unbroadcast
 from ..tree import structure_text
-from .arguments import FlatFunction, describe_leaf, input_leaf, normalize_argnums
+from .arguments import FlatFunction, describe_leaf, input_leaf, input_leaves, normalize_argnums
 from .symbolic_zeros import CustomVJPPrimal, SymbolicZero
 
 Rule = Callable[..., Any]
@@ -59,10 +59,15 @@ class CustomCallArguments:
         self.nondiff = [a for i, a in enumerate(args) if i in numbers]
         self.places = [i for i in range(len(args)) if i not in numbers]
         leaves, self.treedef = tree.flatten(tuple(args[i] for i in self.places))
-        self.leaves = [input_leaf(x) for x in leaves]
+        self.leaves = input_leaves(leaves, self.place)
         self.out_tree: Any = None
         self._own_tree: Any = None
         self._known = known
+
+    def place(self, i: int) -> str:
+        """What to call a leaf."""
+        first, *inner = self.treedef.paths()[i]
+        return f"argument {self.places[first]}{''.join(f'[{entry!r}]' for entry in inner)}"
 
     def all_of(self, leaves: Sequence[Any]) -> list[Any]:
         """All arguments, with other leaves."""
@@ -268,9 +273,7 @@ def _cotangents(call: CustomCallArguments, found: Any, avals: Sequence[ShapedArr
             continue
         c = _as_leaf(c)
         if not _fits(typeof(c), aval):
-            first, *rest = call.treedef.paths()[i]
-            place = f"argument {call.places[first]}{''.join(f'[{entry!r}]' for entry in rest)}"
-            raise _misfit(c, aval, call.name, kind, "cotangent", place)
+            raise _misfit(c, aval, call.name, kind, "cotangent", call.place(i))
         cotangents.append(unbroadcast(c, aval))
     return cotangents
 

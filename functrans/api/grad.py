@@ -25,17 +25,20 @@ from ..errors import NonDifferentiableError, NonScalarOutputError, PytreeMismatc
 from ..transforms.forward import JVPTrace, jvp_flat, run_jvp
 from ..transforms.partial_eval import PartialEvalTrace, UnknownTracer, close_over_residuals, partial_eval_flat
 from ..transforms.transpose import backward_pass
-from ..tree import paths, structure_text
-from ..tree_util import keystr, register_pytree_node
+from ..tree import structure_text
+from ..tree_util import register_pytree_node
 from .arguments import (
     FlatFunction,
     check_same_structure,
     check_tangent,
     describe_leaf,
+    differentiated_name,
     hides_internals,
     input_leaf,
+    input_leaves,
     name_of,
     own_results,
+    positional_name,
     result_tangent,
     select_arguments,
     wraps_function,
@@ -389,7 +392,7 @@ def _value_grad_aux(
     fun: Callable[..., Any], argnums: Any, has_aux: bool, holomorphic: bool, args: Any, kwargs: Any
 ) -> tuple[Any, Any, Any]:
     selected = select_arguments(args, argnums)
-    primals = list(map(input_leaf, selected.leaves))
+    primals = input_leaves(selected.leaves, partial(differentiated_name, argnums, selected.treedef))
     avals = list(map(typeof, primals))
     _check_gradient_inputs(avals, selected.treedef, argnums, holomorphic)
     flat = FlatFunction(fun, selected.rebuild, kwargs, has_aux)
@@ -416,7 +419,7 @@ def _check_gradient_inputs(avals: list[Any], treedef: Any, argnums: Any, holomor
 
 
 def _gradient_input_error(aval: Any, treedef: Any, position: int, argnums: Any, holomorphic: bool) -> Exception:
-    name = f"argument {argnums}{describe_leaf(treedef, position)}"
+    name = differentiated_name(argnums, treedef, position)
     if holomorphic:
         return NonDifferentiableError(
             f"With holomorphic=True, {name} must be complex, but it is {aval}.",
@@ -433,10 +436,13 @@ def _gradient_input_error(aval: Any, treedef: Any, position: int, argnums: Any, 
 def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool) -> Any:
     wanted = "one complex scalar" if holomorphic else "one real scalar"
     if len(results) != 1 or out_tree.num_nodes != 1:
+        count = f"{len(results)} output{'s' * (len(results) != 1)}, in the structure {structure_text(out_tree)},"
         raise NonScalarOutputError(
-            f"The gradient of a function with {len(results)} outputs, in the structure {out_tree}, was asked for.",
+            f"The gradient of a function with {count if results else 'no output'} was asked for.",
             f"grad wants {wanted}.",
-            "Return the loss only, use has_aux=True for a pair (loss, aux), or use jacobian or vjp.",
+            "Return the loss only, use has_aux=True for a pair (loss, aux), or use jacobian or vjp."
+            if results
+            else "Return the loss; a function without `return` returns None.",
         )
     value = input_leaf(results[0])
     aval = typeof(value)
@@ -450,14 +456,15 @@ def _check_gradient_output(results: list[Any], out_tree: Any, holomorphic: bool)
         raise NonDifferentiableError(
             f"The gradient of an output of type {aval} was asked for.",
             f"grad wants {wanted}.",
-            "For a complex output take np.real or np.abs of it, or set holomorphic=True; integers have no derivative.",
+            "Take np.real or np.abs of it, or set holomorphic=True."
+            if aval.dtype.kind == "c"
+            else "Integers and booleans (of np.argmax, comparisons, `astype(int)`) have no derivative: return a float.",
         )
     return value
 
 
 def _of_argument(treedef: Any, position: int) -> str:
-    first, *inner = paths(treedef)[position]
-    return f" of argument {keystr([first], simple=True)}{keystr(inner)}"
+    return f" of {positional_name(treedef, position)}"
 
 
 @hides_internals
@@ -484,7 +491,7 @@ def jvp(
     leaves, treedef = tree.flatten(tuple(primals))
     tangent_leaves, tangent_tree = tree.flatten(tuple(tangents))
     check_same_structure(tangent_tree, treedef, "tangents", "primals")
-    leaves = [input_leaf(x) for x in leaves]
+    leaves = input_leaves(leaves, partial(positional_name, treedef))
     directions = [
         check_tangent(t, typeof(p), "tangent", partial(_of_argument, treedef, i))
         for i, (t, p) in enumerate(zip(tangent_leaves, leaves))
@@ -547,7 +554,8 @@ def _linearized(fun: Callable[..., Any], primals: Any, has_aux: bool) -> tuple[L
     leaves, treedef = tree.flatten(primals)
     snapshots = Snapshots()
     flat = FlatFunction(fun, treedef.unflatten, {}, has_aux)
-    linearized = Linearized(flat, [snapshots.of(input_leaf(x)) for x in leaves])
+    given = input_leaves(leaves, partial(positional_name, treedef))
+    linearized = Linearized(flat, list(map(snapshots.of, given)))
     if linearized.is_staged:
         linearized.freeze()
     results, aux = flat.split(linearized.results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from ..errors import NonDifferentiableError
 from ..primitives.foundation import reshape
 from ..primitives.structural import slice
 from ..source import one_source
-from .arguments import describe_leaf, hides_internals, input_leaf, own_results, select_arguments, wraps_function
+from .arguments import (
+    describe_leaf,
+    differentiated_name,
+    hides_internals,
+    input_leaves,
+    own_results,
+    select_arguments,
+    wraps_function,
+)
 from .grad import grad, jvp, vjp
 from .vmap import vmap
 
@@ -51,7 +60,7 @@ def jacfwd(
     @hides_internals
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
         selected = select_arguments(args, argnums)
-        leaves = [input_leaf(x) for x in selected.leaves]
+        leaves = input_leaves(selected.leaves, partial(differentiated_name, argnums, selected.treedef))
         _check_leaves(leaves, selected.treedef, "argument", "c" if holomorphic else "f")
 
         def push_forward(*tangents: Any) -> Any:
@@ -92,7 +101,7 @@ def jacrev(
     @hides_internals
     def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
         selected = select_arguments(args, argnums)
-        leaves = [input_leaf(x) for x in selected.leaves]
+        leaves = input_leaves(selected.leaves, partial(differentiated_name, argnums, selected.treedef))
         _check_leaves(leaves, selected.treedef, "argument", "c" if holomorphic else "fc")
         function: Callable[..., Any] = lambda *xs: fun(*selected.rebuild(xs), **kwargs)  # noqa: E731
         out, pull_back, *aux = vjp(function, *leaves, has_aux=has_aux)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import factorial
 from typing import Any
 
@@ -17,9 +18,10 @@ from .arguments import (
     check_same_structure,
     check_tangent,
     hides_internals,
-    input_leaf,
+    input_leaves,
     no_name,
     own_results,
+    positional_name,
     result_tangent,
 )
 
@@ -61,7 +63,7 @@ def jet(fun: Callable[..., Any], primals: Sequence[Any], series: Sequence[Any]) 
         )
     (order,) = orders
     leaves, treedef = tree.flatten(tuple(primals))
-    leaves = [input_leaf(x) for x in leaves]
+    leaves = input_leaves(leaves, partial(positional_name, treedef))
     flat_terms: list[list[Any]] = []
     for k in range(order):
         terms, structure = tree.flatten(tuple(s[k] for s in series))

@@ -16,7 +16,7 @@ from ..compiler.backends.cpu.dispatch import native_call
 from ..compiler.garbage import fewer_collections
 from ..compiler.program import compile_jaxpr
 from ..control.call import Call, call
-from ..core.avals import ShapeDtypeStruct, told_apart
+from ..core.avals import told_apart
 from ..core.devices import placed
 from ..core.jaxpr import Jaxpr
 from ..core.primitive import registry
@@ -24,7 +24,7 @@ from ..core.staging import trace_to_jaxpr
 from ..core.trace import EVAL, Params, current_trace, named_axes, typeof
 from ..errors import StaticArgumentError
 from ..settings import changes, runs_python
-from .arguments import FlatFunction, check_function, hides_internals, input_leaf, is_concrete, name_of, own_results
+from .arguments import FlatFunction, check_function, hides_internals, input_leaves, is_concrete, name_of, own_results
 from .marked import Marked, check_apart, parameters_of
 from .no_tangents import without_leaves
 from .quick_calls import NO_CALLS, Static, quick_call
@@ -199,9 +199,17 @@ class Jitted:
             )
             dynamic = tuple([a for i, a in enumerate(args) if i not in numbers])
             leaves, treedef = tree.flatten((dynamic, {k: v for k, v in kwargs.items() if k not in names}))
-        leaves = [x if isinstance(x, ShapeDtypeStruct) else input_leaf(x) for x in leaves]
+        leaves = input_leaves(leaves, partial(self._name_of_leaf, treedef, static))
         signature = Signature(static, treedef, tuple(map(typeof, leaves)), named_axes())
         return leaves, signature, partial(_merge_static, treedef, static)
+
+    def _name_of_leaf(self, treedef: Any, static: Any, i: int) -> str:
+        """What to call a leaf of the arguments that are not static."""
+        kind, first, *inner = treedef.paths()[i]
+        for number, _ in sorted(static[0]) if static and kind == 0 else ():
+            first += number <= first
+        name = f"{'argument' if kind == 0 else 'keyword argument'} {first}{''.join(f'[{entry!r}]' for entry in inner)}"
+        return f"{name} of `{self.name}`"
 
     def _stage(self, signature: Signature, rebuild: Callable[..., Any]) -> Staged:
         staged = self._staged.get(signature)

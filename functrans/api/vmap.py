@@ -20,6 +20,7 @@ from .arguments import (
     describe_leaf,
     hides_internals,
     input_leaf,
+    input_leaves,
     own_results,
     wraps_function,
 )
@@ -62,7 +63,9 @@ def vmap(
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         leaves, treedef = tree.flatten((args, kwargs))
         axes = _argument_axes(in_axes, args, kwargs)
-        values = [x if axis is None else input_leaf(x) for x, axis in zip(leaves, axes)]
+        places = [i for i, axis in enumerate(axes) if axis is not None]
+        given = iter(input_leaves([leaves[i] for i in places], lambda k: argument_name(treedef, places[k])))
+        values = [x if axis is None else next(given) for x, axis in zip(leaves, axes)]
         axes = [_check_axis(axis, x, treedef, i) for i, (axis, x) in enumerate(zip(axes, values))]
         size = _lane_count(values, axes, treedef, axis_size)
         values = [x if axis is None else move_axis(x, axis, 0) for x, axis in zip(values, axes)]

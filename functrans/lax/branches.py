@@ -96,7 +96,7 @@ def _choose(
     done = as_python.choose(index, functions, operands)
     if done is not as_python.TRACED:
         return done
-    leaves, treedef = operand_leaves(operands, input_leaf)
+    leaves, treedef = operand_leaves(operands, "operands")
     avals = [typeof(x) for x in leaves]
     programs = [staged(function, treedef.unflatten, avals) for function in functions]
     _check_structures(name, programs, names)

@@ -48,7 +48,7 @@ def custom_linear_solve(
         >>> [float(g) for g in ft.grad(solved, (0, 1))(2.0, 6.0)]
         [-1.5, 0.5]
     """
-    leaves, b_tree = operand_leaves(b, input_leaf)
+    leaves, b_tree = operand_leaves(b, "b")
     if current_trace.get() is EVAL and is_concrete(leaves):
         return _checked_solution(solve(matvec, b), leaves, b_tree, has_aux)
     avals = [typeof(x).strong() for x in leaves]
@@ -108,7 +108,7 @@ def custom_root(
         >>> round(float(ft.grad(ft.grad(square_root))(4.0)), 12)
         -0.03125
     """
-    leaves, x_tree = operand_leaves(initial_guess, input_leaf)
+    leaves, x_tree = operand_leaves(initial_guess, "initial_guess")
     if current_trace.get() is EVAL and is_concrete(leaves):
         return _checked_solution(solve(f, initial_guess), leaves, x_tree, has_aux)
     avals = [typeof(x).strong() for x in leaves]

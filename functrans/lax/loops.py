@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from ..api.arguments import hides_internals, input_leaf, own_results
+from ..api.arguments import at, describe_leaf, hides_internals, input_leaf, input_leaves, own_results
 from ..api.vmap import vmap
 from ..control.agreement import meet, with_result_types
 from ..control.checkpoint import checkpoint_call
@@ -103,8 +103,10 @@ def _scan(
     f: Any, init: Any, xs: Any, length: Any, reverse: bool, unroll: Any, checkpoint: Any, budget: Any, progress: Any,
     caller: _Caller,
 ) -> tuple[Any, Any]:  # fmt: skip
-    carry, carry_tree = operand_leaves(init, input_leaf)
-    elements, xs_tree = operand_leaves(xs, input_leaf)
+    leaves, carry_tree = tree.flatten(init)
+    place = lambda i: f"in the carry of {caller.name}{at(describe_leaf(*caller.carry(carry_tree, i)))}"  # noqa: E731
+    carry = input_leaves(leaves, place)
+    elements, xs_tree = operand_leaves(xs, "xs")
     count = _scan_length(elements, xs_tree, length)
     x_avals = [entry_aval(typeof(x)) for x in elements]
 
@@ -172,7 +174,7 @@ def while_loop(
 def _while_loop(
     cond_fun: Any, body_fun: Any, init_val: Any, checkpoint: Any, budget: Any, progress: Any, caller: _Caller
 ) -> Any:
-    carry, carry_tree = operand_leaves(init_val, input_leaf)
+    carry, carry_tree = operand_leaves(init_val, "init_val")
 
     def rebuild(leaves: Sequence[Any]) -> Any:
         return (carry_tree.unflatten(leaves),)
@@ -279,7 +281,7 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
             f"map was given batch_size={batch_size!r}.", "It is how many elements run at once.",
             "Give a positive integer.",
         )  # fmt: skip
-    leaves, treedef = operand_leaves(xs, input_leaf)
+    leaves, treedef = operand_leaves(xs, "xs")
     length = _scan_length(leaves, treedef, None)
     whole = length // batch_size * batch_size
     parts: list[Any] = []

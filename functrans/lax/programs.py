@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .. import tree
-from ..api.arguments import FlatFunction, describe_leaf
+from ..api.arguments import FlatFunction, describe_leaf, input_leaves
 from ..core.jaxpr import Jaxpr, Var
 from ..core.recording import identity
 from ..core.staging import trace_to_jaxpr
@@ -68,7 +68,11 @@ def leaf_name(treedef: Any, position: int) -> str:
     return f"leaf {name}" if name else "value"
 
 
-def operand_leaves(values: Any, checked: Callable[[Any], Any]) -> tuple[list[Any], Any]:
-    """The leaves of a pytree as operands, and its structure."""
+def operand_leaves(values: Any, name: str) -> tuple[list[Any], Any]:
+    """The leaves of a pytree as operands, and its structure.
+
+    Args:
+        name: what the argument is called, for the message.
+    """
     leaves, treedef = tree.flatten(values)
-    return [checked(x) for x in leaves], treedef
+    return input_leaves(leaves, lambda i: f"`{name}{describe_leaf(treedef, i)}`"), treedef

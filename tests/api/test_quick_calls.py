@@ -183,7 +183,9 @@ def test_other_containers(other: Any) -> None:
         except Exception as error:
             return type(error), str(error)
 
-    wanted = ft.tree.map(np.asarray, outcome(ft.jit(lambda tree: f(tree))))
+    fresh = ft.jit(lambda tree: f(tree))
+    fresh.name = compiled.name  # which messages mention
+    wanted = ft.tree.map(np.asarray, outcome(fresh))
     for _ in range(3):
         found = ft.tree.map(np.asarray, outcome(compiled))
         assert_same({k: found[k] for k in wanted} if type(found) is dict else found, wanted)
