@@ -103,6 +103,23 @@ def test_any_order_of_axes(drawn: Any, tier: str, by: list[str]) -> None:
         Case("batches", function, args, None).check(tier)
 
 
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations("bhij"), summed=st.sampled_from(["b", "h", "i", "j", "bi", "hj"]), is_left=st.booleans())
+def test_products_of_no_batch_of_arrays_that_others_read_as_one(order: list[str], summed: str, is_left: bool) -> None:
+    """Their free axes had the order of the array, which had been turned for the others: a Hessian was wrong."""
+    of_x, of_m = "".join(order), summed + "w"
+    random = np.random.default_rng(0)
+    x, y, m = (random.integers(-3, 4, (2,) * n).astype(float) for n in (4, 3, len(of_m)))
+    operands = f"{of_x},{of_m}" if is_left else f"{of_m},{of_x}"  # the axes of the result are in alphabetical order
+
+    def function(x: Any, y: Any, m: Any) -> Any:
+        field = fnp.sign(x - 1) + 2
+        batches = [fnp.einsum(f"{of_x},bjk->bhik", field, y * k) for k in (1, 2, 3)]
+        return fnp.einsum(operands, *((field, m) if is_left else (m, field))), batches
+
+    Case("batches", function, (x, y, m), None).check("quick")
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     axes=st.tuples(*map(st.permutations, ("bik", "bkj", "bij"))), data=st.data(), dtype=st.sampled_from(["f4", "f8", "i8"]),

@@ -226,16 +226,19 @@ class _Reordering:
         return rewriter.emit(dot_general, y, x, dimension_numbers=((yc, xc), (yb, xb)))
 
     def product(self, eqn: Eqn) -> None:
-        """A product says which axes it takes, wherever they are."""
+        """A product says which axes it takes, wherever they are. Those that are left have another order, if the axes of
+        the operand are not those of its own batch."""
         (xc, yc), (xb, yb) = eqn.params["dimension_numbers"]
-        operands, numbers = [], []
+        operands, numbers, back = [], [], list(range(len(xb)))
         for atom, groups in zip(eqn.inputs, ((xc, xb), (yc, yb))):
-            order = self.orders[atom] if atom in self.moved else None
-            operands.append(self.as_it_was(atom) if order is None else self.moved[atom])
-            numbers.append(groups if order is None else tuple(tuple(map(order.index, axes)) for axes in groups))
+            order = self.orders[atom] if atom in self.moved else tuple(range(atom.aval.ndim))
+            operands.append(self.moved[atom] if atom in self.moved else self.as_it_was(atom))
+            numbers.append(tuple(tuple(map(order.index, axes)) for axes in groups))
+            free = [axis for axis in order if not any(axis in axes for axes in groups)]
+            back += [len(back) + free.index(axis) for axis in sorted(free)]
         (xc, xb), (yc, yb) = numbers
         result = self.rewriter.emit(dot_general, *operands, dimension_numbers=((xc, yc), (xb, yb)))
-        self.env[eqn.outputs[0]] = result
+        self.env[eqn.outputs[0]] = self.rewriter.emit(transpose, result, permutation=tuple(back)) if back else result
 
     def reduction(self, eqn: Eqn) -> None:
         """Other axes are reduced, and those that are left have another order."""
