@@ -126,3 +126,23 @@ print(ft.jit(lambda x: np.sqrt(x).sum())(x), awake(), threading.active_count())
 def test_systems_without_such_semaphores_have_no_threads() -> None:
     found = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["1000000.0", "1", "1"]
+
+
+def test_machine_code_does_not_depend_on_who_compiles_beside_it() -> None:
+    """Threads take turns with what knows the processor, and none uses it while another does."""
+    compiler = engine().thorough
+    texts = [ft.jit(lambda x, k=k: np.sin(x) ** k + x).lower(np.ones(5)).llvm for k in range(3)]
+    alone = [compiler._new_object(text) for text in texts]
+    at_once, barrier = [b""] * 3, threading.Barrier(3)
+
+    def compile(k: int) -> None:
+        barrier.wait()
+        at_once[k] = compiler._new_object(texts[k])
+
+    started = [threading.Thread(target=compile, args=(k,)) for k in range(3)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    assert at_once == alone
+    assert len({id(machine) for machine in compiler.free}) == len(compiler.free)

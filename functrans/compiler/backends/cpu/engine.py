@@ -67,6 +67,7 @@ class _Compiler:
         self.level = level
         self.optimizes = optimizes
         self.machine = engine.new_machine(level)
+        self.free: list[Any] = []  # machines that no thread uses
 
     def stored(self, text: str, names: Sequence[str]) -> list[Code] | None:
         """The functions of a module, if the disk has them."""
@@ -114,18 +115,26 @@ class _Compiler:
             disk.put(key, data)
         return data
 
-    def _made(self, text: str) -> tuple[bytes, Any]:
-        """The object of a text, and the machine that it is for: one of its own, as several threads may be here."""
-        machine = self.engine.new_machine(self.level)
+    def _made(self, text: str) -> tuple[bytes, str]:
+        """The object of a text, and without which features of the processor it had to be made."""
+        machine = self._free_machine()
         data = _object(self.engine.llvm, self.optimized(text, machine), machine)
-        if self.engine.has_to_look and is_suspect(data):
-            machine = self.engine.new_machine(self.level, WITHOUT)
-            data = _object(self.engine.llvm, self.optimized(text, machine), machine)
-        return data, machine
+        self.free.append(machine)
+        if not (self.engine.has_to_look and is_suspect(data)):
+            return data, ""
+        machine = self.engine.new_machine(self.level, WITHOUT)
+        return _object(self.engine.llvm, self.optimized(text, machine), machine), WITHOUT
+
+    def _free_machine(self) -> Any:
+        """A machine that no other thread uses: one that knows its processor already, if there is one."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            return self.engine.new_machine(self.level)
 
     def assembly(self, text: str) -> str:
         """What is in the object of a text, to be read."""
-        _, machine = self._made(text)
+        machine = self.engine.new_machine(self.level, self._made(text)[1])
         return machine.emit_assembly(self.optimized(text, machine))
 
     def optimized(self, text: str, machine: Any) -> Any:
