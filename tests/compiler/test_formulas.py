@@ -94,6 +94,17 @@ def test_a_reduction_is_one_loop_over_vectors(reduction: Any, shape: tuple[int, 
 @pytest.mark.parametrize(
     "function", [lambda x: x * 2.0 + 1.0, lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x)]
 )
+def test_what_reads_arguments_is_left_as_it_is_written(function: Any) -> None:
+    """The first argument is where all of them are, which the first pass would see."""
+    compiler, text = engine().thorough, ft.jit(function).lower(np.ones(5)).llvm
+    optimized = str(compiler.optimized(text, compiler.machine))
+    first = "getelementptr i64, ptr %arguments, i64 0\n"
+    assert optimized.count(first) == text.count(first) > 0
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x * 2.0 + 1.0, lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x)]
+)
 def test_what_reads_arguments_and_what_computes_stay_apart(function: Any) -> None:
     """LLVM's passes go over loops a second time where these are put into another function."""
     compiler, text = engine().thorough, ft.jit(function).lower(np.ones(5)).llvm

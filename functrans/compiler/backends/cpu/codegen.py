@@ -25,7 +25,7 @@ from .formulas import Formulas
 from .held import Tile, write_tiles
 from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
-from .writer import ALIGNED, APART, Writer
+from .writer import ALIGNED, APART, READS, Writer
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -171,7 +171,7 @@ class _KernelWriter:
         w.write("ret void")
         w.lines.append("}")
         part = f"internal i64 @{name}_part" if self.layout.block else f"i64 @{name}"
-        w.lines += [f"define {part}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) #0 {{", "entry:"]
+        w.lines += [f"define {part}(ptr %arguments, ptr %slots, i64 %begin, i64 %end) {READS}", "entry:"]
         w.write(f"call void @{name}_body({', '.join(self.arguments())})")
         w.write("ret i64 0")
         w.lines.append("}")

@@ -54,7 +54,7 @@ from .formulas import Formulas
 from .operations import LlvmCode, literal, type_in_memory, type_name
 from .runtime import HEADER, LOOK
 from .work import do_wait, gathered, is_innermost, is_short, work_of
-from .writer import APART, NUMBER_BY_NUMBER, Writer
+from .writer import APART, NUMBER_BY_NUMBER, READS, Writer
 
 #: After about so many operations somebody looks whether the user wants to interrupt the loop.
 PATIENT_OPERATIONS = 1 << 20
@@ -102,7 +102,7 @@ class RecurrenceWriter(ExpressionWriter):
         parameters += [f"i64 {register}" for register in self.numbers.values()]
         parameters += ["ptr %failing", "ptr %slots"]
         self.body(name, parameters)
-        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots{self.range_parameters}) #0 {{", "entry:"]
+        w.lines += [f"define i64 @{name}(ptr %arguments, ptr %slots{self.range_parameters}) {READS}", "entry:"]
         arguments = self.arguments()
         w.write(f"%status = call i64 @{name}_body({', '.join(arguments)}{self.range_parameters})")
         w.write("ret i64 %status")

@@ -14,6 +14,8 @@ APART = "noinline #0 {"
 #: The same of one with more vectors than there are registers: each that is put aside lies in one line of the cache.
 #: That takes a register itself.
 ALIGNED = f"alignstack(64) {APART}"
+#: Ends the head of a function that reads the arguments one by one and calls another: no pass would gain anything.
+READS = f"optnone {APART}"
 #: The line of a text that LLVM's passes would not improve, as it has vectors and loops already.
 AS_WRITTEN = "; as written"
 
