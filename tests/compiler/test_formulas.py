@@ -91,6 +91,18 @@ def test_a_reduction_is_one_loop_over_vectors(reduction: Any, shape: tuple[int, 
     assert len(vectors_in(lambda x: reduction(x * x - 1.0, axis=-1), np.ones(shape))) <= 1
 
 
+@pytest.mark.parametrize("shape", [(40, 600), (4, 5, 600)])
+@pytest.mark.parametrize(
+    "function", [lambda x: x / x[..., :1], lambda x: x - x[..., ::2].sum(axis=-1, keepdims=True), lambda x: (x - x[0]) / x[1]]
+)
+def test_loops_are_written_once(function: Any, shape: tuple[int, ...]) -> None:
+    """LLVM adds this to the names of what it writes once more: loops around one that may have nothing to do, and what is
+    left of a loop of which it does several steps at a time."""
+    compiler, text = engine().thorough, ft.jit(function).lower(np.ones(shape)).llvm
+    optimized = str(compiler.optimized(text, compiler.machine))
+    assert not re.search(r"\.(us|epil)\b", optimized)
+
+
 @pytest.mark.parametrize(
     "function", [lambda x: x * 2.0 + 1.0, lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x)]
 )

@@ -25,7 +25,7 @@ from .formulas import Formulas
 from .held import Tile, write_tiles
 from .operations import LlvmCode, is_supported, literal, type_in_memory, type_name
 from .staging import is_staged, make_rows, staged_loop
-from .writer import ALIGNED, APART, READS, Writer
+from .writer import ALIGNED, APART, READS, ROLLED, Writer
 
 #: Elements that are summed in a row before their sum is added to the total with its rounding error.
 BLOCK = 512
@@ -167,7 +167,10 @@ class _KernelWriter:
         w.label("entry")
         if is_staged(self.kernel, self.layout):
             make_rows(self)
-        self.nest(0, [f"%p{k}" for k in self.layout.same], "entry")
+        self.ask()
+        self.nest(0, [f"%p{k}" for k in self.layout.same], "some")
+        w.write("br label %none")
+        w.label("none")
         w.write("ret void")
         w.lines.append("}")
         part = f"internal i64 @{name}_part" if self.layout.block else f"i64 @{name}"
@@ -213,6 +216,16 @@ class _KernelWriter:
 
     # ---- loops
 
+    def ask(self) -> None:
+        """Whether there is anything to do: a call may run no part of its loop; the others are not over nothing.
+
+        So each loop has a step at least. If the loops inside of others asked, LLVM would write the others twice, once
+        for where there is nothing to do.
+        """
+        any_ = self.writer.emit(f"icmp sgt i64 %n{self.layout.split}, 0")
+        self.writer.write(f"br i1 {any_}, label %some, label %none")
+        self.writer.label("some")
+
     def nest(self, depth: int, bases: list[str], block: str) -> str:
         """The loops from some depth inwards; `bases` are the addresses there. Returns the block that it ends in."""
         last = self.layout.loops - 1
@@ -228,19 +241,16 @@ class _KernelWriter:
 
     def outer_loop(self, depth: int, bases: list[str], block: str) -> str:
         w = self.writer
-        head, body, end = (f"{part}{depth}" for part in ("head", "body", "end"))
-        w.write(f"br label %{head}")
-        w.label(head)
-        w.lines.append(f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{head}_latch]")
-        more = w.emit(f"icmp slt i64 %i{depth}, %n{depth}")
-        w.write(f"br i1 {more}, label %{body}, label %{end}")
+        body, end = f"body{depth}", f"end{depth}"
+        w.write(f"br label %{body}")
         w.label(body)
+        start = len(w.lines)
         inside = [self.moved(k, base, f"%i{depth}", depth) for k, base in enumerate(bases)]
-        self.nest(depth + 1, inside, body)
-        w.write(f"br label %{head}_latch")
-        w.label(f"{head}_latch")
+        latch = self.nest(depth + 1, inside, body)
+        w.lines.insert(start, f"  %i{depth} = phi i64 [0, %{block}], [%i{depth}_next, %{latch}]")
         w.lines.append(f"  %i{depth}_next = add nuw nsw i64 %i{depth}, 1")
-        w.write(f"br label %{head}")
+        more = w.emit(f"icmp slt i64 %i{depth}_next, %n{depth}")
+        w.write(f"br i1 {more}, label %{body}, label %{end}{ROLLED}")
         w.label(end)
         return end
 
@@ -258,7 +268,7 @@ class _KernelWriter:
         self.innermost = w.emit(f"call i64 @llvm.smin.i64(i64 {left}, i64 {extent})")
         self.outer_loop(depth, inside, "tile")
         w.lines.append(f"  %next_column = add nuw nsw i64 %column, {extent}")
-        w.write("br label %tiles")
+        w.write(f"br label %tiles{ROLLED}")
         w.label("tiled")
         return "tiled"
 
@@ -277,8 +287,7 @@ class _KernelWriter:
         w = self.writer
         body, end = f"body{depth}", f"end{depth}"
         fixed = self.fixed_values(bases, depth)
-        any_ = w.emit(f"icmp sgt i64 {self.innermost}, 0")
-        w.write(f"br i1 {any_}, label %{body}, label %{end}")
+        w.write(f"br label %{body}")
         w.label(body)
         start = len(w.lines)
         latch = self.every_output(bases, fixed, depth, body)
@@ -306,11 +315,7 @@ class _KernelWriter:
         return ", !llvm.loop !interleaved" if is_long else ""
 
     def row_reduction(self, depth: int, bases: list[str], block: str) -> str:
-        """The innermost loop is reduced: in registers, in blocks whose sums are added with their rounding errors.
-
-        It has a step at least: a kernel over nothing has no function, and a call runs a part of another loop. So nobody
-        asks before the first block, for LLVM would write all other loops twice, once for what has no block.
-        """
+        """The innermost loop is reduced: in registers, in blocks whose sums are added with their rounding errors."""
         w, outputs = self.writer, self.kernel.outputs
         types = [type_name(o.expression.dtype) for o in outputs]
         fixed = self.fixed_values(bases, depth)
@@ -340,7 +345,7 @@ class _KernelWriter:
         w.label("block_done")
         for j, output in enumerate(outputs):
             self.add_block(j, output)
-        w.write("br i1 %left, label %block, label %reduced")
+        w.write(f"br i1 %left, label %block, label %reduced{ROLLED}")
         w.label("reduced")
         for j, output in enumerate(outputs):
             self.finish(self.total(j, output), bases[self.outputs_start + j], output)

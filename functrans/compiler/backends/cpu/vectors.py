@@ -16,6 +16,7 @@ from .codegen import alignment
 from .lanes import PATIENT_OPERATIONS, LanesWriter, Together
 from .operations import emit_operation, type_in_memory, type_name, vector_literal
 from .recurrences import RecurrenceWriter
+from .writer import ROLLED
 
 #: Rooms begin at multiples of so many bytes.
 ALIGNED = 64
@@ -27,7 +28,7 @@ class VectorsWriter(LanesWriter):
     """Writes one function."""
 
     #: Unrolled, what is vectors anyway would take twice as long to compile, and as long to run.
-    hint = ", !llvm.loop !rolled"
+    hint = ROLLED
 
     def __init__(self, run: RecurrenceRun):
         super().__init__(run)

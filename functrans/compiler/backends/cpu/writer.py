@@ -16,6 +16,8 @@ APART = "noinline #0 {"
 ALIGNED = f"alignstack(64) {APART}"
 #: Ends the head of a function that reads the arguments one by one and calls another: no pass would gain anything.
 READS = f"optnone {APART}"
+#: Ends the last line of a loop of which LLVM would write out several steps, to no avail: one around others above all.
+ROLLED = ", !llvm.loop !rolled"
 #: The line of a text that LLVM's passes would not improve, as it has vectors and loops already.
 AS_WRITTEN = "; as written"
 
