@@ -117,9 +117,9 @@ def test_texts_compile_for_other_architectures(
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple)
     for text in texts:
-        text = text.replace(engine().triple, triple).replace(f'"{engine().cpu}"', f'"{processor}"')
-        module = llvm.parse_assembly(text, llvm.create_context())
         machine = target.create_target_machine(cpu=processor, opt=3)
+        text = text.replace(engine().triple, triple).replace(engine().layout, str(machine.target_data))
+        module = llvm.parse_assembly(text.replace(f'"{engine().cpu}"', f'"{processor}"'), llvm.create_context())
         options = llvm.create_pipeline_tuning_options(speed_level=3)
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
