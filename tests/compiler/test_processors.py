@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_functions_are_computed_in_vectors(processor: str, width: int) -> None:
     with on_processor(processor):
         assembly = str(ft.jit(lambda x: np.sin(x) + 1).lower(X).asm)
     assert set(re.findall(r"_ZGV[b-e]N(\d+)v_sin", assembly)) >= {str(width)}
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "wanted"),
+    [
+        ("x86_64-unknown-linux-gnu", OLD, (False, 16, 16)),
+        ("x86_64-unknown-linux-gnu", AVX, (False, 32, 16)),
+        ("x86_64-unknown-linux-gnu", AVX2, (True, 32, 16)),
+        ("x86_64-unknown-linux-gnu", f"{AVX2} avx512f", (True, 64, 32)),
+        ("aarch64-unknown-linux-gnu", "neon fp-armv8", (True, 16, 32)),
+    ],
+)
+def test_what_kernels_are_arranged_for(triple: str, features: str, wanted: tuple[bool, int, int]) -> None:
+    machine = SimpleNamespace(triple=triple, features=dict.fromkeys(features.split(), True))
+    assert Engine._processor(machine) == wanted
 
 
 @pytest.mark.slow

@@ -204,9 +204,10 @@ class Engine:
 
     def _processor(self) -> Machine:
         """What kernels are arranged for; vectors of 16 bytes are what every processor has."""
-        features, has_many = self.features, not self.triple.startswith("x86_64")
+        features, is_x86 = self.features, self.triple.startswith("x86_64")
         width = 64 if features.get("avx512f") else 32 if features.get("avx") else 16
-        return Machine(features.get("fma", False), width, 32 if has_many or width == 64 else 16)
+        has_fma = features.get("fma", not is_x86)  # others have always had it, and do not say so
+        return Machine(has_fma, width, 16 if is_x86 and width < 64 else 32)
 
     def new_machine(self, level: int, without: str = "") -> Any:
         """What LLVM needs to know to generate code, for the processor without some of its features."""
