@@ -18,7 +18,7 @@ from ..primitives.selection import select
 from .averages import mean, std, var
 from .common import as_operand, cast, known_value
 from .positions import stored
-from .reducing import as_initial, chosen_correction, squared_magnitude, widened
+from .reducing import as_initial, as_wide_as, chosen_correction, squared_magnitude, widened
 from .reductions import all, argmax, argmin, cumprod, cumsum, max, min, prod, sum
 
 
@@ -77,7 +77,7 @@ def nanmin(
 def _extreme(
     reduction: Callable[..., Any], worst: float, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any
 ) -> Any:
-    x, mask = _replaced(a, worst)
+    x, mask = _replaced(as_wide_as(a, out), worst)
     is_first_nan: Any = True
     if initial is not None and mask is not None:
         initial, is_first_nan = _replaced(as_initial(initial, typeof(x).dtype), worst)

@@ -14,7 +14,7 @@ from ..core.trace import typeof
 from ..errors import ShapeMismatchError
 from ..primitives.complex import imag, real
 from ..primitives.elementwise import add, square
-from ..primitives.foundation import reduce_sum, without
+from ..primitives.foundation import promoted, reduce_sum, without
 from ..primitives.selection import select
 from .common import as_operand, cast, normalize_axes, stretched, with_shape
 from .positions import stored
@@ -59,6 +59,12 @@ class Reduction(NamedTuple):
             if initial is not None and self.combine is not None:
                 y = self.combine(y, initial)
         return stored(with_shape(y, kept(shape, axes)) if keepdims else y, out)
+
+
+def as_wide_as(a: Any, out: Any) -> Any:
+    """An operand in the dtype of `out`, if that is the wider one: an initial value may be of that only."""
+    x = as_operand(a)
+    return x if out is None else cast(x, promoted(typeof(x), typeof(out)))
 
 
 def as_initial(initial: Any, dtype: np.dtype[Any]) -> Any:

@@ -19,7 +19,7 @@ from ..primitives.structural import concatenate
 from .common import as_operand, cast, normalize_axes, normalize_axis, stretched, with_shape
 from .positions import stored
 from .protocols import METHODS
-from .reducing import Reduction, axes_of_ufunc, kept
+from .reducing import Reduction, as_wide_as, axes_of_ufunc, kept
 
 
 @cache
@@ -66,14 +66,14 @@ def max(
     a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
     """numpy.max; elements that tie share the derivative equally."""
-    return _maximum(as_operand(a), axis, out, keepdims, initial, where)
+    return _maximum(as_wide_as(a, out), axis, out, keepdims, initial, where)
 
 
 def min(
     a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
     """numpy.min; elements that tie share the derivative equally."""
-    return _minimum(as_operand(a), axis, out, keepdims, initial, where)
+    return _minimum(as_wide_as(a, out), axis, out, keepdims, initial, where)
 
 
 def any(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:

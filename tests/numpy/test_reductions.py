@@ -54,6 +54,21 @@ def test_initial_values(name):
     check_agreement(lambda x: function(x[:0], axis=0, initial=2.0), x)
 
 
+@pytest.mark.parametrize("name", ["max", "min", "nanmax", "nanmin"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
+@pytest.mark.parametrize("initial", [2.5, np.inf, -np.inf])
+def test_initial_values_are_in_the_dtype_of_the_result(name, dtype, initial):
+    """Which is that of `out` if that is the wider one."""
+
+    def stored(module, x):
+        out = module.zeros((), dtype)
+        getattr(np, name)(x, initial=initial, out=out)
+        return out
+
+    for x in (np.array([1, 2, 3]), np.array([1, 4], "u1")):
+        np.testing.assert_array_equal(ft.jit(lambda x: stored(ft.numpy, x))(x), stored(np, x), strict=False)
+
+
 @pytest.mark.parametrize("name", ["sum", "max", "nanprod", "nanmin"])
 def test_initial_values_that_the_dtype_has_not_are_refused(name):
     for x, initial in ((np.arange(3), np.inf), (np.arange(3), np.nan), (X, 1j), (X, [2.0])):
