@@ -106,9 +106,9 @@ class CustomCallArguments:
             wanted, own_tree = self._traced()
             if own_tree is not None:
                 self._check_structure(structure, own_tree, kind)
-                if avals is not None:
-                    check_types(avals, wanted, kind, self.name)
-                    self._known.add(self._types(avals, structure))
+                check_types(avals or (), wanted, kind, self.name)
+            if avals is not None:
+                self._known.add(self._types(avals, structure))
         self.out_tree = structure
 
     def _types(self, avals: Sequence[ShapedArray], structure: Any) -> Any:
@@ -119,7 +119,7 @@ class CustomCallArguments:
         flat = FlatFunction(self.fun, self.all_of, {}, False)
         try:
             avals = types_of_results(lambda *xs: list(map(input_leaf, flat(*xs))), list(map(typeof, self.leaves)))
-        except Exception:  # it may want values, as a function of SciPy does, and say so in any way
+        except Exception:  # it may want values, as a function of SciPy does, and say so in any way; or take long
             return [], None
         return avals, flat.out_tree
 

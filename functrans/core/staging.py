@@ -11,8 +11,9 @@ from .conversion import abstract_value_error
 from .devices import On
 from .jaxpr import Atom, Eqn, Jaxpr, Var, eval_jaxpr
 from .paths import Paths, without_constants
+from .primitive import Primitive
 from .recording import JaxprTrace, JaxprTracer
-from .trace import Traced, current_trace, running
+from .trace import Params, Traced, current_trace, running
 from .truth import Undecided
 
 
@@ -44,7 +45,8 @@ def trace_closed(function: Callable[..., Sequence[Any]], avals: Sequence[ShapedA
         ConcretizationError: it decides by the truth value of a traced array.
     """
     inputs = [Var(aval) for aval in avals]
-    trace, outputs = _run_once(function, inputs)
+    trace = JaxprTrace(current_trace.get())
+    outputs = _run_once(function, inputs, trace)
     jaxpr, captured = _closed(trace, inputs, *without_constants(trace, outputs))
     assert not captured, "a derived jaxpr captured a tracer"
     return jaxpr
@@ -55,14 +57,30 @@ def types_of_results(function: Callable[..., Sequence[Any]], avals: Sequence[Sha
 
     Raises:
         ConcretizationError: it decides by the truth value of a traced array.
+        TooLongError: it does so much that it takes long to trace.
     """
-    _, outputs = _run_once(function, [Var(aval) for aval in avals])
+    outputs = _run_once(function, [Var(aval) for aval in avals], BriefTrace(current_trace.get()))
     return [atom.aval for atom in outputs]
 
 
-def _run_once(function: Callable[..., Sequence[Any]], inputs: Sequence[Var]) -> tuple[JaxprTrace, list[Atom]]:
-    """A trace of one run of a function, and its results there."""
-    trace = JaxprTrace(current_trace.get())
+class TooLongError(Exception):
+    """A function has more equations than are worth recording."""
+
+
+class BriefTrace(JaxprTrace):
+    """Records the equations of functions that have not too many of them."""
+
+    __slots__ = ()
+    MOST = 5000
+
+    def record(self, primitive: Primitive, args: Sequence[Any], params: Params) -> list[JaxprTracer]:
+        if len(self.eqns) >= self.MOST:
+            raise TooLongError
+        return super().record(primitive, args, params)
+
+
+def _run_once(function: Callable[..., Sequence[Any]], inputs: Sequence[Var], trace: JaxprTrace) -> list[Atom]:
+    """The results of one run of a function, in a trace."""
     outputs: list[Atom] = []
     with On(None), running(trace):
         try:
@@ -72,7 +90,7 @@ def _run_once(function: Callable[..., Sequence[Any]], inputs: Sequence[Var]) -> 
                 raise
     if trace.undecided is not None and not trace.undecided.is_handled:
         abstract_value_error(trace.undecided.predicate, "bool")
-    return trace, outputs
+    return outputs
 
 
 def _closed(

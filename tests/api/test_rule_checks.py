@@ -265,6 +265,22 @@ def test_functions_that_nobody_can_trace_have_rules_for_all_results():
     assert ft.grad(f)(2.0) == ft.grad(f)(-2.0) == 1.0
 
 
+def test_functions_that_take_long_to_trace_are_not_traced_to_the_end():
+    steps: list[int] = []
+
+    def f(x: Any) -> Any:
+        for i in range(20_000):
+            steps.append(i)
+            x = x + 1.0
+        return x
+
+    f = ft.custom_jvp(f)
+    f.defjvp(lambda p, t: (p[0] + 20_000.0, t[0]))
+    for _ in range(2):
+        assert ft.jvp(f, (1.0,), (3.0,)) == (20_001.0, 3.0)
+    assert len(steps) < 10_000
+
+
 def test_rules_may_follow_a_function_that_changes():
     """What a function once returned is no measure of what it returns now."""
     count = 1
