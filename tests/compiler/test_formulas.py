@@ -103,6 +103,13 @@ def test_loops_are_written_once(function: Any, shape: tuple[int, ...]) -> None:
     assert not re.search(r"\.(us|epil)\b", optimized)
 
 
+@pytest.mark.parametrize("scan", [np.cumsum, np.maximum.accumulate])
+def test_the_steps_of_a_scan_are_written_once(scan: Any) -> None:
+    compiler, text = engine().thorough, ft.jit(lambda x: scan(x, axis=-1)).lower(np.ones((40, 600))).llvm
+    optimized = str(compiler.optimized(text, compiler.machine))
+    assert ".epil" not in optimized
+
+
 @pytest.mark.parametrize(
     "function", [lambda x: x * 2.0 + 1.0, lambda x: lax.fori_loop(0, 3, lambda i, c: c * 0.5 + x, x)]
 )

@@ -21,7 +21,7 @@ from .layouts import merged
 from .links import Link
 from .operations import type_in_memory, type_name
 from .runtime import HEADER
-from .writer import Writer
+from .writer import ROLLED, Writer
 
 #: So many rows go along together.
 TOGETHER = 4
@@ -111,7 +111,7 @@ class _ScanWriter:
         w.lines.insert(start, f"  %o{depth} = phi i64 [0, %{block}], [%o{depth}_next, %{latch}]")
         w.lines.append(f"  %o{depth}_next = add nuw nsw i64 %o{depth}, 1")
         more = w.emit(f"icmp slt i64 %o{depth}_next, {extents[depth - 1]}")
-        w.write(f"br i1 {more}, label %{body}, label %{end}")
+        w.write(f"br i1 {more}, label %{body}, label %{end}{ROLLED}")
         w.label(end)
         return end
 
@@ -129,14 +129,14 @@ class _ScanWriter:
         w.write(f"br i1 {w.emit('icmp sle i64 %g_next, %count')}, label %group, label %rest")
         w.label("group")
         self.group(*(self.moved(f"%{p}", "%g", f"%{p}_row") for p in "xy"))
-        w.write("br label %groups")
+        w.write(f"br label %groups{ROLLED}")
         w.label("rest")
         w.lines.append("  %r = phi i64 [%g, %groups], [%r_next, %row_end]")
         w.write(f"br i1 {w.emit('icmp slt i64 %r, %count')}, label %row, label %done")
         w.label("row")
         self.row(*(self.moved(f"%{p}", "%r", f"%{p}_row") for p in "xy"))
         w.lines.append("  %r_next = add nuw nsw i64 %r, 1")
-        w.write("br label %rest")
+        w.write(f"br label %rest{ROLLED}")
         w.label("done")
         w.write("ret void")
         w.lines.append("}")
@@ -160,7 +160,7 @@ class _ScanWriter:
         self.each("combine", "step", combine)
         self.each("out", "combine_end", lambda k: self.store(self.kept(k), self.moved(target, k, "%y_row")))
         w.lines.append("  %i_next = add nuw nsw i64 %i, 1")
-        w.write("br label %steps")
+        w.write(f"br label %steps{ROLLED}")
         w.label("group_end")
 
     def each(self, name: str, block: str, body: Any) -> None:
@@ -189,7 +189,7 @@ class _ScanWriter:
         total = self.formulas.write(self.applied, ["%so_far", element])
         self.store(total, self.moved(y, "%j", "%y_along"))
         w.lines.append("  %j_next = add nuw nsw i64 %j, 1")
-        w.write("br label %along")
+        w.write(f"br label %along{ROLLED}")
         w.lines[start:start] = [
             "  %j = phi i64 [1, %row], [%j_next, %next]",
             f"  %so_far = phi {self.type} [{first}, %row], [{total}, %next]",
