@@ -34,15 +34,8 @@ def batch_first(jaxpr: Jaxpr, rules: Rules, nested: Callable[[Jaxpr], Jaxpr], ma
     if not orders:
         return jaxpr
     rewriter = Rewriter(rules, nested, mark)
-    results = _Reordering(rewriter, orders, _uses(jaxpr)).run(jaxpr)
+    results = _Reordering(rewriter, orders).run(jaxpr)
     return Jaxpr(jaxpr.inputs, rewriter.eqns, results)
-
-
-def _uses(jaxpr: Jaxpr) -> Counter[Atom]:
-    """How many equations and results need each variable."""
-    uses: Counter[Atom] = Counter(a for eqn in jaxpr.eqns for a in set(eqn.inputs) if type(a) is Var)
-    uses.update(a for a in jaxpr.outputs if type(a) is Var)
-    return uses
 
 
 def _is_alike(eqn: Eqn) -> bool:
@@ -148,15 +141,13 @@ class _Reordering:
 
     Attributes:
         orders: the arrays whose axes change places, and the axes in their new order.
-        uses: how many equations and results need each variable of the program.
         moved: these arrays as they are written now.
         env: what stands for variables of the program, in the order that they have there.
     """
 
-    def __init__(self, rewriter: Rewriter, orders: Mapping[Atom, Order], uses: Mapping[Atom, int]) -> None:
+    def __init__(self, rewriter: Rewriter, orders: Mapping[Atom, Order]) -> None:
         self.rewriter = rewriter
         self.orders = orders
-        self.uses = uses
         self.moved: dict[Atom, Atom] = {}
         self.env: dict[Atom, Atom] = {}
 
@@ -207,8 +198,8 @@ class _Reordering:
         return self.rewriter.emit(transpose, found, permutation=order)
 
     def turned_product(self, atom: Atom, order: Order) -> Atom | None:
-        """A product that only what has this order reads, with its operands in the order for which it need not be
-        transposed; None if that is no such product."""
+        """A product with its operands in the order for which it need not be transposed, whoever else reads it as it
+        was; None if that is no such product."""
         rewriter = self.rewriter
         eqn = rewriter.definition(self.env.get(atom, atom), "transpose")
         permutation = tuple(range(len(order))) if eqn is None else eqn.params["permutation"]
