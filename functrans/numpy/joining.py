@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.avals import INT
 from ..core.cells import view_of
 from ..core.devices import here
 from ..core.dtypes import can_cast
@@ -232,6 +233,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None, *, total_repeat_length: int |
         places = np.searchsorted(ends, here(np.arange(total_repeat_length)), side="right")
         return np.take(x, np.minimum(places, shape[axis] - 1), axis=axis)
     counts = concrete_value(repeats, "The number of repetitions", "Give total_repeat_length, or a plain array.")
+    if isinstance(repeats, (list, tuple)) and not counts.size:
+        counts = counts.astype(INT)  # an empty list says nothing of its type
     if counts.size != 1:
         return np.take(x, here(np.repeat(np.arange(shape[axis]), counts)), axis=axis)
     times = index(counts.reshape(()))

@@ -80,6 +80,7 @@ JOINING = {
     "repeat": lambda x: np.repeat(x, 2),
     "repeat_number": lambda x: np.repeat(x[0, 0], 2, 0),
     "repeat_each": lambda x: np.repeat(x, [1, 0, 2, 1], 1),
+    "repeat_none": lambda x: np.repeat(x[:0], [], 0),
     "resize": lambda x: np.resize(x, (3, 7)),
     "resize_to_nothing": lambda x: np.resize(x, (0, 7)),
     "insert": lambda x: np.insert(x, 1, 5.0, 1),
