@@ -20,6 +20,7 @@ from ..primitives.foundation import broadcast_shapes
 from ..primitives.structural import concatenate, slice_axis
 from .common import as_operand, known_value, normalize_axes, normalize_axis, with_shape
 from .protocols import METHODS, PROPERTIES
+from .reducing import axes_of_ufunc
 
 Shape = tuple[int, ...]
 
@@ -100,7 +101,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     """numpy.squeeze."""
     x = as_operand(a)
     shape = typeof(x).shape
-    axes = tuple(i for i, n in enumerate(shape) if n == 1) if axis is None else normalize_axes(axis, len(shape))
+    axes = tuple(i for i, n in enumerate(shape) if n == 1) if axis is None else axes_of_ufunc(axis, len(shape))
     if any(shape[i] != 1 for i in axes):
         raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
     return reshape(x, tuple(n for i, n in enumerate(shape) if i not in axes))

@@ -92,7 +92,7 @@ def kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def axes_of_ufunc(axis: Any, ndim: int) -> tuple[int, ...]:
-    """As normalize_axes, but ufuncs let scalars pass for arrays of one axis."""
+    """As normalize_axes, but ufuncs (and squeeze) let scalars pass for arrays of one axis."""
     return () if not ndim and axis in (0, -1) else normalize_axes(axis, ndim)
 
 

@@ -31,6 +31,7 @@ SHAPES = {
     "rollaxis": lambda x: np.rollaxis(x.reshape(3, 2, 2), 2, 1),
     "squeeze": lambda x: np.squeeze(x[:1, None], axis=(0, 1)),
     "squeeze_all": lambda x: np.squeeze(x[:1, None]),
+    "squeeze_number": lambda x: np.squeeze(x[0, 0], axis=-1),
     "expand_dims": lambda x: np.expand_dims(x, (0, -1)),
     "broadcast_to": lambda x: np.broadcast_to(x, (2, 3, 4)),
     "broadcast_arrays": lambda x: np.broadcast_arrays(x, np.ones((2, 1, 1))),
