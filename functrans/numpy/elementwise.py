@@ -160,6 +160,9 @@ def clip(
         high = None if type(high) is int and high >= most else high
         low = python_number(maximum(low, least)) if is_traced_integer(low) else low
         high = python_number(minimum(high, most)) if is_traced_integer(high) and dtype != np.uint64 else high
+    if low is not None and high is not None:  # all three meet in one dtype, as operands of one ufunc do
+        meeting = promoted(*(typeof(as_operand(x)) for x in (a, low, high)))
+        a = cast(a, meeting) if is_inexact(meeting) else a
     y = a if low is None else maximum(a, low)
     y = y if high is None else minimum(y, high)
     return _written(_strong(positive(a)) if y is a else y, out)

@@ -235,6 +235,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "allclose": lambda x: np.asarray(np.allclose(x, x)) if isinstance(x, np.ndarray) else np.allclose(x, x),
     "clip": lambda x: np.clip(x, 0, 1),
     "clip to float": lambda x: np.clip(x, 0.5, 2),
+    "clip by a number and single precision": lambda x: np.clip(x, -2.5, np.float32(1.5)),
     "clip above": lambda x: np.clip(x, None, 2),
     "clip by keyword": lambda x: np.clip(x, min=1),
     "clip beyond": lambda x: np.clip(x, -1000, 1000),
